@@ -17,7 +17,7 @@ from assay.jobs.folder import Folder
 from assay.jobs.state import Early, EarlyClaim, Interval
 from json_schema import problems
 
-TOOLS = ["experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge"]
+TOOLS = ["experiments", "page", "write_study", "plan", "preregister", "run", "status", "result", "cancel", "judge"]
 ROWS = [{"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100} for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31)) for s in range(8)]
 
 
@@ -37,7 +37,7 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
         assert tool.input_schema["type"] == tool.output_schema["type"] == "object" and tool.input_schema["additionalProperties"] is False
         for name, given in tool.input_schema["properties"].items():
             assert given.get("description"), f"{tool.name}: {name} is not described"
-        assert tool.annotations.read_only_hint == (tool.name not in ("run", "cancel"))
+        assert tool.annotations.read_only_hint == (tool.name not in ("preregister", "run", "cancel"))
     assert set(found["write_study"].input_schema["required"]) == {"question", "experiment", "claims"}
 
 
@@ -288,3 +288,28 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
 def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
     found = ask("write_study", **{**TINY, "experiment": "gated-sae", "fields": {"corpus": "/etc"}})
     assert not found["ready"] and "lies outside" in found["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"control": []}, 'such as control: ["NAME"]; arms: again'),
+        ({"unit": []}, 'such as unit: ["seed"]'),
+        ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
+        ({"rows": [{k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]} for row in ROWS]}, "call it arm"),
+    ],
+)
+def test_a_refusal_names_arguments_and_no_options(refusal: Callable[..., str], given: dict[str, Any], said: str) -> None:
+    text = refusal("judge", **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given)
+    assert said in text and "--" not in text
+
+
+def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal: Callable[..., str]) -> None:
+    text = refusal("plan", experiment="superposition", sets=["steps"])
+    assert "sets needs field=value" in text and "--" not in text
+
+
+def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
+    rows = [row | {"loss": 0.12 if row["arm"] == "mine" and row["seed"] else row["loss"]} for row in ROWS]
+    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"]["would_decide"]
+    assert "--" not in told and "bounds: [LOW, HIGH]" in told

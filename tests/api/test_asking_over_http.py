@@ -86,6 +86,20 @@ def test_a_plan_tells_what_is_lacking_and_what_would_run(asks, tmp_path):
     assert asks.post("/studies", content=STUDY, headers=TOML).json()["key"] == found["key"]
 
 
+def test_what_is_frozen_over_http_stays_and_the_plan_says_which_look_comes_next(asks, tmp_path):
+    body = STUDY.replace('"1000000:1000006"', '"1000000:1000012"')
+    kind = {"content-type": "application/toml"}
+    frozen = asks.post("/registrations?looks=6,12", content=body, headers=kind)
+    assert frozen.status_code == 201 and [one["units"] for one in frozen.json()["looks"]] == [6, 12]
+    assert all((tmp_path / "store" / file).is_file() and not file.startswith("/") for file in frozen.json()["files"])
+    assert asks.post("/registrations", content=body, headers=kind).status_code == 200  # it was frozen so already
+    planned = asks.post("/plan", content=body, headers=kind).json()["plan"]["frozen"]
+    assert planned["hash"] == frozen.json()["hash"] and planned["taken"] == 0 and planned["next"] == 1
+    detail = refused(asks.post("/registrations?looks=7,12", content=body, headers=kind), 409)
+    assert "what was frozen stays" in detail and str(tmp_path) not in detail
+    refused(asks.post("/registrations?looks=many", content=body.replace("1000000:1000012", "1000100:1000112"), headers=kind), 422)
+
+
 def test_the_catalogue_is_told(asks):
     names = [e["name"] for e in asks.get("/experiments").json()["experiments"]]
     assert "superposition" in names

@@ -51,8 +51,8 @@ def test_every_link_and_reference_leads_somewhere():
     links = [link for path in told["paths"].values() for op in path.values() if isinstance(op, dict)
              for answer in op["responses"].values() for link in answer.get("links", {}).values()]  # fmt: skip
     assert links and {link["operationId"] for link in links} <= known
-    assert {"submit", "status", "result", "cancel", "events", "plan"} <= known
-    for name in ("Job", "Jobs", "Foreseen", "Catalogue", "Described", "Submission", "Problem"):
+    assert {"submit", "status", "result", "cancel", "events", "plan", "preregister"} <= known
+    for name in ("Job", "Jobs", "Foreseen", "Registered", "Catalogue", "Described", "Submission", "Problem"):
         assert name in told["components"]["schemas"] and f"#/components/schemas/{name}'" in text
 
 

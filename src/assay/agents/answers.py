@@ -19,7 +19,8 @@ from assay.lab.preset import Preset
 from assay.lab.preset import scope as speaks_for
 from assay.verbs.asked import Unsaid
 from assay.verbs.jobs import Job
-from assay.verbs.plan import Bought, Planned
+from assay.verbs.plan import Bought, Frozen, Planned
+from assay.verbs.preregister import Look, Registered
 
 NOT_VERDICTS = "These are not verdicts. They may still come out otherwise; stopping or changing the study because of them makes it exploratory"
 
@@ -74,9 +75,36 @@ class Plan:
     """What the budget buys, where one was named."""
     scope: str
     looks: Looks
+    frozen: Frozen | None
+    """What was frozen of it, with the looks declared and the one that comes next; null where nothing was."""
     standing: Standing
     source: Source
     notes: tuple[str, ...]
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preregistered:
+    """What was frozen before any result exists; a run of the same text follows it, and its verdicts are confirmatory."""
+
+    told: str
+    key: str
+    """The key that `run` gives it."""
+    experiment: str
+    preset: str
+    hash: str
+    """SHA-256 of what was frozen: publish it, and nobody can say later that it was another."""
+    time: str
+    already: bool
+    """Whether the same had been frozen before."""
+    claims: tuple[str, ...]
+    """What will be judged, each claim with the arms for which it must fail."""
+    declared: tuple[Look, ...]
+    """The looks, each at so many seeds with the level of its intervals."""
+    scope: str
+    looks: Looks
+    standing: Standing
+    source: Source
     next: str
 
 
@@ -164,7 +192,7 @@ class Written:
     next: str
 
 
-def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, source: Source) -> Plan:
+def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, source: Source, rests: Standing) -> Plan:
     """Tell a plan without the list of its runs."""
     bought = ""
     if found.budget is not None:
@@ -176,26 +204,42 @@ def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, so
     takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
     told = f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. " if found.missing else "Everything is stored already. "
     return Plan(
-        told=told + looks.told, experiment=found.experiment, preset=found.preset, key=key, runs=found.cached + found.missing,
+        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}", frozen=found.frozen, experiment=found.experiment,
+        preset=found.preset, key=key, runs=found.cached + found.missing,
         cached=found.cached, missing=found.missing, seconds=time, cpu_seconds=found.command_cpu_seconds, disk_bytes=found.disk_bytes,
         arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms), unsaid=tuple(unsaid), budget=bought, scope=found.scope,
         claims=tuple(
             Expected(claim=c.text, judged=dict(c.judged), controls=dict(c.controls), half_width=c.half_width, fewest=c.fewest, why=c.why)
             for c in found.claims
         ),
-        looks=looks, standing=standing.planned(), source=source, notes=found.notes,
+        looks=looks, standing=rests, source=source, notes=found.notes,
         next="run with the same arguments submits it; its verdicts come by status and result",
     )  # fmt: skip
 
 
-def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: Source) -> Result:
+def preregistered(found: Registered, plan: Plan, claims: Sequence[str]) -> Preregistered:
+    """Tell what was frozen."""
+    told = f"{'Was frozen so already' if found.already else 'Frozen'}: {plan.standing.why}. {plan.looks.told}. Hash: {found.hash}"
+    return Preregistered(
+        told=told, key=plan.key, experiment=found.experiment, preset=found.preset, hash=found.hash, time=found.time, already=found.already,
+        claims=tuple(claims), declared=found.looks, scope=plan.scope, looks=plan.looks, standing=plan.standing, source=plan.source,
+        next="run with the same arguments follows it: it trains up to a look, judges, and goes on while claims are undecided",
+    )  # fmt: skip
+
+
+def asks(experiment: Experiment) -> tuple[str, ...]:
+    """Say what is claimed, each claim with its controls."""
+    return tuple(f"{c.text} (must fail for {', '.join(c.must_fail)})" for c in experiment.claims if isinstance(c, Claim))
+
+
+def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: Source, unlike: str = "") -> Result:
     """Tell a result from its plain values, those that `assay show --json` prints."""
     found = verdicts(data)
     left = [f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))]
     if n := len(data.get("findings", ())):
-        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here; assay show {data['experiment']} --findings has them")
+        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
     scope = "; ".join(dict.fromkeys(v.scope for v in found)) or "exact statements have no wider scope than what they name"
-    rests = standing.standing(data)
+    rests = standing.standing(data, unlike)
     head = f"{counted([v.outcome for v in found])}. " if found else ""
     rest = [*(v.told for v in found), *exact(data), f"Scope: {scope}", f"{rests.kind.capitalize()}: {rests.why}", looks.told, f"Data: {source.told}"]
     return Result(
@@ -205,7 +249,9 @@ def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: S
     )  # fmt: skip
 
 
-def submitted(job: Job, result: Result | None, experiment: Experiment | None, preset: Preset | None, looks: Looks) -> Submitted:
+def submitted(
+    job: Job, result: Result | None, experiment: Experiment | None, preset: Preset | None, looks: Looks, rests: Standing
+) -> Submitted:
     """Tell how far a job is, and of what."""
     so_far = early(job.early) if job.early is not None and result is None else ()
     cached = job.runs_cached
@@ -215,15 +261,15 @@ def submitted(job: Job, result: Result | None, experiment: Experiment | None, pr
         "done": f"result(key={job.key!r}) has the verdicts", "failed": "mend what the error says, and run it again",
         "cancelled": "run with the same arguments goes on where it was",
     }  # fmt: skip
-    claims = tuple(f"{c.text} (must fail for {', '.join(c.must_fail)})" for c in experiment.claims if isinstance(c, Claim)) if experiment else ()
+    claims = asks(experiment) if experiment else ()
     speaks = speaks_for(experiment, preset) if experiment and preset else "not known: the experiment is not here, or may not run here"
     more = f" {NOT_VERDICTS}." if so_far else " Its verdicts stand in result." if result else ""
     return Submitted(
-        told=f"Job {job.key}: {job.words}. {looks.told}.{more}", key=job.key, status=job.status,
+        told=f"Job {job.key}: {job.words}. {looks.told}. {rests.kind.capitalize()}: {rests.why}.{more}", key=job.key, status=job.status,
         experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
         seconds_left=job.seconds_left, early=so_far, early_note=NOT_VERDICTS if so_far else "", error=job.error, result=result,
         claims=claims, scope=result.scope if result else speaks, looks=looks, source=result.source.told if result else data,
-        standing=result.standing if result else standing.planned(), next=steps[job.status],
+        standing=rests, next=steps[job.status],
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.agents.writing import laid
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
@@ -64,12 +63,6 @@ def about(origin: str) -> tuple[str, ...]:
     if not origin.endswith(STUDIES):
         return ()
     return tuple(Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment)
-
-
-def about_text(study: str) -> tuple[str, ...]:
-    """Tell which experiments a study's text is about. Raises: ExperimentError."""
-    with laid(study) as path:
-        return about(str(path))
 
 
 def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool) -> Looks:

@@ -22,6 +22,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
+from assay.jobs.words import for_programs
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -36,7 +37,8 @@ KINDS = {"str", "int", "float", "bool"}
 INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
 1. experiments() lists what can be asked; experiments(name=…) gives fields, arms and measures of one.
 2. write_study(question, experiment, claims, fields) writes a question of your own; every claim needs a threshold, and a control that must fail.
-3. plan(study) says what it takes; run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
+3. plan(study) says what it takes; preregister(study) freezes it before anybody looked, so that its verdicts are confirmatory.
+4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).
 An estimate is told with its interval, control and scope, and is to be reported with them. Before a job is done there is no verdict. A claim
 that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""
@@ -87,7 +89,7 @@ def _caller(context: Any) -> Holder:
 
 def line(text: str) -> str:
     """Make a refusal one line of bounded length, without what a terminal would obey."""
-    one = plain(" ".join(text.split()))
+    one = plain(for_programs(" ".join(text.split())))
     return one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…"
 
 

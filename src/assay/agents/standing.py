@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.lab import provenance
+from assay.lab import provenance, registered
+from assay.verbs.plan import frozen
 
 if TYPE_CHECKING:
+    from assay.core.experiment import Experiment
     from assay.lab.plan import Plan
+    from assay.lab.preset import Preset
+    from assay.lab.store import Store
 
 JSON = Mapping[str, Any]
 
@@ -41,22 +45,41 @@ class Source:
     """When the newest run was made."""
 
 
-def standing(data: JSON) -> Standing:
-    """Tell whether a result is confirmatory: frozen before any result, and followed."""
+def standing(data: JSON, unlike: str = "") -> Standing:
+    """Tell whether a result is confirmatory: frozen before any result, and followed; `unlike` is what was frozen that it is not."""
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
         return Standing("confirmatory", f"frozen on {frozen['time']} before any result ({frozen['hash'][:12]}), and followed since")
     if frozen:
         return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
+    if unlike:
+        return Standing("exploratory", unlike)
     if changed:
         return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
     return Standing("exploratory", "no claim was frozen before the first look; a threshold's source says whether a pilot gave it")
 
 
-def planned(told: str = "") -> Standing:
-    """Tell the standing of what has not run."""
-    return Standing("exploratory", told or "as it would run now, nothing is frozen: a verdict will be exploratory")
+def planned(store: Store, experiment: Experiment | None, preset: Preset | None) -> Standing:
+    """Tell the standing of what has not run: whether it was frozen, which look comes next, and what it is not though it resembles it."""
+    nothing = "as it would run now, nothing is frozen: a verdict will be exploratory"
+    if experiment is None or preset is None:
+        return Standing("exploratory", nothing)
+    found = frozen(store, experiment, preset)
+    if found is not None:
+        return Standing("exploratory" if found.changed else "confirmatory", found.told)
+    return Standing("exploratory", unlike(store, experiment, preset) or nothing)
+
+
+def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
+    """Tell what was frozen under another name about the same arms and seeds, and what differs; empty where nothing was."""
+    told = [
+        f"{known.content['experiment']} was frozen on {known.time} ({known.hash[:12]}) about the same arms and seeds, and this is not it: "
+        + ("; ".join(changed) or "its file reads differently now")
+        for known, changed in registered.about(store, experiment, preset)
+        if known.content["experiment"] != experiment.name
+    ]
+    return ". ".join(told)
 
 
 def of_record(record: JSON) -> Source:

@@ -15,15 +15,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from assay.agents import answers, describing, looking, standing, writing
-from assay.agents.answers import Plan, Result, Submitted, Table, Written
+from assay.agents.answers import Plan, Preregistered, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.agents.looking import Looks
 from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
-from assay.jobs.asked import Asked, Lacking, Ready, ready
+from assay.jobs.asked import Asked, Lacking, Ready, laid_out, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
+from assay.jobs.frozen import named
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
@@ -70,7 +71,8 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     text: Line = Field(description="Your sentence, with the threshold in it.")
-    holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02.")
+    holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02; "
+                        'names with other signs are quoted: "lr=0.03/main".loss.')
     control: Names = Field([], description="Arms for which it must come out false, and could come out true; no verdict is given without one.")
     near: dict[Name, Line] = Field({}, description="Which controls stand for the strongest other explanation, and what they would explain.")
     also: dict[Name, Line] = Field({}, description="Other arms that may satisfy it too, and why; any other that does makes it unspecific.")
@@ -134,10 +136,13 @@ class Tools:
         claims: Annotated[list[Claim], Field(description="What you claim, each with its control.", max_length=MANY)],
         fields: Annotated[
             dict[Name, Plain | list[Plain]],
-            Field(description="Fields to set; a list tries each value: arms are then called FIELD=VALUE/ARM, but for the first.", max_length=MANY),
+            Field(description="Fields to set. A list tries each value: of a field that is not `several`, arms of the later ones are called "
+                  "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). Arms are compared by paired.", max_length=MANY),
         ] = {},  # noqa: B006 — read alone
         paired: Annotated[
-            dict[Name, list[Plain]], Field(description="Fields whose lists go together, first with first and so on.", max_length=MANY)
+            dict[Name, list[Plain]],
+            Field(description="Fields whose lists go together, first with first; one field is enough. Each value makes arms: the first keeps "
+                  "their names, later ones are called FIELD=VALUE/ARM.", max_length=MANY),
         ] = {},  # noqa: B006
         seeds: Annotated[
             str, Field(description="Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below 1000: pilots.", max_length=SHORT)
@@ -161,7 +166,7 @@ class Tools:
         """Check a study's text."""
         unsaid: tuple[Any, ...] = ()
         try:
-            found = self._plan(ready(Asked(study=text), self.bounds), "", text)
+            found = self._plan(self._ready(Asked(study=text)), "", text)
         except AssayError as e:
             wrong = "" if isinstance(e, Lacking) else str(e)
             try:
@@ -181,16 +186,38 @@ class Tools:
     ) -> Plan:  # fmt: skip
         """Say what running a study or an experiment would do and take: runs, time, which are stored, how wide intervals may be. Nothing runs."""
         with self._one:
-            return self._plan(ready(self._asked(study, experiment, preset, sets), self.bounds), budget, study)
+            return self._plan(self._ready(self._asked(study, experiment, preset, sets)), budget, study)
 
     def _plan(self, wanted: Ready, budget: str, study: str) -> Plan:
-        lab, experiment = self._lab(), self._placed(wanted)
-        found = planning.plan(lab, experiment, wanted.preset, budget or None)
-        runs = lab.plan(experiment, wanted.preset)
-        bases = looking.about_text(study) if study else looking.about(experiment.origin)
-        looks = looking.looked([s.seed for s in wanted.preset.specs], experiment.name, (experiment.name, *bases), lab.store, own=False)
+        lab = self._lab()
+        with laid_out(wanted) as place:
+            experiment = catalogue.find(place)
+            found = planning.plan(lab, experiment, wanted.preset, budget or None)
+            runs = lab.plan(experiment, wanted.preset)
+            bases = looking.about(experiment.origin)
+            looks = looking.looked([s.seed for s in wanted.preset.specs], experiment.name, (experiment.name, *bases), lab.store, own=False)
+            rests = standing.planned(lab.store, experiment, wanted.preset)
         unsaid = writing.lacks(study, lab) if study and not wanted.links else ()
-        return answers.planned(found, wanted.key, unsaid, looks, standing.of_plan(runs))
+        return answers.planned(found, wanted.key, unsaid, looks, standing.of_plan(runs), rests)
+
+    def preregister(
+        self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = [],  # noqa: B006
+        looks: Annotated[str, Field(description="After how many seeds it may be judged, such as 8,16: at most four, the first at 6 or more, the "
+                                    "last at all. Empty: once, after all.", max_length=SHORT)] = "",
+    ) -> Preregistered:  # fmt: skip
+        """Freeze what will be judged, before any run of its seeds exists: only then is its verdict confirmatory, and any other exploratory.
+
+        Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then run with the same arguments.
+        """
+        asked = self._asked(study, experiment, preset, sets)
+        with self._one:
+            found = jobs.preregister(self.root, asked, looks, self.bounds)
+            wanted = self._ready(asked)
+            return answers.preregistered(found, self._plan(wanted, "", study), answers.asks(wanted.experiment))
+
+    def _ready(self, asked: Asked) -> Ready:
+        """What can run, under the name with which it was frozen. Raises: AssayError."""
+        return named(self._lab().store, ready(asked, self.bounds))
 
     def run(self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = []) -> Submitted:  # noqa: B006
         """Run a study or an experiment: submits it and returns at once with its key; where all of it is stored, with the verdicts.
@@ -207,7 +234,8 @@ class Tools:
         result = self._result(job.key) if job.status == "done" else known
         experiment, chosen = self._asked_for(job.key)
         looks = result.looks if result is not None else self._looks(experiment, chosen, own=False)
-        return answers.submitted(job, result, experiment, chosen, looks)
+        rests = result.standing if result is not None else standing.planned(self._lab().store, experiment, chosen)
+        return answers.submitted(job, result, experiment, chosen, looks, rests)
 
     def _looks(self, experiment: Experiment | None, preset: Preset | None, *, own: bool) -> Looks:
         if experiment is None or preset is None:
@@ -218,8 +246,7 @@ class Tools:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
         if asked.study:
             return None
-        wanted = ready(asked, self.bounds)
-        lab = self._lab()
+        wanted, lab = self._ready(asked), self._lab()
         found = lab.known(wanted.experiment, wanted.preset, run=True)
         return self._told(found.to_json() if hasattr(found, "to_json") else found, job, wanted.experiment, wanted.preset) if found else None
 
@@ -244,7 +271,8 @@ class Tools:
     def _told(self, data: Mapping[str, Any], job: jobs.Job, experiment: Experiment | None, preset: Preset | None) -> Result:
         looks = self._looks(experiment, preset, own=True)
         source = standing.of_store(data, job.runs_cached)
-        return answers.judged(data, job.key, job.question, looks, source)
+        unlike = standing.unlike(self._lab().store, experiment, preset) if experiment is not None and preset is not None else ""
+        return answers.judged(data, job.key, job.question, looks, source, unlike)
 
     def _asked_for(self, key: str) -> tuple[Experiment | None, Preset | None]:
         """The experiment of a job and its preset; None where that is code which this server may not run, or which is gone."""
@@ -293,13 +321,6 @@ class Tools:
     def _lab(self) -> Lab:
         return Lab(self.root.absolute(), Workers())
 
-    def _placed(self, wanted: Ready) -> Experiment:
-        """The experiment under the name, and with the file, that it has once it is submitted: so its stored runs are found."""
-        if not wanted.files:
-            return wanted.experiment
-        file = self.root.absolute() / "jobs" / wanted.key / "text" / wanted.typed
-        return dataclasses.replace(wanted.experiment, name=wanted.name, origin=str(file.resolve()))
-
 
 def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[Any]], str, int]:
     """A table by columns, its text, and how many rows it has. Raises: DataError."""
@@ -338,7 +359,7 @@ def _number(text: str) -> float | int | str | None:
     return text or None
 
 
-TOOLS = ("experiments", "page", "write_study", "plan", "run", "status", "result", "cancel", "judge")
+TOOLS = ("experiments", "page", "write_study", "plan", "preregister", "run", "status", "result", "cancel", "judge")
 """Every tool, in the order in which they are listed."""
-NEEDS: Mapping[str, Right] = {"run": "submit", "cancel": "cancel"}
+NEEDS: Mapping[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}
 """The right that a token must have for a tool; all others only read."""

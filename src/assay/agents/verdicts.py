@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay.jobs.words import for_programs
+
 if TYPE_CHECKING:
     from assay.jobs import state as jobs
 
@@ -83,7 +85,7 @@ def verdict(entry: JSON) -> Verdict:
     return Verdict(
         claim=entry["text"], outcome=entry["outcome"], reason=entry["reason"], estimate=_number(entry, "estimate"), low=_number(entry, "low"),
         high=_number(entry, "high"), unit=entry["unit"], interval=entry["method"], threshold=entry["threshold"],
-        threshold_from=entry["threshold_from"], n=entry["n"], scope=entry["scope"], controls=beside, would_decide=price.get("text", ""),
+        threshold_from=entry["threshold_from"], n=entry["n"], scope=entry["scope"], controls=beside, would_decide=for_programs(price.get("text", "")),
         notes=tuple(entry.get("notes", ())), told=_told(entry, beside),
     )  # fmt: skip
 

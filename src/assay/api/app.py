@@ -77,6 +77,7 @@ def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B
     desk = _Desk(served, bool(rules.holders))
     routes = [
         Route("/studies", desk.answer("submit", desk.submit), methods=["POST"]),
+        Route("/registrations", desk.answer("submit", desk.preregister), methods=["POST"]),
         Route("/plan", desk.answer("read", desk.plan), methods=["POST"]),
         Route("/jobs", desk.answer("read", desk.jobs), methods=["GET"]),
         Route("/jobs/{key}", desk.answer("read", desk.job), methods=["GET"]),
@@ -139,6 +140,12 @@ class _Desk:
         bounds = replace(self.served.bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day)
         job = await self._in_turn(partial(jobs.submit, self.root, asked, caller.name, bounds))
         return plain_values(job, 200 if job.status in OVER else 202, {"location": f"/jobs/{job.key}"})
+
+    async def preregister(self, request: Request, caller: Holder) -> Response:
+        """Freeze what a submission would judge."""
+        asked, looks = await _asked(request, "looks"), _query(request, "preset", "name", "set", "looks", several=("set",)).get("looks", [""])[0]
+        found = await self._in_turn(partial(jobs.preregister, self.root, asked, looks, self.served.bounds))
+        return plain_values(found, 200 if found.already else 201)
 
     async def plan(self, request: Request, caller: Holder) -> Response:
         """Tell what would run, and what a study does not say."""
@@ -274,8 +281,8 @@ class _Watch:
         self.desk._watching -= 1
 
 
-async def _asked(request: Request) -> Asked:
-    """What a body asks for: JSON, or a study's text with preset, name and set in the address."""
+async def _asked(request: Request, *more: str) -> Asked:
+    """What a body asks for: JSON, or a study's text with preset, name and set in the address; `more` may stand there as well."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (*TEXTS, "application/json"):
         raise Refused(415, f"send application/toml, text/markdown or application/json, got {kind[:80] or 'no content-type'}")
@@ -285,12 +292,12 @@ async def _asked(request: Request) -> Asked:
     except TimeoutError:
         raise Refused(408, f"a body arrives within {PATIENCE:.0f} s") from None
     if kind == "application/json":
-        _query(request)
+        _query(request, *more)
         try:
             return Asked(**msgspec.structs.asdict(msgspec.json.decode(body, type=_Submission)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise Refused(400, f"the body is no submission: {str(e) or 'it nests too deep'}; it has study or experiment, preset, sets") from None
-    query = _query(request, "preset", "name", "set", several=("set",))
+    query = _query(request, "preset", "name", "set", *more, several=("set",))
     try:
         text = body.decode()
     except UnicodeDecodeError as e:

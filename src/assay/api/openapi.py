@@ -6,7 +6,7 @@ Shapes are told from the results' own types (`assay.core.schema`), so that they 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from assay.core.schema import schema
 from assay.jobs.asked import DIGITS
 from assay.verbs.catalogue import Catalogue, Described
 from assay.verbs.jobs import Foreseen, Happened, Job, Jobs
+from assay.verbs.preregister import Registered
 
 STATUS, EVENTS = 30, 600
 """Seconds that a request for a job's status, and for its events, may wait."""
@@ -35,9 +36,16 @@ threshold = "plan: written before anything was looked at"
 KEY = {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
        "description": "A job's key, as POST /studies answered it"}  # fmt: skip
 NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}}
+STREAMED = {  # as OpenAPI 3.2 has it under itemSchema, and programs that read 3.1 take it
+    "type": "object", "required": ["id", "event", "data"], "additionalProperties": False,
+    "properties": {"id": {"type": "string", "pattern": "^[0-9]+$"}, "event": {"type": "string"},
+                   "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
+}  # fmt: skip
+LOOKS = {"name": "looks", "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){0,3}$"},
+         "description": "After how many seeds it may be judged, such as 8,16; without it once, after all"}  # fmt: skip
 WORDS = {
     400: "The request cannot be read", 401: "A token is asked for", 403: "This token, or this page, may not ask", 404: "It is not there",
-    408: "The body came too slowly", 409: "The job is not done", 413: "The body is too large", 414: "The address is too long",
+    408: "The body came too slowly", 409: "It is not done yet, or too late for it", 413: "The body is too large", 414: "The address is too long",
     415: "The body is of another kind", 422: "What was sent was read, and cannot run", 429: "The queue or the quota is full",
     500: "A mistake of the server", 503: "The store or the server is busy",
 }  # fmt: skip
@@ -76,6 +84,8 @@ def _document() -> dict[str, Any]:
         "paths": {
             "/studies": {"post": _sent("submit", "Submit a study or an experiment", {
                 200: _found("It was done before", job, links=_links()), 202: _found("It waits or runs", job, links=_links())}, 429)},
+            "/registrations": {"post": _sent("preregister", "Freeze what would be judged, before any result exists; nothing runs", {
+                200: _found("It was frozen so already", _ref("Registered")), 201: _found("It is frozen", _ref("Registered"))}, 409, more=(LOOKS,))},
             "/plan": {"post": _sent("plan", "What would run and take, and what a study does not say", {200: _found("The plan", _ref("Foreseen"))})},
             "/jobs": {"get": _operation("jobs", "Jobs in the order of submission; of a token those that it asked for", {
                 200: _found("Jobs", _ref("Jobs"))}, _query("limit", "At most so many, the latest", 1, 1000, whole=True))},
@@ -88,7 +98,7 @@ def _document() -> dict[str, Any]:
             },
             "/jobs/{key}/events": {"parameters": [KEY], "get": _operation(
                 "events", "What happens to a job, as server-sent events; with Last-Event-ID from that event on", {
-                    200: {"description": "Each event's data is an Event", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+                    200: {"description": "Events; the schema is that of one", "content": {"text/event-stream": {"schema": STREAMED}}}},
                 _query("wait", "Seconds after which the stream ends", 0, EVENTS),
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}}, refusals=(404,))},
             "/jobs/{key}/result": {"parameters": [KEY], "get": _operation(
@@ -100,7 +110,7 @@ def _document() -> dict[str, Any]:
         },
         "components": {
             "schemas": {"Submission": SUBMISSION, "Event": schema(Happened), "Problem": schema(Problem),
-                        **{of.__name__: schema(of) for of in (Job, Jobs, Foreseen, Catalogue, Described)}},
+                        **{of.__name__: schema(of) for of in (Job, Jobs, Foreseen, Registered, Catalogue, Described)}},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }  # fmt: skip
@@ -142,7 +152,9 @@ def _operation(
     return {**found, "responses": {str(status): told for status, told in {**answers, **refused}.items()}}
 
 
-def _sent(name: str, summary: str, answers: Mapping[int, Any], *refusals: int) -> dict[str, Any]:
+def _sent(
+    name: str, summary: str, answers: Mapping[int, Any], *refusals: int, more: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
     """An operation that takes a submission."""
     text = {"schema": {"type": "string", "minLength": 1, "maxLength": 65536}, "example": STUDY}
     examples = {"experiment": {"value": {"experiment": "superposition", "preset": "smoke"}}, "study": {"value": {"study": STUDY}}}
@@ -153,5 +165,5 @@ def _sent(name: str, summary: str, answers: Mapping[int, Any], *refusals: int) -
         {"name": "set", "in": "query", "schema": {"type": "array", "items": _text(200)}, "description": "Of a text: field=value, repeatable"},
         {"name": "name", "in": "query", "schema": _text(64), "description": "Of a text: what to call the study"},
     )
-    made = _operation(name, summary, answers, *given, refusals=(408, 413, 415, 422, *refusals))
+    made = _operation(name, summary, answers, *given, *more, refusals=(408, 413, 415, 422, *refusals))
     return {**made, "requestBody": {"required": True, "content": body}}

@@ -14,6 +14,8 @@ from assay.core.schema import OPTIONAL, to_json
 from assay.jobs.asked import Lacking
 from assay.jobs.folder import NoJob
 from assay.jobs.queue import Full, NotOver, NotYours
+from assay.jobs.words import for_programs
+from assay.lab.registered import TooLate
 
 KIND = "application/problem+json"
 LONGEST = 1_000
@@ -54,9 +56,11 @@ def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
     """Tell which problem an error is, and which headers it is sent with."""
     headers = error.headers if isinstance(error, Refused) else {}
     lacks = tuple(Lack(where=m.where, text=shown) for m, shown in zip(error.lacks, error.shown, strict=True)) if isinstance(error, Lacking) else None
-    kinds: tuple[tuple[type[AssayError], int], ...] = ((NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (StoreError, 503), (RunError, 500))
+    kinds: tuple[tuple[type[AssayError], int], ...] = (
+        (NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (TooLate, 409), (StoreError, 503), (RunError, 500),
+    )  # fmt: skip
     status = error.status if isinstance(error, Refused) else next((s for kind, s in kinds if isinstance(error, kind)), 422)
-    detail = plain(" ".join(str(error).split()))
+    detail = plain(for_programs(" ".join(str(error).split())))
     detail = detail if len(detail) <= LONGEST else f"{detail[: LONGEST - 2]} …"
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, lacks=lacks), headers
 

@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code or 0
     except UnusedCliTokensError as error:
-        return refuse(f"{(error.unused_tokens or ['?'])[0]!r} is one word too many; see assay {words[0]} --help")
+        return refuse(surplus((error.unused_tokens or ["?"])[0], words))
     except MissingArgumentError as error:
         return refuse(lacking(error))
     except CycloptsError as error:
@@ -69,9 +69,17 @@ def main(words: Sequence[str] | None = None) -> int:
         return refuse(f"interrupted; what is finished is stored, and this goes on where it was: assay {shlex.join(words)}", 130)
 
 
+def surplus(word: str, words: Sequence[str]) -> str:
+    """Say of a word too many what was meant, where that can be told."""
+    study = len(words) == 3 and list(words[:2]) == ["new", "study"]
+    return f"{word!r} is one word too many; " + (f"a study is written by: assay new {words[2]} --study" if study else f"see assay {words[0]} --help")
+
+
 def lacking(error: MissingArgumentError) -> str:
     """Say of an argument that was not typed what it stands for, in its own help's words; of one without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
+    if argument is not None and argument.name == "--set":
+        return f"--set needs field=value; which fields there are: assay {verb} NAME --set fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     what = (argument.parameter.help or "").rstrip(".")

@@ -63,6 +63,7 @@ def one(found: Planned, name: str, place: str = "") -> None:
     claims(found)
     if found.scope:
         say(f"Verdicts will speak for: {found.scope}")
+    say(f"{found.frozen.told[0].upper()}{found.frozen.told[1:]}." if found.frozen else "Nothing is frozen: its verdicts will be exploratory.")
     for note in found.notes:
         say(f"note: {note}")
     if budget is not None and budget.assumed:

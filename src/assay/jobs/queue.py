@@ -17,6 +17,7 @@ from assay.core.errors import AssayError, StoreError
 from assay.jobs.asked import Asked, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
+from assay.jobs.frozen import named
 from assay.jobs.state import OVER, State
 from assay.lab.atomic import explained, write
 from assay.lab.store import Store, discard
@@ -41,7 +42,7 @@ def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) ->
 
     Raises: AssayError for what cannot run, in one line; Full.
     """
-    wanted = ready(asked, bounds)
+    wanted = named(Store(root), ready(asked, bounds))
     store = Store(root).prepare()
     folder = Folder(store.root, wanted.key)
     with store.lock("jobs-put"):

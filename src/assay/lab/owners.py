@@ -38,7 +38,7 @@ def sound(name: str) -> str:
 def check(store: Store, experiment: str, origin: str) -> None:
     """Refuse a name whose stored runs are of another file that still exists and reads differently. Raises: StoreError."""
     owner = _owner(store, sound(experiment))
-    if owner and origin and owner != origin and Path(owner).is_file() and code(owner) != code(origin):
+    if owner and origin and owner != origin and Path(owner).is_file() and code(origin) not in ("", code(owner)):
         raise StoreError(
             f"the runs of {experiment} in {store.root} are those of {owner}, and {origin} is another file of that name; "
             "rename one of the two files, or name another store with --root"
@@ -46,8 +46,12 @@ def check(store: Store, experiment: str, origin: str) -> None:
 
 
 def claim(store: Store, experiment: Experiment) -> None:
-    """Note that the runs under this name are this file's from now on; built-in experiments and entry points need no note."""
-    if in_file(experiment.origin) and _owner(store, experiment.name) != experiment.origin:
+    """Note that the runs under this name are this file's from now on; built-in experiments and entry points need no note.
+
+    A file that reads the same keeps them: whoever submits a copy of a study does not take its name from the author.
+    """
+    owner = _owner(store, experiment.name)
+    if in_file(experiment.origin) and owner != experiment.origin and not (Path(owner).is_file() and code(owner) == code(experiment.origin)):
         path = _path(store, experiment.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         # as seen from the store, so that a folder in which both lie can be moved or copied

@@ -66,8 +66,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     for text in (text for text in sets if not text.startswith(WITHOUT)):
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            known = ", ".join(f"{name} ({told})" if told else name for name, told in ranges(cls).items())
-            raise SpecError(f"--set needs field=value, got {text!r}; fields: {known}")
+            known = ", ".join(f"{n}={getattr(specs[0], n)}" + (f" ({told})" if told else "") for n, told in ranges(cls).items())
+            raise SpecError(f"--set needs field=value, got {text!r}; fields, as they are: {known}")
         if name not in {f.name for f in fields(cls)}:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, (f.name for f in fields(cls)))}")
         values = _values(value) if name in per_run_fields(cls) else [value]

@@ -32,6 +32,10 @@ SIGNED: Mapping[str, type] = {"sha256_of_signature": str, "registration": str}
 """What a line has that says which signature was given."""
 
 
+class TooLate(StoreError):
+    """What was seen, or frozen otherwise, cannot be frozen any more."""
+
+
 @dataclass(frozen=True)
 class Registration:
     """What was frozen, when, and where it lies."""
@@ -61,11 +65,12 @@ class Registration:
 
 
 def freeze(
-    store: Store, experiment: Experiment, preset: Preset, units: Sequence[int] = (), related: Sequence[Experiment] = ()
+    store: Store, experiment: Experiment, preset: Preset, units: Sequence[int] = (), related: Sequence[Experiment] = (), *, here: bool = True
 ) -> Registration:
     """Freeze what is to be judged, looked at after so many seeds; none given: once, after all. What is frozen so already stays.
 
-    `related` are experiments whose looks at the same seeds count as well, such as those that a study borrows from.
+    `related` are experiments whose looks at the same seeds count as well, such as those that a study borrows from. With `here` it is written
+    beside the experiment's own file as well as into the store.
 
     Raises: ExperimentError for pilot seeds and looks that cannot be; StoreError where the same was frozen otherwise, where its seeds
     were looked at, or where runs of them are stored.
@@ -76,8 +81,8 @@ def freeze(
         if known.content == content:
             return known
         told = departures(known, experiment, preset) or ["other looks, or another version of the code that judges"]
-        raise StoreError(f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, {known.path}): {'; '.join(told)}; "
-                         "what was frozen stays: give the new one another name and other seeds")  # fmt: skip
+        raise TooLate(f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, {known.path}): {'; '.join(told)}; "
+                      "what was frozen stays: give the new one another name and other seeds")  # fmt: skip
     if not content["judging"]:
         raise StoreError("a file of Assay was written since this command began, so nobody can say which code would judge; run it again")
     _refuse_seen(store, experiment, preset, related)
@@ -88,7 +93,7 @@ def freeze(
     with explained(store.root), store.lock("registered"):
         path = place(store, experiment, preset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = [p for p in (beside(experiment, preset), path) if p is not None]
+        written = [p for p in (beside(experiment, preset) if here else None, path) if p is not None]
         for one in written:
             write(one, seal(data))
     return Registration(written[0], content, digest, data["time"], data["commit"], data["software"])
@@ -123,6 +128,23 @@ def find(store: Store, experiment: Experiment, preset: Preset) -> Registration |
         if line["registration"] != found[0].hash:
             raise StoreError(f"{there[0]} was exchanged: a look was taken on {line['time']} under another freezing ({line['registration'][:12]})")
     return found[0]
+
+
+def about(store: Store, experiment: Experiment, preset: Preset) -> Iterator[tuple[Registration, list[str]]]:
+    """Give what was frozen, under any name, of the same arms on some of the same seeds, and what is not as it was frozen in this experiment.
+
+    Without a difference the two are one study under two names. What cannot be read is left out: whoever runs it is told.
+    """
+    seeds = {s.seed for s in preset.specs}
+    for path in sorted((store.root / "registered").glob(f"*/{preset.title}.json")):
+        try:
+            found = read(path)
+        except StoreError:
+            continue
+        if seeds & set(found.seeds) and found.content["sets"] == list(preset.sets):
+            told = departures(found, experiment, preset)
+            if {n: a["hash"] for n, a in found.content["arms"].items()} == {n: _arm(experiment, preset, n)["hash"] for n in experiment.arms}:
+                yield found, told
 
 
 def read(path: Path) -> Registration:
@@ -261,12 +283,12 @@ def _refuse_seen(store: Store, experiment: Experiment, preset: Preset, related: 
         for path in (looks.committed(one), journal.stored(store, one.name)):
             for look in journal.read(path):
                 if shared := seeds & looks.seeds_of(look["seeds"]):
-                    raise StoreError(f"seeds {looks.spans(shared)} of {one.name} were looked at on {look['time']} ({path}); "
-                                     "what was seen cannot be frozen any more: name other seeds")  # fmt: skip
+                    raise TooLate(f"seeds {looks.spans(shared)} of {one.name} were looked at on {look['time']} ({path}); "
+                                  "what was seen cannot be frozen any more: name other seeds")  # fmt: skip
     if runs := [f"{s.experiment}/{s.arm} seed {json.loads(s.spec_json)['seed']} ({s.key[:12]})" for s in _seen(store, experiment, preset)]:
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-        raise StoreError(f"{len(runs)} runs of these seeds are stored with their measures: {', '.join(runs[:3])}{more}; "
-                         "what may have been seen cannot be frozen any more: name other seeds")  # fmt: skip
+        raise TooLate(f"{len(runs)} runs of these seeds are stored with their measures: {', '.join(runs[:3])}{more}; "
+                      "what may have been seen cannot be frozen any more: name other seeds")  # fmt: skip
 
 
 def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:

@@ -142,7 +142,7 @@ def _claim(
         for name in names:
             if name not in arms:
                 own = {p.label: p.said.label for p in owned}
-                known = nearest(name, (own.get(a) or a for a in arms))
+                known = _per_run(text, name) or nearest(name, (own.get(a) or a for a in arms))
                 raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {known}")
     of = next((name for name in read.parsed.arms if name not in said.control), "main")
     labels = {p.label: p.said.label or p.label for p in owned}
@@ -165,6 +165,16 @@ def _claim(
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
 
 
+def _per_run(text: Text, name: str) -> str:
+    """What to write where an arm is named after a value in which the runs of one arm differ; nothing of any other name."""
+    fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
+    for part in text.study.experiment:
+        for field, values in part.fields.items():
+            if field in fields and isinstance(values, list | tuple):
+                return f"runs of one arm differ in {field}; for an arm of each value write paired = {{ {field} = {list(values)} }} in place of it"
+    return ""
+
+
 def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> None:
     """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better before training than after."""
     said = text.study.claim[i]
@@ -183,7 +193,7 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
             raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
         if apart and not read.equal:
             levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
-            how = f"say which is meant with where = {{ {apart[0]} = … }}, or compare at equal l0, say"
+            how = f"say which is meant with where = {{ {apart[0]} = … }}, compare at equal l0, say, or make an arm of each value with paired"
             raise ExperimentError(f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); {how}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class Missing:
     """What is taken in its place; None where nothing can be."""
     each: bool = False
     """Whether it decides how many runs there are, so that what it costs can be told by the seed."""
+    cost: str = "nothing"
 
 
 def essential(text: Text) -> list[Missing]:
@@ -63,17 +65,36 @@ def assumed(text: Text) -> list[Missing]:
         found.append(Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True))
     if not study.budget:
         found.append(Missing("budget", 'write budget = "10m" to refuse what takes longer', "none: it takes what it takes"))
-    found += _of_dictionaries(study.dictionary)
+    found += [*_unnamed(text), *_of_dictionaries(study.dictionary)]
     of_claims = (
-        ("threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}, so it is confirming"),
+        ("threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}: nobody can tell whether a pilot gave it"),
+        ("bounds", "write bounds = [0, 1] of a share, [-1, 1] of a difference of shares", "none: where most units agree, nothing is decided"),
         ("near", 'write near = { ARM = "what it would explain" } for the strongest control', "no control is called near"),
         ("published", 'write published = { number = …, source = "…" }', "new: nobody prints this number"),
     )
     for i, said in enumerate(study.claim):
         if not said.units and study.dictionary:
             found.append(Missing(f"claim {i + 1}: units", 'write units = ["document"] or ["seed", "document"]', UNITS))
-        silent = {"threshold": not said.threshold, "near": not said.near, "published": said.published == "new" and not said.source}
+        new = said.published == "new" and not said.source
+        silent = {"threshold": not said.threshold, "bounds": said.bounds is None, "near": not said.near, "published": new}
         found += [Missing(f"claim {i + 1}: {name}", how, default) for name, how, default in of_claims if silent[name]]
+    return found
+
+
+def _unnamed(text: Text) -> list[Missing]:
+    """The arms of experiments that run though no claim names them: what they would show is asked, and costs their runs."""
+    said = [s for c in text.study.claim for s in (c.holds, *c.control, *c.near, *c.also, *c.planted)]
+    found = []
+    for i, part in enumerate(text.study.experiment):
+        try:
+            arms = () if part.arms or not said else tuple(catalogue.find(part.name).arms)
+        except AssayError:  # told where it is read
+            continue
+        idle = [a for a in arms if a != "main" and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in said)]
+        if idle:
+            kept = ", ".join(f'"{a}"' for a in arms if a not in idle)
+            how = f"write arms = [{kept}] to leave them out, and unasked"
+            found.append(Missing(f"experiment {i + 1}: arms", how, f"all; no claim names {', '.join(idle)}", cost="their runs"))
     return found
 
 

@@ -213,6 +213,8 @@ def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     line = lines[min(int(found[1]), len(lines)) - 1]
     bare = re.search(r"=\s*(\d+:\d+)", line)
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""
+    if re.search(r'=\s*".*".*"', line) and "Expected newline" in said:
+        hint = "; a text with quotes in it stands between single ones: '… \"batch=64/main\".loss …'"
     return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}{hint}"
 
 

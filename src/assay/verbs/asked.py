@@ -47,7 +47,7 @@ def asked(path: Path, lab: Lab) -> Asked:
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
     each = _each_seed(text, lab) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Unsaid(m.where, m.text, m.default, each if m.each else "nothing") for m in assumed]
+    rows += [Unsaid(m.where, m.text, m.default, each if m.each else m.cost) for m in assumed]
     return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
 
 

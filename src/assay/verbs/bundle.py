@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assay.core.figures import Figure
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
+    from assay.report.bundle.carried import Look
     from assay.report.bundle.files import Whole
 
 
@@ -113,7 +114,7 @@ def _whole(
     from assay.lab import catalogue
     from assay.lab.journal import judgings
     from assay.lab.preset import scope
-    from assay.report.bundle.carried import carry_all, worded
+    from assay.report.bundle.carried import ONCE, carry_all, worded
     from assay.report.bundle.files import Whole
 
     texts = {v["text"] for v in data["verdicts"]}
@@ -121,12 +122,24 @@ def _whole(
     if not claims and not data["exact"] and not data["findings"]:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
-    carried = [worded(c) for c in claims] if conditions else carry_all(claims, arms, scope(experiment, preset))
+    at = _looks(data)
+    carried = [worded(c, at.get(c.text, ONCE)) for c in claims] if conditions else carry_all(claims, arms, scope(experiment, preset), at)
     return Whole(
         data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),
         source=_source(experiment), kept=_kept(lab, experiment), **more,
     )  # fmt: skip
+
+
+def _looks(data: Mapping[str, Any]) -> dict[str, Look]:
+    """The look at which each claim was judged, by its text: the one that settled it, else the last; empty where no looks were declared."""
+    from assay.lab.looks import seeds_of
+    from assay.report.bundle.carried import Look
+
+    frozen = data.get("registration") or {"taken": 0, "looks": []}
+    taken = [Look(look["level"], tuple(sorted(seeds_of(look["seeds"])))) for look in frozen["looks"][: frozen["taken"]]]
+    settled = {text: look for look, said in zip(taken, frozen["looks"], strict=False) for text in said["settled"]}
+    return {v["text"]: settled.get(v["text"], taken[-1]) for v in data["verdicts"]} if taken else {}
 
 
 def _header(catalogue: Any, experiment: Experiment) -> Any:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.compute import Range
+from assay.core.errors import StoreError
 from assay.jobs import queue
 from assay.jobs.asked import Asked, Lacking, laid_out, ready, told
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
+from assay.jobs.frozen import named
 from assay.jobs.state import OVER, Early, State, Status
 from assay.lab import catalogue
 from assay.lab.executors import Workers
@@ -29,6 +31,8 @@ from assay.verbs.asked import Unsaid
 from assay.verbs.asked import asked as unsaid
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned
+from assay.verbs.preregister import Registered
+from assay.verbs.preregister import preregister as freeze
 
 LONGEST = 30.0
 """Seconds that `status` waits at most."""
@@ -123,7 +127,7 @@ def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # no
     """Tell what a submission would run and take, and what a study does not say, with defaults and costs. Raises: AssayError."""
     lab = Lab(root, Workers())
     try:
-        wanted = ready(asked, bounds)
+        wanted = named(lab.store, ready(asked, bounds))
     except Lacking as error:
         rows = tuple(Unsaid(m.where, shown, m.default, "") for m, shown in zip(error.lacks, error.shown, strict=True))
         return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
@@ -140,6 +144,22 @@ def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds())
     Raises: AssayError, one line, for what cannot run: a study with line and column, or with the list of what it lacks; for a bound; a full queue.
     """
     return _told(queue.put(root, asked, owner, bounds))
+
+
+def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Bounds()) -> Registered:  # noqa: B008 — frozen
+    """Freeze what a submission would judge, before any result exists, as `assay preregister` does; it is written into the store alone.
+
+    Raises: AssayError for what cannot run, for looks that cannot be, and where results may have been seen.
+    """
+    lab = Lab(root, Workers())
+    wanted = named(lab.store, ready(asked, bounds))
+    with laid_out(wanted) as place:
+        experiment = catalogue.find(place)
+        try:
+            found = freeze(lab, experiment, override(experiment, asked.preset, asked.sets), looks or None, here=False)
+        except StoreError as e:
+            raise type(e)(str(e).replace(str(lab.store.root), "the store")) from None
+    return replace(found, files=tuple(path.relative_to(lab.store.root) for path in found.files))
 
 
 def status(root: Path, key: str, wait_s: float = 0.0) -> Job:

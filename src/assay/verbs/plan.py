@@ -15,11 +15,14 @@ from assay.core.experiment import Experiment, read_header
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
-from assay.lab import catalogue
+from assay.lab import catalogue, registered
+from assay.lab.following import following
 from assay.lab.forecast import Forecast, Prospect, forecast, survey
 from assay.lab.lab import Lab
 from assay.lab.plan import Plan, costs
 from assay.lab.preset import Preset, everywhere, override, scope
+from assay.lab.store import Store
+from assay.verbs.preregister import Look, declared
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,24 @@ class Bought(Budget):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """What was frozen of what is planned, and which of its looks comes next."""
+
+    hash: str
+    """SHA-256 of what was frozen, 64 hex digits."""
+    time: str
+    looks: tuple[Look, ...]
+    """All that were declared."""
+    taken: int
+    next: int | None
+    """The number of the look that comes next, from 1; null after the last one, or once every claim is settled."""
+    changed: tuple[str, ...]
+    """What is not as it was frozen: with any of it there are no looks, and verdicts are exploratory."""
+    told: str
+    """All of this in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Costs:
     """What an experiment's command would do, and what it takes; null where nothing is known."""
 
@@ -142,6 +163,8 @@ class Planned(Costs):
     runs: tuple[Run, ...]
     claims: tuple[Expected, ...]
     budget: Budget | Bought | None
+    frozen: Frozen | None
+    """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
     arms: tuple[Arm, ...] = field(metadata=BESIDE)
 
 
@@ -179,8 +202,26 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
         **_costs(found, experiment) | {"runs": rows},
         claims=tuple(Expected(**vars(c), judged=counts[c.text].judged, controls=counts[c.text].controls) for c in found.claims),
         budget=_budget(found, experiment),
+        frozen=frozen(lab.store, experiment, preset),
         arms=arms(found.plan),
     )
+
+
+def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:
+    """Tell what was frozen of an experiment, and which look comes next; None where nothing was. Raises: StoreError for a file that was changed."""
+    of = following(store, experiment, preset)
+    if of.frozen is None:
+        return None
+    looks, taken = declared(of.frozen), registered.taken(store, experiment.name, preset)
+    last = max(taken, key=lambda line: line["look"], default=None)
+    left = last is None or "undecided" in last["verdicts"].values()
+    coming = (last["look"] if last else 0) + 1 if left and not of.departures and len(taken) < len(looks) else None
+    head = f"frozen on {of.frozen.time} ({of.frozen.hash[:12]}), with {len(looks)} {plural('look', len(looks))} declared, at "
+    head += f"{' and '.join(str(one.units) for one in looks)} seeds; {len(taken)} {'was' if len(taken) == 1 else 'were'} taken"
+    rest = f"look {coming} comes next, at {looks[coming - 1].units} seeds" if coming else "none is left"
+    if of.departures:
+        rest = f"not as it was frozen, so its verdicts will be exploratory: {'; '.join(of.departures)}"
+    return Frozen(hash=of.frozen.hash, time=of.frozen.time, looks=looks, taken=len(taken), next=coming, changed=of.departures, told=f"{head}; {rest}")
 
 
 def plan_catalogue(lab: Lab, preset: str, budget: str | None = None, sets: tuple[str, ...] = ()) -> PlannedCatalogue:

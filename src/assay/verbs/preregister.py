@@ -11,7 +11,7 @@ from assay.core import foreign
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
-from assay.lab import registered
+from assay.lab import owners, registered
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset
@@ -46,8 +46,12 @@ class Registered:
     """SHA-256 of the signature that was given now."""
 
 
-def preregister(lab: Lab, experiment: Experiment, preset: Preset, looks: str | None = None, sign: Path | None = None) -> Registered:
+def preregister(
+    lab: Lab, experiment: Experiment, preset: Preset, looks: str | None = None, sign: Path | None = None, *, here: bool = True,
+) -> Registered:  # fmt: skip
     """Freeze what is to be judged, with looks after so many seeds such as "8,16"; keep a signature of the author's own.
+
+    Without `here` nothing is written but in the store: what was submitted has no file of its author's beside which it could lie.
 
     Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen, or something else was frozen.
     """
@@ -57,9 +61,11 @@ def preregister(lab: Lab, experiment: Experiment, preset: Preset, looks: str | N
     if before is not None and looks is None:
         found = registered.freeze(lab.store, experiment, preset, before.units)
     else:
-        found = registered.freeze(lab.store, experiment, preset, _units(looks), _borrowed(experiment))
+        found = registered.freeze(lab.store, experiment, preset, _units(looks), _borrowed(experiment), here=here)
+    if here:
+        owners.claim(lab.store, experiment)
     signature = registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
-    files = [p for p in (registered.beside(experiment, preset), registered.place(lab.store, experiment, preset)) if p is not None and p.exists()]
+    places = (registered.beside(experiment, preset) if here else None, registered.place(lab.store, experiment, preset))
     return Registered(
         experiment=experiment.name,
         preset=preset.title,
@@ -67,10 +73,15 @@ def preregister(lab: Lab, experiment: Experiment, preset: Preset, looks: str | N
         time=found.time,
         already=before is not None,
         claims=tuple(c.text for c in experiment.claims if isinstance(c, Claim)),
-        looks=tuple(Look(one["units"], one["seeds"], one["level"], one["spent"]) for one in found.content["looks"]),
-        files=tuple(files),
+        looks=declared(found),
+        files=tuple(p for p in places if p is not None and p.exists()),
         signature=signature,
     )
+
+
+def declared(found: registered.Registration) -> tuple[Look, ...]:
+    """The looks that were declared."""
+    return tuple(Look(one["units"], one["seeds"], one["level"], one["spent"]) for one in found.content["looks"])
 
 
 def _units(looks: str | None) -> tuple[int, ...]:
@@ -79,7 +90,7 @@ def _units(looks: str | None) -> tuple[int, ...]:
         return ()
     parts = [part.strip() for part in looks.split(",")]
     if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
-        raise ExperimentError(f"--looks takes numbers of seeds with commas between them, such as 8,16,24, got {looks[:60]!r}")
+        raise ExperimentError(f"looks are numbers of seeds with commas between them, such as 8,16,24, got {looks[:60]!r}")
     return tuple(map(int, parts))
 
 

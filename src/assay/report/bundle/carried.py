@@ -10,6 +10,7 @@ import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,15 +55,39 @@ class _Call:
     given: Any
 
 
-def carry_all(claims: Iterable[Claim], arms: Arms, scope: str = "", level: float = 0.95) -> list[Carried]:
-    """Judge claims on the measures of all arms, and write down what was judged. Raises: ClaimError as `judge`."""
-    with remembering(arms):
-        return [carry(c, arms, scope, level) for c in claims]
+@dataclass(frozen=True)
+class Look:
+    """At which level a claim was judged, and on which seeds; None: on all that there are."""
+
+    level: float = 0.95
+    seeds: tuple[int, ...] | None = None
+
+    def of(self, arms: Arms) -> Arms:
+        """The arms as they were looked at: with the runs of these seeds."""
+        if self.seeds is None:
+            return arms
+        return {name: a.isel(run=np.isin(a["seed"].values, self.seeds)) if "seed" in a.coords and a["seed"].dims == ("run",) else a
+                for name, a in arms.items()}  # fmt: skip
 
 
-def worded(claim: Claim, level: float = 0.95) -> Carried:
+ONCE = Look()
+
+
+def carry_all(claims: Iterable[Claim], arms: Arms, scope: str = "", looks: Mapping[str, Look] = MappingProxyType({})) -> list[Carried]:
+    """Judge claims on the measures of all arms, each as at its look, and write down what was judged. Raises: ClaimError as `judge`."""
+    seen: dict[Look, Arms] = {}
+    found = []
+    for claim in claims:
+        look = looks.get(claim.text, ONCE)
+        seen.setdefault(look, look.of(arms))
+        with remembering(seen[look]):
+            found.append(carry(claim, seen[look], scope, look.level))
+    return found
+
+
+def worded(claim: Claim, look: Look = ONCE) -> Carried:
     """Write down a claim of a study, whose condition says what is computed of the measures: it needs no numbers of its own."""
-    return Carried(_said(claim) | {"level": level, "carried": True}, {})
+    return Carried(_said(claim) | {"level": look.level, "seeds": look.seeds, "carried": True}, {})
 
 
 def carry(claim: Claim, arms: Arms, scope: str = "", level: float = 0.95) -> Carried:

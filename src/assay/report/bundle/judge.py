@@ -372,7 +372,7 @@ def judge_claim(claim):
     own = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
     controls = {name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]}
     planted = {name: judge_arm(claim, name, arms[name], level, gated=True) for name in claim["must_hold"]}
-    also = {}
+    also, level = {}, min(level, 0.95)  # an early look is strict, and must overlook no arm that nobody named
     for name in arms:
         if name not in (claim["of"], *claim["must_fail"], *claim["must_hold"]):
             i = interval_of(claim, scaled(claim, arms[name]["terms"]), arms[name]["function"], level, draws=False)
@@ -525,6 +525,8 @@ class Study:
                 keep &= np.isclose(of, wanted, rtol=1e-12, atol=0) if isinstance(wanted, float) and of.dtype.kind in "fi" else of == wanted
             elif self.index[arm]["fields"].get(name) != wanted:
                 raise LookupError(f"arm {arm} has no run with {name}={wanted!r}")
+        if claim.get("seeds") and "seed" in fields:  # those of the look that settled it
+            keep &= np.isin(fields["seed"], claim["seeds"])
         if not keep.any():
             raise LookupError(f"arm {arm} has no run that the claim asks for")
         return keep
