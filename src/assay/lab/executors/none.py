@@ -194,7 +194,7 @@ class _Crew:
         if there:
             return f"{there} worker{'s are' if there > 1 else ' is'} at it"
         root = shlex.quote(str(self.root))
-        return f"no worker is at it yet; type, here or on any machine that sees this folder: assay worker --root {root}"
+        return f"no worker is at it; type, here or on any machine that sees this folder: assay worker --root {root}"
 
     def dismiss(self) -> None:
         """Let them be."""
@@ -251,7 +251,7 @@ class _Engaged(_Crew):
     def words(self, there: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
         asked = len(self._members)
-        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for; none is at it yet"
+        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it now"
 
     def dismiss(self) -> None:
         """Stop all of them."""
