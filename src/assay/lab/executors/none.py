@@ -1,4 +1,4 @@
-"""None: runs nothing here. Leaves tasks in the store for whoever joins it by `assay worker`, and follows the store until they are done.
+"""Away: runs no task here, leaves all in the store for whoever joins it by `assay worker`, and follows the store until they are done.
 
 All that passes between this process and a worker lies in the store, so either may die, and come back, on any machine. With a fleet
 it also has an engine start workers, as many as there is work for.
@@ -201,7 +201,7 @@ class _Crew:
 
 
 class _Engaged(_Crew):
-    """The same with an engine that starts workers: as many as there is work for, again where they were lost."""
+    """Those that an engine starts besides: as many as there is work for, again where they were lost."""
 
     def __init__(self, root: Path, fleet: Fleet, threads: int, device: str):
         super().__init__(root)
