@@ -89,7 +89,7 @@ class Beat:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to beat."""
         self._thread.start()
 
     def beat(self) -> None:
