@@ -141,7 +141,7 @@ class Slurm:
             self._last[id_] = state
             if state not in ("waiting", "running"):
                 self._over[id_] = state
-        if all(listed.get(id_, ("", ""))[1] in STUCK for id_ in ids):
+        if all("".join(listed.get(id_, ())[1:2]) in STUCK for id_ in ids):
             why = f"{listed[ids[0]][1]} (squeue --jobs={_jobs(ids)})"
             raise FleetError(f"SLURM will not begin what was submitted: {why}; ask for something else, and run the same command again")
 
@@ -224,7 +224,7 @@ def _accounted(ids: Sequence[str]) -> dict[str, State]:
                 found |= _rows(["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State"], cluster, some)
     states = {id_: STATES.get(word) for id_, (word, *_) in found.items() if id_ in ids}
     # a job that squeue does not list neither waits nor runs, whatever accounts that come late still say
-    return {id_: state for id_, state in states.items() if state not in (None, "waiting", "running")}
+    return {id_: state for id_, state in states.items() if state is not None and state not in ("waiting", "running")}
 
 
 def _rows(words: Sequence[str], cluster: Sequence[str], ids: Sequence[str]) -> dict[str, list[str]]:
