@@ -144,6 +144,8 @@ class _Driver:
             self.room: int = self.ask("connect", address=address, workers=workers, asked=asked)
             self._let_in = True
         except BaseException:
+            if address != "local":  # it began nothing, and may be long in giving up
+                self._process.kill()
             self.close()
             raise
 
@@ -159,7 +161,8 @@ class _Driver:
             try:
                 return self._answers.get(timeout=PATIENCE)()
             except queue.Empty:
-                self.close()
+                if self._let_in:
+                    self.close()
                 raise FleetError(f"{self._where} does not answer for {PATIENCE:.0f} s") from None
 
     def _listen(self) -> None:
