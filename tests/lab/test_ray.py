@@ -333,7 +333,7 @@ def test_nothing_outlives_a_command_that_is_killed(temp, tmp_path, monkeypatch):
     root = str(tmp_path / "s")
     command = [sys.executable, "-m", "assay", "run", str(WALK), "--set", "steps=5000", "--root", root, "--on", "local:1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: list(Path(root).glob("groups/*/progress.json")))
+    until(lambda: any('"done"' in path.read_text() for path in Path(root).glob("groups/*/progress.json")))
     process.kill()
     process.wait()
     until(lambda: not running(temp) and not running(root))

@@ -144,6 +144,8 @@ class _Driver:
             self.room: int = self.ask("connect", address=address, workers=workers, asked=asked)
             self._let_in = True
         except BaseException:
+            if address != "local":  # it began nothing, and may be long in giving up
+                self._process.kill()
             self.close()
             raise
 
@@ -159,7 +161,8 @@ class _Driver:
             try:
                 return self._answers.get(timeout=PATIENCE)()
             except queue.Empty:
-                self.close()
+                if self._let_in:
+                    self.close()
                 raise FleetError(f"{self._where} does not answer for {PATIENCE:.0f} s") from None
 
     def _listen(self) -> None:
@@ -200,7 +203,7 @@ def _end(process: subprocess.Popen[str], threads: Sequence[threading.Thread]) ->
         assert process.stdin is not None
         process.stdin.close()
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=60)  # workers may still be saving
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -224,7 +227,7 @@ def _parsed(on: str) -> tuple[str, int]:
 
 
 def _reachable(address: str) -> None:
-    """Raises: FleetError where nothing listens there, which Ray takes half a minute or more to say."""
+    """See that something listens there: Ray takes half a minute or more to say that nothing does. Raises: FleetError."""
     if address in ("auto", "local"):
         return
     if address.startswith("ray://"):
@@ -238,7 +241,7 @@ def _reachable(address: str) -> None:
 
 
 def _token_there(env: Mapping[str, str]) -> None:
-    """Raises: FleetError where a file of the token is named that cannot be read: Ray ends its process over that."""
+    """See that the token can be read where a file is named for it: Ray ends its process over one that cannot. Raises: FleetError."""
     named = env.get("RAY_AUTH_TOKEN_PATH", "")
     if env.get("RAY_AUTH_MODE", "").lower() != "token" or env.get("RAY_AUTH_TOKEN") or not named:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import logging
@@ -144,6 +145,15 @@ class Session:
         self._over |= dict.fromkeys((id for id in ids if id in self._refs and id not in self._over), "ended")
         return len(self._over) == len(self._refs)
 
+    def close(self) -> None:
+        """Tell what is left to save and end, then leave the cluster, or end the one that was begun here."""
+        if "ray" in sys.modules:
+            import ray
+
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                self.cancel(list(self._refs))
+            ray.shutdown()
+
     def _ended(self, ref: Any) -> str:
         import ray
         from ray.exceptions import RayError, RayTaskError, TaskCancelledError
@@ -220,7 +230,4 @@ def serve() -> None:
         except Exception as e:  # whatever Ray raises is one line for whoever asked
             said = {"error": _why(e, address)}
         print(json.dumps(said), file=answers)
-    if "ray" in sys.modules:
-        import ray
-
-        ray.shutdown()
+    session.close()
