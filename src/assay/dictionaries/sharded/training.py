@@ -121,7 +121,7 @@ def fit_sharded(
     Raises: SpecError for a method that has no sparse step, or resamples.
     """
     made = group(Runs([Spec(seed=seed)]), method, d=d, steps=steps, kernel=replace(step_of(part, method), whole=part), rows=part.mine)
-    bench = _Bench(part.ranks.device, slot and slot(made.header), report if part.ranks.rank == 0 else None)
+    bench = _Bench(part.ranks.device, None if slot is None else slot(made.header), report if part.ranks.rank == 0 else None)
     return fit([made], batches, steps=steps, bench=bench)[0]
 
 
