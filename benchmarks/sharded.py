@@ -102,27 +102,32 @@ class Assumed:
 
     gpus: int = 64
     width: int = 2**24
-    """Latents."""
     d: int = 4096
-    """Dimensions of the activations."""
     batch: int = 8192
-    """Rows of a step, over all GPUs."""
     k: int = 64
-    """Features on in a row."""
     flops: float = 4e14
-    """Reached by a GPU in the encoder's product, in bfloat16 (an H100's peak is 9.9e14)."""
     memory: float = 3.0e12
-    """Bytes per second of a GPU's memory (an H100's peak is 3.35e12)."""
     network: float = 4.0e10
-    """Bytes per second that a GPU sends, while it receives as many (400 Gbit/s are 5e10)."""
+
+
+MEANING = {
+    "gpus": "GPUs, each with a rank",
+    "width": "latents",
+    "d": "dimensions of the activations",
+    "batch": "rows of a step, over all GPUs",
+    "k": "features on in a row, TopK without dead latents",
+    "flops": "FLOP/s that a GPU reaches in the encoder's product in bfloat16 (an H100's peak is 9.9e14); all else is float32",
+    "memory": "bytes per second of a GPU's memory (an H100's peak is 3.35e12)",
+    "network": "bytes per second that a GPU sends, while it receives as many (400 Gbit/s are 5e10)",
+}
 
 
 def arithmetic(a: Assumed) -> None:
     """Print memory, bytes and the floor of a step's time, for all GPUs as shards and for a quarter of them."""
-    print("| assumed | |\n|---|---|")
+    print("| assumed | value | what it is |\n|---|---|---|")
     for field in fields(a):
         value = getattr(a, field.name)
-        print(f"| {field.name} | {value:,} |" if isinstance(value, int) else f"| {field.name} | {value:.2g} |")
+        print(f"| {field.name} | {f'{value:,}' if isinstance(value, int) else f'{value:.2g}'} | {MEANING[field.name]} |")
     grids = [(a.gpus, 1), (a.gpus // 4, 4)]
     rows: dict[str, list[str]] = {}
 

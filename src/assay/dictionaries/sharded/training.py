@@ -121,7 +121,7 @@ def fit_sharded(
     Raises: SpecError for a method that has no sparse step, or resamples.
     """
     made = group(Runs([Spec(seed=seed)]), method, d=d, steps=steps, kernel=replace(step_of(part, method), whole=part), rows=part.mine)
-    bench = _Bench(part.ranks.device, slot and slot(made.header), report if part.ranks.rank == 0 else None)
+    bench = _Bench(part.ranks.device, None if slot is None else slot(made.header), report if part.ranks.rank == 0 else None)
     return fit([made], batches, steps=steps, bench=bench)[0]
 
 
@@ -166,7 +166,7 @@ def measure(part: Part, read: Nonlinearity, trained: Trained, batches: Callable[
 def matrix(path: Path) -> Float[np.ndarray, "n d"]:
     """A matrix in a .npy file, mapped and not read. Raises: DataError."""
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable .npy file ({error}); save the activations [n, d] with np.save") from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f" or len(rows) < 2 or not rows.shape[1]:
