@@ -96,6 +96,7 @@ def test_bytes_that_were_cut_or_changed_are_no_run(tmp_path: Path) -> None:
     files = {n: (stored.folder / n).read_bytes() for n in (*stored.files, "status.json")}
     data = runs.packed(files)
     assert runs.unpacked(data, name) == files
+    assert runs.length(stored) == len(data)
     for _ in range(300):
         cut = data[: chance.randrange(len(data))]
         at = chance.randrange(len(data))
