@@ -36,7 +36,7 @@ def marks(tmp_path, monkeypatch):
     """What workers did, and time to do something to them meanwhile."""
     path = tmp_path / "marks"
     monkeypatch.setenv("WALK_MARKS", str(path))
-    monkeypatch.setenv("WALK_PAUSE", "0.03")
+    monkeypatch.setenv("WALK_PAUSE", "0.01")
     return path
 
 

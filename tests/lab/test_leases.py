@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from assay.core.errors import AssayError
 from assay.lab import leases
 from assay.lab.leases import Leases
 
@@ -156,6 +157,13 @@ def test_a_claim_that_nobody_can_read_is_nobodys(tmp_path, text):
     assert lease is not None and lease.held()
     assert [p.name for p in folder.iterdir() if p.name.isdigit()] == ["8"]
     lease.done()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "1e9"])
+def test_a_lapse_that_is_none_is_one_line(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", text)
+    with pytest.raises(AssayError, match="ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to 3600, got"):
+        Leases(tmp_path).take("group")
 
 
 def test_a_folder_without_links_has_leases_too(tmp_path, monkeypatch):

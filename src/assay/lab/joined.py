@@ -58,12 +58,16 @@ class Did:
 class Joined:
     """One process at work for a store. `tell` hears of each group as it is taken up (`Started`), and how it ended (`Did`).
 
-    Only groups of the experiments in `only`, where any are named; on `device`, or, without it, where whoever waits wants them.
+    Only groups of the experiments in `only`, where any are named; on `device`, or, without it, where whoever waits wants them; on
+    `threads` threads, after which the process has its own number back.
     Raises: StoreError when the store cannot be read or written.
     """
 
-    def __init__(self, root: Path, only: Sequence[str] = (), device: str | None = None, tell: Callable[[Any], None] = lambda told: None):
+    def __init__(
+        self, root: Path, only: Sequence[str] = (), device: str | None = None, tell: Callable[[Any], None] = lambda told: None, threads: int = 1,
+    ):  # fmt: skip
         extras.require("torch")
+        self.threads = threads
         self._store = Store(root.absolute()).prepare()
         self._only, self._device, self._tell = frozenset(only), device, tell
         self._asked = False
@@ -79,8 +83,11 @@ class Joined:
 
         Raises: StoreError when the store cannot be written any more.
         """
+        import torch
+
         did: list[Did] = []
-        quiet = time.monotonic()
+        before, quiet = torch.get_num_threads(), time.monotonic()
+        torch.set_num_threads(self.threads)
         self._beat.start()
         try:
             with self._leaving():
@@ -98,6 +105,7 @@ class Joined:
             pass
         finally:
             self._beat.stop()
+            torch.set_num_threads(before)
         return did
 
     def _next(self) -> Did | None:

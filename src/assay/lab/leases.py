@@ -29,6 +29,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from assay.core.errors import AssayError
+
 LONGEST = 3600.0
 """Seconds after which any lease lapses, whatever its claim says."""
 AGAIN = 0.1
@@ -38,17 +40,26 @@ BEATS = 6
 
 
 def lapse() -> float:
-    """Give the seconds without a beat after which what this process holds may be taken over; ASSAY_LEASE_SECONDS, 30 without it."""
-    return float(os.environ.get("ASSAY_LEASE_SECONDS", "30"))
+    """Give the seconds without a beat after which what this process holds may be taken over; ASSAY_LEASE_SECONDS, 30 without it.
+
+    Raises: AssayError for what is no such number.
+    """
+    text = os.environ.get("ASSAY_LEASE_SECONDS", "30")
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) <= LONGEST:
+            return seconds
+    raise AssayError(f"ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to {LONGEST:g}, got {text!r}")
 
 
 def _kernel() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text().strip() if boot.exists() else socket.gethostname()
+    names = [socket.gethostname()]
+    with suppress(OSError):
+        names += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/mnt")]  # noqa: PTH115 — no file
+    return " ".join(names)
 
 
 KERNEL = _kernel()
-"""What tells this running system from any other: processes on it see each other's locks."""
+"""What tells this running system, or this container, from any other: processes in it see each other's locks on every folder."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Beat:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to beat."""
         self._thread.start()
 
     def beat(self) -> None:

@@ -29,12 +29,4 @@ def worker(
     Raises: ExperimentError for an unknown name; StoreError when the store cannot be read or written.
     """
     only = [catalogue.entry(name).name for name in experiments]
-    joined = Joined(root, only, device, tell)
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return Worked(tuple(joined.run(idle)))
-    finally:
-        torch.set_num_threads(before)
+    return Worked(tuple(Joined(root, only, device, tell, threads).run(idle)))

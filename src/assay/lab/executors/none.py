@@ -1,4 +1,4 @@
-"""None: runs nothing here. Leaves tasks in the store for whoever joins it by `assay worker`, and follows the store until they are done.
+"""Away: runs no task here, leaves all in the store for whoever joins it by `assay worker`, and follows the store until they are done.
 
 All that passes between this process and a worker lies in the store, so either may die, and come back, on any machine. With a fleet
 it also has an engine start workers, as many as there is work for.
@@ -194,14 +194,14 @@ class _Crew:
         if there:
             return f"{there} worker{'s are' if there > 1 else ' is'} at it"
         root = shlex.quote(str(self.root))
-        return f"no worker is at it yet; type, here or on any machine that sees this folder: assay worker --root {root}"
+        return f"no worker is at it; type, here or on any machine that sees this folder: assay worker --root {root}"
 
     def dismiss(self) -> None:
         """Let them be."""
 
 
 class _Engaged(_Crew):
-    """The same with an engine that starts workers: as many as there is work for, again where they were lost."""
+    """Those that an engine starts besides: as many as there is work for, again where they were lost."""
 
     def __init__(self, root: Path, fleet: Fleet, threads: int, device: str):
         super().__init__(root)
@@ -251,7 +251,7 @@ class _Engaged(_Crew):
     def words(self, there: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
         asked = len(self._members)
-        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for; none is at it yet"
+        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it now"
 
     def dismiss(self) -> None:
         """Stop all of them."""
