@@ -337,7 +337,7 @@ def told(world, tmp_path, seeds):
 
 
 def test_messages_that_nobody_meant(world, tmp_path):
-    assert not (wrong := told(world, tmp_path, range(40))), wrong
+    assert not (wrong := told(world, tmp_path, range(20))), wrong
 
 
 @pytest.mark.slow
