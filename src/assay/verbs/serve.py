@@ -171,8 +171,8 @@ def experiments(root: Path) -> Experiments:
         return {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
 
     def held(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
-        state, page = made.get((name, preset), (None, None))
-        return page if state is not None and state == _state(name, stored(name, preset)) else None
+        kept = made.get((name, preset))
+        return kept[1] if kept is not None and kept[0] == _state(name, stored(name, preset)) else None
 
     def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         there = held(name, preset)
