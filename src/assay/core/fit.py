@@ -53,7 +53,7 @@ class Trained:
         return cls({}, {"kind": "nothing"}, {}, np.zeros(0, np.int64), np.zeros(len(runs), bool))
 
     def to(self, device: torch.device | str) -> Trained:
-        """The same with its tensors on a device."""
+        """Move the tensors to a device; what lies there already is not copied."""
         return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:

@@ -165,7 +165,7 @@ def _run(model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int
         longest = max(len(ids[i]) for i in rows)
         part = tokens[rows, :longest]
         x = model.run(part.clamp_min(0), capture=[site], logits=False).acts[site]
-        made = torch.where((part >= 0)[..., None], x, 0)[:, 1:].half().cpu().numpy()
+        made = torch.where((part >= 0).to(x.device)[..., None], x, 0)[:, 1:].half().cpu().numpy()
         if found is None:
             found = np.zeros((len(ids), tokens.shape[1] - 1, made.shape[-1]), np.float16)
         found[rows.numpy(), : made.shape[1]] = made

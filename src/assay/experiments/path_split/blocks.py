@@ -36,7 +36,7 @@ def block_sums(
     read, documents = readout(model, model.layers - 1), int(document.max()) + 1
     centred, axes, keep = [], [], []
     for n in layers:
-        o = updates.pop(Site("mlp_out", n)).float()
+        o = updates.pop(Site("mlp_out", n)).float().cpu()  # where the readout is
         length = o.norm(dim=-1)
         kept = length <= OUTLIER * length[:, 1:].median()
         kept[:, 0] = False

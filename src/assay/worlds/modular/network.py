@@ -58,7 +58,7 @@ class Lesson:
         return replace(self, labels=self.labels[at], order=self.order[at], size=self.size[rows])
 
     def to(self, device: torch.device) -> Lesson:
-        """The same with its tensors on a device."""
+        """Move the tensors to a device; what lies there already is not copied."""
         return replace(self, pairs=self.pairs.to(device), labels=self.labels.to(device), order=self.order.to(device))
 
 
