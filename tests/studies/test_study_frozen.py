@@ -90,7 +90,7 @@ def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own: Path, c
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--looks", "few"), "--looks takes numbers of seeds with commas between them, such as 8,16,24, got 'few'"),
+        (("--looks", "few"), "looks are numbers of seeds with commas between them, such as 8,16,24, got 'few'"),
         (("--looks", "4,12"), "a look at 4 seeds decides nothing: a verdict needs 6"),
         (("--looks", "6,10"), "the last look is at all 12 seeds, got looks at 6, 10"),
         (("--looks", "6,7,8,9,12"), "a study has 1 to 4 looks, got 5"),
