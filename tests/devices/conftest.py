@@ -39,7 +39,8 @@ def near():
         for where, b in wanted.items():
             b = np.asarray(b)
             if b.dtype.kind == "f":
-                np.testing.assert_allclose(found[where], b, rtol=rtol, atol=rtol * np.max(np.abs(b), initial=1e-30, where=np.isfinite(b)), err_msg=where)
+                largest = np.max(np.abs(b), initial=1e-30, where=np.isfinite(b))
+                np.testing.assert_allclose(found[where], b, rtol=rtol, atol=rtol * largest, err_msg=where)
             else:
                 np.testing.assert_array_equal(found[where], b, where)
 

@@ -2,8 +2,8 @@
 
 `install()` gives torch a device "pretend". A tensor there wraps one on the CPU, so values can be read, branches depend on them, and whole
 experiments run. What CUDA refuses is refused: an operation whose tensors are on different devices, a factory that forgot its device and
-meets a tensor that did not, `.numpy()` without `.cpu()`, products of whole numbers. What CUDA allows is allowed: copies, CPU indices into a tensor on the device, and a
-CPU number without dimensions in a pointwise operation.
+meets a tensor that did not, `.numpy()` without `.cpu()`, products of whole numbers. What CUDA allows is allowed: copies, CPU indices into a
+tensor on the device, and a CPU number without dimensions in a pointwise operation.
 """
 
 import functools

@@ -16,13 +16,10 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import Store
+from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))
 AIMS = ["artefact"] * 3 + ["train", "measure", "store", "after", "store"] * 4
-
-
-def measures_of(root):
-    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
 
 
 def uninterrupted(root, preset="default"):

@@ -23,6 +23,7 @@ from assay.lab.executors import Away, Inline, none
 from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.store import Store
+from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))
 FORK = multiprocessing.get_context("fork")
@@ -34,15 +35,11 @@ class MadeUp(Spec):
     width: int = 24
 
 
-def measures(root):
-    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     root = tmp_path_factory.mktemp("whole") / "s"
     Lab(root, Inline()).run(catalogue.find(WALK), "full")
-    return measures(root)
+    return measures_of(root)
 
 
 @pytest.fixture
@@ -92,13 +89,13 @@ def killed(tmp_path, marks, whole, n, kills, seed):
                     hit[lines[-1].split()[0] if lines else "start"] += 1
                     crew[i] = (role, started(role, root))
             assert not list(Store(root).damaged())
-            assert not {name for name, data in measures(root).items() if whole[name] != data}
+            assert not {name for name, data in measures_of(root).items() if whole[name] != data}
         for _, process in crew[1:]:
             process.terminate()
         for _, process in crew:
             process.join(60)
         assert [process.exitcode for _, process in crew] == [0] * len(crew), "all ended by themselves or when they were told to"
-        assert measures(root) == whole
+        assert measures_of(root) == whole
         assert not list(health.harms(Store(root))) and not list((root / "groups").iterdir()) and not list((root / "wanted").iterdir())
     left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE and "tracker" not in " ".join(p.cmdline())]
     assert not left, left

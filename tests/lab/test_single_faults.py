@@ -17,6 +17,7 @@ from assay.lab.executors import Inline
 from assay.lab.groups import Member, RunGroup
 from assay.lab.lab import Lab
 from assay.lab.store import Store
+from stored_bytes import measures_of
 
 WALK = Path(__file__).with_name("walk.py")
 TIGHT = """
@@ -32,10 +33,6 @@ FAILS = {
     "a device": 'raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")',
 }
 """How an experiment asks for more memory than any machine has; the last as torch says it of a device."""
-
-
-def measures(root):
-    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
 
 
 def tight(folder, fails=FAILS["Python"]):
@@ -55,14 +52,14 @@ def whole(tmp_path_factory):
     home = tmp_path_factory.mktemp("whole")
     shutil.copy(WALK, home / "walk.py")
     run(home / "walk.py", home / "s", "default")
-    return measures(home / "s")
+    return measures_of(home / "s")
 
 
 @pytest.mark.parametrize("fails", FAILS)
 def test_a_group_that_lacks_memory_goes_on_in_halves_with_the_same_bytes(tmp_path, whole, monkeypatch, capsys, fails):
     monkeypatch.setenv("WALK_MOST", "1")
     run(tight(tmp_path, FAILS[fails]), tmp_path / "s", "default")
-    assert measures(tmp_path / "s") == whole
+    assert measures_of(tmp_path / "s") == whole
     assert "need more memory than there is" in capsys.readouterr().err
     assert not list((tmp_path / "s/groups").iterdir())
 
@@ -89,7 +86,7 @@ def test_halves_outlive_a_kill(tmp_path, whole, monkeypatch, capsys):
     capsys.readouterr()
     run(path, tmp_path / "s", "default")
     assert "more memory" not in capsys.readouterr().err, "it is known already"
-    assert measures(tmp_path / "s") == whole and not list((tmp_path / "s/groups").iterdir())
+    assert measures_of(tmp_path / "s") == whole and not list((tmp_path / "s/groups").iterdir())
 
 
 def member(arm, seed, i):
@@ -132,13 +129,13 @@ def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(tmp_path, w
     monkeypatch.setattr(time, "time", jumping)
     where = ("--root", str(tmp_path / "s"))
     assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline"]) == 0
-    assert calls[0] > 5 and measures(tmp_path / "s") == whole
+    assert calls[0] > 5 and measures_of(tmp_path / "s") == whole
     capsys.readouterr()
     for words in (("show", str(tmp_path / "walk.py")), ("plan", str(tmp_path / "walk.py")), ("doctor", "--clean")):
         assert main([*words, *where, "--json"]) == 0
         said = json.loads(capsys.readouterr().out)
         assert "seconds" not in said or said["seconds"] >= 0
-    assert measures(tmp_path / "s") == whole
+    assert measures_of(tmp_path / "s") == whole
 
 
 @contextlib.contextmanager
@@ -171,15 +168,15 @@ def test_a_disk_that_fills_up_is_one_line_and_the_same_command_goes_on(tmp_path,
     said = capsys.readouterr().err.strip().splitlines()
     assert "is full" in said[-1] and "run the same command again" in said[-1] and "Traceback" not in "".join(said)
     assert not list(Store(tmp_path / "s").damaged())
-    assert {name: data for name, data in measures(tmp_path / "s").items() if whole[name] != data} == {}
-    assert main(words) == 0 and measures(tmp_path / "s") == whole
+    assert {name: data for name, data in measures_of(tmp_path / "s").items() if whole[name] != data} == {}
+    assert main(words) == 0 and measures_of(tmp_path / "s") == whole
 
 
 def test_a_read_only_store_is_read_and_its_refusal_is_one_line(tmp_path, whole, monkeypatch, capsys):
     shutil.copy(WALK, tmp_path / "walk.py")
     where = ("--root", str(tmp_path / "s"))
     assert main(["run", str(tmp_path / "walk.py"), "--preset", "smoke", *where, "--executor", "inline"]) == 0
-    before = measures(tmp_path / "s")
+    before = measures_of(tmp_path / "s")
     import errno
 
     def refused(*_, **__):
@@ -196,7 +193,7 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(tmp_path, whole, 
     said = capsys.readouterr().err.strip().splitlines()
     assert "cannot be written" in said[-1] and "--root" in said[-1]
     monkeypatch.undo()
-    assert measures(tmp_path / "s") == before
+    assert measures_of(tmp_path / "s") == before
 
 
 def test_a_run_that_diverges_is_told_and_the_others_are_as_ever(tmp_path, whole, capsys):

@@ -20,6 +20,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan import spanned
 from assay.lab.study import study
 from assay.lab.worker import run_group
+from stored_bytes import measures_of
 
 TEXT = Path(__file__).with_name("walk.py").read_text()
 
@@ -36,10 +37,6 @@ def pair(tmp_path):
     """Two experiments that ask for the same artefact; the second has twice as many steps and is the dearer."""
     longer = TEXT.replace("steps: int = 20", "steps: int = 21")
     return [written(tmp_path, "amble", TEXT), written(tmp_path, "ramble", longer)]
-
-
-def measures_of(root):
-    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
 
 
 def marked(marks):

@@ -84,20 +84,21 @@ def run_group(
             experiment = load(task.name, task.origin)
         folder = store.root / "groups" / task.group
         with explained(store.root):
-            lease = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
-        if lease is None:
+            here = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
+        if here is None:
             return Outcome(task.group, "busy")
-        with lease, contextlib.ExitStack() as also:
+        with here, contextlib.ExitStack() as also:
+            lease: Lease | Among = here
             group = groups.read(folder)
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
-            if lease.deaths >= deadly:
-                raise RunError(f"{lease.deaths} processes died of it, one after the other, at the same step; often: out of memory")
+            if here.deaths >= deadly:
+                raise RunError(f"{here.deaths} processes died of it, one after the other, at the same step; often: out of memory")
             if (away := depot.of(store.root)) is not None:
                 if (turn := away.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
-                lease = Among(lease, also.enter_context(turn))
+                lease = Among(here, also.enter_context(turn))
                 away.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             (group.folder / "failed.json").unlink(missing_ok=True)
