@@ -53,7 +53,7 @@ def test_a_dry_run_prints_the_script_and_does_nothing(capsys: pytest.CaptureFixt
     [
         (["--partition", "gpu"], "--partition is about workers elsewhere; it goes with --on slurm"),
         (["--dry-run"], "--dry-run is about workers elsewhere; it goes with --on slurm"),
-        (["--on", "pbs"], "--on is slurm, got 'pbs'"),
+        (["--on", "pbs"], "--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got 'pbs'"),
         (["--on", "slurm", "--executor", "inline"], "--on slurm and --executor inline are two answers to one question; leave one out"),
         (["--on", "slurm", "--gpus", "1"], "--gpus 1 would stay idle on --device cpu; add --device cuda"),
         (["--on", "slurm", "--device", "gpu"], "--device is cpu, cuda or cuda:1, got 'gpu'"),

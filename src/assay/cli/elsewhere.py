@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from assay.lab.lab import Lab
 
 
+OF_SLURM = ("partition", "time", "account", "prolog", "sbatch", "dry_run")
+"""Options that only SLURM has."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere(Machine):
@@ -59,18 +63,24 @@ class Elsewhere(Machine):
             here = {f.name for f in fields(Machine)}
             for f in fields(self):
                 if f.name not in here and getattr(self, f.name) != f.default:
-                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with --on slurm or ray")
+                    engine = "--on slurm" if f.name in OF_SLURM else "--on slurm or ray:…"
+                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with {engine}")
             return super().lab(root)
         from assay.lab.executors.none import Away
         from assay.lab.lab import Lab
 
         if self.executor != Machine.executor:
             raise AssayError(f"--on {self.on} and --executor {self.executor} are two answers to one question; leave one out")
-        if self.threads < 1:
+        if self._threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
-        return Lab(root, Away(self.fleet(root), self.threads), self.device)
+        return Lab(root, Away(self.fleet(root), self._threads), self.device)
+
+    @property
+    def _threads(self) -> int:
+        """Those of each worker."""
+        return 1 if self.threads is None else self.threads
 
     def fleet(self, root: Path) -> Fleet:
         """What starts the workers. Raises: AssayError; FleetError."""
@@ -84,7 +94,7 @@ class Elsewhere(Machine):
 
         if not re.match("ray:|local:", self.on or ""):
             raise AssayError(f"--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got {plain(str(self.on))!r}")
-        for name in ("partition", "time", "account", "prolog", "sbatch", "dry_run"):
+        for name in OF_SLURM:
             if getattr(self, name):
                 raise AssayError(f"--{name.replace('_', '-')} goes with --on slurm, not with --on {plain(str(self.on))}")
         if not re.fullmatch(r"\d{1,4}", self.gpus or "0"):
@@ -92,7 +102,7 @@ class Elsewhere(Machine):
         size = re.fullmatch(r"(\d{1,9})([KMGT])", self.memory or "0K")
         if size is None:
             raise AssayError(f"--memory is 16G or 900M in a Ray cluster, got {self.memory!r}")
-        workers, cpus = 0 if self.workers is None else self.workers, self.threads if self.cpus is None else self.cpus
+        workers, cpus = 0 if self.workers is None else self.workers, self._threads if self.cpus is None else self.cpus
         if cpus < 1 or self.workers == 0:
             raise AssayError(f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}")
         memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
@@ -108,7 +118,7 @@ class Elsewhere(Machine):
             raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
         given = {"partition": self.partition, "time": self.time, "gpus": self.gpus, "memory": self.memory, "account": self.account}
         asked = Request(
-            workers=8 if self.workers is None else self.workers, cpus=self.threads if self.cpus is None else self.cpus,
+            workers=8 if self.workers is None else self.workers, cpus=self._threads if self.cpus is None else self.cpus,
             setup=setup, extra=self.sbatch or "",
             **{name: value or "" for name, value in given.items()},
         )  # fmt: skip

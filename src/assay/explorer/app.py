@@ -149,7 +149,9 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
             query = await _asked(request)
             page = address.change if address.change is not None and request.method == "POST" else address.page
             work = partial(page, of, request.path_params, query)
-            if address.live and not (address.made and await run_in_threadpool(address.made, of, request.path_params, query)):
+            asked = address.made if address.live else None
+            made = asked is not None and await run_in_threadpool(partial(asked, of, request.path_params, query))
+            if address.live and not made:
                 async with turn:
                     shown = await run_in_threadpool(work)
             else:

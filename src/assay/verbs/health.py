@@ -152,8 +152,8 @@ def store(root: Path) -> Iterator[Check]:
     whole = sum(1 for _ in found.list())
     yield Check("store", "well", f"{root}: {whole} runs, {size(found.size())}")
     if found.older:
-        left = sum(1 for _ in migration.steps(found))
-        lacks = f"{left} files to bring up to date; until then it is only read"
+        dated = sum(1 for _ in migration.steps(found))
+        lacks = f"{dated} files to bring up to date; until then it is only read"
         yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
     for group in groups.unfinished(found):
         state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
