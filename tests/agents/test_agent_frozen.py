@@ -42,6 +42,7 @@ def device(tmp_path: Path) -> Device:
     return Device(tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     text = device.ask("write_study", **STUDY)["study"]
     file = device.root.parent / "asks.toml"
@@ -69,7 +70,7 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(devic
         assert answer["standing"]["kind"] == "exploratory"
         assert "asks was frozen on" in answer["standing"]["why"] and STUDY["claims"][0]["text"] in answer["standing"]["why"]
     seen = device.refusal("preregister", study=changed)
-    assert "stored with their measures" in seen and str(device.root) not in seen
+    assert "cannot be frozen any more" in seen and str(device.root) not in seen
     capsys.readouterr()
     assert main(["show", str(file), "--root", str(device.root), "--json"]) == 0  # the name stays its author's
     assert json.loads(capsys.readouterr().out)["inference"] == "confirmatory"
@@ -81,6 +82,8 @@ def test_an_agent_freezes_and_nothing_is_written_but_in_the_store(device: Device
     assert found["standing"]["kind"] == "confirmatory" and not found["already"] and [one["units"] for one in found["declared"]] == [6, 12]
     assert device.ask("preregister", study=text)["already"]
     assert {path.parts[0] for p in device.root.parent.rglob("*.json") if (path := p.relative_to(device.root.parent))} == {"store"}
+    frozen = device.ask("plan", study=text)["frozen"]
+    assert [one["units"] for one in frozen["looks"]] == [6, 12] and frozen["next"] == 1
     submitted = device.ask("run", study=text)
     assert submitted["key"] == found["key"] and submitted["experiment"] == found["experiment"]
     assert submitted["standing"]["kind"] == "confirmatory"
