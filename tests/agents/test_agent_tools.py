@@ -56,10 +56,11 @@ def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]
 def test_no_answer_has_an_estimate_without_its_interval_and_its_control(server: Any, ask: Call, done: dict[str, Any]) -> None:
     schemas = {tool.name: tool.output_schema for tool in listed(server)}
     key, study = done["key"], done["written"]["study"]
+    unseen = ask("write_study", **TINY | {"seeds": "1000040:1000046"})["study"]
     asked: list[tuple[str, dict[str, Any]]] = [
         ("experiments", {"find": "superposition"}), ("experiments", {"name": "superposition"}), ("page", {"name": "verdicts"}),
         ("write_study", TINY), ("plan", {"study": study}), ("plan", {"experiment": "superposition", "budget": "5m"}), ("run", {"study": study}),
-        ("status", {"key": key}), ("result", {"key": key}), ("cancel", {"key": key}),
+        ("status", {"key": key}), ("result", {"key": key}), ("cancel", {"key": key}), ("preregister", {"study": unseen}),
         ("judge", {"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"], "unit": ["seed"]}),
     ]  # fmt: skip
     assert {name for name, _ in asked} == set(TOOLS)
