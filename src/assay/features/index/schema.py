@@ -146,9 +146,14 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
 """Each a Parquet file of the folder and a table of its SQL."""
 
 
+YOUNGER = {"features": frozenset({"gradient_low", "gradient_high", "logit_histogram"})}
+"""Columns that the first indexes lack; whatever lacks another one is no such table."""
+
+
 def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> str:
     """Give the query that reads a table's file, with NULL in each column that is younger than the file. Raises: duckdb.Error."""
     file = "read_parquet('" + path.replace("'", "''") + "')"
     there = {column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()}
-    lacking = [f', NULL::{column.type} AS "{column.name}"' for column in TABLES[name] if column.name not in there]
-    return f"SELECT *{''.join(lacking)} FROM {file}"
+    younger = YOUNGER.get(name, frozenset())
+    columns = [f'NULL::{c.type} AS "{c.name}"' if c.name in younger - there else f'"{c.name}"' for c in TABLES[name]]
+    return f"SELECT {', '.join(columns)} FROM {file}"
