@@ -54,7 +54,8 @@ LIGHT = [name for name in ENTRIES if not reads_a_model(name)]
 HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in ENTRIES if reads_a_model(name)]
 FAMILY = [name for name in LIGHT if name.startswith("monthly-") and name not in ("monthly-maximum", "monthly-caesar")]
 """Entries that share with two others all that a smoke preset goes through, but for the task."""
-QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in FAMILY else []) for name in LIGHT]
+DEAR = [*FAMILY, "belief-states", "compute-planner", "gated-ablations", "superposition-llc"]
+QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in DEAR else []) for name in LIGHT]
 
 
 def measured_coverage():

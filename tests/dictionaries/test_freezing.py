@@ -290,6 +290,7 @@ def test_the_origin_tells_that_a_dictionary_is_a_control():
 # --- planted truth -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_directions_are_found_by_learning_them_and_by_nothing_less():
     """24 directions in 16 dimensions; errors in the order of how much is learned, at two features a row."""
     world = Mixture(d=16, features=24, density=0.05)

@@ -34,7 +34,11 @@ def shown(page: Path) -> list[str]:
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+DEAR = ("challenge.md", "mamba.md")
+RUN = [pytest.param(page, marks=[pytest.mark.slow] if page.name in DEAR else [], id=page.name) for page in PAGES if blocks(page)]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_code_blocks_run(page: Path, forks: Forks, tmp_path: Path) -> None:
     ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}

@@ -91,6 +91,7 @@ def wait(address, reached, seconds=240):
     return told
 
 
+@pytest.mark.slow
 def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, tmp_path):
     with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/llama/one", address)

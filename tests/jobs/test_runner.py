@@ -122,6 +122,7 @@ def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
     assert jobs.status(root, key).status == "cancelled"
 
 
+@pytest.mark.slow
 def test_several_runners_take_each_job_once(root, bounds):
     keys = [jobs.submit(root, one(seed=n), bounds=bounds).key for n in range(4)]
     with working(root), working(root):

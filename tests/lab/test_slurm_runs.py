@@ -77,6 +77,7 @@ def logs(root: Path) -> str:
     return "".join(path.read_text() for path in sorted(root.glob("fleets/slurm/*/*.log")))
 
 
+@pytest.mark.slow
 def test_a_worker_preempted_midway_changes_no_byte(cluster: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "store"
     whole = alone(root, "smoke", monkeypatch)
