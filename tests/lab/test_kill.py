@@ -46,8 +46,9 @@ def child(root, preset="default"):
 def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
     marks, root, whole = tmp_path / "marks", tmp_path / "s", uninterrupted(tmp_path / "whole", "full")
     slowly(monkeypatch, marks)
-    rng, fork, hit = random.Random(5), multiprocessing.get_context("fork"), []
-    for aim in AIMS:
+    rng, fork, hit, aims = random.Random(5), multiprocessing.get_context("fork"), [], list(AIMS)
+    while aims:
+        aim = aims.pop(0)
         marks.write_text("")
         process = fork.Process(target=child, args=(root, "full"))
         process.start()
@@ -59,6 +60,8 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
         hit.append(marks.read_text().splitlines()[-1].split()[0])
+        if aim == "train" and "train" not in hit and len(hit) < 40:  # too late, as on a busy machine
+            aims.insert(0, aim)
         store = Store(root)
         assert list(store.damaged()) == []
         assert {k: v for k, v in measures_of(root).items() if whole[k] != v} == {}

@@ -13,16 +13,19 @@ again by whoever misses one of its runs, so that neither a kill nor the number o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, canonical_json
+from assay.lab import leases
 from assay.lab.atomic import explained, write
 from assay.lab.store import Job, Status, Store
 
@@ -144,6 +147,18 @@ def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup
         group = read(folder)
         if group is not None and experiment in (None, group.experiment):
             yield group
+
+
+def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
+    """Remove the groups all of whose runs are stored, and at which nobody is: what a kill between the two left behind."""
+    for group in unfinished(store, experiment):
+        if group.keys <= set(stored):
+            with contextlib.suppress(OSError, StoreError):  # a store that is only read keeps it
+                lease = leases.of(store.root).take(f"group-{group.name}")
+                if lease is not None:
+                    with lease:
+                        store.remove(group.folder)
+                        lease.done()
 
 
 def status(store: Store, key: str, experiment: str | None = None) -> Status:

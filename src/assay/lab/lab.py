@@ -64,6 +64,7 @@ class Lab:
                 work(self.store, self.executor_for([experiment]), [one])
                 if one.error is not None:
                     raise one.error
+            grouping.tidy(self.store, experiment.name, [row.job.key for row in first.rows])
             result = self.finish(experiment, again(self.store, experiment, first), frozen)
             if frozen.told(result, tell):
                 break
