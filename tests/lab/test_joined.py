@@ -74,7 +74,7 @@ def until(true, seconds=60):
 
 
 def clean(root):
-    """Nothing is left of work that is done."""
+    """Check that nothing is left of work that is done."""
     assert list(health.harms(Store(root))) == []
     assert [list((root / part).iterdir()) for part in ("groups", "leases", "wanted")] == [[], [], []]
 

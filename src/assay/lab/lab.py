@@ -64,8 +64,9 @@ class Lab:
                 work(self.store, self.executor_for([experiment]), [one])
                 if one.error is not None:
                     raise one.error
-            grouping.tidy(self.store, experiment.name, [row.job.key for row in first.rows])
-            result = self.finish(experiment, again(self.store, experiment, first), frozen)
+            now = again(self.store, experiment, first)
+            grouping.tidy(self.store, experiment.name, [row.job.key for row in now.cached])
+            result = self.finish(experiment, now, frozen)
             if frozen.told(result, tell):
                 break
         tell(Finished(result))
