@@ -3,7 +3,7 @@
 Paper: Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits (opening read); Ameisen et al. 2025
 Claim: at equal error a cross-layer transcoder credits the second hop to the first layer, and misses what an exchanged first hop does
 Baselines: per-layer transcoders; rows paid one by one; training with the hop exchanged; one hop; shuffled; untrained; planted ones
-Cost: 700 s on 2 cores, 400 CPU-seconds, 0.4 GB a process; full a guess of 10 GPU-minutes, never run
+Cost: 220 s on 2 cores, 335 CPU-seconds, 0.4 GB a process; full a guess of 10 GPU-minutes, never run
 """
 
 from __future__ import annotations

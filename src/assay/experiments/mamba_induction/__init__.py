@@ -3,7 +3,7 @@
 Paper: Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models; Ali et al. 2024 (hidden attention)
 Claim: one block recalls, in a narrow window of learning rates; it binds a pair and writes it down one token after the value
 Baselines: a time-invariant scan, no convolution, each tuned as well; untrained; patches at the places beside
-Cost: 731 s on 2 cores, 452 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-minutes, never run
+Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GPU-minutes, never run
 """
 
 from __future__ import annotations
