@@ -1,5 +1,7 @@
 """Tables and pictures in README.md and docs/ that are made from headers, claims and records are as they would be made now."""
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARKS = [(page, m["kind"], m["name"]) for page in PAGES for m in docs.BLOCK.finditer(page.read_text())]
 AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Each figure is made once, for the line that shows it and for its picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "figure", functools.cache(pictures.figure))
+        yield
 
 
 @pytest.mark.parametrize(("page", "kind", "name"), MARKS, ids=[f"{page.stem}-{kind}-{name}" for page, kind, name in MARKS])

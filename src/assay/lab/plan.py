@@ -112,7 +112,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
     cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
-    speed = beside(records.of(experiment, preset.name) or {})
+    speed = beside(records.of(experiment, preset.name, measures=False) or {})
     per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0

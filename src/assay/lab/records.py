@@ -92,16 +92,16 @@ def name_of(experiment: Experiment, preset: str = "default") -> str:
     return f"{experiment.name}.{preset}" if preset in experiment.elsewhere else experiment.name
 
 
-def of(experiment: Experiment, preset: str = "default") -> dict[str, Any] | None:
-    """The committed record of a preset, or None. Raises: ExperimentError when the file is not a record."""
-    return read(name_of(experiment, preset), experiment.origin)
+def of(experiment: Experiment, preset: str = "default", *, measures: bool = True) -> dict[str, Any] | None:
+    """The committed record of a preset, or None, as `read` gives it. Raises: ExperimentError when the file is not a record."""
+    return read(name_of(experiment, preset), experiment.origin, measures=measures)
 
 
 def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """CPU-seconds per run of each arm, as recorded; empty without a record."""
-    return (of(experiment, preset) or {}).get("cost", {})
+    return (of(experiment, preset, measures=False) or {}).get("cost", {})
 
 
 def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """Bytes on disk per run of each arm, as recorded; empty without a record."""
-    return (of(experiment, preset) or {}).get("bytes", {})
+    return (of(experiment, preset, measures=False) or {}).get("bytes", {})

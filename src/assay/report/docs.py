@@ -33,14 +33,14 @@ def experiments() -> str:
     entries = []
     for entry in catalogue.entries():
         header = entry.header()
-        counted = tables.board(records.read(entry.name, entry.origin))
+        counted = tables.board(records.read(entry.name, entry.origin, measures=False))
         entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
     return tables.catalogue(entries)
 
 
 def badges() -> str:
     """One line of facts about the project, each counted from what is committed."""
-    result = [records.read(entry.name, entry.origin) for entry in catalogue.entries()]
+    result = [records.read(entry.name, entry.origin, measures=False) for entry in catalogue.entries()]
     judged = tables.outcomes({"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]})
     vectors = len(load())
     facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
@@ -55,7 +55,7 @@ def questions() -> str:
         lines.append(f"| **{tables.cell(question)}** | | | |")
         for entry in entries:
             header = entry.header()
-            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin))) or "not recorded"
+            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin, measures=False))) or "not recorded"
             asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
             row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
             lines.append(f"| {' | '.join(row)} |")
@@ -144,7 +144,7 @@ def beside(name: str) -> str:
 
 def budget(name: str) -> str:
     """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that there is no record yet."""
-    record = _record(name)
+    record = _record(name, measures=True)
     if record is None:
         return _absent(name)
     lines = ["| arm | runs | CPU-s a run | CPU-s |", "|---|---|---|---|"]
@@ -214,10 +214,10 @@ def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding])
     return [s for s in experiment.claims if isinstance(s, kind)]
 
 
-def _record(name: str) -> Mapping[str, Any] | None:
+def _record(name: str, *, measures: bool = False) -> Mapping[str, Any] | None:
     """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it today: a number found later needs no runs."""
     of = name.partition(".")[0]
-    record = records.read(name, catalogue.entry(of).origin)
+    record = records.read(name, catalogue.entry(of).origin, measures=measures)
     if record is None:
         return None
     today = {c.text: to_json(c.published) for c in _of(catalogue.find(of), Claim)}
@@ -226,8 +226,8 @@ def _record(name: str) -> Mapping[str, Any] | None:
 
 def _records() -> dict[str, Mapping[str, Any]]:
     """The record of every experiment that has one, by name."""
-    found = {entry.name: _record(entry.name) for entry in catalogue.entries() if records.read(entry.name, entry.origin)}
-    return {name: record for name, record in found.items() if record is not None}
+    found = ((entry.name, _record(entry.name)) for entry in catalogue.entries())
+    return {name: record for name, record in found if record is not None}
 
 
 def _absent(name: str) -> str:
