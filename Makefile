@@ -5,6 +5,9 @@ TORCH  ?= torch==2.13.0
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
+# Some machines forbid Python to keep what it compiled: each process of the tests would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow check lint site env model clean
 .DEFAULT_GOAL := help
 

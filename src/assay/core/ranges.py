@@ -23,7 +23,7 @@ def within(value: Any, marks: Sequence[object], where: str) -> Any:
 
     Raises: SpecError for a value outside them.
     """
-    if any(not holds(value, limit) for _, limit, holds in _bounds(marks)):
+    if marks and any(not holds(value, limit) for _, limit, holds in _bounds(marks)):
         why = "".join(f", {mark}" for mark in marks if isinstance(mark, str))
         raise SpecError(f"{where} must be {in_words(marks)}{why}, got {_short(value)}")
     return value

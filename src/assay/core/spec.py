@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -284,6 +285,7 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return tuple(option for option, _ in _alternatives(hint))
 
 
+@functools.cache  # of each field, as often as there are specs
 def _alternatives(hint: Any) -> tuple[tuple[Any, tuple[object, ...]], ...]:
     """The alternatives of an annotation, each with what it is marked by, but for PerRun; None is within any bounds."""
     if isinstance(hint, type):
