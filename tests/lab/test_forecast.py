@@ -55,7 +55,7 @@ def recorded(monkeypatch, arms=("main", "none"), cost=2.0):
     own = [{"seed": s.pop("seed")} for s in specs]
     held = {"shared": specs[0], "specs": own}
     record = {"cost": dict.fromkeys(arms, cost), "arms": dict.fromkeys(arms, held), "verdicts": [], "preset": "default"}
-    monkeypatch.setattr(records, "read", lambda name, origin="": record)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_the_benchmark_is_stored_with_the_result_and_not_made_again(lab, monkeyp
 def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):
     recorded(monkeypatch)
     record = {**records.read("toss"), "arms": {"main": {"shared": {"gone": 1}, "specs": [{}], "measures": {"coords": {}, "variables": {}}}}}
-    monkeypatch.setattr(records, "read", lambda name, origin="": record)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
     told = forecast(lab.plan(experiment), experiment)
     assert told.spread_from.startswith("nothing, since its record no longer fits") and told.claims[0].expected == "unknown"
 

@@ -109,7 +109,7 @@ def recorded(monkeypatch, **provenance):
     each = [json.loads(s.to_json()) for s in runs]
     held = {"shared": each[0], "specs": [{"seed": s["seed"]} for s in each]}
     record = {"cost": {"main": 3.0}, "arms": {"main": held}, "verdicts": [], "preset": "default", "provenance": provenance}
-    monkeypatch.setattr(records, "read", lambda name, origin="": record)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record)
 
 
 def test_a_plan_scales_what_was_recorded_to_this_machine(lab, monkeypatch):

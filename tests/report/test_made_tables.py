@@ -16,7 +16,7 @@ RECORD = {
 
 @pytest.fixture
 def recorded(monkeypatch):
-    monkeypatch.setattr(records, "read", lambda name, origin="": RECORD)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: RECORD)
 
 
 def test_budget_multiplies_runs_and_counts_units(recorded):
@@ -42,7 +42,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     other |= {"detectable": [2.4, None], "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}}}
     other |= {"price": {"text": "about 40 more seeds"}, "published": {"number": 2.0, "same": True}}
     record = RECORD | {"verdicts": [verdict, other]}
-    monkeypatch.setattr(records, "read", lambda name, origin="": record if name == "gated-sae" else None)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None)
     page = docs.everything()
     assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
     assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
@@ -57,7 +57,7 @@ def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_r
     from assay.lab import catalogue
 
     old = [{**RECORD["verdicts"][0], "text": c.text, "published": None} for c in catalogue.find("superposition").claims[:2]]
-    monkeypatch.setattr(records, "read", lambda name, origin="": RECORD | {"verdicts": old})
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: RECORD | {"verdicts": old})
     first, second = docs.verdicts("superposition").splitlines()[2:4]
     assert "| 2 (other set-up) |" in first and "| new |" in second
 
@@ -81,7 +81,7 @@ def test_marks_are_filled_and_nothing_else_moves(recorded):
 
 
 def test_without_a_record_it_says_how_to_get_one(monkeypatch):
-    monkeypatch.setattr(records, "read", lambda name, origin="": None)
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: None)
     assert "assay check gated-sae --record" in docs.verdicts("gated-sae")
 
 
@@ -90,7 +90,7 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     here = RECORD | {"findings": [finding]}
     there = here | {"verdicts": [{**RECORD["verdicts"][0], "outcome": "fails", "estimate": -0.5, "low": -0.6, "high": -0.4}]}
     kept = {"gated-sae": here, "gated-sae.docs": there}
-    monkeypatch.setattr(records, "read", lambda name, origin="": kept.get(name))
+    monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
     table = docs.beside("gated-sae").replace(docs.SPACE, " ")
     assert table.startswith("| | `default` | `docs` |\n")
     assert "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 [−0.60, −0.40] |" in table
