@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from assay.cli.main import main
-from assay.cli.study import Display
+from assay.cli.series import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
 from assay.lab import catalogue

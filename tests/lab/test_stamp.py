@@ -20,7 +20,7 @@ from assay.lab import catalogue
 from assay.lab.events import Started
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.study import study
+from assay.lab.series import series
 
 edited = Path(assay.__file__).parent / sys.argv[2]
 def hear(name, event):
@@ -28,7 +28,7 @@ def hear(name, event):
         edited.write_text(edited.read_text().replace(*sys.argv[3:]))
 
 lab = Lab(sys.argv[1], Inline())
-(part,) = study(lab, ["walk"], on_event=hear).parts
+(part,) = series(lab, ["walk"], on_event=hear).parts
 assert part.error is None, part.error
 print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part.data["verdicts"][0]["outcome"], part.trained)
 """

@@ -21,7 +21,7 @@ from assay.verbs.pages import Pages
 from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
-from assay.verbs.study import Study
+from assay.verbs.series import Series
 from json_schema import problems
 
 SMOKE = ("--preset", "smoke", "--root", "store")
@@ -55,7 +55,7 @@ VERBS: dict[str, tuple[tuple[str, ...], type]] = {
     "plan of what is unknown": (("plan", "own.py", "--budget", "5m"), Planned),
     "plan with a budget": (("plan", "superposition", "--budget", "5m"), Planned),
     "plan catalogue": (("plan", "catalogue", *SMOKE), PlannedCatalogue),
-    "run catalogue": (("run", "catalogue", *SMOKE, *INLINE), Study),
+    "run catalogue": (("run", "catalogue", *SMOKE, *INLINE), Series),
     "check --record": (("check", "own.py", *SMOKE, "--record"), Written),
     "check": (("check", "own.py", *SMOKE), Checked),
     "due": (("due", "events.csv"), DueTable),

@@ -131,11 +131,11 @@ def run(
     if machine.dry_run:
         return elsewhere.dry_run(name, choice, machine, place)
     if name == ALL:
-        from assay.cli import study
+        from assay.cli import series
 
-        return study.run(choice, machine, place, page, within)
+        return series.run(choice, machine, place, page, within)
     from assay.cli import verdicts
-    from assay.verbs.study import refuse_page
+    from assay.verbs.series import refuse_page
 
     refuse_page(page)
     with printing.aside():

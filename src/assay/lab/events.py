@@ -1,7 +1,7 @@
 """What the lab tells whoever watches: small values, in the order in which things happen.
 
 Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; where looks were declared, this
-for each, which ends with Looked; of a study Surveyed, then the
+for each, which ends with Looked; of a series Surveyed, then the
 same for each experiment, which ends with Ended.
 """
 
@@ -122,7 +122,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """What every experiment of a study lacks; nothing has been done yet."""
+    """What every experiment of a series lacks; nothing has been done yet."""
 
     experiments: int
     """How many were named; some may have no plan."""
@@ -134,7 +134,7 @@ class Surveyed:
 
 @dataclass(frozen=True)
 class Part:
-    """One experiment of a study, and how it ended."""
+    """One experiment of a series, and how it ended."""
 
     name: str
     data: Mapping[str, Any] | None = None
@@ -150,7 +150,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Ended:
-    """One experiment of a study is judged, or ended in an error."""
+    """One experiment of a series is judged, or ended in an error."""
 
     part: Part
     done: int

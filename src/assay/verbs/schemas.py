@@ -75,7 +75,7 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "reproduce": Described("a result from an empty store beside its record", ("reproduce.reproduce",), ("assay.lab.reproduction.Reproduction",)),
     "run": Described(
         "verdicts, with their controls, after what is missing is trained; a script for other machines",
-        ("verdicts.run", "study.study", "dry_run.dry_run"), ("assay.core.told.ToldResult", "study.Study", "dry_run.DryRun"), version=2,
+        ("verdicts.run", "series.series", "dry_run.dry_run"), ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"), version=2,
     ),
     "serve": Described(
         "where the explorer answers, or programs are; a new token", ("serve.serve", "assay.api.serving.serve", "assay.api.tokens.new"),

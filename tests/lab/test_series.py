@@ -1,4 +1,4 @@
-"""Study: several experiments as one command; shared artefacts, errors that stop nobody else, kills, results that are not judged twice."""
+"""Series: several experiments as one command; shared artefacts, errors that stop nobody else, kills, results that are not judged twice."""
 
 import json
 import multiprocessing
@@ -18,7 +18,7 @@ from assay.lab.events import Ended, Started, Surveyed
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.plan import spanned
-from assay.lab.study import study
+from assay.lab.series import series
 from assay.lab.worker import run_group
 from stored_bytes import measures_of
 
@@ -46,7 +46,7 @@ def marked(marks):
 def test_what_experiments_share_is_built_once_and_a_second_call_trains_nothing(tmp_path, pair, monkeypatch):
     marks, lab, told = tmp_path / "marks", Lab(tmp_path / "s", Inline()), []
     monkeypatch.setenv("WALK_MARKS", str(marks))
-    found = study(lab, pair, on_event=lambda name, event: told.append((name, event)))
+    found = series(lab, pair, on_event=lambda name, event: told.append((name, event)))
     assert marked(marks).count("artefact") == 4, "the four parts of the one artefact"
     assert [(p.name, p.runs, p.trained, p.error) for p in found.parts] == [("amble", 18, 18, None), ("ramble", 18, 18, None)]
     assert [p.data["verdicts"][0]["outcome"] for p in found.parts] == ["holds", "holds"]
@@ -56,7 +56,7 @@ def test_what_experiments_share_is_built_once_and_a_second_call_trains_nothing(t
     assert found.seconds == pytest.approx(spanned(s for p in found.parts for s in p.sessions)) and found.cpu_seconds > 0
 
     marks.unlink()
-    again = study(lab, pair)
+    again = series(lab, pair)
     assert not marked(marks), "nothing is trained or measured"
     assert [p.trained for p in again.parts] == [0, 0]
     assert [p.data for p in again.parts] == [p.data for p in found.parts]
@@ -64,7 +64,7 @@ def test_what_experiments_share_is_built_once_and_a_second_call_trains_nothing(t
 
 
 def test_a_study_stores_what_each_run_alone_stores(tmp_path, pair):
-    study(Lab(tmp_path / "s", Workers(2)), pair)
+    series(Lab(tmp_path / "s", Workers(2)), pair)
     for path in pair:
         Lab(tmp_path / "alone", Inline()).run(catalogue.find(path))
     assert measures_of(tmp_path / "s") == measures_of(tmp_path / "alone")
@@ -95,7 +95,7 @@ def test_a_free_worker_goes_on_with_the_next_experiment(tmp_path):
     one = TEXT.replace("seeds_per_group=2", "seeds_per_group=6")
     names = [written(tmp_path, "first", one), written(tmp_path, "second", one)]
     executor = Two()
-    found = study(Lab(tmp_path / "s", executor), names)
+    found = series(Lab(tmp_path / "s", executor), names)
     assert [p.error for p in found.parts] == [None, None]
     assert executor.handed == ["first", "second", "second", "first"]
 
@@ -104,7 +104,7 @@ def test_the_dearest_comes_first(tmp_path, pair):
     started = []
     longer = TEXT.replace("range(1000, 1006)", "range(1000, 1008)")
     names = [*pair, written(tmp_path, "trek", longer)]
-    study(Lab(tmp_path / "s", Inline()), names, on_event=lambda n, e: started.append(n) if isinstance(e, Started) else None)
+    series(Lab(tmp_path / "s", Inline()), names, on_event=lambda n, e: started.append(n) if isinstance(e, Started) else None)
     assert list(dict.fromkeys(started)) == ["trek", "amble", "ramble"]
 
 
@@ -115,7 +115,7 @@ def test_the_dearest_comes_first(tmp_path, pair):
 def test_one_that_fails_does_not_stop_the_others(tmp_path, pair, trouble, code, says):
     broken = written(tmp_path, "stumble", TEXT.replace('trouble: str = ""', f'trouble: str = "{trouble}"'))
     lab = Lab(tmp_path / "s", Workers(1) if trouble == "exit" else Inline())
-    found = study(lab, [broken, *pair])
+    found = series(lab, [broken, *pair])
     assert [p.name for p in found.parts] == ["stumble", "amble", "ramble"]
     assert says in str(found.parts[0].error)
     assert [p.error for p in found.parts[1:]] == [None, None]
@@ -127,7 +127,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, pair, trouble, code, 
 def test_what_cannot_even_be_read_is_told_beside_the_rest(tmp_path, pair):
     written(tmp_path, "torn", "def")
     ended = []
-    found = study(Lab(tmp_path / "s", Inline()),
+    found = series(Lab(tmp_path / "s", Inline()),
         [str(tmp_path / "torn.py"), "no-such", *pair],
         on_event=lambda n, e: ended.append((e.done, e.total)) if isinstance(e, Ended) else None,
     )
@@ -139,24 +139,24 @@ def test_what_cannot_even_be_read_is_told_beside_the_rest(tmp_path, pair):
 
 def test_when_everything_is_a_mistake_no_store_is_left(tmp_path):
     wrong = TEXT.replace('trouble: str = ""', 'trouble: str = "wrong"')
-    found = study(Lab(tmp_path / "s", Inline()), [written(tmp_path, "slip", wrong), written(tmp_path, "trip", wrong)])
+    found = series(Lab(tmp_path / "s", Inline()), [written(tmp_path, "slip", wrong), written(tmp_path, "trip", wrong)])
     assert found.exit_code == 2 and not (tmp_path / "s").exists()
 
 
 def test_a_claim_that_cannot_be_computed_is_told_and_costs_nothing_else(tmp_path, pair):
     wrong = TEXT.replace("lambda arm, arms: arm.end, low", "lambda arm, arms: arm.start, low")
-    found = study(Lab(tmp_path / "s", Inline()), [written(tmp_path, "odd", wrong), pair[0]])
+    found = series(Lab(tmp_path / "s", Inline()), [written(tmp_path, "odd", wrong), pair[0]])
     assert "no measure 'start' in main" in found.parts[0].data["failed"][0]["reason"] and found.parts[1].error is None
     assert found.parts[0].error is None and found.parts[1].data["failed"] == [] and found.exit_code == 2
 
 
 def child(root, names):
     os.setsid()
-    study(Lab(root, Inline()), names)
+    series(Lab(root, Inline()), names)
 
 
 def test_kills_in_either_experiment_change_no_byte(tmp_path, pair, monkeypatch):
-    study(Lab(tmp_path / "whole", Inline()), pair)
+    series(Lab(tmp_path / "whole", Inline()), pair)
     marks, root = tmp_path / "marks", tmp_path / "s"
     for name, value in {"WALK_MARKS": str(marks), "WALK_PAUSE": "0.002", "ASSAY_CHECKPOINT_SECONDS": "0.02"}.items():
         monkeypatch.setenv(name, value)
@@ -170,7 +170,7 @@ def test_kills_in_either_experiment_change_no_byte(tmp_path, pair, monkeypatch):
         process.join()
     assert 20 <= len(measures_of(root)) < 36
     monkeypatch.setenv("WALK_PAUSE", "0")
-    found = study(Lab(root, Inline()), pair)
+    found = series(Lab(root, Inline()), pair)
     assert measures_of(root) == measures_of(tmp_path / "whole")
     assert [p.error for p in found.parts] == [None, None]
     assert 0 < sum(p.trained for p in found.parts) < 36
@@ -180,9 +180,9 @@ INTERRUPTED = """
 import signal, sys
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.study import study
+from assay.lab.series import series
 signal.signal(signal.SIGINT, signal.default_int_handler)
-study(Lab(sys.argv[1], Inline()), sys.argv[2:])
+series(Lab(sys.argv[1], Inline()), sys.argv[2:])
 """
 
 
@@ -200,7 +200,7 @@ def test_an_interrupt_waits_for_no_judgement(tmp_path, pair):
     assert "KeyboardInterrupt" in process.communicate(timeout=120)[1]
     assert not (root / "results/ramble").exists()
     Path(pair[1]).write_text(quick)
-    found = study(Lab(root, Inline()), pair)
+    found = series(Lab(root, Inline()), pair)
     assert [(p.trained, p.data["verdicts"][0]["outcome"]) for p in found.parts] == [(0, "holds"), (0, "holds")]
 
 
@@ -214,7 +214,7 @@ def test_what_stops_one_from_being_begun_stops_no_other(tmp_path, pair, monkeypa
 
     monkeypatch.setattr(groups, "form", torn)
     lab = Lab(tmp_path / "s", Inline())
-    found = study(lab, pair)
+    found = series(lab, pair)
     assert [p.name for p in found.parts if p.data] == ["amble"]
     assert str(found.parts[1].error) == "PermissionError: the folder of groups is another user's"
     with pytest.raises(PermissionError):
@@ -223,17 +223,17 @@ def test_what_stops_one_from_being_begun_stops_no_other(tmp_path, pair, monkeypa
 
 def test_a_result_is_judged_again_only_when_what_it_was_made_from_changed(tmp_path, monkeypatch):
     lab = Lab(tmp_path / "s", Inline())
-    (first,) = study(lab, ["superposition"], "smoke").parts
+    (first,) = series(lab, ["superposition"], "smoke").parts
     judged = []
     finish = Lab.finish
     monkeypatch.setattr(Lab, "finish", lambda self, e, now: judged.append(e.name) or finish(self, e, now))
-    (again,) = study(lab, ["superposition"], "smoke").parts
+    (again,) = series(lab, ["superposition"], "smoke").parts
     assert (judged, again.data) == ([], json.loads(json.dumps(first.data)))
     path = tmp_path / "s" / "results" / "superposition" / "smoke.json"
     held = json.loads(path.read_text())
     assert len(held["stamp"]) == 64
     path.write_text(json.dumps(held | {"stamp": "0" * 64}))  # as another version of the judging code would have left it
-    (anew,) = study(lab, ["superposition"], "smoke").parts
+    (anew,) = series(lab, ["superposition"], "smoke").parts
     assert judged == ["superposition"] and anew.data["verdicts"] == again.data["verdicts"]
     assert json.loads(path.read_text())["stamp"] == held["stamp"]
 
@@ -241,7 +241,7 @@ def test_a_result_is_judged_again_only_when_what_it_was_made_from_changed(tmp_pa
 def test_a_users_own_experiment_is_always_judged(tmp_path, pair, monkeypatch):
     """Its file may import neighbours that nobody lists."""
     lab = Lab(tmp_path / "s", Inline())
-    study(lab, pair[:1])
+    series(lab, pair[:1])
     assert "stamp" not in json.loads((tmp_path / "s" / "results" / "amble" / "default.json").read_text())
 
 

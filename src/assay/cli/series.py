@@ -1,4 +1,4 @@
-"""`assay run catalogue`: every experiment as one study, shown while it runs, and then on one page."""
+"""`assay run catalogue`: every experiment as one series, shown while it runs, and then on one page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from assay.cli.options import Choice, Machine, Place
-    from assay.verbs.study import Study
+    from assay.verbs.series import Series
 
 def run(choice: Choice, machine: Machine, place: Place, page: Path | None, within: str | None = None) -> int:
     """Run every experiment of the catalogue and print what came of it; the exit code: 0, or that of the worst error.
@@ -31,17 +31,17 @@ def run(choice: Choice, machine: Machine, place: Place, page: Path | None, withi
     """
     if within is not None:
         raise AssayError("--within chooses for one experiment; name it in place of catalogue")
-    from assay.verbs.study import study
+    from assay.verbs.series import series
 
     with Display(ALL) as display:
-        found = study(machine.lab(place.root), choice.preset, page, choice.set, display)
+        found = series(machine.lab(place.root), choice.preset, page, choice.set, display)
     printing.emit(found) if place.json else show(found)
     return found.exit_code
 
 
-def show(found: Study) -> None:
+def show(found: Series) -> None:
     """Print one line per experiment, how many errors to expect, and where the pages are."""
-    from assay.report import studies, tables
+    from assay.report import series, tables
 
     data = to_json(found)
     table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
@@ -49,8 +49,8 @@ def show(found: Study) -> None:
         result = part["result"] or {}
         spent = [f"{result[k]:,.0f}" if result else "" for k in ("seconds", "cpu_seconds")]
         said = tables.signs(tables.outcomes(result)) if result else "no result"
-        table.add_row(part["name"], said, *spent, studies.made(part) if result else "")
-    claims = [v for result in studies.results(data).values() for v in result["verdicts"]]
+        table.add_row(part["name"], said, *spent, series.made(part) if result else "")
+    claims = [v for result in series.results(data).values() for v in result["verdicts"]]
     table.add_row("all", tables.signs(tables.outcomes({"verdicts": claims})), f"{found.seconds:,.0f}", f"{found.cpu_seconds:,.0f}", "")
     printing.draw(table)
     print()
@@ -58,12 +58,12 @@ def show(found: Study) -> None:
         printing.say(found.errors)
     for path in found.pages:
         printing.tell(str(path))
-    for name, why in studies.failures(data).items():
+    for name, why in series.failures(data).items():
         printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
 
 
 class Display:
-    """Shows a study while it runs: one line for each experiment as it ends; on a terminal also what is at work, in place."""
+    """Shows a series while it runs: one line for each experiment as it ends; on a terminal also what is at work, in place."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
         from rich.console import Console

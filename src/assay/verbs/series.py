@@ -1,4 +1,4 @@
-"""Study: every experiment of the catalogue run as one command, and what came of it on one page."""
+"""Series: every experiment of the catalogue run as one command, and what came of it on one page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assay.core.experiment import ALL
 from assay.core.schema import BESIDE, to_json
 from assay.core.told import ToldResult
 from assay.lab import catalogue
-from assay.lab import study as lab_study
+from assay.lab import series as lab_series
 from assay.lab.events import Part
 from assay.lab.lab import Lab
 from assay.lab.preset import everywhere
@@ -45,7 +45,7 @@ class Ran:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class Series:
     """What became of every experiment, and the pages that say so."""
 
     preset: str
@@ -64,9 +64,9 @@ class Study:
     """0 when everything was measured, else that of the worst error."""
 
 
-def study(
+def series(
     lab: Lab, preset: str, page: Path | None = None, sets: tuple[str, ...] = (), on_event: Callable[[str, Any], None] | None = None
-) -> Study:  # fmt: skip
+) -> Series:  # fmt: skip
     """Run what is missing of every experiment, judge each, and write the summary as HTML, and as Markdown where `page` names a file.
 
     Raises: AssayError for fields that are set, for a page that is no Markdown file, and for folders that cannot be written.
@@ -79,7 +79,7 @@ def study(
     if page is not None:
         writable_file(page, "--page")
     entries = catalogue.entries()
-    done = lab_study.study(lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None))
+    done = lab_series.series(lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None))
     found = described(done)
     words = ["assay", "run", ALL, *(["--preset", preset] if preset != "default" else []), *(["--page", str(page)] if page else [])]
     return replace(found, pages=tuple(write(found, {e.name: e.header().title for e in entries}, shlex.join(words), page)))
@@ -91,12 +91,12 @@ def refuse_page(page: Path | None) -> None:
         raise AssayError(f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME")
 
 
-def described(done: lab_study.Study) -> Study:
-    """Tell what became of a study, with how many errors to expect among its claims; no page is written yet."""
+def described(done: lab_series.Series) -> Series:
+    """Tell what became of a series, with how many errors to expect among its claims; no page is written yet."""
     from assay.report import overview
 
     claims = [v for part in done.parts if part.data is not None for v in part.data["verdicts"]]
-    return Study(
+    return Series(
         preset=done.preset,
         planned_seconds=done.planned,
         seconds=round(done.seconds, 1),
@@ -109,17 +109,17 @@ def described(done: lab_study.Study) -> Study:
     )
 
 
-def write(found: Study, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
+def write(found: Series, titles: Mapping[str, str], command: str, page: Path | None) -> list[Path]:
     """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
-    from assay.report import pages, studies
+    from assay.report import pages, series
 
     data = to_json(found)
     there = {p.name: f"{slug(p.name, found.preset)}.html" for p in found.experiments}
     beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
-    written = pages.write(PAGES, {f"{slug(ALL, found.preset)}.html": studies.html(data, titles, beside)})
+    written = pages.write(PAGES, {f"{slug(ALL, found.preset)}.html": series.html(data, titles, beside)})
     if page is not None:
-        linked = all((page.parent / f"{name}.md").exists() for name in studies.results(data))
-        written += pages.write(page.parent, {page.name: studies.markdown(data, titles, command, linked)})
+        linked = all((page.parent / f"{name}.md").exists() for name in series.results(data))
+        written += pages.write(page.parent, {page.name: series.markdown(data, titles, command, linked)})
     return written
 
 

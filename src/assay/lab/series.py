@@ -1,4 +1,4 @@
-"""Study: several experiments as one command, in one store, on one set of workers; each is judged as soon as it is whole."""
+"""Series: several experiments as one command, in one store, on one set of workers; each is judged as soon as it is whole."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from assay.lab.work import Work, work
 
 
 @dataclass(frozen=True)
-class Study:
-    """What became of every experiment of a study, in the order in which they were named."""
+class Series:
+    """What became of every experiment of a series, in the order in which they were named."""
 
     preset: str
     parts: tuple[Part, ...]
@@ -53,9 +53,9 @@ class Study:
         return max([*unjudged, *(p.error.exit_code for p in self.parts if p.error is not None)], default=0)
 
 
-def study(
+def series(
     lab: Lab, names: Sequence[str], preset: str = "default", on_event: Callable[[str, Any], None] = lambda name, event: None
-) -> Study:
+) -> Series:
     """Train and measure whatever is missing of these experiments, judge each, and say what became of it.
 
     The dearest is begun first, so that short ones fill the end. One that ends in an error does not stop the others.
@@ -105,7 +105,7 @@ def study(
                 ended(Part(one.experiment.name, error=_told(one.error)))
 
         work(lab.store, executor, works, whole)
-    return Study(preset, tuple(parts[n] for n in order), planned)
+    return Series(preset, tuple(parts[n] for n in order), planned)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A study, such as a run of the whole catalogue, on one page: as Markdown that can be committed, and as HTML.
+"""A series, such as a run of the whole catalogue, on one page: as Markdown that can be committed, and as HTML.
 
 Takes the plain values of the verb's result. What it says of claims is what the docs and the index of a report say of them, by the same code.
 """
@@ -16,14 +16,14 @@ NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy
 CROSSING = "Experiments share the cores, so the seconds of one are those during which at least one of its runs was worked on"
 
 
-def results(study: JSON) -> dict[str, JSON]:
+def results(series: JSON) -> dict[str, JSON]:
     """The result of each experiment that has one, by name."""
-    return {e["name"]: e["result"] for e in study["experiments"] if e["result"] is not None}
+    return {e["name"]: e["result"] for e in series["experiments"] if e["result"] is not None}
 
 
-def failures(study: JSON) -> dict[str, str]:
+def failures(series: JSON) -> dict[str, str]:
     """Why an experiment has no result, by name."""
-    return {e["name"]: e["error"]["text"] for e in study["experiments"] if e["error"] is not None}
+    return {e["name"]: e["error"]["text"] for e in series["experiments"] if e["error"] is not None}
 
 
 def made(part: JSON) -> str:
@@ -33,21 +33,21 @@ def made(part: JSON) -> str:
     return "now" if part["trained"] == part["runs"] else f"{part['trained']} of {part['runs']} runs now"
 
 
-def facts(study: JSON) -> list[tuple[str, str]]:
+def facts(series: JSON) -> list[tuple[str, str]]:
     """When, on what and with what it was run, as (name, words); several commits or machines are all named."""
-    found = [data.get("provenance") or {} for data in results(study).values()]
+    found = [data.get("provenance") or {} for data in results(series).values()]
     machine = [_machine(p["machine"]) for p in found if p.get("machine")]
     software = [_software(p["software"]) for p in found if p.get("software")]
     commit = [p["software"]["commit"] for p in found if (p.get("software") or {}).get("commit")]
-    took = f"{time(study['seconds'])}, {study['cpu_seconds']:,.0f} CPU-seconds"
-    if study["seconds"]:
-        took += f": on average {study['cpu_seconds'] / study['seconds']:.2f} cores at work"
-    if study["planned_seconds"] and any(e["trained"] for e in study["experiments"]):
-        took += f"; planned for what was missing: {' to '.join(map(time, study['planned_seconds']))}"
-    runs, trained = (sum(e[k] for e in study["experiments"]) for k in ("runs", "trained"))
+    took = f"{time(series['seconds'])}, {series['cpu_seconds']:,.0f} CPU-seconds"
+    if series["seconds"]:
+        took += f": on average {series['cpu_seconds'] / series['seconds']:.2f} cores at work"
+    if series["planned_seconds"] and any(e["trained"] for e in series["experiments"]):
+        took += f"; planned for what was missing: {' to '.join(map(time, series['planned_seconds']))}"
+    runs, trained = (sum(e[k] for e in series["experiments"]) for k in ("runs", "trained"))
     said = [
-        ("preset", study["preset"]),
-        ("run", _when(study["began"], study["ended"])),
+        ("preset", series["preset"]),
+        ("run", _when(series["began"], series["ended"])),
         ("took", took),
         ("runs", f"{runs:,}, of which {trained:,} were made by the command that wrote this page"),
         ("machine", _each(machine)),
@@ -57,15 +57,15 @@ def facts(study: JSON) -> list[tuple[str, str]]:
     return [(name, words) for name, words in said if words]
 
 
-def markdown(study: JSON, titles: Mapping[str, str], command: str, linked: bool = True) -> str:
+def markdown(series: JSON, titles: Mapping[str, str], command: str, linked: bool = True) -> str:
     """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie beside it."""
-    found, wrong = results(study), failures(study)
+    found, wrong = results(series), failures(series)
     lines = ["# A run of the whole catalogue\n", f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n"]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {tables.cell(words)} |" for name, words in facts(study)), ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)), ""]
     if wrong:
         lines += ["## Without a result\n", *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()), ""]
-    beside = {e["name"]: made(e) for e in study["experiments"]}
-    took = study["seconds"], study["cpu_seconds"]
+    beside = {e["name"]: made(e) for e in series["experiments"]}
+    took = series["seconds"], series["cpu_seconds"]
     lines += [overview.counts(found, took, beside, linked), f"{CROSSING}; the last line counts no second twice.\n"]
     claims = [v for data in found.values() for v in data["verdicts"]]
     if claims:
@@ -77,12 +77,12 @@ def markdown(study: JSON, titles: Mapping[str, str], command: str, linked: bool 
     return "\n".join(lines).rstrip() + "\n"
 
 
-def html(study: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> str:
+def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> str:
     """The page as HTML; `pages` are the addresses of experiments' own pages, where there are some."""
     from assay.report.pages import environment, tally
 
     entries = []
-    for part in study["experiments"]:
+    for part in series["experiments"]:
         data = part["result"]
         if data is None:
             continue
@@ -95,10 +95,10 @@ def html(study: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> st
         })  # fmt: skip
     claims = [v for e in entries for v in e["data"]["verdicts"]]
     total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)] if entries else []
-    total = total and [*total[:-2], round(study["seconds"]), round(study["cpu_seconds"])]
+    total = total and [*total[:-2], round(series["seconds"]), round(series["cpu_seconds"])]
     everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
-    return environment().get_template("study.html").render(
-        study=study, facts=facts(study), failures=failures(study), entries=entries, total=total, heads=overview.HEADS,
+    return environment().get_template("series.html").render(
+        series=series, facts=facts(series), failures=failures(series), entries=entries, total=total, heads=overview.HEADS,
         named=[(e["name"], e["name"]) for e in entries], crossing=CROSSING,
         tally=tally(everything), errors=overview.errors(claims) if claims else "",
     )  # fmt: skip
