@@ -137,7 +137,7 @@ def run_group(
 
 def _mark(folder: Path) -> str:
     """How far a group is, for whoever counts the processes that died of it."""
-    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in sorted(folder.rglob("fit-*.safetensors"))}
+    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in groups.checkpoints(folder)}
     return canonical_json(saved)
 
 
