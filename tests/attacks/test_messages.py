@@ -340,6 +340,11 @@ def test_messages_that_nobody_meant(world, tmp_path):
     assert not (wrong := told(world, tmp_path, range(20))), wrong
 
 
+def test_messages_that_once_were_too_much(world, tmp_path):
+    seeds = (1145, 1265, 1515, 1665, 1765, 1935, 2067, 2495, 3025, 3257)  # of the slow ones, each another mistake
+    assert not (wrong := told(world, tmp_path, seeds)), wrong
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(30))

@@ -68,16 +68,19 @@ class Folder:
         """What was asked. Raises: StoreError for no such job, or one that was changed."""
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
-        return unseal(self.path / "asked.json")
+        asked = unseal(self.path / "asked.json")
+        if asked.get("key") != self.key:
+            raise StoreError(f"{self.path / 'asked.json'} is not of this job; delete {self.path} and submit it again")
+        return asked
 
     @property
     def owners(self) -> tuple[str, ...]:
         """Who asked for it and did not cancel, the first first."""
         found = []
         for path in (self.path / "owners").glob("*.json"):
-            with suppress(StoreError):
+            with suppress(StoreError, KeyError, TypeError, ValueError):  # another sealed file, by somebody else's hand
                 said = unseal(path)
-                found.append((said["asked"], said["owner"]))
+                found.append((float(said["asked"]), str(said["owner"])))
         return tuple(owner for _, owner in sorted(found))
 
     # -- its lock -----------------------------------------------------------------------------------------------------
@@ -135,7 +138,7 @@ class Folder:
             return msgspec.json.decode((self.path / "state.json").read_bytes(), type=State, strict=False)
         except FileNotFoundError:
             raise NoJob(f"no job {self.key} in this store") from None
-        except msgspec.DecodeError:  # somebody else's hand: it is asked for all the same
+        except (OSError, ValueError, msgspec.DecodeError):  # somebody else's hand: it is asked for all the same
             return State(status="queued", order=0, owner="")
 
     @property
@@ -153,23 +156,31 @@ class Folder:
     def write(self, state: State) -> None:
         """Write how far it is; only whoever holds the lock does."""
         with explained(self.root):
-            write(self.path / "state.json", msgspec.json.encode(state))
+            write(self._file("state.json"), msgspec.json.encode(state))
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody wants it stopped."""
         return (self.path / "cancel").exists()
 
+    def _file(self, name: str) -> Path:
+        """A file of the job that is to be written; a folder in its place, by somebody else's hand, is moved to `tmp`."""
+        path = self.path / name
+        if path.is_dir():
+            path.rename(self.root / "tmp" / f"damaged-{self.key}-{uuid.uuid4().hex[:12]}")
+        return path
+
     # -- what happened ------------------------------------------------------------------------------------------------
 
     def tell(self, kind: str, **what: Any) -> None:
         """Write down what happened; only whoever holds the lock does."""
-        path = self.path / "events.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if lines and not lines[-1].endswith(b"\n"):
-            lines = lines[:-1]  # a kill while it was written
-            write(path, b"".join(lines))
-        number = json.loads(lines[-1])["n"] + 1 if lines else 1
+        path = self._file("events.jsonl")
+        found = path.read_bytes() if path.exists() else b""
+        known = _events(found)
+        lines = [line for line, _ in known]
+        if (whole := b"".join(lines)) != found:  # a kill while it was written, or somebody else's hand
+            write(path, whole)
+        number = known[-1][1]["n"] + 1 if known else 1
         line = canonical_json({"n": number, "time": round(time.time(), 3), "kind": kind, **what}).encode(errors="replace") + b"\n"
         if sum(map(len, lines)) + len(line) > EVENTS:
             kept, left = [], EVENTS // 2
@@ -189,16 +200,10 @@ class Folder:
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
         try:
-            lines = (self.path / "events.jsonl").read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:
+            found = (self.path / "events.jsonl").read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
             return []
-        found = []
-        for line in lines:
-            if line.endswith(b"\n"):
-                one = json.loads(line)
-                if one["n"] > since:
-                    found.append(one)
-        return found
+        return [event for _, event in _events(found) if event["n"] > since]
 
     # -- making it ----------------------------------------------------------------------------------------------------
 
@@ -241,6 +246,17 @@ class Folder:
         note = path / "owners" / _named(owner)
         if not note.exists():
             write(note, seal({"owner": owner, "asked": now}))
+
+
+def _events(found: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of a file of events, and what each says; others are left out."""
+    events = []
+    for line in found.splitlines(keepends=True):
+        with suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            if line.endswith(b"\n") and isinstance(event, dict) and isinstance(event.get("n"), int) and isinstance(event.get("kind"), str):
+                events.append((line, event))
+    return events
 
 
 def _named(owner: str) -> str:
