@@ -159,7 +159,7 @@ class Joined:
             experiment = load(one.name, origin)
             device = self._device or one.device
             if not _here(device):
-                raise AssayError(f"it is wanted on {device[:40]!r}, which is not here; let a machine join that has it, or name another one with --device")
+                raise AssayError(f"it is wanted on {device[:40]!r}, which is not here; join from a machine that has it, or say --device")
         except AssayError as e:
             self._refuse(f"{one.name} cannot run here: {' '.join(str(e).split())}")
             return None
