@@ -26,14 +26,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.jobs.asked import DIGITS, Ready
-from assay.jobs.state import State
+from assay.jobs.state import Moment, State
 from assay.lab.atomic import explained, sync, write
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store, discard
@@ -43,6 +43,14 @@ EVENTS = 512 * 1024
 """Bytes of a job's events; when there are more, the older half is dropped."""
 ATTEMPTS, PAUSE = 25, 0.02
 """How often, and after how many seconds each, a lock is asked for that a reader may hold for a moment."""
+
+
+class _Event(TypedDict):
+    """What every line of events.jsonl has; more depends on its kind."""
+
+    n: int
+    time: Moment
+    kind: str
 
 
 class NoJob(StoreError):
@@ -252,9 +260,10 @@ def _events(found: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     """The whole lines of a file of events, and what each says; others are left out."""
     events = []
     for line in found.splitlines(keepends=True):
-        with suppress(ValueError, RecursionError):
+        with suppress(ValueError, RecursionError, msgspec.ValidationError):
             event = json.loads(line)
-            if line.endswith(b"\n") and isinstance(event, dict) and isinstance(event.get("n"), int) and isinstance(event.get("kind"), str):
+            msgspec.convert(event, _Event)
+            if line.endswith(b"\n"):
                 events.append((line, event))
     return events
 
