@@ -32,8 +32,6 @@ from assay.lab.store import Job, Status, Store
 if TYPE_CHECKING:
     import torch
 
-    from assay.lab.leases import Lease
-
 
 HALVES = ("half-0", "half-1")
 """The folders of a group's halves."""
@@ -183,16 +181,20 @@ class Wanted:
     inputs: Mapping[str, str]
 
 
-def forming(store: Store) -> Lease:
-    """Wait until nobody else forms groups, on whatever machine, and give the lease that keeps it so. Raises: StoreError."""
+@contextlib.contextmanager
+def forming(store: Store) -> Iterator[None]:
+    """Wait until nobody else forms groups, on whatever machine, and keep it so for the body. Raises: StoreError."""
     with explained(store.root):
-        return leases.of(store.root).wait("groups")
+        lease = leases.of(store.root).wait("groups")
+    with lease:
+        yield
+        lease.done()
 
 
 def form(store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]) -> list[RunGroup]:
     """The groups that cover the wanted runs: those already begun first, new ones for the rest.
 
-    The caller has the lease that `forming` gives, and listed `begun` before it looked up what is missing: a group that another
+    The caller is within `forming`, and listed `begun` before it looked up what is missing: a group that another
     process finishes in between is then known as stored, and not formed a second time.
     """
     inputs = {w.job.key: dict(w.inputs) for w in wanted}
