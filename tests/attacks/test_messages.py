@@ -340,6 +340,23 @@ def test_messages_that_nobody_meant(world, tmp_path):
     assert not (wrong := told(world, tmp_path, range(20))), wrong
 
 
+def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world, tmp_path):
+    home, key, _ = world
+    shutil.copytree(home / "api/store", tmp_path / "store")
+    folder = Folder(tmp_path / "store", key)
+    before = folder.events()
+    with (folder.path / "events.jsonl").open("ab") as file:
+        file.write(b'{"n": 7, "kind": "progress"}\n{"n": 8, "kind": "progress", "time": 1e300}\n[]\n\xff\n{"n": 9, "kind": "pro')
+    assert folder.events() == before
+    folder.tell("done")
+    assert [event["n"] for event in folder.events()] == list(range(1, len(before) + 2))
+
+
+def test_messages_that_once_were_too_much(world, tmp_path):
+    seeds = (1145, 1265, 1515, 1665, 1765, 1935, 2067, 2495, 3025, 3257)  # of the slow ones, each another mistake
+    assert not (wrong := told(world, tmp_path, seeds)), wrong
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(30))

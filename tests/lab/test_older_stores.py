@@ -1,6 +1,6 @@
 """Stores that older versions of Assay wrote are read as they are, and migrated by one command: whole or not at all, with nothing lost.
 
-Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there): its walk.py run whole, its
+Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there): mostly its walk.py run whole, its
 stopped.py stopped at step 2.
 """
 
@@ -18,10 +18,12 @@ from assay.cli.main import main
 from assay.core import intact
 from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
+from assay.jobs import runner
 from assay.lab import groups, migration
 from assay.lab.migration import migrate, steps
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
+from assay.verbs import jobs
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
 OLDER = ("without-hashes", "looks-frozen", "hashes-of-files")
@@ -199,6 +201,47 @@ def test_a_record_of_a_newer_version_is_one_line(tmp_path, monkeypatch, capsys):
     (home / "records/walk.json").write_text('{"schema": 2, "verdicts": []}')
     said = told(capsys, "plan", "walk.py", *WHERE, code=2).err
     assert "schema 2" in said and "upgrade Assay" in said and said.count("\n") == 1
+
+
+def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(unpacked(tmp_path, "record"))
+    told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
+    assert told(capsys, "check", "walk.py", *WHERE).out == "walk: as recorded\n"
+    record = Path("records/walk.json")
+    said = json.loads(record.read_text())
+    said["verdicts"][0]["outcome"] = "holds"
+    record.write_text(json.dumps(said))
+    assert "walk: as recorded" not in told(capsys, "check", "walk.py", *WHERE, code=1).out
+
+
+@pytest.fixture
+def old_jobs(tmp_path):
+    """What the first version of jobs left: one that is done, and one that waits."""
+    root = unpacked(tmp_path, "jobs") / "store"
+    done, waits = jobs.jobs(root).jobs
+    assert (done.status, waits.status) == ("done", "queued")
+    return root, done, waits
+
+
+def test_jobs_of_the_first_version_are_answered_and_cancelled(old_jobs):
+    root, done, waits = old_jobs
+    assert (done.runs, done.runs_done, done.owner) == (8, 8, "ada")
+    (verdict,) = jobs.result(root, done.key)["verdicts"]
+    assert verdict["text"].startswith("More than half of the features are represented") and verdict["n"] == {"seed": 2}
+    kinds = [event.kind for event in jobs.events(root, done.key).events]
+    assert kinds[0] == "queued" and kinds[-1] == "done"
+    assert jobs.cancel(root, waits.key, "ada").status == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_job_that_waits_since_the_first_version_is_run(old_jobs):
+    root, done, waits = old_jobs
+    with runner.running(root):
+        while (now := jobs.status(root, waits.key, wait_s=1.0)).status in ("queued", "running"):
+            pass
+    assert (now.status, now.runs_done) == ("done", 8), now.error
+    (then,), (here,) = (jobs.result(root, job.key)["verdicts"] for job in (done, now))
+    assert here["estimate"] == pytest.approx(then["estimate"], abs=1e-6)
 
 
 def test_nothing_is_left_to_do_in_a_migrated_store(tmp_path):

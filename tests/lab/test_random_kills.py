@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from assay.core.spec import Spec
-from assay.lab import catalogue, health, joined
+from assay.lab import atomic, catalogue, health, joined
 from assay.lab.executors import Away, Inline, none
+from assay.lab.groups import RunGroup
 from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.store import Store
@@ -53,8 +54,8 @@ def quick(monkeypatch, tmp_path):
     return tmp_path / "marks"
 
 
-def waits(root):
-    Lab(root, Away()).run(catalogue.find(WALK), "full")
+def waits(root, preset="full"):
+    Lab(root, Away()).run(catalogue.find(WALK), preset)
 
 
 def works(root):
@@ -62,7 +63,7 @@ def works(root):
 
 
 def started(role, *given):
-    process = FORK.Process(target=role, args=given)
+    process = FORK.Process(target=role, args=given, daemon=True)  # a test that fails leaves nobody at work
     process.start()
     return process
 
@@ -80,6 +81,7 @@ def killed(tmp_path, marks, whole, n, kills, seed):
             time.sleep(rng.uniform(0.0, 0.3))
             if crew[0][1].exitcode == 0:
                 break
+            assert crew[0][1].exitcode is None, "who waits ended by itself"
             if hit.total() < kills:
                 i = rng.randrange(len(crew))
                 role, process = crew[i]
@@ -105,6 +107,37 @@ def killed(tmp_path, marks, whole, n, kills, seed):
 
 def test_three_kills_change_no_byte_and_leave_nothing(tmp_path, quick, whole):
     assert killed(tmp_path, quick, whole, 2, 3, seed=1).total() == 3
+
+
+def leaves_until(root, n):
+    """Plan, form and leave the groups, and die when the disk is waited for the n-th time."""
+    left = iter(range(n))
+    atomic.sync = lambda path: None if next(left, None) is not None else os._exit(9)
+    waits(root, "smoke")
+
+
+def test_whoever_is_killed_while_it_forms_and_leaves_groups_leaves_them_whole(tmp_path, quick, whole):
+    for n in range(1, 12):
+        root = tmp_path / str(n)
+        process = started(leaves_until, root, n)
+        process.join(60)
+        assert process.exitcode == 9
+        assert not list(health.harms(Store(root)))
+        assert not [path for part in ("groups", "wanted") for path in (root / part).glob("**/.*")]
+    assert len(list((root / "wanted").iterdir())) == 1, "the last one got as far as that"
+
+
+def test_a_group_that_is_finished_under_a_look_has_no_step(tmp_path, monkeypatch):
+    folder = tmp_path / "0123456789abcdef"
+    folder.mkdir()
+    listed = os.scandir
+
+    def finished(path):
+        folder.rmdir()
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", finished)
+    assert RunGroup(folder, "walk", 1, {}, {}).step == 0
 
 
 @pytest.mark.slow

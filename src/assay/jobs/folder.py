@@ -26,14 +26,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.jobs.asked import DIGITS, Ready
-from assay.jobs.state import State
+from assay.jobs.state import Moment, State
 from assay.lab.atomic import explained, sync, write
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store, discard
@@ -43,6 +43,14 @@ EVENTS = 512 * 1024
 """Bytes of a job's events; when there are more, the older half is dropped."""
 ATTEMPTS, PAUSE = 25, 0.02
 """How often, and after how many seconds each, a lock is asked for that a reader may hold for a moment."""
+
+
+class _Event(TypedDict):
+    """What every line of events.jsonl has; more depends on its kind."""
+
+    n: int
+    time: Moment
+    kind: str
 
 
 class NoJob(StoreError):
@@ -68,16 +76,19 @@ class Folder:
         """What was asked. Raises: StoreError for no such job, or one that was changed."""
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
-        return unseal(self.path / "asked.json")
+        asked = unseal(self.path / "asked.json")
+        if asked.get("key") != self.key:
+            raise StoreError(f"{self.path / 'asked.json'} is not of this job; delete {self.path} and submit it again")
+        return asked
 
     @property
     def owners(self) -> tuple[str, ...]:
         """Who asked for it and did not cancel, the first first."""
         found = []
         for path in (self.path / "owners").glob("*.json"):
-            with suppress(StoreError):
+            with suppress(StoreError, KeyError, TypeError, ValueError):  # another sealed file, by somebody else's hand
                 said = unseal(path)
-                found.append((said["asked"], said["owner"]))
+                found.append((float(said["asked"]), str(said["owner"])))
         return tuple(owner for _, owner in sorted(found))
 
     # -- its lock -----------------------------------------------------------------------------------------------------
@@ -135,7 +146,7 @@ class Folder:
             return msgspec.json.decode((self.path / "state.json").read_bytes(), type=State, strict=False)
         except FileNotFoundError:
             raise NoJob(f"no job {self.key} in this store") from None
-        except msgspec.DecodeError:  # somebody else's hand: it is asked for all the same
+        except (OSError, ValueError, msgspec.DecodeError):  # somebody else's hand: it is asked for all the same
             return State(status="queued", order=0, owner="")
 
     @property
@@ -153,23 +164,31 @@ class Folder:
     def write(self, state: State) -> None:
         """Write how far it is; only whoever holds the lock does."""
         with explained(self.root):
-            write(self.path / "state.json", msgspec.json.encode(state))
+            write(self._file("state.json"), msgspec.json.encode(state))
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody wants it stopped."""
         return (self.path / "cancel").exists()
 
+    def _file(self, name: str) -> Path:
+        """A file of the job that is to be written; a folder in its place, by somebody else's hand, is moved to `tmp`."""
+        path = self.path / name
+        if path.is_dir():
+            path.rename(self.root / "tmp" / f"damaged-{self.key}-{uuid.uuid4().hex[:12]}")
+        return path
+
     # -- what happened ------------------------------------------------------------------------------------------------
 
     def tell(self, kind: str, **what: Any) -> None:
         """Write down what happened; only whoever holds the lock does."""
-        path = self.path / "events.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if lines and not lines[-1].endswith(b"\n"):
-            lines = lines[:-1]  # a kill while it was written
-            write(path, b"".join(lines))
-        number = json.loads(lines[-1])["n"] + 1 if lines else 1
+        path = self._file("events.jsonl")
+        found = path.read_bytes() if path.exists() else b""
+        known = _events(found)
+        lines = [line for line, _ in known]
+        if (whole := b"".join(lines)) != found:  # a kill while it was written, or somebody else's hand
+            write(path, whole)
+        number = known[-1][1]["n"] + 1 if known else 1
         line = canonical_json({"n": number, "time": round(time.time(), 3), "kind": kind, **what}).encode(errors="replace") + b"\n"
         if sum(map(len, lines)) + len(line) > EVENTS:
             kept, left = [], EVENTS // 2
@@ -189,16 +208,10 @@ class Folder:
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
         try:
-            lines = (self.path / "events.jsonl").read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:
+            found = (self.path / "events.jsonl").read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
             return []
-        found = []
-        for line in lines:
-            if line.endswith(b"\n"):
-                one = json.loads(line)
-                if one["n"] > since:
-                    found.append(one)
-        return found
+        return [event for _, event in _events(found) if event["n"] > since]
 
     # -- making it ----------------------------------------------------------------------------------------------------
 
@@ -241,6 +254,18 @@ class Folder:
         note = path / "owners" / _named(owner)
         if not note.exists():
             write(note, seal({"owner": owner, "asked": now}))
+
+
+def _events(found: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of a file of events, and what each says; others are left out."""
+    events = []
+    for line in found.splitlines(keepends=True):
+        with suppress(ValueError, RecursionError, msgspec.ValidationError):
+            event = json.loads(line)
+            msgspec.convert(event, _Event)
+            if line.endswith(b"\n"):
+                events.append((line, event))
+    return events
 
 
 def _named(owner: str) -> str:

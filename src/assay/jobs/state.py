@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
+Moment = Annotated[float, Meta(ge=0, le=2**37)]
+"""Seconds of the epoch, up to the year 6325: what a calendar can show."""
 OVER = ("done", "failed", "cancelled")
 NOT_YET = "not verdicts: estimates on the seeds that are stored so far; they may still come out otherwise"
 
@@ -51,9 +55,9 @@ class State:
     """When it was put into the queue, in nanoseconds of the epoch."""
     owner: str
     """Whose turn it takes."""
-    started: float | None = None
+    started: Moment | None = None
     """When it was begun last, in seconds of the epoch."""
-    ended: float | None = None
+    ended: Moment | None = None
     starts: int = 0
     """How often it was begun: more than once where it was interrupted."""
     done: int = 0

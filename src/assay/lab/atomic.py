@@ -46,9 +46,12 @@ def _os_error(error: Exception) -> int:
     return int(told[1]) if told else 0
 
 
-def write(path: Path, data: bytes | Callable[[Path], None]) -> None:
-    """Write `data`, or what the callable writes into the path it is given: `path` then holds it whole, or is as it was before."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None = None) -> None:
+    """Write `data`, or what the callable writes into the path it is given: `path` then holds it whole, or is as it was before.
+
+    Until then it lies in `scratch`, a folder of the same disk that is cleaned now and then, or, without one, beside `path`.
+    """
+    temporary = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}"
     try:
         if callable(data):
             data(temporary)

@@ -7,7 +7,7 @@
                           failed.json              the last crash, if any
                           half-0/ half-1/          where the memory did not suffice for all runs at once: the same of each half
 
-A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lock, and taken up
+A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lease, and taken up
 again by whoever misses one of its runs, so that neither a kill nor the number of workers changes who is trained with whom.
 """
 
@@ -26,7 +26,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, canonical_json
 from assay.lab import leases
-from assay.lab.atomic import explained, write
+from assay.lab.atomic import explained, write_folder
 from assay.lab.store import Job, Status, Store
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class RunGroup:
     @property
     def step(self) -> int:
         """The step of the last checkpoint; 0 without one."""
-        saved = sorted(self.folder.rglob("fit-*.safetensors"))
+        saved = checkpoints(self.folder)
         return int(checkpoint(saved[-1]).get("step", 0)) if saved else 0
 
     @property
@@ -181,10 +181,20 @@ class Wanted:
     inputs: Mapping[str, str]
 
 
+@contextlib.contextmanager
+def forming(store: Store) -> Iterator[None]:
+    """Wait until nobody else forms groups, on whatever machine, and keep it so for the body. Raises: StoreError."""
+    with explained(store.root):
+        lease = leases.of(store.root).wait("groups")
+    with lease:
+        yield
+        lease.done()
+
+
 def form(store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]) -> list[RunGroup]:
     """The groups that cover the wanted runs: those already begun first, new ones for the rest.
 
-    The caller holds the lock `groups`, and listed `begun` before it looked up what is missing: a group that another
+    The caller is within `forming`, and listed `begun` before it looked up what is missing: a group that another
     process finishes in between is then known as stored, and not formed a second time.
     """
     inputs = {w.job.key: dict(w.inputs) for w in wanted}
@@ -229,9 +239,10 @@ def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wante
     inputs = {w.job.key: dict(w.inputs) for ws in arms.values() for w in ws}
     text = canonical_json({"experiment": experiment.name, "version": experiment.version, "inputs": inputs, "arms": members})
     folder = store.root / "groups" / _named(text.encode())
+    if (begun := read(folder)) is not None:
+        return begun
     with explained(store.root):
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / "keys.json", text.encode())
+        write_folder(folder, {"keys.json": text.encode()}, store.root / "tmp")  # whole or not at all, also for whoever looks now
     group = read(folder)
     assert group is not None
     return group
@@ -247,6 +258,14 @@ def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
     """The class of an arm's specs, from the first preset in which it has any."""
     presets = (experiment.smoke, experiment.default, experiment.full, *(other.specs for other in experiment.elsewhere.values()))
     return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The files of a group's checkpoints, those of its halves too; none where another process just finished it."""
+    try:
+        return sorted(folder.rglob("fit-*.safetensors"))
+    except FileNotFoundError:
+        return []
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
@@ -287,7 +306,7 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 
 def damaged(store: Store) -> Iterator[Path]:
     """The folders of groups that nobody can go on with, since what they are of was changed or lost."""
-    return (folder for folder in sorted((store.root / "groups").glob("*")) if folder.is_dir() and read(folder) is None)
+    return (folder for folder in sorted((store.root / "groups").glob("*")) if read(folder) is None and folder.is_dir())  # not just finished
 
 
 def named(text: bytes, name: str) -> bool:

@@ -42,8 +42,8 @@ def harms(store: Store) -> Iterator[Harm]:
         then = "nothing goes on from it; `assay run` starts those runs again"
         yield Harm("group", folder, "its keys.json is not as it was written", then, partial(_unformed, store, folder))
     for group in groups.unfinished(store):
-        for path in sorted(group.folder.rglob("fit-*.safetensors")):
-            if path not in older and groups.whole(path) is None:
+        for path in groups.checkpoints(group.folder):
+            if path not in older and groups.whole(path) is None and path.exists():  # else the group was just finished
                 then = "nothing goes on from it; `assay run` starts that group again"
                 yield Harm("checkpoint", path, "it differs from its hash, or is older than hashes", then, partial(store.remove, path))
     for folder, why in store.broken_artefacts():
@@ -63,7 +63,7 @@ def harms(store: Store) -> Iterator[Harm]:
 
 
 def _unformed(store: Store, folder: Path) -> None:
-    with store.lock("groups"):  # nobody forms one meanwhile
+    with groups.forming(store):
         if groups.read(folder) is None:
             store.remove(folder)
 

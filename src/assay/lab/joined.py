@@ -157,10 +157,13 @@ class Joined:
                 where = one.origin if in_file(one.origin) else f"the module {one.origin}"
                 raise AssayError(f"{where} is not here, or is not the text that whoever waits has; put the same file or version of Assay there")
             experiment = load(one.name, origin)
+            device = self._device or one.device
+            if not _here(device):
+                raise AssayError(f"it is wanted on {device[:40]!r}, which is not here; join from a machine that has it, or say --device")
         except AssayError as e:
             self._refuse(f"{one.name} cannot run here: {' '.join(str(e).split())}")
             return None
-        return Task(str(self._store.root), one.group, one.name, origin, self._device or one.device, experiment=experiment)
+        return Task(str(self._store.root), one.group, one.name, origin, device, experiment=experiment)
 
     def _refuse(self, line: str) -> None:
         if line not in self._refused:
@@ -226,3 +229,14 @@ class Joined:
             signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _here(device: str) -> bool:
+    """Whether this machine has such a device."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter of a torch without CUDA
+        return False
+    return True

@@ -50,8 +50,9 @@ def leave(task: Task) -> None:
     root = Path(task.root)
     said = {"name": task.name, "origin": task.origin, "device": task.device, "since": task.since, "code": code(task.origin)}
     with explained(root):
-        _folder(root).mkdir(parents=True, exist_ok=True)
-        write(_path(root, task.group), canonical_json(said).encode())
+        for folder in (_folder(root), root / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write(_path(root, task.group), canonical_json(said).encode(), root / "tmp")
     if (away := depot.of(root)) is not None:
         away.want(task.group, canonical_json(said).encode())
 

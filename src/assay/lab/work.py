@@ -116,7 +116,7 @@ class Work:
         away = depot.of(self._store.root)
         if away is not None:
             away.groups(self.experiment.name)
-        with self._store.lock("groups"):
+        with grouping.forming(self._store):
             owners.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
             now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))

@@ -30,7 +30,7 @@ from assay.lab.catalogue import load
 from assay.lab.depot.leases import Among
 from assay.lab.events import Outcome, Progress, Started
 from assay.lab.origin import code
-from assay.lab.store import Job, Made, Store, Stored
+from assay.lab.store import Job, Made, Store, Stored, discard
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ def run_group(
                 lease = Among(here, also.enter_context(turn))
                 away.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
-            (group.folder / "failed.json").unlink(missing_ok=True)
+            discard(group.folder / "failed.json")
             try:
                 text = code(experiment.origin) if experiment.origin else ""
 
@@ -137,7 +137,7 @@ def run_group(
 
 def _mark(folder: Path) -> str:
     """How far a group is, for whoever counts the processes that died of it."""
-    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in sorted(folder.rglob("fit-*.safetensors"))}
+    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in groups.checkpoints(folder)}
     return canonical_json(saved)
 
 

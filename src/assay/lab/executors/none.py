@@ -20,7 +20,7 @@ from assay.lab import depot, groups, leases, wanted
 from assay.lab.events import Outcome, Progress, Said, Started, from_line
 from assay.lab.fleets import Fleet, Member
 from assay.lab.groups import RunGroup
-from assay.lab.store import Store
+from assay.lab.store import Store, discard
 from assay.lab.urls import url_of
 from assay.lab.worker import Report, Task
 
@@ -115,7 +115,7 @@ class _Left:
         self._heard = ""
         self._gone: float | None = None
         self._begun = False
-        (self.folder / "failed.json").unlink(missing_ok=True)
+        discard(self.folder / "failed.json")
         if self.runs is not None:
             wanted.leave(task)
 
