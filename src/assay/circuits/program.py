@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -211,11 +212,20 @@ class Program:
                 raise SpecError(f"{what} at {part or 'logits'} reads {late[0].variable} at {late[0].place}, which the model writes no earlier")
             yield from wires
 
-    def shown(self, name: str) -> set[str]:
+    def shown(self, name: str) -> frozenset[str]:
         """A variable that lives somewhere, or those that do and that it is computed from."""
-        if any(u.variable == name for u in self.units) or name in GIVEN:
-            return {name}
-        return set().union(*(self.shown(n) for n in self._rules[name].names))
+        if name not in self._shown:
+            alone = name in self._living or name in GIVEN
+            self._shown[name] = frozenset({name} if alone else ()).union(*(self.shown(n) for n in (() if alone else self._rules[name].names)))
+        return self._shown[name]
+
+    @cached_property
+    def _living(self) -> frozenset[str]:
+        return frozenset(u.variable for u in self.units)
+
+    @cached_property
+    def _shown(self) -> dict[str, frozenset[str]]:
+        return {}
 
     def _weights_fit(self) -> None:
         e, params = self.explanation, self.problem.params

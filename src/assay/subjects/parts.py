@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -99,10 +100,15 @@ class Apart:
 def parts(params: Params) -> tuple[Part, ...]:
     """Every part of a decoder that writes, in the order of a forward pass."""
     _, layers, _, _, heads, _ = params["W_QKV"].shape
-    found = [Part("embed"), *([Part("pos")] if "W_pos" in params else [])]
+    return _parts(layers, heads, "W_pos" in params, "W_in" in params)
+
+
+@cache  # asked for tens of thousands of times, of few shapes
+def _parts(layers: int, heads: int, placed: bool, neurons: bool) -> tuple[Part, ...]:
+    found = [Part("embed"), *([Part("pos")] if placed else [])]
     for layer in range(layers):
         found += [Part("head", layer, h) for h in range(heads)]
-        found += [Part("mlp", layer)] if "W_in" in params else []
+        found += [Part("mlp", layer)] if neurons else []
     return tuple(found)
 
 
@@ -119,10 +125,15 @@ def readers(params: Params) -> tuple[Reader, ...]:
 
 def earlier(params: Params, reader: Reader) -> tuple[Part, ...]:
     """The parts whose writing a reader reads: those of earlier blocks, and for an MLP the heads of its own."""
+    return _earlier(parts(params), reader)
+
+
+@cache
+def _earlier(there: tuple[Part, ...], reader: Reader) -> tuple[Part, ...]:
     layer, its_heads_too = reader.layer, reader.kind == "mlp"
     if reader.kind == "logits":
-        return parts(params)
-    return tuple(p for p in parts(params) if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer))
+        return there
+    return tuple(p for p in there if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer))
 
 
 def edges(params: Params) -> tuple[Edge, ...]:

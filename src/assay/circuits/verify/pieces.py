@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class Cut:
 
     def _replaced(self, tokens: np.ndarray, kept: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
         hidden: dict[int, Tensor] = {}
-        keep = torch.from_numpy(np.ascontiguousarray(kept)).to(instead[0])[..., None, None]
+        keep = torch.from_numpy(np.ascontiguousarray(kept))[..., None, None]
 
         def seen(layer: int, x: Tensor) -> Tensor:
             hidden[layer] = x[0]
@@ -92,7 +93,7 @@ class Cut:
 
         def write(part: Part, out: Tensor) -> Tensor:
             own = zip(self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True)
-            return torch.stack([instead[i] + keep[:, i] * (x - instead[i]) for i, x in own]).sum(0)[None]
+            return reduce(torch.add, [torch.where(keep[:, i], x, instead[i]) for i, x in own])[None]
 
         there = parts(self.problem.params)
         one = self.problem.run(
@@ -113,7 +114,8 @@ class Sweep:
         self.cut, self.tokens, self.instead = cut, tokens, instead
         self.inputs = entered(cut.problem.params, torch.from_numpy(np.ascontiguousarray(tokens))[None])
         self.stages = _stages(cut.problem)
-        self.before = [cut.of(stage[0])[0] for stage in self.stages]
+        self.of = {part: cut.of(part) for part in parts(cut.problem.params)}
+        self.before = [self.of[stage[0]][0] for stage in self.stages]
         """How many pieces come before each stage."""
         self._kept: dict[int, tuple[bytes, Tensor, dict[int, Tensor]]] = {}
         """By stage: the mask of all that comes before, the stream there, and what the stage's pieces write if they are kept."""
@@ -130,7 +132,7 @@ class Sweep:
             return self.cut.replaced(self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead)
         params, names = self.cut.problem.params, [mask[:n].tobytes() for n in self.before]
         first = max((i for i, name in enumerate(names) if i in self._kept and self._kept[i][0] == name), default=0)
-        x = torch.zeros(())
+        x = torch.zeros(1, *self.tokens.shape, params["W_E"].shape[-1])
         with torch.no_grad():
             for i, stage in list(enumerate(self.stages))[first:]:
                 if i not in self._kept or self._kept[i][0] != names[i]:
@@ -139,8 +141,7 @@ class Sweep:
                 if stage[0].kind == "head" and "b_O" in params:
                     x = x + params["b_O"][:, stage[0].layer, None, None]
                 for part in stage:
-                    kept = [self.instead[j] + float(mask[j]) * (own[j] - self.instead[j]) for j in self.cut.of(part)]
-                    x = x + torch.stack(kept).sum(0)[None]
+                    x = x + reduce(torch.add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]])[None]
             return logits(params, x)[0]
 
     def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:

@@ -93,17 +93,17 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
     clean = cut.divided(whole)
     at = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
     pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
-    row, n = torch.arange(tokens.shape[1]), len(tokens)
+    n, s = tokens.shape
+    row, holds = np.arange(s), {at[unit.place]: (unit, its) for unit, its in zip(program.units, same, strict=True)}
 
     def shown(reader: Reader, part: Part) -> Tensor:
-        total = torch.zeros_like(clean[0])
+        total = torch.zeros_like(clean[0]).flatten(0, 1)
         for piece in cut.of(part):
-            u = next((j for j, unit in enumerate(program.units) if at[unit.place] == piece), None)
-            if u is not None and (program.units[u], reader) in program.edges:
-                total = total + pool[piece][torch.from_numpy(same[u].drawn(of)), row]
-            else:
-                total = total + clean[piece][torch.from_numpy(of.integers(n, size=tokens.shape)), row]
-        return total
+            unit, its = holds.get(piece, (None, None))
+            linked = its is not None and (unit, reader) in program.edges
+            drawn, source = (its.drawn(of), pool[piece]) if linked else (of.integers(n, size=tokens.shape), clean[piece])
+            total += source.reshape(n * s, -1).index_select(0, torch.from_numpy((drawn * s + row).ravel()))
+        return total.view(n, s, -1)
 
     def read(*readers: Reader) -> dict[Edge, Tensor]:
         return {(part, r): shown(r, part)[None] for r in readers for part in earlier(params, r)}
