@@ -169,6 +169,8 @@ def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) 
     assert [row["where"] for row in found["missing"]] == ["claim 1: holds", "claim 1: control"]
     assert "linear" in found["missing"][1]["text"], "arms that could stand for a control are named"
     assert "1000000:" in next(row["default"] for row in found["assumed"] if row["where"] == "seeds")
+    both = ask("write_study", **{**TINY, "claims": [{"text": "more than half", "holds": "mane.represented > 0.5"}]})
+    assert "no arm 'mane'" in both["wrong"] and "control" not in both["wrong"], "a wrong name is told before what is missing"
     wrong = ask("write_study", **{**TINY, "claims": [{**TINY["claims"][0], "holds": "main.hold_out < 1"}]})
     assert not wrong["ready"] and "line " in wrong["wrong"] and "did you mean held_out?" in wrong["wrong"] and "tmp" not in wrong["wrong"]
     assert len(ask("write_study", **TINY)["assumed"]) >= 1

@@ -111,6 +111,9 @@ def test_without_seeds_fresh_ones_are_taken(own):
         (HEAD.replace("0:6", "6:0") + PART + CLAIM, "line 3 column 9: "),
         (HEAD + PART + CLAIM + "[claim.where]\nlr = 0.5\n", "line 15 column 1: arm main has no run with lr = 0.5; it has 0.003"),
         (HEAD + PART.replace("steps = 30", "steps = 30, lr = [0.1, 0.2]") + CLAIM, "differ in lr (0.1, 0.2); say which is meant"),
+        # a name that there is not is told before what is missing
+        (HEAD + PART + CLAIM.replace("main.angle -", "mane.angle -").replace('control = ["flat"]', ""), "the study has no arm 'mane'"),
+        (HEAD + PART.replace("./own.py", "gatedsae") + CLAIM.replace('control = ["flat"]', ""), "no experiment is called 'gatedsae'"),
     ],
 )
 def test_what_is_wrong_is_told_with_line_and_column_before_anything_is_trained(own, text, told):
@@ -120,6 +123,48 @@ def test_what_is_wrong_is_told_with_line_and_column_before_anything_is_trained(o
     said = str(caught.value).replace("Own has", "MyClaim has")
     assert told in said
     assert "\n" not in said
+
+
+AGAIN = """
+[[experiment]]
+name = "./own.py"
+label = "again"
+fields = { inputs = 6, steps = 30, width = 2 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # runs on seeds that pilots saw, behind seeds that nobody saw: what is frozen, and looks, are told by the study's seeds alone
+        (PART + AGAIN.replace("width = 2", 'width = 2, seed = "0:6"') + CLAIM, "every experiment of a study has the study's seeds"),
+        (PART.replace("width = [2, 3]", "width = 2") + "paired = { seed = [7, 9] }\n" + CLAIM, "every experiment of a study has the study's seeds"),
+        # the same runs under two names: their difference is nought, whatever is claimed, so the control cannot but fail
+        (PART + AGAIN + CLAIM.replace('["flat"]', '["again/flat"]'), "main and again/main have the same runs"),
+        (PART + AGAIN.replace("width = 2", "width = 3") + CLAIM.replace('["flat"]', '["again/main"]'), "width=3/main and again/main have the same runs"),
+        (PART + AGAIN.replace("width = 2", "width = 2, lr = [0.003, 0.1]") + CLAIM, "main and again/main have the same runs"),
+    ],
+    ids=["seeds of its own", "paired seeds", "the same side", "the same as another value", "some runs the same"],
+)
+def test_seeds_that_are_not_counted_and_controls_that_cannot_but_fail_are_refused(own, text, told):
+    with pytest.raises(ExperimentError, match=told):
+        catalogue.find(str(write(own, HEAD + text)))
+
+
+def test_a_control_that_is_another_name_of_what_it_is_compared_with_is_refused(own):
+    text = HEAD + """
+[[experiment]]
+name = "superposition"
+fields = { density = 0.1, steps = 8, batch = 16, relu = [true, false] }
+
+[[claim]]
+text = "A ReLU brings more back"
+holds = 'main.represented - linear.represented > 0.2'
+control = ["relu=False/main"]
+"""
+    with pytest.raises(ExperimentError, match="relu=False/main has the same runs as linear"):
+        catalogue.find(str(write(own, text)))
+    catalogue.find(str(write(own, text.replace('["relu=False/main"]', '["drawn"]').replace(", relu = [true, false]", ""))))
 
 
 def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):

@@ -25,7 +25,7 @@ from assay.jobs.bounds import LINE, SHORT, Bounds, most
 from assay.lab import catalogue
 from assay.lab.origin import OPENS, STUDIES, code
 from assay.lab.preset import MOST, Preset, override
-from assay.studies import missing
+from assay.studies import composing, missing
 from assay.studies.missing import Missing
 from assay.studies.text import FENCE, Text, read
 
@@ -156,6 +156,7 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
             for name, target in links.items():
                 (path.parent / name).symlink_to(target)
             if lacks := missing.essential(text):
+                composing.known(text)  # a wrong name is told first: what is missing may depend on it
                 raise Lacking(lacks, [told(m.text, path) for m in lacks])
             experiment = catalogue.find(str(path))
             preset, runs = _chosen(experiment, asked, bounds)
@@ -194,8 +195,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
         choices = max((len(v) for v in part.paired.values()), default=1)
         for value in part.fields.values():
             choices = min(choices * _count(value), MOST**2)
-        own = "seed" in {*part.fields, *part.paired}
-        runs += choices * (1 if own else seeds)
+        runs += choices * seeds
     most(runs, bounds.runs, "runs of one arm of all experiments")
     given = msgspec.to_builtins(study)
     prose = {"question", "seeds", "budget", "claim"}

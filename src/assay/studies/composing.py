@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import msgspec
 
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
-from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header
+from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, packing, sides
 from assay.studies.dictionaries import Settled, Trains
@@ -29,14 +30,28 @@ def experiment(path: Path) -> Experiment:
     """The Experiment that a study's file describes. Raises: ExperimentError, one line with line and column."""
     text = read(path)
     if lacks := missing.essential(text):
+        known(text)
         raise ExperimentError(lacks[0].text + (f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""))
     return composed(text)
+
+
+def known(text: Text) -> None:
+    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it does not say yet. Raises: ExperimentError."""
+    if not text.study.experiment and not text.study.dictionary:
+        return
+    arms = composed(dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=()))).arms
+    found = sides.sides(text)
+    owned = dictionaries.parts(text, _trains(found, missing.seeds(text) if found else ()))
+    text = _by_arm(text, owned)
+    for i, said in enumerate(text.study.claim):
+        _named(text, i, _condition(text, i).parsed.arms if said.holds.strip() else (), arms, owned)
 
 
 def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises: ExperimentError."""
     path, found = text.path, sides.sides(text)
     seeds = missing.seeds(text) if found else ()
+    _apart(text, found, seeds)
     owned = dictionaries.parts(text, _trains(found, seeds))
     first = _first(found, owned, seeds)
     settled = Settled(text, owned)
@@ -67,6 +82,7 @@ def composed(text: Text) -> Experiment:
         raise ExperimentError(f"{path}: {e}") from e
     for i, read_as in enumerate(conditions):
         _can_be_judged(text, i, read_as, made)
+        _can_come_out(text, i, read_as, made, borrowed)
     return made
 
 
@@ -137,13 +153,7 @@ def _claim(
 ) -> Claim:  # fmt: skip
     """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
     said = text.study.claim[i]
-    named = {"holds": read.parsed.arms, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted}
-    for key, names in named.items():
-        for name in names:
-            if name not in arms:
-                own = {p.label: p.said.label for p in owned}
-                known = _per_run(text, name) or nearest(name, (own.get(a) or a for a in arms))
-                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {known}")
+    named = _named(text, i, read.parsed.arms, arms, owned)
     of = next((name for name in read.parsed.arms if name not in said.control), "main")
     labels = {p.label: p.said.label or p.label for p in owned}
     for key in ("control", "planted"):
@@ -163,6 +173,23 @@ def _claim(
         return claim(msgspec.structs.replace(said, units=units), of, read)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
+
+
+def _named(
+    text: Text, i: int, holds: Sequence[str], arms: Mapping[str, Arm], owned: Sequence[dictionaries.Part]
+) -> dict[str, Iterable[str]]:  # fmt: skip
+    """The arms that a claim names, by where it does. Raises: ExperimentError for one that the study has not."""
+    said = text.study.claim[i]
+    named: dict[str, Iterable[str]] = {
+        "holds": holds, "control": said.control, "near": said.near, "also": said.also, "planted": said.planted,
+    }  # fmt: skip
+    for key, names in named.items():
+        for name in names:
+            if name not in arms:
+                own = {p.label: p.said.label for p in owned}
+                there = _per_run(text, name) or nearest(name, (own.get(a) or a for a in arms))
+                raise ExperimentError(f"{text.at('claim', i, key)}: the study has no arm {name!r}; {there}")
+    return named
 
 
 def _per_run(text: Text, name: str) -> str:
@@ -195,6 +222,31 @@ def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> Non
             levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
             how = f"say which is meant with where = {{ {apart[0]} = … }}, compare at equal l0, say, or make an arm of each value with paired"
             raise ExperimentError(f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); {how}")
+
+
+def _apart(text: Text, found: Sequence[Side], seeds: Sequence[int]) -> None:
+    """Refuse the same runs under two labels: what they have in common is no evidence, and one would be a control of the other that cannot pass."""
+    for side, other in itertools.combinations(found, 2):
+        if side.of.name == other.of.name and set(side.specs(side.part.preset, seeds)) & set(other.specs(other.part.preset, seeds)):
+            at = text.at("experiment", text.study.experiment.index(other.part))
+            one, two = (f"{s.label}/main" if s.label else "main" for s in (side, other))
+            raise ExperimentError(f"{at}: {one} and {two} have the same runs; leave one out, or set a field in which they differ")
+
+
+def _can_come_out(text: Text, i: int, read: Condition, made: Experiment, borrowed: Mapping[str, Arm]) -> None:
+    """Refuse a control with the same runs as an arm that it would be compared with: the difference is nought, so that it cannot but fail."""
+    said, of = text.study.claim[i], next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
+
+    def runs(name: str) -> set[tuple[Any, ...]]:
+        arm = borrowed.get(name)
+        if arm is None or arm.train is None or arm.after is not None or isinstance(arm.train, Joint):
+            return set()
+        return {(arm.train, arm.measure, spec) for spec in made.specs_of(name, made.default)}
+
+    for control, other in itertools.product(said.control, (a for a in read.parsed.arms if a != of)):
+        if runs(control) & runs(other):
+            told = f"{control} has the same runs as {other}, with which it would be compared, so that it cannot but fail"
+            raise ExperimentError(f"{text.at('claim', i, 'control')}: {told}; name an arm that could come out the other way")
 
 
 def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:

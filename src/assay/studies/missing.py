@@ -60,7 +60,7 @@ def essential(text: Text) -> list[Missing]:
 def assumed(text: Text) -> list[Missing]:
     """What may be left out, and what is taken in its place."""
     study, found = text.study, list[Missing]()
-    if not study.seeds and study.experiment and any("seed" not in {*p.fields, *p.paired} for p in study.experiment):
+    if not study.seeds and study.experiment:
         told = f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         found.append(Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True))
     if not study.budget:

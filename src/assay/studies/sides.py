@@ -77,6 +77,9 @@ def sides(text: Text) -> list[Side]:
             specs = base.preset(part.preset)
         except AssayError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
+        if given := next((key for key in ("fields", "paired") if "seed" in getattr(part, key)), ""):
+            told = "every experiment of a study has the study's seeds, so that looks at all of them are counted"  # a freezing names these alone
+            raise ExperimentError(f'{text.at("experiment", i, given)}: {told}; write seeds = "…" above the first [[…]] in place of seed')
         arms = _chosen(text, i, base, part)
         choices = _choices(text, i, part, specs[0])
         for names in choices:
