@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 PARTS = ("E1", "E2", "E3", "E4", "short")
 OURS, RIVAL, HALF_RIGHT = "ours", "rival", "half-right"
-CONTROLS = ("another", "shuffled", "empty", "whole")
+ANOTHER = "another"
+CONTROLS = (ANOTHER, "shuffled", "empty", "whole")
 EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
 """Of a problem without one that is half right."""
 ERRORS = ("failing", "working", "random", "gradient")
@@ -71,7 +72,7 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         named = _solved(runs, problems)
         if which:
-            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if CONTROLS[0] in which else {})}
+            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if ANOTHER in which else {})}
             named |= _explained(monthly, runs, problems, which, bench)
         return measures(runs, coords=coords, **named)
 
@@ -117,17 +118,26 @@ def _explained(
 ) -> dict[str, tuple[str, np.ndarray, str]]:
     from assay.circuits.verify.score import Effort
 
-    scores, exchanged, as_good = [], [], []
+    scores: list[dict[str, Score]] = []
+    exchanged, as_good = [], []
     others: dict[int, Explanation] = {}
-    for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
-        effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
+    of_other = partial(_of_other, monthly, bench=bench, found=others)
+    efforts = [Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates) for spec in runs.specs]
+    if ANOTHER in which and (first := next((spec for spec in runs.specs if spec.seed % 100 == 0), None)) is not None:
+        of_other(first)  # one group trains the other model before all else, so that no other group waits for it
+    for i, (spec, problem, effort) in enumerate(zip(runs.specs, problems, efforts, strict=True)):
         ours = cache(partial(monthly.explains().explanation, problem))
-        scores.append(_scores(monthly, spec, problem, which, effort, ours, partial(_of_other, monthly, spec, bench, others)))
-        if CONTROLS[0] in which:
+        ways = _ways(monthly, spec, problem, ours)
+        scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which if name != ANOTHER})
+        if ANOTHER in which:
             swapped, counted = _beside(ours(), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
         bench.report(i + 1, len(problems), "models explained")
+    if ANOTHER in which:
+        for spec, problem, effort, known in zip(runs.specs, problems, efforts, scores, strict=True):
+            known[ANOTHER] = _scored(partial(of_other, spec), problem, spec.seed, effort)
+    scores = [{name: known[name] for name in which} for known in scores]
     found = {
         "quality": ("run explanation", _each(scores, lambda x: x.quality.estimate), "share"),
         "reached": ("run explanation part", _each(scores, lambda x: [part.estimate for part in x.parts]), "share"),
@@ -140,20 +150,22 @@ def _explained(
     return found
 
 
-def _scores(
-    monthly: Monthly, spec: Solver, problem: Problem, which: tuple[str, ...], effort: Effort, ours: Callable[[], Explanation],
-    of_other: Callable[[], Explanation],
-) -> list[Score]:  # fmt: skip
+def _ways(monthly: Monthly, spec: Solver, problem: Problem, ours: Callable[[], Explanation]) -> Mapping[str, Callable[[], Explanation]]:
+    """Say how each explanation of a model is made, but for that of the other model."""
     from assay.circuits.verify import controls
-    from assay.circuits.verify.score import attempted, score
 
     file = monthly.explains()
-    ways: Mapping[str, Callable[[], Explanation]] = {
-        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem), "another": of_other,
+    return {
+        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem),
         "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed), "empty": lambda: controls.empty(ours()),
         "whole": lambda: controls.whole(ours(), problem),
     }  # fmt: skip
-    return [attempted(ways[name], lambda e: score(e, problem, spec.seed, effort)) for name in which]
+
+
+def _scored(made: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
+    from assay.circuits.verify.score import attempted, score
+
+    return attempted(made, lambda e: score(e, problem, seed, effort))
 
 
 def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -194,7 +206,7 @@ def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
     return monthly.problem(its, load_file(bench.artefact(its, build) / "model.safetensors"))
 
 
-def _of_other(monthly: Monthly, spec: Solver, bench: Bench, found: dict[int, Explanation]) -> Explanation:
+def _of_other(monthly: Monthly, spec: Solver, *, bench: Bench, found: dict[int, Explanation]) -> Explanation:
     """Explain the other model; runs of a group share it."""
     hundred = spec.seed // 100
     if hundred not in found:
@@ -207,8 +219,8 @@ def _errors(score: Score) -> list[float]:
     return [found.get(f"E4 errors, {kind}", math.nan) for kind in ERRORS]
 
 
-def _each(scores: list[list[Score]], of: Callable[[Score], object]) -> np.ndarray:
-    return np.array([[of(score) for score in row] for row in scores], dtype=np.float64)
+def _each(scores: list[dict[str, Score]], of: Callable[[Score], object]) -> np.ndarray:
+    return np.array([[of(score) for score in known.values()] for known in scores], dtype=np.float64)
 
 
 def _mean(x: np.ndarray, where: np.ndarray) -> float:
