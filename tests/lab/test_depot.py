@@ -254,6 +254,13 @@ def test_one_of_many_has_a_lease(honest: bool, tmp_path: Path) -> None:
     after.give_back()
 
 
+def test_a_claim_waits_until_it_is_listed(tmp_path: Path) -> None:
+    settle(tmp_path / "storage", honest=False, lag=0.3)  # later than the pause
+    lease = turns.Leases(bucket.Bucket(URL)).take("group-x")
+    assert lease is not None
+    lease.give_back()
+
+
 def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     there = bucket.Bucket(URL)

@@ -145,8 +145,18 @@ def test_a_limit_on_submissions_leaves_those_at_work_that_are(cluster: FakeSlurm
     tasks._later = 0.0
     look(3)
     assert len(cluster.jobs) == 3
-    tasks.dismiss()
+    tasks.dismiss(said.append)
     still(cluster)
+
+
+def test_an_engine_that_does_not_answer_in_the_end_is_told_and_costs_no_result(cluster: FakeSlurm, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    tasks, said = none._Engaged(root, Slurm(root, pause=0.001, every=0.0), ["/bin/sleep", "1"]), list[str]()
+    tasks.look([_Waiting("0" * 16)], False, lambda event: said.append(event.text))
+    cluster.fail("scancel", times=6)
+    tasks.dismiss(lambda event: said.append(event.text))
+    assert said[-1].startswith(f"scancel: {BUSY}; what still runs is stopped by: scancel --quiet ")
 
 
 class _Waiting:
@@ -177,8 +187,9 @@ def test_whatever_a_cluster_does_changes_no_byte(cluster: FakeSlurm, tmp_path: P
             name = sorted(blows, key=lambda name: (did[name], rng.random()))[0]
             did[name] += 1
             blows[name](rng.choice(running))
-        if rng.random() < 0.3:
-            cluster.fail(rng.choice(["squeue", "sbatch", "sacct", "scancel"]), BUSY, after=rng.random() < 0.5)
+        program = rng.choice(["squeue", "sbatch", "sacct", "scancel"])
+        if rng.random() < 0.3 and len(cluster._faults.get(program, ())) < 3:  # busy, not gone: six in a row are an answer of its own
+            cluster.fail(program, BUSY, after=rng.random() < 0.5)
 
     on_slurm(root, workers=3, gone=5.0).run(*asked("full", *LONG), heard)
     still(cluster)

@@ -14,7 +14,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -82,8 +82,11 @@ class Lease:
                 return False
         else:
             self._bucket.write(mine, self._said())
+            late = time.monotonic() + self._seconds
             time.sleep(PAUSE)
-            if highest(self._bucket, self._name) != self._place:
+            while mine not in (listed := self._bucket.names(f"leases/{self._name}")) and time.monotonic() < late:
+                time.sleep(PAUSE)  # a list that lacks our claim lacks those beside it too; else all would give up, again and again
+            if _highest(listed) != self._place:
                 self._bucket.delete(mine)
                 return False
         for name in self._bucket.names(f"leases/{self._name}") if self._place[0] > 1 else ():
@@ -153,7 +156,11 @@ class Among:
 
 def highest(bucket: Bucket, name: str) -> Place | None:
     """Who has the lease of this name, by what is listed: the highest number, of several the lowest owner; None where nobody has it."""
-    found = [place for listed in bucket.names(f"leases/{name}") if (place := _place(listed)) is not None]
+    return _highest(bucket.names(f"leases/{name}"))
+
+
+def _highest(names: Iterable[str]) -> Place | None:
+    found = [place for name in names if (place := _place(name)) is not None]
     return min((p for p in found if p[0] == max(found)[0]), default=None)
 
 

@@ -90,7 +90,7 @@ class Away:
                 with contextlib.suppress(OSError):
                     wanted.drop(one.root, one.group)
             if crew is not None:
-                crew.dismiss()
+                crew.dismiss(report)
 
     def command(self, root: Path, device: str) -> list[str]:
         """What a fleet is asked to start for this store."""
@@ -208,7 +208,7 @@ class _Crew:
         root = shlex.quote(_named(self.root))
         return f"no worker is at it; type, here or on any machine that sees this {what}: assay worker --root {root}"
 
-    def dismiss(self) -> None:
+    def dismiss(self, report: Report) -> None:
         """Let them be."""
 
 
@@ -275,10 +275,13 @@ class _Engaged(_Crew):
         asked = len(self._members)
         return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it now"
 
-    def dismiss(self) -> None:
-        """Stop all of them."""
+    def dismiss(self, report: Report) -> None:
+        """Stop all of them; of an engine that does not answer, only tell: what was asked for is stored, and they end when nothing is wanted."""
         if self._members:
-            self._fleet.cancel(list(self._members.values()))
+            try:
+                self._fleet.cancel(list(self._members.values()))
+            except FleetError as e:
+                report(Said(str(e)))
             self._members = {}
 
 
