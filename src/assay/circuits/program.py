@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -66,14 +66,18 @@ class Program:
         told = sum(1 + len(u.place.neurons) + len(u.place.positions) + sum(map(len, u.place.along)) for u in self.units)
         return sum(r.size() for r in rules) + told + len(self.edges) + sum(x.numel() for x in e.weights.values())
 
-    def values(self, tokens: Int[np.ndarray, "n s"], given: language.Values | None = None) -> dict[str, Float[np.ndarray, "n s"]]:
+    def values(
+        self, tokens: Int[np.ndarray, "n s"], given: language.Values | None = None, wanted: Collection[BoundRule] | None = None
+    ) -> dict[str, Float[np.ndarray, "n s"]]:
         """Run the causal graph: every variable at each position; those that are given are set, and what follows from them follows.
+
+        Where rules are `wanted`, only the variables that these are computed from.
 
         Raises: SpecError where a function raises, does not end, or gives something else than a number for each position.
         """
         place = np.broadcast_to(np.arange(tokens.shape[1], dtype=np.float64), tokens.shape)
         found = {"token": tokens.astype(np.float64), "place": place}
-        for name in self.order:
+        for name in self.order if wanted is None else self._under(wanted):
             found[name] = given[name] if given and name in given else self._rules[name](found, tokens.shape)
         return found
 
@@ -81,7 +85,7 @@ class Program:
         """Give the explanation's logits. Raises: SpecError where it has none, or names a class that the model does not have."""
         if not self._head:
             raise SpecError(f"{self.explanation.source}: it has neither answer nor logits")
-        values, shape, classes = self.values(tokens, given), tokens.shape, self.problem.classes
+        values, shape, classes = self.values(tokens, given, self._head), tokens.shape, self.problem.classes
         if isinstance(self.explanation.logits, tuple):
             return np.stack([one(values, shape) for one in self._head], -1)
         if self.explanation.answer is None:
@@ -94,8 +98,15 @@ class Program:
     def fails(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
         """Tell where the model is predicted to answer wrongly: not 0."""
         if self._fails is not None:
-            return (self._fails(self.values(tokens), tokens.shape) != 0) * asked(self.problem.task.answer(tokens))
+            return (self._fails(self.values(tokens, wanted=[self._fails]), tokens.shape) != 0) * asked(self.problem.task.answer(tokens))
         return self.problem.missed(self.logits(tokens), tokens) * 1.0
+
+    def _under(self, rules: Collection[BoundRule]) -> list[str]:
+        """The variables that rules are computed from, in their order."""
+        needed = {n for rule in rules for n in rule.names}
+        for name in reversed(self.order):
+            needed |= {*self._rules[name].names} if name in needed else set()
+        return [name for name in self.order if name in needed]
 
     @property
     def answers(self) -> bool:

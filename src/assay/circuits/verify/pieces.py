@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ class Cut:
 
         def write(part: Part, out: Tensor) -> Tensor:
             own = zip(self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True)
-            return reduce(torch.add, [torch.where(keep[:, i], x, instead[i]) for i, x in own])[None]
+            return reduce(add, [torch.where(keep[:, i], x, instead[i]) for i, x in own])[None]
 
         there = parts(self.problem.params)
         one = self.problem.run(
@@ -141,7 +142,7 @@ class Sweep:
                 if stage[0].kind == "head" and "b_O" in params:
                     x = x + params["b_O"][:, stage[0].layer, None, None]
                 for part in stage:
-                    x = x + reduce(torch.add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]])[None]
+                    x = x + reduce(add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]])[None]
             return logits(params, x)[0]
 
     def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:

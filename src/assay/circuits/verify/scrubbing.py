@@ -100,8 +100,10 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
         total = torch.zeros_like(clean[0]).flatten(0, 1)
         for piece in cut.of(part):
             unit, its = holds.get(piece, (None, None))
-            linked = its is not None and (unit, reader) in program.edges
-            drawn, source = (its.drawn(of), pool[piece]) if linked else (of.integers(n, size=tokens.shape), clean[piece])
+            if its is not None and (unit, reader) in program.edges:
+                drawn, source = its.drawn(of), pool[piece]
+            else:
+                drawn, source = of.integers(n, size=tokens.shape), clean[piece]
             total += source.reshape(n * s, -1).index_select(0, torch.from_numpy((drawn * s + row).ravel()))
         return total.view(n, s, -1)
 
