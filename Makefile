@@ -41,7 +41,9 @@ demo: env model
 	@echo "Its dictionary in the browser: $(BIN)/assay serve gated-sae/showcase --open"
 
 # Three for two cores: a core would idle while a test waits for a process that it started, or for a clock.
+# Compiled once: the tests start many processes, and where PYTHONDONTWRITEBYTECODE is set each would compile the package anew.
 test: env model
+	@$(BIN)/python -m compileall -q -j 2 src
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-slow: env model

@@ -83,6 +83,8 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
 SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.result")
 """What takes time to import."""
 HEAVY = ("torch", "assay.dictionaries.formats.opening", "assay.dictionaries.formats.writing", "assay.verbs.exchange")
+HEAVY += ("transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama")
+"""Of transformers what every model goes through: nine tenths of the time of a command that opens a tiny one."""
 
 
 def serve(hidden: Sequence[str]) -> None:

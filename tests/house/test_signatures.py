@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from everywhere import everywhere
 
 from assay.core.experiment import Experiment, Joint
 from assay.lab import catalogue
@@ -47,7 +48,7 @@ def untyped(function: ast.FunctionDef) -> list[str]:
     return names + ["return"] * (function.returns is None)
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: str(path.relative_to(EXPERIMENTS)))
+@everywhere(sorted(EXPERIMENTS.rglob("*.py")))
 def test_every_function_has_types(path: Path) -> None:
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
     assert not [f"line {f.lineno}: {f.name}: {', '.join(untyped(f))}" for f in functions if untyped(f)]

@@ -7,7 +7,7 @@ import pkgutil
 from pathlib import Path
 from types import CodeType
 
-import pytest
+from everywhere import everywhere
 
 import assay
 
@@ -29,7 +29,7 @@ def read_globals(code: CodeType) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("name", MODULES)
+@everywhere(MODULES)
 def test_functions_read_names_that_exist(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__file__ is not None

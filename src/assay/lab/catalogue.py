@@ -7,6 +7,7 @@ group `assay.experiments`, and paths of Python files. Headers are read as text; 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -46,12 +47,18 @@ def entries() -> list[Entry]:
     """Every experiment with a name, built-in ones first, in alphabetical order; nothing is imported."""
     files = sorted(p for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py")) if p.parent != BUILT_IN or p.name[0] != "_")
     found = {_name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p) for p in sorted(files, key=called)}
-    for point in sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name):
+    for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
             name = _slug(point.name)
             found.setdefault(name, Entry(name, point.module, Path(spec.origin)))
     return list(found.values())
+
+
+@functools.cache
+def _points() -> list[importlib.metadata.EntryPoint]:
+    """What other installed packages offer, by name. A process looks once: it reads the metadata of every package there is."""
+    return sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name)
 
 
 def entry(name_or_path: str) -> Entry:
