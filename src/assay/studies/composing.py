@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -241,7 +242,7 @@ def _can_come_out(text: Text, i: int, read: Condition, made: Experiment, borrowe
         arm = borrowed.get(name)
         if arm is None or arm.train is None or arm.after is not None or isinstance(arm.train, Joint):
             return set()
-        return {(arm.train, arm.measure, spec) for spec in made.specs_of(name, made.default)}
+        return {(inspect.unwrap(arm.train), inspect.unwrap(arm.measure or made.measure), spec) for spec in made.specs_of(name, made.default)}
 
     for control, other in itertools.product(said.control, (a for a in read.parsed.arms if a != of)):
         if runs(control) & runs(other):
