@@ -87,6 +87,15 @@ def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own: Path, c
     assert "seeds 1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
 
 
+def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One step fewer are other runs under another name: whoever judged them knows what these seeds show."""
+    (own / "before.toml").write_text(STUDY.replace("steps = 30", "steps = 29").replace("1000000:1000012", "1000000:1000006"))
+    assert main(["run", "before.toml", "--root", "s", "--executor", "inline"]) == 0
+    assert "seeds 1000000:1000006 of before were looked at on 20" in refused(capsys, *FREEZE)
+    (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000006:1000018"))
+    assert main([*FREEZE]) == 0, "other seeds nobody saw"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

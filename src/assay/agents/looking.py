@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.jobs import queue
-from assay.lab import catalogue, journal, looks, owners, records
+from assay.lab import catalogue, journal, looks, records
 from assay.lab.origin import STUDIES
 from assay.lab.preset import override
 from assay.lab.store import Store
-from assay.studies.text import read
+from assay.studies.kin import about, kin
 
 NAMED = 5
 """So many other names are told at most."""
@@ -48,21 +47,13 @@ def looked(seeds: Iterable[int], name: str, about: Iterable[str], store: Store, 
     found = {name: looks.shared(journal.stored(store, name), given)}
     for base in known:  # of a file of somebody's own, its name
         found[base] = found.get(base, set()) | looks.shared(records.path(base).with_suffix(".looks.jsonl"), given)
-    for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
-        other = path.parent.name
-        if other != name and (there := looks.shared(path, given)) and _related(store, other, known):
+    for other in kin(store, name, known):
+        if there := looks.shared(journal.stored(store, other), given):
             found[other] = found.get(other, set()) | there
     taken = len(set().union(*found.values()))
     others = tuple(sorted(other for other, there in found.items() if there - found[name] and other != name))
     stopped = tuple(sorted(_stopped(store, name, known, set(given))))
     return Looks(taken, spans, others, stopped, _told(taken, spans, others, stopped, own))
-
-
-def about(origin: str) -> tuple[str, ...]:
-    """Tell which experiments one is about that lives at `origin`: those of a study, else itself."""
-    if not origin.endswith(STUDIES):
-        return ()
-    return tuple(Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment)
 
 
 def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool) -> Looks:
@@ -73,16 +64,6 @@ def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool)
 def unknown() -> Looks:
     """Say that looks cannot be counted."""
     return Looks(0, "", (), (), "How many looks were taken is not known: the experiment is not here any more, or its code may not run here")
-
-
-def _related(store: Store, other: str, known: frozenset[str]) -> bool:
-    """Whether a stored result is about one of these experiments; one of which nothing can be told counts."""
-    if other in {e.name for e in catalogue.entries()}:
-        return other in known
-    try:
-        return bool({other, *about(owners.origin(store, other))} & known)
-    except AssayError:
-        return True
 
 
 def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) -> Iterator[str]:

@@ -30,6 +30,7 @@ from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset, override
+from assay.studies.kin import about
 from assay.verbs import jobs
 from assay.verbs import plan as planning
 
@@ -194,7 +195,7 @@ class Tools:
             experiment = catalogue.find(place)
             found = planning.plan(lab, experiment, wanted.preset, budget or None)
             runs = lab.plan(experiment, wanted.preset)
-            bases = looking.about(experiment.origin)
+            bases = about(experiment.origin)
             looks = looking.looked([s.seed for s in wanted.preset.specs], experiment.name, (experiment.name, *bases), lab.store, own=False)
             rests = standing.planned(lab.store, experiment, wanted.preset)
         unsaid = writing.lacks(study, lab) if study and not wanted.links else ()

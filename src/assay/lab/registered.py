@@ -7,7 +7,7 @@ somebody who seals it again: for that there is a signature of the author's own, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,11 +65,13 @@ class Registration:
 
 
 def freeze(
-    store: Store, experiment: Experiment, preset: Preset, units: Sequence[int] = (), related: Sequence[Experiment] = (), *, here: bool = True
-) -> Registration:
+    store: Store, experiment: Experiment, preset: Preset, units: Sequence[int] = (), related: Sequence[Experiment] = (),
+    others: Iterable[str] = (), *, here: bool = True,
+) -> Registration:  # fmt: skip
     """Freeze what is to be judged, looked at after so many seeds; none given: once, after all. What is frozen so already stays.
 
-    `related` are experiments whose looks at the same seeds count as well, such as those that a study borrows from. With `here` it is written
+    `related` are experiments whose looks at the same seeds count as well, such as those that a study borrows from; `others` name results of this
+    store about the same experiments, such as another wording of the study. With `here` it is written
     beside the experiment's own file as well as into the store.
 
     Raises: ExperimentError for pilot seeds and looks that cannot be; StoreError where the same was frozen otherwise, where its seeds
@@ -85,7 +87,7 @@ def freeze(
                       "what was frozen stays: give the new one another name and other seeds")  # fmt: skip
     if not content["judging"]:
         raise StoreError("a file of Assay was written since this command began, so nobody can say which code would judge; run it again")
-    _refuse_seen(store, experiment, preset, related)
+    _refuse_seen(store, experiment, preset, related, others)
     body = {"schema": SCHEMA, **content}
     digest = _hash(content)
     data = {**body, "hash": digest, "time": provenance.now(), "commit": provenance.commit(), "software": dict(provenance.software())}
@@ -276,15 +278,17 @@ def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
     return {"runs": len(specs), "fields": [json.loads(f) for f in fields], "code": code, "hash": journal.digest(whole)}
 
 
-def _refuse_seen(store: Store, experiment: Experiment, preset: Preset, related: Sequence[Experiment]) -> None:
+def _refuse_seen(
+    store: Store, experiment: Experiment, preset: Preset, related: Sequence[Experiment], others: Iterable[str]
+) -> None:  # fmt: skip
     """Refuse seeds that were looked at, and runs that are stored: whoever freezes may have seen what they say. Raises: StoreError."""
     seeds = {s.seed for s in preset.specs}
-    for one in (experiment, *related):
-        for path in (looks.committed(one), journal.stored(store, one.name)):
-            for look in journal.read(path):
-                if shared := seeds & looks.seeds_of(look["seeds"]):
-                    raise TooLate(f"seeds {looks.spans(shared)} of {one.name} were looked at on {look['time']} ({path}); "
-                                  "what was seen cannot be frozen any more: name other seeds")  # fmt: skip
+    places = [(one.name, path) for one in (experiment, *related) for path in (looks.committed(one), journal.stored(store, one.name))]
+    for name, path in [*places, *((other, journal.stored(store, other)) for other in others)]:
+        for look in journal.read(path):
+            if shared := seeds & looks.seeds_of(look["seeds"]):
+                raise TooLate(f"seeds {looks.spans(shared)} of {name} were looked at on {look['time']} ({path}); "
+                              "what was seen cannot be frozen any more: name other seeds")  # fmt: skip
     if runs := [f"{s.experiment}/{s.arm} seed {json.loads(s.spec_json)['seed']} ({s.key[:12]})" for s in _seen(store, experiment, preset)]:
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         raise TooLate(f"{len(runs)} runs of these seeds are stored with their measures: {', '.join(runs[:3])}{more}; "

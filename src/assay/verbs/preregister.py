@@ -15,6 +15,7 @@ from assay.lab import owners, registered
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset
+from assay.studies.kin import kin
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def preregister(
     if before is not None and looks is None:
         found = registered.freeze(lab.store, experiment, preset, before.units)
     else:
-        found = registered.freeze(lab.store, experiment, preset, _units(looks), _borrowed(experiment), here=here)
+        related = _borrowed(experiment)
+        others = kin(lab.store, experiment.name, {experiment.name, *(one.name for one in related)})
+        found = registered.freeze(lab.store, experiment, preset, _units(looks), related, others, here=here)
     if here:
         owners.claim(lab.store, experiment)
     signature = registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
