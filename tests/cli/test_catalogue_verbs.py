@@ -83,6 +83,14 @@ def test_the_whole_catalogue_on_one_page(capsys: pytest.CaptureFixture[str], wel
     assert all("stored before" in b or "made by the command" in b or "| took |" in b for _, b in changed), changed
 
 
+def test_those_of_some_names_on_one_page(capsys: pytest.CaptureFixture[str], well: Path) -> None:
+    code, _, err = ran(capsys, "run", "ea*", *SMALL)
+    assert code == 0 and "ea*: 1 experiment" in err, err
+    assert "A run of all experiments called ea*" in (well / "report/catalogue-ea-smoke.html").read_text()
+    code, _, err = ran(capsys, "run", "x*", *SMALL)
+    assert code == 2 and "no experiment of the catalogue fits 'x*'; assay list names them" in err
+
+
 def test_one_that_crashes_is_told_at_the_end(
     capsys: pytest.CaptureFixture[str], well: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

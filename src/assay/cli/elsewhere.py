@@ -133,7 +133,7 @@ def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
     """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing would be."""
     from assay.verbs.dry_run import dry_run as written
 
-    if name != ALL:
+    if name != ALL and "*" not in name:
         choice.of(name)
     found = written(machine.lab(place.root))
     printing.emit(found) if place.json else print(plain(found.script), end="")

@@ -120,20 +120,21 @@ def run(
     Parameters
     ----------
     page
-        Of the whole catalogue: a Markdown file for the summary that is written to report/catalogue.html as well.
+        Of the whole catalogue, or a part: a Markdown file for the summary that is written to report/catalogue.html as well.
 
     Examples
     --------
     assay run superposition --preset smoke
     assay run superposition --within 10m
+    assay run 'monthly-*'
     assay run superposition --on slurm --partition main --dry-run
     """
     if machine.dry_run:
         return elsewhere.dry_run(name, choice, machine, place)
-    if name == ALL:
+    if name == ALL or "*" in name:
         from assay.cli import series
 
-        return series.run(choice, machine, place, page, within)
+        return series.run(name, choice, machine, place, page, within)
     from assay.cli import verdicts
     from assay.verbs.series import refuse_page
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-… twins, no [default: False]
 Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
 Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
-NameOrAll = Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one study.")]
+NameOrAll = Annotated[str, Parameter(
+    help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one series; `'monthly-*'`: all of such names."
+)]  # fmt: skip
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Expected = Annotated[Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")]
 Within = Annotated[str | None, Parameter(help="Run the largest part that fits into a time here, such as 10m: fewer seeds first, never a control.")]

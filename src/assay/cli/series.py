@@ -1,4 +1,4 @@
-"""`assay run catalogue`: every experiment as one series, shown while it runs, and then on one page."""
+"""`assay run catalogue`, `assay run 'monthly-*'`: all experiments, or those of such names, as one series, shown while it runs, then on a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from assay.cli import printing
 from assay.cli.progress import bar, duration, lasting, stage
 from assay.core.compute import Range
 from assay.core.errors import AssayError
-from assay.core.experiment import ALL
 from assay.core.plain import plain
 from assay.core.schema import to_json
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from assay.cli.options import Choice, Machine, Place
     from assay.verbs.series import Series
 
-def run(choice: Choice, machine: Machine, place: Place, page: Path | None, within: str | None = None) -> int:
-    """Run every experiment of the catalogue and print what came of it; the exit code: 0, or that of the worst error.
+def run(name: str, choice: Choice, machine: Machine, place: Place, page: Path | None, within: str | None = None) -> int:
+    """Run every experiment of the catalogue, or all whose names fit a pattern, and print what came of it; exit code: 0, or the worst error's.
 
     Raises: AssayError for a time to fit, since what fits is chosen for one experiment.
     """
     if within is not None:
-        raise AssayError("--within chooses for one experiment; name it in place of catalogue")
+        raise AssayError(f"--within chooses for one experiment; name it in place of {name}")
     from assay.verbs.series import series
 
-    with Display(ALL) as display:
-        found = series(machine.lab(place.root), choice.preset, page, choice.set, display)
+    with Display(name) as display:
+        found = series(machine.lab(place.root), choice.preset, page, choice.set, display, name)
     printing.emit(found) if place.json else show(found)
     return found.exit_code
 

@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assay.core.experiment import ALL
 from assay.report import overview, tables
 
 JSON = Mapping[str, Any]
@@ -57,10 +58,10 @@ def facts(series: JSON) -> list[tuple[str, str]]:
     return [(name, words) for name, words in said if words]
 
 
-def markdown(series: JSON, titles: Mapping[str, str], command: str, linked: bool = True) -> str:
+def markdown(series: JSON, titles: Mapping[str, str], command: str, linked: bool = True, names: str = ALL) -> str:
     """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie beside it."""
     found, wrong = results(series), failures(series)
-    lines = ["# A run of the whole catalogue\n", f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n"]
+    lines = [f"# A run of {_said(names)}\n", f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n"]
     lines += ["| | |", "|---|---|", *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)), ""]
     if wrong:
         lines += ["## Without a result\n", *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()), ""]
@@ -77,7 +78,7 @@ def markdown(series: JSON, titles: Mapping[str, str], command: str, linked: bool
     return "\n".join(lines).rstrip() + "\n"
 
 
-def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> str:
+def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str], names: str = ALL) -> str:
     """The page as HTML; `pages` are the addresses of experiments' own pages, where there are some."""
     from assay.report.pages import environment, tally
 
@@ -98,10 +99,14 @@ def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str]) -> s
     total = total and [*total[:-2], round(series["seconds"]), round(series["cpu_seconds"])]
     everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
     return environment().get_template("series.html").render(
-        series=series, facts=facts(series), failures=failures(series), entries=entries, total=total, heads=overview.HEADS,
+        series=series, of=_said(names), facts=facts(series), failures=failures(series), entries=entries, total=total, heads=overview.HEADS,
         named=[(e["name"], e["name"]) for e in entries], crossing=CROSSING,
         tally=tally(everything), errors=overview.errors(claims) if claims else "",
     )  # fmt: skip
+
+
+def _said(names: str) -> str:
+    return "the whole catalogue" if names == ALL else f"all experiments called {names}"
 
 
 def time(seconds: float) -> str:
