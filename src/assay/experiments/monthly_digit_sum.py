@@ -3,7 +3,7 @@
 Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.arena.education)
 Claim: models add; our explanation of them is good and beats its rival, as four controls do not
 Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
-Cost: 230 s on 2 cores, 390 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 150 s on 2 cores, 283 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
