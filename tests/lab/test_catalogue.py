@@ -1,6 +1,7 @@
 """Catalogue and presets: what is found, what is refused in one line, and what --set makes of a preset."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def test_a_file_gets_its_name_and_origin():
     e = catalogue.find(str(WALK))
     assert (e.name, e.origin) == ("walk", str(WALK))
     assert catalogue.load(e.name, e.origin).claims is catalogue.find(str(WALK)).claims, "one file is loaded once"
+
+
+def test_a_file_that_is_edited_within_a_second_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # as on most machines
+    path = tmp_path / "mine.py"
+    for moment, scope in enumerate(("cats", "dogs")):
+        path.write_text(WALK.read_text() + f"\nimport dataclasses\nexperiment = dataclasses.replace(experiment, scope={scope!r})\n")
+        os.utime(path, ns=(10**18 + moment, 10**18 + moment))
+        assert catalogue.find(str(path)).scope == scope
+    assert not (tmp_path / "__pycache__").exists()
 
 
 @pytest.mark.parametrize(

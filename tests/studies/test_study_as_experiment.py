@@ -88,7 +88,7 @@ def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
 
 
 def test_paired_lists_go_together(own):
-    part = PART.replace("width = [2, 3]", "seed = [0, 1]") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
+    part = PART.replace(", width = [2, 3]", "") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
     found = catalogue.find(str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/'))))
     specs = found.specs_of("width=3,spread=5.0/main", found.default)
     assert {(s.width, s.spread) for s in specs} == {(3, 5.0)}

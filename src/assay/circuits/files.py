@@ -27,6 +27,7 @@ from assay.circuits.places import Place
 from assay.circuits.rules import leaves
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError, SpecError, nearest
+from assay.core.unkept import unkept
 
 LARGEST = 2**20
 """Bytes of a file."""
@@ -108,7 +109,8 @@ def _run(path: Path, text: bytes) -> Explanation:
     spec = importlib.util.spec_from_file_location(f"explanation_{path.stem}", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    call(str(path), spec.loader.exec_module, module)
+    with unkept():
+        call(str(path), spec.loader.exec_module, module)
     found = getattr(module, "explanation", None)
     if not isinstance(found, Explanation):
         raise SpecError(f"{path} defines no explanation; its last line is to be explanation = Explanation(…)")

@@ -22,6 +22,7 @@ from types import ModuleType
 from assay.core import extras
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
+from assay.core.unkept import unkept
 from assay.lab.checked import checked
 from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
 
@@ -137,7 +138,8 @@ def _from_file(path: Path) -> ModuleType:
     if beside not in sys.path:
         sys.path.append(beside)  # last: its neighbours can be imported, but shadow nothing
     try:
-        spec.loader.exec_module(module)
+        with unkept():
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
