@@ -154,7 +154,7 @@ def test_a_function_that_does_not_end_is_ended(induction, monkeypatch):
 
 
 def test_logits_ask_no_variable_that_they_are_not_computed_from(induction):
-    """The same logits with a variable that cannot be worked out, which no rule uses; whoever asks for all variables is told of it."""
+    """Check that a variable which cannot be worked out, and which no rule uses, changes no logits; whoever asks for all is told of it."""
     whole, tokens = known.explained("induction"), induction.task.draw(1, 0, 20)
     more = Program(dataclasses.replace(whole, variables=(*whole.variables, Variable("idle", "1 / 0"))), induction)
     assert np.array_equal(more.logits(tokens), Program(whole, induction).logits(tokens))
