@@ -1,5 +1,6 @@
 """A reader's SQL answers questions about the index, and can do nothing else."""
 
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,4 +123,26 @@ def test_a_question_without_end_in_memory_is_refused(made: simulated.Made) -> No
 def test_questions_do_not_see_each_other(made: simulated.Made) -> None:
     with pytest.raises(DataError):
         sql.ask(made.folder, "SET VARIABLE a = 1")
-    assert sql.ask(made.folder, "SELECT getvariable('a')").rows == ((None,),)
+    with pytest.raises(DataError, match="the function getvariable is not answered here"):
+        sql.ask(made.folder, "SELECT getvariable('a')")
+
+
+@pytest.mark.parametrize("length", [400_000_000, 2_000_000_000])
+def test_text_made_by_a_function_is_within_the_bounds_of_memory_and_time(made: simulated.Made, length: int) -> None:
+    """DuckDB counts no such text and looks at no clock meanwhile: what ends it is the operating system."""
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    with pytest.raises(DataError, match="memory|was stopped"):
+        sql.ask(made.folder, f"SELECT length(repeat('x', {length}) || repeat('y', {length}))")
+    assert time.monotonic() - start < 60
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 1_300_000), "kilobytes: what it starts with, and its room"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["SELECT * FROM duckdb_settings()", "FROM duckdb_views()", "SELECT sql FROM sqlite_master", "FROM pg_catalog.pg_views",
+     "FROM information_schema.tables", "SELECT current_setting('home_directory')", "SELECT pg_sleep(60)", "SHOW ALL TABLES"],
+)  # fmt: skip
+def test_nothing_is_said_of_the_machine(made: simulated.Made, question: str) -> None:
+    with pytest.raises(DataError) as refused:
+        sql.ask(made.folder, question)
+    assert str(made.folder) not in str(refused.value)

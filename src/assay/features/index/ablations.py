@@ -147,7 +147,7 @@ def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Samp
     seen = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
     documents = np.bincount(seen // (int(sample.document.max()) + 1), minlength=width)
     density = _density(firings, width)
-    able = np.flatnonzero(documents >= min(LEAST, documents.max(initial=0)))
+    able = np.flatnonzero(documents >= max(1, min(LEAST, documents.max(initial=0))))
     if not len(able) or not count:
         return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
     chosen = np.unique(_spaced(able, np.log(density[able]), count))

@@ -19,6 +19,7 @@ class Damaged(DataError):
     """A file of an index cannot be read as it was written; `why` is what its reader said, None where it is not there."""
 
     def __init__(self, folder: Path, file: str, why: object = None):
+        self.file, self.why = file, why
         said = (str(why).splitlines() or [""])[0][:100]
         fault = f"it lacks {file}" if why is None else f"{file} cannot be read{f' ({said})' if said else ''}"
         super().__init__(f"the index {folder} is damaged: {fault}; delete it and run assay index again")

@@ -45,9 +45,12 @@ class Lookup:
 
     @cached_property
     def _bounds(self) -> tuple[Int[np.ndarray, "group"], Int[np.ndarray, "group"]]:
-        """The lowest and the highest feature of each row group, which has statistics wherever it has rows."""
-        told = [self._metadata.row_group(i).column(0).statistics for i in range(self._metadata.num_row_groups)]
-        return np.array([t.min for t in told], np.int64), np.array([t.max for t in told], np.int64)
+        """The lowest and the highest feature of each row group; of one without rows a span that holds none."""
+        groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]
+        spans = [g.column(0).statistics for g in groups]
+        low = [span.min if g.num_rows else 1 for g, span in zip(groups, spans, strict=True)]
+        high = [span.max if g.num_rows else 0 for g, span in zip(groups, spans, strict=True)]
+        return np.array(low, np.int64), np.array(high, np.int64)
 
     def _file(self) -> Any:
         """This thread's own view of the file."""
