@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from starlette.testclient import TestClient
 from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
+from assay.core import intact
 from assay.explorer import live, turn
 from assay.explorer.app import application
+from assay.explorer.pages import prompt
 from assay.features.live.ablation import matters
 from assay.features.live.attribution import attribute
 from assay.features.live.edits import Change, change
@@ -97,6 +100,20 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
     for row in found["matters"]:
         here = codes[at - 1, row["feature"]] > 0
         assert (row["path"] is not None) == here and (not here or row["path"]["direct_share"] == pytest.approx(shares[row["feature"]], rel=1e-4))
+
+
+def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypatch):
+    """Without any one of them the loss falls, so none carried it."""
+    really = prompt._really
+
+    def harmful(*given):
+        whole = really(*given)
+        whole["matters"] = SimpleNamespace(delta=-np.abs(whole["matters"].delta), agreement=whole["matters"].agreement)
+        return whole
+
+    monkeypatch.setattr(prompt, "_really", harmful)
+    answer = client.get(f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1})
+    assert answer.status_code == 200 and "No single feature carried it" in answer.text
 
 
 def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
@@ -235,7 +252,11 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     one, was = tmp_path / "one.safetensors", about.read_text()
     tiny_world.made_up().save(one)
     was = was.replace(str(tiny.model), str(tmp_path / "llama")).replace(str(tiny.model.parent / "one.safetensors"), str(one))
-    about.write_text(was)
+    def write(text: str) -> None:
+        about.write_text(text)
+        (about.parent / intact.NOTE).write_bytes(intact.described(about.parent))
+
+    write(was)
     moved = Tiny(tmp_path / "store", tmp_path / "llama", tiny.index)
 
     def status() -> tuple[int, str]:
@@ -252,9 +273,9 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     assert status()[0] == 503 and "no model" in status()[1]
     wide = tiny_models.make(tmp_path / "llama", "llama", hidden_size=32)
     assert status()[0] == 409 and "another model than the one that was indexed" in status()[1]
-    about.write_text(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
+    write(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
     assert status()[0] == 409 and "the dictionary reads 24 numbers per token" in status()[1]
-    about.write_text(json.dumps(json.loads(was) | {"model": ""}))
+    write(json.dumps(json.loads(was) | {"model": ""}))
     answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get("/activations/one/prompt", params={"text": TEXT})
     assert answer.status_code == 409 and "without a model" in answer.text
 

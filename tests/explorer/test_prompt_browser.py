@@ -12,6 +12,9 @@ from assay.explorer.app import application
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 
 
+FAILED = """<html><body><main id="main"><h1>Something went wrong</h1><p id="problem" role="alert">This page failed.</p></main></body></html>"""
+
+
 @pytest.fixture(scope="module")
 def server(tiny, served):
     with served(application(tiny.library())) as address:
@@ -45,6 +48,16 @@ def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, s
     playwright.expect(page.locator("#changed .chosen")).to_contain_text("set to 3.50")
     page.get_by_role("link", name="undo the change of feature 7").click()
     playwright.expect(page.locator("#changed .chosen")).not_to_contain_text("set to 3.50")
+
+
+def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
+    page = browser.new_page(base_url=server)  # its console has the error that this is about
+    page.route("**/prompt?*exact=1*", lambda route: route.fulfill(status=500, content_type="text/html", body=FAILED))
+    page.goto(f"{tiny.base}/prompt?text=def+add(self)%3A")
+    playwright.expect(page.locator("#why")).to_contain_text("This page failed")
+    playwright.expect(page.locator("#why table.mattering")).to_be_visible()
+    playwright.expect(page.locator("#text")).to_have_value("def add(self):")
+    page.close()
 
 
 def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):

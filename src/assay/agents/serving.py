@@ -19,7 +19,6 @@ from assay.agents.tools import Tools
 from assay.api import problems
 from assay.api.guard import BODY, Guard, Rules
 from assay.api.problems import Refused
-from assay.api.serving import READERS
 from assay.api.tokens import read
 from assay.core.errors import AssayError
 from assay.explorer.security import LOOPBACK
@@ -103,20 +102,14 @@ def application(server: Server, rules: Rules) -> ASGIApp:
 
 
 def _answer(server: Server, root: Path, host: str, port: int, rules: Rules, ready: Callable[[Served], None]) -> None:
-    import uvicorn
+    from assay.explorer.connections import answer
 
     listening = listen(host, port)
-    config = uvicorn.Config(
-        application(server, rules), log_level="error", access_log=False, server_header=False, date_header=False, ws="none",
-        limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
-    )  # fmt: skip
     name = f"[{host}]" if ":" in host else host
     try:
         ready(Served(f"http://{name}:{listening.getsockname()[1]}{PATH}", str(root), len(rules.holders)))
         sys.stdout.flush()
-        uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # how a person ends it
-        pass
+        answer(application(server, rules), listening, lifespan="auto")
     finally:
         listening.close()
 

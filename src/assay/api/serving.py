@@ -14,8 +14,6 @@ from assay.jobs.work import Limits
 from assay.lab.store import Store
 from assay.verbs.serve import is_here, listen
 
-READERS = 256
-"""Connections at the same time."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,10 @@ def serve(
 
     Raises: AssayError for an address beyond this machine without tokens, and for a folder or a file that cannot be used.
     """
-    import uvicorn
-
     from assay.api import app
     from assay.api.guard import Rules
     from assay.api.tokens import read
+    from assay.explorer.connections import answer
     from assay.explorer.security import LOOPBACK
 
     here = is_here(host)
@@ -65,17 +62,12 @@ def serve(
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
     hosts = (*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),)
-    config = uvicorn.Config(
-        app.application(app.Served(store.root, bounds), Rules(hosts, holders)), log_level="error", access_log=False, server_header=False,
-        date_header=False, lifespan="off", ws="none", limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    application = app.application(app.Served(store.root, bounds), Rules(hosts, holders))
     shown = Served(f"http://{name}:{listening.getsockname()[1]}/", str(root), len(holders))
     try:
         with running(store.root, width, limits):
             ready(shown)
-            uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # how a person ends it
-        pass
+            answer(application, listening)
     finally:
         listening.close()
     return shown

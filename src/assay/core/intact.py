@@ -70,6 +70,28 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     return ""
 
 
+def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
+    """Whether a file is not as its folder noted it; of `spans` of bytes [first, end) only the blocks that hold them are read.
+
+    A folder without hashes is taken as it is. Raises: OSError.
+    """
+    if not noted(path.parent):
+        return False
+    try:
+        size, hashes = json.loads((path.parent / NOTE).read_bytes())[path.name]
+        if isinstance(hashes, str) or not spans:
+            return bool(path.stat().st_size != size) or not _matches(path, hashes)
+        touched = {block for first, end in spans for block in range(first // BLOCK, (end - 1) // BLOCK + 1)}
+        with path.open("rb") as file:
+            for block in sorted(touched):
+                file.seek(block * BLOCK)
+                if _hash(file.read(BLOCK)) != hashes[block]:
+                    return True
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return True
+    return False
+
+
 class Mapped:
     """An array [row, …] in a .npy file, mapped into memory; what is touched for the first time is compared with its hash.
 

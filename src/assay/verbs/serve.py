@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
-READERS = 256
-"""Connections at the same time."""
 State = tuple[Any, ...]
 NOTHING: AbstractContextManager[Any] = nullcontext()
 
@@ -93,8 +91,7 @@ def _run(
     meanwhile: AbstractContextManager[Any] = NOTHING,
 ) -> Served:  # fmt: skip
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    import uvicorn
-
+    from assay.explorer.connections import answer
     from assay.explorer.security import LOOPBACK, Rules
 
     if token is not None and not token.isascii():
@@ -105,18 +102,13 @@ def _run(
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
     rules = Rules((*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token)
-    config = uvicorn.Config(
-        make(rules), log_level="error", access_log=False, server_header=False, date_header=False, lifespan="off", ws="none",
-        limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
-    )  # fmt: skip
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
     served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
+    app = make(rules)
     ready(served)
     try:
         with meanwhile:
-            uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # how a person ends it
-        pass
+            answer(app, listening)
     finally:
         listening.close()
     return served
@@ -138,7 +130,7 @@ def listen(host: str, port: int | None) -> socket.socket:
     for each in tried:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            made = socket.create_server((host, each), family=family, backlog=READERS)
+            made = socket.create_server((host, each), family=family, backlog=socket.SOMAXCONN)
         except OSError as error:
             if each != tried[-1]:
                 continue

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from assay.core import intact
 from assay.core.errors import DataError
 
 FILE = "about.json"
@@ -99,6 +100,8 @@ class About:
         """What the index in a folder is of. Raises: DataError where there is none, or one of a later format."""
         try:
             said = json.loads((folder / FILE).read_text())
+            if intact.differs(folder / FILE):
+                raise Damaged(folder, FILE, "it differs from its hash")
             if said["format"] > FORMAT:
                 raise DataError(f"the index {folder} has format {said['format']}, this version reads up to {FORMAT}; upgrade Assay")
             known = {f.name for f in fields(cls)}

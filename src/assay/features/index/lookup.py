@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from assay.core import intact
 from assay.features.index.about import Damaged
 
 
@@ -30,6 +31,8 @@ class Lookup:
         try:
             first, last = self._bounds
             groups = np.flatnonzero((first <= feature) & (feature <= last)).tolist()
+            if groups and intact.differs(self.path, [self._span(group) for group in groups]):
+                raise Damaged(self.path.parent, self.path.name, "it differs from its hash")
             table = self._file().read_row_groups(groups, use_threads=False)
             here = table.column("feature").to_numpy() == feature
             found: list[dict[str, Any]] = table.filter(pa.array(here)).to_pylist()
@@ -51,6 +54,13 @@ class Lookup:
         low = [span.min if g.num_rows else 1 for g, span in zip(groups, spans, strict=True)]
         high = [span.max if g.num_rows else 0 for g, span in zip(groups, spans, strict=True)]
         return np.array(low, np.int64), np.array(high, np.int64)
+
+    def _span(self, group: int) -> tuple[int, int]:
+        """The first byte of a row group, and the one after its last."""
+        row = self._metadata.row_group(group)
+        columns = [row.column(i) for i in range(row.num_columns)]
+        starts = [min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset) for c in columns]
+        return min(starts), max(start + c.total_compressed_size for start, c in zip(starts, columns, strict=True))
 
     def _file(self) -> Any:
         """This thread's own view of the file."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.core import intact
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
 from assay.features.index.lookup import Lookup
@@ -104,6 +105,9 @@ class Index:
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(folder, f"{name}.parquet")
+        if intact.noted(folder) and (fault := intact.wrong(folder)):
+            file, _, why = fault.partition(" ")
+            raise Damaged(folder, file, why)
         self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
         self._local = threading.local()
         self._lock = threading.Lock()

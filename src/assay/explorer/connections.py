@@ -1,0 +1,82 @@
+"""Connections: an application answered over HTTP, with deadlines for whoever sends slowly and a bound on how many do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+READERS = 256
+"""Connections at the same time."""
+HEADERS, BODY = 10.0, 30.0
+"""Seconds within which a request's header, and the whole request, has to arrive."""
+SLOW, BRIEF = 32, 1.0
+"""Connections of one address that may wait so long for their header; each further one has BRIEF seconds."""
+
+
+def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:
+    """Answer with an application at a listening socket until interrupted."""
+    config = uvicorn.Config(
+        app, http=Punctual, log_level="error", access_log=False, server_header=False, date_header=False, lifespan=lifespan,  # type: ignore[arg-type]
+        ws="none", limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # how a person ends it
+        pass
+
+
+class Punctual(H11Protocol):
+    """HTTP on one connection, which is closed where a request takes too long to arrive.
+
+    uvicorn has a deadline for a connection's next request and none for its first, nor for one that has begun: half a header each
+    on 256 connections kept everybody out. Here a connection counts among the READERS from the moment at which its header is there.
+    """
+
+    waiting: Counter[str] = Counter()
+    """Connections of each address whose header is not there yet."""
+    _deadline: asyncio.TimerHandle | None = None
+    _counted = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_header()
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and not self._counted:  # a further request on this connection
+            self._await_header()
+        self.connections.add(self)
+        before = self.conn.their_state
+        super().data_received(data)
+        state = self.conn.their_state
+        if state is h11.IDLE and self._counted:
+            self.connections.discard(self)
+        elif state is h11.SEND_BODY and before is not h11.SEND_BODY:
+            self._end_wait()
+            self._deadline = self.loop.call_later(BODY, self.transport.abort)
+        elif state is not h11.SEND_BODY:
+            self._end_wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def _await_header(self) -> None:
+        peer = self.client[0] if self.client else ""
+        self._counted = True
+        self.waiting[peer] += 1
+        self.connections.discard(self)
+        self._deadline = self.loop.call_later(HEADERS if self.waiting[peer] <= SLOW else BRIEF, self.transport.abort)
+
+    def _end_wait(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._counted:
+            self._counted = False
+            self.waiting[self.client[0] if self.client else ""] -= 1
