@@ -16,6 +16,7 @@ sparsify takes batches as the model gives them, so it has none. Prints a JSON li
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -203,8 +204,8 @@ def data(name: str, s: Start) -> Callable[[], Any]:
         from assay.dictionaries.training import quick  # as train_dictionary draws them
 
         mean, scale = quick._moments(rows)
-        draw, taken = quick._shuffled(rows, mean, scale, s.batch, 0), iter(range(10**9))
-        return lambda: draw(next(taken))
+        draw, step = quick.shuffled(len(rows), s.batch, 0), itertools.count()
+        return lambda: (rows[draw(next(step))] - mean) * scale
     if name == "saelens":
         from sae_lens.training.mixing_buffer import mixing_buffer
 

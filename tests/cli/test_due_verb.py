@@ -32,6 +32,13 @@ def test_the_table_says_which_rows_why_and_how_overdue(capsys):
     assert "due at 4 of 7 events" in " ".join(out.split()) and "8e+23" in out and "7.7" in out
 
 
+def test_no_number_is_rounded_to_the_other_side_of_its_limit(capsys):
+    _, out, _ = run(capsys, "months,compute\n0,1e21\n3,3.996e21\n5.9996,1.5984e22\n")
+    by_time, by_compute = (line.split() for line in out.splitlines() if line.strip()[:1] in ("2", "3"))
+    assert by_time[-1] == "time" and "3.996×" in by_time
+    assert by_compute[-1] == "compute" and "4×" in by_compute and "2.9996" in by_compute
+
+
 def test_json_holds_the_same(capsys):
     code, out, _ = run(capsys, LATE, "--json")
     found = json.loads(out)

@@ -252,12 +252,12 @@ def test_every_architecture_recovers_what_was_planted_and_no_control_does(bench)
             assert (control[name] <= CHANCE).all(), (name, control[name])
 
 
-@pytest.mark.parametrize("k", [2, 5])
-def test_batchtopks_threshold_keeps_k_on_held_out_rows(k, bench):
-    """Mean L0 at inference within 5 % of k."""
+@pytest.mark.parametrize(("k", "steps"), [(2, 60), (2, 400), (5, 60), (5, 120), (5, 250)])
+def test_batchtopks_threshold_keeps_k_on_held_out_rows(k, steps, bench):
+    """Mean L0 at inference within 5 % of k, however short the training."""
     runs = Runs(grid(Sweep(), seed=(1, 2)))
     one = Method(BatchTopK(k), losses.mse, WIDTH, np.full(2, 4e-3), np.zeros(2), **TOP)
-    d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=400, bench=bench)[0])
+    d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=steps, bench=bench)[0])
     assert l0(d.encode(source(20_000, "test")(0))).tolist() == pytest.approx([k, k], rel=0.05)
 
 

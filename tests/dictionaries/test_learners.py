@@ -13,7 +13,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import AbsTopK, BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.learners import Idle, Learner, Seen, Watch
+from assay.dictionaries.training.learners import Idle, Learner, Seen, Settles, Watch
 from assay.dictionaries.training.sparsity import TargetL0
 
 SEEDS = np.array([5, 6])
@@ -54,15 +54,12 @@ def test_the_smallest_kept_value_is_that_of_the_whole_batch():
     assert least([[5.0, 0.0], [0.0, 0.0]], 1) == 0  # fewer were positive than might stay: nothing was cut off
 
 
-def test_the_threshold_is_right_from_the_first_batch_and_a_weighted_mean_afterwards():
-    kind, values = BatchTopK(1), [1.0, 1.0, 4.0, 2.0]
+def test_the_threshold_is_the_mean_over_batches_of_the_smallest_kept_value():
+    kind = BatchTopK(1)
     state = kind.keep(SEEDS, 3)
     assert (state["threshold"] == 0).all()
-    for t in range(1, len(values) + 1):
-        kind.learn(state, seen(noted={"least": torch.tensor([values[t - 1], 1.0])}))
-        weights = [0.99 ** (t - 1 - i) for i in range(t)]
-        wanted = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
-        torch.testing.assert_close(state["threshold"], torch.tensor([[wanted] * 3, [1.0] * 3]))
+    kind.settle(state, [{"least": torch.tensor([value, 1.0])} for value in (1.0, 1.0, 4.0, 2.0)])
+    assert state["threshold"].tolist() == [[2.0] * 3, [1.0] * 3]
 
 
 # --- p-annealing ---------------------------------------------------------------------------------------------------------
@@ -255,7 +252,6 @@ def test_a_watch_stores_values_after_its_steps():
 def test_everything_that_keeps_is_a_learner():
     for part in (
         Idle(),
-        BatchTopK(2),
         losses.p_anneal,
         TargetL0(3.0),
         Keep(),
@@ -265,6 +261,7 @@ def test_everything_that_keeps_is_a_learner():
         assert isinstance(part, Learner), part
     for part in (ReLU(), Gated(), losses.l1, losses.topk_aux):
         assert not isinstance(part, Learner), part
+    assert isinstance(BatchTopK(2), Settles)
 
 
 def test_what_a_user_can_get_wrong():

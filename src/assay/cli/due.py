@@ -11,7 +11,10 @@ def show(found: DueTable) -> None:
     numbers = ("row", "compute", "grown", "months since")
     table = printing.grid("row", "at", *numbers[1:], "due by", "overdue", right=numbers)
     for d in found.due:
-        grown, since = ("", "") if d.reasons == ("initial",) else (f"{d.growth:.3g}×", f"{d.since:.3g}")
+        grown, since = ("", "")
+        if d.reasons != ("initial",):
+            growth = rounded(d.growth, found.ratio, "compute" in d.reasons)
+            grown, since = f"{growth}×", rounded(d.since, found.months, "time" in d.reasons)
         overdue = f"{d.overdue:.2g} month{'' if f'{d.overdue:.2g}' == '1' else 's'}" if d.overdue else ""
         table.add_row(str(d.row), d.at, f"{d.compute:.4g}", grown, since, ", ".join(d.reasons), overdue)
     printing.draw(table)
@@ -22,3 +25,9 @@ def show(found: DueTable) -> None:
     sooner = ", whichever comes sooner" if len(limits) == 2 else ""
     told = f"An evaluation is due at {len(found.due)} of {found.events} events."
     printing.say(f"{told} The next one: {' or '.join(limits) or 'never'}{sooner}.")
+
+
+def rounded(value: float, limit: float, reached: bool) -> str:
+    """Write a number in as few digits, three at least, as put it on its side of a limit."""
+    texts = (f"{value:.{digits}g}" for digits in range(3, 17))
+    return next((text for text in texts if (float(text) >= limit) == reached), str(value))

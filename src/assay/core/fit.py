@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,8 @@ class Group:
     state: State
     step_fn: Callable[[State, Batch, int], Losses | tuple[Losses, Mapping[str, Losses]]]
     header: Mapping[str, Any] = field(default_factory=dict)
+    settle: Callable[[State, Iterable[Batch]], None] | None = None
+    """Estimates, after the last step, what depends on final parameters, from the last batches again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,10 @@ class Trained:
     def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
         """What an arm gives that changes these runs' weights and trains no further: other tensors, no history."""
         return Trained(tensors, self.header, {}, np.zeros(0, np.int64), self.diverged)
+
+
+SETTLING = 32
+"""How many of the last batches `settle` is given: 2,048 rows where a batch has 64."""
 
 
 def fit(
@@ -103,6 +109,10 @@ def fit(
         if slot.due() and step + 1 < steps:
             save(step + 1)
     if start < steps:
+        for g in groups:
+            if g.settle is not None:
+                last = range(max(0, steps - SETTLING), steps)
+                g.settle(g.state, (_to(batches(step), bench.device) for step in last))
         save(steps)  # so that a kill while measuring does not train again
     return [_finish(g, book) for g, book in zip(groups, books, strict=True)]
 

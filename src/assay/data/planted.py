@@ -53,6 +53,23 @@ def sparse_features(
     return draw
 
 
+def present_features(runs: Runs, features: int, batch: int, stream: str) -> Float[Tensor, "run b f"]:
+    """Draw inputs of `sparse_features` given that at least one feature is present.
+
+    At density .01 that is one input in twenty of five features: the others are all 0 and say nothing new.
+    The feature that is present first is drawn from its law, those before it are absent, and those after it are independent.
+    """
+    distinct, back = np.unique(runs.seeds, return_inverse=True)
+    v = rng.uniform(distinct, f"planted.{stream}", 0, (batch, features))[back]
+    u = rng.uniform(distinct, f"planted.{stream}.first", 0, (batch, 1))[back]
+    p = runs.each("density")[:, None, None]
+    first_by = 1 - (1 - p) ** np.arange(1, features + 1)  # probability that a feature up to this place is present
+    first = (u * first_by[..., -1:] >= first_by).sum(-1, keepdims=True)
+    place = np.arange(features)
+    v = np.where(place < first, 1.0, np.where(place == first, p * v, v))
+    return torch.from_numpy(np.where(v < p, v / p, 0.0).astype(np.float32))
+
+
 def one_hot(features: int) -> Float[Tensor, "b f"]:
     """Each feature by itself, with value 1: the identity, as a batch."""
     return torch.eye(features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,6 @@ from assay.dictionaries.jump import JumpReLU
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.kernels.active import Codes
-    from assay.dictionaries.training.learners import Seen
 
 Own = Mapping[str, Tensor]
 
@@ -113,7 +112,7 @@ class BatchTopK:
     """f = the k·b largest of max(z + b_enc, 0) among all b rows of a batch, the others 0: k a row on average.
 
     After training the choice must not depend on a row's neighbours: `inference` is JumpReLU with one threshold for all
-    features, the mean over batches of the smallest kept value.
+    features, the mean over the last batches of the smallest value that the trained encoder keeps.
     Source: BatchTopK Sparse Autoencoders (2024), sections 3 and 3.1
     """
 
@@ -138,12 +137,11 @@ class BatchTopK:
         values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
         return torch.zeros_like(pre).scatter(-1, index, values.relu()).view_as(z)
 
-    # the estimate of the threshold, kept and learned along with the parameters (see `learners.py`)
+    # the estimate of the threshold, made once training has ended (see `Settles` in `learners.py`)
 
     def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
-        """The threshold [run, f], 0 before the first batch, and the sums that it is the ratio of."""
-        runs = len(seeds)
-        return {"threshold": torch.zeros(runs, f), "threshold.sum": torch.zeros(runs), "threshold.weight": torch.zeros(runs)}
+        """The threshold [run, f], 0 until training has ended."""
+        return {"threshold": torch.zeros(len(seeds), f)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> dict[str, Tensor]:
         """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since then all positive ones were kept."""
@@ -155,18 +153,18 @@ class BatchTopK:
         """The smallest kept value of a sparse code."""
         return {"least": codes.least(self.k)}
 
-    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
-        """Move the threshold on by one batch.
+    def settle(self, state: Mapping[str, Tensor], noted: Sequence[Mapping[str, Tensor]]) -> None:
+        """Set the threshold to the mean of the smallest kept values of batches.
 
-        Formula: θ = Σ_t 0.99^(T−t) least_t / Σ_t 0.99^(T−t), right from the first batch on
+        A mean along the training would lag behind the encoder: after 120 steps on planted features
+        it let 84 % more features through than were asked for.
         """
-        state["threshold.sum"].mul_(0.99).add_(seen.noted["least"])
-        state["threshold.weight"].mul_(0.99).add_(1)
-        state["threshold"].copy_((state["threshold.sum"] / state["threshold.weight"])[:, None].expand_as(state["threshold"]))
+        least = torch.stack([notes["least"] for notes in noted]).mean(0)
+        state["threshold"].copy_(least[:, None].expand_as(state["threshold"]))
 
     def provenance(self) -> dict[str, str]:
         """Say how the threshold was estimated, for the header of a trained dictionary."""
-        return {"threshold": "mean over batches of the smallest kept value, weights 0.99^age, bias-corrected"}
+        return {"threshold": "mean over the last batches of the smallest kept value, under the trained encoder"}
 
 
 @dataclass(frozen=True)

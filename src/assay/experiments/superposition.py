@@ -163,9 +163,12 @@ def variance_ratio(arms: Arms) -> np.ndarray:
 
 def at(*ends: Callable[[Iterable[float]], float], **changes: Any) -> SpecMap[Superposition]:
     """The runs at these ends of the densities, `min` or `max`, with these changes."""
-    return lambda specs: tuple(
-        s.replace(**changes) for s in specs if s.density in [end(x.density for x in specs) for end in ends]
-    )
+
+    def specs(main: tuple[Superposition, ...]) -> tuple[Superposition, ...]:
+        densities = {end(s.density for s in main) for end in ends}
+        return tuple(s.replace(**changes) for s in main if s.density in densities)
+
+    return specs
 
 
 ANY_DIRECTIONS = "in five dimensions twenty directions drawn at random are apart enough, if lengths and biases fit them"

@@ -55,7 +55,8 @@ def questions() -> str:
         lines.append(f"| **{tables.cell(question)}** | | | |")
         for entry in entries:
             header = entry.header()
-            came_out = tables.signs(tables.outcomes(records.read(entry.name, entry.origin, measures=False))) or "not recorded"
+            record = records.read(entry.name, entry.origin, measures=False)
+            came_out = tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
             asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
             row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
             lines.append(f"| {' | '.join(row)} |")

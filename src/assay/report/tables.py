@@ -402,6 +402,12 @@ def only_exact(result: Mapping[str, Any] | None) -> bool:
     return bool(data.get("exact")) and not data.get("verdicts") and not data.get("findings")
 
 
+def exactly(result: Mapping[str, Any] | None) -> str:
+    """Count exact statements by outcome: `≡ 4`; "" where there are none."""
+    outcome = [e["outcome"] for e in (result or {}).get("exact", ())]
+    return signs({o: outcome.count(o) for o in ("exact", "violated") if o in outcome})
+
+
 def board(result: Mapping[str, Any] | None) -> str:
     """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings 6`; empty without a result.
 
@@ -412,9 +418,8 @@ def board(result: Mapping[str, Any] | None) -> str:
     for kind in ("risky", "confirming"):
         own = outcomes({"verdicts": [v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind]})
         parts += [f"{kind} {signs(own)}"] if own else []
-    exact = [e["outcome"] for e in data.get("exact", ())]
     label = "exact statements only" if only_exact(data) else "exact"
-    parts += [f"{label} {signs({o: exact.count(o) for o in ('exact', 'violated') if o in exact})}"] if exact else []
+    parts += [f"{label} {exactly(data)}"] if exactly(data) else []
     parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []
     return ", ".join(parts)
 

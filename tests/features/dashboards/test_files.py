@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -88,6 +89,21 @@ def test_a_batch_has_what_its_reader_takes(batch):
     assert [f["feature_index"] for f in batch["features"]] == NUMBERS and batch["layer"] == 0
     text = saedashboard.dumped(batch)
     assert saedashboard.dumped(json.loads(text)) == text, "a feature read and written again is the same, byte for byte"
+
+
+def test_correlated_neurons_are_the_activations_that_are_read_or_none(made, batch, monkeypatch):
+    """SAEDashboard correlates features with the activations that the dictionary reads; here these are the stream, which no index holds."""
+    world, index, firings = made
+    assert all(f["correlated_neurons_indices"] == f["correlated_neurons_pearson"] == [] for f in batch["features"])
+    at_neurons = replace(index.about, site="blocks.0.mlp.hook_post", site_out="blocks.0.mlp.hook_post")
+    monkeypatch.setattr(index, "about", at_neurons)
+    (same,) = saedashboard.batches(index, firings, [4], world.directions.decoder, "made")
+    (feature,) = same["features"]
+    rows = world.kept[: len(world.kept) // 2]
+    acts, neurons = (x[: len(rows)][rows][:100] for x in (world.acts[..., 4], world.neurons))
+    for i, pearson in zip(feature["correlated_neurons_indices"], feature["correlated_neurons_pearson"], strict=True):
+        assert pearson == pytest.approx(np.corrcoef(acts, neurons[:, i])[0, 1], abs=1e-4)
+    assert feature["correlated_neurons_indices"]
 
 
 def test_a_dead_feature_has_empty_lists(batch):

@@ -48,7 +48,9 @@ def test_levels_give_sklearns_numbers():
     assert balanced_accuracy(of, 0.7) == pytest.approx(balanced_accuracy_score(value > 0, score >= 0.7))
     every = [balanced_accuracy(of, at) for at in of.score]
     assert balanced_accuracy(of, cut(of)) == pytest.approx(max(every))
-    assert simulation(score, value) == pytest.approx(np.corrcoef(score, value)[0, 1])
+    for unit in (1, 1e-8, 1e-200, 1e8):
+        assert simulation(score * unit, value * unit) == pytest.approx(np.corrcoef(score, value)[0, 1]), unit
+    assert simulation(np.full_like(score, 0.1) * 3, value) == 0.0
 
 
 def test_what_nobody_answered_is_left_out_and_not_0():

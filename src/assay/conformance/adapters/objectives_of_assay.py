@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,8 +99,7 @@ def threshold_estimate(kept: Nested, updates: int) -> dict[str, Any]:
     features = torch.tensor([kept], dtype=torch.float32)
     of = BatchTopK(features.shape[-1])
     state = of.keep(np.array([0]), features.shape[-1])
-    for _ in range(updates):
-        of.learn(state, SimpleNamespace(noted=of.note(features)))  # type: ignore[arg-type]
+    of.settle(state, [of.note(features)] * updates)
     return {"threshold": state["threshold"][0, 0]}
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of a sharded training: a file for each shard and a manifest written last; read by any number of ranks.
 
     FOLDER/step-00000400/shard-0000.safetensors   latents 0 … of every tensor that has a row for each, Adam's moments and counters too
-    FOLDER/step-00000400/shared.safetensors       what all ranks have alike: b_dec, thresholds' sums, the curves so far
+    FOLDER/step-00000400/shared.safetensors       what all ranks have alike: b_dec, the curves so far
     FOLDER/step-00000400/manifest.json            which latents lie in which file, and whose training it is; without it nothing is there
 
 A new checkpoint is whole before the one before it goes. A rank reads the rows that it needs from the files that have them.

@@ -92,11 +92,16 @@ def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Calla
         forward = prediction(x, y)
         made.state["W_enc"].copy_(method.encoder_scale * made.state["W_dec"] @ forward.T)
 
-    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        x = batch[reads].to(state["W_enc"].device)
-        return made.step_fn(state, (x, batch[makes].to(x.device)) if elsewhere else x, step)  # type: ignore[return-value]
+    def its_own(batch: Batch) -> Tensor | tuple[Tensor, Tensor]:
+        x = batch[reads].to(made.state["W_enc"].device)
+        return (x, batch[makes].to(x.device)) if elsewhere else x
 
-    return replace(made, step_fn=step_fn)
+    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return made.step_fn(state, its_own(batch), step)  # type: ignore[return-value]
+
+    settle = made.settle
+    wrapped = settle and (lambda state, last: settle(state, map(its_own, last)))
+    return replace(made, step_fn=step_fn, settle=wrapped)
 
 
 def prediction(x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: float = 1e-3) -> Float[Tensor, "d_in d_out"]:

@@ -83,6 +83,23 @@ class NotesCodes(Protocol):
         """What `note` gives, of the sparse code of one run and so without the run axis."""
 
 
+@runtime_checkable
+class Settles(Protocol):
+    """Whatever is estimated once training has ended, from what it notes of batches."""
+
+    def keep(self, seeds: np.ndarray, f: int) -> State:
+        """The tensors [run, …] before."""
+
+    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+        """What it needs of a batch's features, [run, …]."""
+
+    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+        """What `note` gives, of the sparse code of one run and so without the run axis."""
+
+    def settle(self, state: State, noted: Sequence[Mapping[str, Tensor]]) -> None:
+        """Change its tensors in place, given the notes of some batches under the final parameters."""
+
+
 @dataclass(frozen=True)
 class Idle:
     """Counts the rows since each latent last had a value that is not 0: `idle.rows` [run, f]."""

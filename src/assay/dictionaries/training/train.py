@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
-from assay.core.fit import Group, State, Trained, fit
+from assay.core.fit import Batch, Group, State, Trained, fit
 from assay.core.rng import normal_rows
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
@@ -25,8 +25,8 @@ from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, kernel_for, sparse_for
 from assay.dictionaries.training.kernels.density import ByDensity
-from assay.dictionaries.training.kernels.reference import FIXED, Kernel, autograd, is_encoder, standard
-from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Watch
+from assay.dictionaries.training.kernels.reference import FIXED, Kernel, Step, autograd, is_encoder, standard
+from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Settles, Watch
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 from assay.dictionaries.training.sparsity import TargetL0
 
@@ -160,7 +160,8 @@ def group(
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
     compute = kernel or _fastest(method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting))
     learners += [compute] if isinstance(compute, ByDensity) else []
-    for learner in learners:
+    settling = [method.nonlinearity] if isinstance(method.nonlinearity, Settles) else []
+    for learner in (*learners, *settling):
         state |= learner.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
@@ -173,14 +174,13 @@ def group(
     adam: list[Adam] = []
     room: dict[str, Tensor] = {}
 
-    def note(features: Tensor | Codes) -> dict[str, Tensor]:
-        taken = [learner.note_codes(features) if isinstance(features, Codes) else learner.note(features) for learner in noting]  # type: ignore
-        return {name: value for notes in taken for name, value in notes.items()}
+    def compute_step(state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]) -> tuple[Step, Tensor, Tensor | None]:
+        """The curves, notes and gradients of a batch, its inputs, and its targets."""
 
-    @torch.no_grad()
-    def step_fn(state: State, batch: Tensor | tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        if not adam:  # built here, after any move to a device or restore
-            adam.append(Adam(state, names, method.lr, method.betas))
+        def note(features: Tensor | Codes) -> dict[str, Tensor]:
+            taken = [learner.note_codes(features) if isinstance(features, Codes) else learner.note(features) for learner in noting]  # type: ignore
+            return {name: value for notes in taken for name, value in notes.items()}
+
         x, y = batch if isinstance(batch, tuple) else (batch, None)
         if (y is None) != (d_out is None):
             raise SpecError("transcoders need d_out and batches (x, y); other dictionaries neither")
@@ -193,9 +193,16 @@ def group(
         more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
         more |= {"progress": step / steps} if "progress" in asked else {}
         more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
-        series, grads = in_chunks(
+        out = in_chunks(
             compute, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
         )
+        return out, x, more.get("y")
+
+    @torch.no_grad()
+    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if not adam:  # built here, after any move to a device or restore
+            adam.append(Adam(state, names, method.lr, method.betas))
+        (series, grads), x, y = compute_step(state, batch, step, noting)
         if method.decoder == "unit":
             remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
@@ -210,10 +217,15 @@ def group(
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
         if learners:
-            seen = Seen(step, steps, runs.seeds, x, more.get("y"), series, _named(state), method.nonlinearity)
+            seen = Seen(step, steps, runs.seeds, x, y, series, _named(state), method.nonlinearity)
             for learner in learners:
                 learner.learn(state, seen)
         return series["loss"], {name: series[name] for name in CURVES if name in series}
+
+    @torch.no_grad()
+    def settle(state: State, batches: Iterable[Batch]) -> None:
+        for part in settling:
+            part.settle(state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches])
 
     read = inference(method.nonlinearity)
     header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
@@ -225,7 +237,7 @@ def group(
     own = {*names, *FIXED, *read.init(1, method.width)}
     if beside := sorted(name for name in state if "." not in name and name not in own):
         header["beside"] = beside
-    return Group(runs, state, step_fn, header)
+    return Group(runs, state, step_fn, header, settle if settling else None)
 
 
 def start(

@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.features.dashboards.groups import Example, Group, groups
+from assay.features.index.about import About
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.features.index.schema import BINS
+from assay.subjects.site import Site
 
 JSON = dict[str, Any]
 BATCH = 100
@@ -92,6 +94,8 @@ def _feature(index: Index, number: int, drawn: Sequence[Group], decoder: Float[n
     n, near = feature.numbers, feature.neighbours
     edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
     axis, neuron, other = ([row for row in near if row["kind"] == kind][:ROWS] for kind in ("axis", "neuron", "feature"))
+    if not _reads_neurons(index.about):
+        neuron = []
     words = index.words({int(t) for group in drawn for e in group.examples for t in index.windows[e.window]})
     return {
         "feature_index": number,
@@ -113,6 +117,14 @@ def _feature(index: Index, number: int, drawn: Sequence[Group], decoder: Float[n
         "activations": [_activation(index, words, group, example) for group in drawn for example in group.examples],
         "vector": _rounded(decoder[number] * (n["decoder_norm"] or 0.0)),
     }  # fmt: skip
+
+
+def _reads_neurons(about: About) -> bool:
+    """Whether the activations that the dictionary reads are the neurons that an index correlates features with.
+
+    SAEDashboard's correlated neurons are those activations; an index reads the MLP's hidden layer, whatever the site.
+    """
+    return about.site == about.site_out and Site.parse(about.site).kind == "mlp_post"
 
 
 def _activation(index: Index, words: Mapping[int, str], group: Group, example: Example) -> JSON:

@@ -156,8 +156,10 @@ def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"])
     x, y = score[known] - score[known].mean(), value[known] - value[known].mean()
     if not (y.any() and len(y)):
         return float("nan")
-    size = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / size if size > 1e-12 * max(1.0, float(y @ y)) else 0.0
+    if np.abs(x).max() <= 1e-12 * np.abs(score[known]).max():  # constant but for rounding, in whatever unit
+        return 0.0
+    x, y = x / np.abs(x).max(), y / np.abs(y).max()  # so that no square is lost, however small the unit
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 def lineup(
