@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from assay.core import foreign, syntax
+from assay.core import foreign, scopes, syntax
 from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.spec import Spec, SpecMap
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
+Words = Callable[[str, Mapping[str, tuple[Spec, ...]]], str]
+"""The name of a preset, and the specs of the arms that are read → for what verdicts on them speak."""
 Derive = Callable[[Arms], "xr.Dataset"]
 """How a derived arm's measures are made of those of the trained arms."""
 ALL = "catalogue"
@@ -89,8 +92,8 @@ class Elsewhere(Generic[S]):
 
     specs: tuple[S, ...]
     """On seeds that no other preset judges."""
-    scope: str
-    """For which one model, site and corpus its verdicts speak."""
+    scope: str = ""
+    """As an experiment's; "" where the braces of the experiment's own tell what is elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,9 @@ class Experiment(Generic[S]):
     """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record tells."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
-    scope: str = ""
-    """For which one model, site and corpus the verdicts speak."""
+    scope: str | Words = ""
+    """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of the specs in braces, which stand for
+    the values of all runs that a verdict reads (`core.scopes`). A value that a field holds is never written out."""
     page: str = ""
     """What a reader of the report must know, in Markdown."""
     seeds_per_group: int = 4
@@ -138,15 +142,21 @@ class Experiment(Generic[S]):
             for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values()):
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
+        for words, specs in ((self.scope, self.default), *((other.scope, other.specs) for other in self.elsewhere.values())):
+            if isinstance(words, str) and specs:
+                scopes.check(words, specs[0])
         if self.name == ALL:
             raise ExperimentError(f"no experiment may be called {ALL!r}: that is all of them; rename its file")
         for name, other in self.elsewhere.items():
             if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
                 raise ExperimentError(f"a further preset has a name of small letters and digits that is none of {', '.join(PRESETS)}; got {name!r}")
-            if not other.specs or not other.scope:
+            if not other.specs or not (other.scope or self._says(other.specs) != self._says(self.default)):
                 raise ExperimentError(f"preset {name} needs specs, and a scope: for which model, site and corpus its verdicts speak")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
+
+    def _says(self, specs: tuple[S, ...]) -> str:
+        return scopes.sentence(self.scope, specs) if isinstance(self.scope, str) else ""
 
     @property
     def typed(self) -> str:
@@ -162,9 +172,26 @@ class Experiment(Generic[S]):
             raise ExperimentError(f"no preset {name!r}; presets: {', '.join(presets)}")
         return presets[name]
 
-    def scope_of(self, preset: str) -> str:
-        """For which model, site and corpus the verdicts of a preset speak."""
-        return self.elsewhere[preset].scope if preset in self.elsewhere else self.scope
+    def scope_of(
+        self, preset: str, specs: tuple[S, ...] = (), read: Iterable[str] = (), where: Mapping[str, Any] = MappingProxyType({})
+    ) -> str:  # fmt: skip
+        """Tell for which model, site, text and sizes verdicts speak that read these arms, of runs whose fields have the values in `where`.
+
+        Without specs: those of the preset. Without arms: those that claims are about; where these are derived, all that are no controls.
+        """
+        specs, read = specs or self.preset(preset), set(read)
+        trained = [name for name, arm in self.arms.items() if arm.train is not None]
+        about = {getattr(c, "of", "main") for c in self.claims} | {"main"}
+        if not about <= set(trained):
+            about |= set(trained).difference(*(getattr(c, "must_fail", ()) for c in self.claims))
+        names = [n for n in trained if n in read] or [n for n in trained if n in about] or trained
+        runs = {name: self.specs_of(name, specs) for name in names}
+        return self.speaks_for(preset, {name: tuple(s for s in of if scopes.fits(s, where)) or of for name, of in runs.items()})
+
+    def speaks_for(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
+        """Tell for which model, site, text and sizes verdicts speak that read these runs, by arm."""
+        words = (self.elsewhere[preset].scope if preset in self.elsewhere else "") or self.scope
+        return words if not words else words(preset, runs) if callable(words) else scopes.sentence(words, [s for of in runs.values() for s in of])
 
     def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""

@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.claims import Exact, Finding
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
-from assay.core.judging import UNDEFINED, Arms, describe_method, describe_scope
+from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.schema import to_json
 from assay.core.told import ToldExact, ToldFinding
@@ -103,7 +103,7 @@ class Estimated:
         return cast(ToldFinding, told)
 
 
-def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: str = "") -> Estimated:
+def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
     """A Finding's number with its intervals; the seeds of diverged runs are left out and counted.
 
     No interval where more than 1 % of the draws are undefined: one of the rest would leave out just the extreme ones.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,14 +36,16 @@ UNDEFINED = 0.01
 """Share of draws that may be undefined before the gate `overlap` is not met."""
 
 Arms = Mapping[str, xr.Dataset]
+Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
+"""For what a number speaks: a phrase, or a function of the trained arms behind it and of which of their runs it asks for."""
 
 
-def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: str = "") -> Judged:
+def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
     """Judge a claim with its controls, its planted effects, and every other arm that it can be asked of.
 
-    A pure function of the measures. `scope` says for which model, site and corpus, as a phrase. The outcome *holds* stands only if
-    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms that nobody named are asked at
-    95 % where the level is stricter: an early look must not overlook what a later one would find.
+    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as a function of what was read.
+    The outcome *holds* stands only if every control fails and no other arm satisfies the claim but those that it names in `also`.
+    Arms that nobody named are asked at 95 % where the level is stricter: an early look must not overlook what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     own = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
@@ -52,7 +55,7 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: str = "") -> Ju
     return Judged(claim, _with_others(claim, own, controls, planted, also), controls, planted, also, asked)
 
 
-def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: str) -> tuple[dict[str, Verdict], tuple[str, ...]]:
+def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: Scope) -> tuple[dict[str, Verdict], tuple[str, ...]]:
     """The verdicts of all other arms that satisfy the claim too, and the names of all that could be asked."""
     found: dict[str, Verdict] = {}
     asked: list[str] = []
@@ -91,7 +94,7 @@ def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, t
     return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *edges(claim)
 
 
-def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *, gated: bool = False) -> Verdict:
+def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: Scope, *, gated: bool = False) -> Verdict:
     others = Others(arms, name, claim.where)
     data = _read(claim, name, others)
     unit = run_unit(claim.units, others)
@@ -368,12 +371,13 @@ def _p(claim: Claim, data: Table, i: Interval) -> float:
     return float(2 * stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance))) if i.variance else math.nan
 
 
-def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: str) -> str:
+def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: Scope) -> str:
     """Over which units a number generalises, and what the experiment adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
     first = others.arms[sorted(others.read)[0]] if others.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
-    parts = [f"over {over}", "these trained runs only" if fixed else "", scope]
+    words = scope if isinstance(scope, str) else scope(others.trained, others.where)
+    parts = [f"over {over}", "these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 
 

@@ -13,6 +13,8 @@ import xarray as xr
 from assay.core.errors import ClaimError, nearest
 
 Levels = frozenset
+MADE_OF = "derived from"
+"""The attribute of a derived arm that names the trained arms whose measures it was made of."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Others(Mapping):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """The arms behind what was read: of a derived one, those that it was made of."""
+        return frozenset(n for name in self.read for n in self.arms[name].attrs.get(MADE_OF, (name,)))
 
     def diverged(self, unit: str) -> Levels:
         """The (unit, level) pairs of all runs that diverged in the arms read so far."""

@@ -17,6 +17,7 @@ from assay.data import corpus as corpora
 from assay.data.checkpoint import Alone
 from assay.data.lm import LmSpec, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
+from assay.data.names import text_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,12 @@ class TinySpec(Spec):
         """Raise SpecError where heads do not divide the width."""
         if self.d % self.heads:
             raise SpecError(f"TinySpec.d must be a multiple of heads, got d={self.d} and heads={self.heads}")
+
+    @property
+    def in_words(self) -> str:
+        """What such a model is called in a sentence."""
+        unit = {"gelu": "GELU", "relu": "ReLU"}[self.activation]
+        return f"{self.layers}-block {unit} models of width {self.d} trained by Assay on {text_in_words(self.corpus)}"
 
     def lm(self) -> LmSpec:
         """This model among all that can be trained: LayerNorm, learned positions, no gate, no weight decay."""

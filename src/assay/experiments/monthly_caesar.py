@@ -26,6 +26,11 @@ class Caesar(Solver):
     length: Annotated[int, Ge(12)] = 32
     """Characters of a text: words of three letters, each with a space."""
 
+    @property
+    def words(self) -> float:
+        """Words in a text, the last of which may be cut."""
+        return self.length / 4
+
 
 def task(s: Caesar) -> Task:
     """The task of a spec."""
@@ -65,5 +70,5 @@ experiment = entry(
     smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Caesar(layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
-    scope="six decoders of two blocks of attention, on texts of eight words of three letters", page=PAGE,
+    scope="{decoders}, on texts of {words} words of three letters", page=PAGE,
 )  # fmt: skip

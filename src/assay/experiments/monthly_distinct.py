@@ -60,5 +60,5 @@ experiment = entry(
     default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=8, symbols=6, steps=3000, batch=64,
                      tried=150, resamples=300, lr=1e-2),
     full=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=10, symbols=10, steps=40_000, batch=512, lr=1e-3),
-    scope="six decoders of two blocks of attention without positions, on lists of eight of six symbols", page=PAGE,
+    scope="{decoders}, on lists of {length} of {symbols} symbols", page=PAGE,
 )  # fmt: skip

@@ -29,6 +29,11 @@ class FirstUnique(Solver):
     length: Annotated[int, Ge(3)] = 9
     """Tokens in a sequence, the question mark at its beginning among them."""
 
+    @property
+    def asked(self) -> int:
+        """Letters in a sequence."""
+        return self.length - 1
+
 
 def task(s: FirstUnique) -> Task:
     """The task of a spec."""
@@ -60,5 +65,5 @@ experiment = entry(
     smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300),
     full=FirstUnique(layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3),
-    scope="six decoders of two blocks of attention, on sequences of eight letters, of four kinds", page=PAGE,
+    scope="{decoders}, on sequences of {asked} letters, of {letters} kinds", page=PAGE,
 )  # fmt: skip

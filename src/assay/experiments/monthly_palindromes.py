@@ -28,6 +28,11 @@ class Palindromes(Solver):
     values: Annotated[int, Ge(2)] = 13
     """Values that there are, from 0 on."""
 
+    @property
+    def length(self) -> int:
+        """Values in a list."""
+        return 2 * self.half
+
 
 def task(s: Palindromes) -> Task:
     """The task of a spec."""
@@ -59,5 +64,5 @@ experiment = entry(
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, tried=150, resamples=300, candidates=20_000),
     full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
-    scope="six decoders of two blocks of attention, on lists of ten values below thirteen", page=PAGE,
+    scope="{decoders}, on lists of {length} values below {values}", page=PAGE,
 )  # fmt: skip

@@ -73,5 +73,5 @@ experiment = entry(
                       resamples=100, candidates=5000),
     default=TrigramTask(layers=1, heads=1, d=32, e=32, m=64, steps=2500, batch=64, lr=5e-3),
     full=TrigramTask(layers=2, heads=3, d=48, e=16, letters=26, count=26, rate=1 / 60, steps=20_000, batch=512, lr=1e-3),
-    scope="six decoders of one head and 64 neurons, on sequences of 32 tokens with twelve trigrams", page=PAGE,
+    scope="{decoders}, on sequences of {length} tokens with {count} trigrams", page=PAGE,
 )  # fmt: skip

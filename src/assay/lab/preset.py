@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any
 
+from assay.core import scopes
 from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
 from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
@@ -114,11 +116,52 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
         raise
 
 
-def scope(experiment: Experiment, preset: Preset) -> str:
-    """For what verdicts of this preset speak: in the experiment's words, which a changed field may have made untrue, and so beside it."""
-    but = f", changed: {', '.join(preset.sets)}" if preset.sets else ""
+def scope(experiment: Experiment, preset: Preset, read: Iterable[str] = (), where: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Tell for what verdicts of this preset speak that read these arms: in the experiment's words, whose braces tell most of what was set,
+    and after them what they do not tell. Each field is told once."""
+    experiment = kept(experiment, preset)
+    unsaid = [f"{name}={_typed(name, values)}" for name, values in unspoken(experiment, preset.name, preset.specs, read).items()]
+    but = f", changed: {', '.join(unsaid)}" if unsaid else ""
+    but += f", without {', '.join(preset.without)}" if preset.without else ""
     but += f", chosen to fit {preset.within}" if preset.within else ""
-    return "; ".join(t for t in (experiment.scope_of(preset.name), "" if preset.title == "default" else f"preset {preset.name}{but}") if t)
+    said = experiment.scope_of(preset.name, preset.specs, read, where)
+    return "; ".join(t for t in (said, f"preset {preset.name}{but}" if but or preset.name != "default" else "") if t)
+
+
+def scope_by_reading(experiment: Experiment, preset: Preset) -> Callable[[Iterable[str], Mapping[str, Any]], str]:
+    """`scope` as a function of the arms that are read and of which of their runs; hundreds of verdicts read the same few."""
+    known: dict[tuple[frozenset[str], str], str] = {}
+
+    def told(read: Iterable[str], where: Mapping[str, Any]) -> str:
+        asked = frozenset(read), repr(where)
+        if asked not in known:
+            known[asked] = scope(experiment, preset, asked[0], where)
+        return known[asked]
+
+    return told
+
+
+def unspoken(experiment: Experiment, preset: str, specs: tuple[Spec, ...], read: Iterable[str] = ()) -> dict[str, tuple[Any, ...]]:
+    """Fields in which specs differ from those of a preset, each with its values, where the experiment's words say nothing of them."""
+    base, found = experiment.preset(preset), scopes.changes(specs, experiment.preset(preset))
+
+    def shows(name: str, values: tuple[Any, ...]) -> bool:
+        try:  # alone: fields that only go together are named as well
+            alone = tuple(dict.fromkeys(s.replace(**{name: v}) for s in base for v in values))
+            return experiment.scope_of(preset, alone, read) != experiment.scope_of(preset, base, read)
+        except AssayError:
+            return False
+
+    return {name: values for name, values in found.items() if name == "seed" or not shows(name, values)}
+
+
+def _typed(name: str, values: Sequence[Any]) -> str:
+    """The values of a field as they are typed after its name."""
+    from assay.lab.looks import spans
+
+    if name == "seed" and len(values) > 1:
+        return spans(values)
+    return ",".join(str(one) for v in values for one in (v if isinstance(v, tuple) else (v,)))
 
 
 def everywhere(preset: str) -> str:

@@ -16,6 +16,7 @@ from assay.core.experiment import Experiment
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks
 from assay.lab.atomic import explained, write
+from assay.lab.preset import override, scope_by_reading
 from assay.lab.provenance import commit
 from assay.lab.records import name_of, of, path
 
@@ -104,7 +105,7 @@ def rejudge(
     """
     from assay.lab.result import judge_statements, with_derived
 
-    scope = experiment.scope_of(record["preset"])
+    scope = scope_by_reading(experiment, override(experiment, record["preset"]))
     found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope)
     if found.failed:
         raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")

@@ -20,7 +20,7 @@ from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import edits, journal, looks, origin, provenance, sources
 from assay.lab.atomic import explained, write
-from assay.lab.preset import Preset
+from assay.lab.preset import Preset, scope
 from assay.lab.sealed import SCHEMA, NewerError, seal, unseal
 from assay.lab.store import Store, Stored
 
@@ -210,7 +210,7 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
         "experiment": experiment.name,
         "preset": preset.title,
         "sets": list(preset.sets),
-        "scope": experiment.scope_of(preset.name),
+        "scope": scope(experiment, preset),
         "seeds": looks.spans(order),
         "alpha": ALPHA,
         "looks": [

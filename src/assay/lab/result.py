@@ -16,9 +16,9 @@ from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
-from assay.core.judging import USUAL, judge
+from assay.core.judging import USUAL, Scope, judge
 from assay.core.once import remembering
-from assay.core.reading import plural
+from assay.core.reading import MADE_OF, Others, plural
 from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.spec import canonical_json
@@ -26,8 +26,7 @@ from assay.core.told import ToldRegistration, ToldResult
 from assay.lab import journal, provenance
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
-from assay.lab.preset import kept
-from assay.lab.preset import scope as scope_of
+from assay.lab.preset import kept, scope_by_reading
 from assay.lab.sealed import SCHEMA, seal
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
     for name, a in experiment.arms.items():
         if a.derive is not None:
             with _computing(f"arm {name}", experiment.origin):
-                made[name] = a.derive(trained)
+                made[name] = a.derive(seen := Others(trained)).assign_attrs({MADE_OF: sorted(seen.read)})
     return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
 
 
@@ -219,7 +218,7 @@ def judge_all(
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
-    scope = scope_of(experiment, plan.preset)
+    scope = scope_by_reading(experiment, plan.preset)
     found = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin, level=level)
     skipped, failed = found.skipped, found.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
@@ -286,7 +285,7 @@ def judge_statements(
     statements: Sequence[Claim | Exact | Finding],
     arms: Mapping[str, xr.Dataset],
     arm: str = "main",
-    scope: str = "",
+    scope: Scope = "",
     *,
     changed: bool = False,
     origin: str = "",

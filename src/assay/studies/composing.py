@@ -13,7 +13,7 @@ import msgspec
 
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
-from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint
+from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, packing, sides
 from assay.studies.dictionaries import Settled, Trains
@@ -65,7 +65,6 @@ def composed(text: Text) -> Experiment:
     dims = {side.named(arm): names for side in found for arm, names in sides.units(side).items()} | {p.label: ("seed", "document") for p in owned}
     claims = tuple(_claim(text, i, read, arms, stored, owned, lambda arm: dims.get(arm, ())) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side for side in reversed(found)}
-    scopes = [f"{s.of.scope_of(s.part.preset)}, {s.told.partition(', ')[2]}".rstrip(", ") for s in found]
     packed = (packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found)
     together = text.study.together or min(packed, default=_most(owned))
     measure = found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure
@@ -77,7 +76,7 @@ def composed(text: Text) -> Experiment:
             smoke=first["smoke"], default=first["default"], full=first["full"],
             inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
             version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
-            scope="; ".join(dict.fromkeys([*scopes, *(f"{p.model}, {p.text}" for p in owned if not p.trains)])),
+            scope=_speaking(found, owned, seeds),
         )  # fmt: skip
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
@@ -258,6 +257,18 @@ def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> 
     have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
     told = f"it has {', '.join(have)}" if have else nearest(field, (f.name for f in dataclasses.fields(specs[0])))
     return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
+
+
+def _speaking(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> Words:
+    """Tell for what verdicts speak in the words of the experiments and dictionaries whose arms they read, sides of one experiment together."""
+
+    def told(preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
+        measured = [p for p in owned if p.label in runs]
+        trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
+        phrases = [*sides.scopes(found, preset, seeds, trained | runs), *(p.scope for p in measured)]
+        return "; ".join(dict.fromkeys(phrases))
+
+    return told
 
 
 def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:

@@ -13,6 +13,7 @@ from assay.core.errors import AssayError, DataError, ExperimentError, SpecError,
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Trained
 from assay.core.spec import Spec
+from assay.data.names import model_in_words, text_in_words
 from assay.evaluation.setting import Setting
 from assay.lab.plan import ROOT
 from assay.studies import measured
@@ -89,6 +90,11 @@ class Part:
         weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])) + size["d"] * size["v"]
         shared = LOADING + PASS * weights * (self.setting.tokens + 3 * self.setting.ablation_tokens)
         return shared / together + PASS * weights * self.setting.tokens
+
+    @property
+    def scope(self) -> str:
+        """For which model and text its measures speak."""
+        return f"{'measured with ' if self.trains else ''}{model_in_words(self.model)}, {text_in_words(self.text)}"
 
     @property
     def told(self) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
+from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
 from assay.lab.origin import STUDIES, in_file
-from assay.lab.preset import spelled
+from assay.lab.preset import spelled, unspoken
 from assay.studies import packing
 from assay.studies.text import Part, Plain, Text
 
@@ -54,6 +55,10 @@ class Side:
             alike = tuple(dict.fromkeys(s.replace(**{name: values[0]}) for s in specs))  # those that differed in this field alone
             specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
         return specs
+
+    def base(self, preset: str, *, first: bool) -> str:
+        """The preset of its experiment from which its specs are made at a preset of the study."""
+        return preset if preset == "smoke" or (first and preset != "default") else self.part.preset
 
     @property
     def told(self) -> str:
@@ -198,6 +203,21 @@ def _seen_as(derive: Derive, side: Side) -> Derive:
         return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
 
     return seen
+
+
+def scopes(found: Sequence[Side], preset: str, seeds: Sequence[int], runs: Mapping[str, tuple[Spec, ...]]) -> list[str]:
+    """Tell for what verdicts speak that read these runs: once for all sides of an experiment, what was set and does not show in its words after them."""
+    told = []
+    read = [s for s in found if any(s.named(arm) in runs for arm in s.arms)]
+    for name, base in dict.fromkeys((s.of.name, s.base(preset, first=s is found[0])) for s in read):
+        mine = [s for s in read if (s.of.name, s.base(preset, first=s is found[0])) == (name, base)]
+        of, specs = mine[0].of, tuple(itertools.chain.from_iterable(s.specs(base, () if base == "smoke" else seeds) for s in mine))
+        arms = {arm: tuple(itertools.chain.from_iterable(runs.get(s.named(arm), ()) for s in mine)) for arm in of.arms}
+        arms = {arm: given for arm, given in arms.items() if given}
+        unsaid = {field: values for field, values in unspoken(of, base, specs, arms).items() if field != "seed"}
+        fields = [f"{field} {listed(values)}" for field, values in unsaid.items()]
+        told.append(", ".join([of.speaks_for(base, arms), *fields, *([f"preset {base}"] if base not in ("default", preset) else [])]))
+    return told
 
 
 def stored(side: Side) -> dict[str, tuple[str, ...]]:

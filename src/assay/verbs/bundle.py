@@ -113,7 +113,7 @@ def _whole(
 ) -> Whole:
     from assay.lab import catalogue
     from assay.lab.journal import judgings
-    from assay.lab.preset import scope
+    from assay.lab.preset import scope_by_reading
     from assay.report.bundle.carried import ONCE, carry_all, worded
     from assay.report.bundle.files import Whole
 
@@ -123,7 +123,7 @@ def _whole(
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
     at = _looks(data)
-    carried = [worded(c, at.get(c.text, ONCE)) for c in claims] if conditions else carry_all(claims, arms, scope(experiment, preset), at)
+    carried = [worded(c, at.get(c.text, ONCE)) for c in claims] if conditions else carry_all(claims, arms, scope_by_reading(experiment, preset), at)
     return Whole(
         data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),

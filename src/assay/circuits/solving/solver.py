@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from annotated_types import Ge
 
 from assay.core.errors import DataError
+from assay.core.reading import plural
 from assay.worlds.algorithms.solved import Solved, training
 from assay.worlds.algorithms.task import Task
 
@@ -47,6 +48,13 @@ class Solver(Solved):
     """Inputs that causal scrubbing computes from others."""
     candidates: Annotated[int, Ge(100)] = 5000
     """Inputs among which those are looked for that are said to fail."""
+
+    @property
+    def decoders(self) -> str:
+        """What such models are called in a sentence."""
+        blocks, heads = (f"{n} {plural(unit, n)}" for n, unit in ((self.layers, "block"), (self.heads, "head")))
+        neurons = f" and {self.m} neurons" if self.m else ""
+        return f"decoders of {blocks} of {heads} of attention{neurons}{'' if self.placed else ' without positions'}"
 
 
 class Explains(Protocol):

@@ -76,7 +76,7 @@ features in the strict sense are planted, since these dictionaries have hardly a
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="dictionaries of one-block GELU models of width 64 that Assay trains on Python's standard library; rules learned without a language model",
+    scope="dictionaries of {models}; {explainers}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InputsOutputs(), seed=range(16000, 16006)),
     full=grid(InputsOutputs(d=128, m=512, model_steps=100_000, width=4096, k=32, windows=150_000, tested=30_000, batch=8192, steps=100_000, lr=4e-3,

@@ -55,6 +55,16 @@ class InputsOutputs(Spec):
     asked: Annotated[int, Ge(1)] = 16
     """Features that an endpoint explains."""
 
+    @property
+    def explainers(self) -> str:
+        """What explains features, in words."""
+        return "rules learned without a language model" + (f", and the endpoint of {self.explainer}" if self.explainer != "rules" else "")
+
+    @property
+    def models(self) -> str:
+        """The language models in words."""
+        return self.model().in_words
+
     def model(self, later: int = 0) -> TinySpec:
         """The tiny model of this seed, or of one so many seeds later."""
         return TinySpec(seed=self.seed + later, d=self.d, m=self.m, corpus=self.corpus, steps=self.model_steps)

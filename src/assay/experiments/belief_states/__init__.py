@@ -93,7 +93,7 @@ DEFAULT = BeliefStates(moments=ALONG, draws=2)
 SMALL = BeliefStates(steps=30, moments=(0.0, 0.5, 1.0), layers=4, d=16, d_mlp=32, batch=16, context=6, probed=6, ending=3)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=6,
-    scope="all prefixes and endings of RRXOR up to 10 tokens and of Mess3 up to 6, 4-layer transformers of width 64",
+    scope="all prefixes and endings of {strings}, {layers}-layer transformers of width {d}",
     measured=3,  # R² over all endings, averaged over draws of the folds, beliefs cut to 0 … 1
     smoke=grid(SMALL, seed=range(1000, 1002)),
     default=grid(DEFAULT, seed=range(4000, 4012)),

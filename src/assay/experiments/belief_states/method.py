@@ -97,6 +97,11 @@ class BeliefStates(Spec):
             )
         emitting_process(self.process, self.x, self.alpha)
 
+    @property
+    def strings(self) -> str:
+        """Whose prefixes are probed, and up to which length."""
+        return f"{ {'rrxor': 'RRXOR', 'mess3': 'Mess3'}[self.process]} up to {self.probed} tokens"
+
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     from assay.core import cosine, descent, fit, warm_up_decay

@@ -51,6 +51,11 @@ class CltFaithful(Spec):
     lr: Annotated[float, Gt(0)] = 0.01
     """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
 
+    @property
+    def circuit(self) -> str:
+        """What dictionaries explain, in words."""
+        return "one hand-written circuit of two hops" if self.hops == 2 else "two single hand-written hops side by side"
+
 
 def begun(runs: Runs[CltFaithful]) -> dict[str, Tensor]:
     """The parameters before training; without training a known dictionary has no other features."""

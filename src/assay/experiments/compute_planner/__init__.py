@@ -73,7 +73,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="toys of eight features in three dimensions; experiments of this program without a language model, on this machine",
+    scope="{trainings}",
     smoke=worlds(0, 2, toys=48, steps=20, entries=1, sizes=1),
     default=worlds(7000, 36),
     full=worlds(7000, 36, toys=1920, steps=3000),

@@ -74,6 +74,12 @@ class Planner(Spec):
         if self.entry and self.entry not in TIMED:
             raise SpecError(f"Planner.entry is one of {', '.join(TIMED)}, got {self.entry!r}")
 
+    @property
+    def trainings(self) -> str:
+        """What is trained or timed, in words."""
+        toys = f"toys of {self.features} features in {self.width} dimensions"
+        return "experiments of this program without a language model, on this machine" if self.entry else toys
+
 
 def replicas(runs: Runs[Planner]) -> Runs:
     """The toys of all runs as runs of their own: a run's seed draws a hundred others for them."""

@@ -74,7 +74,7 @@ they tell a feature is a lower bound.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="one-block GELU models of width 64 trained by Assay on Python's standard library, TopK 8 on 256 MLP activations",
+    scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DictionaryWeights(), seed=range(11020, 11026)),
     full=grid(DictionaryWeights(d=128, m=512, activation="relu", model_steps=100_000, width=4096, k=32, windows=0, batch=8192,

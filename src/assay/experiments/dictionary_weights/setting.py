@@ -56,6 +56,11 @@ class DictionaryWeights(Spec):
     replicate: int = 0
     """Another independent draw of what is random about the matrix."""
 
+    @property
+    def models(self) -> str:
+        """The language models in words."""
+        return self.model().in_words
+
     def model(self) -> TinySpec:
         """The language model of this seed."""
         return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,

@@ -57,7 +57,7 @@ rate of learning serves all arms. Whether two starts find the same features, whi
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="the stream before block 1 of three-block GELU models of width 64 trained by Assay on Python's standard library, TopK 4 of 256",
+    scope="the stream before block {block} of {models}, TopK {k} of {width}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(EndToEnd(), seed=range(23000, 23006)),
     full=grid(EndToEnd(d=256, m=1024, layers=6, block=2, model_steps=20_000, width=4096, k=32, windows=50_000, context=256, batch=16, steps=50_000,

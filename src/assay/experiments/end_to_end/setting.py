@@ -70,6 +70,11 @@ class EndToEnd(Spec):
         """The input of the block."""
         return f"blocks.{self.block}.hook_resid_pre"
 
+    @property
+    def models(self) -> str:
+        """The language models in words."""
+        return self.model().in_words
+
     def model(self) -> TinySpec:
         """The language model of this seed."""
         return TinySpec(seed=self.seed, layers=self.layers, d=self.d, m=self.m, context=self.context, corpus=self.corpus,

@@ -47,7 +47,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="five independent features of importance 0.9^i in two dimensions, best of eight starts; classifiers of ten Gaussian clouds, 64 neurons",
+    scope="{networks}",
     seeds_per_group=24,
     measured=3,  # no loss along biases that are rescaled too
     smoke=grid(FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)),

@@ -70,6 +70,13 @@ class FeaturesPerDimension(Spec):
         if len(self.densities) < 3 or list(self.densities) != sorted(set(self.densities)):
             raise SpecError(f"{name}.densities are at least three and ascend, each once, got {self.densities}")
 
+    @property
+    def networks(self) -> str:
+        """What is trained, in words."""
+        if self.net != "tied":
+            return f"classifiers of ten Gaussian clouds, {self.hidden} neurons"
+        return f"{self.features} independent features of importance {self.ratio:g}^i in {self.width} dimensions, best of {GROUP} starts"
+
 
 def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""

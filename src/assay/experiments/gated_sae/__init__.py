@@ -99,13 +99,12 @@ the judged seeds are new and the documents only partly are. Feature cards show t
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, cards=feature_cards, inputs=inputs, cost=cost,
     seeds_per_group=1,
-    scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, text of Python's standard library",
+    scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, penalty=(0.1, 0.2), seed=range(1000, 1002)),
     default=grid(GatedSAE(), penalty=(0.1, 0.2), seed=range(3000, 3006)),
     full=grid(GatedSAE(width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000, per_file=3, products="bfloat16"),
               penalty=(0.1, 0.2), seed=range(3000, 3008)),
     elsewhere={"docs": Elsewhere(
         grid(GatedSAE(corpus="docs", per_file=1), penalty=(0.1, 0.2), seed=range(10_000, 10_006)),
-        scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, English prose of Python packages' documentation",
     )},
 )  # fmt: skip

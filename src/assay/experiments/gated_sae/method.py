@@ -14,6 +14,7 @@ from assay.core.rng import generator
 from assay.core.spec import removed
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import InWords
 from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatedSAE(Spec):
+class GatedSAE(InWords, Spec):
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.2
     """λ on the sum of features (Gated: of the gate); means different things to different methods, so never compared at equal λ."""
     method: Literal["gated", "gated-no-aux", "relu", "topk"] = "gated"

@@ -85,8 +85,7 @@ places and mean nothing. SmolLM2's numbers are findings: no truth is known there
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, seeds_per_group=8,
-    scope="decoders of two blocks, width 32, 512 ordinary and 64 planted tokens, half a million tokens, a million where tied, "
-          "half of them Python's standard library; findings that name it: SmolLM2-135M-Instruct (4-bit Q4_1)",
+    scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(GlitchTokens(), seed=range(12010, 12018)),
     full=grid(GlitchTokens(d=256, heads=8, m=1024, layers=4, context=128, vocab=8192, batch=64, steps=20_000, lr=1e-3), seed=range(12010, 12018)),

@@ -16,6 +16,7 @@ from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.data import corpus as corpora
 from assay.data.lm import LmSpec
+from assay.data.names import model_in_words, text_in_words
 from assay.data.planted_tokens import Planting
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class GlitchTokens(Spec):
     """Standard deviation of the embedding at the start; 0: that of the other matrices."""
     replicate: int = 0
     """Another independent draw of the same set-up: shifts every seed."""
+
+    @property
+    def models(self) -> str:
+        """What is looked at, in words."""
+        if self.subject == "disk":
+            return model_in_words(self.model)
+        text = f"{self.steps * self.batch * self.context:,} tokens of training, {1 - self.repeats:g} of them {text_in_words(self.corpus)}"
+        return f"{self.layers}-block decoders of width {self.d}, {self.vocab:,} ordinary and {len(EXPOSURES)} planted tokens, {text}"
 
     def lm(self) -> LmSpec:
         """The language model of this run."""

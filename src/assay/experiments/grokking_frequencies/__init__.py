@@ -256,7 +256,7 @@ reason: read the first claim beside the third.
 SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=20)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=8,
-    scope="a + b mod 53, one two-layer network, full-batch Adam with coupled weight decay",
+    scope="a + b mod {p}, one two-layer network, full-batch Adam with coupled weight decay",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(Frequencies(), seed=range(9400, 9464)),
     full=grid(Frequencies(p=113, size=3_600, width=128, steps=6_000), seed=range(9400, 9528)),

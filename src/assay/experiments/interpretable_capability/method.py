@@ -13,6 +13,7 @@ from assay.core import Spec, rng
 from assay.core.measures import measures
 from assay.data import corpus as corpora
 from assay.data import lm_text
+from assay.data.names import InWords
 from assay.features import circuits
 from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
@@ -53,7 +54,7 @@ DETECTED = ("detected", "detected_shuffled", "detected_direction")
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterpretableCapability(Spec):
+class InterpretableCapability(InWords, Spec):
     widths: tuple[Annotated[int, Ge(2)], ...] = (4, 8, 16, 32, 64)
     """Width of the residual stream at each rung; an MLP has four times as many neurons."""
     layers: Annotated[int, Ge(1)] = 1
@@ -86,6 +87,11 @@ class InterpretableCapability(Spec):
     """Windows of other files on which everything is judged, at most four of a file."""
     neurons: Annotated[int, Ge(2)] = 32
     """Neurons of each model that are explained, drawn by lot."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens on which each model is trained."""
+        return self.steps * self.batch * self.context
 
 
 def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:

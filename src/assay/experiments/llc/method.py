@@ -65,6 +65,11 @@ class Llc(Spec):
                             f"for ever, got {self.localisation:g}")  # fmt: skip
         check_sampler(self.lr, self.n_beta, self.localisation, potential(self.potential).stiffest)
 
+    @property
+    def begun(self) -> str:
+        """Where chains start, in words."""
+        return self.fault if self.fault == "off the minimum" else "their known minimum"
+
 
 def train(runs: Runs[Llc], bench: Bench) -> Trained:
     """Chains of every run, batched over all runs whose potential has one shape; what is kept are their losses."""

@@ -76,7 +76,7 @@ counted.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 25, text of Python's standard library",
+    scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(LMImportance(), seed=range(8100, 8108)),
     full=grid(LMImportance(width=4608, k=32, batch=4096, steps=50_000, lr=3e-4, windows=12_000, per_file=0, features=4608, each=2000,

@@ -14,6 +14,7 @@ from assay.core.measures import measures
 from assay.core.rng import generator, normal
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import InWords
 from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -41,7 +42,7 @@ LETTERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class LMImportance(Spec):
+class LMImportance(InWords, Spec):
     frozen: Literal["", "decoder"] = ""
     """Whether the decoder stays as random as it started."""
     width: Annotated[int, Ge(1)] = 1024

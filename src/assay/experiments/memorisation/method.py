@@ -73,6 +73,12 @@ class Memorisation(Spec):
             given = f"got {self.subsets} times {self.rate:g}"
             raise SpecError(f"Memorisation.subsets times rate must be a whole number of models between 0 and subsets, {given}")
 
+    @property
+    def models(self) -> str:
+        """What is trained, in words."""
+        known = {"network": "networks that read four symbols", "softmax": "softmax tables of bigrams", "count": "counted bigrams"}
+        return known.get(self.model, "transformers")
+
 
 def blocks(runs: Runs[Memorisation]) -> list[Block]:
     """The block of each run."""

@@ -56,8 +56,7 @@ explainer of planted dictionaries knows the name of every true feature, which no
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=planted.measure, claims=CLAIMS, figures=figures, inputs=model.inputs, cost=model.cost, seeds_per_group=5,
-    scope="96 planted features in families, 32 dimensions; beside it SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, "
-    "Python's standard library: small dictionaries, trained briefly",
+    scope="{inputs_in_words}: small dictionaries, trained briefly",
     version=2, smoke=grid(SMALL, seed=range(2)),
     default=grid(MetricAudit(), seed=range(20_020, 20_029)),
     full=grid(MetricAudit(width=384, k=10, steps=20_000, d=128, parents=128, batch=512, rows=20_000, windows=4000, passages=48, probed=10_000),

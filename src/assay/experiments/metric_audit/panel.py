@@ -68,6 +68,15 @@ class MetricAudit(Spec):
     probed: Annotated[int, Ge(8)] = 2000
     """Tokens of each that are probed."""
 
+    @property
+    def inputs_in_words(self) -> str:
+        """What dictionaries are trained on."""
+        from assay.data.names import model_in_words, text_in_words
+
+        if not self.subject:
+            return f"{self.parents * (1 + self.children)} planted features in families, {self.d} dimensions"
+        return f"{model_in_words(self.subject)}, residual stream before block {self.layer}, {text_in_words(self.corpus)}"
+
     def world(self) -> Families:
         """The law of the planted inputs."""
         from assay.data.planted_families import Families

@@ -121,7 +121,7 @@ models of width 64 that read 820,000 tokens, whose effects are mostly direct. Th
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1, measured=2,
-    scope="the first MLP of two-block GELU models of width 64 trained by Assay on Python's standard library, and SmolLM2 where named",
+    scope="{models}",
     smoke=grid(SMALL, seed=range(2), alpha=ALPHAS),
     default=grid(PathSplit(taken_out=8), seed=range(18010, 18017), alpha=ALPHAS),
     full=grid(PathSplit(layers=4, d=256, m=1024, model_steps=20_000, width=4096, k=32, windows=12_000, metric_windows=2000, batch=4096,

@@ -12,6 +12,7 @@ from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.data import corpus as corpora
+from assay.data.names import model_in_words, text_in_words
 from assay.data.tiny import TinySpec
 from assay.dictionaries.training.freezing import Part
 from assay.subjects import folder as models
@@ -84,6 +85,13 @@ class PathSplit(Spec):
     """Firings of each document and half that are taken out for real; 0: none."""
     directions: Annotated[int, Ge(1)] = 24
     """Principal directions of each block's update, of a model on disk."""
+
+    @property
+    def models(self) -> str:
+        """What is measured, in words."""
+        if self.subject in NAMED:
+            return "planted paths" if self.subject == "planted" else f"the first MLP of {self.model().in_words}"
+        return f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
 
     def model(self) -> TinySpec:
         """The tiny model of this seed."""

@@ -107,7 +107,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="one random target per seed and rank, 100 × 100, full-batch training",
+    scope="one random target per seed and rank, {n} × {n}, full-batch training",
     page="The loss is shown and measured less its value at Z = C, so that equality is zero. That rank 10 is hard at logit scale 4 sets it apart "
     "from Adam, not from rank 2, which leaves .034 [.008, .077] there.",
     measured=2,

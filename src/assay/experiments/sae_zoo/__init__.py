@@ -102,7 +102,7 @@ reported to come close to learned ones in other measures.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="SmolLM2-135M-Instruct (4-bit Q4_1), residual stream before block 9, text of Python's standard library",
+    scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     version=3, smoke=grid(SMALL, seed=range(1000, 1002)),
     default=grid(SAEZoo(), seed=range(3010, 3016)),
     full=grid(SAEZoo(width=16_384, batch=4096, steps=50_000, lr=3e-4, windows=12_000, products="bfloat16"), seed=range(3010, 3018)),

@@ -16,6 +16,7 @@ from assay.core.runs import Runs
 from assay.core.spec import added
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import DRAWN, InWords, model_in_words
 from assay.dictionaries.measuring import frontier
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAEZoo(Spec):
+class SAEZoo(InWords, Spec):
     method: Literal["batch-topk", "topk", "matryoshka", "relu", "jumprelu", "random", "pca"] = "batch-topk"
     """The architecture and its loss, or an untrained baseline."""
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.0
@@ -73,6 +74,11 @@ class SAEZoo(Spec):
     """Training activations to which untrained baselines are fitted."""
     replicate: int = 0
     """Another independent draw of start and data order at the same seed."""
+
+    @property
+    def model_in_words(self) -> str:
+        """The language model whose activations are read."""
+        return model_in_words(DRAWN + self.subject if self.acts == "untrained" else self.subject)
 
     def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""

@@ -113,7 +113,7 @@ analysis leaves it out.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="TopK dictionaries of SmolLM2-135M-Instruct (4-bit Q4_1) before block 9, trained on Python's standard library; 24 concepts of "
+    scope="TopK dictionaries of {model_in_words} before block {layer}, trained on {text_in_words}; 24 concepts of "
     "short texts made from templates: a method check, the published claims are not judged",
     smoke=grid(SMALL, seed=range(1)),
     default=grid(Streetlight(), seed=range(14_030, 14_038)),

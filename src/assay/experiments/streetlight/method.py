@@ -16,6 +16,7 @@ from assay.core.rng import generator
 from assay.data import concepts
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import DRAWN, InWords, model_in_words
 from assay.dictionaries.training.freezing import Part
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Streetlight(Spec):
+class Streetlight(InWords, Spec):
     subject: str = "smollm2"
     """The language model: "smollm2" or a local folder."""
     weights: Literal["trained", "random"] = "trained"
@@ -93,6 +94,11 @@ class Streetlight(Spec):
             raise SpecError("Streetlight.regimes must have 'standard', whose texts of other templates are measured as well")
         if len(self.sizes) != 4 or len(self.worded) != 4 or any(n % 2 or n < 2 for n in self.sizes):
             raise SpecError("Streetlight.sizes and .worded are four numbers: train, validation, test, shifted; sizes even and at least 2")
+
+    @property
+    def model_in_words(self) -> str:
+        """The language model whose activations are read."""
+        return model_in_words(self.subject if self.weights == "trained" else DRAWN + self.subject)
 
     def text(self, part: Literal["train", "test"], windows: int) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""

@@ -123,7 +123,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=lambda arms: [falling(arms["main"]), passing_figure(arms), estimates(arms), shapes(arms)],
-    scope="six columns in two dimensions, one-hot inputs; chains on the expected loss",
+    scope="{columns} columns in two dimensions, one-hot inputs; chains on the expected loss",
     seeds_per_group=128,
     smoke=grid(SuperpositionLLC(steps=300, draws=200, burn=100), seed=range(8)),
     default=grid(SuperpositionLLC(), seed=range(3000, 3064)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
-from assay.experiments.superposition_sae.claims import AROUND, CLAIMS, DONORS, OWN, blocks, likes
+from assay.experiments.superposition_sae.claims import AROUND, BLOCK, CLAIMS, DONORS, OWN, blocks, likes
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
 from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
 
@@ -102,7 +102,7 @@ ARMS = {
 }  # fmt: skip
 experiment = Experiment(
     arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
-    scope="20 features in 5 dimensions, importance falling by a fifth a feature, densities from 1/160 to 1/10; a block is twelve toys",
+    scope=f"{{features}} features in {{width}} dimensions, each {{ratio}} times as important as the last, densities from {{densities}}; a block is {BLOCK} toys",
     smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
     default=grid(SuperpositionSAE(), seed=range(4000, 4120)),
     full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,

@@ -70,6 +70,11 @@ class SuperpositionSAE(Spec):
         if self.width > self.features:
             raise SpecError(f"SuperpositionSAE.width is a bottleneck of at most the {self.features} features, got {self.width}")
 
+    @property
+    def densities(self) -> str:
+        """The least and the largest probability that a feature is on."""
+        return f"{self.density / self.spread:g} to {self.density * self.spread:g}"
+
 
 def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
     """[run, f]: ratio^rank in an order that each seed draws."""

@@ -103,11 +103,10 @@ units are the templates, each with up to three questions.
 
 Texts, by SHA-256: `{opinions.fingerprint()[:16]}`.
 """
-SCOPE = "SmolLM2-135M-Instruct (4-bit Q4_1), 63 questions of our own by 21 templates; method check, published claim not judged"
 SMOKE = Sycophancy(each=1, families=3, steps=20, batch=8, d=8)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, inputs=inputs, seeds_per_group=3,
-    scope=SCOPE,
+    scope="{models}, {questions}; method check, published claim not judged",
     smoke=grid(SMOKE, seed=range(2)),
     default=grid(Sycophancy(), seed=range(15010, 15016)),
     full=grid(Sycophancy(layers=2, d=64, steps=4_000, batch=256), seed=range(15010, 15022)),

@@ -16,6 +16,7 @@ from assay.core import Joint, PerRun, Spec
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data import opinions
+from assay.data.names import model_in_words
 from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Question
 from assay.experiments.sycophancy.planted import PAD, answer_loss, dialogues, words
 
@@ -64,6 +65,16 @@ class Sycophancy(Spec):
     """Blocks."""
     d: Annotated[int, Ge(1)] = 32
     """Width of the residual stream; four numbers a head, and twice as many neurons in each block's MLP."""
+
+    @property
+    def models(self) -> str:
+        """What is asked, in words."""
+        return f"planted models of {self.layers} block{'s' * (self.layers > 1)} of width {self.d}" if self.subject == PLANTED else model_in_words(self.subject)
+
+    @property
+    def questions(self) -> str:
+        """What it is asked, in words."""
+        return f"the questions of {self.file}" if self.file else f"{len(self.asked())} questions of our own by {self.families} templates"
 
     def asked(self) -> list[Question]:
         """Our questions that are asked, family by family, the groups in turn where not all families are."""

@@ -119,7 +119,7 @@ blocks are blocks of one model.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1, measured=3,
-    scope="one-block GELU models of width 64 trained by Assay on Python's standard library, and SmolLM2 where named",
+    scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(WhichTarget(), seed=range(4000, 4008)),
     full=grid(WhichTarget(d=128, m=512, activation="relu", model_steps=100_000, width=4096, k=32, windows=0, batch=8192,

@@ -14,6 +14,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.data import corpus as corpora
+from assay.data.names import model_in_words, text_in_words
 from assay.data.targets import Target, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects import folder as models
@@ -85,6 +86,12 @@ class WhichTarget(Spec):
     def check(self) -> None:
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
+
+    @property
+    def models(self) -> str:
+        """What is measured, in words."""
+        on_disk = f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
+        return self.model().in_words if self.subject == "tiny" else on_disk
 
     def model(self) -> TinySpec:
         """The tiny model of this seed."""

@@ -90,8 +90,7 @@ experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=6,
     version=2,  # twice the rate for half the steps; 256 latents on the model too
     measured=3,  # from a quarter on; the median density's own slope
-    scope="planted inputs, 64 sparse features in 32 dimensions about 0, 256 latents; claims that name SmolLM2-135M-Instruct (4-bit): its "
-          "residual stream before block 4, Python's standard library, 256 latents",
+    scope="{inputs_in_words}, {width} latents",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DEFAULT, seed=range(7000, 7012)),
     full=grid(DEFAULT.replace(width=4096, d=256, truth=2048, rarest=1e-5, useful_p=5e-6, batch=4096, steps=200_000, lr=3e-4, rows=4_000_000,

@@ -13,6 +13,7 @@ from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import model_in_words, text_in_words
 from assay.features.followed import KINDS, SHOWN
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -91,6 +92,15 @@ class UltraRare(Spec):
             raise SpecError(f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}")
         if self.subject != "planted" and not self.centred:
             raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
+
+    @property
+    def inputs_in_words(self) -> str:
+        """What dictionaries are trained on."""
+        if self.subject == "planted":
+            about = "0" if self.centred else f"a constant of length {self.mean:g}"
+            return f"planted inputs, {self.truth:,} sparse features in {self.d} dimensions about {about}"
+        text = text_in_words(self.text("train").corpus)
+        return f"{model_in_words(self.subject)}, residual stream before block {self.layer}, {text}"
 
     def text(self, part: Literal["train", "test"]) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from assay.core.claims import Claim, Judged
 from assay.core.intervals import interval
-from assay.core.judging import FEWEST, FEWEST_ALONE, judge
+from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.once import remembering
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.scales import rescale
@@ -73,7 +73,7 @@ class Look:
 ONCE = Look()
 
 
-def carry_all(claims: Iterable[Claim], arms: Arms, scope: str = "", looks: Mapping[str, Look] = MappingProxyType({})) -> list[Carried]:
+def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "", looks: Mapping[str, Look] = MappingProxyType({})) -> list[Carried]:
     """Judge claims on the measures of all arms, each as at its look, and write down what was judged. Raises: ClaimError as `judge`."""
     seen: dict[Look, Arms] = {}
     found = []
@@ -90,7 +90,7 @@ def worded(claim: Claim, look: Look = ONCE) -> Carried:
     return Carried(_said(claim) | {"level": look.level, "seeds": look.seeds, "carried": True}, {})
 
 
-def carry(claim: Claim, arms: Arms, scope: str = "", level: float = 0.95) -> Carried:
+def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> Carried:
     """Judge one claim, and write down what was judged."""
     calls: list[_Call] = []
 
