@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -199,10 +199,23 @@ def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], 
 def _seen_as(derive: Derive, side: Side) -> Derive:
     """A derived arm that reads arms by the names that its own experiment gives them."""
 
-    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        return derive({name: arms[side.named(name)] for name in side.arms if side.named(name) in arms})
+    return lambda arms: derive(_Renamed(arms, {name: side.named(name) for name in side.arms if side.named(name) in arms}))
 
-    return seen
+
+class _Renamed(Mapping[str, Any]):
+    """Arms by other names, each looked up when it is asked for: a scope names those that were."""
+
+    def __init__(self, arms: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
+        self.arms, self.names = arms, names
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        return self.arms[self.names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def scopes(found: Sequence[Side], preset: str, seeds: Sequence[int], runs: Mapping[str, tuple[Spec, ...]]) -> list[str]:
