@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Spec)
 Arms = Mapping[str, "xr.Dataset"]
 Words = Callable[[str, Mapping[str, tuple[Spec, ...]]], str]
-"""The name of a preset, and the specs of the arms that are read → for what verdicts on them speak."""
+"""The name of a preset, and the specs of the arms that are read → for what verdicts speak."""
 Derive = Callable[[Arms], "xr.Dataset"]
 """How a derived arm's measures are made of those of the trained arms."""
 ALL = "catalogue"
@@ -117,8 +117,9 @@ class Experiment(Generic[S]):
     inputs: Callable[[S], Mapping[str, str]] | None = None
     """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
     scope: str | Words = ""
-    """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of the specs in braces, which stand for
-    the values of all runs that a verdict reads (`core.scopes`). A value that a field holds is never written out."""
+    """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
+    the specs in braces, which stand for the values of all runs that a verdict reads (`core.scopes`).
+    A value that a field holds is never written out."""
     page: str = ""
     """What a reader of the report must know, in Markdown."""
     seeds_per_group: int = 4
@@ -142,7 +143,8 @@ class Experiment(Generic[S]):
             for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values()):
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
-        for words, specs in ((self.scope, self.default), *((other.scope, other.specs) for other in self.elsewhere.values())):
+        presets = (self, *self.elsewhere.values())
+        for words, specs in ((p.scope, p.default if p is self else p.specs) for p in presets):
             if isinstance(words, str) and specs:
                 scopes.check(words, specs[0])
         if self.name == ALL:
@@ -150,7 +152,8 @@ class Experiment(Generic[S]):
         for name, other in self.elsewhere.items():
             if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
                 raise ExperimentError(f"a further preset has a name of small letters and digits that is none of {', '.join(PRESETS)}; got {name!r}")
-            if not other.specs or not (other.scope or self._says(other.specs) != self._says(self.default)):
+            told_apart = other.scope or self._says(other.specs) != self._says(self.default)
+            if not other.specs or not told_apart:
                 raise ExperimentError(f"preset {name} needs specs, and a scope: for which model, site and corpus its verdicts speak")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
@@ -173,11 +176,13 @@ class Experiment(Generic[S]):
         return presets[name]
 
     def scope_of(
-        self, preset: str, specs: tuple[S, ...] = (), read: Iterable[str] = (), where: Mapping[str, Any] = MappingProxyType({})
+        self, preset: str, specs: tuple[S, ...] = (), read: Iterable[str] = (),
+        where: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:  # fmt: skip
-        """Tell for which model, site, text and sizes verdicts speak that read these arms, of runs whose fields have the values in `where`.
+        """Say for which model, site, text and sizes verdicts speak that read these arms.
 
-        Without specs: those of the preset. Without arms: those that claims are about; where these are derived, all that are no controls.
+        Only runs count whose fields have the values in `where`. Without specs: those of the preset.
+        Without arms: those that claims are about; where these are derived, all but the controls.
         """
         specs, read = specs or self.preset(preset), set(read)
         trained = [name for name, arm in self.arms.items() if arm.train is not None]
@@ -185,13 +190,18 @@ class Experiment(Generic[S]):
         if not about <= set(trained):
             about |= set(trained).difference(*(getattr(c, "must_fail", ()) for c in self.claims))
         names = [n for n in trained if n in read] or [n for n in trained if n in about] or trained
-        runs = {name: self.specs_of(name, specs) for name in names}
-        return self.speaks_for(preset, {name: tuple(s for s in of if scopes.fits(s, where)) or of for name, of in runs.items()})
+        runs = {}
+        for name in names:
+            every = self.specs_of(name, specs)
+            runs[name] = tuple(s for s in every if scopes.fits(s, where)) or every
+        return self.speaks_for(preset, runs)
 
     def speaks_for(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-        """Tell for which model, site, text and sizes verdicts speak that read these runs, by arm."""
+        """Say for which model, site, text and sizes verdicts speak that read these runs, by arm."""
         words = (self.elsewhere[preset].scope if preset in self.elsewhere else "") or self.scope
-        return words if not words else words(preset, runs) if callable(words) else scopes.sentence(words, [s for of in runs.values() for s in of])
+        if callable(words):
+            return words(preset, runs)
+        return scopes.sentence(words, [s for specs in runs.values() for s in specs])
 
     def specs_of(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         """An arm's specs for a preset's specs: through the arm it builds on, then its own map."""

@@ -37,15 +37,17 @@ UNDEFINED = 0.01
 
 Arms = Mapping[str, xr.Dataset]
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
-"""For what a number speaks: a phrase, or a function of the trained arms behind it and of which of their runs it asks for."""
+"""For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
+their runs it asks for."""
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
     """Judge a claim with its controls, its planted effects, and every other arm that it can be asked of.
 
-    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as a function of what was read.
-    The outcome *holds* stands only if every control fails and no other arm satisfies the claim but those that it names in `also`.
-    Arms that nobody named are asked at 95 % where the level is stricter: an early look must not overlook what a later one would find.
+    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as a
+    function of what was read. The outcome *holds* stands only if
+    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms that nobody named are asked at
+    95 % where the level is stricter: an early look must not overlook what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     own = _judge_arm(claim, claim.of, arms, level, scope, gated=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class Others(Mapping):
     @property
     def trained(self) -> frozenset[str]:
         """The arms behind what was read: of a derived one, those that it was made of."""
-        return frozenset(n for name in self.read for n in self.arms[name].attrs.get(MADE_OF, (name,)))
+        sources = (self.arms[name].attrs.get(MADE_OF, (name,)) for name in self.read)
+        return frozenset(itertools.chain.from_iterable(sources))
 
     def diverged(self, unit: str) -> Levels:
         """The (unit, level) pairs of all runs that diverged in the arms read so far."""

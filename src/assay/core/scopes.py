@@ -1,21 +1,22 @@
-"""Scope: for which model, site, text and sizes a verdict speaks, in the words of an experiment and the values of its specs.
+"""Scope: for which model, site, text and sizes a verdict speaks: words of an experiment, values of specs.
 
-An experiment writes one sentence with fields, or properties, of its spec in braces: "before block {layer}".
-Each stands for the values of all runs that a verdict reads. A field that was changed and does not show in the sentence is named after it.
+An experiment writes one sentence with fields or properties of its spec in braces, such as
+"before block {layer}". Each stands for the values of all runs that a verdict reads. A field that
+was changed and does not show in the sentence is named after it.
 """
 
 from __future__ import annotations
 
 import math
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.core.errors import ExperimentError, nearest
 from assay.core.spec import Spec
 
 SEVERAL = 4
-"""Numbers that are listed one by one; more are told by the least and the greatest."""
+"""Numbers that are listed one by one; of more the least and the greatest are named."""
 
 
 def sentence(template: str, specs: Sequence[Spec]) -> str:
@@ -24,41 +25,43 @@ def sentence(template: str, specs: Sequence[Spec]) -> str:
 
 
 def check(template: str, spec: Spec) -> None:
-    """Check that what stands in braces is a field or a property of a spec. Raises: ExperimentError."""
+    """Check that what stands in braces can be filled in from a spec. Raises: ExperimentError."""
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-        if unknown := next((name for name in names if not hasattr(spec, name)), None):
-            known = [name for name in dir(spec) if not name.startswith("_")]
-            raise ExperimentError(f"scope names {{{unknown}}}, which {type(spec).__name__} has not; {nearest(unknown, known)}")
+        for _, name, _, _ in string.Formatter().parse(template):
+            if name is not None and not hasattr(spec, name):
+                known = [attribute for attribute in dir(spec) if not attribute.startswith("_")]
+                lacks = f"which {type(spec).__name__} does not have; {nearest(name, known)}"
+                raise ExperimentError(f"scope names {{{name}}}, {lacks}")
         sentence(template, (spec,))
     except ValueError as e:
-        raise ExperimentError(f"scope {template!r}: {e}; a brace that is meant as such is written twice") from e
+        raise ExperimentError(f"scope {template!r}: {e}; write a brace that is meant twice") from e
 
 
 def changes(now: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
-    """Fields whose values are not those of other specs, each with the values now."""
-    new, old = (_columns(specs) for specs in (now, before))
-    return {name: tuple(values) for name, values in new.items() if values.keys() != old.get(name, {}).keys()}
+    """Find the fields whose values are not those of other specs, each with its values now."""
+    new, old = _values_by_field(now), _values_by_field(before)
+    return {name: tuple(new[name]) for name in new if new[name].keys() != old.get(name, {}).keys()}
 
 
 def fits(spec: Spec, where: Mapping[str, Any]) -> bool:
-    """Whether the fields of a spec have these values; names of what is no field do not count."""
+    """Tell whether the fields of a spec have these values; names of what is no field do not count."""
     return all(_same(getattr(spec, name, wanted), wanted) for name, wanted in where.items())
 
 
 def listed(values: Iterable[Any], form: str = "") -> str:
-    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64", phrases apart by semicolons; `form` is a format of Python's."""
+    """Write values as one phrase, each once: "0.1, 0.2 and 0.3", "4 to 64"; phrases with commas of
+    their own stand apart by semicolons. `form` is a format of Python's."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > SEVERAL and all(isinstance(v, int | float) for v in distinct):
         return f"{_written(min(distinct), form)} to {_written(max(distinct), form)}"
-    told = [_written(v, form) for v in distinct] or [""]
-    if any("," in phrase for phrase in told if not phrase.replace(",", "").isdecimal()):
-        return "; ".join(told)
-    return " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
+    texts = [_written(v, form) for v in distinct] or [""]
+    if any("," in text and not text.replace(",", "").isdecimal() for text in texts):
+        return "; ".join(texts)
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
 class _Filled(Mapping[str, Any]):
-    """The values of specs by the name of a field or property."""
+    """What stands in a template's braces: the values of specs by the name of a field or property."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         self.specs = specs
@@ -66,7 +69,7 @@ class _Filled(Mapping[str, Any]):
     def __getitem__(self, name: str) -> _Values:
         return _Values([getattr(s, name) for s in self.specs if hasattr(s, name)])
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(())
 
     def __len__(self) -> int:
@@ -74,6 +77,8 @@ class _Filled(Mapping[str, Any]):
 
 
 class _Values:
+    """Values that are written as one phrase where they are formatted."""
+
     def __init__(self, values: Sequence[Any]) -> None:
         self.values = values
 
@@ -81,21 +86,22 @@ class _Values:
         return listed(self.values, form)
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    return math.isclose(value, wanted, rel_tol=1e-12) if isinstance(wanted, float) and isinstance(value, float) else value == wanted
-
-
 def _written(value: Any, form: str) -> str:
     if isinstance(value, tuple):
         return listed(value, form)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return format(value, form) if form else str(value)
-    return format(value, form or ("," if isinstance(value, int) else "g"))
+    usual = "" if isinstance(value, bool) else {int: ",", float: "g"}.get(type(value), "")
+    return format(value, form or usual)
 
 
-def _columns(specs: Iterable[Spec]) -> dict[str, dict[Any, None]]:
-    found: dict[str, dict[Any, None]] = {}
-    for s in specs:
-        for name in s.__dataclass_fields__:
-            found.setdefault(name, {})[getattr(s, name)] = None
-    return found
+def _same(value: Any, wanted: Any) -> bool:
+    if isinstance(value, float) and isinstance(wanted, float):
+        return math.isclose(value, wanted, rel_tol=1e-12)
+    return bool(value == wanted)
+
+
+def _values_by_field(specs: Iterable[Spec]) -> dict[str, dict[Any, None]]:
+    values: dict[str, dict[Any, None]] = {}
+    for spec in specs:
+        for name in spec.__dataclass_fields__:
+            values.setdefault(name, {})[getattr(spec, name)] = None
+    return values

@@ -1,4 +1,4 @@
-"""What a model and a text are called in a sentence, such as the scope of a verdict, by the names under which a spec asks for them."""
+"""What a model and a text are called in a sentence, such as the scope of a verdict."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from assay.subjects import fetch
 
 DRAWN = "untrained "
 """Stands before the name of a model whose weights are drawn anew."""
-TEXTS = {corpora.STDLIB: "text of Python's standard library", corpora.DOCS: "English prose of Python packages' documentation"}
+TEXTS = {
+    corpora.STDLIB: "text of Python's standard library",
+    corpora.DOCS: "English prose of Python packages' documentation",
+}
 
 
 def model_in_words(name: str) -> str:
-    """Call a language model by its name, "smollm2" or a folder: also "untrained smollm2", the same with weights drawn anew."""
+    """Name a model that a spec calls "smollm2", "untrained smollm2" or by its folder."""
     known = name.removeprefix(DRAWN)
-    called = fetch.TITLE if known == fetch.NAME else f"the model in {known}"
-    return called if known == name else f"{called} with weights drawn anew"
+    title = fetch.TITLE if known == fetch.NAME else f"the model in {known}"
+    return title if known == name else f"{title} with weights drawn anew"
 
 
 def text_in_words(name: str) -> str:
-    """Call a text by its name: "stdlib", "docs" or a folder."""
+    """Name a text that a spec calls "stdlib", "docs" or by its folder."""
     return TEXTS.get(name, f"text in {name}")
 
 
 class InWords:
-    """What a spec with the fields `subject` and `corpus` calls its model and its text."""
+    """Gives a spec with the fields `subject` and `corpus` the words for its model and its text."""
 
     subject: str
     corpus: str

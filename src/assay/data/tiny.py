@@ -60,7 +60,8 @@ class TinySpec(Spec):
     def in_words(self) -> str:
         """What such a model is called in a sentence."""
         unit = {"gelu": "GELU", "relu": "ReLU"}[self.activation]
-        return f"{self.layers}-block {unit} models of width {self.d} trained by Assay on {text_in_words(self.corpus)}"
+        models = f"{self.layers}-block {unit} models of width {self.d}"
+        return f"{models} trained by Assay on {text_in_words(self.corpus)}"
 
     def lm(self) -> LmSpec:
         """This model among all that can be trained: LayerNorm, learned positions, no gate, no weight decay."""

@@ -234,8 +234,8 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope="networks on {features} white inputs and {classes} classes of a random teacher, batches of {batch}, {subset} of their weights at 10, 30 "
-    "and 100 % of training",
+    scope="networks on {features} white inputs and {classes} classes of a random teacher, "
+    "batches of {batch}, {subset} of their weights at 10, 30 and 100 % of training",
     seeds_per_group=8,
     version=3,  # networks alone, with a spec of their own
     measured=2,  # fewer spectra

@@ -326,7 +326,8 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope=f"{{features}} independent features in {{width}} dimensions with importances {{ratio}}^i; a unit is a group of {GROUP} starts at one problem",
+    scope=f"{{features}} independent features in {{width}} dimensions with importances {{ratio}}^i; "
+    f"a unit is a group of {GROUP} starts at one problem",
     seeds_per_group=20, version=2,
     smoke=grid(Collapse(permuted=True, steps=20, test=500, densities=(0.05, 0.277, 1.0)), seed=range(GROUP)),
     default=grid(Collapse(permuted=True, densities=(0.05, 0.18, 0.425, 0.652, 1.0)), seed=range(4000, 4000 + GROUPS * GROUP)),

@@ -15,6 +15,9 @@ from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, ranges, with_values
 
+Where = Mapping[str, Any]
+"""Values that fields of the runs have which a claim reads."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -116,52 +119,63 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
         raise
 
 
-def scope(experiment: Experiment, preset: Preset, read: Iterable[str] = (), where: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """Tell for what verdicts of this preset speak that read these arms: in the experiment's words, whose braces tell most of what was set,
-    and after them what they do not tell. Each field is told once."""
+def scope(
+    experiment: Experiment, preset: Preset, read: Iterable[str] = (), where: Where = MappingProxyType({})
+) -> str:  # fmt: skip
+    """Say for what verdicts of this preset speak that read these arms, each field once.
+
+    The experiment's own words come first, whose braces show most of what was set; then what they do
+    not show. Only runs count whose fields have the values in `where`.
+    """
     experiment = kept(experiment, preset)
-    unsaid = [f"{name}={_typed(name, values)}" for name, values in unspoken(experiment, preset.name, preset.specs, read).items()]
-    but = f", changed: {', '.join(unsaid)}" if unsaid else ""
-    but += f", without {', '.join(preset.without)}" if preset.without else ""
-    but += f", chosen to fit {preset.within}" if preset.within else ""
-    said = experiment.scope_of(preset.name, preset.specs, read, where)
-    return "; ".join(t for t in (said, f"preset {preset.name}{but}" if but or preset.name != "default" else "") if t)
+    rest = unspoken(experiment, preset.name, preset.specs, read)
+    parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in rest.items())}"] if rest else []
+    parts += [f"without {', '.join(preset.without)}"] if preset.without else []
+    parts += [f"chosen to fit {preset.within}"] if preset.within else []
+    words = experiment.scope_of(preset.name, preset.specs, read, where)
+    if parts or preset.name != "default":
+        return "; ".join(filter(None, (words, ", ".join([f"preset {preset.name}", *parts]))))
+    return words
 
 
-def scope_by_reading(experiment: Experiment, preset: Preset) -> Callable[[Iterable[str], Mapping[str, Any]], str]:
-    """`scope` as a function of the arms that are read and of which of their runs; hundreds of verdicts read the same few."""
+def scope_by_reading(experiment: Experiment, preset: Preset) -> Callable[[Iterable[str], Where], str]:
+    """Make `scope` a function of what is read; hundreds of verdicts read the same few arms."""
     known: dict[tuple[frozenset[str], str], str] = {}
 
-    def told(read: Iterable[str], where: Mapping[str, Any]) -> str:
+    def speaks(read: Iterable[str], where: Where) -> str:
         asked = frozenset(read), repr(where)
         if asked not in known:
             known[asked] = scope(experiment, preset, asked[0], where)
         return known[asked]
 
-    return told
+    return speaks
 
 
-def unspoken(experiment: Experiment, preset: str, specs: tuple[Spec, ...], read: Iterable[str] = ()) -> dict[str, tuple[Any, ...]]:
-    """Fields in which specs differ from those of a preset, each with its values, where the experiment's words say nothing of them."""
-    base, found = experiment.preset(preset), scopes.changes(specs, experiment.preset(preset))
+def unspoken(
+    experiment: Experiment, preset: str, specs: tuple[Spec, ...], read: Iterable[str] = ()
+) -> dict[str, tuple[Any, ...]]:
+    """Find the fields in which specs differ from those of a preset and of which the experiment's
+    words show nothing, each with its values now."""
+    base = experiment.preset(preset)
 
     def shows(name: str, values: tuple[Any, ...]) -> bool:
-        try:  # alone: fields that only go together are named as well
+        try:
             alone = tuple(dict.fromkeys(s.replace(**{name: v}) for s in base for v in values))
-            return experiment.scope_of(preset, alone, read) != experiment.scope_of(preset, base, read)
-        except AssayError:
+            words = experiment.scope_of(preset, alone, read)
+        except AssayError:  # a field that only goes with others is named as well
             return False
+        return words != experiment.scope_of(preset, base, read)
 
-    return {name: values for name, values in found.items() if name == "seed" or not shows(name, values)}
+    changed = scopes.changes(specs, base)
+    return {n: values for n, values in changed.items() if n == "seed" or not shows(n, values)}
 
 
-def _typed(name: str, values: Sequence[Any]) -> str:
+def _typed(values: Sequence[Any]) -> str:
     """The values of a field as they are typed after its name."""
-    from assay.lab.looks import spans
-
-    if name == "seed" and len(values) > 1:
-        return spans(values)
-    return ",".join(str(one) for v in values for one in (v if isinstance(v, tuple) else (v,)))
+    first = values[0]
+    if len(values) > 1 and values == tuple(range(first, first + len(values))):
+        return f"{first}:{first + len(values)}"
+    return ",".join(str(x) for v in values for x in (v if isinstance(v, tuple) else (v,)))
 
 
 def everywhere(preset: str) -> str:

@@ -199,7 +199,9 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
     for name, a in experiment.arms.items():
         if a.derive is not None:
             with _computing(f"arm {name}", experiment.origin):
-                made[name] = a.derive(seen := Others(trained)).assign_attrs({MADE_OF: sorted(seen.read)})
+                others = Others(trained)
+                derived = a.derive(others)
+                made[name] = derived.assign_attrs({MADE_OF: sorted(others.read)})
     return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
 
 

@@ -76,7 +76,7 @@ def composed(text: Text) -> Experiment:
             smoke=first["smoke"], default=first["default"], full=first["full"],
             inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
             version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
-            scope=_speaking(found, owned, seeds),
+            scope=_words(found, owned, seeds),
         )  # fmt: skip
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
@@ -259,16 +259,18 @@ def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> 
     return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
 
 
-def _speaking(found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]) -> Words:
-    """Tell for what verdicts speak in the words of the experiments and dictionaries whose arms they read, sides of one experiment together."""
+def _words(
+    found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
+) -> Words:
+    """Say for what verdicts speak in the words of the experiments and dictionaries that they read."""
 
-    def told(preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
+    def words(preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
         measured = [p for p in owned if p.label in runs]
         trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
-        phrases = [*sides.scopes(found, preset, seeds, trained | runs), *(p.scope for p in measured)]
-        return "; ".join(dict.fromkeys(phrases))
+        phrases = sides.scopes(found, preset, seeds, {**trained, **runs})
+        return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
 
-    return told
+    return words
 
 
 def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:

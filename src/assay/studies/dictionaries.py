@@ -94,7 +94,8 @@ class Part:
     @property
     def scope(self) -> str:
         """For which model and text its measures speak."""
-        return f"{'measured with ' if self.trains else ''}{model_in_words(self.model)}, {text_in_words(self.text)}"
+        model = model_in_words(self.model)
+        return f"{'measured with ' if self.trains else ''}{model}, {text_in_words(self.text)}"
 
     @property
     def told(self) -> str:

@@ -199,7 +199,10 @@ def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], 
 def _seen_as(derive: Derive, side: Side) -> Derive:
     """A derived arm that reads arms by the names that its own experiment gives them."""
 
-    return lambda arms: derive(_Renamed(arms, {name: side.named(name) for name in side.arms if side.named(name) in arms}))
+    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        return derive(_Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms}))
+
+    return seen
 
 
 class _Renamed(Mapping[str, Any]):
@@ -218,19 +221,27 @@ class _Renamed(Mapping[str, Any]):
         return len(self.names)
 
 
-def scopes(found: Sequence[Side], preset: str, seeds: Sequence[int], runs: Mapping[str, tuple[Spec, ...]]) -> list[str]:
-    """Tell for what verdicts speak that read these runs: once for all sides of an experiment, what was set and does not show in its words after them."""
-    told = []
-    read = [s for s in found if any(s.named(arm) in runs for arm in s.arms)]
-    for name, base in dict.fromkeys((s.of.name, s.base(preset, first=s is found[0])) for s in read):
-        mine = [s for s in read if (s.of.name, s.base(preset, first=s is found[0])) == (name, base)]
-        of, specs = mine[0].of, tuple(itertools.chain.from_iterable(s.specs(base, () if base == "smoke" else seeds) for s in mine))
-        arms = {arm: tuple(itertools.chain.from_iterable(runs.get(s.named(arm), ()) for s in mine)) for arm in of.arms}
-        arms = {arm: given for arm, given in arms.items() if given}
-        unsaid = {field: values for field, values in unspoken(of, base, specs, arms).items() if field != "seed"}
-        fields = [f"{field} {listed(values)}" for field, values in unsaid.items()]
-        told.append(", ".join([of.speaks_for(base, arms), *fields, *([f"preset {base}"] if base not in ("default", preset) else [])]))
-    return told
+def scopes(
+    found: Sequence[Side], preset: str, seeds: Sequence[int], runs: Mapping[str, tuple[Spec, ...]]
+) -> list[str]:
+    """Say for what verdicts speak that read these runs, once for all sides of an experiment.
+
+    What was set and does not show in the words of the experiment stands after them.
+    """
+    groups: dict[tuple[str, str], list[Side]] = {}
+    for side in (s for s in found if any(s.named(arm) in runs for arm in s.arms)):
+        groups.setdefault((side.of.name, side.base(preset, first=side is found[0])), []).append(side)
+    phrases = []
+    for (_, base), group in groups.items():
+        experiment, together = group[0].of, itertools.chain.from_iterable
+        arms = {arm: tuple(together(runs.get(s.named(arm), ()) for s in group)) for arm in experiment.arms}
+        arms = {arm: specs for arm, specs in arms.items() if specs}
+        specs = tuple(together(s.specs(base, () if base == "smoke" else seeds) for s in group))
+        rest = unspoken(experiment, base, specs, arms)
+        parts = [f"{name} {listed(values)}" for name, values in rest.items() if name != "seed"]
+        parts += [f"preset {base}"] if base not in ("default", preset) else []
+        phrases.append(", ".join([experiment.speaks_for(base, arms), *parts]))
+    return phrases
 
 
 def stored(side: Side) -> dict[str, tuple[str, ...]]:

@@ -124,7 +124,8 @@ experiment = Experiment(
         ),
     ),
     figures=figures,
-    scope="linear autoencoders on normal data with one planted subspace",  # a verdict speaks for this and nothing wider
+    # A verdict speaks for this and nothing wider. Braces hold fields: it stays true when one is set.
+    scope="linear autoencoders on normal data of {inputs} numbers with one planted subspace of {width}",
     # Judged seeds start at 1000: choose settings on lower ones, and judge on seeds that no choice has seen.
     smoke=grid(MyClaim(steps=20), seed=range(2)),
     default=grid(MyClaim(), seed=range(1000, 1008)),

@@ -52,9 +52,10 @@ class Solver(Solved):
     @property
     def decoders(self) -> str:
         """What such models are called in a sentence."""
-        blocks, heads = (f"{n} {plural(unit, n)}" for n, unit in ((self.layers, "block"), (self.heads, "head")))
+        blocks, heads = plural("block", self.layers), plural("head", self.heads)
         neurons = f" and {self.m} neurons" if self.m else ""
-        return f"decoders of {blocks} of {heads} of attention{neurons}{'' if self.placed else ' without positions'}"
+        positions = "" if self.placed else " without positions"
+        return f"decoders of {self.layers} {blocks} of {self.heads} {heads} of attention{neurons}{positions}"
 
 
 class Explains(Protocol):

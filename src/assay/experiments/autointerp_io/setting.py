@@ -58,7 +58,8 @@ class InputsOutputs(Spec):
     @property
     def explainers(self) -> str:
         """What explains features, in words."""
-        return "rules learned without a language model" + (f", and the endpoint of {self.explainer}" if self.explainer != "rules" else "")
+        endpoint = "" if self.explainer == "rules" else f", and the endpoint of {self.explainer}"
+        return f"rules learned without a language model{endpoint}"
 
     @property
     def models(self) -> str:

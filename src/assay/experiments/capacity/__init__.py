@@ -38,7 +38,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=drawings,
-    scope="{features} independent features of importance {ratio}^i in {width} dimensions, best of {starts} starts",
+    scope="{features} independent features of importance {ratio}^i in {width} dimensions, "
+    "best of {starts} starts",
     seeds_per_group=4,
     smoke=grid(Capacity(steps=20, exact=20, starts=2), density=(1.0, DENSITIES[3], SPARSE[-1]), seed=range(2)),
     default=grid(Capacity(), density=DENSITIES, seed=range(3000, 3024)),

@@ -63,7 +63,8 @@ function of so few inputs that features beside it can replace it. What is shown 
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=12,
-    scope="{circuit} on five bits in a rotated stream of eight dimensions; ReLU features, full-batch training",
+    scope="{circuit} on five bits in a rotated stream of eight dimensions; "
+    "ReLU features, full-batch training",
     smoke=grid(CltFaithful(steps=20), penalty=SWEEP, seed=range(1000, 1002)),
     default=grid(CltFaithful(), penalty=SWEEP, seed=range(24000, 24024)),
     full=grid(CltFaithful(steps=20_000, features=128), penalty=SWEEP, seed=range(24000, 24064)),

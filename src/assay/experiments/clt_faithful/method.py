@@ -54,7 +54,8 @@ class CltFaithful(Spec):
     @property
     def circuit(self) -> str:
         """What dictionaries explain, in words."""
-        return "one hand-written circuit of two hops" if self.hops == 2 else "two single hand-written hops side by side"
+        both = "one hand-written circuit of two hops"
+        return both if self.hops == 2 else "two single hand-written hops side by side"
 
 
 def begun(runs: Runs[CltFaithful]) -> dict[str, Tensor]:

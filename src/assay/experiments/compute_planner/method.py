@@ -77,8 +77,9 @@ class Planner(Spec):
     @property
     def trainings(self) -> str:
         """What is trained or timed, in words."""
-        toys = f"toys of {self.features} features in {self.width} dimensions"
-        return "experiments of this program without a language model, on this machine" if self.entry else toys
+        if self.entry:
+            return "experiments of this program without a language model, on this machine"
+        return f"toys of {self.features} features in {self.width} dimensions"
 
 
 def replicas(runs: Runs[Planner]) -> Runs:

@@ -68,7 +68,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="modes of strength {strengths} in maps of {size} × {size}, whitened inputs, {hidden} hidden units, full gradient descent",
+    scope="modes of strength {strengths} in maps of {size} × {size}, whitened inputs, "
+    "{hidden} hidden units, full gradient descent",
     seeds_per_group=16,
     smoke=grid(DeepLinear(steps=1_000, lr=0.008), start=(0.001, START, 0.3), seed=range(2)),
     default=grid(DeepLinear(), start=(0.001, START, 0.1, 0.3), seed=range(3000, 3064)),

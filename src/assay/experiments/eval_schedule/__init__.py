@@ -46,7 +46,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="networks of 64 hidden units that learn to add mod {p} from {share} of all pairs; a lock of {lock} steps; a training of {steps} steps",
+    scope="networks of 64 hidden units that learn to add mod {p} from {share} of all pairs; "
+    "a lock of {lock} steps; a training of {steps} steps",
     seeds_per_group=4,
     version=2,  # fine-tuned on too few examples as well
     smoke=grid(Schedule(steps=128), seed=range(2)),

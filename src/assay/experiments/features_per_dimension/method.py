@@ -75,7 +75,8 @@ class FeaturesPerDimension(Spec):
         """What is trained, in words."""
         if self.net != "tied":
             return f"classifiers of ten Gaussian clouds, {self.hidden} neurons"
-        return f"{self.features} independent features of importance {self.ratio:g}^i in {self.width} dimensions, best of {GROUP} starts"
+        toys = f"{self.features} independent features of importance {self.ratio:g}^i"
+        return f"{toys} in {self.width} dimensions, best of {GROUP} starts"
 
 
 def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:

@@ -98,7 +98,8 @@ here. Directions can be right while codes are biased, and the reverse: the share
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=10,
-    scope="{features} independent features of exponential magnitude in {d} dimensions, each on with probability {density}; no noise",
+    scope="{features} independent features of exponential magnitude in {d} dimensions, "
+    "each on with probability {density}; no noise",
     smoke=grid(GatedAblations(steps=20, batch=32, test_rows=500, repair_rows=1000), penalty=GATED, seed=range(2)),
     default=grid(GatedAblations(), penalty=GATED, seed=range(4000, 4010)),
     full=grid(GatedAblations(steps=40_000, batch=512, lr=3e-3, test_rows=100_000, repair_rows=100_000), penalty=GATED,

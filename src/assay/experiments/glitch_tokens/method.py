@@ -88,8 +88,10 @@ class GlitchTokens(Spec):
         """What is looked at, in words."""
         if self.subject == "disk":
             return model_in_words(self.model)
-        text = f"{self.steps * self.batch * self.context:,} tokens of training, {1 - self.repeats:g} of them {text_in_words(self.corpus)}"
-        return f"{self.layers}-block decoders of width {self.d}, {self.vocab:,} ordinary and {len(EXPOSURES)} planted tokens, {text}"
+        tokens = f"{self.vocab:,} ordinary and {len(EXPOSURES)} planted tokens"
+        training = f"{self.steps * self.batch * self.context:,} tokens of training"
+        text = f"{1 - self.repeats:g} of them {text_in_words(self.corpus)}"
+        return f"{self.layers}-block decoders of width {self.d}, {tokens}, {training}, {text}"
 
     def lm(self) -> LmSpec:
         """The language model of this run."""

@@ -147,7 +147,8 @@ claims about places must hold for both. A simulation of two circuits says what s
 SMALL = Grokking(pairs=52, p=13, embed=16, hidden=16, steps=60)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=8,
-    scope="addition mod {p}, one two-layer ReLU network of width {hidden}, full-batch Adam with coupled L2",
+    scope="addition mod {p}, one two-layer ReLU network of width {hidden}, "
+    "full-batch Adam with coupled L2",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(Grokking(), seed=range(3000, 3008)),
     full=grid(Grokking(p=113, pairs=3600, embed=128, hidden=512, steps=40_000), seed=range(3000, 3008)),

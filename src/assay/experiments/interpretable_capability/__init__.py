@@ -117,7 +117,8 @@ experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=drawings, seeds_per_group=3,
     version=2,  # more neurons, another planted valley, mixes in three arms
     inputs=lambda s: {} if s.world else {"corpus": corpus.load(s.corpus).fingerprint},
-    scope="{layers}-block language models of widths {widths}, {tokens} tokens of training, {text_in_words}",
+    scope="{layers}-block language models of widths {widths}, "
+    "{tokens} tokens of training, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(InterpretableCapability(), seed=range(19_030, 19_042)),
     full=grid(InterpretableCapability(widths=(32, 64, 128, 256, 512), layers=4, head=32, vocab=4096, context=256, batch=64, steps=50_000,

@@ -129,7 +129,8 @@ experiment = Experiment(
     claims=CLAIMS,
     figures=lambda arms: [estimates_figure(arms), grid_figure(arms), trace_figure(arms), checks_figure(arms)],
     seeds_per_group=36,  # small tensors: a step costs little more for many seeds than for a few
-    scope="the potentials and linear networks that are named, at n_beta = {n_beta}, sampled from {begun}",
+    scope="the potentials and linear networks that are named, at n_beta = {n_beta}, "
+    "sampled from {begun}",
     smoke=grid(Llc(steps=200, burn_in=80, chains=2), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(2)),
     default=grid(Llc(), potential=(*NETWORKS, DEGENERATE, ROUND, SOFT), seed=range(4000, 4036)),
     # step, chains and draws as in a public test of such samplers

@@ -68,7 +68,8 @@ DEFAULT = MambaInduction()
 SMALL = MambaInduction(keys=6, values=6, pairs=3, d=16, channels=16, state=4, steps=20, batch=8)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=4,
-    scope="{layers}-block Mamba models of {channels} channels on sequences of {pairs} pairs of {keys} keys and {values} values",
+    scope="{layers}-block Mamba models of {channels} channels on sequences of {pairs} pairs "
+    "of {keys} keys and {values} values",
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),
     default=grid(DEFAULT, lr=RATES, seed=range(21008, 21016)),
     full=grid(MambaInduction(steps=20_000, pairs=8, keys=256, values=256, batch=256), lr=(0.001, 0.002, 0.004, 0.01, 0.025),

@@ -83,7 +83,8 @@ selectors can say: literals, unions of these, weighted counts of symbols, found 
 SMALL = Memorisation(documents=512, subsets=4, steps=12, budget=0.08)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=drawings, seeds_per_group=2,
-    scope=f"planted corpora of {{documents}} documents of {LENGTH} tokens over {SYMBOLS} symbols; {{models}}",
+    scope=f"planted corpora of {{documents}} documents of {LENGTH} tokens "
+    f"over {SYMBOLS} symbols; {{models}}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(Memorisation(), seed=range(13_000, 13_012)),
     full=grid(Memorisation(model="transformer", subsets=400, rate=0.25, steps=4000, batch=64, lr=1e-3), seed=range(13_000, 13_008)),

@@ -76,8 +76,10 @@ class Memorisation(Spec):
     @property
     def models(self) -> str:
         """What is trained, in words."""
-        known = {"network": "networks that read four symbols", "softmax": "softmax tables of bigrams", "count": "counted bigrams"}
-        return known.get(self.model, "transformers")
+        return {
+            "network": "networks that read four symbols", "softmax": "softmax tables of bigrams",
+            "count": "counted bigrams", "transformer": "transformers",
+        }[self.model]  # fmt: skip
 
 
 def blocks(runs: Runs[Memorisation]) -> list[Block]:

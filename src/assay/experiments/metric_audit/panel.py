@@ -74,8 +74,10 @@ class MetricAudit(Spec):
         from assay.data.names import model_in_words, text_in_words
 
         if not self.subject:
-            return f"{self.parents * (1 + self.children)} planted features in families, {self.d} dimensions"
-        return f"{model_in_words(self.subject)}, residual stream before block {self.layer}, {text_in_words(self.corpus)}"
+            features = self.parents * (1 + self.children)
+            return f"{features:,} planted features in families, {self.d} dimensions"
+        site = f"residual stream before block {self.layer}"
+        return f"{model_in_words(self.subject)}, {site}, {text_in_words(self.corpus)}"
 
     def world(self) -> Families:
         """The law of the planted inputs."""

@@ -45,7 +45,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    scope="a short epoch game in which the best course is known; investing costs {cost:.3g} times a factor of each seed; agents with a few hundred states to learn",
+    scope="a short epoch game in which the best course is known; investing costs {cost:.3g} "
+    "times a factor of each seed; agents with a few hundred states to learn",
     seeds_per_group=6,
     smoke=grid(Myopia(steps=20, updates=10, episodes=8, spread=SPREAD), seed=range(2), cost=COSTS),
     default=grid(Myopia(spread=SPREAD), seed=range(5000, 5012), cost=COSTS),

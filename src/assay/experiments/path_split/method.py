@@ -89,8 +89,10 @@ class PathSplit(Spec):
     @property
     def models(self) -> str:
         """What is measured, in words."""
-        if self.subject in NAMED:
-            return "planted paths" if self.subject == "planted" else f"the first MLP of {self.model().in_words}"
+        if self.subject == "planted":
+            return "planted paths"
+        if self.subject == "tiny":
+            return f"the first MLP of {self.model().in_words}"
         return f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
 
     def model(self) -> TinySpec:

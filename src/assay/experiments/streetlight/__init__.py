@@ -113,8 +113,9 @@ analysis leaves it out.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
-    scope="TopK dictionaries of {model_in_words} before block {layer}, trained on {text_in_words}; 24 concepts of "
-    "short texts made from templates: a method check, the published claims are not judged",
+    scope="TopK dictionaries of {model_in_words} before block {layer}, trained on "
+    "{text_in_words}; 24 concepts of short texts made from templates: a method check, "
+    "the published claims are not judged",
     smoke=grid(SMALL, seed=range(1)),
     default=grid(Streetlight(), seed=range(14_030, 14_038)),
     full=grid(Streetlight(width=16_384, windows=100_000, steps=50_000, batch=4096, lr=3e-4, sizes=(512, 128, 512, 512), worded=(0, 128, 512, 0)),

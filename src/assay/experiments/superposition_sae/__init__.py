@@ -102,7 +102,8 @@ ARMS = {
 }  # fmt: skip
 experiment = Experiment(
     arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
-    scope=f"{{features}} features in {{width}} dimensions, each {{ratio}} times as important as the last, densities from {{densities}}; a block is {BLOCK} toys",
+    scope=f"{{features}} features in {{width}} dimensions, each {{ratio}} times as important as "
+    f"the last, densities from {{densities}}; a block is {BLOCK} toys",
     smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
     default=grid(SuperpositionSAE(), seed=range(4000, 4120)),
     full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,

@@ -69,12 +69,16 @@ class Sycophancy(Spec):
     @property
     def models(self) -> str:
         """What is asked, in words."""
-        return f"planted models of {self.layers} block{'s' * (self.layers > 1)} of width {self.d}" if self.subject == PLANTED else model_in_words(self.subject)
+        if self.subject != PLANTED:
+            return model_in_words(self.subject)
+        return f"planted {self.layers}-block models of width {self.d}"
 
     @property
     def questions(self) -> str:
         """What it is asked, in words."""
-        return f"the questions of {self.file}" if self.file else f"{len(self.asked())} questions of our own by {self.families} templates"
+        if self.file:
+            return f"the questions of {self.file}"
+        return f"{len(self.asked())} questions of our own by {self.families} templates"
 
     def asked(self) -> list[Question]:
         """Our questions that are asked, family by family, the groups in turn where not all families are."""

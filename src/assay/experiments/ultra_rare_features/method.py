@@ -97,8 +97,9 @@ class UltraRare(Spec):
     def inputs_in_words(self) -> str:
         """What dictionaries are trained on."""
         if self.subject == "planted":
-            about = "0" if self.centred else f"a constant of length {self.mean:g}"
-            return f"planted inputs, {self.truth:,} sparse features in {self.d} dimensions about {about}"
+            middle = "0" if self.centred else f"a constant of length {self.mean:g}"
+            features = f"{self.truth:,} sparse features in {self.d} dimensions"
+            return f"planted inputs, {features} about {middle}"
         text = text_in_words(self.text("train").corpus)
         return f"{model_in_words(self.subject)}, residual stream before block {self.layer}, {text}"
 
