@@ -143,8 +143,8 @@ class Experiment(Generic[S]):
             for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values()):
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
-        presets = (self, *self.elsewhere.values())
-        for words, specs in ((p.scope, p.default if p is self else p.specs) for p in presets):
+        sentences = ((other.scope, other.specs) for other in self.elsewhere.values())
+        for words, specs in ((self.scope, self.default), *sentences):
             if isinstance(words, str) and specs:
                 scopes.check(words, specs[0])
         if self.name == ALL:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from annotated_types import Ge
 
 from assay.core.errors import DataError
-from assay.core.reading import plural
 from assay.worlds.algorithms.solved import Solved, training
 from assay.worlds.algorithms.task import Task
 
@@ -52,10 +51,9 @@ class Solver(Solved):
     @property
     def decoders(self) -> str:
         """What such models are called in a sentence."""
-        blocks, heads = plural("block", self.layers), plural("head", self.heads)
         neurons = f" and {self.m} neurons" if self.m else ""
         positions = "" if self.placed else " without positions"
-        return f"decoders of {self.layers} {blocks} of {self.heads} {heads} of attention{neurons}{positions}"
+        return f"{self.layers}-block decoders of {self.heads}-head attention{neurons}{positions}"
 
 
 class Explains(Protocol):
