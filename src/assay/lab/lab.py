@@ -18,7 +18,7 @@ from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.following import Following
 from assay.lab.plan import Plan, again, as_stored, plan
 from assay.lab.preset import Preset, override
-from assay.lab.stamp import stored_result
+from assay.lab.stamp import replaced, stored_result
 from assay.lab.store import Store
 from assay.lab.times import measured_here
 from assay.lab.urls import is_url
@@ -100,7 +100,9 @@ class Lab:
         self._fetch(experiment)
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
-        return _judged(self.store, experiment, self._stored(experiment, chosen), arm, following.following(self.store, experiment, chosen))
+        now = self._stored(experiment, chosen)
+        result = _judged(self.store, experiment, now, arm, following.following(self.store, experiment, chosen))
+        return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
     show = judge
 

@@ -75,6 +75,8 @@ class Result(Shown):
     """What was frozen before any result existed, which looks were taken, and whether all of it was followed; None where nothing was."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """The runs that were judged: the first 16 hex digits of each one's key, and the 16 that name its content."""
 
     def __repr__(self) -> str:
         outcomes = [j.verdict.outcome for j in self.judged]
@@ -151,7 +153,7 @@ class Result(Shown):
         path, fresh = self.path(store), self.new_looks(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        text = seal({**self.to_json(), **stamped, "figures": figures})
+        text = seal({**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures})
         if not fresh and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
@@ -251,6 +253,7 @@ def judge_all(
         skipped=skipped,
         failed=failed,
         stamp=stamp(experiment, plan),
+        evidence={r.job.key[:16]: r.stored.id for r in plan.cached if r.stored is not None},
     )
 
 

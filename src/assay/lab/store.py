@@ -95,6 +95,8 @@ class Stored:
     inputs: Mapping[str, str]
     provenance: Mapping[str, Any]
     files: Mapping[str, tuple[int, str]]
+    id: str
+    """16 hex digits of status.json, which has the hashes of all other files: the run byte for byte."""
 
     @property
     def has_params(self) -> bool:
@@ -537,6 +539,7 @@ def _open(folder: Path) -> Stored | Damaged:
             inputs=json.loads(content("inputs.json")),
             provenance=json.loads(content("provenance.json")),
             files=files,
+            id=hashlib.sha256(content("status.json")).hexdigest()[:16],
         )
     except OSError as e:
         return Damaged(folder, f"{Path(e.filename or folder).name} cannot be read ({e.strerror})")
