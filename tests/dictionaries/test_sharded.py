@@ -14,6 +14,7 @@ import pytest
 import rank_scenarios as given
 import torch
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from assay.core.errors import DataError, SpecError, StoreError
 from assay.data.planted import Mixture
@@ -21,6 +22,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.metrics import fvu, l0
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
+from assay.dictionaries.sharded import launch
 from assay.dictionaries.sharded.__main__ import main
 from assay.dictionaries.sharded.assembling import assemble
 from assay.dictionaries.sharded.checkpoints import MANIFEST, newest, read
@@ -187,6 +189,43 @@ def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
     told = [line for line in errors if line.startswith("error: ")]
     assert "another training (nonlinearity" in told[0] and "need --k" in told[1] and "did you mean TopK?" in told[2] and "no.npy" in told[3]
     assert all(line.startswith(("error: ", "step ")) for line in errors)
+
+
+def test_a_launch_refuses_in_one_line_and_ends_with_the_exit_code_of_the_rank_that_failed(
+    tmp_path, done, capsys, monkeypatch
+):
+    np.save(tmp_path / "acts.npy", np.zeros((10, 4, 4), np.float16))
+    started = []
+    monkeypatch.setattr(launch.torchrun, "run", started.append)
+    words = [
+        "--nproc-per-node",
+        "2",
+        str(tmp_path / "acts.npy"),
+        str(tmp_path / "run"),
+        "--width",
+        "12",
+        "--k",
+        "2",
+    ]
+    assert launch.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "[10, 4, 4]" in line
+    good = [*words[:2], str(done / "acts.npy"), *words[3:]]
+    for bad in (good[:-2], [*good, "--width", "0"], [*good, "--kind", "TpK"]):
+        assert launch.main(bad) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not started
+    assert launch.main(good) == 0
+    assert started[0].training_script == "assay.dictionaries.sharded"
+    for code, shown in ((2, 2), (3, 3), (-9, 137)):
+
+        def fail(asked, code=code):
+            failure = ProcessFailure(0, 1, code, str(tmp_path / "no error file"))
+            raise ChildFailedError("assay", {0: failure})
+
+        monkeypatch.setattr(launch.torchrun, "run", fail)
+        assert launch.main(good) == shown
+    assert not capsys.readouterr().err
 
 
 def test_what_cannot_be_sharded_is_refused(tmp_path, monkeypatch):

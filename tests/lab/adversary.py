@@ -7,6 +7,7 @@ import random
 import time
 import urllib.parse
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,6 +109,9 @@ class Adversary(AbstractFileSystem):
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         pass
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(self._object(path).stat().st_mtime, UTC)
 
     def mv(self, *_: Any, **__: Any) -> None:
         raise NotImplementedError("no rename")

@@ -17,6 +17,7 @@ from assay.core.errors import StoreError
 from assay.lab import depot, journal, leases
 from assay.lab.depot import Depot, artefacts, bucket, notes, runs
 from assay.lab.depot import leases as turns
+from assay.lab.sealed import seal
 from assay.lab.store import Store, Stored
 from assay.testing.store_contract import sample
 
@@ -75,7 +76,63 @@ def test_of_a_run_that_two_machines_made_both_keep_the_same(tmp_path: Path, monk
             two[i].exchange("sample")
         kept = [content(one.store) for one in two]
         assert kept[0] == kept[1]
-        assert [runs.parcel(s) for one in two for s in one.store.list()] == [min(made)] * 2
+        assert [runs.parcel(s) for one in two for s in one.store.list()] == [
+            made[first]
+        ] * 2  # whichever hash is lower
+
+
+def verdict(one: Depot, *judged: Stored) -> None:
+    """Write a result that names these runs."""
+    path = one.store.root / "results" / "sample" / "default.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(seal({"evidence": {s.key[:16]: s.id for s in judged}}))
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("names", ["ab", "ba"])  # whichever of the two has the lower hash
+def test_of_two_objects_of_a_run_the_one_under_a_verdict_stands_else_the_earlier(
+    named: bool,
+    names: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settle(tmp_path / "storage", lag=0.3)
+    early, late, fresh = (machine(name, tmp_path, monkeypatch) for name in "abc")
+    runs_of = [put(one.store, 3, who) for one, who in zip((early, late), names, strict=True)]
+    early.exchange("sample")
+    threading.Event().wait(0.02)
+    late.exchange("sample")  # the list is late, so both are sent
+    if named:
+        verdict(late, runs_of[1])
+        late.note("sample")
+    threading.Event().wait(0.4)
+    for one in (early, late, fresh, early):
+        one.fetch("sample")
+    assert [s.id for one in (early, late, fresh) for s in one.store.list()] == [
+        runs_of[named].id
+    ] * 3
+    assert "two machines stored run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_run_under_a_verdict_is_replaced_by_nobody(
+    names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, fresh = (machine(name, tmp_path, monkeypatch) for name in "abc")
+    judged, again = (put(one.store, 3, who) for one, who in zip((a, b), names, strict=True))
+    a.exchange("sample")
+    verdict(a, judged)
+    a.note("sample")
+    b.exchange("sample")  # it was asleep, and comes with a run of its own
+    for one in (a, b, fresh):
+        one.fetch("sample")
+    assert (
+        [s.id for one in (a, b, fresh) for s in one.store.list()]
+        == [judged.id] * 3
+        != [again.id] * 3
+    )
+    assert len(runs.there(a.bucket, "sample")) == 1
 
 
 def test_a_run_that_read_something_else_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +339,31 @@ def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(monkeypatch: pytest
     assert not there.names("leases/group-x")
 
 
+def test_an_owner_that_sleeps_until_its_successor_has_finished_has_lost_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    there = bucket.Bucket(URL)
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")
+    sleeper = turns.Leases(there).take("group-x")
+    assert sleeper is not None
+    other = turns.Leases(there, clock=lambda: now[0])
+    assert other.take("group-x") is None
+    now[0] = 4001.0
+    successor = other.take("group-x")
+    assert successor is not None
+    successor.give_back()  # its work is stored; nobody has the lease now
+    sleeper._seconds = 0.01  # it wakes: its next beat is due at once
+    waking = threading.Thread(target=sleeper._beat)
+    waking.start()
+    waking.join(timeout=1)
+    sleeper._over.set()
+    waking.join()
+    assert sleeper.lost
+    assert not sleeper.held()
+    assert not there.names("leases/group-x")  # a beat of a lost lease would make it again
+
+
 def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     there = bucket.Bucket(URL)
@@ -302,6 +384,8 @@ def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("nope://bucket/x", "cannot be opened"),
         ("sftp://me:secret@host/x", "holds a password"),
+        ("sftp://host/x", "cannot be a depot"),
+        ("ssh://host/x", "cannot be a depot"),
         ("s3://bucket/x?token=secret", "holds a password"),
         ("gs://bucket/x", "pip install gcsfs"),
         ("s3://", "names no bucket"),

@@ -5,6 +5,7 @@ Read, write, create what is absent, list and delete. An object is written whole,
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,9 @@ ONLY_ABSENT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memor
 Google. fsspec's own default looks first and writes then, between which another may write."""
 FLAT = ONLY_ABSENT
 """Protocols without folders: none is made before an object is written."""
+ONE_BY_ONE = frozenset({"sftp", "ssh"})
+"""Protocols whose backend has one connection, on which requests made at once wait for ever."""
+KNOWN = "s3://, gs://, az:// and file:// are what a depot is known to work on"
 PROBE = "leases/probe"
 CREDENTIALS = ("credential", "authentication", "unauthenticated", "unauthorized", "token has expired", "sso session")
 
@@ -93,6 +97,13 @@ class Bucket:
         cut = len(self._root.strip("/")) + 1 if self._root.strip("/") else 0
         return {path.strip("/")[cut:]: size for path, size in sorted(found.items())}
 
+    def modified(self, name: str) -> float:
+        """When an object was written, in seconds of the storage's clock; infinity if unknown."""
+        try:
+            return float(self._tried(lambda: self._fs.modified(self._at(name))).timestamp())
+        except (StoreError, FileNotFoundError):
+            return math.inf
+
     def top(self) -> set[str]:
         """The names of what lies at the top: objects, and the first part of those that lie deeper."""
         try:
@@ -132,14 +143,18 @@ class Bucket:
     def _opened(self) -> tuple[AbstractFileSystem, str]:
         from fsspec.core import url_to_fs
 
+        if self.protocol in ONE_BY_ONE:
+            raise StoreError(
+                f"{self.url} cannot be a depot: {self.protocol} answers one request at a time; "
+                f"{KNOWN}"
+            )
         try:
             fs, root = url_to_fs(self.url, use_listings_cache=False, **({"auto_mkdir": True} if self.protocol in ("file", "local") else {}))
         except ImportError as e:
             missing = getattr(e.__cause__, "name", None) or getattr(e, "name", None) or str(e)
             raise StoreError(f"{self.url} needs the package {missing}: pip install {missing}") from e
         except ValueError as e:
-            known = "s3://, gs://, az://, sftp:// and file:// are what a depot is known to work on"
-            raise StoreError(f"{self.url} cannot be opened ({_told(e)}); {known}") from e
+            raise StoreError(f"{self.url} cannot be opened ({_told(e)}); {KNOWN}") from e
         except Exception as e:
             raise self._refused(e) or StoreError(f"{self.url} cannot be opened ({_told(e)})") from e
         return fs, str(root)

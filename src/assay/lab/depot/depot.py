@@ -107,10 +107,15 @@ class Depot:
                     self.bucket.write(f"checkpoints/{group.name}/{path.name}", path)
 
     def stored(self, group: RunGroup) -> None:
-        """Send the runs of a group that is stored here; then it is no group any more. Raises: StoreError."""
-        found = self.store.get_all(group.keys, group.experiment)
+        """Send the runs of a group that is stored here, but those of which another machine was first.
+
+        Raises: StoreError.
+        """
         listed = runs.there(self.bucket, group.experiment)
-        runs.send(self.bucket, found.values(), listed)
+        runs.fetch(
+            self.bucket, self.store, group.experiment, [p for p in listed if p.key in group.keys]
+        )
+        runs.send(self.bucket, self.store.get_all(group.keys, group.experiment).values(), listed)
         self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
 
     def take(self, name: str) -> Lease | None:

@@ -4,8 +4,10 @@
     leases/<name>/<number>-<owner>.json   where a storage cannot create only what is absent: after a pause the lowest owner has it
 
 As among processes on one folder: the owner alone replaces its object, by a growing count. Whoever sees no new count for as long as
-the object says, by a clock of its own, takes the next number; an owner that was only asleep finds a higher one, and stops. Where two
-take themselves for the owner after all, since a list came late, both do the same work, and what they store has names that never mix.
+the object says, by a clock of its own, takes the next number. An owner that was only asleep finds
+a higher number and stops; so it does where the next owner has finished and its own object is gone.
+Where two take themselves for the owner after all, since a list came late, both do the same work,
+and the first of their runs that is stored stays.
 """
 
 from __future__ import annotations
@@ -104,7 +106,12 @@ class Lease:
         """Look whether it is still ours; a depot that does not answer says nothing."""
         with suppress(StoreError):
             top = highest(self._bucket, self._name)
-            if top is not None and (top[0] > self._place[0] or (top[0] == self._place[0] and top[1] < self._place[1])):
+            mine = self._place
+            higher = top is not None and (
+                top[0] > mine[0] or (top[0] == mine[0] and top[1] < mine[1])
+            )
+            # what is gone was taken by another, who has finished since; only a list may be late
+            if higher or (top != mine and self._bucket.read(_object(self._name, mine)) is None):
                 self._lost.set()
         return not self.lost
 
@@ -118,8 +125,11 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._over.wait(self._seconds / BEATS):
+            looked = time.monotonic()
             if not self.held():
                 return
+            if time.monotonic() - looked > self._seconds / 2:
+                continue  # asleep since: the object may be gone, and a write would make it again
             with suppress(StoreError):
                 self._bucket.write(_object(self._name, self._place), self._said())
 
