@@ -76,8 +76,7 @@ def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
     now, before = frozen(experiment, plan), journal.read(path)
     if any({k: look.get(k) for k in now} == now for look in before):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **now}))
+    journal.note(path, {"time": provenance.now(), "commit": provenance.commit(), **now})
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:

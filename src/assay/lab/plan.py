@@ -197,9 +197,9 @@ class _Shelf:
             )
         if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
-        for path in journal.files(self.store, self.experiment.name):
-            if bad := journal.damaged(path):
-                told.append(f"of {path} {journal.lines(bad)} not as written, so what changed after that look may go untold")
+        for path, named in journal.files(self.store, self.experiment.name).items():
+            if bad := journal.wrong(path, named):
+                told.append(f"of {path} {bad}, so what changed after that look may go untold")
         return tuple(told)
 
 

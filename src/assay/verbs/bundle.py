@@ -167,10 +167,10 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 
 def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     """What was noted at each look, and what was frozen before any: of the store, beside the record, and beside a study."""
-    from assay.lab import journal, looks
+    from assay.lab import looks
 
     committed = looks.committed(experiment)
-    there = {p.name: p for p in journal.files(lab.store, experiment.name)}
+    there = {p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))}
     there |= {f"registered-{p.name}": p for p in sorted((lab.store.root / "registered" / experiment.name).glob("*")) if p.is_file()}
     if committed.exists():
         there[f"committed-{committed.name}"] = committed
