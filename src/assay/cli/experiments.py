@@ -86,7 +86,7 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def preregister(
-    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Place = HERE,
+    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE,
 ) -> int:  # fmt: skip
     """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file, which a run then follows.
 

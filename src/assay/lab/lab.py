@@ -89,8 +89,7 @@ class Lab:
             noted = ledger.note(self.store, "judged", experiment.name, now.preset.title, ledger.subject(experiment, now.preset))
         result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
         result.write(self.store)
-        if self._away is not None:  # before anybody sees a verdict, its look is where it cannot be lost
-            self._away.note(experiment.name)
+        self.exchange(experiment.name)  # before anybody sees a verdict, its look is where it cannot be lost
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -171,6 +170,11 @@ class Lab:
             owners.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
+
+    def exchange(self, experiment: str) -> None:
+        """Exchange looks, what was frozen and the ledger with a depot, where there is one. Raises: StoreError where it does not answer."""
+        if self._away is not None:
+            self._away.note(experiment)
 
     def _fetch(self, experiment: Experiment) -> None:
         """Fetch what others stored of an experiment in a depot, once."""
