@@ -22,6 +22,7 @@ from assay.features.index.schema import TABLES
 from assay.lab import catalogue, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
+from assay.report.bundle import checking
 from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
@@ -173,6 +174,11 @@ def picture(name: str) -> str:
     return f"![{figure.title}](pictures/{pictures.path(name).name})\n{note}"
 
 
+def judge() -> str:
+    """The SHA-256 of judge.py as this version writes it into bundles."""
+    return f"`{checking.released()}`\n"
+
+
 def overview() -> str:
     """One line per recorded experiment, and how many false verdicts to expect among all their claims."""
     results = _records()
@@ -194,7 +200,7 @@ def everything() -> str:
 KINDS: Mapping[str, Callable[..., str]] = {
     "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
     "claims": claims, "verdicts": verdicts, "decided": decided, "beside": beside, "budget": budget,
-    "picture": picture, "overview": overview, "everything": everything,
+    "picture": picture, "overview": overview, "everything": everything, "judge": judge,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
     "measures": evaluations.definitions,
 }  # fmt: skip
