@@ -85,7 +85,7 @@ class Lab:
         beside = measured_here(self.store, experiment, now, result.provenance)
         result.note(self.store)
         with explained(self.store.root):
-            looks.freeze(journal.stored(self.store, experiment.name), experiment, now)
+            looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
             noted = ledger.note(self.store, "judged", experiment.name, now.preset.title, ledger.subject(experiment, now.preset))
         result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
         result.write(self.store)
@@ -204,7 +204,8 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: F
     from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
-    now = noted(store, now)
+    now, experiment = noted(store, now), looks.marked(experiment, store)
+    frozen = replace(frozen, experiment=experiment)
     if frozen.declared:
         parts = following.reached(frozen, now)
         if not parts:
