@@ -1,4 +1,6 @@
-"""Whoever peeks, harms the record of a look, or freezes several thresholds and shows one, is told of by the commands that anybody types."""
+"""Whoever peeks, harms the record of a look, or freezes several thresholds and shows one, is told
+of by the commands that anybody types.
+"""
 
 import contextlib
 import io
@@ -90,12 +92,18 @@ def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -
     same = Path(study("same.toml", 90))
     for root in ("s", "copy"):
         for name in (study("second.toml", 1), same.name):
-            assert "seeds 1000000:1000006 of first were looked at on" in refused("preregister", name, "--root", root)
+            assert "seeds 1000000:1000006 of first were looked at on" in refused(
+                "preregister", name, "--root", root
+            )
     shutil.rmtree("copy/results")  # the ledger alone
-    assert "seeds 1000000:1000006 of first were judged on" in refused("preregister", "second.toml", "--root", "copy")
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", "second.toml", "--root", "copy"
+    )
     shutil.copy("own.py", "other.py")
     study("other_name.toml", 1, **{"./own.py": "./other.py"})
-    assert "seeds 1000000:1000006 of first were judged on" in refused("preregister", "other_name.toml", "--root", "copy")
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", "other_name.toml", "--root", "copy"
+    )
     typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *ROOT)
 
 
@@ -106,7 +114,9 @@ def test_what_one_machine_saw_no_other_freezes(here: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
     typed("run", "first.toml", *RUN, *depot)
     monkeypatch.setenv("ASSAY_CACHE", str(here / "b"))
-    assert "seeds 1000000:1000006 of first were judged on" in refused("preregister", study("second.toml", 1), *depot)
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", study("second.toml", 1), *depot
+    )
     typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *depot)
     assert "damaged" not in said("doctor", *depot)[1], "of what was not fetched nothing is missed"
     monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
@@ -123,21 +133,30 @@ def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: P
     """Early verdicts are told while runs are made: an interrupted run is a peek."""
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     shutil.rmtree("s/results")
-    Path("s/ledger.jsonl").unlink(missing_ok=True)  # as if it had been interrupted before it was judged
+    Path("s/ledger.jsonl").unlink(
+        missing_ok=True
+    )  # as if it had been interrupted before it was judged
     typed("remove", "first.toml", "--yes", *ROOT)
     assert "were removed on" in refused("preregister", study("second.toml", 1), *ROOT)
 
 
 def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
     typed("run", study("first.toml", 90), *RUN, *ROOT)
-    typed("run", study("more.toml", 90, **{"1000000": "2000000", "1000006": "2000006"}), *RUN, *ROOT)
+    typed(
+        "run", study("more.toml", 90, **{"1000000": "2000000", "1000006": "2000006"}), *RUN, *ROOT
+    )
     ledger = Path("s/ledger.jsonl")
-    whole, fresh = ledger.read_bytes(), study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"})
+    whole, fresh = (
+        ledger.read_bytes(),
+        study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"}),
+    )
     first, last = whole.splitlines(keepends=True)
     for harmed, told in ((last, "1 line is gone"), (first, "1 line is gone"), (b"", "2 lines are gone"),
                          (whole.replace(b"judged", b"jud7ed", 1), "line 1 is not as written")):  # fmt: skip
         ledger.write_bytes(harmed)
-        assert told in (line := refused("preregister", fresh, *ROOT)) and "freeze in another" in line
+        assert (
+            told in (line := refused("preregister", fresh, *ROOT)) and "freeze in another" in line
+        )
         assert told in said("doctor", *ROOT)[1]
     said("doctor", "--clean", *ROOT)
     assert "damaged" not in said("doctor", *ROOT)[1]
@@ -150,21 +169,32 @@ def harms(rng: np.random.Generator, whole: bytes, number: int) -> bytes:
     """What is left of a file after one harm: a bit, an end that is missing, a line, or everything."""
     kind = number % 3
     if kind == 0:
-        at, bit = int(rng.integers(len(whole) - 1)), 1 << int(rng.integers(8))  # the last byte ends the line, and is nobody's
+        at, bit = (
+            int(rng.integers(len(whole) - 1)),
+            1 << int(rng.integers(8)),
+        )  # the last byte ends the line, and is nobody's
         return whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
     return whole[: int(rng.integers(len(whole) - 1))] if kind == 1 else b""
 
 
 def harmed(followed: Path, numbers: range) -> list[str]:
-    """Which harms of the record of a look are not told by `show`, or leave the verdict confirmatory."""
+    """Which harms of the record of a look are not told by `show`, or leave the verdict
+    confirmatory.
+    """
     rng, wrong = np.random.default_rng([33, numbers.start]), []
     with contextlib.chdir(followed):
         whole = LOOKS.read_bytes()
         for number in numbers:
             LOOKS.write_bytes(harms(rng, whole, number))
             data = json.loads(typed("show", "asks.toml", *ROOT, "--json"))
-            if data["inference"] != "exploratory" or not data["registration"]["missing"] or not any("looks.jsonl" in n for n in data["notes"]):
-                wrong.append(f"{number}: {data['inference']}, {data['registration']['missing']}, {data['notes']}")
+            if (
+                data["inference"] != "exploratory"
+                or not data["registration"]["missing"]
+                or not any("looks.jsonl" in n for n in data["notes"])
+            ):
+                wrong.append(
+                    f"{number}: {data['inference']}, {data['registration']['missing']}, {data['notes']}"
+                )
         LOOKS.write_bytes(whole)
     return wrong
 
@@ -180,22 +210,33 @@ def test_a_thousand_harms_of_a_look(followed: Path, block: int) -> None:
     assert not (wrong := harmed(followed, range(100 * block, 100 * block + 100))), wrong
 
 
-def test_a_look_that_is_gone_is_told_by_show_doctor_and_page_and_stays_gone(followed: Path, tmp_path: Path) -> None:
+def test_a_look_that_is_gone_is_told_by_show_doctor_and_page_and_stays_gone(
+    followed: Path, tmp_path: Path
+) -> None:
     shutil.copytree(followed, tmp_path / "x")
     with contextlib.chdir(tmp_path / "x"):
         LOOKS.unlink()
         for again in range(2):
-            assert "looks are missing" in (out := typed("show", "asks.toml", *ROOT)) and "confirmatory" not in out
+            assert (
+                "looks are missing" in (out := typed("show", "asks.toml", *ROOT))
+                and "confirmatory" not in out
+            )
             typed("report", "asks.toml", *ROOT, "--out", "pages")
             page = Path("pages/asks.html").read_text()
             assert "looks are missing" in page and "1 line is gone" in page
             code, out, _ = said("doctor", *ROOT)
-            assert ("default.looks.jsonl: 1 line is gone" in out) is (again == 0) and (code == 1) is (again == 0)
-            assert "missing" in typed("run", "asks.toml", *RUN, *ROOT), "another run does not put it right"
+            assert ("default.looks.jsonl: 1 line is gone" in out) is (again == 0) and (
+                code == 1
+            ) is (again == 0)
+            assert "missing" in typed("run", "asks.toml", *RUN, *ROOT), (
+                "another run does not put it right"
+            )
             said("doctor", "--clean", *ROOT)
 
 
-def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(followed: Path, tmp_path: Path) -> None:
+def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
+    followed: Path, tmp_path: Path
+) -> None:
     """Lines of before there were chains name nothing; the first line after them names them all."""
     from assay.lab import journal
 
@@ -205,7 +246,9 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(followe
     path.write_bytes(b"".join(map(journal.line, old)))
     journal.note(path, {**old[0], "time": "3"})
     journal.note(path, {**old[0], "time": "4"})
-    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.wrong(path)
+    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.wrong(
+        path
+    )
     lines = path.read_bytes().splitlines(keepends=True)
     for i in range(4):
         path.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
@@ -214,17 +257,31 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(followe
 
 def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here: Path) -> None:
     thresholds = {"high": 89, "middle": 45, "low": 0.5}
-    hashes = {name: json.loads(typed("preregister", study(f"{name}.toml", t), *ROOT, "--json"))["hash"] for name, t in thresholds.items()}
-    typed("preregister", study("apart.toml", 1, **{"1000000": "2000000", "1000006": "2000006"}), *ROOT)
+    hashes = {
+        name: json.loads(typed("preregister", study(f"{name}.toml", t), *ROOT, "--json"))["hash"]
+        for name, t in thresholds.items()
+    }
+    typed(
+        "preregister", study("apart.toml", 1, **{"1000000": "2000000", "1000006": "2000006"}), *ROOT
+    )
     typed("run", "low.toml", *RUN, *ROOT)
     shutil.rmtree("s/registered/middle")
     Path("middle.prereg.json").unlink()
     out = typed("show", "low.toml", *ROOT)
-    assert "one of 3 registrations of these arms and seeds" in out and "(>= 89)" in out and "its file is gone" in out and "apart" not in out
+    assert (
+        "one of 3 registrations of these arms and seeds" in out
+        and "(>= 89)" in out
+        and "its file is gone" in out
+        and "apart" not in out
+    )
     others = json.loads(typed("show", "low.toml", *ROOT, "--json"))["registration"]["others"]
     assert {one["hash"] for one in others} == {hashes["high"], hashes["middle"]}
     typed("report", "low.toml", *ROOT, "--out", "pages")
     typed("export", "low.toml", "--format", "bundle", "--out", "low.zip", *ROOT)
     shutil.unpack_archive("low.zip", "bundle")
-    for text in (Path("pages/low.html").read_text(), Path("bundle/low/report.html").read_text(), Path("bundle/low/verdicts.json").read_text()):
+    for text in (
+        Path("pages/low.html").read_text(),
+        Path("bundle/low/report.html").read_text(),
+        Path("bundle/low/verdicts.json").read_text(),
+    ):
         assert hashes["high"][:12] in text and hashes["middle"][:12] in text

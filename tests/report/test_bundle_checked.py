@@ -1,4 +1,6 @@
-"""A bundle that somebody else made is judged by our own code: what its own judge.py says counts for nothing."""
+"""A bundle that somebody else made is judged by our own code: what its own judge.py says counts for
+nothing.
+"""
 
 import contextlib
 import io
@@ -31,7 +33,21 @@ def said(*words: str) -> tuple[int, str]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a committed record."""
     out = tmp_path_factory.mktemp("written") / "b.zip"
-    assert main(["export", "superposition", "--format", "bundle", "--out", str(out), "--root", str(out.parent / "none")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "superposition",
+                "--format",
+                "bundle",
+                "--out",
+                str(out),
+                "--root",
+                str(out.parent / "none"),
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -44,8 +60,14 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 def listed(folder: Path) -> None:
     """Write SHA256SUMS again, as whoever changed a file would."""
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
-    (folder / "SHA256SUMS").write_text("".join(f"{sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names))
+    names = sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "SHA256SUMS"
+    )
+    (folder / "SHA256SUMS").write_text(
+        "".join(f"{sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names)
+    )
 
 
 def edited(path: Path, change: object) -> None:
@@ -54,16 +76,26 @@ def edited(path: Path, change: object) -> None:
     path.write_text(json.dumps(data))
 
 
-def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(written: Path, folder: Path) -> None:
+def test_a_sound_bundle_is_judged_as_stated_and_its_judge_is_the_released_one(
+    written: Path, folder: Path
+) -> None:
     for path in (written, folder):
         code, out = said("check", str(path))
-        assert code == 0 and "3 of 3 claims judged again by this Assay's own judge.py; all as stated" in out
-        assert "is the released one" in out and sha256((folder / "judge.py").read_bytes()).hexdigest() in out
+        assert (
+            code == 0
+            and "3 of 3 claims judged again by this Assay's own judge.py; all as stated" in out
+        )
+        assert (
+            "is the released one" in out
+            and sha256((folder / "judge.py").read_bytes()).hexdigest() in out
+        )
         assert "numbers/claim-01.npz" in out and "nothing was trained or measured" in out
 
 
 def test_a_judge_that_looks_away_convinces_only_itself(folder: Path) -> None:
-    """The prover moves an estimate and its limit, makes judge.py blind to that, and writes every hash again."""
+    """The prover moves an estimate and its limit, makes judge.py blind to that, and writes every
+    hash again.
+    """
 
     def better(data: dict) -> None:
         data["verdicts"][0]["estimate"] += 0.5
@@ -78,30 +110,49 @@ def test_a_judge_that_looks_away_convinces_only_itself(folder: Path) -> None:
     code, out = said("check", str(folder))
     first = json.loads((folder / "claims.json").read_text())["claims"][0]["text"]
     assert code == 1 and f"DIFFERS {first}: main: estimate is" in out and "1 not as stated" in out
-    assert "is none that this version knows" in out and "DIFFERS" not in out.split(first)[0].removesuffix("DIFFERS ")
+    assert "is none that this version knows" in out and "DIFFERS" not in out.split(first)[
+        0
+    ].removesuffix("DIFFERS ")
 
 
 @pytest.mark.parametrize(
     ("file", "change", "told"),
     [
         ("claims.json", lambda d: d["claims"].pop(0), "claims.json has no such claim"),
-        ("claims.json", lambda d: d["claims"][0].update(range=[0.1, None], fail_range=[0.1, None]), "range is [0.1, None], stated is"),
+        (
+            "claims.json",
+            lambda d: d["claims"][0].update(range=[0.1, None], fail_range=[0.1, None]),
+            "range is [0.1, None], stated is",
+        ),
         ("verdicts.json", lambda d: d["verdicts"][1].update(outcome="fails"), "outcome is"),
-        ("verdicts.json", lambda d: d["exact"][0].update(outcome="violated"), "it is not as stated"),
+        (
+            "verdicts.json",
+            lambda d: d["exact"][0].update(outcome="violated"),
+            "it is not as stated",
+        ),
     ],
 )
-def test_what_is_stated_otherwise_is_named(folder: Path, file: str, change: object, told: str) -> None:
+def test_what_is_stated_otherwise_is_named(
+    folder: Path, file: str, change: object, told: str
+) -> None:
     edited(folder / file, change)
     listed(folder)
     code, out = said("check", str(folder))
-    assert code == 1 and told in out and "files as SHA256SUMS says" in out and "CHANGED" not in out
+    assert (
+        code == 1 and told in out and "files are as SHA256SUMS says" in out and "CHANGED" not in out
+    )
 
 
 def test_files_that_are_not_as_listed_or_not_listed_are_named(folder: Path) -> None:
     (folder / "README.md").write_text("believe me")
     (folder / "more.txt").write_text("x")
     code, out = said("check", str(folder))
-    assert code == 1 and "CHANGED README.md" in out and "CHANGED more.txt" in out and "all as stated" in out
+    assert (
+        code == 1
+        and "CHANGED README.md" in out
+        and "CHANGED more.txt" in out
+        and "all as stated" in out
+    )
 
 
 def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder: Path, tmp_path: Path) -> None:
@@ -127,7 +178,9 @@ def test_nothing_in_it_runs_and_what_is_no_bundle_is_one_line(folder: Path, tmp_
     assert said("check", str(folder), "--record")[0] == 2 and is_bundle(str(folder))
 
 
-def test_numbers_that_unpack_to_too_much_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_unpack_to_too_much_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     np.savez_compressed(folder / "numbers/claim-01.npz", n0=np.zeros(2**18))
     monkeypatch.setattr(checking, "BYTES", 2**20)
     assert "bytes, unpacked" in said("check", str(folder))[1]
@@ -135,4 +188,8 @@ def test_numbers_that_unpack_to_too_much_are_refused(folder: Path, monkeypatch: 
 
 def test_the_page_tells_the_hash_of_the_released_judge() -> None:
     page = Path(__file__).parents[2].joinpath("docs/bundle.md").read_text()
-    assert re.findall(r"`([0-9a-f]{64})`", page) == [checking.released()] == [sha256(Path(judge.__file__).read_bytes()).hexdigest()]
+    assert (
+        re.findall(r"`([0-9a-f]{64})`", page)
+        == [checking.released()]
+        == [sha256(Path(judge.__file__).read_bytes()).hexdigest()]
+    )

@@ -55,7 +55,9 @@ def standing(data: JSON, unlike: str = "") -> Standing:
         known = f"frozen on {frozen['time']} before any result as far as this store knows ({frozen['hash'][:12]}), and followed since"
         return Standing("confirmatory", known + (f"; {others}" if others else ""))
     if frozen:
-        changed = "; ".join(filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ())))))
+        changed = "; ".join(
+            filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))
+        )
         return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
     if unlike:
         return Standing("exploratory", unlike)

@@ -242,7 +242,9 @@ def check(
 
     if is_bundle(name):
         if record or choice != DEFAULT:
-            raise AssayError("--record, --preset and --set are about a stored result; a bundle is judged as it is")
+            raise AssayError(
+                "--record, --preset and --set are about a stored result; a bundle is judged as it is"
+            )
         return printing.bundle_checked(check_bundle(Path(name)), place.json)
 
     with printing.aside():

@@ -133,7 +133,9 @@ class Claim:
     condition: str = ""
     """What value and statistic compute, as a study words it; "" where they are code alone."""
     after_look: str = ""
-    """What of it an earlier look had otherwise, in words; no part of what it says, but such a claim confirms, wherever its threshold is from."""
+    """What of it an earlier look had otherwise, in words; no part of what it says, but such a claim
+    confirms, wherever its threshold is from.
+    """
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
@@ -180,13 +182,23 @@ class Claim:
 
     @property
     def kind(self) -> Kind:
-        """risky where the threshold was fixed before any pilot, by theory, paper or plan; confirming where a pilot gave it, or a look came first."""
-        return "risky" if self.threshold_from.startswith(RISKY) and not self.after_look else "confirming"
+        """risky where the threshold was fixed before any pilot, by theory, paper or plan;
+        confirming where a pilot gave it, or a look came first.
+        """
+        return (
+            "risky"
+            if self.threshold_from.startswith(RISKY) and not self.after_look
+            else "confirming"
+        )
 
     @property
     def threshold_since(self) -> str:
         """Where the threshold comes from, and what of the claim an earlier look had otherwise."""
-        return f"{self.threshold_from}; confirming, since {self.after_look}" if self.after_look else self.threshold_from
+        return (
+            f"{self.threshold_from}; confirming, since {self.after_look}"
+            if self.after_look
+            else self.threshold_from
+        )
 
     @property
     def may_hold(self) -> Mapping[str, str]:

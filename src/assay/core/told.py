@@ -143,14 +143,18 @@ class ToldSignature(TypedDict):
 
 
 class ToldHead(TypedDict):
-    """A line of a store's ledger by its hash, which stands for all lines before it, and how many these are with it."""
+    """A line of a store's ledger by its hash, which stands for all lines before it, and how many
+    these are with it.
+    """
 
     lines: int
     hash: str
 
 
 class ToldOtherRegistration(TypedDict):
-    """What else was frozen of some of the same arms on some of the same seeds; without claims where its file is gone."""
+    """What else was frozen of some of the same arms on some of the same seeds; without claims where
+    its file is gone.
+    """
 
     experiment: str
     time: str

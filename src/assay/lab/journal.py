@@ -40,7 +40,15 @@ SIGNED: Mapping[str, type] = {"sha256_of_signature": str, "registration": str}
 """What a line has that says which signature was given."""
 LEDGER = "ledger.jsonl"
 """The file in which a store notes what was frozen, judged and removed."""
-NOTED: Mapping[str, type] = {"what": str, "experiment": str, "about": list, "preset": str, "seeds": str, "arms": dict, "heads": dict}
+NOTED: Mapping[str, type] = {
+    "what": str,
+    "experiment": str,
+    "about": list,
+    "preset": str,
+    "seeds": str,
+    "arms": dict,
+    "heads": dict,
+}
 """What a line of it has."""
 JOURNAL = re.compile(r"(results|registered)/[a-z0-9][a-z0-9-]*/[\w@=,+-][^/\\]*\.jsonl")
 """Where a journal of an experiment lies in a store."""
@@ -58,11 +66,21 @@ def stored(store: Store, experiment: str) -> Path:
 
 
 def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
-    """The journals of an experiment, or of all, each with those of its lines that the ledger names; also one that is gone, but was named."""
-    found = {p: set[str]() for part in ("results", "registered") for p in sorted((store.root / part).glob(f"{experiment}/*.jsonl"))}
-    mirrors = (store.root / NOTE).exists()  # of a depot: of another experiment it may have the ledger's lines alone
+    """The journals of an experiment, or of all, each with those of its lines that the ledger names;
+    also one that is gone, but was named.
+    """
+    found = {
+        p: set[str]()
+        for part in ("results", "registered")
+        for p in sorted((store.root / part).glob(f"{experiment}/*.jsonl"))
+    }
+    mirrors = (
+        store.root / NOTE
+    ).exists()  # of a depot: of another experiment it may have the ledger's lines alone
     for noted in read(store.root / LEDGER, NOTED):
-        for path, heads in noted["heads"].items() if experiment in ("*", noted["experiment"]) else ():
+        for path, heads in (
+            noted["heads"].items() if experiment in ("*", noted["experiment"]) else ()
+        ):
             if JOURNAL.fullmatch(path) and ((store.root / path).parent.exists() or not mirrors):
                 found.setdefault(store.root / path, set()).update(map(str, heads))
     return found
@@ -72,6 +90,11 @@ def lines(numbers: Sequence[int]) -> str:
     """Some lines as the subject of a sentence: "line 3 is", "lines 1, 2, 5 are"; of many the first ones."""
     told = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
     return f"line {told} is" if len(numbers) == 1 else f"lines {told} are"
+
+
+def count(number: int) -> str:
+    """So many lines as the subject of a sentence: "1 line is", "2 lines are"."""
+    return "1 line is" if number == 1 else f"{number} lines are"
 
 
 def line(look: Mapping[str, Any]) -> bytes:
@@ -125,7 +148,10 @@ class Chain:
 def chain(path: Path) -> Chain:
     """Read which lines of a journal name which."""
     looks = [look for _, look in _lines(path, _needed(path)) if look is not None]
-    return Chain({key(look): tuple(look.get(AFTER, ())) for look in looks}, frozenset(line for look in looks for line in look.get(LOST, ())))
+    return Chain(
+        {key(look): tuple(look.get(AFTER, ())) for look in looks},
+        frozenset(line for look in looks for line in look.get(LOST, ())),
+    )
 
 
 def key(look: Mapping[str, Any]) -> str:
@@ -140,13 +166,19 @@ def wrong(path: Path, named: Collection[str] = (), *, ever: bool = False) -> str
     """
     bad, found = damaged(path), chain(path)
     missing = found.missing(named)
-    gone = len(missing | found.lost if ever else missing - found.lost) - len(bad)  # a changed line is not there by its name
-    told = [f"{lines(bad)} not as written"] * bool(bad) + [f"{gone} line{'s are' if gone > 1 else ' is'} gone"] * (gone > 0)
+    gone = len(missing | found.lost if ever else missing - found.lost) - len(
+        bad
+    )  # a changed line is not there by its name
+    told = [f"{lines(bad)} not as written"] * bool(bad) + [f"{count(gone)} gone"] * (gone > 0)
     return " and ".join(told)
 
 
 def note(path: Path, *looks: Mapping[str, Any]) -> str:
-    """Put lines at the end of a journal, each after those that none follows yet; gives the last one's hash. Raises: OSError when the disk is full."""
+    """Put lines at the end of a journal, each after those that none follows yet; gives the last
+    one's hash.
+
+    Raises: OSError when the disk is full.
+    """
     after, text = chain(path).heads, b""
     for look in looks:
         said = {**look, AFTER: after}
@@ -158,14 +190,25 @@ def note(path: Path, *looks: Mapping[str, Any]) -> str:
 
 
 def mend(store: Store, path: Path, named: Collection[str] = ()) -> None:
-    """Leave out the damaged lines of a journal, and note in it which are gone; the file as it was is kept in the store's `tmp`."""
+    """Leave out the damaged lines of a journal, and note in it which are gone; the file as it was
+    is kept in the store's `tmp`.
+    """
     if path.exists() and not path.is_file():
         store.remove(path)
     if path.exists():
         lines, bad = path.read_bytes().split(b"\n"), set(damaged(path))
-        kept = b"".join(text + b"\n" for number, text in enumerate(lines, 1) if text.strip() and number not in bad)
+        kept = b"".join(
+            text + b"\n"
+            for number, text in enumerate(lines, 1)
+            if text.strip() and number not in bad
+        )
         with explained(store.root):
-            shutil.copyfile(path, store.prepare().root / "tmp" / f"damaged-{path.parent.name}-{path.name}-{uuid.uuid4().hex[:12]}")
+            shutil.copyfile(
+                path,
+                store.prepare().root
+                / "tmp"
+                / f"damaged-{path.parent.name}-{path.name}-{uuid.uuid4().hex[:12]}",
+            )
             write(path, kept)
     found = chain(path)
     if gone := found.missing(named) - found.lost:
@@ -201,7 +244,11 @@ def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
         needed = {LOST: list} if LOST in look else needed
         if not all(isinstance(look.get(k), kind) for k, kind in needed.items()):
             return None
-        if not all(isinstance(look.get(k, []), list) and all(isinstance(one, str) for one in look.get(k, [])) for k in (AFTER, LOST)):
+        if not all(
+            isinstance(look.get(k, []), list)
+            and all(isinstance(one, str) for one in look.get(k, []))
+            for k in (AFTER, LOST)
+        ):
             return None
         held = look.pop(SEAL, None)
         whole = held == digest(canonical_json(look)) if held else set(look) <= UNSEALED

@@ -86,10 +86,18 @@ class Lab:
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
-            noted = ledger.note(self.store, "judged", experiment.name, now.preset.title, ledger.subject(experiment, now.preset))
+            noted = ledger.note(
+                self.store,
+                "judged",
+                experiment.name,
+                now.preset.title,
+                ledger.subject(experiment, now.preset),
+            )
         result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
         result.write(self.store)
-        self.exchange(experiment.name)  # before anybody sees a verdict, its look is where it cannot be lost
+        self.exchange(
+            experiment.name
+        )  # before anybody sees a verdict, its look is where it cannot be lost
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -118,7 +126,13 @@ class Lab:
         data = stored_result(self.store, experiment, now)
         if data is None:
             return None
-        return {"inference": "exploratory", "registration": None, "ledger": None, **data, "changed": list(looks.changed(experiment, now, self.store))}
+        return {
+            "inference": "exploratory",
+            "registration": None,
+            "ledger": None,
+            **data,
+            "changed": list(looks.changed(experiment, now, self.store)),
+        }
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""
@@ -144,7 +158,9 @@ class Lab:
         shared = [] if preset is not None or set(others) - {experiment} else sorted((root / "artefacts").glob("*"))
         return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
 
-    def remove(self, experiment: str, preset: str | None = None, about: Collection[str] = ()) -> int:
+    def remove(
+        self, experiment: str, preset: str | None = None, about: Collection[str] = ()
+    ) -> int:
         """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only.
 
         The ledger notes which runs somebody may have seen; `about` names the experiment and those that it borrows from.
@@ -172,7 +188,10 @@ class Lab:
         return freed
 
     def exchange(self, experiment: str) -> None:
-        """Exchange looks, what was frozen and the ledger with a depot, where there is one. Raises: StoreError where it does not answer."""
+        """Exchange looks, what was frozen and the ledger with a depot, where there is one.
+
+        Raises: StoreError where it does not answer.
+        """
         if self._away is not None:
             self._away.note(experiment)
 

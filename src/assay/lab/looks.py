@@ -71,12 +71,27 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
-    """The experiment, each claim saying what of it an earlier look had otherwise: of one in a user's file also by the looks of a store."""
-    kept = [committed(experiment), *([journal.stored(store, experiment.name)] if store and edits.binding(experiment) else [])]
-    noted = [look for path in kept for look in journal.read(path) if any(s >= JUDGED for s in seeds_of(look["seeds"]))]
-    told = {_content(look): look for look in noted if "shapes" in look}  # of some older ones it was noted later
+    """The experiment, each claim saying what of it an earlier look had otherwise: of one in a
+    user's file also by the looks of a store.
+    """
+    kept = [
+        committed(experiment),
+        *([journal.stored(store, experiment.name)] if store and edits.binding(experiment) else []),
+    ]
+    noted = [
+        look
+        for path in kept
+        for look in journal.read(path)
+        if any(s >= JUDGED for s in seeds_of(look["seeds"]))
+    ]
+    told = {
+        _content(look): look for look in noted if "shapes" in look
+    }  # of some older ones it was noted later
     noted = [told.get(_content(look), look) for look in noted]
-    claims = tuple(replace(s, after_look=reshaped(s, noted)) if isinstance(s, Claim) else s for s in experiment.claims)
+    claims = tuple(
+        replace(s, after_look=reshaped(s, noted)) if isinstance(s, Claim) else s
+        for s in experiment.claims
+    )
     return replace(experiment, claims=claims)
 
 
@@ -104,9 +119,17 @@ def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
 
 
 def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
-    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of range, scale, units and arm; the controls."""
+    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of
+    range, scale, units and arm; the controls.
+    """
     edges = [repr(float(e)) for e in (claim.low, claim.high, *claim.fail_range)]
-    asks = [edges, claim.scale, list(claim.units), {k: str(v) for k, v in claim.where.items()}, claim.of]
+    asks = [
+        edges,
+        claim.scale,
+        list(claim.units),
+        {k: str(v) for k, v in claim.where.items()},
+        claim.of,
+    ]
     return replace(claim, after_look="").kind, journal.digest(canonical_json(asks)), claim.must_fail
 
 
@@ -116,18 +139,37 @@ def committed(experiment: Experiment) -> Path:
 
 
 def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:
-    """Note what is judged on which seeds, and which exact statements were violated, unless a look already says so. Raises: OSError."""
+    """Note what is judged on which seeds, and which exact statements were violated, unless a look
+    already says so.
+
+    Raises: OSError.
+    """
     now, before = frozen(experiment, plan), journal.read(path)
     if any({k: look.get(k) for k in now} == now for look in before):
         return
-    now |= {"shapes": {s.text: [kind, asks, *controls] for s in experiment.claims if isinstance(s, Claim) for kind, asks, controls in [shape(s)]}}
-    if off := {e.exact.text: f"{e.deviation:.3g} off, where {e.exact.tolerance:.3g} is allowed" for e in exact if e.outcome == "violated"}:
+    now |= {
+        "shapes": {
+            s.text: [kind, asks, *controls]
+            for s in experiment.claims
+            if isinstance(s, Claim)
+            for kind, asks, controls in [shape(s)]
+        }
+    }
+    if off := {
+        e.exact.text: f"{e.deviation:.3g} off, where {e.exact.tolerance:.3g} is allowed"
+        for e in exact
+        if e.outcome == "violated"
+    }:
         now |= {"violated": off}
     journal.note(path, {"time": provenance.now(), "commit": provenance.commit(), **now})
 
 
 def bring(path: Path, store: Store, experiment: Experiment) -> None:
-    """Note in a file what a store noted of judged seeds and the file does not say: a first look belongs there, too. Raises: OSError."""
+    """Note in a file what a store noted of judged seeds and the file does not say: a first look
+    belongs there, too.
+
+    Raises: OSError.
+    """
     known = {_content(look) for look in journal.read(path)}
     for look in journal.read(journal.stored(store, experiment.name)):
         if _content(look) not in known and any(s >= JUDGED for s in seeds_of(look["seeds"])):
@@ -136,7 +178,9 @@ def bring(path: Path, store: Store, experiment: Experiment) -> None:
 
 
 def violated(experiment: Experiment) -> dict[str, str]:
-    """The exact statements that were violated at a committed look, by text, each with by how much and at which seeds."""
+    """The exact statements that were violated at a committed look, by text, each with by how much
+    and at which seeds.
+    """
     found = {}
     for look in journal.read(committed(experiment)):
         for text, how in look.get("violated", {}).items():

@@ -60,7 +60,9 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     }
 
 
-def write_record(experiment: Experiment, result: Result, plan: Plan, store: Store | None = None) -> Path:
+def write_record(
+    experiment: Experiment, result: Result, plan: Plan, store: Store | None = None
+) -> Path:
     """The file that now holds the record of this result; looks that the store noted are noted beside it, whether they were recorded or not.
 
     Raises: ExperimentError where a record of another preset lies there; ClaimError where a statement could not be computed.

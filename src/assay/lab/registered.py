@@ -94,7 +94,14 @@ def freeze(
     data = {**body, "hash": digest, "time": provenance.now(), "commit": provenance.commit(), "software": dict(provenance.software())}
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        data["ledger"] = ledger.note(store, "frozen", experiment.name, preset.title, ledger.subject(experiment, preset), registration=digest)
+        data["ledger"] = ledger.note(
+            store,
+            "frozen",
+            experiment.name,
+            preset.title,
+            ledger.subject(experiment, preset),
+            registration=digest,
+        )
         path = place(store, experiment, preset)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = [p for p in (beside(experiment, preset) if here else None, path) if p is not None]
@@ -158,7 +165,15 @@ def read(path: Path) -> Registration:
         content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        return Registration(path, content, data["hash"], data["time"], data["commit"], data["software"], data.get("ledger"))
+        return Registration(
+            path,
+            content,
+            data["hash"],
+            data["time"],
+            data["commit"],
+            data["software"],
+            data.get("ledger"),
+        )
     except NewerError:
         raise
     except (StoreError, KeyError, TypeError) as e:
@@ -186,16 +201,24 @@ def taken(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]
 
 def note(store: Store, experiment: str, preset: Preset, line: Mapping[str, Any]) -> None:
     """Note what a look found. Raises: OSError when the disk is full."""
-    journal.note(_looks(store, experiment, preset), {"time": provenance.now(), "commit": provenance.commit(), **line})
+    journal.note(
+        _looks(store, experiment, preset),
+        {"time": provenance.now(), "commit": provenance.commit(), **line},
+    )
 
 
 def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """The signatures that were given, oldest first."""
-    return journal.read(_beside(store.root / "registered" / experiment / f"{preset.title}.json", "signed"), journal.SIGNED)
+    return journal.read(
+        _beside(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
+        journal.SIGNED,
+    )
 
 
 def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[str]:
-    """Tell which looks are missing, as far as this store can know: those that were taken, and what was seen before it was frozen."""
+    """Tell which looks are missing, as far as this store can know: those that were taken, and what
+    was seen before it was frozen.
+    """
     path, name = _looks(store, experiment.name, preset), experiment.name
     lost = journal.wrong(path, journal.files(store, name).get(path, ()), ever=True)
     told = [f"of {path} {lost}"] * bool(lost)
@@ -204,28 +227,58 @@ def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registrati
     for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
         later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
         if not later and (when := line.get("since") or line["time"]) < known.time:
-            told.append(f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on {when}, before it was frozen")
+            told.append(
+                f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on {when}, before it was frozen"
+            )
     return told
 
 
-def others(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[ToldOtherRegistration]:
-    """Tell what else was frozen of some of the same arms on some of the same seeds, under any name, oldest first; whether its file is there or not."""
+def others(
+    store: Store, experiment: Experiment, preset: Preset, known: Registration
+) -> list[ToldOtherRegistration]:
+    """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
+
+    Under any name, and whether its file is still there or not.
+    """
     about, there = ledger.subject(experiment, preset), dict[str, ToldOtherRegistration]()
     for line in ledger.lines(store):
         if line["what"] == "frozen" and about.shared(line) and about.alike(line):
             digest = str(line["registration"])
-            there[digest] = {"experiment": line["experiment"], "time": line["time"], "hash": digest, "claims": []}
+            there[digest] = {
+                "experiment": line["experiment"],
+                "time": line["time"],
+                "hash": digest,
+                "claims": [],
+            }
     for path in sorted((store.root / "registered").glob("*/*.json")):
         try:
             found = read(path)
         except StoreError:
             continue
-        runs = ((arm, canonical_json(spec)) for arm, said in found.content["arms"].items() for spec in said.get("fields", ()))
-        line = {"seeds": found.content["seeds"], "about": [found.content["experiment"]], "arms": ledger.settings(runs)}
+        runs = (
+            (arm, canonical_json(spec))
+            for arm, said in found.content["arms"].items()
+            for spec in said.get("fields", ())
+        )
+        line = {
+            "seeds": found.content["seeds"],
+            "about": [found.content["experiment"]],
+            "arms": ledger.settings(runs),
+        }
         if about.shared(line) and about.alike(line):
-            said = [f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"] for c in found.content["claims"]]
-            there[found.hash] = {"experiment": found.content["experiment"], "time": found.time, "hash": found.hash, "claims": said}
-    return sorted((one for digest, one in there.items() if digest != known.hash), key=lambda one: one["time"])
+            said = [
+                f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
+                for c in found.content["claims"]
+            ]
+            there[found.hash] = {
+                "experiment": found.content["experiment"],
+                "time": found.time,
+                "hash": found.hash,
+                "claims": said,
+            }
+    return sorted(
+        (one for digest, one in there.items() if digest != known.hash), key=lambda one: one["time"]
+    )
 
 
 def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
@@ -331,7 +384,9 @@ def _refuse_seen(
         raise TooLate(f"seeds {looks.spans(shared)} of {line['experiment']} were {line['what']} on {line['time']} ({ledger.place(store)}); "
                       "what may have been seen cannot be frozen any more: name other seeds")  # fmt: skip
     if harm := journal.wrong(ledger.place(store), ledger.named(store), ever=True):
-        raise TooLate(f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store; freeze in another one, with --root")
+        raise TooLate(
+            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store; freeze in another one, with --root"
+        )
 
 
 def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:

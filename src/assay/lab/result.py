@@ -147,7 +147,10 @@ class Result(Shown):
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """The file that now holds this result. Nothing is written when it says the same already. Raises: StoreError."""
+        """The file that now holds this result.
+
+        Nothing is written when it says the same already. Raises: StoreError.
+        """
         path = self.path(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
@@ -160,7 +163,10 @@ class Result(Shown):
         return path
 
     def note(self, store: Store) -> None:
-        """Note each look whose n, outcome or claims key differ from the last one at the same claim. Raises: StoreError."""
+        """Note each look whose n, outcome or claims key differ from the last one at the same claim.
+
+        Raises: StoreError.
+        """
         if fresh := self.new_looks(store):
             store.prepare()
             with explained(store.root):

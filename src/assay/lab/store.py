@@ -158,7 +158,9 @@ class Store:
 
     def __init__(self, root: Path | str):
         if is_url(root):
-            raise StoreError(f"a store is a folder, got {root}; run, worker, plan, preregister, show, check, report, list and doctor take a URL")
+            raise StoreError(
+                f"a store is a folder, got {root}; run, worker, plan, preregister, show, check, report, list and doctor take a URL"
+            )
         self.root = Path(root)
         self._hashed = self.older = False
         if not self.root.exists():

@@ -92,7 +92,10 @@ def claims(name: str) -> str:
     experiment = looks.marked(catalogue.find(name))
     if not _of(experiment, Claim):
         return exact_statements(name)
-    return statements.folded("Threshold, where it comes from, units and controls of each claim", statements.before(_of(experiment, Claim)))
+    return statements.folded(
+        "Threshold, where it comes from, units and controls of each claim",
+        statements.before(_of(experiment, Claim)),
+    )
 
 
 def exact_statements(name: str) -> str:

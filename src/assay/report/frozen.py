@@ -18,10 +18,19 @@ def lines(data: JSON) -> list[str]:
     which = f"({registration['hash'][:12]}, {registration['file']})"
     more = [*looks(registration), *others(registration)]
     if data["inference"] == "confirmatory":
-        return [f"confirmatory: {when}, before any result as far as this store knows {which}, and followed since", *more]
+        return [
+            f"confirmatory: {when}, before any result as far as this store knows {which}, and followed since",
+            *more,
+        ]
     missing, changed = registration.get("missing", ()), registration["changed"]
-    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else 'nobody can say whether it was followed: looks are missing'}"
-    return [head, *(f"not as frozen: {c}" for c in changed), *(f"missing: {m}" for m in missing), *more]
+    lost = "nobody can say whether it was followed: looks are missing"
+    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
+    return [
+        head,
+        *(f"not as frozen: {c}" for c in changed),
+        *(f"missing: {m}" for m in missing),
+        *more,
+    ]
 
 
 def looks(registration: JSON) -> list[str]:
@@ -44,7 +53,9 @@ def looks(registration: JSON) -> list[str]:
 
 
 def others(registration: JSON) -> list[str]:
-    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several should know of all."""
+    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
+    should know of all.
+    """
     found = registration.get("others", ())
     if not found:
         return []

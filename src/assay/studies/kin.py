@@ -29,9 +29,15 @@ def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
 
 
 def subjects(store: Store, name: str) -> set[str]:
-    """The experiments that results of this name are about, by the ledger and by the file whose they are; empty where neither tells."""
-    found = {one for line in ledger.lines(store) if line["experiment"] == name for one in line["about"]}
+    """The experiments that results of this name are about, by the ledger and by the file whose they
+    are; empty where neither tells.
+    """
+    found = {
+        one for line in ledger.lines(store) if line["experiment"] == name for one in line["about"]
+    }
     file = owners.origin(store, name)
     with suppress(AssayError):
-        found |= {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
+        found |= (
+            {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
+        )
     return found

@@ -76,7 +76,10 @@ def is_bundle(name: str) -> bool:
 
 
 def check_bundle(path: Path) -> CheckedBundle:
-    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare. Raises: DataError where it cannot be read."""
+    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare.
+
+    Raises: DataError where it cannot be read.
+    """
     from assay.report.bundle import checking
 
     if path.is_dir():
@@ -187,7 +190,9 @@ def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     from assay.lab import looks
 
     committed = looks.committed(experiment)
-    there = {p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))}
+    there = {
+        p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))
+    }
     there |= {f"registered-{p.name}": p for p in sorted((lab.store.root / "registered" / experiment.name).glob("*")) if p.is_file()}
     if committed.exists():
         there[f"committed-{committed.name}"] = committed

@@ -14,8 +14,9 @@ from assay.features.answers import more_likely
 
 if TYPE_CHECKING:
     import xarray as xr
-    from assay.core.stats import Statistic
     from jaxtyping import Bool
+
+    from assay.core.stats import Statistic
 
 PEREZ = "Perez et al. 2022, Discovering Language Model Behaviors with Model-Written Evaluations, sycophancy"
 SEED = "nostalgebraist 2023, OpenAI API base models are not sycophantic, at any size, and comments"
@@ -131,7 +132,10 @@ def crossed(arm: str, likelier: bool = False) -> Callable[[Arms], xr.DataArray]:
 
 def by_way(*ways: tuple[Place, Ending]) -> Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]:
     """A value [seed, family]: p̄ of planted models in each of these ways of asking."""
-    return lambda arm, arms: {f"{place} {ending}": matching(by(arm), place, ending).mean(("variant", "cell")) for place, ending in ways}
+    return lambda arm, arms: {
+        f"{place} {ending}": matching(by(arm), place, ending).mean(("variant", "cell"))
+        for place, ending in ways
+    }
 
 
 def furthest(planted: float) -> Statistic:
@@ -149,7 +153,10 @@ TILTED = "a model that leans to its users in seven answers of ten, planted"
 SAME_MODEL = "the same model, asked in its chat format"
 FLAT = "planted to heed no opinion"
 UNMOVED = {"q50": FLAT, "small": FLAT, "middle": FLAT, "small-half": FLAT, "middle-half": FLAT, "q50-half": FLAT}
-NOT_PLANTED = {"main": "SmolLM2, asked by claims of its own", "chat": "SmolLM2, asked by claims of its own"}
+NOT_PLANTED = {
+    "main": "SmolLM2, asked by claims of its own",
+    "chat": "SmolLM2, asked by claims of its own",
+}
 ALL_ALIKE = {"q50": "planted alike", "q70": "planted alike", "q90": "planted alike", "middle-70": "planted alike", **UNMOVED, "chat": SAME_MODEL}
 CLAIMS = (
     Claim(

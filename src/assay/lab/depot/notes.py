@@ -50,7 +50,13 @@ def there(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]
     """
     for wait in (*LAGS, 0.0):
         found: dict[str, list[Note]] = {}
-        under = [f"notes/{journal.LEDGER}", *(f"notes/{part}" + (f"/{experiment}" if experiment else "") for part in ("results", "registered"))]
+        under = [
+            f"notes/{journal.LEDGER}",
+            *(
+                f"notes/{part}" + (f"/{experiment}" if experiment else "")
+                for part in ("results", "registered")
+            ),
+        ]
         for name in (name for part in under for name in bucket.names(part)):
             if (m := NAME.fullmatch(name)) is not None:
                 found.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
@@ -71,7 +77,9 @@ def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
     if not listed:
         return
     with store.lock("notes"), explained(store.root):
-        for path, notes in sorted(listed.items(), key=lambda pair: pair[0] == journal.LEDGER):  # last, as it is sent
+        for path, notes in sorted(
+            listed.items(), key=lambda pair: pair[0] == journal.LEDGER
+        ):  # last, as it is sent
             place = store.root / path
             have = {digest for _, digest, _ in _mine(place)}
             wanted = _lacking(notes, have, lines(path), place.exists())
@@ -82,15 +90,29 @@ def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
 
 
 def send(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[Note]]) -> int:
-    """Send every note of this experiment that the depot does not list, then the ledger; gives how many."""
-    return sum(_send(bucket, store, place, listed) for place in (*_files(store, experiment), store.root / journal.LEDGER))
+    """Send every note of this experiment that the depot does not list, then the ledger; gives how
+    many.
+    """
+    return sum(
+        _send(bucket, store, place, listed)
+        for place in (*_files(store, experiment), store.root / journal.LEDGER)
+    )
 
 
 def owed(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[Note]]) -> None:
-    """Send the notes of other experiments of which the ledger has lines that the depot does not list: these name lines of their journals."""
+    """Send the notes of other experiments of which the ledger has lines that the depot does not
+    list: these name lines of their journals.
+    """
     known = {note.hash for note in listed.get(journal.LEDGER, [])}
-    texts = [data for data, digest, sound in _mine(store.root / journal.LEDGER) if sound and digest not in known]
-    for other in sorted({str(said["experiment"]) for said in map(json.loads, texts) if "experiment" in said} - {experiment}):
+    texts = [
+        data
+        for data, digest, sound in _mine(store.root / journal.LEDGER)
+        if sound and digest not in known
+    ]
+    for other in sorted(
+        {str(said["experiment"]) for said in map(json.loads, texts) if "experiment" in said}
+        - {experiment}
+    ):
         there_too = there(bucket, other)
         for place in _files(store, other):
             _send(bucket, store, place, there_too)
