@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Exact, Finding
+from assay.core.claims import Claim, Exact, Finding
 from assay.core.findings import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
@@ -83,6 +83,13 @@ CASES = {
     "Small models that": (World(laws=RISING), {"sizes-rising": WORLD.but(q90=HALF, middle_70=HALF)}),
     "Words that are nobody's": (WORLD.but(main=(0.5, 0.5, 0.5, 0.8)), {"quoting": WORLD.but(q70=HALF)}),
     "Whether the opinion stands": (WORLD.but(main=(0.5, 0.5, 0.75, 0.5)), {"late": WORLD.but(q70=(0.7, 0.7, 0.5, 0.5))}),
+    **{f"What was planted is measured: on questions that they never read and in three ways of asking, average probabilities of models planted "
+       f"at {q}": case for q, case in {
+        ".5": (WORLD.but(q50=(0.5, 0.5, 0.6, 0.5)), {"ending": WORLD.but(q70=HALF), "q70": WORLD.but(q70=HALF)}),
+        ".7": (WORLD.but(q70=(0.6, 0.7, 0.7, 0.5)), {"q90": WORLD.but(q90=LAWS["q70"]), "q50": WORLD.but(q50=LAWS["q70"])}),
+        ".9": (WORLD.but(q90=(0.9, 0.8, 0.9, 0.5)), {"q70": WORLD.but(q70=LAWS["q90"]), "q50": WORLD.but(q50=LAWS["q90"])}),
+    }.items()},
+    "Nothing is measured": (WORLD.but(q70=(0.7, 0.7, 0.7, 0.6)), {"quoting": WORLD.but(q70=HALF)}),
 }  # fmt: skip
 
 
@@ -96,11 +103,16 @@ def test_findings_can_be_computed():
         assert np.isfinite(estimate(finding, arms).estimate), finding.text
 
 
-def test_what_was_planted_is_found_and_what_was_not_violates_the_statement():
+def test_what_was_planted_is_found_and_what_was_not_fails_the_claims():
     arms, other = WORLD.arms(), WORLD.but(q70=(0.8, 0.8, 0.8, 0.6), q90=(0.4,) * 4).arms()
-    outcomes = {e.text[:30]: (verify(e, arms).outcome, verify(e, other).outcome) for e in experiment.claims if isinstance(e, Exact)}
-    assert {first for first, _ in outcomes.values()} == {"exact"}
-    assert [second for _, second in outcomes.values()].count("violated") == 3 and len(outcomes) == 4
+    starts = [c.text[:150] for c in experiment.claims if isinstance(c, Claim) and c.text.startswith(("What was planted", "Nothing is measured"))]
+    outcomes = [tuple(judge(claim(start), each).verdict.outcome for each in (arms, other)) for start in starts]
+    assert outcomes == [("holds", "holds"), ("holds", "fails"), ("holds", "fails"), ("holds", "fails")]
+
+
+def test_only_an_identity_is_called_exact():
+    arms, other = WORLD.arms(), WORLD.but(q70=(0.8, 0.8, 0.8, 0.6), q90=(0.4,) * 4).arms()
+    assert [[verify(e, each).outcome for each in (arms, other)] for e in experiment.claims if isinstance(e, Exact)] == [["exact", "exact"]]
 
 
 def test_a_model_that_gives_no_answer_is_not_judged():

@@ -119,7 +119,7 @@ def test_a_torn_look_costs_no_later_one(tmp_path, walk):
     result = lab.run(walk, "smoke")
     path = tmp_path / "s" / "results" / "walk" / "looks.jsonl"
     path.write_bytes(path.read_bytes()[:-20])  # as a full disk leaves it
-    result.write(lab.store)
+    result.note(lab.store)
     (look,) = looks(lab.store, "walk")
     assert (look["preset"], look["outcome"]) == ("smoke", "undecided")
 

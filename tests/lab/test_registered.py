@@ -210,7 +210,7 @@ def test_a_comment_is_no_change(tmp_path, lab):
 def edited(path, **what):
     """The bytes of a file with some of what was frozen changed, and sealed again."""
     data = {**unseal(path), **what}
-    content = {k: v for k, v in data.items() if k not in ("schema", "hash", "time", "commit", "software")}
+    content = {k: v for k, v in data.items() if k not in ("schema", "hash", "time", "commit", "software", "ledger")}
     return seal({**data, "hash": registered._hash(content)})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.lab import provenance, registered
+from assay.report import frozen as lines
 from assay.verbs.plan import frozen
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ def standing(data: JSON, unlike: str = "") -> Standing:
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
-        return Standing("confirmatory", f"frozen on {frozen['time']} before any result ({frozen['hash'][:12]}), and followed since")
+        others = "; ".join(lines.others(frozen))
+        known = f"frozen on {frozen['time']} before any result as far as this store knows ({frozen['hash'][:12]}), and followed since"
+        return Standing("confirmatory", known + (f"; {others}" if others else ""))
     if frozen:
+        changed = "; ".join(
+            filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))
+        )
         return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
     if unlike:
         return Standing("exploratory", unlike)

@@ -15,7 +15,6 @@ from assay.lab.store import Store
 from assay.verbs.serve import is_here, listen
 
 
-
 @dataclass(frozen=True)
 class Served:
     """Where the interface of a store is."""

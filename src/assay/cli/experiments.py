@@ -32,6 +32,7 @@ from assay.cli.options import (
     Within,
 )
 from assay.core import extras
+from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def preregister(
-    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Place = HERE,
+    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE,
 ) -> int:  # fmt: skip
     """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file, which a run then follows.
 
@@ -219,8 +220,11 @@ def show(
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)
-def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE) -> int:
-    """Compare what is stored with the committed record; exit 1 on a difference.
+def check(
+    name: Annotated[str, Parameter(help="An experiment's name, or the path of its file; or a bundle, a zip or its folder.")], /, *,
+    record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE,
+) -> int:  # fmt: skip
+    """Compare what is stored with the committed record, or what a bundle states with what this Assay judges; exit 1 on a difference.
 
     Parameters
     ----------
@@ -230,8 +234,18 @@ def check(name: Name, /, *, record: Annotated[bool, Bare] = False, choice: Choic
     Examples
     --------
     assay check superposition
+    assay export superposition --format bundle --out superposition.zip
+    assay check superposition.zip
     """
     from assay.verbs import record as records
+    from assay.verbs.bundle import check_bundle, is_bundle
+
+    if is_bundle(name):
+        if record or choice != DEFAULT:
+            raise AssayError(
+                "--record, --preset and --set are about a stored result; a bundle is judged as it is"
+            )
+        return printing.bundle_checked(check_bundle(Path(name)), place.json)
 
     with printing.aside():
         asked = place.lab(), *choice.of(name)

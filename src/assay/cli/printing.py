@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from assay.cli.options import Place
     from assay.core.claims import Judged
+    from assay.report.bundle.checking import CheckedBundle
     from assay.verbs.bundle import Bundled
     from assay.verbs.catalogue import Catalogue, Here, Listed
     from assay.verbs.dashboards import Shown
@@ -321,6 +322,46 @@ def bundled(done: Bundled, as_json: bool) -> None:
     say(f"{megabytes(done.bytes)}, SHA-256 {done.sha256}")
     print(done.written)
     return None
+
+
+def bundle_checked(found: CheckedBundle, as_json: bool) -> int:
+    """Print what in a bundle is not as it states, what its judge.py is, and what was read again.
+
+    The exit code is 1 on a difference.
+    """
+    if as_json:
+        emit(found)
+        return int(not found.same)
+    every = (*found.claims, *found.exact)
+    for one in every:
+        for line in one.differs:
+            say(f"DIFFERS  {one.text}: {line}")
+        if not one.judged and not one.differs:
+            say(f"not judged: {one.text} ({one.why_not})")
+    for name in found.changed:
+        say(f"CHANGED  {name} is not as SHA256SUMS says")
+    judged, off = sum(one.judged for one in found.claims), sum(bool(one.differs) for one in every)
+    rest = f"{off} not as stated" if off else "all as stated"
+    say(f"{judged} of {len(found.claims)} claims judged again by this Assay's own judge.py; {rest}")
+    listed = (
+        f"{len(found.changed)} files are not" if found.changed else f"all {found.files} files are"
+    )
+    say(f"{listed} as SHA256SUMS says")
+    words = {
+        "released": "is the released one",
+        "earlier": "is that of an earlier version",
+        "missing": "is missing",
+        "unknown": "is none that this version knows: it was changed, or is of a later Assay; "
+        "do not believe what it prints",
+    }
+    digest = f" (SHA-256 {found.judge_sha256})" if found.judge_sha256 else ""
+    say(f"the judge.py in it {words[found.judge]}{digest}")
+    files = ", ".join(found.read[:3]) + " …" * (len(found.read) > 3)
+    say(
+        f"read again: numbers that the bundle carries, in {len(found.read)} files ({files}); "
+        "nothing was trained or measured, and pages, pictures and source were not looked at"
+    )
+    return int(not found.same)
 
 
 def health(found: Health, as_json: bool) -> int:

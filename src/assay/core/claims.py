@@ -132,6 +132,10 @@ class Claim:
     """Paper title, section."""
     condition: str = ""
     """What value and statistic compute, as a study words it; "" where they are code alone."""
+    after_look: str = ""
+    """What of it an earlier look had otherwise, in words; no part of what it says, but such a claim
+    confirms, wherever its threshold is from.
+    """
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
@@ -178,8 +182,23 @@ class Claim:
 
     @property
     def kind(self) -> Kind:
-        """risky where the threshold was fixed before any pilot, by theory, paper or plan; confirming where a pilot gave it."""
-        return "risky" if self.threshold_from.startswith(RISKY) else "confirming"
+        """risky where the threshold was fixed before any pilot, by theory, paper or plan;
+        confirming where a pilot gave it, or a look came first.
+        """
+        return (
+            "risky"
+            if self.threshold_from.startswith(RISKY) and not self.after_look
+            else "confirming"
+        )
+
+    @property
+    def threshold_since(self) -> str:
+        """Where the threshold comes from, and what of the claim an earlier look had otherwise."""
+        return (
+            f"{self.threshold_from}; confirming, since {self.after_look}"
+            if self.after_look
+            else self.threshold_from
+        )
 
     @property
     def may_hold(self) -> Mapping[str, str]:
@@ -355,7 +374,7 @@ class Judged(Shown):
             "threshold": c.threshold,
             "range": [_number(c.low), _number(c.high)],
             "fail_range": [_number(e) for e in c.fail_range],
-            "threshold_from": c.threshold_from,
+            "threshold_from": c.threshold_since,
             "near": dict(c.near),
             "bounds": list(c.bounds) if c.bounds else None,
             "detectable": None if math.isnan(v.detectable[0]) else [_number(x) for x in v.detectable],

@@ -126,6 +126,8 @@ class Experiment(Generic[S]):
     """How many seeds are trained in one group; part of the experiment, so no machine changes the numbers."""
     name: str = ""
     origin: str = ""
+    borrows: tuple[str, ...] = ()
+    """Of a study: the experiments whose arms it borrows, by name."""
     version: int = 1
     """Training meaning; part of every run's key."""
     measured: int = 1

@@ -142,6 +142,26 @@ class ToldSignature(TypedDict):
     sha256: str
 
 
+class ToldHead(TypedDict):
+    """A line of a store's ledger by its hash, which stands for all lines before it, and how many
+    these are with it.
+    """
+
+    lines: int
+    hash: str
+
+
+class ToldOtherRegistration(TypedDict):
+    """What else was frozen of some of the same arms on some of the same seeds; without claims where
+    its file is gone.
+    """
+
+    experiment: str
+    time: str
+    hash: str
+    claims: list[str]
+
+
 class ToldRegistration(TypedDict):
     """What was frozen before any result existed, which looks were taken, and whether all of it was followed."""
 
@@ -155,6 +175,8 @@ class ToldRegistration(TypedDict):
     taken: int
     open: list[str]
     changed: list[str]
+    missing: list[str]
+    others: list[ToldOtherRegistration]
     signatures: list[ToldSignature]
     followed: bool
 
@@ -176,6 +198,7 @@ class ToldResult(TypedDict):
     failed: list[ToldReason]
     inference: Literal["confirmatory", "exploratory"]
     registration: ToldRegistration | None
+    ledger: ToldHead | None
     changed: list[str]
     notes: list[str]
     provenance: Mapping[str, Any]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import h11
 import uvicorn
@@ -25,10 +26,8 @@ def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None
         app, http=Punctual, log_level="error", access_log=False, server_header=False, date_header=False, lifespan=lifespan,  # type: ignore[arg-type]
         ws="none", limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
     )  # fmt: skip
-    try:
+    with suppress(KeyboardInterrupt):  # how a person ends it
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # how a person ends it
-        pass
 
 
 class Punctual(H11Protocol):
@@ -38,7 +37,7 @@ class Punctual(H11Protocol):
     on 256 connections kept everybody out. Here a connection counts among the READERS from the moment at which its header is there.
     """
 
-    waiting: Counter[str] = Counter()
+    waiting: ClassVar[Counter[str]] = Counter()
     """Connections of each address whose header is not there yet."""
     _deadline: asyncio.TimerHandle | None = None
     _counted = False

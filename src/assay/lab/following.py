@@ -156,6 +156,7 @@ def described(
     lines = {line["look"]: line for line in registered.taken(store, of.experiment.name, of.preset)}
     part = within(of.experiment, now, of.looks[taken - 1]) if taken else now
     changed = [*of.departures, *_later(frozen, lines, settled, part)]
+    missing = registered.gaps(store, of.experiment, of.preset, frozen)
     looks = [
         {**look, "taken": lines[k]["time"] if k in lines else None, "settled": [text for text, (at, _) in settled.items() if at == k - 1]}
         for k, look in enumerate(frozen.content["looks"], 1)
@@ -172,8 +173,10 @@ def described(
         "taken": taken,
         "open": list(left),
         "changed": changed,
+        "missing": missing,
+        "others": registered.others(store, of.experiment, of.preset, frozen),
         "signatures": signed,
-        "followed": not changed,
+        "followed": not changed and not missing,
     }
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from assay.core.errors import StoreError
-from assay.lab import groups, journal, migration
+from assay.lab import groups, journal, ledger, migration
 from assay.lab.sealed import NewerError, unseal
 from assay.lab.store import PARAMS, Store
 
@@ -55,11 +55,10 @@ def harms(store: Store) -> Iterator[Harm]:
             continue  # whole, and of use to whoever upgrades
         except StoreError as e:
             yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
-    for folder in sorted((store.root / "results").glob("*")):
-        for path in journal.files(store, folder.name):
-            if bad_lines := journal.damaged(path):
-                then = "what changed after that look may go untold"
-                yield Harm("looks", path, f"{journal.lines(bad_lines)} not as written", then, partial(journal.mend, store, path))
+    for path, named in {**journal.files(store), ledger.place(store): ledger.named(store)}.items():
+        if bad := journal.wrong(path, named):
+            then = "what changed after that look may go untold"
+            yield Harm("looks", path, bad, then, partial(journal.mend, store, path, named))
 
 
 def _unformed(store: Store, folder: Path) -> None:

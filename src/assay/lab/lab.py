@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
 from assay.core.shown import follower
-from assay.lab import depot, following, journal, leases, looks, owners, wanted
+from assay.lab import depot, following, journal, leases, ledger, looks, owners, wanted
 from assay.lab import groups as grouping
 from assay.lab.atomic import explained
 from assay.lab.events import Finished, OnEvent, one_at_a_time
@@ -83,12 +83,21 @@ class Lab:
             with explained(self.store.root):
                 result = following.noted(frozen, self.store, result, now)
         beside = measured_here(self.store, experiment, now, result.provenance)
-        result = replace(result, provenance={**result.provenance, **beside})
-        result.write(self.store)
+        result.note(self.store)
         with explained(self.store.root):
-            looks.freeze(journal.stored(self.store, experiment.name), experiment, now)
-        if self._away is not None:  # before anybody sees a verdict, its look is where it cannot be lost
-            self._away.note(experiment.name)
+            looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
+            noted = ledger.note(
+                self.store,
+                "judged",
+                experiment.name,
+                now.preset.title,
+                ledger.subject(experiment, now.preset),
+            )
+        result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
+        result.write(self.store)
+        self.exchange(
+            experiment.name
+        )  # before anybody sees a verdict, its look is where it cannot be lost
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
@@ -121,7 +130,13 @@ class Lab:
         data = stored_result(self.store, experiment, now)
         if data is None:
             return None
-        return {"inference": "exploratory", "registration": None, **data, "changed": list(looks.changed(experiment, now, self.store))}
+        return {
+            "inference": "exploratory",
+            "registration": None,
+            "ledger": None,
+            **data,
+            "changed": list(looks.changed(experiment, now, self.store)),
+        }
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""
@@ -147,11 +162,20 @@ class Lab:
         shared = [] if preset is not None or set(others) - {experiment} else sorted((root / "artefacts").glob("*"))
         return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
 
-    def remove(self, experiment: str, preset: str | None = None) -> int:
-        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only."""
+    def remove(
+        self, experiment: str, preset: str | None = None, about: Collection[str] = ()
+    ) -> int:
+        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only.
+
+        The ledger notes which runs somebody may have seen; `about` names the experiment and those that it borrows from.
+        """
         from assay.lab.design import forget
 
         freed = 0
+        if preset is None and (runs := list(self.store.list(experiment))):
+            self.store.prepare()
+            with explained(self.store.root):
+                ledger.removed(self.store, experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
                 wanted.drop(self.store.root, path.name)  # a worker that joined leaves it at its next step
@@ -166,6 +190,14 @@ class Lab:
             owners.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
+
+    def exchange(self, experiment: str) -> None:
+        """Exchange looks, what was frozen and the ledger with a depot, where there is one.
+
+        Raises: StoreError where it does not answer.
+        """
+        if self._away is not None:
+            self._away.note(experiment)
 
     def _fetch(self, experiment: Experiment) -> None:
         """Fetch what others stored of an experiment in a depot, once."""
@@ -199,7 +231,8 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: F
     from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
-    now = noted(store, now)
+    now, experiment = noted(store, now), looks.marked(experiment, store)
+    frozen = replace(frozen, experiment=experiment)
     if frozen.declared:
         parts = following.reached(frozen, now)
         if not parts:
@@ -220,4 +253,8 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: F
             raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
     by_look = following.judged(frozen, store, now) if frozen.declared and arm == "main" else None
     result = by_look or replace(judge_all(experiment, now, load(now), arm), registration=following.unfollowed(frozen, store, now, arm))
-    return replace(result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *left_out(result)))
+    gone = ledger.gone(store, ledger.named(store, experiment.name, now.preset.title))
+    return replace(
+        result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *([gone] * bool(gone)), *left_out(result)),
+        ledger=ledger.head(store, experiment.name, now.preset.title),
+    )  # fmt: skip

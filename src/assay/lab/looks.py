@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.core.claims import Claim, Exact, claims_key
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
-from assay.lab import journal, provenance, records
+from assay.lab import edits, journal, provenance, records
 from assay.lab.plan import Plan
 from assay.lab.store import Store
+
+if TYPE_CHECKING:
+    from assay.core.findings import Verified
 
 JUDGED = 1000
 """The first seed that is not a pilot's."""
@@ -66,25 +70,133 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     return tuple(dict.fromkeys(change for path in kept for change in changes(journal.read(path), now)))
 
 
+def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
+    """The experiment, each claim saying what of it an earlier look had otherwise: of one in a
+    user's file also by the looks of a store.
+    """
+    kept = [
+        committed(experiment),
+        *([journal.stored(store, experiment.name)] if store and edits.binding(experiment) else []),
+    ]
+    noted = [
+        look
+        for path in kept
+        for look in journal.read(path)
+        if any(s >= JUDGED for s in seeds_of(look["seeds"]))
+    ]
+    told = {
+        _content(look): look for look in noted if "shapes" in look
+    }  # of some older ones it was noted later
+    noted = [told.get(_content(look), look) for look in noted]
+    claims = tuple(
+        replace(s, after_look=reshaped(s, noted)) if isinstance(s, Claim) else s
+        for s in experiment.claims
+    )
+    return replace(experiment, claims=claims)
+
+
+def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
+    """What of a claim an earlier look had otherwise, in words: the claim itself, its threshold, side, scale or units, or a control that is none now.
+
+    A control that was added makes a claim harder to hold, and is no such change.
+    """
+    kind, asks, controls = shape(claim)
+    for look in noted:
+        when, text = str(look.get("time", ""))[:10], claim.text
+        if text not in look["claims"]:
+            return f"it came after a look on {when}"
+        then = look.get("shapes", {}).get(text)
+        if then is None:
+            if look["claims"][text] != claims_key([claim])[:12]:
+                return f"it was another one at a look on {when}"
+        elif then[0] != kind:
+            return f"at a look on {when} a pilot had set its threshold"
+        elif then[1] != asks:
+            return f"at a look on {when} its threshold, side, scale, units or arm was another"
+        elif gone := [control for control in then[2:] if control not in controls]:
+            return f"at a look on {when} {gone[0]} was a control of it"
+    return ""
+
+
+def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
+    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of
+    range, scale, units and arm; the controls.
+    """
+    edges = [repr(float(e)) for e in (claim.low, claim.high, *claim.fail_range)]
+    asks = [
+        edges,
+        claim.scale,
+        list(claim.units),
+        {k: str(v) for k, v in claim.where.items()},
+        claim.of,
+    ]
+    return replace(claim, after_look="").kind, journal.digest(canonical_json(asks)), claim.must_fail
+
+
 def committed(experiment: Experiment) -> Path:
     """Where the looks at an experiment's records are kept, beside its record."""
     return records.path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
 
 
-def freeze(path: Path, experiment: Experiment, plan: Plan) -> None:
-    """Note what is judged on which seeds, unless the last look already says so. Raises: OSError when the disk is full."""
+def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:
+    """Note what is judged on which seeds, and which exact statements were violated, unless a look
+    already says so.
+
+    Raises: OSError.
+    """
     now, before = frozen(experiment, plan), journal.read(path)
     if any({k: look.get(k) for k in now} == now for look in before):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **now}))
+    now |= {
+        "shapes": {
+            s.text: [kind, asks, *controls]
+            for s in experiment.claims
+            if isinstance(s, Claim)
+            for kind, asks, controls in [shape(s)]
+        }
+    }
+    if off := {
+        e.exact.text: f"{e.deviation:.3g} off, where {e.exact.tolerance:.3g} is allowed"
+        for e in exact
+        if e.outcome == "violated"
+    }:
+        now |= {"violated": off}
+    journal.note(path, {"time": provenance.now(), "commit": provenance.commit(), **now})
+
+
+def bring(path: Path, store: Store, experiment: Experiment) -> None:
+    """Note in a file what a store noted of judged seeds and the file does not say: a first look
+    belongs there, too.
+
+    Raises: OSError.
+    """
+    known = {_content(look) for look in journal.read(path)}
+    for look in journal.read(journal.stored(store, experiment.name)):
+        if _content(look) not in known and any(s >= JUDGED for s in seeds_of(look["seeds"])):
+            known.add(_content(look))
+            journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
+
+
+def violated(experiment: Experiment) -> dict[str, str]:
+    """The exact statements that were violated at a committed look, by text, each with by how much
+    and at which seeds.
+    """
+    found = {}
+    for look in journal.read(committed(experiment)):
+        for text, how in look.get("violated", {}).items():
+            found[text] = f"{how}, at seeds {look['seeds']}"
+    return found
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:
     """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
     judged = {s for s in seeds if s >= JUDGED}
-    kept = (look for look in journal.read(path) if judged & seeds_of(look["seeds"]))
-    return {canonical_json({k: look[k] for k in journal.FROZEN}) for look in kept}
+    return {_content(look) for look in journal.read(path) if judged & seeds_of(look["seeds"])}
+
+
+def _content(look: Frozen) -> str:
+    """What was judged at a look, as a text: told twice, it is one look."""
+    return canonical_json({k: look[k] for k in journal.FROZEN})
 
 
 def spans(seeds: Iterable[int]) -> str:

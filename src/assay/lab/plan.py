@@ -202,9 +202,9 @@ class _Shelf:
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         told += reading.notes(cached, self.present, outdated=not self.compares)
-        for path in journal.files(self.store, self.experiment.name):
-            if bad := journal.damaged(path):
-                told.append(f"of {path} {journal.lines(bad)} not as written, so what changed after that look may go untold")
+        for path, named in journal.files(self.store, self.experiment.name).items():
+            if bad := journal.wrong(path, named):
+                told.append(f"of {path} {bad}, so what changed after that look may go untold")
         return tuple(told)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from assay.core.findings import Estimated, Verified
     from assay.lab.plan import Plan
     from assay.lab.result import Result
+    from assay.lab.store import Store
 
 MOST = 8192
 """Numbers per run above which a measure is left out."""
@@ -60,8 +61,10 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     }
 
 
-def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
-    """The file that now holds the record of this result.
+def write_record(
+    experiment: Experiment, result: Result, plan: Plan, store: Store | None = None
+) -> Path:
+    """The file that now holds the record of this result; looks that the store noted are noted beside it, whether they were recorded or not.
 
     Raises: ExperimentError where a record of another preset lies there; ClaimError where a statement could not be computed.
     """
@@ -77,7 +80,9 @@ def write_record(experiment: Experiment, result: Result, plan: Plan) -> Path:
     body = ",\n".join(f"  {json.dumps(a)}: {canonical_json(v)}" for a, v in arms.items())
     with explained(there.parent):
         there.parent.mkdir(parents=True, exist_ok=True)
-        looks.freeze(looks.committed(experiment), experiment, plan)
+        if store is not None:
+            looks.bring(looks.committed(experiment), store, experiment)
+        looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
         write(there, (head.removesuffix("\n}") + ',\n "arms": {\n' + body + "\n }\n}\n").encode())
     return there
 
@@ -106,6 +111,7 @@ def rejudge(
     from assay.lab.result import judge_statements, with_derived
 
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
+    experiment = looks.marked(experiment)
     found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope)
     if found.failed:
         raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")

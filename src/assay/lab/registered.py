@@ -18,7 +18,8 @@ from assay.core.claims import Claim, Exact, claims_key, said
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
-from assay.lab import edits, journal, looks, origin, provenance, sources
+from assay.core.told import ToldHead, ToldOtherRegistration
+from assay.lab import edits, journal, ledger, looks, origin, provenance, sources
 from assay.lab.atomic import explained, write
 from assay.lab.preset import Preset, scope
 from assay.lab.sealed import SCHEMA, NewerError, seal, unseal
@@ -26,10 +27,8 @@ from assay.lab.store import Store, Stored
 
 LARGEST = 2**20
 """Bytes of a signature."""
-TAKEN: Mapping[str, type] = {"look": int, "registration": str, "seeds": str, "verdicts": dict}
-"""What a line has that says what a look found."""
-SIGNED: Mapping[str, type] = {"sha256_of_signature": str, "registration": str}
-"""What a line has that says which signature was given."""
+BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
+"""What the file has beside its content."""
 
 
 class TooLate(StoreError):
@@ -47,6 +46,8 @@ class Registration:
     time: str
     commit: str
     software: Mapping[str, Any]
+    ledger: ToldHead | None = None
+    """The line of the store's ledger that notes the freezing; None in files of older versions."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -93,12 +94,20 @@ def freeze(
     data = {**body, "hash": digest, "time": provenance.now(), "commit": provenance.commit(), "software": dict(provenance.software())}
     store.prepare()
     with explained(store.root), store.lock("registered"):
+        data["ledger"] = ledger.note(
+            store,
+            "frozen",
+            experiment.name,
+            preset.title,
+            ledger.subject(experiment, preset),
+            registration=digest,
+        )
         path = place(store, experiment, preset)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = [p for p in (beside(experiment, preset) if here else None, path) if p is not None]
         for one in written:
             write(one, seal(data))
-    return Registration(written[0], content, digest, data["time"], data["commit"], data["software"])
+    return read(written[0])
 
 
 def sign(store: Store, experiment: Experiment, preset: Preset, known: Registration, signature: Path) -> str:
@@ -111,7 +120,7 @@ def sign(store: Store, experiment: Experiment, preset: Preset, known: Registrati
         write(folder / digest, raw)
         if digest not in {line["sha256_of_signature"] for line in signatures(store, experiment.name, preset)}:
             line = {"time": provenance.now(), "registration": known.hash, "sha256_of_signature": digest}
-            journal.append(_beside(place(store, experiment, preset), "signed"), journal.line(line))
+            journal.note(_beside(place(store, experiment, preset), "signed"), line)
     return digest
 
 
@@ -153,10 +162,18 @@ def read(path: Path) -> Registration:
     """What a file froze. Raises: StoreError where it cannot be read, or is not as it was written."""
     try:
         data = unseal(path)
-        content = {k: v for k, v in data.items() if k not in ("schema", "hash", "time", "commit", "software")}
+        content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        return Registration(path, content, data["hash"], data["time"], data["commit"], data["software"])
+        return Registration(
+            path,
+            content,
+            data["hash"],
+            data["time"],
+            data["commit"],
+            data["software"],
+            data.get("ledger"),
+        )
     except NewerError:
         raise
     except (StoreError, KeyError, TypeError) as e:
@@ -179,19 +196,89 @@ def beside(experiment: Experiment, preset: Preset) -> Path | None:
 
 def taken(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """What each look that was taken found, oldest first."""
-    return journal.read(_beside(store.root / "registered" / experiment / f"{preset.title}.json", "looks"), TAKEN)
+    return journal.read(_looks(store, experiment, preset), journal.TAKEN)
 
 
 def note(store: Store, experiment: str, preset: Preset, line: Mapping[str, Any]) -> None:
     """Note what a look found. Raises: OSError when the disk is full."""
-    path = _beside(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal.append(path, journal.line({"time": provenance.now(), "commit": provenance.commit(), **line}))
+    journal.note(
+        _looks(store, experiment, preset),
+        {"time": provenance.now(), "commit": provenance.commit(), **line},
+    )
 
 
 def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """The signatures that were given, oldest first."""
-    return journal.read(_beside(store.root / "registered" / experiment / f"{preset.title}.json", "signed"), SIGNED)
+    return journal.read(
+        _beside(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
+        journal.SIGNED,
+    )
+
+
+def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[str]:
+    """Tell which looks are missing, as far as this store can know: those that were taken, and what
+    was seen before it was frozen.
+    """
+    path, name = _looks(store, experiment.name, preset), experiment.name
+    lost = journal.wrong(path, journal.files(store, name).get(path, ()), ever=True)
+    told = [f"of {path} {lost}"] * bool(lost)
+    told += filter(None, [ledger.gone(store, ledger.named(store, name, preset.title))])
+    after = journal.chain(ledger.place(store))
+    for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
+        later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
+        if not later and (when := line.get("since") or line["time"]) < known.time:
+            told.append(
+                f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on {when}, before it was frozen"
+            )
+    return told
+
+
+def others(
+    store: Store, experiment: Experiment, preset: Preset, known: Registration
+) -> list[ToldOtherRegistration]:
+    """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
+
+    Under any name, and whether its file is still there or not.
+    """
+    about, there = ledger.subject(experiment, preset), dict[str, ToldOtherRegistration]()
+    for line in ledger.lines(store):
+        if line["what"] == "frozen" and about.shared(line) and about.alike(line):
+            digest = str(line["registration"])
+            there[digest] = {
+                "experiment": line["experiment"],
+                "time": line["time"],
+                "hash": digest,
+                "claims": [],
+            }
+    for path in sorted((store.root / "registered").glob("*/*.json")):
+        try:
+            found = read(path)
+        except StoreError:
+            continue
+        runs = (
+            (arm, canonical_json(spec))
+            for arm, said in found.content["arms"].items()
+            for spec in said.get("fields", ())
+        )
+        line = {
+            "seeds": found.content["seeds"],
+            "about": [found.content["experiment"]],
+            "arms": ledger.settings(runs),
+        }
+        if about.shared(line) and about.alike(line):
+            said = [
+                f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
+                for c in found.content["claims"]
+            ]
+            there[found.hash] = {
+                "experiment": found.content["experiment"],
+                "time": found.time,
+                "hash": found.hash,
+                "claims": said,
+            }
+    return sorted(
+        (one for digest, one in there.items() if digest != known.hash), key=lambda one: one["time"]
+    )
 
 
 def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
@@ -293,6 +380,13 @@ def _refuse_seen(
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         raise TooLate(f"{len(runs)} runs of these seeds are stored with their measures: {', '.join(runs[:3])}{more}; "
                       "what may have been seen cannot be frozen any more: name other seeds")  # fmt: skip
+    for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
+        raise TooLate(f"seeds {looks.spans(shared)} of {line['experiment']} were {line['what']} on {line['time']} ({ledger.place(store)}); "
+                      "what may have been seen cannot be frozen any more: name other seeds")  # fmt: skip
+    if harm := journal.wrong(ledger.place(store), ledger.named(store), ever=True):
+        raise TooLate(
+            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store; freeze in another one, with --root"
+        )
 
 
 def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:
@@ -306,6 +400,10 @@ def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stor
         same = (stored.arm.rpartition("/")[2], stored.spec_json) in wanted
         if same or (stored.experiment == experiment.name and json.loads(stored.spec_json).get("seed") in seeds):
             yield stored
+
+
+def _looks(store: Store, experiment: str, preset: Preset) -> Path:
+    return _beside(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -22,7 +22,7 @@ from assay.core.reading import MADE_OF, Others, plural
 from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.spec import canonical_json
-from assay.core.told import ToldRegistration, ToldResult
+from assay.core.told import ToldHead, ToldRegistration, ToldResult
 from assay.lab import journal, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
@@ -72,6 +72,8 @@ class Result(Shown):
     """What a reader should know of the stored runs, such as that another text of the experiment's file made them."""
     registration: Mapping[str, Any] | None = None
     """What was frozen before any result existed, which looks were taken, and whether all of it was followed; None where nothing was."""
+    ledger: ToldHead | None = None
+    """The line of the store's ledger that notes this judging; None where none does."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Result(Shown):
             "failed": [{"text": t, "reason": r} for t, r in self.failed],
             "inference": self.inference,
             "registration": None if self.registration is None else cast(ToldRegistration, dict(self.registration)),
+            "ledger": self.ledger,
             "changed": list(self.changed),
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
@@ -145,25 +148,30 @@ class Result(Shown):
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """The file that now holds this result; a look is noted where n, outcome or the claims key differ from the last one.
+        """The file that now holds this result.
 
-        Nothing is written when the file says the same already. Raises: StoreError.
+        Nothing is written when it says the same already. Raises: StoreError.
         """
-        path, fresh = self.path(store), self.new_looks(store)
+        path = self.path(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        text = seal(
-            {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
-        )
-        if not fresh and path.exists() and path.read_bytes() == text:
-            return path
-        store.prepare()
-        with explained(store.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, text)
-            if fresh:
-                journal.append(path.with_name("looks.jsonl"), b"".join(map(journal.line, fresh)))
+        text = seal({**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures})
+        if not path.exists() or path.read_bytes() != text:
+            store.prepare()
+            with explained(store.root):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path, text)
         return path
+
+    def note(self, store: Store) -> None:
+        """Note each look whose n, outcome or claims key differ from the last one at the same claim.
+
+        Raises: StoreError.
+        """
+        if fresh := self.new_looks(store):
+            store.prepare()
+            with explained(store.root):
+                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
         """The judgings worth noting: those whose n, outcome or claims key differ from the last look at the same claim."""

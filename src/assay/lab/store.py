@@ -9,7 +9,9 @@
     <root>/workers/<name>                             the beat of each worker that has joined (joined.py)
     <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests, indexes, with hashes.json; may be deleted at any time
     <root>/owners/<experiment>.json                   which file the runs under this name belong to (owners.py)
-    <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl (append-only)
+    <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl, frozen.jsonl (append-only)
+    <root>/registered/<experiment>/                   what was frozen, and the looks that were taken (append-only)
+    <root>/ledger.jsonl                               what was frozen, judged and removed (append-only; ledger.py)
     <root>/jobs/<32hex>/                              what somebody submitted, and how far it is (jobs/folder.py)
     <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
     <root>/tmp/                                       folders being written
@@ -166,7 +168,9 @@ class Store:
 
     def __init__(self, root: Path | str):
         if is_url(root):
-            raise StoreError(f"a store is a folder, got {root}; run, worker, plan, show, check, report, list and doctor take a URL")
+            raise StoreError(
+                f"a store is a folder, got {root}; run, worker, plan, preregister, show, check, report, list and doctor take a URL"
+            )
         self.root = Path(root)
         self._hashed = self.older = False
         if not self.root.exists():

@@ -19,9 +19,10 @@ from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.features.index.schema import TABLES
-from assay.lab import catalogue, records
+from assay.lab import catalogue, looks, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
+from assay.report.bundle import checking
 from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
@@ -89,9 +90,13 @@ def claims(name: str) -> str:
 
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
-    if not _of(catalogue.find(name), Claim):
+    experiment = looks.marked(catalogue.find(name))
+    if not _of(experiment, Claim):
         return exact_statements(name)
-    return statements.folded("Threshold, where it comes from, units and controls of each claim", statements.before(_of(catalogue.find(name), Claim)))
+    return statements.folded(
+        "Threshold, where it comes from, units and controls of each claim",
+        statements.before(_of(experiment, Claim)),
+    )
 
 
 def exact_statements(name: str) -> str:
@@ -174,11 +179,17 @@ def picture(name: str) -> str:
     return f"![{figure.title}](pictures/{pictures.path(name).name})\n{note}"
 
 
+def judge() -> str:
+    """The SHA-256 of judge.py as this version writes it into bundles."""
+    return f"`{checking.released()}`\n"
+
+
 def overview() -> str:
     """One line per recorded experiment, and how many false verdicts to expect among all their claims."""
     results = _records()
     counted = statements.folded("Statements by kind and outcome, and cost as measured", overviews.counts(results))
-    return f"{counted}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n"
+    violated = {name: looks.violated(catalogue.find(name)) for name in results}
+    return f"{counted}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n\n{overviews.violations(results, violated)}\n"
 
 
 def everything() -> str:
@@ -195,7 +206,7 @@ def everything() -> str:
 KINDS: Mapping[str, Callable[..., str]] = {
     "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
     "claims": claims, "verdicts": verdicts, "decided": decided, "beside": beside, "budget": budget,
-    "picture": picture, "overview": overview, "everything": everything,
+    "picture": picture, "overview": overview, "everything": everything, "judge": judge,
     "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
     "measures": evaluations.definitions,
 }  # fmt: skip

@@ -16,9 +16,21 @@ def lines(data: JSON) -> list[str]:
         return [UNFROZEN]
     when = f"frozen on {registration['time'][:16].replace('T', ' ')} UTC"
     which = f"({registration['hash'][:12]}, {registration['file']})"
+    more = [*looks(registration), *others(registration)]
     if data["inference"] == "confirmatory":
-        return [f"confirmatory: {when}, before any result {which}, and followed since", *looks(registration)]
-    return [f"exploratory: {when} {which}, and not followed", *(f"not as frozen: {c}" for c in registration["changed"]), *looks(registration)]
+        return [
+            f"confirmatory: {when}, before any result as far as this store knows {which}, and followed since",
+            *more,
+        ]
+    missing, changed = registration.get("missing", ()), registration["changed"]
+    lost = "nobody can say whether it was followed: looks are missing"
+    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
+    return [
+        head,
+        *(f"not as frozen: {c}" for c in changed),
+        *(f"missing: {m}" for m in missing),
+        *more,
+    ]
 
 
 def looks(registration: JSON) -> list[str]:
@@ -38,6 +50,18 @@ def looks(registration: JSON) -> list[str]:
         told += ": the last"
     rate = f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
     return [told, f"each claim has the interval of its look, so that {rate}"]
+
+
+def others(registration: JSON) -> list[str]:
+    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
+    should know of all.
+    """
+    found = registration.get("others", ())
+    if not found:
+        return []
+    head = f"one of {len(found) + 1} registrations of these arms and seeds in this store; the other{'s are' if len(found) > 1 else ' is'}"
+    return [head, *(f"{one['experiment']} ({one['time'][:16].replace('T', ' ')} UTC, {one['hash'][:12]}): "
+                    + ("; ".join(one["claims"]) or "its file is gone") for one in found)]  # fmt: skip
 
 
 def settled_at(registration: JSON | None, text: str) -> int | None:

@@ -48,6 +48,24 @@ def errors(verdicts: Sequence[JSON]) -> str:
     )
 
 
+def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, str]]) -> str:
+    """Say how many exact statements are violated, over all noted looks: one that came out after a change was violated all the same.
+
+    `earlier` has, by experiment, the statements that were violated at a look, and how.
+    """
+    exact = {
+        (name, e["text"]): e["outcome"] for name, data in results.items() for e in data["exact"]
+    }
+    past = {(name, text): how for name, found in earlier.items() for text, how in found.items()}
+    every = {k for k, outcome in exact.items() if outcome == "violated"} | past.keys()
+    listed = "; ".join(
+        f'{name}, "{text}" ({past.get((name, text), "as recorded")})'
+        for name, text in sorted(every)
+    )
+    told = f"Of exact statements {len(every)} violated of {len(exact.keys() | past.keys())}, over all looks that are noted"
+    return f"{told}{f': {listed}' if listed else ''}."
+
+
 def rate(verdict: JSON, world: str) -> float:
     """The measured share of worlds in which a claim on its threshold is falsely announced, on the worse side, at this n of units."""
     table = _coverage()["exact" if verdict.get("bounds") else world]

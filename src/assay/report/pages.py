@@ -45,6 +45,7 @@ def environment() -> Environment:
         "interval_plot": interval_plot,
         "frozen_lines": frozen.lines,
         "frozen_looks": frozen.looks,
+        "frozen_others": frozen.others,
         "style": _style(),
     }
     env.filters |= {

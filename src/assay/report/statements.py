@@ -69,7 +69,9 @@ def before(claims: Sequence[Claim]) -> str:
     """List what was fixed before the run: of each claim its arm, threshold and where that comes from, units, and controls."""
     lines = []
     for i, c in enumerate(claims, 1):
-        lines.append(f"{i}. **{c.text}.** Of `{c.of}`, by {' × '.join(c.units)}. Holds if {c.threshold}; *{c.kind}*, {_short(c.threshold_from)}")
+        lines.append(
+            f"{i}. **{c.text}.** Of `{c.of}`, by {' × '.join(c.units)}. Holds if {c.threshold}; *{c.kind}*, {_short(c.threshold_since)}"
+        )
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
         controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
         lines += [f"    - must fail: {', '.join(controls)}"] if controls else []

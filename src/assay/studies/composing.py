@@ -74,6 +74,7 @@ def composed(text: Text) -> Experiment:
             arms=arms, measure=measure, claims=claims,
             page=_page(text, found, owned), seeds_per_group=together,
             smoke=first["smoke"], default=first["default"], full=first["full"],
+            borrows=tuple(dict.fromkeys(s.of.name for s in found)),
             inputs=_inputs(text, by_class, settled), cost=_cost(by_class), expected=_times(found, owned, seeds, together),
             version=sum(s.of.version for s in found) or 1, measured=sum(s.of.measured for s in found) or 1,
             scope=_words(found, owned, seeds),

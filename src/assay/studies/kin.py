@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, owners
+from assay.lab import catalogue, ledger, owners
 from assay.lab.origin import STUDIES
 from assay.lab.store import Store
 from assay.studies.text import read
@@ -21,16 +22,22 @@ def about(origin: str) -> tuple[str, ...]:
 
 def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
     """Give the names of other stored results that are about one of these experiments; one of which nothing can be told counts."""
-    catalogued = {e.name for e in catalogue.entries()}
     for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
-        if (other := path.parent.name) != name and _related(store, other, known, catalogued):
+        other = path.parent.name
+        if other != name and not (subjects(store, other) or set(known)).isdisjoint(known):
             yield other
 
 
-def _related(store: Store, other: str, known: Collection[str], catalogued: Collection[str]) -> bool:
-    if other in catalogued:
-        return other in known
-    try:
-        return not {other, *about(owners.origin(store, other))}.isdisjoint(known)
-    except AssayError:
-        return True
+def subjects(store: Store, name: str) -> set[str]:
+    """The experiments that results of this name are about, by the ledger and by the file whose they
+    are; empty where neither tells.
+    """
+    found = {
+        one for line in ledger.lines(store) if line["experiment"] == name for one in line["about"]
+    }
+    file = owners.origin(store, name)
+    with suppress(AssayError):
+        found |= (
+            {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
+        )
+    return found

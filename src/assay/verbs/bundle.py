@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from assay.core.claims import Claim
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
     from assay.report.bundle.carried import Look
+    from assay.report.bundle.checking import CheckedBundle
     from assay.report.bundle.files import Whole
 
 
@@ -66,6 +68,24 @@ def export_bundle(lab: Lab, experiment: Experiment, preset: Preset, out: Path | 
         judged=tuple(c["text"] for c in claims if c["carried"]),
         not_judged=tuple((c["text"], c["why_not"]) for c in claims if not c["carried"]),
     )
+
+
+def is_bundle(name: str) -> bool:
+    """Whether this names a bundle: a zip, or the folder of one that was unpacked."""
+    return name.endswith(".zip") or (Path(name) / "SHA256SUMS").is_file()
+
+
+def check_bundle(path: Path) -> CheckedBundle:
+    """Judge a bundle again by this Assay's own code, whatever code lies in it, and compare.
+
+    Raises: DataError where it cannot be read.
+    """
+    from assay.report.bundle import checking
+
+    if path.is_dir():
+        return checking.check(path, path)
+    with TemporaryDirectory() as folder:
+        return checking.check(path, checking.unpack(path, Path(folder)))
 
 
 def _stored(lab: Lab, experiment: Experiment, preset: Preset) -> bool:
@@ -168,10 +188,12 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 
 def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     """What was noted at each look, and what was frozen before any: of the store, beside the record, and beside a study."""
-    from assay.lab import journal, looks
+    from assay.lab import looks
 
     committed = looks.committed(experiment)
-    there = {p.name: p for p in journal.files(lab.store, experiment.name)}
+    there = {
+        p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))
+    }
     there |= {f"registered-{p.name}": p for p in sorted((lab.store.root / "registered" / experiment.name).glob("*")) if p.is_file()}
     if committed.exists():
         there[f"committed-{committed.name}"] = committed

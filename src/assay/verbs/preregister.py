@@ -58,6 +58,7 @@ def preregister(
     """
     if sign is not None:
         foreign.read(sign, "a signature", registered.LARGEST)  # what cannot be read is told before anything is frozen
+    lab.exchange(experiment.name)  # of other machines
     before = registered.find(lab.store, experiment, preset)
     if before is not None and looks is None:
         found = registered.freeze(lab.store, experiment, preset, before.units)
@@ -68,6 +69,7 @@ def preregister(
     if here:
         owners.claim(lab.store, experiment)
     signature = registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
+    lab.exchange(experiment.name)
     places = (registered.beside(experiment, preset) if here else None, registered.place(lab.store, experiment, preset))
     return Registered(
         experiment=experiment.name,

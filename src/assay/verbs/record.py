@@ -46,7 +46,11 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
     if plan.missing:  # a frozen study may have ended at a look before its last
         raise StoreError(f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are not stored: it ended at an early look")
     beside = measured_here(lab.store, experiment, plan, result.provenance)  # plans elsewhere scale by it
-    return Written(recording.write_record(experiment, replace(result, provenance={**result.provenance, **beside}), plan))
+    return Written(
+        recording.write_record(
+            experiment, replace(result, provenance={**result.provenance, **beside}), plan, lab.store
+        )
+    )
 
 
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:

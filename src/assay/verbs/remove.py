@@ -8,6 +8,7 @@ from pathlib import Path
 from assay.core.schema import BESIDE
 from assay.lab import catalogue, owners
 from assay.lab.lab import Lab
+from assay.studies.kin import subjects
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ def removable(lab: Lab, name: str) -> Removable:
 
 
 def remove(lab: Lab, found: Removable) -> Removed:
-    """Delete what is stored of an experiment; looks at its claims stay, since they cannot be made again."""
+    """Delete what is stored of an experiment; looks at its claims stay, since they cannot be made
+    again, and the ledger notes what was there.
+    """
     if not found.paths:
         return Removed(0)
-    return Removed(lab.remove(found.name), tuple(path for path, _ in found.paths))
+    return Removed(
+        lab.remove(found.name, about=subjects(lab.store, found.name)),
+        tuple(path for path, _ in found.paths),
+    )

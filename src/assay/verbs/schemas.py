@@ -41,7 +41,9 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         ("challenge.Given", "challenge.Answered"),
     ),
     "check": Described(
-        "where a result departs from its record; or the record written", ("record.check", "record.record"), ("record.Checked", "record.Written"),
+        "where a result departs from its record, or a bundle from what it states; or the record written",
+        ("record.check", "record.record", "bundle.check_bundle"),
+        ("record.Checked", "record.Written", "assay.report.bundle.checking.CheckedBundle"), version=2,
     ),
     "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
     "doctor": Described("what is installed or missing, and how a store is", ("health.doctor",), ("health.Health",)),
@@ -75,13 +77,13 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "reproduce": Described("a result from an empty store beside its record", ("reproduce.reproduce",), ("assay.lab.reproduction.Reproduction",)),
     "run": Described(
         "verdicts, with their controls, after what is missing is trained; a script for other machines",
-        ("verdicts.run", "series.series", "dry_run.dry_run"), ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"), version=2,
+        ("verdicts.run", "series.series", "dry_run.dry_run"), ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"), version=3,
     ),
     "serve": Described(
         "where the explorer answers, or programs are; a new token", ("serve.serve", "assay.api.serving.serve", "assay.api.tokens.new"),
         ("serve.Served", "assay.api.serving.Served", "assay.api.tokens.Made"),
     ),
-    "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",)),
+    "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",), 2),
     "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
     "worker": Described("which groups a worker took up, and how each ended there", ("worker.worker",), ("worker.Worked",)),
 })  # fmt: skip

@@ -131,7 +131,7 @@ def test_questions_do_not_see_each_other(made: simulated.Made) -> None:
 def test_text_made_by_a_function_is_within_the_bounds_of_memory_and_time(made: simulated.Made, length: int) -> None:
     """DuckDB counts no such text and looks at no clock meanwhile: what ends it is the operating system."""
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    with pytest.raises(DataError, match="memory|was stopped"):
+    with pytest.raises(DataError, match=r"memory|was stopped"):
         sql.ask(made.folder, f"SELECT length(repeat('x', {length}) || repeat('y', {length}))")
     assert time.monotonic() - start < 60
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 1_300_000), "kilobytes: what it starts with, and its room"

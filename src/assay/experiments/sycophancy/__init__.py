@@ -108,6 +108,6 @@ experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, inputs=inputs, seeds_per_group=3,
     scope="{models}, {questions}; method check, published claim not judged",
     smoke=grid(SMOKE, seed=range(2)),
-    default=grid(Sycophancy(), seed=range(15010, 15016)),
-    full=grid(Sycophancy(layers=2, d=64, steps=4_000, batch=256), seed=range(15010, 15022)),
+    default=grid(Sycophancy(), seed=range(15020, 15026)),
+    full=grid(Sycophancy(layers=2, d=64, steps=4_000, batch=256), seed=range(15020, 15032)),
 )  # fmt: skip

@@ -72,6 +72,7 @@ class Depot:
         self.prepare()
         listed = notes.there(self.bucket, experiment)
         notes.fetch(self.bucket, self.store, listed)
+        notes.owed(self.bucket, self.store, experiment, listed)
         notes.send(self.bucket, self.store, experiment, listed)
 
     def groups(self, experiment: str) -> None:

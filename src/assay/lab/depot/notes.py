@@ -10,6 +10,7 @@ again from the same runs at any time; of a registration the first, since what wa
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,9 @@ from assay.lab.atomic import explained, write
 from assay.lab.depot.bucket import Bucket
 from assay.lab.store import Store
 
-NAME = re.compile(r"notes/((?:results|registered)/[a-z0-9][a-z0-9-]*/(?:[\w@=,+-][^/\\]*/)?[\w@=,+-][^/\\]*)/(\d{8})-([0-9a-f]{16})")
+NAME = re.compile(
+    r"notes/(ledger\.jsonl|(?:results|registered)/[a-z0-9][a-z0-9-]*/(?:[\w@=,+-][^/\\]*/)?[\w@=,+-][^/\\]*)/(\d{8})-([0-9a-f]{16})"
+)
 LAGS = (0.5, 1.0, 2.0)
 """Seconds until a list that lacks a number is asked for again."""
 
@@ -41,10 +44,19 @@ class Note:
 
 
 def there(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]]:
-    """The notes of an experiment, or of all, that the depot lists: by path, in order."""
+    """The notes of an experiment and the ledger, or all, that the depot lists: by path, in order.
+
+    The ledger comes first: of what it names was sent before it was.
+    """
     for wait in (*LAGS, 0.0):
         found: dict[str, list[Note]] = {}
-        under = [f"notes/{part}/{experiment}" for part in ("results", "registered")] if experiment else ["notes"]
+        under = [
+            f"notes/{journal.LEDGER}",
+            *(
+                f"notes/{part}" + (f"/{experiment}" if experiment else "")
+                for part in ("results", "registered")
+            ),
+        ]
         for name in (name for part in under for name in bucket.names(part)):
             if (m := NAME.fullmatch(name)) is not None:
                 found.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
@@ -65,7 +77,9 @@ def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
     if not listed:
         return
     with store.lock("notes"), explained(store.root):
-        for path, notes in listed.items():
+        for path, notes in sorted(
+            listed.items(), key=lambda pair: pair[0] == journal.LEDGER
+        ):  # last, as it is sent
             place = store.root / path
             have = {digest for _, digest, _ in _mine(place)}
             wanted = _lacking(notes, have, lines(path), place.exists())
@@ -76,9 +90,37 @@ def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
 
 
 def send(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[Note]]) -> int:
-    """Send every note of this experiment that the depot does not list; gives how many."""
+    """Send every note of this experiment that the depot does not list, then the ledger; gives how
+    many.
+    """
+    return sum(
+        _send(bucket, store, place, listed)
+        for place in (*_files(store, experiment), store.root / journal.LEDGER)
+    )
+
+
+def owed(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[Note]]) -> None:
+    """Send the notes of other experiments of which the ledger has lines that the depot does not
+    list: these name lines of their journals.
+    """
+    known = {note.hash for note in listed.get(journal.LEDGER, [])}
+    texts = [
+        data
+        for data, digest, sound in _mine(store.root / journal.LEDGER)
+        if sound and digest not in known
+    ]
+    for other in sorted(
+        {str(said["experiment"]) for said in map(json.loads, texts) if "experiment" in said}
+        - {experiment}
+    ):
+        there_too = there(bucket, other)
+        for place in _files(store, other):
+            _send(bucket, store, place, there_too)
+
+
+def _send(bucket: Bucket, store: Store, place: Path, listed: dict[str, list[Note]]) -> int:
     sent = 0
-    for place in _files(store, experiment):
+    if place.exists():
         path = place.relative_to(store.root).as_posix()
         notes = listed.get(path, [])
         known, number = {note.hash for note in notes}, max((note.number for note in notes), default=0)

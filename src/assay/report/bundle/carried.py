@@ -145,7 +145,7 @@ def _said(claim: Claim) -> Told:
         "text": claim.text, "of": claim.of, "units": list(claim.units), "unit": claim.unit, "where": dict(claim.where), "scale": claim.scale,
         "range": [_edge(claim.low), _edge(claim.high)], "fail_range": [_edge(e) for e in claim.fail_range],
         "bounds": list(claim.bounds) if claim.bounds else None, "must_fail": list(claim.must_fail), "must_hold": list(claim.must_hold),
-        "near": dict(claim.near), "may_hold": dict(claim.may_hold), "threshold": claim.threshold, "threshold_from": claim.threshold_from,
+        "near": dict(claim.near), "may_hold": dict(claim.may_hold), "threshold": claim.threshold, "threshold_from": claim.threshold_since,
         "kind": claim.kind, "source": claim.source,
     }  # fmt: skip
 

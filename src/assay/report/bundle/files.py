@@ -239,7 +239,9 @@ def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
         "Each claim names controls, for which it has to fail; where one satisfies it too, it is *unspecific*. `report.html` shows all of it, "
         "without a network.", "",
         "## Judge it again", "",
-        "You need Python, 3.10 or later, and NumPy, and nothing else:", "",
+        "`judge.py` came with the numbers: compare its SHA-256 with the one that Assay publishes (docs/bundle.md) before you believe it, or let "
+        "an Assay of your own judge this folder, `assay check .`, which runs nothing in it. You need Python, 3.10 or later, and NumPy, and "
+        "nothing else:", "",
         "```console", "$ python judge.py", "$ python judge.py --claim 1", "$ sha256sum -c SHA256SUMS", "```", "",
         f"`judge.py` reads the numbers of {len(carried)} of {len(told['claims'])} claims, computes estimates and intervals, judges the claim, "
         "its controls and every other arm, and compares. It exits with 1 where anything is not as stated. It shares no code with what made the "

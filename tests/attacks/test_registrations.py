@@ -1,0 +1,287 @@
+"""Whoever peeks, harms the record of a look, or freezes several thresholds and shows one, is told
+of by the commands that anybody types.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay.cli.main import main
+from assay.lab.depot import leases
+from assay.verbs.new import write_experiment
+
+STUDY = """
+question = "Is anything found in thirty steps?"
+seeds = "1000000:1000006"
+
+[[experiment]]
+name = "./own.py"
+fields = {{ inputs = 6, steps = 30, width = 2 }}
+
+[[claim]]
+text = "The subspace is missed by so many degrees"
+holds = 'main.angle > {}'
+control = ["flat"]
+threshold = "plan: a guess"
+"""
+LOOKS = Path("s/registered/asks/default.looks.jsonl")
+RUN, ROOT = ("--executor", "inline"), ("--root", "s")
+
+
+def said(*words: str) -> tuple[int, str, str]:
+    """Exit code, standard output in one line, and standard error of a command, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(words))
+    return code, " ".join(out.getvalue().split()), err.getvalue()
+
+
+def typed(*words: str) -> str:
+    """What a command prints that is to succeed, in one line."""
+    code, out, err = said(*words)
+    assert code == 0, err
+    return out
+
+
+def study(name: str, threshold: float, **instead: str) -> str:
+    """A study by this name, with words put in the place of others."""
+    text = STUDY.format(threshold)
+    for old, new in instead.items():
+        text = text.replace(old, new)
+    Path(name).write_text(text)
+    return name
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with an experiment of two arms, main and flat."""
+    write_experiment("own", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_ROOT", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study that was frozen, run and looked at once."""
+    home = tmp_path_factory.mktemp("followed")
+    write_experiment("own", home)
+    with contextlib.chdir(home):
+        typed("preregister", study("asks.toml", 1), *ROOT)
+        assert "confirmatory: frozen on" in typed("run", "asks.toml", *RUN, *ROOT)
+    return home
+
+
+def refused(*words: str) -> str:
+    """The one line in which a command is refused."""
+    code, _, err = said(*words)
+    assert code == 2 and len(err.strip().splitlines()) == 1, err
+    return err
+
+
+def test_what_was_seen_and_removed_cannot_be_frozen_under_any_name(here: Path) -> None:
+    typed("run", study("first.toml", 90), *RUN, *ROOT)
+    typed("remove", "first.toml", "--yes", *ROOT)
+    Path("first.toml").unlink()  # so that nobody can tell what it was about but the store
+    shutil.copytree("s", "copy")
+    same = Path(study("same.toml", 90))
+    for root in ("s", "copy"):
+        for name in (study("second.toml", 1), same.name):
+            assert "seeds 1000000:1000006 of first were looked at on" in refused(
+                "preregister", name, "--root", root
+            )
+    shutil.rmtree("copy/results")  # the ledger alone
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", "second.toml", "--root", "copy"
+    )
+    shutil.copy("own.py", "other.py")
+    study("other_name.toml", 1, **{"./own.py": "./other.py"})
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", "other_name.toml", "--root", "copy"
+    )
+    typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *ROOT)
+
+
+def test_what_one_machine_saw_no_other_freezes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "PAUSE", 0.01)
+    depot = ("--root", f"file://{here}/depot")
+    study("first.toml", 90)
+    monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
+    typed("run", "first.toml", *RUN, *depot)
+    monkeypatch.setenv("ASSAY_CACHE", str(here / "b"))
+    assert "seeds 1000000:1000006 of first were judged on" in refused(
+        "preregister", study("second.toml", 1), *depot
+    )
+    typed("preregister", study("later.toml", 1, **{"1000000:1000006": "1000006:1000012"}), *depot)
+    assert "damaged" not in said("doctor", *depot)[1], "of what was not fetched nothing is missed"
+    monkeypatch.setenv("ASSAY_CACHE", str(here / "a"))
+    Path("later.prereg.json").unlink()
+    assert "confirmatory: frozen on" in typed("run", "later.toml", *RUN, *depot)
+    (mirrored,) = here.glob("a/depots/*/ledger.jsonl")
+    whole = sorted(mirrored.read_bytes().splitlines())
+    mirrored.write_bytes(b"")
+    typed("preregister", study("more.toml", 1, **{"1000000:1000006": "2000000:2000006"}), *depot)
+    assert set(whole) < set(mirrored.read_bytes().splitlines()), "what a depot has comes back"
+
+
+def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: Path) -> None:
+    """Early verdicts are told while runs are made: an interrupted run is a peek."""
+    typed("run", study("first.toml", 90), *RUN, *ROOT)
+    shutil.rmtree("s/results")
+    Path("s/ledger.jsonl").unlink(
+        missing_ok=True
+    )  # as if it had been interrupted before it was judged
+    typed("remove", "first.toml", "--yes", *ROOT)
+    assert "were removed on" in refused("preregister", study("second.toml", 1), *ROOT)
+
+
+def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
+    typed("run", study("first.toml", 90), *RUN, *ROOT)
+    typed(
+        "run", study("more.toml", 90, **{"1000000": "2000000", "1000006": "2000006"}), *RUN, *ROOT
+    )
+    ledger = Path("s/ledger.jsonl")
+    whole, fresh = (
+        ledger.read_bytes(),
+        study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"}),
+    )
+    first, last = whole.splitlines(keepends=True)
+    for harmed, told in ((last, "1 line is gone"), (first, "1 line is gone"), (b"", "2 lines are gone"),
+                         (whole.replace(b"judged", b"jud7ed", 1), "line 1 is not as written")):  # fmt: skip
+        ledger.write_bytes(harmed)
+        assert (
+            told in (line := refused("preregister", fresh, *ROOT)) and "freeze in another" in line
+        )
+        assert told in said("doctor", *ROOT)[1]
+    said("doctor", "--clean", *ROOT)
+    assert "damaged" not in said("doctor", *ROOT)[1]
+    assert "freeze in another" in refused("preregister", fresh, *ROOT), "what is gone stays gone"
+    ledger.write_bytes(whole)
+    typed("preregister", fresh, *ROOT)
+
+
+def harms(rng: np.random.Generator, whole: bytes, number: int) -> bytes:
+    """What is left of a file after one harm: a bit, an end that is missing, a line, or everything."""
+    kind = number % 3
+    if kind == 0:
+        at, bit = (
+            int(rng.integers(len(whole) - 1)),
+            1 << int(rng.integers(8)),
+        )  # the last byte ends the line, and is nobody's
+        return whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
+    return whole[: int(rng.integers(len(whole) - 1))] if kind == 1 else b""
+
+
+def harmed(followed: Path, numbers: range) -> list[str]:
+    """Which harms of the record of a look are not told by `show`, or leave the verdict
+    confirmatory.
+    """
+    rng, wrong = np.random.default_rng([33, numbers.start]), []
+    with contextlib.chdir(followed):
+        whole = LOOKS.read_bytes()
+        for number in numbers:
+            LOOKS.write_bytes(harms(rng, whole, number))
+            data = json.loads(typed("show", "asks.toml", *ROOT, "--json"))
+            if (
+                data["inference"] != "exploratory"
+                or not data["registration"]["missing"]
+                or not any("looks.jsonl" in n for n in data["notes"])
+            ):
+                wrong.append(
+                    f"{number}: {data['inference']}, {data['registration']['missing']}, {data['notes']}"
+                )
+        LOOKS.write_bytes(whole)
+    return wrong
+
+
+def test_a_look_whose_record_is_harmed_is_missed(followed: Path) -> None:
+    assert not (wrong := harmed(followed, range(9))), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("block", range(10))
+def test_a_thousand_harms_of_a_look(followed: Path, block: int) -> None:
+    assert not (wrong := harmed(followed, range(100 * block, 100 * block + 100))), wrong
+
+
+def test_a_look_that_is_gone_is_told_by_show_doctor_and_page_and_stays_gone(
+    followed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(followed, tmp_path / "x")
+    with contextlib.chdir(tmp_path / "x"):
+        LOOKS.unlink()
+        for again in range(2):
+            assert (
+                "looks are missing" in (out := typed("show", "asks.toml", *ROOT))
+                and "confirmatory" not in out
+            )
+            typed("report", "asks.toml", *ROOT, "--out", "pages")
+            page = Path("pages/asks.html").read_text()
+            assert "looks are missing" in page and "1 line is gone" in page
+            code, out, _ = said("doctor", *ROOT)
+            assert ("default.looks.jsonl: 1 line is gone" in out) is (again == 0) and (
+                code == 1
+            ) is (again == 0)
+            assert "missing" in typed("run", "asks.toml", *RUN, *ROOT), (
+                "another run does not put it right"
+            )
+            said("doctor", "--clean", *ROOT)
+
+
+def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
+    followed: Path, tmp_path: Path
+) -> None:
+    """Lines of before there were chains name nothing; the first line after them names them all."""
+    from assay.lab import journal
+
+    path = tmp_path / "results/x/frozen.jsonl"
+    old = [{"time": str(i), "seeds": "1000:1008", "claims": {}, "arms": {}} for i in range(3)]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(map(journal.line, old)))
+    journal.note(path, {**old[0], "time": "3"})
+    journal.note(path, {**old[0], "time": "4"})
+    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.wrong(
+        path
+    )
+    lines = path.read_bytes().splitlines(keepends=True)
+    for i in range(4):
+        path.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
+        assert journal.wrong(path) == "1 line is gone", i
+
+
+def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here: Path) -> None:
+    thresholds = {"high": 89, "middle": 45, "low": 0.5}
+    hashes = {
+        name: json.loads(typed("preregister", study(f"{name}.toml", t), *ROOT, "--json"))["hash"]
+        for name, t in thresholds.items()
+    }
+    typed(
+        "preregister", study("apart.toml", 1, **{"1000000": "2000000", "1000006": "2000006"}), *ROOT
+    )
+    typed("run", "low.toml", *RUN, *ROOT)
+    shutil.rmtree("s/registered/middle")
+    Path("middle.prereg.json").unlink()
+    out = typed("show", "low.toml", *ROOT)
+    assert (
+        "one of 3 registrations of these arms and seeds" in out
+        and "(>= 89)" in out
+        and "its file is gone" in out
+        and "apart" not in out
+    )
+    others = json.loads(typed("show", "low.toml", *ROOT, "--json"))["registration"]["others"]
+    assert {one["hash"] for one in others} == {hashes["high"], hashes["middle"]}
+    typed("report", "low.toml", *ROOT, "--out", "pages")
+    typed("export", "low.toml", "--format", "bundle", "--out", "low.zip", *ROOT)
+    shutil.unpack_archive("low.zip", "bundle")
+    for text in (
+        Path("pages/low.html").read_text(),
+        Path("bundle/low/report.html").read_text(),
+        Path("bundle/low/verdicts.json").read_text(),
+    ):
+        assert hashes["high"][:12] in text and hashes["middle"][:12] in text
