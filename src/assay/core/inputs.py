@@ -66,7 +66,7 @@ class Watch:
         self._apart = set(map(_absolute, apart))
         self._entered, self._began, self._store = 0, 0.0, ""
         self._hashed: set[str] = set()
-        self._written: set[str] = set()
+        self._passed_over: set[str] = set()
 
     def works_in(self, store: Path) -> None:
         """Say which store the runs work in; what they make there is no input."""
@@ -77,7 +77,7 @@ class Watch:
         if not self._entered:
             _listen()
             self._began = time.time()
-            self._hashed, self._written = set(), set()
+            self._hashed, self._passed_over = set(), set()
             _open.append(self)
         self._entered += 1
         return self
@@ -96,14 +96,12 @@ class Watch:
 
     def _seen(self, path: str, writes: bool) -> None:
         """Note a file that was opened in some other way."""
-        if path in self._hashed or path in self.unchecked or path in self._written:
+        if path in self._hashed or path in self.unchecked or path in self._passed_over:
             return
-        if writes:
-            self._written.add(path)
-        elif Path(path).is_file() and not (
-            self._inside(path) or self._of_store(path) or _common(path) or self._fresh(path)
-        ):
-            self.unchecked.add(path)
+        if not writes and not Path(path).is_file():
+            return
+        no_input = writes or _common(path) or self._inside(path) or self._of_store(path)
+        (self._passed_over if no_input or self._fresh(path) else self.unchecked).add(path)
 
     def _inside(self, path: str) -> bool:
         return _within(path, self._apart) or _within(path, _installed(str(cache.folder())))
