@@ -191,11 +191,22 @@ def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
     assert all(line.startswith(("error: ", "step ")) for line in errors)
 
 
-def test_a_launch_refuses_in_one_line_and_ends_with_the_exit_code_of_the_rank_that_failed(tmp_path, done, capsys, monkeypatch):
+def test_a_launch_refuses_in_one_line_and_ends_with_the_exit_code_of_the_rank_that_failed(
+    tmp_path, done, capsys, monkeypatch
+):
     np.save(tmp_path / "acts.npy", np.zeros((10, 4, 4), np.float16))
     started = []
     monkeypatch.setattr(launch.torchrun, "run", started.append)
-    words = ["--nproc-per-node", "2", str(tmp_path / "acts.npy"), str(tmp_path / "run"), "--width", "12", "--k", "2"]
+    words = [
+        "--nproc-per-node",
+        "2",
+        str(tmp_path / "acts.npy"),
+        str(tmp_path / "run"),
+        "--width",
+        "12",
+        "--k",
+        "2",
+    ]
     assert launch.main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "[10, 4, 4]" in line

@@ -76,7 +76,9 @@ def test_of_a_run_that_two_machines_made_both_keep_the_same(tmp_path: Path, monk
             two[i].exchange("sample")
         kept = [content(one.store) for one in two]
         assert kept[0] == kept[1]
-        assert [runs.parcel(s) for one in two for s in one.store.list()] == [made[first]] * 2  # whichever hash is lower
+        assert [runs.parcel(s) for one in two for s in one.store.list()] == [
+            made[first]
+        ] * 2  # whichever hash is lower
 
 
 def verdict(one: Depot, *judged: Stored) -> None:
@@ -89,7 +91,11 @@ def verdict(one: Depot, *judged: Stored) -> None:
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("names", ["ab", "ba"])  # whichever of the two has the lower hash
 def test_of_two_objects_of_a_run_the_one_under_a_verdict_stands_else_the_earlier(
-    named: bool, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    named: bool,
+    names: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     settle(tmp_path / "storage", lag=0.3)
     early, late, fresh = (machine(name, tmp_path, monkeypatch) for name in "abc")
@@ -103,12 +109,16 @@ def test_of_two_objects_of_a_run_the_one_under_a_verdict_stands_else_the_earlier
     threading.Event().wait(0.4)
     for one in (early, late, fresh, early):
         one.fetch("sample")
-    assert [s.id for one in (early, late, fresh) for s in one.store.list()] == [runs_of[named].id] * 3
+    assert [s.id for one in (early, late, fresh) for s in one.store.list()] == [
+        runs_of[named].id
+    ] * 3
     assert "two machines stored run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names", ["ab", "ba"])
-def test_a_run_under_a_verdict_is_replaced_by_nobody(names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_under_a_verdict_is_replaced_by_nobody(
+    names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b, fresh = (machine(name, tmp_path, monkeypatch) for name in "abc")
     judged, again = (put(one.store, 3, who) for one, who in zip((a, b), names, strict=True))
     a.exchange("sample")
@@ -117,7 +127,11 @@ def test_a_run_under_a_verdict_is_replaced_by_nobody(names: str, tmp_path: Path,
     b.exchange("sample")  # it was asleep, and comes with a run of its own
     for one in (a, b, fresh):
         one.fetch("sample")
-    assert [s.id for one in (a, b, fresh) for s in one.store.list()] == [judged.id] * 3 != [again.id] * 3
+    assert (
+        [s.id for one in (a, b, fresh) for s in one.store.list()]
+        == [judged.id] * 3
+        != [again.id] * 3
+    )
     assert len(runs.there(a.bucket, "sample")) == 1
 
 
@@ -325,7 +339,9 @@ def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(monkeypatch: pytest
     assert not there.names("leases/group-x")
 
 
-def test_an_owner_that_sleeps_until_its_successor_has_finished_has_lost_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_that_sleeps_until_its_successor_has_finished_has_lost_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
     there = bucket.Bucket(URL)
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")

@@ -53,18 +53,27 @@ def test_json_has_what_is_promised(done):
     assert "/" not in said.replace("+cpu", ""), "no paths"
 
 
-def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_place(tmp_path, walk):
+def test_a_stored_result_names_its_runs_and_show_says_where_others_lie_in_their_place(
+    tmp_path, walk
+):
     lab = Lab(tmp_path / "s", Inline())
     result = lab.run(walk, "smoke")
     held = json.loads((tmp_path / "s/results/walk/smoke.json").read_bytes())["evidence"]
     runs = list(lab.store.list("walk"))
-    content = {s.key[:16]: hashlib.sha256((s.folder / "status.json").read_bytes()).hexdigest()[:16] for s in runs}
+    content = {
+        s.key[:16]: hashlib.sha256((s.folder / "status.json").read_bytes()).hexdigest()[:16]
+        for s in runs
+    }
     assert held == content == result.evidence
     assert not any("others than" in note for note in lab.judge(walk, "smoke").notes)
     files = {name: (runs[0].folder / name).read_bytes() for name in (*runs[0].files, "status.json")}
-    files["status.json"] = files["status.json"].replace(b'{"files"', b'{ "files"')  # the same numbers, not the same run
+    files["status.json"] = files["status.json"].replace(
+        b'{"files"', b'{ "files"'
+    )  # the same numbers, not the same run
     lab.store.take([files])
-    assert any(f"1 of {len(runs)} runs are others than" in note for note in lab.judge(walk, "smoke").notes)
+    assert any(
+        f"1 of {len(runs)} runs are others than" in note for note in lab.judge(walk, "smoke").notes
+    )
 
 
 def test_table_has_a_row_per_arm_and_claim(done):

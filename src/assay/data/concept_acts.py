@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core import hashes
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.data.concepts import CONCEPTS, Concept, Texts
-from assay.subjects import hashes
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 

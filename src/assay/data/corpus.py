@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import foreign, rng
+from assay.core import foreign, inputs, rng
 from assay.core.errors import DataError
 from assay.data import docstrings
 
@@ -62,6 +62,8 @@ class Corpus:
     name: str
     folder: Path = field(repr=False)
     documents: tuple[Document, ...] = field(repr=False)
+    content: str = field(default="", repr=False)
+    """64 hex digits of all files of the folder, those without text and of equal content included."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,7 +78,8 @@ class Corpus:
     def text(self, document: int) -> str:
         """A document's text, read when asked. Raises: DataError when the file is gone or was changed meanwhile."""
         wanted = self.documents[document]
-        content = _read(self.folder / wanted.path)
+        with inputs.unnoted():  # the folder was noted when it was loaded
+            content = _read(self.folder / wanted.path)
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
             raise DataError(f"{self.folder / wanted.path} changed while it was in use; start again")
         return content.decode()
@@ -138,9 +141,14 @@ def load(name: str = STDLIB) -> Corpus:
 
     Raises: DataError when the folder does not exist, holds no text, or holds a text file that cannot be read.
     """
-    if name == DOCS:
-        return _loaded(name, docstrings.folder())
-    return _loaded(name, Path(sysconfig.get_paths()["stdlib"]) if name == STDLIB else Path(name).expanduser().absolute())
+    with inputs.unnoted():
+        library = Path(sysconfig.get_paths()["stdlib"])
+        folder = {STDLIB: library}.get(name) or (
+            docstrings.folder() if name == DOCS else Path(name).expanduser().absolute()
+        )
+        found = _loaded(name, folder)
+    inputs.note(folder, found.content)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -150,14 +158,18 @@ def _loaded(name: str, folder: Path) -> Corpus:
         raise DataError(f"no corpus {name!r}; give {STDLIB}, {DOCS} or a folder of text files")
     paths = _stdlib(folder) if name == STDLIB else _visible(folder)
     documents: dict[str, Document] = {}
+    read: dict[str, str] = {}
     for path in paths:
         content = _read(path)
+        read[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()
         if content.strip() and _is_text(path, content):
             digest = hashlib.sha256(content).hexdigest()
             documents.setdefault(digest, Document(path.relative_to(folder).as_posix(), digest, len(content)))
     if not documents:
         raise DataError(f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are not empty")
-    return Corpus(name, folder, tuple(sorted(documents.values(), key=lambda d: d.path)))
+    return Corpus(
+        name, folder, tuple(sorted(documents.values(), key=lambda d: d.path)), inputs.of_texts(read)
+    )
 
 
 def _stdlib(folder: Path) -> list[Path]:
@@ -180,9 +192,9 @@ def _stdlib(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    files = [p for p in folder.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(folder).parts)]
+    files = inputs.visible(folder)
     foreign.within(len(files), MOST, folder, "files")
-    return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
+    return files
 
 
 def _read(path: Path) -> bytes:

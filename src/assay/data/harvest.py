@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
+from assay.core.inputs import unnoted
 from assay.core.intact import Mapped
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
@@ -141,7 +142,11 @@ def harvests(specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest]
         seed=spec.seed, model=folder.fingerprint, corpus=text.fingerprint, part=spec.part, windows=spec.windows,
         context=spec.context, per_file=spec.per_file,
     )  # fmt: skip
-    cut = bench.artefact(of, lambda path: _cut(spec, path))
+    def cut_up(path: Path) -> None:
+        with unnoted():  # what is read stands in the artefact's spec, by content
+            _cut(spec, path)
+
+    cut = bench.artefact(of, cut_up)
     windows = _windows(cut)
     dtype, count = _dtype(spec, bench), len(windows.tokens)
     sites = sorted({str(Site.parse(one.site)) for one in specs})
@@ -153,8 +158,8 @@ def harvests(specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest]
 
     def run(first: int, folders: Mapping[Site, Path]) -> None:
         _room((count - first) * size, bench.root)
-        # loaded by the first shard that is missing, if any is
-        model = _model(spec.subject, str(bench.device), dtype, folder.fingerprint)
+        with unnoted():  # loaded by the first shard that is missing, if any is
+            model = _model(spec.subject, str(bench.device), dtype, folder.fingerprint)
         _run(model, windows.tokens[first : first + spec.shard], folders, lambda done: bench.report(
             first + done, count, unit="windows", harvest_mb=count * size / 1e6
         ))  # fmt: skip

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import foreign
+from assay.core import foreign, hashes
 from assay.core.errors import DataError
 from assay.evaluation.setting import Setting
-from assay.subjects import hashes
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.core import foreign
+from assay.core import foreign, hashes
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.core.spec import canonical_json
-from assay.subjects import hashes
 
 if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary

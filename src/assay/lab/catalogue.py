@@ -23,6 +23,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.unkept import unkept
+from assay.lab import reading
 from assay.lab.checked import checked
 from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
 
@@ -138,7 +139,7 @@ def _from_file(path: Path) -> ModuleType:
     if beside not in sys.path:
         sys.path.append(beside)  # last: its neighbours can be imported, but shadow nothing
     try:
-        with unkept():
+        with unkept(), reading.watch(name, str(path)):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]

@@ -101,7 +101,9 @@ class Lab:
         if arm not in experiment.arms:
             raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
         now = self._stored(experiment, chosen)
-        result = _judged(self.store, experiment, now, arm, following.following(self.store, experiment, chosen))
+        result = _judged(
+            self.store, experiment, now, arm, following.following(self.store, experiment, chosen)
+        )
         return replace(result, notes=(*result.notes, *replaced(self.store, now)))
 
     show = judge
@@ -175,8 +177,12 @@ class Lab:
         """What is stored, whatever it read; runs that read different things count only where the experiment says they should."""
         found = plan(self.store, experiment, preset, inputs_of=as_stored)
         read = {tuple(sorted(r.inputs.items())) for r in found.cached}
+        noted = {
+            pair for r in found.cached if r.stored is not None for pair in r.stored.read.items()
+        }
+        mixed = len(noted) > len(dict(noted))  # of one file several contents
         # Several where arms are meant to differ, or where a command was interrupted after the model or corpus changed.
-        return found if len(read) <= 1 else plan(self.store, experiment, preset)
+        return found if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
 
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
         """What runs their tasks: this lab's executor, or this process where one of them is found in no file."""

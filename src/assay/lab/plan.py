@@ -15,7 +15,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
-from assay.lab import edits, journal, owners, records
+from assay.lab import edits, journal, owners, reading, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import STUDIES, code
 from assay.lab.preset import Preset, kept
@@ -107,7 +107,7 @@ def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1,
     owners.check(store, experiment.name, experiment.origin)
     experiment = kept(experiment, preset)
     ROOT.set(store.root)
-    shelf = _Shelf(store, experiment)
+    shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
     rows = _rows(
         shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
     )
@@ -139,8 +139,9 @@ def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
 class _Shelf:
     """One reading of everything stored for an experiment."""
 
-    def __init__(self, store: Store, experiment: Experiment):
+    def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
         self.store, self.experiment = store, experiment
+        self.compares, self.present = compares, reading.Present(reading.home(experiment.origin))
         found = list(store.every(experiment.name))
         self.runs = {s.key: s for s in found if isinstance(s, Stored)}
         self.damaged = tuple(s for s in found if isinstance(s, Damaged))
@@ -172,6 +173,8 @@ class _Shelf:
         if dict(stored.inputs) != dict(inputs):
             names = sorted(n for n in stored.inputs.keys() | inputs.keys() if stored.inputs.get(n) != inputs.get(n))
             return "other inputs: " + ", ".join(f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names)
+        if self.compares and (changed := self.present.changed(stored.read)):
+            return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
             how = (
                 "measured again from stored parameters" if stored.has_params else "trained again, since no parameters are stored"
@@ -197,6 +200,8 @@ class _Shelf:
             )
         if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
             told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
+        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
+        told += reading.notes(cached, self.present, outdated=not self.compares)
         for path in journal.files(self.store, self.experiment.name):
             if bad := journal.damaged(path):
                 told.append(f"of {path} {journal.lines(bad)} not as written, so what changed after that look may go untold")

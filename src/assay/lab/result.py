@@ -23,7 +23,7 @@ from assay.core.schema import to_json
 from assay.core.shown import Shown
 from assay.core.spec import canonical_json
 from assay.core.told import ToldRegistration, ToldResult
-from assay.lab import journal, provenance
+from assay.lab import journal, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.checked import first_line, where
 from assay.lab.preset import kept
@@ -76,7 +76,7 @@ class Result(Shown):
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
     evidence: Mapping[str, str] = field(default_factory=dict)
-    """The runs that were judged: the first 16 hex digits of each one's key, and the 16 that name its content."""
+    """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
 
     def __repr__(self) -> str:
         outcomes = [j.verdict.outcome for j in self.judged]
@@ -153,7 +153,9 @@ class Result(Shown):
         path, fresh = self.path(store), self.new_looks(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        text = seal({**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures})
+        text = seal(
+            {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
+        )
         if not fresh and path.exists() and path.read_bytes() == text:
             return path
         store.prepare()
@@ -365,6 +367,7 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
     found = [r.stored.provenance for r in plan.rows if r.stored is not None]
     last = max(found, key=lambda p: str(p.get("finished", "")), default={})
     inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
+    inputs = {**reading.named(r.stored for r in plan.cached if r.stored is not None), **inputs}
     diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
     return {
         "runs": len(plan.cached),

@@ -53,7 +53,7 @@ def unseal(path: Path) -> dict[str, Any]:
 
 
 def evidence(text: bytes) -> dict[str, str]:
-    """Read which runs a stored result judged: the first 16 digits of each key, and the 16 of its content.
+    """Read which runs a stored result judged: 16 digits of each key, and the 16 of its content.
 
     Empty where it does not say so, or is not as it was written.
     """

@@ -39,16 +39,28 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
     if not now or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.claims):
         return None
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))  # what has come to the store since
-    return {**{k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}, "notes": notes}
+    return {
+        **{k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")},
+        "notes": notes,
+    }
 
 
 def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
-    """A line where stored runs are not those that the stored result of this plan judged; none where nothing was judged yet."""
+    """Say where stored runs are not those that the stored result of this plan judged."""
     try:
-        judged = evidence((store.root / "results" / plan.experiment / f"{plan.preset.title}.json").read_bytes())
+        judged = evidence(
+            (store.root / "results" / plan.experiment / f"{plan.preset.title}.json").read_bytes()
+        )
     except OSError:
         return ()
-    others = [r for r in plan.cached if r.stored is not None and judged.get(r.job.key[:16], r.stored.id) != r.stored.id]
+    others = [
+        r
+        for r in plan.cached
+        if r.stored is not None and judged.get(r.job.key[:16], r.stored.id) != r.stored.id
+    ]
     if not others:
         return ()
-    return (f"{len(others)} of {len(plan.cached)} runs are others than those that the stored result judged; `assay run` judges these",)
+    return (
+        f"{len(others)} of {len(plan.cached)} runs are others than those that the stored result "
+        "judged; `assay run` judges these",
+    )

@@ -2,7 +2,7 @@
 
     <root>/store.json                                 {"format": 1, "hashes": true}
     <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
-                                                      [params.safetensors], and status.json: status, sizes and hashes of these
+                                                      [read.json] [params.safetensors], and status.json: status, sizes and hashes of these
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
     <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may work at it (wanted.py)
     <root>/leases/<name>/                             who works at a group or an artefact (leases.py)
@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
-from assay.core import intact
+from assay.core import inputs, intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
@@ -96,7 +96,11 @@ class Stored:
     provenance: Mapping[str, Any]
     files: Mapping[str, tuple[int, str]]
     id: str
-    """16 hex digits of status.json, which has the hashes of all other files: the run byte for byte."""
+    """16 hex digits of status.json, which has the hashes of all other files."""
+    read: Mapping[str, str] = field(default_factory=dict)
+    """The hash of each file that was read through Assay, by where it lies (`core.inputs`)."""
+    unchecked: tuple[str, ...] = ()
+    """Where files lie that were read past Assay."""
 
     @property
     def has_params(self) -> bool:
@@ -129,6 +133,8 @@ class Made:
     inputs: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     status: Literal["done", "diverged"] = "done"
+    read: bytes = b""
+    """What `inputs.packed` says of the files that were read; nothing where none was."""
 
     def files(self, measured: int) -> dict[str, bytes]:
         """What its folder holds, by name; `status.json`, which says what belongs to the others, comes last."""
@@ -143,6 +149,8 @@ class Made:
             "provenance.json": canonical_json(dict(self.provenance)).encode(),
             "measures.safetensors": pack(*to_tensors(self.measures)),
         }
+        if self.read:
+            files[inputs.NOTE] = self.read
         if self.trained is not None:
             files[PARAMS] = dump_trained(self.trained)
         listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
@@ -369,16 +377,20 @@ class Store:
                     lease.done()
                 return there
 
-    def set_aside(self, path: Path, why: str) -> None:
-        """Move an artefact that is not as it was written to `tmp`, and say so; whoever needs it builds it again."""
+    def set_aside(self, path: Path, why: str, state: str = "damaged") -> None:
+        """Move an artefact that is not as it should be to `tmp`, and say so; it is built again."""
         if not path.is_relative_to(self.root / "artefacts"):
             raise StoreError(f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be built again")
-        aside = self.root / "tmp" / f"damaged-{path.name}-{uuid.uuid4().hex[:12]}"
+        aside = self.root / "tmp" / f"{state.replace(' ', '-')}-{path.name}-{uuid.uuid4().hex[:12]}"
         try:
             path.rename(aside)
         except FileNotFoundError:  # another process found the same and was first
             return
-        print(f"{path} is damaged: {why}; it is kept as {aside} for an hour at least, and built again", file=sys.stderr)
+        print(
+            f"{path} is {state}: {why}; it is kept as {aside} for an hour "
+            "at least, and built again",
+            file=sys.stderr,
+        )
 
     def built(self, spec: Spec) -> Path | None:
         """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
@@ -509,13 +521,14 @@ def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> 
 
 def _open(folder: Path) -> Stored | Damaged:
     """The run in this folder, everything but the parameters read and hashed; parameters are hashed when they are loaded."""
-    base, read = os.fspath(folder), dict[str, bytes]()  # plain texts and one reading of each file: a plan opens thousands of runs
+    # plain texts and one reading of each file: a plan opens thousands of runs
+    base, held = os.fspath(folder), dict[str, bytes]()
 
     def content(name: str) -> bytes:
-        if name not in read:
+        if name not in held:
             with open(f"{base}/{name}", "rb") as file:  # noqa: PTH123
-                read[name] = file.read()
-        return read[name]
+                held[name] = file.read()
+        return held[name]
 
     try:
         status = json.loads(content("status.json"))
@@ -527,6 +540,8 @@ def _open(folder: Path) -> Stored | Damaged:
             if name != PARAMS and hashlib.sha256(content(name)).hexdigest() != digest:
                 return Damaged(folder, f"{name} differs from its stored hash")
         head = json.loads(content("spec.json"))
+        note = content(inputs.NOTE) if inputs.NOTE in files else b""
+        read, unchecked = inputs.unpacked(note) if note else ({}, ())
         return Stored(
             folder=folder,
             key=head["key"],
@@ -540,6 +555,8 @@ def _open(folder: Path) -> Stored | Damaged:
             provenance=json.loads(content("provenance.json")),
             files=files,
             id=hashlib.sha256(content("status.json")).hexdigest()[:16],
+            read=read,
+            unchecked=unchecked,
         )
     except OSError as e:
         return Damaged(folder, f"{Path(e.filename or folder).name} cannot be read ({e.strerror})")

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core.errors import AssayError, DamageError, RunError
+from assay.core import inputs
+from assay.core.errors import AssayError, DamageError, DataError, RunError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
-from assay.lab import depot, edits, groups, leases, memory, provenance
+from assay.lab import depot, edits, groups, leases, memory, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.depot.leases import Among
 from assay.lab.events import Outcome, Progress, Started
-from assay.lab.origin import code
+from assay.lab.origin import code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
 
 if TYPE_CHECKING:
@@ -82,12 +83,14 @@ def run_group(
         experiment = task.experiment
         if experiment is None:
             experiment = load(task.name, task.origin)
+        watch = reading.watch(experiment.name, experiment.origin)
+        watch.works_in(store.root)
         folder = store.root / "groups" / task.group
         with explained(store.root):
             here = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
         if here is None:
             return Outcome(task.group, "busy")
-        with here, contextlib.ExitStack() as also:
+        with here, watch, contextlib.ExitStack() as also:
             lease: Lease | Among = here
             group = groups.read(folder)
             if group is None:  # another process finished it
@@ -106,7 +109,8 @@ def run_group(
                 text = code(experiment.origin) if experiment.origin else ""
 
                 def bench(part: groups.RunGroup, begun: tuple[float, float]) -> Workbench:
-                    return Workbench(store, part, task.device, report, begun, text, lease, stop)
+                    reads = watch, experiment.origin
+                    return Workbench(store, part, task.device, report, begun, text, lease, stop, reads)
 
                 try:
                     stored = _fitting(store, experiment, group, bench, clock)
@@ -184,9 +188,12 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     texts = edits.texts(experiment)
 
     there = store.get_all(group.keys, experiment.name)
+    present = reading.Present(reading.home(experiment.origin))
 
     def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
         if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
+            return True
+        if present.changed(stored.read):
             return True
         if edits.binding(experiment) and edits.edited(stored, texts.get(arm)) is not None:
             return True
@@ -217,7 +224,11 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
                 ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
     about = bench.about()
     noted = {arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms}
-    made = [Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done") for job, data, params, inputs, bad in ready]
+    read = bench.read()
+    made = [
+        Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done", read)
+        for job, data, params, inputs, bad in ready
+    ]
     bench.mine()
     store.put_all(made, measured=experiment.measured)
     return len(ready)
@@ -233,6 +244,7 @@ def _train(
     stored = {arm: [there.get(m.key) for m in members] for arm, members in group.arms.items()}
     if all(s and _as_trained(s, experiment, group, texts.get(s.arm)) for parts in stored.values() for s in parts):
         # Only the meaning of measuring changed.
+        bench.read_for([s for parts in stored.values() for s in parts if s])
         return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}
     train = experiment.arms[names[0]].train
     if isinstance(train, Joint):
@@ -241,14 +253,18 @@ def _train(
     arm = names[0]
     if experiment.arms[arm].after is None:
         return {arm: train(runs[arm], bench)}
-    before = joined([s.trained() for s in _parents(store, experiment, group.arms[arm])]).to(bench.device)
+    parents = _parents(store, experiment, group.arms[arm])
+    bench.read_for(parents)
+    before = joined([s.trained() for s in parents]).to(bench.device)
     return {arm: train(runs[arm], bench, before)}
 
 
 def _as_trained(stored: Stored, experiment: Experiment, group: groups.RunGroup, now: edits.Texts | None) -> bool:
     """Whether a run's stored parameters are what training would give now."""
     edited = edits.edited(stored, now) if edits.binding(experiment) else None
-    return stored.has_params and dict(stored.inputs) == dict(group.inputs[stored.key]) and (edited is None or edited[0] == "measure")
+    present = reading.Present(reading.home(experiment.origin))
+    same = dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(stored.read)
+    return stored.has_params and same and (edited is None or edited[0] == "measure")
 
 
 def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Member]) -> list[Stored]:
@@ -262,7 +278,7 @@ class Workbench:
 
     def __init__(
         self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str, lease: Lease | Among,
-        stop: Callable[[], bool],
+        stop: Callable[[], bool], reads: tuple[inputs.Watch, str],
     ):  # fmt: skip
         import torch
 
@@ -271,6 +287,7 @@ class Workbench:
         self.away = depot.of(store.root)
         self._lease, self._stop = lease, stop
         self._store, self._group, self._report, self._code = store, group, report, code
+        self._watch, self._origin = reads
         self._slots = 0
         self._reported = 0.0
         self._clock = _Clock(group.folder / "clock.json", *clock)
@@ -281,13 +298,68 @@ class Workbench:
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
         """The folders of these artefacts; processes that ask for the same ones share the building."""
-        return self._store.artefacts(specs, build) if self.away is None else self.away.artefacts(specs, build)
+        def noted(spec: Any, partial: Path) -> None:
+            with inputs.Watch(*files(self._origin)) as watch:
+                watch.works_in(self.root)
+                build(spec, partial)
+            if read := inputs.packed(watch.files, watch.unchecked):
+                write(partial / inputs.NOTE, read)
+
+        for spec in specs:
+            if why := self._outdated(path := self._store.artefact_path(spec)):
+                self._store.set_aside(path, why, "out of date")
+        paths = (
+            self._store.artefacts(specs, noted)
+            if self.away is None
+            else self.away.artefacts(specs, noted)
+        )
+        for path in paths:
+            if why := self._outdated(path):
+                raise DataError(
+                    f"{path} is out of date: {why}, and another machine's store has it; "
+                    "say in its spec what it is made of"
+                )
+            if (note := path / inputs.NOTE).exists():
+                inputs.take_over(note.read_bytes())
+        return paths
+
+    def _outdated(self, artefact: Path) -> str:
+        """Say what an artefact was made from that has changed; empty where nothing has."""
+        note = artefact / inputs.NOTE
+        changed = (
+            reading.Present(None).changed(inputs.unpacked(note.read_bytes())[0])
+            if note.exists()
+            else ""
+        )
+        return changed and f"it was made from {changed}"
+
+    def read_for(self, runs: Sequence[Stored]) -> None:
+        """Note what stored runs read on which this group builds."""
+        for one in runs:
+            if inputs.NOTE in one.files:
+                inputs.take_over(
+                    (one.folder / inputs.NOTE).read_bytes(), reading.home(self._origin)
+                )
+
+    def read(self) -> bytes:
+        """What was read from outside, as it is stored with a run."""
+        return inputs.packed(self._watch.files, self._unchecked(), reading.home(self._origin))
+
+    def _unchecked(self) -> set[str]:
+        """List the files read past Assay, without those whose SHA-256 the experiment declares."""
+        declared = tuple(v for m in self._group.inputs.values() for v in m.values() if len(v) >= 12)
+        return {
+            path
+            for path in self._watch.unchecked
+            if not declared or not (inputs.now(Path(path)) or "").startswith(declared)
+        }
 
     def slot(self) -> FileSlot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
         path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
-        return FileSlot(path, self.root, self._clock.note, self._code, self._asked)
+        home = reading.home(self._origin)
+        return FileSlot(path, self.root, self._clock.note, self._code, self._asked, self.read, home)
 
     def mine(self) -> None:
         """Look whether this group is still ours. Raises: Lost."""
@@ -311,6 +383,7 @@ class Workbench:
         """The provenance of each run of this group; CPU-seconds are the group's, divided by its runs."""
         sessions = self._clock.note()
         seconds, cpu = sum(e - s for s, e, _ in sessions), sum(c for *_, c in sessions)
+        unchecked = sorted({plain(Path(path).name) for path in self._unchecked()})
         return {
             "group": self._group.name,
             "runs": len(self._group.members),
@@ -323,6 +396,7 @@ class Workbench:
             "software": provenance.software(),
             "machine": provenance.machine(),
             "code": self._code,
+            **({"unchecked": unchecked} if unchecked else {}),
         }
 
 
@@ -333,13 +407,17 @@ class FileSlot:
     nothing stored would show it.
     """
 
-    def __init__(self, path: Path, root: Path, note: Callable[[], Any], code: str, asked: Callable[[], bool]):
+    def __init__(
+        self, path: Path, root: Path, note: Callable[[], Any], code: str, asked: Callable[[], bool],
+        read: Callable[[], bytes], home: Path | None,
+    ):  # fmt: skip
         self._path, self._root, self._note, self._code, self._asked = path, root, note, code, asked
+        self._read, self._home, self._present = read, home, reading.Present(home)
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
     def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """The last saved (step, tensors), or None, also where another text of the experiment's file saved it."""
+        """The last saved (step, tensors), or None, also where another text or other inputs made it."""
         if not self._path.exists():
             return None
         found = groups.whole(self._path)
@@ -347,7 +425,12 @@ class FileSlot:
             print(f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; this group starts again", file=sys.stderr)
             return None
         said, tensors = found
-        return (said["step"], tensors) if said.get("code") == self._code else None
+        read = inputs.unpacked(said["read"])[0] if said.get("read") else {}
+        if said.get("code") != self._code or self._present.changed(read):
+            return None
+        if read:
+            inputs.take_over(said["read"].encode(), self._home)
+        return said["step"], tensors
 
     def due(self) -> bool:
         """True when the last save is long enough ago, or the work should stop; saving never takes more than a twentieth of the time."""
@@ -360,7 +443,12 @@ class FileSlot:
 
         started = time.monotonic()
         whole: dict[str, torch.Tensor] = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
-        said = {"step": step, "code": self._code, "sha256": groups.digest(whole, step, self._code)}
+        said = {
+            "step": step,
+            "code": self._code,
+            "sha256": groups.digest(whole, step, self._code),
+            "read": self._read().decode(),
+        }
         with explained(self._root):
             write(
                 self._path,

@@ -9,9 +9,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assay.core import foreign
+from assay.core import foreign, hashes
 from assay.core.errors import ModelError
-from assay.subjects import architectures, fetch, hashes, sizes
+from assay.subjects import architectures, fetch, sizes
 from assay.subjects.architectures import Architecture
 from assay.subjects.site import Site
 from assay.subjects.sizes import told_of_a_model
@@ -143,7 +143,11 @@ class ModelFolder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged."""
-        return _tokenizer((self.path / "tokenizer.json").absolute())
+        with told_of_a_model():
+            path = foreign.regular(
+                (self.path / "tokenizer.json").absolute(), "a tokenizer", TOKENIZER
+            )
+        return _tokenizer(path)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,6 +156,10 @@ class ModelFolder:
             return str(self.about["gguf_sha256"])
         self.check_weights()  # before anything is planned with a broken model
         files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
+        for path in (
+            files
+        ):  # also where its hash is remembered, so that whoever notes what is read hears of it
+            foreign.regular(path)
         return hashlib.sha256(" ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()).hexdigest()
 
     @property
@@ -171,8 +179,6 @@ def _hash(path: Path, modified: int) -> str:
 def _tokenizer(path: Path) -> Tokenizer:
     import tokenizers
 
-    with told_of_a_model():
-        foreign.regular(path, "a tokenizer", TOKENIZER)
     return _asked(f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path))))
 
 

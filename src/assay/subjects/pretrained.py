@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.subjects import fetch
 from assay.subjects.architectures import Place, returned_by
@@ -46,9 +47,14 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder.path, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
+        with inputs.unnoted():  # it reads what was checked, which is noted
+            opened: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                folder.path,
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
         bad = next((name for name, weight in opened[0].named_parameters() if not _finite(weight)), "")
         with torch.no_grad():  # settings that no model runs with show here, before anything is measured
             opened[0].eval().base_model(input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False).last_hidden_state.isfinite()

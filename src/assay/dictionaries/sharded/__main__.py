@@ -1,4 +1,4 @@
-"""Train one dictionary over the ranks that `launch` or torchrun starts: `torchrun --nproc-per-node 2 -m assay.dictionaries.sharded ACTS.npy FOLDER …`."""
+"""Train one dictionary over ranks that `assay.dictionaries.sharded.launch` or torchrun starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def main(words: list[str]) -> int:
                 worth = f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} latents dead on {found.rows} rows"
                 print(f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, {ranks.latents.size} shards")
     except AssayError as error:
-        if not isinstance(error, SpecError) or os.environ.get("LOCAL_RANK", "0") == "0":  # settings are the same on all ranks
+        if (
+            not isinstance(error, SpecError) or os.environ.get("LOCAL_RANK", "0") == "0"
+        ):  # settings are the same on all ranks
             print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
@@ -39,12 +41,21 @@ def check(words: list[str]) -> None:
     """Refuse what no rank could train on. Raises: SpecError, DataError."""
     asked = _parser().parse_args(words)
     objective(_kind(asked), TopKAux(dead_after=asked.aux) if asked.aux else None, asked.penalty)
-    check_settings(lr=asked.lr, seed=asked.seed, width=asked.width, steps=asked.steps, batch=asked.batch, every=asked.every)
+    check_settings(
+        lr=asked.lr,
+        seed=asked.seed,
+        width=asked.width,
+        steps=asked.steps,
+        batch=asked.batch,
+        every=asked.every,
+    )
     matrix(asked.acts)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m assay.dictionaries.sharded.launch --nproc-per-node N", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m assay.dictionaries.sharded.launch --nproc-per-node N", description=__doc__
+    )
     parser.add_argument("acts", type=Path, help="activations [n, d], a .npy file that every rank can read")
     parser.add_argument("folder", type=Path, help="where checkpoints and the dictionary go; every rank must see the same")
     parser.add_argument("--kind", default="TopK", help="ReLU, Gated, JumpReLU, TopK or BatchTopK")

@@ -1,7 +1,10 @@
-"""Start the ranks of one sharded training as torchrun does: `python -m assay.dictionaries.sharded.launch --nproc-per-node 2 ACTS.npy FOLDER …`.
+"""Start the ranks of one sharded training as torchrun does, and fail as a command does.
 
-Options before ACTS.npy are torchrun's. Where ranks fail, torchrun itself ends in a traceback of its own and exit code 1; this ends
-with the line of the rank that failed, and its exit code. What no rank could train on is refused before any is started.
+    python -m assay.dictionaries.sharded.launch --nproc-per-node 2 ACTS.npy FOLDER …
+
+Options before ACTS.npy are torchrun's. Where ranks fail, torchrun itself ends in a traceback of its
+own and exit code 1; this ends with the line of the rank that failed, and its exit code. What no rank
+could train on is refused before any is started.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ def main(words: list[str]) -> int:
     asked.module, asked.training_script, asked.training_script_args = True, TRAINING, training
     try:
         check(training)
-        logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it logs an exit code and the place of Python
+        logging.getLogger("torch.distributed.elastic").setLevel(
+            logging.CRITICAL
+        )  # it logs an exit code and the place of Python
         torchrun.run(asked)
     except AssayError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

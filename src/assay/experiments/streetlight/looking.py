@@ -94,12 +94,12 @@ class RulesSpec(Spec):
 
 def token_rules(data: Harvest, test: Harvest, windows: int, bench: Bench) -> tuple[Bool[np.ndarray, "token rule"], ...]:
     """What every rule says of the tokens that are looked at, and of those that judge; windows whose file does not parse have no syntax."""
+    from assay.core.hashes import sha256
     from assay.data import corpus as corpora
     from assay.data.corpus import Windows
     from assay.features.labels import window_labels
     from assay.features.predicates import common, rules
     from assay.subjects.folder import find
-    from assay.subjects.hashes import sha256
 
     folder = find(data.spec.subject)
 

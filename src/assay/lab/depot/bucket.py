@@ -34,7 +34,7 @@ Google. fsspec's own default looks first and writes then, between which another 
 FLAT = ONLY_ABSENT
 """Protocols without folders: none is made before an object is written."""
 ONE_BY_ONE = frozenset({"sftp", "ssh"})
-"""Protocols whose backend has one connection, on which requests made at once wait for each other for ever."""
+"""Protocols whose backend has one connection, on which requests made at once wait for ever."""
 KNOWN = "s3://, gs://, az:// and file:// are what a depot is known to work on"
 PROBE = "leases/probe"
 CREDENTIALS = ("credential", "authentication", "unauthenticated", "unauthorized", "token has expired", "sso session")
@@ -98,7 +98,7 @@ class Bucket:
         return {path.strip("/")[cut:]: size for path, size in sorted(found.items())}
 
     def modified(self, name: str) -> float:
-        """When an object was written by the storage's clock, in seconds of the epoch; infinity where the storage does not say."""
+        """When an object was written, in seconds of the storage's clock; infinity if unknown."""
         try:
             return float(self._tried(lambda: self._fs.modified(self._at(name))).timestamp())
         except (StoreError, FileNotFoundError):
@@ -144,7 +144,10 @@ class Bucket:
         from fsspec.core import url_to_fs
 
         if self.protocol in ONE_BY_ONE:
-            raise StoreError(f"{self.url} cannot be a depot: {self.protocol} answers one request at a time; {KNOWN}")
+            raise StoreError(
+                f"{self.url} cannot be a depot: {self.protocol} answers one request at a time; "
+                f"{KNOWN}"
+            )
         try:
             fs, root = url_to_fs(self.url, use_listings_cache=False, **({"auto_mkdir": True} if self.protocol in ("file", "local") else {}))
         except ImportError as e:

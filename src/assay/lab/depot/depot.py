@@ -107,9 +107,14 @@ class Depot:
                     self.bucket.write(f"checkpoints/{group.name}/{path.name}", path)
 
     def stored(self, group: RunGroup) -> None:
-        """Send the runs of a group that is stored here, where no other machine was first; then it is no group any more. Raises: StoreError."""
+        """Send the runs of a group that is stored here, but those of which another machine was first.
+
+        Raises: StoreError.
+        """
         listed = runs.there(self.bucket, group.experiment)
-        runs.fetch(self.bucket, self.store, group.experiment, [p for p in listed if p.key in group.keys])
+        runs.fetch(
+            self.bucket, self.store, group.experiment, [p for p in listed if p.key in group.keys]
+        )
         runs.send(self.bucket, self.store.get_all(group.keys, group.experiment).values(), listed)
         self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
 

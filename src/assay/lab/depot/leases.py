@@ -4,9 +4,10 @@
     leases/<name>/<number>-<owner>.json   where a storage cannot create only what is absent: after a pause the lowest owner has it
 
 As among processes on one folder: the owner alone replaces its object, by a growing count. Whoever sees no new count for as long as
-the object says, by a clock of its own, takes the next number. An owner that was only asleep finds a higher number and stops; so it does
-where the next owner has finished and its own object is gone. Where two take themselves for the owner after all, since a list came
-late, both do the same work, and the first of their runs that is stored stays.
+the object says, by a clock of its own, takes the next number. An owner that was only asleep finds
+a higher number and stops; so it does where the next owner has finished and its own object is gone.
+Where two take themselves for the owner after all, since a list came late, both do the same work,
+and the first of their runs that is stored stays.
 """
 
 from __future__ import annotations
@@ -106,8 +107,10 @@ class Lease:
         with suppress(StoreError):
             top = highest(self._bucket, self._name)
             mine = self._place
-            higher = top is not None and (top[0] > mine[0] or (top[0] == mine[0] and top[1] < mine[1]))
-            # what is gone was taken by another, who has finished since; a list may be late, what is read is not
+            higher = top is not None and (
+                top[0] > mine[0] or (top[0] == mine[0] and top[1] < mine[1])
+            )
+            # what is gone was taken by another, who has finished since; only a list may be late
             if higher or (top != mine and self._bucket.read(_object(self._name, mine)) is None):
                 self._lost.set()
         return not self.lost
@@ -126,7 +129,7 @@ class Lease:
             if not self.held():
                 return
             if time.monotonic() - looked > self._seconds / 2:
-                continue  # asleep since it looked: the object may be gone, and a write would make it again
+                continue  # asleep since: the object may be gone, and a write would make it again
             with suppress(StoreError):
                 self._bucket.write(_object(self._name, self._place), self._said())
 

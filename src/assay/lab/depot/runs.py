@@ -4,8 +4,9 @@ The name is `<key>.<measured>.<like>.<id>.zip`. `id` is the hash of status.json,
 that of what may make a run of this key useless: what it read, and the text that made it. So a machine knows from names alone what
 it lacks.
 
-Of a run that two machines made the first object stands: the other machine fetches it before it sends its own. Where both were sent,
-since a list came late, the one stands that a result names, else the earlier; no machine gives up a run that a result of its own names.
+Of a run that two machines made the first object stands: the other machine fetches it before it
+sends its own. Where both were sent, since a list came late, the one stands that a result names, else the
+earlier. No machine gives up a run that a result of its own names.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from assay.core.inputs import NOTE
 from assay.core.spec import canonical_json
 from assay.lab.depot import notes
 from assay.lab.depot.bucket import Bucket
+from assay.lab.reading import named
 from assay.lab.sealed import evidence
 from assay.lab.store import PARAMS, Store, Stored
 
-FILES = ("spec.json", "inputs.json", "provenance.json", "measures.safetensors", PARAMS, "status.json")
+FILES = ("spec.json", "inputs.json", NOTE, "provenance.json", "measures.safetensors", PARAMS)
+FILES += ("status.json",)
 """What the folder of a run may hold."""
 NAME = re.compile(r"runs/([a-z0-9][a-z0-9-]*)/([0-9a-f]{64})\.(\d+)\.([0-9a-f]{12})\.([0-9a-f]{16})\.zip")
 BATCH = 64
@@ -58,8 +62,13 @@ class Parcel:
 
 def parcel(stored: Stored) -> Parcel:
     """The name under which a run of a store lies in a depot."""
-    like = canonical_json({"inputs": dict(stored.inputs), "texts": stored.provenance.get("texts")})
-    return Parcel(-stored.measured, _hash(like.encode())[:12], stored.id, stored.key, stored.experiment)
+    read = {"read": sorted(named([stored]).items())} if stored.read else {}
+    like = canonical_json(
+        {"inputs": dict(stored.inputs), "texts": stored.provenance.get("texts"), **read}
+    )
+    return Parcel(
+        -stored.measured, _hash(like.encode())[:12], stored.id, stored.key, stored.experiment
+    )
 
 
 def there(bucket: Bucket, experiment: str) -> dict[Parcel, int]:
@@ -78,29 +87,33 @@ def count(bucket: Bucket) -> dict[str, int]:
 
 
 def fetch(bucket: Bucket, store: Store, experiment: str, listed: Collection[Parcel]) -> int:
-    """Fetch what the store lacks, and what another machine made of the same run where that one stands; gives how many."""
+    """Fetch what the store lacks, and another machine's object of a run where that one stands."""
     by_key: dict[str, list[Parcel]] = {}
     for one in listed:
         by_key.setdefault(one.key, []).append(one)
-    mine, named, standing = store.get_all(by_key, experiment), _named_here(store, experiment), _Standing(bucket, experiment)
+    mine, judged = store.get_all(by_key, experiment), _named_here(store, experiment)
+    standing = _Standing(bucket, experiment)
     asked: list[Sequence[Parcel]] = []
     for key, found in by_key.items():
         if key not in mine:
             asked.append(standing.ordered(found))
-        elif (own := parcel(mine[key])).id not in named and (same := [p for p in found if p.same == own.same]):
-            first = standing.ordered(same)[0]
-            asked += [[first]] if first != own else []
+            continue
+        own = parcel(mine[key])
+        same = [p for p in found if p.same == own.same and own.id not in judged]
+        if same and (first := standing.ordered(same)[0]) != own:
+            asked.append([first])
     standing.tell()
     return _take(bucket, store, asked)
 
 
 def fitting(bucket: Bucket, store: Store, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]) -> int:
     """Fetch, of these runs, what fits in place of what the store has; gives for how many there was something."""
-    listed, standing = [one for one in there(bucket, experiment) if one.key in keys], _Standing(bucket, experiment)
+    listed = [one for one in there(bucket, experiment) if one.key in keys]
+    standing = _Standing(bucket, experiment)
     mine = {key: stored.id for key, stored in store.get_all(keys, experiment).items()}
     found = 0
     for key in keys:
-        for one in (p for p in standing.ordered([p for p in listed if p.key == key]) if p.id != mine.get(key)):
+        for one in standing.ordered([p for p in listed if p.key == key and p.id != mine.get(key)]):
             if _take(bucket, store, [[one]]) and (stored := store.get(key, experiment)) is not None and fits(stored):
                 found += 1
                 break
@@ -115,24 +128,32 @@ class _Standing:
         self._twice: set[str] = set()
 
     def ordered(self, found: Sequence[Parcel]) -> Sequence[Parcel]:
-        """Sort objects of one key, the one that stands first: measured latest, named by a result, written earlier."""
+        """Sort objects of one key: measured latest, then named by a result, then written earlier."""
         if len({one.same for one in found}) == len(found):
             return sorted(found)
         self._twice.add(found[0].key)
-        rank = {one: (self._named.get(one.id, math.inf), self._bucket.modified(one.name)) for one in found}
+        rank = {
+            one: (self._named.get(one.id, math.inf), self._bucket.modified(one.name))
+            for one in found
+        }
         return sorted(found, key=lambda one: (one.newest, one.like, rank[one], one.id))
 
     def tell(self) -> None:
         """Say for how many runs there were several objects."""
         if self._twice:
-            runs = f"{len(self._twice)} runs" if self._twice.difference([min(self._twice)]) else f"run {min(self._twice)[:8]}"
-            print(f"two machines stored {runs} of {self._experiment}; what a result names stands, else the earlier", file=sys.stderr)
+            several = len(self._twice) > 1
+            runs = f"{len(self._twice)} runs" if several else f"run {min(self._twice)[:8]}"
+            print(
+                f"two machines stored {runs} of {self._experiment}; "
+                "what a result names stands, else the earlier",
+                file=sys.stderr,
+            )
 
     @cached_property
     def _named(self) -> dict[str, int]:
         """The runs that results in the depot name, by the number of the first result that does."""
         listed = notes.there(self._bucket, self._experiment)
-        results = sorted(note for path, found in listed.items() if path.endswith(".json") for note in found)
+        results = sorted(n for path, of in listed.items() if path.endswith(".json") for n in of)
         found: dict[str, int] = {}
         for note in results:
             for run in evidence(self._bucket.read(note.name) or b"").values():

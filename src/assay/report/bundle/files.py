@@ -66,7 +66,11 @@ def write(whole: Whole) -> dict[str, bytes]:
     told, named = _claims(whole)
     index, arrays = _measures(whole, {name for claim in told["claims"] for name in claim.get("names", ())})
     told["quantities"] = quantities(sorted({name for claim in told["claims"] for name in claim.get("names", ())}))
-    data = {k: v for k, v in whole.data.items() if k not in ("provenance", "stamp", "evidence", "figures")}
+    data = {
+        k: v
+        for k, v in whole.data.items()
+        if k not in ("provenance", "stamp", "evidence", "figures")
+    }
     found = {
         "claims.json": _json(told), "measures/index.json": _json(index), "verdicts.json": _json(data), **arrays, **named,
         "environment.json": _json(_environment(whole.data)), "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),

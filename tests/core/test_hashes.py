@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from assay.subjects import hashes
+from assay.core import hashes
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign
-from assay.subjects import fetch
+from assay.core import cache, foreign
 
 SMALL = 32e6
 """Bytes; a smaller file is read each time."""
@@ -31,7 +30,7 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
     state = foreign.regular(path, most=most).stat()
     if state.st_size < SMALL:
         return _read(path)
-    where = memory or fetch.cache_folder() / "hashes.json"
+    where = memory or cache.folder() / "hashes.json"
     name = str(path.resolve())
     now = [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
     known = _known(where)
@@ -53,7 +52,9 @@ def _known(where: Path) -> dict[str, list[Any]]:
         known = json.loads(where.read_text())
     except (OSError, ValueError):
         return {}
-    whole = isinstance(known, dict) and all(isinstance(v, list) and len(v) == 5 for v in known.values())
+    whole = isinstance(known, dict) and all(
+        isinstance(v, list) and len(v) == 5 for v in known.values()
+    )
     return known if whole else {}
 
 
