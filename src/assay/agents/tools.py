@@ -214,7 +214,7 @@ class Tools:
         with self._one:
             found = jobs.preregister(self.root, asked, looks, self.bounds)
             wanted = self._ready(asked)
-            return answers.preregistered(found, self._plan(wanted, "", study), answers.asks(wanted.experiment))
+            return answers.preregistered(found, self._plan(wanted, "", study), answers.asks(wanted.experiment.sized(wanted.preset.specs)))
 
     def _ready(self, asked: Asked) -> Ready:
         """What can run, under the name with which it was frozen. Raises: AssayError."""
@@ -284,7 +284,8 @@ class Tools:
         study = asked["typed"].endswith(STUDIES)
         try:
             experiment = catalogue.find(str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"])
-            return experiment, override(experiment, asked["preset"], asked["sets"])
+            preset = override(experiment, asked["preset"], asked["sets"])
+            return experiment.sized(preset.specs), preset
         except AssayError:
             return None, None
 

@@ -157,7 +157,8 @@ class Choice:
         from assay.lab.preset import override
 
         experiment = catalogue.find(name)
-        return experiment, override(experiment, self.preset, self.set)
+        preset = override(experiment, self.preset, self.set)
+        return experiment.sized(preset.specs), preset
 
 
 @Parameter(name="*")

@@ -91,7 +91,7 @@ class Claim:
     """A sentence, and the range in which a statistic of independent units must lie for it to hold."""
 
     text: str
-    """The whole sentence, with the threshold in it."""
+    """The whole sentence, with the threshold in it, and sizes of the training as places: "At {main.k} features a token" (`core.sizes`)."""
     value: Value
     """(arm under judgement, the other arms) → a DataArray, or terms {name: DataArray} for the statistic."""
     units: tuple[str, ...] = ("seed",)

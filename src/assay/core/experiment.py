@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from assay.core import foreign, scopes, syntax
 from assay.core.errors import DataError, ExperimentError, nearest
+from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class Experiment(Generic[S]):
     """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
     the specs in braces, which stand for the values of all runs that a verdict reads (`core.scopes`).
     A value that a field holds is never written out."""
+    sizes: Mapping[str, Callable[[Sizes], Any]] = field(default_factory=dict)
+    """Numbers of the training that sentences name and no field holds, computed from fields: {"questions": sizes → 63}."""
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    """Fields that have one value in every preset, since a sentence with that value in it cannot change: {field: which sentence}."""
     page: str = ""
     """What a reader of the report must know, in Markdown."""
     seeds_per_group: int = 4
@@ -139,6 +144,11 @@ class Experiment(Generic[S]):
         for name, arm in self.arms.items():
             if arm.after is not None and arm.after not in self.arms:
                 raise ExperimentError(f"arm {name} builds on {arm.after!r}, which is no arm; arms: {', '.join(self.arms)}")
+        for part, full in self._filled(self.default, anew=False).items():
+            object.__setattr__(self, part, full)
+        for name, arm in self.arms.items():
+            if isinstance(name, Filled) and arm.train is not None:
+                raise ExperimentError(f"arm {name} trains, and the keys of its runs have its name: only a derived arm's name has places for sizes")
         from assay.core.claims import Claim
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
@@ -159,6 +169,9 @@ class Experiment(Generic[S]):
                 raise ExperimentError(f"preset {name} needs specs, and a scope: for which model, site and corpus its verdicts speak")
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
+        for name in self.frozen:
+            if len({getattr(s, name) for s in (*self.smoke, *self.default, *self.full)}) > 1:
+                raise ExperimentError(f"frozen names {name}, which differs between presets; put a place for it into the sentence")
 
     def _says(self, specs: tuple[S, ...]) -> str:
         return scopes.sentence(self.scope, specs) if isinstance(self.scope, str) else ""
@@ -176,6 +189,35 @@ class Experiment(Generic[S]):
         if name not in presets:
             raise ExperimentError(f"no preset {name!r}; presets: {', '.join(presets)}")
         return presets[name]
+
+    def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
+        """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError where they cannot be filled."""
+        return replace(self, **new) if (new := self._filled(specs, anew=True)) else self
+
+    def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
+        """Give the arms and the claims with their places filled; nothing where no sentence is another than it was."""
+        sizes = Sizes(lambda arm: self._trained(arm, specs), self.sizes)
+
+        def fill(value: Any) -> Any:
+            if isinstance(value, str):
+                return sizes.fill(value, anew=anew)
+            if isinstance(value, Mapping):
+                return {fill(k): fill(v) for k, v in value.items()}
+            return tuple(map(fill, value)) if isinstance(value, tuple) else value
+
+        def full(of: Any, *names: str) -> Any:
+            new = {name: made for name in names if (made := fill(old := getattr(of, name, None))) != old}
+            return replace(of, **new) if new else of
+
+        arms = {fill(name): full(arm, "note") for name, arm in self.arms.items()}
+        claims = tuple(full(c, "text", "unit", "of", "must_fail", "must_hold", "near", "also", "half") for c in self.claims)
+        parts: dict[str, tuple[Any, Any]] = {"arms": (self.arms, arms), "claims": (self.claims, claims)}
+        return {name: new for name, (old, new) in parts.items() if list(new) != list(old) or new != old}
+
+    def _trained(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
+        if arm not in self.arms or self.arms[arm].train is None:
+            raise ExperimentError(f"a sentence names sizes of {arm!r}, which is no arm that trains; {nearest(arm, self.arms)}")
+        return self.specs_of(arm, specs)
 
     def scope_of(
         self, preset: str, specs: tuple[S, ...] = (), read: Iterable[str] = (),

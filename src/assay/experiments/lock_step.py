@@ -148,7 +148,7 @@ experiment = Experiment(
     arms={
         "main": Arm(train, specs=reserved("law", "drift"), note="SGD: minibatches of fresh examples"),
         "epochs": Arm(train, specs=variant(times=SHORTER, law="epochs", batch=100),
-                      note="SGD without replacement: batches of 100 of 1,000 examples, in a new order each epoch"),
+                      note="SGD without replacement: batches of {epochs.batch} of {epochs.examples} examples, in a new order each epoch"),
         "skewed": Arm(train, specs=changed(law="skewed"), note="SGD on examples of a skewed law, exponential less its mean"),
         "full": Arm(train, specs=changed(law="full"), note="the true gradient plus normal noise of SGD's covariance"),
         "diag": Arm(train, specs=changed(law="diag"), note="plus independent normal noise of SGD's variances"),
@@ -156,7 +156,7 @@ experiment = Experiment(
         "linear": Arm(train, specs=changed(law="linear"), note="evolution: mutations, accepted the likelier the fitter they truly are"),
         "hard": Arm(train, specs=changed(law="hard"), note="evolution: mutations, accepted if they are truly fitter"),
         "es": Arm(train, specs=variant(times=SHORTER, law="es", drift=0.0),
-                  note="an evolution strategy: 49 random directions, evaluated on one minibatch; no true gradient"),
+                  note="an evolution strategy: {es.evaluations} random directions, evaluated on one minibatch; no true gradient"),
         "adam": Arm(train, specs=changed(law="adam"), note="Adam on minibatches of fresh examples"),
     },
     measure=measure,

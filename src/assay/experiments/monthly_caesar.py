@@ -70,5 +70,6 @@ experiment = entry(
     smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Caesar(layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
+    frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on texts of {words} words of three letters", page=PAGE,
 )  # fmt: skip

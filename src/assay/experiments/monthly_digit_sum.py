@@ -58,5 +58,6 @@ experiment = entry(
     smoke=DigitSum(layers=2, heads=3, d=12, e=6, digits=2, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=DigitSum(layers=2, heads=3, d=48, e=24, steps=3500, batch=64, tried=150, resamples=300, lr=5e-3),
     full=DigitSum(layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3),
+    frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on sums of two numbers of {digits} digits", page=PAGE,
 )  # fmt: skip

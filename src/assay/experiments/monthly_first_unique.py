@@ -65,5 +65,6 @@ experiment = entry(
     smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300),
     full=FirstUnique(layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3),
+    frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on sequences of {asked} letters, of {letters} kinds", page=PAGE,
 )  # fmt: skip

@@ -60,5 +60,6 @@ experiment = entry(
     smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Maximum(layers=1, heads=1, d=32, e=32, steps=800, batch=64),
     full=Maximum(layers=1, heads=1, d=64, e=64, items=10, values=50, steps=10_000, batch=512, lr=1e-3),
+    frozen={"layers": 'the title, "one block",', "heads": 'what is said of controls, "one head",'},
     scope="{decoders}, on lists of {items} numbers below {values}", page=PAGE,
 )  # fmt: skip

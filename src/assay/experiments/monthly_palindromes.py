@@ -64,5 +64,6 @@ experiment = entry(
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, tried=150, resamples=300, candidates=20_000),
     full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
+    frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on lists of {length} values below {values}", page=PAGE,
 )  # fmt: skip

@@ -61,5 +61,6 @@ experiment = entry(
                      resamples=100, candidates=5000),
     default=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4),
     full=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2),
+    frozen=dict.fromkeys(("layers", "heads", "m"), 'the title, "one head and eight neurons",'),
     scope="{decoders}, on sequences of {length} values from −{most} to {most}", page=PAGE,
 )  # fmt: skip

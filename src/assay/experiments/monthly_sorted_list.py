@@ -60,5 +60,6 @@ experiment = entry(
     smoke=SortedList(layers=1, heads=2, d=12, e=6, items=3, values=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=SortedList(layers=1, heads=2, d=48, e=24, steps=1500, batch=64),
     full=SortedList(layers=1, heads=2, d=96, e=48, items=10, values=51, steps=7324, batch=512, lr=1e-3, decay=5e-3),
+    frozen={"layers": 'the title, "one block of attention",', "heads": 'what is said of controls, "two heads",'},
     scope="{decoders}, on lists of {items} distinct values below {values}", page=PAGE,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Monthly trigrams: one head and an MLP learn that certain pairs of tokens bind a third, and how they look it up
+"""Monthly trigrams: a small transformer learns that certain pairs of tokens bind a third, and how it looks it up
 
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no official solution
 Claim: models learn the trigrams; our explanation of them is good and beats its rival, as four controls do not
@@ -16,8 +16,10 @@ from annotated_types import Ge, Gt, Lt
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import above, close, explained, foretold, known, learned
+from assay.core.sizes import written
 
 if TYPE_CHECKING:
+    from assay.core.sizes import Sizes
     from assay.worlds.algorithms.task import Task
 
 
@@ -54,6 +56,15 @@ PAGE = """
 next? One head can look one token back, and an MLP can tell which pair stands there. Sources do not agree on the architecture: the page says two
 blocks of three heads without an MLP, a solver one head with an MLP; ours is the second.
 """
+
+
+def parts(sizes: Sizes) -> str:
+    """What a model has besides embeddings: one head and one MLP, in the default preset."""
+    layers, heads, m = (sizes("main", name)[0] for name in ("layers", "heads", "m"))
+    of = [written(layers * heads, "w head|heads"), *([written(layers, "w MLP|MLPs")] if m else [])]
+    return " and ".join(of)
+
+
 experiment = entry(
     monthly, seed=22600,
     claims=(
@@ -66,12 +77,13 @@ experiment = entry(
             known, 0.9, "new", SOURCE,
         ),
         *explained("models that complete trigrams", "that the present token alone tells what follows",
-                   same="a model has one head and one MLP, and all of them learn one law"),
+                   same="a model has {parts}, and all of them learn one law"),
         foretold("models that complete trigrams"),
     ),
     smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, tried=100,
                       resamples=100, candidates=5000),
     default=TrigramTask(layers=1, heads=1, d=32, e=32, m=64, steps=2500, batch=64, lr=5e-3),
     full=TrigramTask(layers=2, heads=3, d=48, e=16, letters=26, count=26, rate=1 / 60, steps=20_000, batch=512, lr=1e-3),
+    sizes={"parts": parts},
     scope="{decoders}, on sequences of {length} tokens with {count} trigrams", page=PAGE,
 )  # fmt: skip

@@ -188,7 +188,7 @@ def beside(kind: str, of: str, **network: Any) -> dict[str, Arm]:
     """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances alone, and with correlations alone."""
     half = variant(seeds=8, times={"steps": 0.5}, **network)
     return {
-        f"{kind}-half": Arm(train, specs=half, note=f"{of}, trained half as long, eight seeds"),
+        f"{kind}-half": Arm(train, specs=half, note=f"{of}, trained half as long, {{{kind}-half.seed#:w}} seeds"),
         f"{kind}-balanced": Arm(train, specs=changed(zipf=0.0, **network), note=f"{of}, where all classes are equally frequent"),
         f"{kind}-diag": Arm(same_networks, specs=changed(law="diag"), after=of, note="its noise redrawn, each weight by itself: variances alone"),
         f"{kind}-even": Arm(same_networks, specs=changed(law="even"), after=of,

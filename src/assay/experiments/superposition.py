@@ -171,7 +171,7 @@ def at(*ends: Callable[[Iterable[float]], float], **changes: Any) -> SpecMap[Sup
     return specs
 
 
-ANY_DIRECTIONS = "in five dimensions twenty directions drawn at random are apart enough, if lengths and biases fit them"
+ANY_DIRECTIONS = "in {main.width:w} dimensions {main.features:w} directions drawn at random are apart enough, if lengths and biases fit them"
 COUNT = {"unit": "features per dimension", "must_fail": ("drawn", "linear"), "near": {"drawn": ANY_DIRECTIONS}, "source": PAPER}
 
 experiment = Experiment(

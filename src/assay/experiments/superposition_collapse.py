@@ -281,8 +281,9 @@ HALF = {"main": "main-half"}
 LINEAR = {"linear": "a linear model keeps the most important features too, the same ones at every density"}
 
 experiment = Experiment(
+    sizes={"fall": lambda sizes: 1 - sizes("main", "ratio")[0]},
     arms={
-        "main": Arm(train, specs=whole_groups, note="importance falls by a tenth from feature to feature, in an order that each group draws"),
+        "main": Arm(train, specs=whole_groups, note="importance falls by {fall:/} from feature to feature, in an order that each group draws"),
         "single": Arm(derive=single, note="each group's first start in the place of its best: what any one training shows"),
         "uniform": Arm(train, specs=variant(seeds=12 * GROUP, ratio=1.0), note="equal importance: no order to follow"),
         "by-index": Arm(derive=read_by_index, note="`main`, ranked by index as if importance fell with it"),

@@ -251,7 +251,9 @@ EQUAL = {"equal": "two equal features: theory says as much of them, that both ar
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, specs=whole_groups, note="two features, one dimension: three relative importances by nine densities"),
+        "main": Arm(train, specs=whole_groups,
+                    note="two features, one dimension: {main.relative#:w relative importance|relative importances} by "
+                         "{main.densities#:w density|densities}"),
         "single": Arm(derive=single, note="each group's first start in the place of its best: what any one training shows"),
         "blind": Arm(derive=blind, note="`main`, with a prediction that ignores importance"),
         "by-row": Arm(derive=by_row, note="`main`, with a prediction that ignores density: each row's more frequent state"),

@@ -29,7 +29,7 @@ Frozen = Mapping[str, Any]
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     """Say what is judged on which seeds: hashes of every claim and exact statement by its text, and of every arm's settings."""
-    arms = {}
+    arms, experiment = {}, experiment.sized(plan.preset.specs)
     for arm, rows in plan.by_arm().items():
         fields = {canonical_json({k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}) for r in rows}
         arms[arm] = journal.digest(canonical_json([experiment.version, sorted(fields)]))

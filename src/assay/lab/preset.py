@@ -80,7 +80,7 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
             raise SpecError(f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes up to {MOST:,}")
         specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
     chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))), without)
-    for arm in (name for name, a in kept(experiment, chosen).arms.items() if a.train is not None):
+    for arm in (name for name, a in _left(experiment, chosen).arms.items() if a.train is not None):
         try:
             if mine := experiment.specs_of(arm, chosen.specs):
                 Runs(mine)  # all runs of an arm share their static fields
@@ -88,11 +88,24 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
             raise
         except Exception as e:
             raise SpecError(f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}") from e
+    for name, sentence in experiment.frozen.items():
+        if {getattr(s, name) for s in specs} != {was := getattr(experiment.default[0], name)}:
+            raise SpecError(
+                f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave it at {was}, or ask in other words, in a study"
+            )
+    experiment.sized(chosen.specs)  # sizes that a sentence names and nothing has are told before anything is trained
     return chosen
 
 
 def kept(experiment: Experiment, preset: Preset) -> Experiment:
-    """The experiment with the arms that a preset runs. Raises: SpecError for one that there is not, or that a claim or an arm needs."""
+    """Give the experiment with the arms that a preset runs, and its sizes in every sentence.
+
+    Raises: SpecError for an arm that there is not, or that a claim or an arm needs, and for sizes that a sentence lacks.
+    """
+    return _left(experiment.sized(preset.specs) if preset.specs else experiment, preset)
+
+
+def _left(experiment: Experiment, preset: Preset) -> Experiment:
     if not preset.without:
         return experiment
     for arm in preset.without:

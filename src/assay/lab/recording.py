@@ -111,7 +111,7 @@ def rejudge(
     from assay.lab.result import judge_statements, with_derived
 
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
-    experiment = looks.marked(experiment)
+    experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
     found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope)
     if found.failed:
         raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")

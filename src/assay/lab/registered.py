@@ -146,7 +146,7 @@ def about(store: Store, experiment: Experiment, preset: Preset) -> Iterator[tupl
 
     Without a difference the two are one study under two names. What cannot be read is left out: whoever runs it is told.
     """
-    seeds = {s.seed for s in preset.specs}
+    seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
     for path in sorted((store.root / "registered").glob(f"*/{preset.title}.json")):
         try:
             found = read(path)
@@ -283,7 +283,7 @@ def others(
 
 def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
     """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and for looks that cannot be."""
-    order = sorted({s.seed for s in preset.specs})
+    experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
     if early := [s for s in order if s < looks.JUDGED]:
         raise ExperimentError(f"seed {early[0]} is a pilot's: what is frozen is judged on seeds from {looks.JUDGED} on, which nobody has looked at")
     statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
@@ -312,7 +312,7 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
 
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
     """Tell what is not as it was frozen: claims, arms and seeds, in phrases; nothing where all of it is."""
-    told, seeds = [], looks.spans(s.seed for s in preset.specs)
+    told, seeds, experiment = [], looks.spans(s.seed for s in preset.specs), experiment.sized(preset.specs)
     if seeds != known.content["seeds"]:
         told.append(f"seeds changed: {known.content['seeds']} frozen, {seeds} now")
     now = {

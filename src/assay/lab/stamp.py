@@ -36,7 +36,7 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         data = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")
     except StoreError:
         return None
-    if not now or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.claims):
+    if not now or data.get("stamp") != now or data.get("claims_key") != claims_key(experiment.sized(plan.preset.specs).claims):
         return None
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))  # what has come to the store since
     return {

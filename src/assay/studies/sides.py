@@ -168,8 +168,9 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
     """The arms of one side under the study's names."""
     joints: dict[int, Joint] = {}
     found: dict[str, Arm] = {}
+    sized = dict(zip(side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True))  # notes name its sizes
     for name in side.arms:
-        arm = side.of.arms[name]
+        arm = sized[name]
         changes: dict[str, Any] = {}
         if arm.derive is not None:
             changes["derive"] = _seen_as(arm.derive, side)

@@ -137,7 +137,7 @@ def _whole(
     from assay.report.bundle.carried import ONCE, carry_all, worded
     from assay.report.bundle.files import Whole
 
-    texts = {v["text"] for v in data["verdicts"]}
+    experiment, texts = experiment.sized(preset.specs), {v["text"] for v in data["verdicts"]}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not data["exact"] and not data["findings"]:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")

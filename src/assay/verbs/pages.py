@@ -66,6 +66,7 @@ def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index
     from assay.lab.journal import judgings
     from assay.report import pages
 
+    experiment = experiment.sized(preset.specs)
     result = lab.judge(experiment, preset)
     page = pages.page(
         result.to_json(),

@@ -194,7 +194,7 @@ class PlannedCatalogue:
 
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
     """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot be read."""
-    asked = read(budget) if budget is not None else None
+    asked, experiment = read(budget) if budget is not None else None, experiment.sized(preset.specs)
     found = forecast(lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked)
     counts = units(found.plan, experiment)
     rows = tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows)

@@ -77,7 +77,7 @@ def preregister(
         hash=found.hash,
         time=found.time,
         already=before is not None,
-        claims=tuple(c.text for c in experiment.claims if isinstance(c, Claim)),
+        claims=tuple(c.text for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)),
         looks=declared(found),
         files=tuple(p for p in places if p is not None and p.exists()),
         signature=signature,

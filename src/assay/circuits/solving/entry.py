@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from assay.circuits.solving import figures, scored, statements
 from assay.circuits.solving.scored import CONTROLS, HALF_RIGHT, OURS, RIVAL, explanations, rivals
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
+    from assay.core.sizes import Sizes
 
 SEEDS = 6
 """Models of a problem that are judged."""
@@ -83,13 +84,16 @@ def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
 
 def entry(
     monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str,
-    measured: int = 1,
+    measured: int = 1, frozen: Mapping[str, str] | None = None, sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
 ) -> Experiment[Solver]:
-    """Make the entry of a problem; judged are six seeds from this one on; `measured` counts what measuring has meant so far."""
+    """Make the entry of a problem; judged are six seeds from this one on; `measured` counts what measuring has meant so far.
+
+    What is `frozen`, and `sizes`, are those of an Experiment.
+    """
     seeds = range(seed, seed + SEEDS)
     return Experiment(
         page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(rivals(monthly))),
         figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
-        full=grid(full, seed=seeds), measured=measured,
+        full=grid(full, seed=seeds), measured=measured, frozen=frozen or {}, sizes=sizes or {},
     )  # fmt: skip

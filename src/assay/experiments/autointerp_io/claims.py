@@ -72,12 +72,12 @@ BELOW = "plan: set before any pilot; fails at the same bound, as controls have t
 CLAIMS: tuple[Claim | Exact | Finding, ...] = (
     Claim(
         text="Outputs tell what the current token leaves open: on a token that does not settle whether a feature fires, a promoted token next "
-        "tells it better than a rule on what came before, 10 names on either side, AUROC higher by at least 0.02",
+        "tells it better than a rule on what came before, {main.names} names on either side, AUROC higher by at least 0.02",
         value=less("given_next", "given_before"), low=0.02, fail_low=-0.02, unit="AUROC", gates=(FOUND,), half=HALF,
         must_fail=("other-promoted", "common-next", "untrained", "planted-input"), must_hold=("planted-output",),
-        near={"common-next": "the 10 tokens that follow this token most often, whatever the feature",
+        near={"common-next": "the {main.names} tokens that follow this token most often, whatever the feature",
               "other-promoted": "what another such feature promotes", "untrained": PARTS["untrained"]},
-        also={"hindsight": "it picks the 10 following tokens by the firings themselves: the most that following tokens could tell"},
+        also={"hindsight": "it picks the {main.names} following tokens by the firings themselves: the most that following tokens could tell"},
         threshold_from="plan: the margin for token-in-context features, set before any pilot", published="new", source=SEED,
     ),
     Claim(
@@ -85,7 +85,7 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         "rule on what came before, AUROC at least 0.02 higher",
         value=less("likely_own", "given_before"), low=0.02, fail_low=-0.02, unit="AUROC", gates=(FOUND,), half=HALF,
         must_fail=("other-promoted", "common-next", "untrained"),
-        near={"common-next": "how likely it finds the 10 tokens that follow this token most often, whatever the feature",
+        near={"common-next": "how likely it finds the {main.names} tokens that follow this token most often, whatever the feature",
               "other-promoted": "how likely it finds what another such feature promotes", "untrained": PARTS["untrained"]},
         threshold_from="pilot: seed 100, a lead of .05 after 500 steps and of -.02 after 60; the margin is the plan's", published="new", source=SEED,
     ),
@@ -97,8 +97,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         threshold_from=PLAN, published="new", source=SEED,
     ),
     Claim(
-        text="A text tells what a feature promotes: the 10 tokens that follow its firings stand higher in its logit weights, AUROC against all "
-        "others, than the 10 that follow another feature's, by at least 0.1",
+        text="A text tells what a feature promotes: the {main.names} tokens that follow its firings stand higher in its logit weights, "
+        "AUROC against all others, than the {main.names} that follow another feature's, by at least 0.1",
         value=less("follow_own", "follow_other"), low=0.1, unit="AUROC", half=HALF,
         must_fail=("other-following", "untrained"),
         near={"other-following": "tokens that follow any feature", "untrained": PARTS["untrained"]},
@@ -167,7 +167,7 @@ FINDINGS = (
     finding("The same rules with quoted tokens taken out", "bare", "balanced accuracy"),
     finding("AUROC of logit weights for the tokens that rules on inputs name (chance .5)", "logits_in", "AUROC"),
     finding("AUROC of logit weights for those and the promoted tokens", "logits_both", "AUROC"),
-    finding("AUROC of logit weights for the 10 tokens that follow firings", "follow_own", "AUROC"),
+    finding("AUROC of logit weights for the {main.names} tokens that follow firings", "follow_own", "AUROC"),
     *(finding(f"Detection by rules on inputs, {what}", "detection_in", "balanced accuracy", arm)
       for arm, what in (("frozen-decoder", "decoder frozen"), ("soft-frozen", "decoder rows kept near their start"),
                         ("frozen-encoder", "encoder frozen"), ("untrained", "model untrained"))),
@@ -178,7 +178,7 @@ FINDINGS = (
     finding("On that token: a rule on what came before", "given_before", "AUROC"),
     finding("On that token: whether a promoted token comes next", "given_next", "AUROC"),
     finding("On that token: how likely another model finds the promoted tokens", "likely_own", "AUROC"),
-    finding("On that token: the 10 following tokens that told firings best on the text that was explained", "given_hindsight", "AUROC"),
+    finding("On that token: the {main.names} following tokens that told firings best on the text that was explained", "given_hindsight", "AUROC"),
     finding("Planted, told by what follows: a promoted token next (theory: .925)", "planted_next", "AUROC"),
     finding("Planted, told by what stands before: a rule on it (theory: .984 for one that takes all recent tokens)", "marked_before", "AUROC"),
 )  # fmt: skip

@@ -37,5 +37,5 @@ def figures(arms: Arms) -> list[Figure]:
     points = Figure("Where the current token leaves firing open: what came before, and what comes next",
                     {"before": before[known].tolist(), "next": after[known].tolist()}, "points", x="before", y="next",
                     x_title="AUROC of a rule on earlier tokens", y_title="AUROC of a promoted token next",
-                    note="One point for each feature, on one token of its own; 10 tokens named on either side.")  # fmt: skip
+                    note=f"One point for each feature, on one token of its own; {data.attrs['names']} tokens named on either side.")  # fmt: skip
     return [who, score, points]

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
 from assay.experiments.belief_states.probes import judged_probe
+from assay.experiments.belief_states.process import prefixes_of
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from assay.core.sizes import Sizes
+    from assay.worlds.hidden_markov.process import PrefixTree
 
 
 def in_place(of: str, **probes: str) -> Derive:
@@ -52,7 +58,7 @@ ARMS = {
     "half": Arm(train, specs=variant(seeds=FEW, times={"steps": 0.5}, moments=()), note="half as long, with its own decay of the rate"),
     "untrained": Arm(train, specs=variant(seeds=FEW, steps=0, moments=()), note="the same networks before training"),
     "tokens": Arm(train, specs=variant(steps=0, moments=(), read="tokens"),
-                  note="no network: kernel regression on the tokens, joint tables of the last 1 to 7, the last 10 one by one, the exact "
+                  note="no network: kernel regression on the tokens, joint tables of the last 1 to 7, the last {main.probed} one by one, the exact "
                        "prediction"),
     "planted": Arm(train, specs=variant(seeds=FEW, steps=0, moments=(), read="planted"),
                    note="the belief through a random matrix, plus noise of 0.3, in the place of the stream"),
@@ -62,7 +68,8 @@ ARMS = {
                       note="half as long, with its own decay of the rate"),
     "mess3-untrained": Arm(train, specs=variant(seeds=FEW, steps=0, **MESS3), note="untrained networks on Mess3, all layers"),
     "mess3-tokens": Arm(train, specs=variant(steps=0, read="tokens", **MESS3),
-                        note="no network: the last 6 tokens of Mess3, by kernel regression, one by one, and tables of the last 1 and 2"),
+                        note="no network: the last {mess3.probed} tokens of Mess3, by kernel regression, one by one, and tables "
+                             "of the last 1 and {mess3.ending}"),
     "own-prediction": Arm(derive=in_place("main", alone="softmax", with_kernel="softmax + kernel"),
                           note="main's own next-token predictions in the place of its stream"),
     "untrained-with-kernel": Arm(derive=in_place("untrained", alone="concat + kernel"),
@@ -91,8 +98,25 @@ cannot be told here.
 ALONG = (0.0, 0.1, 0.25, 0.5, 1.0)
 DEFAULT = BeliefStates(moments=ALONG, draws=2)
 SMALL = BeliefStates(steps=30, moments=(0.0, 0.5, 1.0), layers=4, d=16, d_mlp=32, batch=16, context=6, probed=6, ending=3)
+
+
+def tree(sizes: Sizes, arm: str) -> PrefixTree:
+    """All prefixes that an arm's probes are fitted to and scored on."""
+    process, x, alpha, probed = (sizes(arm, name)[0] for name in ("process", "x", "alpha", "probed"))
+    return prefixes_of(process, x, alpha, probed)
+
+
+def endings(sizes: Sizes, arm: str) -> int:
+    """How many endings of the longest length that is held out, or whole shorter prefixes, there are among an arm's prefixes."""
+    (longest,) = sizes(arm, "ending")
+    return int(tree(sizes, arm).suffixes(longest).max()) + 1
+
+
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=6,
+    sizes={"prefixes": lambda sizes: len(tree(sizes, "main")), "beliefs": lambda sizes: len(np.unique(tree(sizes, "main").state)),
+           "endings": lambda sizes: endings(sizes, "main"), "mess3-endings": lambda sizes: endings(sizes, "mess3"),
+           "functions": lambda sizes: sizes("main", "layers")[0] * sizes("main", "d")[0]},
     scope="all prefixes and endings of {strings}, {layers}-layer transformers of width {d}",
     measured=3,  # R² over all endings, averaged over draws of the folds, beliefs cut to 0 … 1
     smoke=grid(SMALL, seed=range(1000, 1002)),

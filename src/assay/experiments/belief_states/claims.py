@@ -82,11 +82,11 @@ def growth(arm: xr.Dataset, along: np.ndarray | None = None) -> xr.DataArray:
 LEARNED = Gate("excess loss at most 0.001", lambda arm: (arm.excess <= 0.001).values)
 HALF, HALF_3 = {"main": "half"}, {"mess3": "mess3-half"}
 PROBE = "Assay's own: prefixes held out"
-FEATURES = "any 256 functions of the tokens, fitted to exact posteriors as the stream is, help the kernel as well"
+FEATURES = "any {functions} functions of the tokens, fitted to exact posteriors as the stream is, help the kernel as well"
 CLAIMS = (
     Claim(
         text="A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² more than whatever reads the tokens alone "
-             "(kernel regression, tables), over all 58 endings of RRXOR, held out",
+             "(kernel regression, tables), over all {endings} endings of RRXOR, held out",
         value=over_tokens("ending"), low=0.1, unit="R²", must_hold=("planted",),
         must_fail=("untrained-with-kernel", "own-prediction", "noise", "shuffled"),
         near={"untrained-with-kernel": FEATURES}, gates=(LEARNED,), half=HALF, source=PAPER, published="new",
@@ -94,14 +94,14 @@ CLAIMS = (
     ),
     Claim(
         text="With single prefixes held out, too, a linear probe of the stream reads at least 0.05 of R² more than whatever reads the tokens "
-             "alone, over all 1,046 prefixes of RRXOR; all are trained on exact posteriors",
+             "alone, over all {prefixes} prefixes of RRXOR; all are trained on exact posteriors",
         value=over_tokens("prefix"), low=0.05, unit="R²", must_fail=("untrained-with-kernel",), near={"untrained-with-kernel": FEATURES},
         gates=(LEARNED,), half=HALF, source=PROBE, published="new",
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then",
     ),
     Claim(
         text="Its geometry is the belief's: distances between beliefs that were read agree by at least 0.1 of R² better with the true ones "
-             "than with next tokens, on all 35 beliefs, from probes trained on exact posteriors",
+             "than with next tokens, on all {beliefs} beliefs, from probes trained on exact posteriors",
         value=distance_gain, low=0.1, unit="R² of distances", must_fail=("untrained", "own-prediction", "table", "tokens"),
         must_hold=("planted",), gates=(LEARNED,), half=HALF,
         near={"table": "the last 7 tokens have that geometry", "tokens": "whatever predicts posteriors from tokens has it, without a network"},
@@ -110,19 +110,19 @@ CLAIMS = (
                             note="R² .95 with belief distances less .31 with next-token distances; SGD, 1e6 steps, in sample"),
     ),
     Claim(
-        text="On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than whatever reads the last 6 tokens alone, over all "
-             "12 endings, held out; all are trained on exact posteriors",
+        text="On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than whatever reads the last {mess3.probed} tokens "
+             "alone, over all {mess3-endings} endings, held out; all are trained on exact posteriors",
         of="mess3", value=over_tokens("ending"), low=0.03, unit="R²", must_fail=("mess3-untrained", "mess3-untrained-with-kernel"),
         near={"mess3-untrained-with-kernel": FEATURES}, gates=(LEARNED,), half=HALF_3,
         also={"planted": "it is the belief", "main": "on RRXOR that is the first claim"},
         threshold_from=f"{PILOT}, .08 [.05, .13] above the last 6 tokens one by one", source=ROHIN, published="new",
     ),
     Claim(
-        text="On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all 12 endings, held out, probes trained "
-             "on exact posteriors",
+        text="On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all {mess3-endings} endings, held "
+             "out, probes trained on exact posteriors",
         of="mess3", value=lambda arm, arms: log_left(arm, "ending"), high=-2.53, unit="log(1 − R²)",
         must_fail=("mess3-untrained", "mess3-tokens"), must_hold=("planted",), gates=(LEARNED,), half=HALF_3,
-        near={"mess3-tokens": "a sum of one number for each of the last 6 tokens is that near as well"},
+        near={"mess3-tokens": "a sum of one number for each of the last {mess3.probed} tokens is that near as well"},
         threshold_from=f"{PILOT}, −3.9 [−4.7, −3.1]", source=PAPER, published="new",
     ),
 )  # fmt: skip

@@ -60,7 +60,7 @@ def simplex(arms: Arms) -> dict[str, list]:
     for label, arm in (
         ("trained, last layer", "mess3"),
         ("untrained, all layers", "mess3-untrained"),
-        ("last 6 tokens", "mess3-tokens"),
+        (f"last {attrs['probed']} tokens", "mess3-tokens"),
     ):
         panels[label] = arms[arm].simplex.values[0]
     return columns(("x", "y", "state", "from"), (
@@ -70,10 +70,11 @@ def simplex(arms: Arms) -> dict[str, list]:
 
 
 def figures(arms: Arms) -> list[Figure]:
+    prefixes = len(prefixes_of(*(arms["main"].attrs[name] for name in ("process", "x", "alpha", "probed"))))
     return [
         Figure("What of the belief can be read from what", against_baselines(arms), "bars", x="features", y="mean", facet="held",
                band=("low", "high"), y_title="R² of the belief",
-               note="RRXOR, 1,046 prefixes. Left, tables of last tokens have seen most endings before; right, no ending was seen. Neither "
+               note=f"RRXOR, {prefixes:,} prefixes. Left, tables of last tokens have seen most endings before; right, no ending was seen. Neither "
                     "the kernel nor the tables use a network."),
         Figure("The belief grows over training", over_training(arms), "line", x="moment", y="mean", band=("low", "high"),
                x_title="share of training", y_title="R² of the belief, endings held out",

@@ -13,10 +13,10 @@ from assay.experiments.capacity.method import Capacity, benefit, envelope, measu
 
 ARMS = {
     "main": Arm(
-        train, specs=reserved("asked"), note="the ReLU model: of every eight starts the one with the lowest held-out loss"
+        train, specs=reserved("asked"), note="the ReLU model: of every {main.starts:w} starts the one with the lowest held-out loss"
     ),
-    "main-half": Arm(train, specs=variant(seeds=8, times={"steps": 0.5}), note="main for half as many steps, eight seeds"),
-    "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of eight"),
+    "main-half": Arm(train, specs=variant(seeds=8, times={"steps": 0.5}), note="main for half as many steps, {main-half.seed#:w} seeds"),
+    "untrained": Arm(train, specs=changed(steps=0), note="its starts, Gaussian weights: again the best of {main.starts:w}"),
     "scattered": Arm(scatter, specs=changed(asked="scatter"), after="main", note="main's lengths in random directions"),
     "benefit": Arm(benefit, specs=changed(asked="benefit"), after="main", note="what more capacity is worth, near main's capacities"),
     "benefit-scattered": Arm(
@@ -27,10 +27,10 @@ ARMS = {
         note="a linear model with a free gain, where the worth is importance times variance",
     ),
     "envelope": Arm(
-        envelope, specs=changed(asked="envelope", exact=400), after="main", note="main trained on, each importance 10 % up and down"
+        envelope, specs=changed(asked="envelope", exact=400), after="main", note="main trained on, each importance {envelope.change:%} up and down"
     ),
     "early": Arm(
-        envelope, specs=changed(asked="envelope", exact=100), after="untrained", note="the same for only 100 steps from the start"
+        envelope, specs=changed(asked="envelope", exact=100), after="untrained", note="the same for only {early.exact} steps from the start"
     ),
 }
 experiment = Experiment(

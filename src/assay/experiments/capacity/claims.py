@@ -121,7 +121,7 @@ CLAIMS = (
         unit="1", published="new", source="Karush–Kuhn–Tucker conditions",
     ),
     Finding(
-        text="Smallest summed capacity of a single start per dimension, over the eight of a run", published="new",
+        text="Smallest summed capacity of a single start per dimension, over the {main.starts:w} of a run", published="new",
         value=lambda arms: (arms["main"].total.min("start") / arms["main"].attrs["width"]),
         unit="dimensions per dimension", source="the spread behind the best of eight",
     ),

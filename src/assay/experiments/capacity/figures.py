@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+def shared(dimensions: int, features: int) -> str:
+    """The title of the first figure, which says how features share two dimensions where there are five of them."""
+    if (dimensions, features) == (2, 5):
+        return "Two dimensions are shared by two, four and five features as inputs get sparser"
+    return f"How features share {dimensions} dimensions, {features} of them, as inputs get sparser"
+
+
 def drawings(arms: Arms) -> list[Figure]:
     return [by_density(arms["main"]), regimes(arms["main"])]
 
@@ -22,7 +29,7 @@ def by_density(main: xr.Dataset) -> Figure:
         for p in sorted(set(main.density.values.tolist()))
     ]
     return Figure(
-        "Two dimensions are shared by two, four and five features as inputs get sparser",
+        shared(main.attrs["width"], main.sizes["feature"]),
         columns(("feature", "density", "mean", "low", "high"), rows), "line",
         x="density", y="mean", color="feature", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
         y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),

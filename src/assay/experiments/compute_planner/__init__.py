@@ -61,8 +61,8 @@ def worlds(first: int, count: int, **fields: Any) -> tuple[Planner, ...]:
 
 
 ARMS = {
-    "main": Arm(train, specs=reserved("entry"), note="192 toys for each density: what the intervals of 24 will be, planned from 6"),
-    "timed": Arm(train, specs=timings, note="commands of this program at two sizes, each planned first, in an empty store"),
+    "main": Arm(train, specs=reserved("entry"), note="{main.toys} toys for each density: what the intervals of 24 will be, planned from 6"),
+    "timed": Arm(train, specs=timings, note="commands of this program at {timed.sizes:w size|sizes}, each planned first, in an empty store"),
     "constant": Arm(derive=average_for_all, note="a planner that knows nothing: for each command the geometric mean of what all took"),
     "tenfold": Arm(derive=tenfold, note="a planner that believes in ten times the FLOP per second"),
     "by-n": Arm(derive=shrinking_with_n, note="a planner whose widths of toys fall with 1/n"),

@@ -69,7 +69,7 @@ def laters(m: Means) -> np.ndarray:
 
 
 SHOWN = {
-    "main": "end to end", "later": "end to end, later blocks too", "local": "local", "local-double": "local, 8 on",
+    "main": "end to end", "later": "end to end, later blocks too", "local": "local", "local-double": "local, {local-double.k} on",
     "local-long": "local, 4 × longer", "frozen-decoder": "end to end, frozen decoder", "frozen-encoder": "end to end, frozen encoder",
 }  # fmt: skip
 """The arms of which findings are told, and what they are called."""
@@ -86,14 +86,14 @@ DIRECTIONS = {
 HALVES = {"frozen-decoder": DIRECTIONS["frozen-decoder"], "frozen-encoder": DIRECTIONS["frozen-encoder"]}
 CLAIMS = (
     Claim(
-        text="End to end costs less: at 4 features a token it raises the loss at most 0.45 times as much as a dictionary trained locally",
+        text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 times as much as a dictionary trained locally",
         value=beside("local"), statistic=increases, units=CROSSED, high=0.45, unit="ratio of increases", half={**MAIN, **LOCAL},
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"), near=DIRECTIONS, must_hold=("planted",),
         also={**BOTH, "local-double": "it has twice as many features on"},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1", published=INCREASE, source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text="It needs half as many features: with 4 on it raises the loss no more than a local dictionary with 8",
+        text="It needs half as many features: with {main.k} on it raises the loss no more than a local dictionary with {local-double.k}",
         value=beside("local-double"), statistic=increases, units=CROSSED, high=1.0, unit="ratio of increases",
         half={**MAIN, "local-double": "local-double-half"},
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"), near=DIRECTIONS, must_hold=("planted",), also=BOTH,
@@ -135,7 +135,7 @@ CLAIMS = (
         threshold_from="plan: a third of the difference that the paper prints", published=NEIGHBOURS, source=f"{BRAUN}, section 3.3.1",
     ),
     Claim(
-        text="It uses fewer features in all: of 256 at most 0.9 times as many ever fire as of a local dictionary",
+        text="It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire as of a local dictionary",
         value=share("live", "local"), high=0.9, scale="log", unit="ratio of counts", half={**MAIN, **LOCAL},
         must_fail=("local-again", "local-long"), near={"local-again": "another order of the text is enough",
                                                        "local-long": "features die while they are trained"},

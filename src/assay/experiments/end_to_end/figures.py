@@ -15,6 +15,7 @@ def figures(arms: Arms) -> list[Figure]:
     for name, label in SHOWN.items():
         if name in arms:
             m = {key: x.sum("document").values for key, x in of_arm(arms[name]).items()}
+            label = label.replace("{local-double.k}", str(arms[name].attrs["k"]))
             lost.append((label, *summary(increase(m))))
             off.append((label, *summary(later(m))))
     note = "Mean and 95 % t interval over seeds."

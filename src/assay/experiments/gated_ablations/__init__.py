@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
@@ -17,6 +19,8 @@ from assay.experiments.gated_ablations.method import GatedAblations, measure, or
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from assay.core.sizes import Sizes
 
 
 def at_penalties(*penalties: float, seeds: int | None = 6, halved: bool = False, wider: float = 1.0, **fields: Any) -> SpecMap[GatedAblations]:
@@ -58,7 +62,7 @@ ARMS = {
     "sigmoid-relu": Arm(train, specs=at_penalties(0.65, method="sigmoid-relu"), note="a sigmoid gate, the ReLU of its input penalised"),
     "short": Arm(train, specs=quarter(at_penalties(0.8)), note="Gated, trained a quarter as long: a difference that the comparison has to find"),
     "lightest": Arm(derive=lightest, note="1.5 × ReLU at its smallest penalty only"),
-    "oracle": Arm(oracle, specs=at_penalties(0.65, method="oracle"), note="true directions, true codes with 5 % noise"),
+    "oracle": Arm(oracle, specs=at_penalties(0.65, method="oracle"), note="true directions, true codes with {oracle.code_noise:%} noise"),
     "orthonormal-relu": Arm(train, specs=at_penalties(0.3, 0.5, method="relu", **CLEAN), note="ReLU + L1 on orthonormal features"),
     "orthonormal-gated": Arm(train, specs=at_penalties(0.4, **CLEAN), note="Gated on orthonormal features"),
     "orthonormal-rescaled": Arm(repair, after="orthonormal-relu", specs=repaired("rescale", "orthonormal-relu"),
@@ -96,8 +100,20 @@ of that world. Smooth gates are trained smooth and read hard; what they are when
 at one. All features have one law of magnitudes, so that r_mag has little to do
 here. Directions can be right while codes are biased, and the reverse: the share of true directions found is shown and never judged.
 """
+
+
+def chance(sizes: Sizes, arm: str) -> str:
+    """The largest |cosine| of a direction with as many random ones as an arm has latents, on average."""
+    (width,), (d,) = sizes(arm, "width"), sizes(arm, "d")
+    x = np.linspace(0, 1, 20_001)
+    below = np.cumsum((1 - x**2) ** ((d - 3) / 2))  # the density of |cosine|, up to a factor
+    return f"{np.trapezoid(1 - (below / below[-1]) ** width, x):.2f}".removeprefix("0")
+
+
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=10,
+    sizes={"truth": lambda sizes: round(sizes("main", "features")[0] * sizes("main", "density")[0], 1),
+           "main-chance": lambda sizes: chance(sizes, "main"), "wide-chance": lambda sizes: chance(sizes, "wide")},
     scope="{features} independent features of exponential magnitude in {d} dimensions, "
     "each on with probability {density}; no noise",
     smoke=grid(GatedAblations(steps=20, batch=32, test_rows=500, repair_rows=1000), penalty=GATED, seed=range(2)),

@@ -267,7 +267,8 @@ CLAIMS = (
         Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), statistic=statistic, unit=unit, source=source)
         for text, of, value, statistic, unit, source in (
             ("Norm ratio of Gated at the middle penalty", "main", middle, worst(norm_ratio), "norm ratio", f"{DISCUSSION}: vectors at an angle"),
-            ("FVU of the true codes with 5 % noise, L0 2.6: what any dictionary could reach there", "oracle", sweep, worst(FVU), "FVU", ""),
+            ("FVU of the true codes with {oracle.code_noise:%} noise, L0 {truth}: what any dictionary could reach there",
+             "oracle", sweep, worst(FVU), "FVU", ""),
             ("Without the auxiliary loss: FVU at that penalty", "no-aux", sweep, worst(FVU), "FVU", f"{PAPER}, section 3.2.2; {DISCUSSION}"),
             *(
                 (f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} (smallest)", of, against(other), smallest_lead, "FVU", "")
@@ -309,8 +310,8 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(text=f"True directions found by {label} (mean largest |cosine|; chance {chance}; it says nothing of codes)",
+        Finding(text=f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; it says nothing of codes)",
                 value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"), unit="cosine")
-        for label, name, chance in (("Gated", "main", ".48"), ("ReLU 1.5 ×, shrunken as it is", "wide", ".50"))
+        for label, name, chance in (("Gated", "main", "main-chance"), ("ReLU 1.5 ×, shrunken as it is", "wide", "wide-chance"))
     ),
 )  # fmt: skip

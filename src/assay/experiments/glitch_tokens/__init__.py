@@ -51,9 +51,9 @@ def ordinary(arms: Arms) -> xr.Dataset:
 
 
 ARMS = {
-    "main": Arm(train, note="untied, weight decay 0.1: 16 tokens never seen to be found, 40 seen 1 to 256 times"),
+    "main": Arm(train, note="untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to 256 times"),
     "untied-free": Arm(train, specs=variant(decay=0.0), note="untied, without weight decay"),
-    "tied": Arm(train, specs=variant(tied=True, times={"steps": 2}), note="tied, weight decay 0.1, twice as long as main"),
+    "tied": Arm(train, specs=variant(tied=True, times={"steps": 2}), note="tied, weight decay {tied.decay}, twice as long as main"),
     "half": Arm(train, specs=variant(times={"steps": 0.5}), note="main, half as long with its own decay; as many planted occurrences"),
     "tied-half": Arm(train, specs=variant(tied=True), note="tied, half as long with its own decay: as long as main"),
     "wide-start": Arm(train, specs=variant(decay=0.0, embedded=WIDE), note="untied-free with an embedding that starts as wide as trained rows"),

@@ -193,14 +193,14 @@ OTHER_DECAY = "another weight decay, and the paper says so of all"
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
 CLAIMS = (
     Claim(
-        text="Memorising loses efficiency: over 200 to 700 random labels log J rises by at least 0.5 per log D",
+        text="Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random labels log J rises by at least 0.5 per log D",
         of="memorise", value=steepness, low=0.5, unit="log J per log D", must_fail=("generalise", "shuffled"),
         near={"generalise": "larger training sets cost more whatever is learned"},
         gates=(FITTED,),
         half={"memorise": "memorise-half"}, threshold_from=PILOT + ", slope .650", published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="Generalising does not: over 800 to 1,400 pairs log J changes by at most 0.1 per log D",
+        text="Generalising does not: over {main.pairs} to {plenty.pairs[-1]} pairs log J changes by at most 0.1 per log D",
         of="generalise", value=steepness, low=-0.1, high=0.1, unit="log J per log D", must_fail=("memorise", "shuffled"),
         near={"shuffled": "costs in little order have hardly a slope, whatever they are of"},
         also={"plenty": "the larger of the same networks' sizes", "scratch": "networks that generalise in part pay as those that do",
@@ -208,20 +208,21 @@ CLAIMS = (
         half={"generalise": "generalise-half"}, threshold_from=PILOT + ", slope .051", published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="Ungrokking: on 200 of its pairs a grokked network keeps at most 0.08 of its accuracy on the others",
+        text="Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 of its accuracy on the others",
         of="ungrok", value=kept, high=0.08, unit="share of the accuracy before", must_fail=("no-decay", "wandering"),
         near={"wandering": "going on with few pairs makes networks forget, with weight decay or without"}, gates=(FITTED, GROKKED),
         half=FORGOTTEN, threshold_from=PILOT + ", .009 of an accuracy of .98 or more", published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="On 450 of its pairs it has an accuracy of at least 0.6",
+        text="On {ungrok.pairs[-1]} of its pairs it has an accuracy of at least 0.6",
         of="ungrok", value=accuracy, low=0.6, unit="share of unseen pairs", must_fail=("scratch-half",),
         near={"scratch-half": "so many pairs teach as much to anybody, in half as many steps again"}, gates=(FITTED, GROKKED),
         also={"others-ungrok": "networks that grokked and go on, too"}, half=FORGOTTEN, threshold_from=PILOT + ", .791",
         published=Published(0.7, PAPER, at="appendix A.2", note="at D′ of 800 to 1,000; " + TRANSFORMER), source=PAPER + ", section 5",
     ),
     Claim(
-        text="How much is forgotten does not depend on weight decay: at w = 1e-4 accuracy on 350 pairs is within 0.1 of that at 3e-5",
+        text="How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} accuracy on "
+             "{strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
         of="strong-decay", value=more_than_ungrok, low=-0.1, high=0.1, unit="difference of accuracies", must_fail=("no-decay", "wandering"),
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("weak-decay", "weak-decay-half"), OTHER_DECAY), gates=(FITTED, GROKKED),
@@ -229,7 +230,7 @@ CLAIMS = (
         published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="Nor at w = 1e-5: accuracy on 350 pairs within 0.1 of that at 3e-5",
+        text="Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of that at {ungrok.decay}",
         of="weak-decay", value=more_than_ungrok, low=-0.1, high=0.1, unit="difference of accuracies", must_fail=("no-decay", "wandering"),
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("strong-decay", "strong-decay-half"), OTHER_DECAY), gates=(FITTED, GROKKED),
@@ -237,10 +238,12 @@ CLAIMS = (
         published="new", source=PAPER + ", section 5",
     ),
     Claim(
-        text="Semi-grokking: from scratch on 460 pairs networks end with an accuracy of 0.3 to 0.9, most of it gained later than five fit times",
-        of="at-460", value=gained_late, low=0.3, high=0.9, unit="share of unseen pairs", must_fail=("at-400", "main"),
-        near={"at-400": "networks gain some accuracy late on any number of pairs"}, gates=(FITTED,),
-        half={"at-460": "at-460-half"}, threshold_from=PILOT + ", .67",
+        text="Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an accuracy of 0.3 to 0.9, "
+             "most of it gained later than five fit times",
+        of="at-{scratch.pairs[3]:d}", value=gained_late, low=0.3, high=0.9, unit="share of unseen pairs",
+        must_fail=("at-{scratch.pairs[0]:d}", "main"),
+        near={"at-{scratch.pairs[0]:d}": "networks gain some accuracy late on any number of pairs"}, gates=(FITTED,),
+        half={"at-{scratch.pairs[3]:d}": "at-{scratch.pairs[3]:d}-half"}, threshold_from=PILOT + ", .67",
         published=Published(0.7, PAPER, at="section 5.3", note="at D of about 2,000; " + TRANSFORMER),
         source=PAPER + ", section 5.3",
     ),
@@ -300,13 +303,13 @@ FINDINGS = (
     *(Finding(text=f"log {size}/D_crit, from {NAMED[law]}", unit="log of a ratio of sizes",
               value=lambda arms, arm=arm, law=law: off_prediction(arm, law)(arms["memorise"], arms)[law])
       for size, arm in (("U50", "ungrok"), ("D50", "scratch")) for law in LAWS),
-    *(Finding(text=f"ν, squared norm over Σ A^(2/3) of {what}, at 800 pairs", value=lambda arms, name=name: arms["main"][name],
+    *(Finding(text=f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs", value=lambda arms, name=name: arms["main"][name],
               unit="squared norm")
       for name, what in (("nu", "all frequencies"), ("nu_set", "those of the set"))),
-    Finding(text="Accuracy at 800 pairs", value=lambda arms: arms["main"].test, unit="share of unseen pairs"),
-    Finding(text="Delay ÷ fit time at 800 pairs", value=lambda arms: patience(arms["main"]), unit="fit times"),
+    Finding(text="Accuracy at {main.pairs} pairs", value=lambda arms: arms["main"].test, unit="share of unseen pairs"),
+    Finding(text="Delay ÷ fit time at {main.pairs} pairs", value=lambda arms: patience(arms["main"]), unit="fit times"),
     Finding(
-        text="Delay ÷ fit time at 1,000 pairs, where training is usual and nobody would speak of grokking",
+        text="Delay ÷ fit time at {plenty.pairs[0]} pairs, where training is usual and nobody would speak of grokking",
         value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(at(arms["plenty"], arms, 1000)), unit="fit times",
     ),
     Finding(

@@ -194,33 +194,36 @@ def on_fewer_pairs(shares: Sequence[float], again: bool = False) -> SpecMap[Freq
     )  # fmt: skip
 
 
-DOUBLED = "the initial embedding doubled at five frequencies"
+DOUBLED = "the initial embedding doubled at {main.count:w} frequencies"
 NATURAL, NATURAL_HALF = (networks("main", middle, "main-less", "main-again", at=at) for at in ("test", "test_half"))
 SAMPLED = predicted_by(NATURAL, by_drawn_sets)
 MIXED = networks("random", crossing, "random-less", shuffled=True)
 CONFINED, CONFINED_HALF = (networks("random", crossing, "random-less", at=at) for at in ("test", "test_half"))
 ARMS = {
-    "main": Arm(train, specs=as_they_come, note="networks as they come, on 800 of 1,431 pairs"),
+    "main": Arm(train, specs=as_they_come, note="networks as they come, on {main.size} of {every} pairs"),
     "main-less": Arm(train_on_fewer, after="main", specs=on_fewer_pairs(LESS),
-                     note="the same going on with the first 320, 370 and 420 of their pairs"),
+                     note="the same going on with the first {main-less.size} of their pairs"),
     "main-again": Arm(train_on_fewer, after="main", specs=on_fewer_pairs(LESS, again=True),
                       note="the same going on with as many others of their pairs"),
-    "labels": Arm(train, specs=at_shares(8, LABELS, what="labels"), note="random labels on 200 to 700 pairs: pure memorisers"),
+    "labels": Arm(train, specs=at_shares(8, LABELS, what="labels"),
+                  note="random labels on {labels.size[0]} to {labels.size[-1]} pairs: pure memorisers"),
     "doubled": Arm(train, specs=at_shares(24, imposed="random", factor=2.0), note=f"{DOUBLED} at random"),
     "halved": Arm(train, specs=at_shares(8, imposed="random", factor=0.5), note="halved instead"),
     "turned": Arm(train, specs=at_shares(24, imposed="random", turned=True), note="turned in phase instead, with the power as it was"),
     "free-good": Arm(train, specs=at_shares(20, imposed="good", factor=2.0), note=f"{DOUBLED} that interfere little"),
     "free-bad": Arm(train, specs=at_shares(20, imposed="bad", factor=2.0), note=f"{DOUBLED} that interfere much"),
     "free-same": Arm(train, specs=at_shares(20, imposed="same", factor=2.0), note="another set of the orbit of the good one: equal interference"),
-    "random": Arm(train, specs=at_shares(40, imposed="random", confined=True), note="confined to five frequencies at random"),
-    "random-less": Arm(train_on_fewer, after="random", specs=on_fewer_pairs(LESS_RANDOM), note="random going on with 300 to 580 pairs, free again"),
+    "random": Arm(train, specs=at_shares(40, imposed="random", confined=True), note="confined to {random.count:w} frequencies at random"),
+    "random-less": Arm(train_on_fewer, after="random", specs=on_fewer_pairs(LESS_RANDOM),
+                       note="random going on with {random-less.size[0]} to {random-less.size[-1]} pairs, free again"),
     "others-start": Arm(derive=of_others(lambda arms: arms["main"]), note="main with the starts of eight other networks"),
     "pushed": Arm(derive=costs("free-good", "free-bad"), note="J of networks that may leave their set, beside that of the set"),
     "kept": Arm(derive=costs("random"), note="the same of networks that cannot leave it"),
     "natural": Arm(derive=NATURAL, note="main's networks with the sizes at which they forget, and those that their own sets predict"),
     "sampled": Arm(derive=SAMPLED, note="natural, predicted by sixteen random sets of as many frequencies each"),
     "by-number": Arm(derive=predicted_by(NATURAL, by_number), note="natural, predicted by the number of its frequencies alone"),
-    "by-fives": Arm(derive=predicted_by(NATURAL, by_fives), note="natural, predicted by the random sets of five that networks were confined to"),
+    "by-{main.count:w}s": Arm(derive=predicted_by(NATURAL, by_fives),
+                              note="natural, predicted by the random sets of {main.count:w} that networks were confined to"),
     "by-order": Arm(derive=predicted_by(NATURAL, by_order), note="natural, predicted by one size for all: only the order of pairs tells them apart"),
     "even": Arm(derive=predicted_by(NATURAL, by_even, "even"), note="natural, predicted by circuits with one amplitude; J is theirs"),
     "others": Arm(derive=of_others(NATURAL), note="natural, predicted by the J and the sets of eight other networks"),
@@ -256,6 +259,7 @@ reason: read the first claim beside the third.
 SMALL = Frequencies(p=23, size=154, width=16, count=3, steps=20)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=8,
+    sizes={"every": lambda sizes: sizes("main", "p")[0] * (sizes("main", "p")[0] + 1) // 2},
     scope="a + b mod {p}, one two-layer network, full-batch Adam with coupled weight decay",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(Frequencies(), seed=range(9400, 9464)),

@@ -163,7 +163,7 @@ def distance(m: Means) -> np.ndarray:
 GENERAL = Gate("generalises", lambda arm: arm.train.min() >= 0.99 and arm.test.mean() >= 0.95)
 STARTED = Gate("start", lambda arm: arm.start.min() >= 0.85)
 NEW = {"published": "new", "source": SEED}
-SPREADS = ("by-number", "by-fives", "by-order")
+SPREADS = ("by-number", "by-{main.count:w}s", "by-order")
 PROPOSED = "pilot: seeds 2000–2063, ratio of standard deviations .91 with the order of pairs in it; mean differences since seeds 0–63, .94"
 WHOSE = "a distribution does not say whose size is whose: these are the same numbers"
 OWN_SETS = "these predictions are of the interference of own sets too, without starving any frequency"
@@ -219,9 +219,9 @@ CLAIMS = (
         threshold_from="pilot: first trials on 20 seeds, .35; seeds 0–31, .40: expected to fail", **NEW,
     ),
     Claim(
-        text="(a) as a cause: doubling five frequencies at the start raises the share of them that is used by at least 0.25",
-        of="doubled", value=more_chosen, low=0.25, bounds=(-1, 1), unit="share of the five", must_fail=("turned",),
-        near={"turned": "any change of five frequencies draws a network to them"},
+        text="(a) as a cause: doubling {main.count:w} frequencies at the start raises the share of them that is used by at least 0.25",
+        of="doubled", value=more_chosen, low=0.25, bounds=(-1, 1), unit="share of the {main.count:w}", must_fail=("turned",),
+        near={"turned": "any change of {main.count:w} frequencies draws a network to them"},
         also={**DOUBLED_TOO, "random": "confined networks have no others"}, gates=(GENERAL,),
         threshold_from="pilot: first trials on 6 seeds, .43; seeds 0–31, .66", **NEW,
     ),
@@ -229,7 +229,7 @@ CLAIMS = (
         text="Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the largest amplitude more than outside a good one",
         of="free-bad", value=more_outsiders, low=0.5, unit="largest amplitudes", must_fail=("free-same",),
         near={"free-same": "some sets are left for other reasons than their interference"},
-        also={"doubled": "five at random interfere more than the best of 24 sets"}, gates=(GENERAL,),
+        also={"doubled": "{main.count:w} at random interfere more than the best of 24 sets"}, gates=(GENERAL,),
         threshold_from=PILOT + ", where frequencies above half of the largest were counted", **NEW,
     ),
     *(Finding(text=f"(a) AUROC of the strength at the start read from {view} instead of E", unit="AUROC",
@@ -249,7 +249,7 @@ CLAIMS = (
       for name, what in (("pushed", "free networks with a doubled set"), ("kept", "networks confined to theirs"))),
     Finding(text="(b) Slope of actual on predicted log sizes where there is no choice", unit="log size per predicted log size",
             value=lambda arms: logs(arms["confined"], arms), statistic=rise),
-    Finding(text="(a) Of five frequencies halved at the start, those that are used", unit="share of the five",
+    Finding(text="(a) Of {main.count:w} frequencies halved at the start, those that are used", unit="share of the {main.count:w}",
             value=lambda arms: chosen(arms["halved"], arms)),
     Finding(text="Frequencies that a network uses", value=lambda arms: arms["main"].used.sum("frequency"), unit="frequencies"),
     Finding(

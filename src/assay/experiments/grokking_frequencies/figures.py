@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.sizes import in_words
 from assay.experiments.grokking_frequencies.claims import chosen, more_chosen, size_of
 from assay.worlds.modular import interference
 
@@ -52,6 +53,7 @@ def waves_of(arms: Arms) -> dict[str, list]:
 
 
 def figures(arms: Arms) -> list[Figure]:
+    few = in_words(arms["main"].attrs["count"])
     return [
         Figure("Distributions of critical sizes: actual, predicted by sampled sets, predicted by own sets", shares(arms), "line", x="size",
                y="share", color="which", x_title="training pairs", y_title="share below",
@@ -60,8 +62,8 @@ def figures(arms: Arms) -> list[Figure]:
                x="predicted", y="actual", color="networks", x_title="predicted, training pairs", y_title="actual, training pairs",
                note="A circle or a square is a network, confined to a random set or as it comes. "
                     "Predicted from the interference of its set, the memoriser's law and the norm law."),
-        Figure("What a push at the start does to five random frequencies", rates(arms), "bars", x="start", y="mean", band=("low", "high"),
-               x_title="the five at the start", y_title="share of the five that is used"),
+        Figure(f"What a push at the start does to {few} random frequencies", rates(arms), "bars", x="start", y="mean", band=("low", "high"),
+               x_title=f"the {few} at the start", y_title=f"share of the {few} that is used"),
         Figure("Interference: logits of wrong answers for a good and a bad set, at equal amplitudes", waves_of(arms), "line",
                x="difference", y="logit", color="set", x_title="how far the answer is off, mod p", y_title="logit below that of the right answer",
                note="The first seed's sets, every amplitude 2, so that both have one norm. A wrong answer near 0 costs."),

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, by
 from assay.core.stats import Means, Statistic, products, ratio, slope
-from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS, KINDS, LADDERS
+from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS, KINDS, LADDERS, RUNGS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 GAO = "Gao et al. 2025, Weight-sparse transformers have interpretable circuits (arXiv 2511.13653)"
 COMMENT = "Jermyn, comment on Hubinger 2019, Chris Olah's views on AGI safety: total interpretable capabilities"
 HEAP = "Heap et al. 2025, Sparse Autoencoders Can Interpret Randomly Initialized Transformers (arXiv 2501.17727)"
-SIZES = 5
-"""Rungs of a ladder, smallest first."""
 TARGET = 0.4
 """Nats a token that a circuit has to save, where its nodes are counted: a target loss that every size reaches."""
 MARGIN = 0.05
@@ -130,7 +128,7 @@ def along(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 def over_ladder(m: Means) -> np.ndarray:
     """By how much such a line rises from the smallest size to the largest."""
-    return slope(m) * (SIZES - 1)
+    return slope(m) * (RUNGS - 1)
 
 
 def learned(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -148,7 +146,7 @@ def beside_mixes(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def chosen(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """The terms [run] of the share that the middle model's circuit wins back of what as many nodes of each kind by lot lose of it."""
     lot = kept(arm, arm.circuit_lot)
-    return {name: (x - lot).isel(rung=SIZES // 2, drop=True) for name, x in (("won", by_circuits(arm)), ("lost", capability(arm)))}
+    return {name: (x - lot).isel(rung=RUNGS // 2, drop=True) for name, x in (("won", by_circuits(arm)), ("lost", capability(arm)))}
 
 
 DEFINITIONS: dict[str, Read] = {"circuits": by_circuits, "rules": by_rules}
@@ -277,7 +275,7 @@ PER_RUNG: tuple[tuple[str, str, Read], ...] = (
 ALIKE = {"main": "trained models", "exchanged": "trained models with exchanged weights", "outputs-only": "models whose neurons never learned to read",
          "directions": "random mixes of trained neurons", "shuffled": "trained models by another neuron's rule"}  # fmt: skip
 FINDINGS = (
-    *(Finding(text=f"{what}, size {i + 1} of {SIZES}", unit=unit, value=of_rung(read, i)) for what, unit, read in PER_RUNG for i in range(SIZES)),
+    *(Finding(text=f"{what}, size {i + 1} of {RUNGS}", unit=unit, value=of_rung(read, i)) for what, unit, read in PER_RUNG for i in range(RUNGS)),
     *(Finding(text=f"Share of firings that rules explain, over all sizes: {told}", value=of_arm(arm), source=HEAP) for arm, told in ALIKE.items()),
     *(depth(n, statistic) for statistic in (valley, fall) for n in BUDGETS if n != BUDGET),
     *(Finding(text=f"Of the largest model's circuit of {BUDGET} nodes: {kind}", unit="nodes",

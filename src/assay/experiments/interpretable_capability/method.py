@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Spec, rng
+from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.data import corpus as corpora
 from assay.data import lm_text
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from assay.features.explaining.learner import Split
     from assay.features.explaining.rule import Positions
 
+RUNGS = 5
+"""Models of a ladder, smallest first."""
 BUDGETS = (8, 16, 32, 64, 128, 256)
 """Nodes that a circuit may have."""
 BUDGET = 32
@@ -56,7 +59,7 @@ DETECTED = ("detected", "detected_shuffled", "detected_direction")
 @dataclass(frozen=True, kw_only=True)
 class InterpretableCapability(InWords, Spec):
     widths: tuple[Annotated[int, Ge(2)], ...] = (4, 8, 16, 32, 64)
-    """Width of the residual stream at each rung; an MLP has four times as many neurons."""
+    """Width of the residual stream at each of five rungs; an MLP has four times as many neurons."""
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
     head: Annotated[int, Ge(2)] = 8
@@ -92,6 +95,10 @@ class InterpretableCapability(InWords, Spec):
     def tokens(self) -> int:
         """Tokens on which each model is trained."""
         return self.steps * self.batch * self.context
+
+    def check(self) -> None:
+        if len(self.widths) != RUNGS:
+            raise SpecError(f"InterpretableCapability.widths are {RUNGS} sizes, of which claims speak, got {len(self.widths)}")
 
 
 def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:

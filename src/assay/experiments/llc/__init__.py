@@ -109,7 +109,7 @@ def cells(s: Llc) -> Iterator[Llc]:
 
 
 ARMS = {
-    "main": Arm(train, specs=reserved("fault", "replicate"), note="networks and quadratics at localisation 1, with small steps"),
+    "main": Arm(train, specs=reserved("fault", "replicate"), note="networks and quadratics at localisation {main.localisation}, with small steps"),
     "singular": Arm(train, specs=for_each_seed(singular), note="the same for monomials and a network of rank 0, whose finite-n value is an integral"),
     "settings": Arm(train, specs=for_each_seed(settings), note="quadratics at several settings, where stationary chains are known exactly"),
     "localised": Arm(train, specs=for_each_seed(localised, 1 / 3), note="own chains under a pull ten times as strong"),

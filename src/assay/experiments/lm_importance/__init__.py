@@ -45,7 +45,7 @@ def total(arms: Arms) -> xr.Dataset:
 
 
 ARMS = {
-    "main": Arm(TOGETHER, note="TopK 16; each feature's part is taken out where it fires, one token at a time"),
+    "main": Arm(TOGETHER, note="TopK {main.k}; each feature's part is taken out where it fires, one token at a time"),
     "frozen-decoder": Arm(TOGETHER, specs=variant(seeds=6, frozen="decoder"),
                           note="the same with a decoder that stays random: only the encoder learns"),
     "half": Arm(SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"),
@@ -56,7 +56,7 @@ ARMS = {
     "weak": Arm(derive=weak, note="the weakest quarter of each feature's firings, in the place of the strongest"),
     "total": Arm(derive=total, note="importance over all tokens: times density"),
     "late": Arm(derive=instead(("firings", "change_direct"), change="change_late"),
-                note="the same parts taken out before the last block, and not before block 25"),
+                note="the same parts taken out before the last block, and not before block {main.layer}"),
 }  # fmt: skip
 SMALL = LMImportance(layer=28, width=48, k=4, windows=24, per_file=1, steps=30, batch=64, features=6, each=8)
 PAGE = """

@@ -68,6 +68,8 @@ DEFAULT = MambaInduction()
 SMALL = MambaInduction(keys=6, values=6, pairs=3, d=16, channels=16, state=4, steps=20, batch=8)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=4,
+    sizes={"known": lambda sizes: 1 / sizes("main", "pairs")[0], "missed": lambda sizes: sizes("main", "pairs")[0] - 1},
+    frozen={"layers": 'the title, "one state-space block",'},
     scope="{layers}-block Mamba models of {channels} channels on sequences of {pairs} pairs "
     "of {keys} keys and {values} values",
     smoke=grid(SMALL, lr=(0.003, 0.01), seed=range(1000, 1002)),

@@ -73,7 +73,7 @@ HALF = {"main": "half"}
 SAME_WAY = "it recalls less, but what it recalls may go the same way"
 CLAIMS = (
     Claim(
-        text="One block recalls: at its best learning rate more answers are right than wrong, where knowing the shown values alone gives a third",
+        text="One block recalls: at its best learning rate more answers are right than wrong, where knowing the shown values alone gives {known:/}",
         value=lambda arm, arms: log_odds(tuned(arm, "error")), high=0.0, unit="log-odds of an error",
         must_fail=("frozen", "no-conv", "untrained"),
         near={"frozen": "a time-invariant scan with convolution and gate, tuned as well", "no-conv": "a selective scan alone, tuned as well"},
@@ -127,8 +127,8 @@ def wrong(text: str, arm: str) -> Finding:
 
 FINDINGS = (
     wrong("Share of wrong answers, whole blocks", "main"),
-    wrong("Share of wrong answers with a time-invariant scan (2/3 if only the shown values are known)", "frozen"),
-    wrong("Share of wrong answers without the convolution (2/3 if only the shown values are known)", "no-conv"),
+    wrong("Share of wrong answers with a time-invariant scan ({missed}/{main.pairs} if only the shown values are known)", "frozen"),
+    wrong("Share of wrong answers without the convolution ({missed}/{main.pairs} if only the shown values are known)", "no-conv"),
     wrong("Share of wrong answers after half as long a training", "half"),
     *(Finding(text=f"Learning coefficient, {block}: {said}", unit="1", published="new", source=LAU,
               value=lambda arms, arm=arm, when=when: when(arms[arm]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from assay.core import Arms
 from assay.core.figures import Figure, columns, summary
 from assay.core.measures import by
+from assay.core.sizes import written
 from assay.experiments.mamba_induction.claims import tuned
 from assay.experiments.mamba_induction.method import RATE
 
@@ -39,10 +40,13 @@ def along(arms: Arms) -> dict[str, list]:
 
 def figures(arms: Arms) -> list[Figure]:
     """How errors depend on the rate, what patches restore, and the loss and the learning coefficient along a training."""
+    s = arms["main"].attrs
     return [
         Figure("Whole blocks recall best at the middle rate; with a part missing most answers are wrong", over_rates(arms),
                "line", x="rate", y="mean", color="block", band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
-               rules=((2 / 3, "only the shown values known"),), note="Three pairs of 32 keys and 32 values; the rate is swept in every arm."),
+               rules=(((s["pairs"] - 1) / s["pairs"], "only the shown values known"),),
+               note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
+               f"{s['values']} values; the rate is swept in every arm."),
         Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
                band=("low", "high"), y_title="share of the donor's answer"),
         Figure("Along a training: the loss, and the learning coefficient of six states", along(arms), "line", x="step", y="mean",

@@ -20,7 +20,7 @@ ARMS = {
     "half": Arm(planted.train, specs=variant(seeds=4, times={"steps": 0.5}), note="the same, half as long, with its own decay"),
     "lm": Arm(model.train, measure=model.measure,
               specs=variant(times={"width": 16 / 3, "steps": 1 / 6, "k": 4}, subject="smollm2", lr=4e-3, penalty=0.15),
-              note="on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random weights, before its fourth block"),
+              note="on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random weights, before its {block} block"),
     **{name: Arm(derive=measure_of("main", name, sign), note=f"{name} as the judge of planted dictionaries") for name, sign in HIGHER.items()},
     **{f"{name}-half": Arm(derive=measure_of("half", name, sign), note=f"{name} as the judge of those trained half as long")
        for name, sign in HIGHER.items()},
@@ -54,8 +54,18 @@ with a little noise must be. L0, and how far decoder rows moved, stand as near c
 A rank correlation depends on which dictionaries are compared: here they differ in L0, width, method and in what was learned at all. The
 explainer of planted dictionaries knows the name of every true feature, which no language model does.
 """
+
+
+def ordinal(n: int) -> str:
+    """Write which one in a row it is: second, 21st."""
+    words = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n % 100 not in (11, 12, 13) else "th"
+    return words[n] if n < len(words) else f"{n}{ending}"
+
+
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=planted.measure, claims=CLAIMS, figures=figures, inputs=model.inputs, cost=model.cost, seeds_per_group=5,
+    sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope="{inputs_in_words}: small dictionaries, trained briefly",
     version=2, smoke=grid(SMALL, seed=range(2)),
     default=grid(MetricAudit(), seed=range(20_020, 20_029)),

@@ -23,6 +23,7 @@ def figures(arms: Arms) -> list[Figure]:
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
     bought = [(name, *point) for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
               for point in by_cost(arms[name])]  # fmt: skip
+    turns = " or ".join(map(str, np.unique(arms["main"].turn)))
     before, ever = returned_before(arms["main"]), returned_before(arms["main"], arms["main"].sizes["epoch"])
     return [
         Figure("What an agent buys for later epochs depends on what it costs, and on how many epochs it reckons with",
@@ -32,7 +33,7 @@ def figures(arms: Arms) -> list[Figure]:
                     f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where the reward never turns."),
         Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
                x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
-               note="The reward turns at epoch 3, of always-positive never. own-clock sees its units and no index, no-clock neither."),
+               note=f"The reward turns at epoch {turns}, of always-positive never. own-clock sees its units and no index, no-clock neither."),
         Figure("What is earned, and what could be", columns(("arm", "policy", "return"), earned), "bars", x="arm", y="return", color="policy",
                x_title="condition", y_title="return of an episode, mean over costs"),
         Figure("Tables learn in a hundred steps, networks from episodes in a few hundred", learn, "line", x="step", color="arm",

@@ -76,7 +76,7 @@ def other_start(arms: Arms) -> xr.Dataset:
 CE: dict[str, Any] = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}
 PAIRS: dict[str, Any] = {"positive": "ab", "ranks": (10,), "lr": 0.1, "longer": 5 / 3}
 ARMS = {
-    "main": Arm(train, note="squared error, factors, gradient descent: ranks 1, 2, 10 and full, five starts"),
+    "main": Arm(train, note="squared error, factors, gradient descent: ranks {ranks} and full, {main.start#:w} starts"),
     "free": Arm(train, specs=more_seeds(free=True), note="the same functions at the start, learned as a free matrix: a single component"),
     "adam": Arm(train, specs=more_seeds(start=(0.1,), adam=True, lr=3e-3), note="main's smallest start, by Adam"),
     "free-adam": Arm(train, specs=more_seeds(start=(0.1,), free=True, adam=True, lr=3e-3), note="the free matrix, by Adam"),
@@ -111,6 +111,7 @@ experiment = Experiment(
     page="The loss is shown and measured less its value at Z = C, so that equality is zero. That rank 10 is hard at logit scale 4 sets it apart "
     "from Adam, not from rank 2, which leaves .034 [.008, .077] there.",
     measured=2,
+    sizes={"ranks": lambda sizes: ", ".join(map(str, sizes("main", "ranks")[0][:-1]))},
     smoke=grid(SCurves(n=20, ranks=(1, 2, 10, 20), steps=60), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(2)),
     default=grid(SCurves(), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(3000, 3016)),
     full=grid(SCurves(n=1000, ranks=(1, 2, 10, 1000)), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(3000, 3064)),

@@ -195,7 +195,7 @@ CLAIMS = (
         threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs", published="new", source=OWN,
     ),
     Claim(
-        text="Rank 10 is hard for gradient descent: at logit scale 4, at least 0.01 of the loss is left after 2,500 steps",
+        text="Rank 10 is hard for gradient descent: at logit scale 4, at least 0.01 of the loss is left after {steep.steps} steps",
         of="steep", value=at_rank("left", 10), where={"start": 0.01, "loss": "row-kl"}, low=0.01, scale="log", unit=LEFT,
         must_fail=("steep-two", "steep-adam"),
         near={"steep-two": "that targets of this scale are hard, whatever the rank", "steep-adam": "that rank 10 is hard for any optimiser"},

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, SpecMap, grid
+from assay.core.sizes import written
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
-from assay.experiments.sae_zoo.method import SHORT, TOGETHER, SAEZoo, cost, fit_baselines, inputs, measure, train
+from assay.experiments.sae_zoo.method import PREFIXES, SHORT, TOGETHER, SAEZoo, cost, fit_baselines, inputs, measure, train
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,28 +61,30 @@ def half(method: str, note: str, **fields: Any) -> Arm:
 
 
 ARMS = {
-    "main": Arm(TOGETHER, note="BatchTopK, 16 features a token on average"),
-    "topk": Arm(TOGETHER, specs=with_method("topk"), note="TopK 16"),
+    "main": Arm(TOGETHER, note="BatchTopK, {main.k} features a token on average"),
+    "topk": Arm(TOGETHER, specs=with_method("topk"), note="TopK {topk.k}"),
     "topk-12": Arm(TOGETHER, specs=with_method("topk", k=12), note="TopK 12: one end of TopK's frontier"),
     "topk-21": Arm(TOGETHER, specs=with_method("topk", k=21), note="TopK 21: the other end"),
-    "matryoshka": Arm(TOGETHER, specs=with_method("matryoshka"), note="Matryoshka BatchTopK: also reconstructs from its first 64, 128, 256 features"),
+    "matryoshka": Arm(TOGETHER, specs=with_method("matryoshka"), note="Matryoshka BatchTopK: also reconstructs from its first {nested} features"),
     "relu": Arm(TOGETHER, specs=with_method("relu"), note="ReLU + L1"),
     "jumprelu": Arm(TOGETHER, specs=with_method("jumprelu"), note="JumpReLU with an L0 penalty"),
-    "frozen-decoder": Arm(TOGETHER, specs=with_method("topk", frozen="decoder"), note="TopK 16 whose decoder stays random: only the encoder learns"),
-    "frozen-encoder": Arm(TOGETHER, specs=with_method("topk", frozen="encoder"), note="TopK 16 whose encoder stays random: only the decoder learns"),
-    "half": half("batch-topk", "BatchTopK 16"),
-    "topk-half": half("topk", "TopK 16"),
+    "frozen-decoder": Arm(TOGETHER, specs=with_method("topk", frozen="decoder"),
+                          note="TopK {main.k} whose decoder stays random: only the encoder learns"),
+    "frozen-encoder": Arm(TOGETHER, specs=with_method("topk", frozen="encoder"),
+                          note="TopK {main.k} whose encoder stays random: only the decoder learns"),
+    "half": half("batch-topk", "BatchTopK {main.k}"),
+    "topk-half": half("topk", "TopK {main.k}"),
     "topk-12-half": half("topk", "TopK 12", k=12),
     "topk-21-half": half("topk", "TopK 21", k=21),
-    "broad": half("batch-topk", "BatchTopK 16, 3 times as wide", wider=3),
-    "topk-broad": half("topk", "TopK 16, 3 times as wide", wider=3),
+    "broad": half("batch-topk", "BatchTopK {main.k}, 3 times as wide", wider=3),
+    "topk-broad": half("topk", "TopK {main.k}, 3 times as wide", wider=3),
     "topk-12-broad": half("topk", "TopK 12, 3 times as wide", wider=3, k=12),
     "topk-21-broad": half("topk", "TopK 21, 3 times as wide", wider=3, k=21),
-    "shuffled": Arm(train, specs=with_method("topk", halved=True, acts="shuffled"), note="TopK 16 on shuffled coordinates, half as long"),
+    "shuffled": Arm(train, specs=with_method("topk", halved=True, acts="shuffled"), note="TopK {main.k} on shuffled coordinates, half as long"),
     "untrained": Arm(train, specs=with_method("topk", halved=True, acts="untrained"),
-                     note="TopK 16 on a model whose weights each seed draws, half as long"),
-    "random": Arm(fit_baselines, specs=with_method("random"), note="random features, 16 kept, the decoder fitted by least squares"),
-    "pca": Arm(fit_baselines, specs=with_method("pca"), note="16 principal components"),
+                     note="TopK {main.k} on a model whose weights each seed draws, half as long"),
+    "random": Arm(fit_baselines, specs=with_method("random"), note="random features, {main.k} kept, the decoder fitted by least squares"),
+    "pca": Arm(fit_baselines, specs=with_method("pca"), note="{main.k} principal components"),
     "batch-along": along("half", "main", "broad"),
     "topk-along": along("topk-half", "topk", "topk-broad"),
     "topk-12-along": along("topk-12-half", "topk-12", "topk-12-broad"),
@@ -102,6 +105,7 @@ reported to come close to learned ones in other measures.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
+    sizes={"nested": lambda sizes: ", ".join(written(round(part * sizes("matryoshka", "width")[0])) for part in PREFIXES[:-1])},
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     version=3, smoke=grid(SMALL, seed=range(1000, 1002)),
     default=grid(SAEZoo(), seed=range(3010, 3016)),

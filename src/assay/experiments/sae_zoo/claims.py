@@ -147,11 +147,11 @@ CLAIMS = (
     ),
     *(Finding(
         text=f"FVU of {label}", value=lambda arms, name=name: point(arms[name]), statistic=FVU, units=CROSSED, unit="FVU",
-    ) for name, label in (("topk", "TopK 16"), ("frozen-decoder", "TopK 16 with a random decoder"),
-                          ("frozen-encoder", "TopK 16 with a random encoder"), ("random", "random features with a fitted decoder"),
-                          ("pca", "16 principal components"), ("untrained", "TopK 16 on models with random weights"))),
+    ) for name, label in (("topk", "TopK {main.k}"), ("frozen-decoder", "TopK {main.k} with a random decoder"),
+                          ("frozen-encoder", "TopK {main.k} with a random encoder"), ("random", "random features with a fitted decoder"),
+                          ("pca", "{main.k} principal components"), ("untrained", "TopK {main.k} on models with random weights"))),
     Finding(
-        text="BatchTopK's L0 on test text, with the threshold it learned for 16",
+        text="BatchTopK's L0 on test text, with the threshold it learned for {main.k}",
         value=lambda arms: point(arms["main"]), statistic=L0, units=CROSSED, unit="features",
     ),
 )  # fmt: skip

@@ -186,7 +186,7 @@ CLAIMS = (
     ],
     *[
         Finding(
-            text=f"Estimate where wide starts end at state {state}, half the rank of whose Hessian is {half:g}, for a million data points",
+            text=f"Estimate where wide starts end at state {state}, half the rank of whose Hessian is {half:g}, for {{points}} data points",
             value=lambda arms, state=state: at_state(arms["ends"], state), source=CHEN,
             published=Published(PRINTED[state], CHEN, note="for 5,000 data points, with their noise; as a public reproduction quotes the table "
                                 "(ztreisman/arc-llc, RESULTS.md)", at="Table K.1"),

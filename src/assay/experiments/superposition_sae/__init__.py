@@ -84,7 +84,7 @@ def on_toys(train: Callable[..., Trained], note: str, after: str = "toy", few: b
 
 
 ARMS = {
-    "toy": Arm(train_toys, specs=asked, note="toys with importances ratio^rank; the best of eight starts of each seed"),
+    "toy": Arm(train_toys, specs=asked, note="toys with importances ratio^rank; the best of {toy.candidates:w} starts of each seed"),
     "toy-equal": Arm(train_toys, specs=weighted_equally, note="toys whose loss weighs all features alike"),
     "main": on_toys(train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"),
     "half": Arm(train_dictionaries, after="toy", specs=halved, note="the same, trained half as long"),

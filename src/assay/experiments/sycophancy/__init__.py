@@ -67,7 +67,7 @@ def heeding(to: list[int], like: list[int]) -> Derive:
 
 HALF = {"steps": 0.5}
 ARMS = {
-    "main": Arm(train, specs=variant(seeds=1), note="SmolLM2-135M-Instruct, plain text, 63 questions in 20 cells each"),
+    "main": Arm(train, specs=variant(seeds=1), note="SmolLM2-135M-Instruct, plain text, {questions} questions in 20 cells each"),
     "chat": Arm(train, specs=variant(seeds=1, chat=True, each=1), note="the same model in its chat format, one question of each family"),
     "q50": Arm(TOGETHER, specs=small_model(), note="planted: small models that learned to follow views and unlearned it: no opinion matters"),
     "q70": Arm(TOGETHER, specs=small_model(**leaning(0.7)), note="planted: the user's answer in seven cases of ten"),
@@ -106,6 +106,8 @@ Texts, by SHA-256: `{opinions.fingerprint()[:16]}`.
 SMOKE = Sycophancy(each=1, families=3, steps=20, batch=8, d=8)
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, inputs=inputs, seeds_per_group=3,
+    sizes={"questions": lambda sizes: sizes("main", "each")[0] * sizes("main", "families")[0]},
+    frozen=dict.fromkeys(("before", "believing", "after", "quoted"), 'what is said of models planted "at .5"'),
     scope="{models}, {questions}; method check, published claim not judged",
     smoke=grid(SMOKE, seed=range(2)),
     default=grid(Sycophancy(), seed=range(15020, 15026)),

@@ -23,12 +23,13 @@ def figures(arms: Arms) -> list[Figure]:
     ways = [(words, *summary(value(arms["main"], arms).values)) for words, value in ASKED if words.startswith("average")]
     p = matching(arms["main"], "before").values.ravel()
     p, said = p[~np.isnan(p)], [(label, float(m)) for name, label in shown.items() for m in arms[name].mass.values.ravel()]
+    families = arms["main"].attrs["families"]
     return [
         Figure("The user's answer: average probability, and share of cases in which it is the likelier one",
                columns(("model", "statistic", "mean", "low", "high"), both), "points", x="model", y="mean", color="statistic",
                band=("low", "high"), x_title="", y_title="probability, or share of cases", rules=((0.5, "no lean"),),
-               note="Mean and 95 % t interval over 21 families of questions. A model that leans by .2 in every answer has .7 of the one and all "
-                    "of the other."),
+               note=f"Mean and 95 % t interval over {families} families of questions. A model that leans by .2 in every answer has .7 of "
+                    "the one and all of the other."),
         Figure("SmolLM2 asked in other ways", columns(("way", "mean", "low", "high"), ways), "points", x="way", y="mean", band=("low", "high"),
                x_title="", y_title="average probability of the matching answer", rules=((0.5, "no lean"),)),
         Figure("Two views by two orders: how likely SmolLM2 is to agree", columns(("user", "order", "agree"), two_by_two(arms["main"])), "bars",

@@ -77,11 +77,11 @@ ARMS = {
     "smollm2-untrained": Arm(no_training, measure=measure_blocks, specs=language_model("untrained smollm2"),
                              note="SmolLM2 with weights drawn as before its training"),
     "isotropic": Arm(derive=with_replaced("main", **ISOTROPIC), note="what a random subspace of W_out's rank does not read of the same activations"),
-    "readable-acts": Arm(derive=with_replaced("main", **READ), note="activations without what W_out does not read, and 1 % noise"),
+    "readable-acts": Arm(derive=with_replaced("main", **READ), note="activations without what W_out does not read, and {main.noise:%} noise"),
     "isotropic-rows": Arm(derive=with_replaced("main", unread="random_unread", written="written"),
                           note="isotropic decoder rows of the same lengths and use"),
     "readable-rows": Arm(derive=with_replaced("main", unread="readable_unread", written="readable_written"),
-                         note="the dictionary's rows without what W_out does not read, and 1 % noise"),
+                         note="the dictionary's rows without what W_out does not read, and {main.noise:%} noise"),
     "same-target": Arm(derive=same_target, note="another start of act in the place of act-update: no effect"),
     "whole-stream": Arm(derive=whole_stream, note="the dictionary of the stream in the place of act: another target, and not a similar one"),
     "stream-rows": Arm(derive=rows_of("post"), note="rows of the dictionary of the stream, in the place of the logit dictionary's"),
@@ -119,6 +119,7 @@ blocks are blocks of one model.
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1, measured=3,
+    sizes={"unread": lambda sizes: 1 - sizes("main", "d")[0] / sizes("main", "m")[0]},
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(WhichTarget(), seed=range(4000, 4008)),

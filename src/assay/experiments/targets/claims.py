@@ -190,7 +190,7 @@ CLAIMS = (
         threshold_from=TABLE, published="new", source=f"{SEED}; footnote on L2",
     ),
     Finding(
-        text="Unread share of the variance of the one-block models' activations (isotropic: 0.75)",
+        text="Unread share of the variance of the one-block models' activations (isotropic: {unread})",
         value=lambda arms: unread(arms["main"], arms), statistic=ratio("null", "total"), units=CROSSED, unit="share",
     ),
     Finding(

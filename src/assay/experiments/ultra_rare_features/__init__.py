@@ -8,6 +8,7 @@ Cost: 200 s on 2 cores, 340 CPU-seconds, 2.1 GB a process; full a guess of 1 GPU
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
@@ -17,6 +18,8 @@ from assay.experiments.ultra_rare_features.method import TOGETHER, UltraRare, co
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from assay.core.sizes import Sizes
 
 
 def with_other_kinds(of: str = "main", **places: str) -> Derive:
@@ -51,12 +54,12 @@ def on_model(main: tuple[UltraRare, ...]) -> tuple[UltraRare, ...]:
 UNCOMMON = {"rare": "uncommon", "uncommon": "ordinary"}
 ORDINARY = {"rare": "ordinary", "ordinary": "ordinary-2", "uncommon": "ordinary-2"}
 ARMS = {
-    "main": Arm(TOGETHER, note="planted inputs about 0, λ = 0.4, where L0 is near the truth's 1.4; its rare latents are those judged"),
+    "main": Arm(TOGETHER, note="planted inputs about 0, λ = {main.penalty}{near}; its rare latents are those judged"),
     "no-l1": Arm(TOGETHER, specs=variant(penalty=0.0), note="no penalty: reconstruction alone"),
-    "about-mean": Arm(train, specs=variant(centred=False), note="the same inputs about a mean of length 2, which is not subtracted"),
+    "about-mean": Arm(train, specs=variant(centred=False), note="the same inputs about a mean of length {about-mean.mean}, which is not subtracted"),
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
     "uncommon": Arm(derive=with_other_kinds(**UNCOMMON),
-                    note="main's uncommon latents, between .001 and .01, taken for the rare, ordinary ones for them"),
+                    note="main's uncommon latents, between {main.rare:.} and {main.ordinary:.}, taken for the rare, ordinary ones for them"),
     "ordinary": Arm(derive=with_other_kinds(**ORDINARY), note="main's ordinary latents taken for the rare, half against half"),
     "useful": Arm(derive=with_other_kinds(rare="useful"), note="main's planted latents, each of which encodes a rare truth, taken for the rare"),
     "dead-weight": Arm(derive=with_other_kinds(rare="dead-weight"), note="32 random latents added to main's dictionaries, of density 3e-4"),
@@ -86,10 +89,21 @@ a quarter of training" matters: nothing is said of latents that are rare before 
 model end at half a firing in 25,400 rows, so falls are at least as steep as told. All its dictionaries are counted on one test text, which
 is not resampled.
 """
+
+
+def near(sizes: Sizes) -> str:
+    """Say that L0 is near the planted inputs' own, at the fields for which the penalty was chosen so; nothing at others."""
+    if any(sizes("main", name) != (getattr(DEFAULT, name),) for name in ("penalty", "width", "d", "truth", "rarest", "commonest", "steps")):
+        return ""
+    mean = (DEFAULT.commonest - DEFAULT.rarest) / math.log(DEFAULT.commonest / DEFAULT.rarest)  # densities are log-uniform
+    return f", where L0 is near the truth's {DEFAULT.truth * mean:.1f}"
+
+
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=6,
     version=2,  # twice the rate for half the steps; 256 latents on the model too
     measured=3,  # from a quarter on; the median density's own slope
+    sizes={"near": near},
     scope="{inputs_in_words}, {width} latents",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DEFAULT, seed=range(7000, 7012)),

@@ -117,7 +117,7 @@ CLAIMS = (
         near={"useful": RARITY, "uncommon": SPARSER}, also=ALSO, threshold_from=FLOW, published="new", source=SEED,
     ),
     Claim(
-        text="At Adam's constant rate of .002 there is no equilibrium rarity: over the second octave the slope of their median density is "
+        text="At Adam's constant rate of {main.lr:.} there is no equilibrium rarity: over the second octave the slope of their median density is "
              "still at most −0.9",
         value=of_rare("late_slope"), where=PLANTED, high=-0.9, unit=SLOPE, must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER}, also=ALSO, threshold_from=FLOW, published="new", source=SEED,
@@ -235,17 +235,18 @@ CLAIMS = (
         value=lambda arms: arms["main"].fallen.sel(kind="rare"), unit="share of rare latents",
     ),
     Finding(
-        text="Share of rare latents left alone that end above 1e-3 (main)",
+        text="Share of rare latents left alone that end above {main.rare:e} (main)",
         value=lambda arms: arms["main"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Share of rare latents left alone that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
+        text="Share of rare latents left alone that end above {real.rare:e} on SmolLM2",
+        value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Share of resampled latents that end above 1e-3 (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above {main.rare:e} (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
     ),
     Finding(
-        text="Share of resampled latents that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above {real.rare:e} on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
     ),
     Finding(
         text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (about a mean)",
