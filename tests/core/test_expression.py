@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.core.columns import Column
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
 from assay.core.intervals import interval
@@ -24,7 +25,7 @@ NUMBERS = {
 def computed(text):
     p = parse(text)
     assert list(p.terms) == ["value"]
-    return p.terms["value"](lambda arm, column: NUMBERS[arm, column])
+    return p.terms["value"](lambda c: NUMBERS[c.arm, c.name])
 
 
 @pytest.mark.parametrize(
@@ -83,14 +84,14 @@ def test_mean_marks_terms_and_the_rest_is_the_statistic():
 
 def test_mean_of_an_expression_is_taken_inside():
     p = parse("log(mean(exp(gamma))) - 1 < 0")
-    assert p.terms["exp(gamma)"](lambda arm, column: NUMBERS[arm, column]) == pytest.approx(np.exp([0.5, 0.25]))
+    assert p.terms["exp(gamma)"](lambda c: NUMBERS[c.arm, c.name]) == pytest.approx(np.exp([0.5, 0.25]))
     x = np.array([1.0, 3.0])
     assert interval({"exp(gamma)": x}, p.statistic, draws=10).estimate == pytest.approx(math.log(2) - 1)
 
 
 def test_names_come_in_the_order_of_the_text_each_once():
     p = parse("relu.fvu - gated.fvu + relu.fvu * fvu < 1")
-    assert p.columns == (("relu", "fvu"), ("gated", "fvu"), (None, "fvu")) and p.arms == ("relu", "gated")
+    assert p.columns == (Column("relu", "fvu"), Column("gated", "fvu"), Column(None, "fvu")) and p.arms == ("relu", "gated")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,19 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("(y := gated.fvu) < 1", "is not allowed"),
         ("gated.fvu if 1 else 2 < 1", "it compares nothing"),
         ("gated[0] < 1", "gated[0] is not allowed"),
+        ("slope[kind=dead-weight] < 1", 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"]'),
+        ("slope[kind=rare, kind=pair] < 1", "each dimension is named once"),
+        ("mean(slope[kind=rare], over=kind) < 1", "each dimension is named once"),
+        ("mean(slope, over=2) < 1", "each dimension is named once"),
+        ("slope[kind>rare] < 1", "each dimension is named once"),
+        ("slope[kind=rare][probe=lr] < 1", "levels stand behind a column"),
+        ("(slope + loss)[kind=rare] < 1", "levels stand behind a column"),
+        ("mean(slope + loss, over=kind) < 1", "takes a column, as in mean(main.slope, over=kind)"),
+        ("mean(slope, under=kind) < 1", "takes a column"),
+        ("log(slope, over=kind) < 1", "log(…) takes one expression"),
+        ("mean(a.x, over=kind) - mean(b.x) < 1", "stands outside mean(…)"),
+        ("slope[kind=rare < 1", "it is no arithmetic"),
+        ("main = slope < 1", "it is no arithmetic"),
         ("gated['a']['b'] < 1", "is not allowed"),
         ("f'{gated}' < 1", "is not allowed"),
         ("gated.fvu\x00 < 1", "it is no arithmetic"),
@@ -184,4 +198,4 @@ def test_any_text_is_read_or_refused_never_crashes(text):
 def test_random_arithmetic_equals_pythons(text):
     names = {"a": 1.25, "b": -3.0}
     walk = parse(f"{text} + a - a < 0").terms["value"]
-    assert walk(lambda arm, column: names[column]) == pytest.approx(eval(text, {}, names) + names["a"] - names["a"])
+    assert walk(lambda c: names[c.name]) == pytest.approx(eval(text, {}, names) + names["a"] - names["a"])

@@ -77,8 +77,8 @@ def test_csv_path_mapping_and_frame_agree(tmp_path):
 
 
 def test_one_unit_as_a_plain_name_and_averaged_rows_are_told():
-    j = assay.judge(frame(), claim=ASK["claim"], unit="seed", control="shuffled")
-    assert j.verdict.n == {"seed": 6} and "gated: 48 rows averaged into 6 cells of seed" in j.notes
+    j = assay.judge(frame(), claim=ASK["claim"], unit="document", control="shuffled")
+    assert j.verdict.n == {"document": 8} and "gated: 48 rows averaged into 8 cells of document" in j.notes
     assert json.dumps(j.to_json(), allow_nan=False)
 
 

@@ -50,7 +50,7 @@ def test_a_quantity_is_a_ratio_of_sums():
 
 
 def test_arithmetic_of_quantities():
-    found = judged("log(main.fvu / other.fvu) < -0.1", where={"penalty": 0.2})
+    found = judged("log(main.fvu / other.fvu) < -0.1", where={"penalty": 0.2}, units=("seed", "document"))
     assert found.estimate == pytest.approx(np.log(fvu(ARMS["main"], 0.2) / fvu(ARMS["other"], 0.2)), rel=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_a_stored_measure_is_averaged_over_units():
 
 
 def test_means_of_terms_as_in_judge():
-    found = judged("mean(main.error) / mean(main.variance) < 0.5", where={"penalty": 0.4})
+    found = judged("mean(main.error) / mean(main.variance) < 0.5", where={"penalty": 0.4}, units=("seed", "document"))
     assert found.estimate == pytest.approx(fvu(ARMS["main"], 0.4), rel=1e-12)
 
 
@@ -108,7 +108,8 @@ def test_a_wrong_name_is_told_with_those_there_are():
 def test_the_control_takes_the_place_of_the_method():
     """Where both arms are alike the claim about main fails as it does for its control."""
     holds = "main.fvu - other.fvu < -0.01"
-    found = judge(claim(Said(text=holds, holds=holds, control=("again",), where={"penalty": 0.2}), "main", condition(holds)), ARMS)
+    words = Said(text=holds, holds=holds, control=("again",), where={"penalty": 0.2}, units=("seed", "document"))
+    found = judge(claim(words, "main", condition(holds)), ARMS)
     expected = fvu(ARMS["again"], 0.2) - fvu(ARMS["other"], 0.2)
     assert found.controls["again"].estimate == pytest.approx(expected, rel=1e-12)
     assert found.controls["again"].outcome == "fails"
