@@ -217,5 +217,5 @@ def _measure(arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str 
     x = (column.within({str(d) for d in x.dims}) if term else column).take(x, ("seed", *said.units, *(swept if sweep else ())))
     if "seed" in said.units or "seed" not in x.dims:
         return x
-    there = by(arm[[]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *apart)[name]
+    there = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *apart)[name]
     return x.where(there.notnull(), 0.0).sum("seed", skipna=False) / there.sum("seed")  # NaN of a run stays, and no run counts where none is
