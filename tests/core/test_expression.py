@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,6 +88,50 @@ def test_mean_of_an_expression_is_taken_inside():
     assert p.terms["exp(gamma)"](lambda c: NUMBERS[c.arm, c.name]) == pytest.approx(np.exp([0.5, 0.25]))
     x = np.array([1.0, 3.0])
     assert interval({"exp(gamma)": x}, p.statistic, draws=10).estimate == pytest.approx(math.log(2) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("slope[kind=rare] < 0", Column(None, "slope", (("kind", "rare"),))),
+        ("main.slope[kind = 'dead-weight'] < 0", Column("main", "slope", (("kind", "dead-weight"),))),
+        ('"a=1/main".x[step=3000, moment="end=1"] < 0', Column("a=1/main", "x", (("step", 3000), ("moment", "end=1")))),
+        ('relu["dead share"][rank=-0.5] < 0', Column("relu", "dead share", (("rank", -0.5),))),
+        ("main.x[permuted=False] <= 0", Column("main", "x", (("permuted", False),))),
+        ("mean(slope, over=kind) < 0", Column(None, "slope", (), ("kind",))),
+        ("mean(main.x[probe=lr], over=(task, 'a b')) < 0", Column("main", "x", (("probe", "lr"),), ("task", "a b"))),
+    ],
+)
+def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
+    p = parse(text)
+    assert p.columns == (column,) and list(p.terms) == ["value"] and p.plain
+    assert parse(f"{column} < 0").columns == (column,), "what a plan prints can be pasted into a claim"
+
+
+def test_a_named_mean_is_no_mark_of_a_term():
+    p = parse("mean(mean(a.x, over=kind)) / mean(b.y[kind=rare]) < 1")
+    assert list(p.terms) == ["mean(a.x, over=kind)", "b.y[kind=rare]"] and p.columns == (
+        Column("a", "x", (), ("kind",)), Column("b", "y", (("kind", "rare"),)),
+    )  # fmt: skip
+
+
+def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
+    values = np.random.default_rng(0).normal(size=(4, 3, 2))
+    values[1, 2, 0] = np.nan
+    x = xr.DataArray(values, dims=("seed", "kind", "rank"), coords={"kind": ["rare", "pair", "dead-weight"]})
+    taken = Column("a", "x", (("kind", "dead-weight"),), ("rank",)).take(x, ("seed",))
+    np.testing.assert_array_equal(taken, values[:, 2].mean(-1))  # NaN where one of the two is
+    assert np.isnan(taken.values).tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(Column("a", "x", (("rank", 1), ("kind", "pair"))).take(x, ("seed",)), values[:, 1, 1])
+    for column, told in {
+        Column("a", "x"): r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\), and nothing is averaged",
+        Column("a", "x", (("rank", 0),)): r"write a.x\[rank=0, kind=rare\] or mean\(a.x\[rank=0\], over=kind\)",
+        Column("a", "x", (("kind", "rae"), ("rank", 0))): "a.x has no kind 'rae'; did you mean rare?",
+        Column("a", "x", (("rank", 2), ("kind", "rare"))): "a.x has no rank 2; known: 0, 1",
+        Column("a", "x", (("kindd", "rare"),)): "a.x has no dimension 'kindd'; did you mean kind?",
+    }.items():
+        with pytest.raises(ClaimError, match=told):
+            column.take(x, ("seed",))
 
 
 def test_names_come_in_the_order_of_the_text_each_once():

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
 """The dimensions of a measure with their levels; without levels where these are not known."""
-SHOWN = 12
-"""Levels of a dimension that a refusal lists."""
+SHOWN, LONGEST = 12, 160
+"""Levels of a dimension that a refusal lists at most, and their characters."""
 
 
 @dataclass(frozen=True)
@@ -119,5 +119,8 @@ def _same(level: Level, asked: Level) -> bool:
 def _listed(levels: Sequence[Any]) -> str:
     if isinstance(levels, range):
         return f" (0 to {len(levels) - 1})"
-    more = f", … {len(levels):,} in all" if len(levels) > SHOWN else ""
-    return f" ({', '.join(str(_plain(x)) for x in levels[:SHOWN])}{more})" if len(levels) else ""
+    names = [str(_plain(x)) for x in levels[:SHOWN]]
+    while len(names) > 1 and sum(map(len, names)) > LONGEST:
+        names.pop()
+    more = f", … {len(levels):,} in all" if len(levels) > len(names) else ""
+    return f" ({', '.join(names)}{more})" if names else ""

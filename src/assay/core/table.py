@@ -162,7 +162,8 @@ def _texts(values: pd.Series) -> bool:
 def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
     """Whether values are labels: texts that come again, or numbers, the same ones in every cell."""
     if _texts(values):
-        return 2 * values.nunique() <= int(values.notna().sum())
+        told = values[values.notna() & (values != "")]
+        return 2 * told.nunique() <= len(told)
     each = np.bincount(cell)
     if len(each) == 1 or len(set(each.tolist())) > 1:
         return False

@@ -66,7 +66,7 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "new": Described("the file of a new experiment or study", ("new.write_experiment", "new.write_study"), ("new.New",)),
     "plan": Described(
         "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 2,
+        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 3,
     ),
     "preregister": Described("what was frozen, its hash, and the looks", ("preregister.preregister",), ("preregister.Registered",)),
     "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
