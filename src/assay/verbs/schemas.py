@@ -44,7 +44,9 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         "where a result departs from its record; or the record written", ("record.check", "record.record"), ("record.Checked", "record.Written"),
     ),
     "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
-    "doctor": Described("what is installed or missing, and how a store is", ("health.doctor",), ("health.Health",)),
+    "doctor": Described(
+        "what is installed or missing, and how a store is; what claims leave open", ("health.doctor", "audit.audit"), ("health.Health", "audit.Audit"), 2
+    ),
     "due": Described("which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)),
     "evaluate": Described("every measure of dictionaries on a text", ("evaluate.evaluate",), ("evaluate.Evaluated",)),
     "explain": Described(
