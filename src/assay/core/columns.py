@@ -26,7 +26,7 @@ class Column:
     """A measure as a claim names it; nothing else is selected, and nothing else is averaged."""
 
     arm: str | None
-    """None: the arm under judgement."""
+    """Its name; of the arm under judgement None."""
     name: str
     levels: tuple[tuple[str, Level], ...] = ()
     """(dimension, level), in the order of the text."""

@@ -45,7 +45,8 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     ),
     "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
     "doctor": Described(
-        "what is installed or missing, and how a store is; what claims leave open", ("health.doctor", "audit.audit"), ("health.Health", "audit.Audit"), 2
+        "what is installed or missing, and how a store is; what claims leave open",
+        ("health.doctor", "audit.audit"), ("health.Health", "audit.Audit"), 2,
     ),
     "due": Described("which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)),
     "evaluate": Described("every measure of dictionaries on a text", ("evaluate.evaluate",), ("evaluate.Evaluated",)),
