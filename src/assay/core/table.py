@@ -153,7 +153,7 @@ def _labels(rows: pd.DataFrame, units: Names, columns: list[str], named: Iterabl
     return tuple(found)
 
 
-def _texts(values: pd.Series) -> bool:
+def _texts(values: Any) -> bool:
     from pandas.api.types import is_numeric_dtype
 
     return not is_numeric_dtype(values)

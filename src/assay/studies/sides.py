@@ -207,7 +207,7 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
     A wrong name is better told before training. Where the study sets fields, levels may be others than those recorded.
     """
     record = records.read(side.of.name, side.of.origin) or {}
-    found = {}
+    found: dict[str, dict[str, Axes]] = {}
     for arm, data in record.get("arms", {}).items():
         levels, variables = data["measures"]["coords"], data["measures"]["variables"]
         found[arm] = {name: {d: levels.get(d, range(_size(v, d))) for d in v["dims"] if d != "run"} for name, v in variables.items()}

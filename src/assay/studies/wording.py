@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +160,7 @@ def hold(column: Column, measures: Mapping[str, Axes], units: Sequence[str], *, 
             column.place(dim, level, axes[dim])
 
 
-def stored(name: str, there: Collection[str]) -> tuple[str, ...]:
+def stored(name: str, there: Container[Any]) -> tuple[str, ...]:
     """The stored measures of which a name is made: the sums of a quantity, where all are there, else itself."""
     terms = QUANTITIES[name].terms if name in QUANTITIES else ()
     return tuple(terms) if terms and (all(t in there for t in terms) or name not in there) else (name,)
