@@ -37,7 +37,7 @@ paired = {{ width = {widths}, features = {features} }}
 
 [[claim]]
 text = "More than half come back"
-holds = "main.represented > 0.5"
+holds = "mean(main.represented, over=feature) > 0.5"
 control = ["linear"]
 threshold = "plan: half"
 """

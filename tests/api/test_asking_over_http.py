@@ -126,6 +126,9 @@ def test_the_catalogue_is_told(asks):
         (415, "application/toml", {"data": {"experiment": "superposition"}}),
         (415, "application/toml", {"content": STUDY, "headers": {"content-type": "text/plain"}}),
         (422, "line 1 column 5", {"content": "x = ", "headers": TOML}),
+        (422, "line 10 column 9: main.represented varies over feature (0 to 19), and nothing is averaged", {
+            "content": STUDY.replace("mean(main.represented, over=feature)", "main.represented"), "headers": TOML,
+        }),
         (422, "either", {"json": {}}),
         (422, "lies outside", {"json": {"experiment": "lm-importance", "sets": ["corpus=/etc/passwd"]}}),
         (422, "runs only from a workspace", {"json": {"experiment": "../../x.py"}}),

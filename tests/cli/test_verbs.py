@@ -217,6 +217,42 @@ def test_doctor_finds_a_damaged_run_and_cleans_it(capsys: pytest.CaptureFixture[
     assert told(capsys, "plan", *SMOKE, "--root", "sick")["missing"] == 1
 
 
+STUDY = """question = "So?"
+seeds = "1000000:1000006"
+
+[[experiment]]
+name = "superposition"
+fields = { density = 0.05, steps = 20, features = 6, width = 2 }
+
+[[claim]]
+text = "nothing is below one"
+holds = "0 * mean(main.represented, over=feature) < 1"
+control = ["linear"]
+threshold = "plan: here"
+"""
+
+
+def test_doctor_lists_what_claims_leave_open(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of recorded claims: a mean over densities, a control that is nought in all 12 seeds, derived arms; of stored ones: a constant."""
+    found = told(capsys, "doctor", "--claims", "ultra-rare-features", "superposition-collapse")
+    assert (found["experiments"], found["claims"], found["unasked"]) == (2, 15, {})
+    listed = {(d["experiment"], d["claim"], d["about"]): d["what"] for d in found["doubts"]}
+    record = json.loads((ROOT / "records" / "ultra-rare-features.json").read_text())
+    flat = {i: [a for a, c in v["controls"].items() if len(set(c["points"])) == 1] for i, v in enumerate(record["verdicts"], 1)}
+    flat = {i: names for i, names in flat.items() if names}
+    assert flat == {i: [what.split()[1]] for (name, i, about), what in listed.items() if about == "control" and name == "ultra-rare-features"}
+    assert "treats all levels of density alike" in listed["superposition-collapse", 3, "average"]
+    assert listed["superposition-collapse", 1, "also"] == "may hold for by-index (derived) as well"
+    Path("asks.toml").write_text(STUDY)
+    assert "asks: not asked: nothing is measured: assay run asks.toml first" in said(capsys, "doctor", "--claims", "asks.toml")
+    assert main(["run", "asks.toml", "--executor", "inline"]) == 0
+    shown = " ".join(said(capsys, "doctor", "--claims", "asks.toml").split())
+    assert "asks 1: control linear is 0 in every unit, with any measures that were tried: it cannot pass" in shown
+    assert "of 1 claims 0 average what they do not name, 1 have a control that decides nothing, 0 may hold where less was learned" in shown
+    for words in (("own.py",), ("--claims", "--clean")):
+        assert main(["doctor", *words]) == 2 and len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_reading_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (("list",), ("plan", "own.py"), ("doctor",)):
         main([*words, "--root", "nowhere"])

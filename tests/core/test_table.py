@@ -77,9 +77,63 @@ def test_csv_path_mapping_and_frame_agree(tmp_path):
 
 
 def test_one_unit_as_a_plain_name_and_averaged_rows_are_told():
-    j = assay.judge(frame(), claim=ASK["claim"], unit="seed", control="shuffled")
-    assert j.verdict.n == {"seed": 6} and "gated: 48 rows averaged into 6 cells of seed" in j.notes
+    j = assay.judge(frame(), claim=ASK["claim"], unit="document", control="shuffled")
+    assert j.verdict.n == {"document": 8} and "gated: 48 rows averaged into 8 cells of document" in j.notes
     assert json.dumps(j.to_json(), allow_nan=False)
+
+
+def labelled():
+    """Rows of two kinds and two layers, far apart; one arm has one kind alone."""
+    rng = np.random.default_rng(3)
+    rows = [
+        (a, s, k, n, level + 3 * (k == "dead-weight") + 0.1 * n + 0.01 * rng.normal(), 5.0)
+        for a, level in (("a", -2.0), ("b", 0.0), ("other", -2.0)) for s in range(8) for k in ("rare", "dead-weight") for n in (3, 4)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["arm", "seed", "kind", "layer", "x", "cost"])
+    return table[(table["arm"] != "other") | (table["kind"] == "rare")]
+
+
+def test_what_tells_rows_apart_is_named_or_refused_with_its_levels():
+    f, ask = labelled(), {"unit": "seed", "control": "b"}
+    for claim, told in {
+        "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\), and nothing is averaged that the claim does not name: "
+        r'write a.x\[kind="dead-weight", layer=3\] or mean\(a.x, over=\(kind, layer\)\)',
+        "a.x[kind=rare] < -0.9": r"varies over layer \(3, 4\)",
+        "mean(a.x, over=layer) < -0.9": r"varies over kind",
+        "mean(a.x) - mean(a.cost) < -0.9": r"varies over kind",
+        "a.x[kind=rar, layer=3] < 0": "a.x has no kind 'rar'; did you mean rare?",
+        "a.x[kin=rare, layer=3] < 0": "no column 'kin' in the table; did you mean kind?",
+        "a.x[x=3] < 0": "column 'x' cannot be selected or averaged over: it is judged by the claim",
+    }.items():
+        with pytest.raises(ClaimError, match=told):
+            assay.judge(f, claim=claim, **ask)
+    for claim, keep in {
+        'a.x[kind="rare", layer=3] < -0.9': (f["kind"] == "rare") & (f["layer"] == 3),
+        "mean(a.x[kind=rare], over=layer) < -0.9": f["kind"] == "rare",
+        "mean(a.x, over=(kind, layer)) < -0.9": f["x"] < np.inf,
+    }.items():
+        j = assay.judge(f, claim=claim, **ask, also="other")
+        kept = f[keep & (f["arm"] == "a")].groupby("seed")["x"].mean()
+        assert j.verdict.n == {"seed": 8} and j.verdict.estimate == pytest.approx(kept.mean(), rel=1e-12)
+        assert list(j.verdict.points) == pytest.approx(list(kept), rel=1e-12)
+
+
+def test_a_level_without_a_number_leaves_its_unit_out_and_no_mean_drops_it():
+    f, ask = labelled(), {"unit": "seed", "control": "b"}
+    f.loc[(f["arm"] == "a") & (f["seed"] == 2) & (f["kind"] == "rare") & (f["layer"] == 4), "x"] = np.nan
+    for claim, n in {"a.x[kind=rare, layer=4] < 0": 7, "mean(a.x[kind=rare], over=layer) < 0": 7, "a.x[kind=rare, layer=3] < 0": 8}.items():
+        j = assay.judge(f, claim=claim, **ask)
+        assert j.verdict.n == {"seed": n} and ("a: 1 cell with a missing number left out" in j.notes) == (n == 7)
+
+
+def test_columns_that_tell_no_rows_apart_are_no_labels():
+    """Remarks, other numbers, runs, and what is the same in all rows of a cell."""
+    f = frame(documents=3)
+    f = pd.concat([f, f.assign(fvu=f["fvu"] + 0.001)])
+    f["note"], f["wide"], f["noise"] = "", f["seed"].map("run-{}".format), np.random.default_rng(5).normal(size=len(f))
+    f.iloc[3, f.columns.get_loc("note")] = "stopped early"
+    j = assay.judge(f, **{**ASK, "claim": "gated.fvu < 0.3"})
+    assert j.verdict.n == {"seed": 6, "document": 3} and "gated: 36 rows averaged into 18 cells of seed × document" in j.notes
 
 
 def test_missing_numbers_leave_their_cells_out_and_are_told():

@@ -243,7 +243,12 @@ CONDITIONS = {
     "main.fvu - relu.fvu < -0.01": {"where": {"penalty": 0.4}, "units": ("seed", "document"), "control": ("half",)},
     "main.fvu - relu.fvu < -0.005 at equal l0": {"units": ("seed", "document"), "control": ("half",)},
     "mean(main.error) / mean(main.variance) < 0.2": {"where": {"penalty": 0.1}, "units": ("seed", "document")},
-    "log(mean(main.error)) - log2(mean(half.error * 2)) <= -1.5e-1": {"where": {"penalty": 0.1}, "control": ("wide",)},
+    "log(mean(mean(main.error, over=document))) - log2(mean(mean(half.error, over='document') * 2)) <= -1.5e-1": {
+        "where": {"penalty": 0.1}, "control": ("wide",)
+    },
+    "main.error[document=3] - relu.error[document = 4] < 0.5": {"where": {"penalty": 0.1}, "control": ("wide",)},
+    "mean(main.fvu, over=(document)) - relu.fvu[document=7] < -0.01": {"where": {"penalty": 0.2}, "control": ("half",)},
+    "mean(main.fvu, over=document) - mean(relu.fvu, over=document) < -0.005 at equal l0": {"control": ("half",)},
     "exp(-abs(main.score)) >= 0.5": {"units": ("seed", "penalty")},
     "0.1 < main.right": {"where": {"penalty": 0.2}, "bounds": (0, 1)},
 }

@@ -20,7 +20,7 @@ from assay.studies.sides import sides
 from assay.studies.text import read
 
 HEAD = 'question = "Is it so?"\nseeds = "{seeds}"\n[[experiment]]\nname = "superposition"\narms = ["linear"]\n{fields}\n'
-CLAIM = "[[claim]]\ntext = \"so\"\nholds = 'main.represented > 0.5'\ncontrol = [\"linear\"]\nthreshold = \"plan: half\"\n"
+CLAIM = "[[claim]]\ntext = \"so\"\nholds = 'mean(main.represented, over=feature) > 0.5'\ncontrol = [\"linear\"]\nthreshold = \"plan: half\"\n"
 
 
 def study(folder, fields, seeds="0:12", name="packed"):

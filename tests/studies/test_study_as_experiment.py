@@ -159,7 +159,7 @@ fields = { density = 0.1, steps = 8, batch = 16, relu = [true, false] }
 
 [[claim]]
 text = "A ReLU brings more back"
-holds = 'main.represented - linear.represented > 0.2'
+holds = 'mean(main.represented, over=feature) - mean(linear.represented, over=feature) > 0.2'
 control = ["relu=False/main"]
 """
     with pytest.raises(ExperimentError, match="relu=False/main has the same runs as linear"):
@@ -200,7 +200,7 @@ def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
 
 def test_a_text_that_an_experiment_cannot_read_is_told_with_its_place(own, capsys):
     part = '[[experiment]]\nname = "gated-sae"\narms = ["main", "relu", "topk"]\nfields = { corpus = "./nothing", penalty = 0.2 }\n'
-    claim = '[[claim]]\ntext = "Gated wins"\nholds = "main.fvu - relu.fvu < -0.01"\ncontrol = ["topk"]\n'
+    claim = '[[claim]]\ntext = "Gated wins"\nholds = "main.fvu - relu.fvu < -0.01"\ncontrol = ["topk"]\nunits = ["seed", "document"]\n'
     path = write(own, HEAD + part + claim)
     assert main(["plan", path.name]) == 2
     told = capsys.readouterr().err

@@ -49,6 +49,8 @@ class Expected:
     fewest: int | None
     """The fewest units that are expected to decide."""
     why: str
+    reads: tuple[str, ...]
+    """Of a study's claim: the measures that it reads, at which levels, and what is averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +211,10 @@ def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, so
         cached=found.cached, missing=found.missing, seconds=time, cpu_seconds=found.command_cpu_seconds, disk_bytes=found.disk_bytes,
         arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms), unsaid=tuple(unsaid), budget=bought, scope=found.scope,
         claims=tuple(
-            Expected(claim=c.text, judged=dict(c.judged), controls=dict(c.controls), half_width=c.half_width, fewest=c.fewest, why=c.why)
+            Expected(
+                claim=c.text, judged=dict(c.judged), controls=dict(c.controls),
+                half_width=c.half_width, fewest=c.fewest, why=c.why, reads=c.reads,
+            )
             for c in found.claims
         ),
         looks=looks, standing=rests, source=source, notes=found.notes,

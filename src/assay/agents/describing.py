@@ -63,6 +63,8 @@ class Arm:
     note: str
     measures: tuple[str, ...]
     """What a claim can say about it, as ARM.MEASURE; empty where no record tells."""
+    dimensions: dict[str, tuple[str, ...]]
+    """Of measures that vary over more than runs: over what. A claim names a level, as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,5 +220,10 @@ def _meanings(cls: type) -> dict[str, str]:
 
 
 def _arms(experiment: Experiment, record: standing.JSON) -> tuple[Arm, ...]:
-    measured = {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
-    return tuple(Arm(name, arm.note, (*measured.get(name, ()), *made_of(measured.get(name, ())))) for name, arm in experiment.arms.items())
+    measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
+    found = []
+    for name, arm in experiment.arms.items():
+        there = measured.get(name, {})
+        dims = {m: tuple(d for d in v["dims"] if d != "run") for m, v in there.items()}
+        found.append(Arm(name, arm.note, (*there, *made_of(tuple(there))), {m: over for m, over in dims.items() if over}))
+    return tuple(found)

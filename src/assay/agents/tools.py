@@ -73,7 +73,8 @@ class Claim(BaseModel):
     model_config = ConfigDict(extra="forbid")
     text: Line = Field(description="Your sentence, with the threshold in it.")
     holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02; "
-                        'names with other signs are quoted: "lr=0.03/main".loss.')
+                        'names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions: main.slope[kind=rare], '
+                        "or mean(main.slope, over=kind); nothing is averaged that is not named.")
     control: Names = Field([], description="Arms for which it must come out false, and could come out true; no verdict is given without one.")
     near: dict[Name, Line] = Field({}, description="Which controls stand for the strongest other explanation, and what they would explain.")
     also: dict[Name, Line] = Field({}, description="Other arms that may satisfy it too, and why; any other that does makes it unspecific.")

@@ -28,7 +28,7 @@ fields = { density = 0.01, steps = 2000 }
 
 [[claim]]
 text = "More than half of the features are represented, which a linear model of this width cannot do"
-holds = "main.represented > 0.5"
+holds = "mean(main.represented, over=feature) > 0.5"
 control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"

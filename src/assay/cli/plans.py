@@ -125,6 +125,8 @@ def claims(found: Planned) -> None:
         every = ", ".join(f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items())
         say(f"{i}. {c.text}")
         say(f"  units {every}; {outlined(c)}")
+        if c.reads:
+            say(f"  reads {', '.join(c.reads)}")
     if found.claims and found.spread_from:
         say(f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a claim is judged; gates and controls apart.")
 

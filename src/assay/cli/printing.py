@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assay.cli.options import Place
     from assay.core.claims import Judged
     from assay.report.bundle.checking import CheckedBundle
+    from assay.verbs.audit import Audit
     from assay.verbs.bundle import Bundled
     from assay.verbs.catalogue import Catalogue, Here, Listed
     from assay.verbs.dashboards import Shown
@@ -371,6 +372,20 @@ def health(found: Health, as_json: bool) -> int:
     else:
         tell("\n".join([*found.done, *map(checked, found.checks)]))
     return 0 if found.healthy else 1
+
+
+def audited(found: Audit, as_json: bool) -> int:
+    """Print what claims leave open, a line for each; the exit code is 0, since it is no verdict."""
+    if as_json:
+        emit(found)
+        return 0
+    lines = [f"{d.experiment} {d.claim}: {d.what}" for d in found.doubts]
+    lines += [f"{name}: not asked: {why}" for name, why in found.unasked.items()]
+    average, control, also = (found.counts[kind] for kind in ("average", "control", "also"))
+    told = f"of {found.claims} claims {average} average what they do not name, {control} have a control that decides nothing, "
+    for line in [*lines, f"{told}{also} may hold where less was learned"]:
+        say(line)
+    return 0
 
 
 def checked(check: Check) -> str:

@@ -56,11 +56,20 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
 
 
 @app.command(sort_key=11, group=UPKEEP)
-def doctor(*, clean: Annotated[bool, Bare] = False, migrate: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> int:
+def doctor(
+    *names: Annotated[str, Parameter(help="With --claims: experiments or files whose claims are asked; the catalogue without any.")],
+    claims: Annotated[bool, Bare] = False,
+    clean: Annotated[bool, Bare] = False,
+    migrate: Annotated[bool, Bare] = False,
+    place: Anywhere = ANYWHERE,
+) -> int:
     """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
 
     Parameters
     ----------
+    claims
+        Ask claims instead, as recorded or stored: which average what they do not name, have controls that decide nothing, or may
+        hold where nothing was learned.
     clean
         Delete damaged runs, and what kills left behind.
     migrate
@@ -69,8 +78,17 @@ def doctor(*, clean: Annotated[bool, Bare] = False, migrate: Annotated[bool, Bar
     Examples
     --------
     assay doctor
+    assay doctor --claims superposition
     assay doctor --migrate
     """
+    if claims:
+        from assay.verbs import audit
+
+        if clean or migrate:
+            raise AssayError("--claims asks claims; give --clean and --migrate by themselves")
+        return printing.audited(audit.audit(place.root, names), place.json)
+    if names:
+        raise AssayError(f"a name goes with --claims: assay doctor --claims {names[0]}")
     from assay.verbs import health
 
     return printing.health(health.doctor(place.root, clean, migrate), place.json)

@@ -4,22 +4,27 @@
     0.98 < gamma < 1.02                     a bare column belongs to the arm under judgement
     mean(gated.err)/mean(gated.var) < 0.2   mean(…) marks a term; the arithmetic around it is the statistic: a ratio of sums
     "no-aux".loss < relu["dead share"]      names that are no Python names are quoted
+    main.slope[kind=rare] < -0.9            one level of a dimension; several: auroc[task=gender, probe=lr]
+    mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit; several: over=(kind, probe)
 
 Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. The text is parsed and walked, never evaluated.
+Nothing is averaged that the text does not name: a dimension that is neither a unit nor named is refused with its levels.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from assay.core import syntax
+from assay.core.columns import Column, Level
 from assay.core.errors import ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
@@ -33,8 +38,10 @@ _OPERATORS: Mapping[type, Callable] = {
 LONGEST = 500
 """Characters a claim may have; also bounds how deep it can nest."""
 
-Names = Callable[[str | None, str], Any]
-"""(arm, or None for the one under judgement; column) → its numbers."""
+_LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=)")  # quoted text, brackets, = alone
+
+Names = Callable[[Column], Any]
+"""A column → its numbers."""
 Walk = Callable[[Names], Any]
 
 
@@ -48,15 +55,15 @@ class Parsed:
     terms: Mapping[str, Walk]
     """What is computed per unit, by the name the statistic knows it by."""
     statistic: Statistic
-    columns: tuple[tuple[str | None, str], ...]
-    """(arm or None, column) in the order of the text."""
+    columns: tuple[Column, ...]
+    """In the order of the text, each once."""
     plain: bool = False
     """Whether what is compared is a single column, without any arithmetic."""
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms named, in order, each once."""
-        return tuple(dict.fromkeys(arm for arm, _ in self.columns if arm is not None))
+        return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))
 
 
 def parse(text: str) -> Parsed:
@@ -74,24 +81,24 @@ def parse(text: str) -> Parsed:
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = " ".join(text.split())
-        self.columns: list[tuple[str | None, str]] = []
+        self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
 
     def parsed(self) -> Parsed:
         """The whole claim."""
         low, high, body = self._range(self._tree())
-        marked = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "mean" for n in ast.walk(body))
+        marked = any(_is_mean(n) and not n.keywords for n in ast.walk(body))
         if marked:
             walk = self._walk(body, in_statistic=True)
 
             def statistic(m: Mapping[str, np.ndarray]) -> np.ndarray:
-                return walk(lambda _, term: m[term])
+                return walk(lambda c: m[c.name])
         else:
             self.terms["value"] = self._walk(body, in_statistic=False)
             statistic = mean
         if not self.columns:
             raise self._no("it names no column, such as gated.fvu")
-        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)), _column(body) is not None)
+        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)), self._named(body) is not None)
 
     def _tree(self) -> ast.expr:
         if not self.text:
@@ -101,9 +108,9 @@ class _Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return syntax.expression(self.text)
+                return syntax.expression(_parsable(self.text))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            quoted = 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]'
+            quoted = 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]; levels too, as in fvu[kind="top-k"]'
             raise self._no(f"it is no arithmetic; {quoted}") from e
 
     def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
@@ -150,15 +157,15 @@ class _Reader:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             inner = self._walk(node.operand, in_statistic)
             return (lambda names: -inner(names)) if isinstance(node.op, ast.USub) else inner
-        if isinstance(node, ast.Call):
+        column = self._named(node)
+        if isinstance(node, ast.Call) and column is None:
             return self._call(node, in_statistic)
-        name = _column(node)
-        if name is None:
+        if column is None:
             raise self._no(f"{_shown(node)} is not allowed; there are numbers, arm.column, + - * /, mean, {', '.join(FUNCTIONS)}")
         if in_statistic:
             raise self._no(f"{_shown(node)} stands outside mean(…); where mean is used, every column stands inside one")
-        self.columns.append(name)
-        return lambda names: names(*name)
+        self.columns.append(column)
+        return lambda names: names(column)
 
     def _call(self, node: ast.Call, in_statistic: bool) -> Walk:
         known = (*FUNCTIONS, "mean")
@@ -174,11 +181,36 @@ class _Reader:
             raise self._no("mean(…) cannot stand inside another mean(…)")
         before = len(self.columns)
         walk = self._walk(node.args[0], in_statistic=False)
-        term = ast.unparse(node.args[0])  # whole: two long ones may start alike
+        term = _unparsed(node.args[0])  # whole: two long ones may start alike
         if len(self.columns) == before:
             raise self._no(f"mean({_shown(node.args[0])}) names no column")
         self.terms[term] = walk
-        return lambda names: names(None, term)
+        return lambda names: names(Column(None, term))
+
+    def _named(self, node: ast.expr) -> Column | None:
+        """The column that a node names, with its levels and what it is averaged over; else None."""
+        if _is_mean(node) and node.keywords:
+            inner = self._named(node.args[0]) if len(node.args) == 1 else None
+            if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
+                raise self._no(f"{_shown(node)} is not allowed; mean(…, over=…) takes a column, as in mean(main.slope, over=kind)")
+            at = node.keywords[0].value
+            over = [_level(n) for n in (at.elts if isinstance(at, ast.Tuple) else [at])]
+            return self._once(replace(inner, over=tuple(x for x in over if isinstance(x, str))), len(inner.levels) + len(over))
+        if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
+            inner = self._named(node.value)
+            if inner is None or inner.levels or inner.over:
+                raise self._no(f"{_shown(node)} is not allowed; levels stand behind a column, as in main.slope[kind=rare]")
+            levels = tuple((dim, level) for dim, level in pairs if isinstance(dim, str) and level is not None)
+            return self._once(replace(inner, levels=levels), len(pairs))
+        found = _column(node)
+        return None if found is None else Column(*found)
+
+    def _once(self, column: Column, asked: int) -> Column:
+        """The column, where each dimension that was asked for is a name, and no two are the same."""
+        if len(set(column.named)) < asked or not column.named:
+            example = 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or mean(slope, over=(kind, probe))'
+            raise self._no(f"cannot tell which levels of {column.plain} are meant; {example}")
+        return column
 
     def _no(self, why: str) -> ClaimError:
         shown = self.text if len(self.text) <= 80 else self.text[:77] + "…"
@@ -217,6 +249,48 @@ def _arm(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def _is_mean(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "mean"
+
+
+def _pairs(node: ast.expr) -> list[tuple[Level | None, Level | None]]:
+    """The dimensions and levels of [kind=rare, probe=lr]; none where there is no = at all."""
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    if not any(isinstance(part, ast.Compare) for part in parts):
+        return []
+    return [
+        (_level(part.left), _level(part.comparators[0]))
+        if isinstance(part, ast.Compare) and [type(op) for op in part.ops] == [ast.Eq]
+        else (None, None)
+        for part in parts
+    ]
+
+
+def _level(node: ast.expr) -> Level | None:
+    """A name, a text, a number with signs, or True or False; else None."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
+        return node.value
+    return _number(node)
+
+
+def _parsable(text: str) -> str:
+    """The text with each = between brackets doubled, so that Python reads [kind=rare]."""
+    depth = 0
+
+    def doubled(found: re.Match[str]) -> str:
+        nonlocal depth
+        depth += {"[": 1, "]": -1}.get(found[0], 0)
+        return "==" if found[0] == "=" and depth > 0 else found[0]
+
+    return _LONE.sub(doubled, text)
+
+
+def _unparsed(node: ast.expr) -> str:
+    return ast.unparse(node).replace(" == ", "=")
+
+
 def _shown(node: ast.expr) -> str:
-    text = ast.unparse(node)
+    text = _unparsed(node)
     return text if len(text) <= 60 else text[:57] + "…"

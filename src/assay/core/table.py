@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -19,6 +19,7 @@ import xarray as xr
 from assay.core import foreign, judging
 from assay.core.arrays import is_tensor
 from assay.core.claims import Claim, Judged, Price
+from assay.core.columns import Column
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.reading import plural
@@ -33,6 +34,8 @@ MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"})
 """Words for a missing number."""
 LARGEST, WIDEST, ARMS, CELLS = 64 * 2**20, 1_000, 1_000, 10_000_000
 """Bytes and columns of a file, arms of a table, and combinations of its units' levels."""
+RUNS = ("seed", "run")
+"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands there."""
 
 
 def judge(
@@ -53,7 +56,8 @@ def judge(
     Every other arm of the table is asked as well; one that satisfies the claim and is not named in `also` makes it unspecific.
     `bounds` are the least and the greatest number that a unit can have, for an exact interval; a column of only 0 and 1 has them.
     The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first arm named is the one under judgement; each
-    control takes its place and has to fail. Rows that share arm and units are averaged, which a note tells.
+    control takes its place and has to fail. Runs, and rows that nothing tells apart, are averaged where they share arm and units, which
+    a note tells; rows of other labels are so only where the claim names that column.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on it.
     """
     units, controls, planted, allowed = _names(unit), _names(control), _names(must_hold), _names(also)
@@ -77,11 +81,21 @@ def judge(
         others = ", ".join(a for a in known if a != of and a not in parsed.arms) or "none is left: add one"
         raise ClaimError(f"a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: {others}")
     _check_controls(of, parsed, (*controls, *planted))
-    columns = list(dict.fromkeys(column for _, column in parsed.columns))
+    columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, units, source)
+    labels = _labels(rows, units, columns, dict.fromkeys(dim for c in parsed.columns for dim in c.named), source)
+    foreign.within(math.prod(rows[name].nunique() for name in (*units, *labels)), CELLS, source, f"combinations of {' and '.join((*units, *labels))}")
     used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
-    read = {arm: _cells(rows[rows["arm"] == arm], arm, units, columns) for arm in dict.fromkeys((*used, *known))}
+    read = {}
+    for arm in dict.fromkeys((*used, *known)):
+        judged = arm == of or arm not in parsed.arms
+        named = [replace(c, arm=arm) for c in parsed.columns if (c.arm in (None, of) if judged else c.arm == arm)]
+        try:
+            read[arm] = _cells(rows[rows["arm"] == arm], arm, units, labels, named)
+        except ClaimError:
+            if arm in used:  # any other arm that lacks what the claim reads has no answer to give
+                raise
     arms = {arm: data for arm, (data, _) in read.items()}
     notes = tuple(note for arm in used for note in read[arm][1])
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
@@ -90,7 +104,7 @@ def judge(
     found = judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope)
     if found.verdict.reason == TIES:
         found = replace(found, verdict=replace(found.verdict, price=_untied(found)))
-    return replace(found, notes=(*notes, *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))}, columns)))
+    return replace(found, notes=(*notes, *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))})))
 
 
 def _untied(found: Judged) -> Price:
@@ -100,27 +114,75 @@ def _untied(found: Judged) -> Price:
     return Price(f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding" if price else "")
 
 
-def _left_out(found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset], columns: list[str]) -> list[str]:
+def _left_out(found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]) -> list[str]:
     """A line for each unit of which levels count in nothing, with the arms of the verdict that lack them."""
     told = []
     for unit, n in found.verdict.n.items():
         levels, others = rows[unit].nunique(), [u for u in units if u != unit]
         if n < levels:
-            empty = [a for a, data in arms.items() if bool(data[columns].to_array().isnull().any("variable").all(others).any())]
+            empty = [a for a, data in arms.items() if bool(data.to_array().isnull().any("variable").all(others).any())]
             why = f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there" if empty else "no arm has all numbers there"
             told.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
     return told
 
 
-def _cells(own: pd.DataFrame, arm: str, units: Names, columns: list[str]) -> tuple[xr.Dataset, list[str]]:
-    """One arm's numbers with the units as dims, and what was done to its rows."""
-    grouped = own.groupby(list(units), sort=True)[columns]
+def _labels(rows: pd.DataFrame, units: Names, columns: list[str], named: Iterable[str], source: str) -> Names:
+    """The columns that the claim names as dimensions, and those that tell rows of one cell apart though it does not name them.
+
+    Such are texts that stand in two rows or more on average, and numbers of which every cell has the same ones.
+    Raises: ClaimError, DataError.
+    """
+    taken = ["arm", *units, *columns]
+    for name in named:
+        if name not in rows or name in taken:
+            told = f"cannot be selected or averaged over: it is {'judged by the claim' if name in columns else 'what verdicts are about'}"
+            others = [c for c in rows.columns if c not in taken]
+            raise ClaimError(f"column {name!r} {told}" if name in rows else f"no column {name!r} in {source}; {nearest(name, others)}")
+        if _texts(rows[name]):
+            rows[name] = rows[name].fillna("").astype(str)
+        elif rows[name].isna().any():
+            raise DataError(f"column {name!r}, which the claim names, is empty in {_places(rows[name].isna())}")
+    found = list(named)
+    cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
+    others = [c for c in rows.columns if c not in (*cell, *columns, *found)] if rows.duplicated([*cell, *found]).any() else []
+    for name in sorted(others, key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique())):
+        cells = rows.groupby([*cell, *found], sort=False, dropna=False)
+        if bool((cells[name].nunique(dropna=False) > 1).any()) and _recurs(rows[name], cells.ngroup().to_numpy()):
+            rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
+            found.append(name)
+    return tuple(found)
+
+
+def _texts(values: Any) -> bool:
+    from pandas.api.types import is_numeric_dtype
+
+    return not is_numeric_dtype(values)
+
+
+def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
+    """Whether values are labels: texts that come again, or numbers, the same ones in every cell."""
+    if _texts(values):
+        told = values[values.notna() & (values != "")]
+        return 2 * told.nunique() <= len(told)
+    each = np.bincount(cell)
+    if len(each) == 1 or len(set(each.tolist())) > 1:
+        return False
+    table = values.to_numpy()[np.lexsort((values.to_numpy(), cell))].reshape(len(each), -1)
+    return bool((table == table[0]).all())
+
+
+def _cells(own: pd.DataFrame, arm: str, units: Names, labels: Names, named: Sequence[Column]) -> tuple[xr.Dataset, list[str]]:
+    """The numbers of one arm that the claim names, with the units as dims, and what was done to its rows."""
+    grouped = own.groupby([*units, *labels], sort=True)[list(dict.fromkeys(c.name for c in named))]
     cells = grouped.mean().where(grouped.count().eq(grouped.size(), axis=0))  # one missing row makes its cell missing
     notes = []
     if len(cells) < len(own):
-        notes.append(f"{arm}: {len(own):,} rows averaged into {len(cells):,} {plural('cell', len(cells))} of {' × '.join(units)}")
-    data = xr.Dataset.from_dataframe(cells)
-    missing = math.prod(data.sizes.values()) - int(cells.notna().all(axis=1).sum())  # combinations that no row has among them
+        of = " × ".join((*units, *labels))
+        notes.append(f"{arm}: {len(own):,} rows averaged into {len(cells):,} {plural('cell', len(cells))} of {of}")
+    whole = xr.Dataset.from_dataframe(cells)
+    data = xr.Dataset({c.key: c.take(whole[c.name], units) for c in named})
+    there = data.to_array().notnull().all("variable")
+    missing = int(there.size - there.sum())  # combinations that no row has among them
     if missing:
         notes.append(f"{arm}: {missing:,} {plural('cell', missing)} with a missing number left out")
     return data, notes
@@ -137,8 +199,8 @@ def _claim(
     source: str,
 ) -> Claim:
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-        def numbers(name: str | None, column: str) -> xr.DataArray:
-            read.append((arm if name is None or name == of else arms[name])[column])
+        def numbers(c: Column) -> xr.DataArray:
+            read.append((arm if c.arm is None or c.arm == of else arms[c.arm])[c.key])
             return read[-1]
 
         terms = {}
@@ -226,7 +288,7 @@ def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> 
         got = ", ".join(units) or "none"
         raise ClaimError(f"name one or two columns whose levels are independent units, such as --unit seed; got {got}")
     for unit in units:
-        if unit == "arm" or unit in (c for _, c in parsed.columns):
+        if unit == "arm" or unit in (c.name for c in parsed.columns):
             raise ClaimError(f"column {unit!r} cannot be a unit: it is {'the arm' if unit == 'arm' else 'judged by the claim'}")
         if unit not in rows.columns:
             raise ClaimError(f"no column {unit!r} to be a unit; {nearest(unit, [c for c in rows.columns if c != 'arm'])}")

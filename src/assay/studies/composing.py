@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from assay.core.claims import Claim
+from assay.core.columns import Axes
 from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
 from assay.core.spec import Spec, per_run_fields
@@ -20,7 +21,7 @@ from assay.studies.dictionaries import Settled, Trains
 from assay.studies.measured import DENSITY, TERMS, MeasuredSpec
 from assay.studies.sides import Side
 from assay.studies.text import Plain, Text, read
-from assay.studies.wording import Condition, claim, condition, made_of, renamed
+from assay.studies.wording import Condition, claim, condition, hold, made_of, renamed
 
 if TYPE_CHECKING:
 
@@ -60,10 +61,9 @@ def composed(text: Text) -> Experiment:
     arms = packing.together(borrowed, first["default"]) | settled.arms(lambda given: given == first["smoke"])
     text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
-    stored = {side.named(arm): names for side in found for arm, names in sides.stored(side).items()}
-    stored |= {part.label: (*TERMS, *DENSITY) for part in owned}
-    dims = {side.named(arm): names for side in found for arm, names in sides.units(side).items()} | {p.label: ("seed", "document") for p in owned}
-    claims = tuple(_claim(text, i, read, arms, stored, owned, lambda arm: dims.get(arm, ())) for i, read in enumerate(conditions))
+    there = {side.named(arm): _Measured(axes, side) for side in found for arm, axes in sides.measured(side).items()}
+    there |= {p.label: _Measured({t: {"document": ()} for t in TERMS} | {name: {} for name in DENSITY}) for p in owned}
+    claims = tuple(_claim(text, i, read, arms, there, owned) for i, read in enumerate(conditions))
     by_class = {type(side.of.default[0]): side for side in reversed(found)}
     packed = (packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds)) for s in found)
     together = text.study.together or min(packed, default=_most(owned))
@@ -148,9 +148,27 @@ def _condition(text: Text, i: int) -> Condition:
         raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What is known of the measures of an arm before any run: their dimensions, and of which experiment that is recorded."""
+
+    axes: Mapping[str, Axes]
+    side: Side | None = None
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What there may be units of: fields in which runs differ, and dimensions."""
+        fields = per_run_fields(type(self.side.of.default[0])) if self.side else ("seed",)
+        return tuple(dict.fromkeys([*fields, *(dim for axes in self.axes.values() for dim in axes)]))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the levels are those recorded: no field is set on which they could depend."""
+        return self.side is not None and not self.side.fields and self.side.part.preset == "default"
+
+
 def _claim(
-    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], stored: Mapping[str, Sequence[str]], owned: Sequence[dictionaries.Part],
-    units_of: Callable[[str], Sequence[str]],
+    text: Text, i: int, read: Condition, arms: Mapping[str, Arm], there: Mapping[str, _Measured], owned: Sequence[dictionaries.Part]
 ) -> Claim:  # fmt: skip
     """A claim of the study, with every arm that it names held to those there are, and every measure to those known."""
     said = text.study.claim[i]
@@ -162,14 +180,20 @@ def _claim(
             told = f"{labels.get(name, name)} stands in the condition, where it would be compared with itself"
             how = f"a control takes the place of {labels.get(of, of)}: name another arm, such as a baseline or one trained once more"
             raise ExperimentError(f"{text.at('claim', i, key)}: {told}; {how}")
-    for arm, name in [*read.parsed.columns, *((arm, read.equal) for arm in read.parsed.arms if read.equal)]:
-        have = stored.get(arm or of, (name,))
-        if name not in (offered := (*have, *made_of(have))):
-            raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {arm or of} has no measure {name!r}; {nearest(name, offered)}")
+    for c in read.columns:
+        have = there[c.arm or of].axes if (c.arm or of) in there else (c.name,)
+        if c.name not in (offered := (*have, *made_of(tuple(have)))):
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: arm {c.arm or of} has no measure {c.name!r}; {nearest(c.name, offered)}")
     units = said.units or missing.units(owned, (of, *read.parsed.arms))
     for unit in units:
-        if (there := units_of(of)) and unit not in there:
-            raise ExperimentError(f"{text.at('claim', i, 'units')}: what arm {of} measures has no unit {unit!r}; {nearest(unit, there)}")
+        if of in there and unit not in (known := there[of].units):
+            raise ExperimentError(f"{text.at('claim', i, 'units')}: what arm {of} measures has no unit {unit!r}; {nearest(unit, known)}")
+    for c in read.columns:
+        for arm in (m for m in ((of, *said.control, *said.planted) if c.arm in (None, of) else (c.arm,)) if m in there):
+            try:
+                hold(dataclasses.replace(c, arm=arm), there[arm].axes, units, settled=there[arm].settled, loosely=c.name == read.equal)
+            except ClaimError as e:
+                raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
     try:
         return claim(msgspec.structs.replace(said, units=units), of, read)
     except ClaimError as e:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.scopes import listed
@@ -245,21 +246,25 @@ def scopes(
     return phrases
 
 
-def stored(side: Side) -> dict[str, tuple[str, ...]]:
-    """What each arm measures, as far as the experiment's committed record tells: a wrong name is better told before training."""
-    record = records.read(side.of.name, side.of.origin) or {}
-    return {arm: tuple(data["measures"]["variables"]) for arm, data in record.get("arms", {}).items()}
+def measured(side: Side) -> dict[str, dict[str, Axes]]:
+    """What each arm measures, with its dimensions and their levels, as far as the experiment's committed record tells.
 
-
-def units(side: Side) -> dict[str, tuple[str, ...]]:
-    """What each arm has units of, as far as the experiment's committed record tells: fields in which runs differ, and axes of measures."""
+    A wrong name is better told before training. Where the study sets fields, levels may be others than those recorded.
+    """
     record = records.read(side.of.name, side.of.origin) or {}
-    fields = per_run_fields(type(side.of.default[0]))
-    found = {}
+    found: dict[str, dict[str, Axes]] = {}
     for arm, data in record.get("arms", {}).items():
-        axes = [d for v in data["measures"]["variables"].values() for d in v["dims"] if d != "run"]
-        found[arm] = tuple(dict.fromkeys([*fields, *axes]))
+        levels, variables = data["measures"]["coords"], data["measures"]["variables"]
+        found[arm] = {name: {d: levels.get(d, range(_size(v, d))) for d in v["dims"] if d != "run"} for name, v in variables.items()}
     return found
+
+
+def _size(variable: Mapping[str, Any], dim: str) -> int:
+    """How many levels a dimension of a recorded measure has."""
+    values = variable["values"]
+    for _ in range(variable["dims"].index(dim)):
+        values = values[0]
+    return len(values)
 
 
 def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:

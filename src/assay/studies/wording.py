@@ -2,17 +2,21 @@
 
     gated.gamma - relu.gamma > 0.02                  quantities of the table of measures: ratios of sums, where arms store the sums
     gated.fvu - relu.fvu < -0.005 at equal l0        along a sweep, both sides read at the same L0
-    main.restored > 0.5                              any measure that the experiment stores; what is no unit is averaged
+    main.restored > 0.5                              any measure that the experiment stores, over its units
+    main.slope[kind=rare] < -0.9                     one level of a dimension of a measure
+    mean(main.slope, over=kind) < -0.9               the mean over its levels; of a quantity that of its sums
     mean(main.error) / mean(main.variance) < 0.2     means of terms, as in `assay judge`
 
 A quantity is computed from the means of its sums over units, never as a mean of ratios. Where the runs of an arm differ in a field that
-is neither a unit nor fixed by `where`, only a comparison at equal something can use them.
+is neither a unit nor fixed by `where`, only a comparison at equal something can use them. Nothing else is averaged that the text does
+not name, but runs that share all units.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,7 @@ import msgspec
 import numpy as np
 
 from assay.core.claims import Claim, Published
+from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.measures import by
@@ -43,9 +48,10 @@ class Condition:
     equal: str = ""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The measures and quantities that it names, each once."""
-        return tuple(dict.fromkeys([*(name for _, name in self.parsed.columns), *([self.equal] if self.equal else [])]))
+    def columns(self) -> tuple[Column, ...]:
+        """The measures and quantities that it reads, each once; what is equal at the levels that are compared."""
+        equal = [dataclasses.replace(c, name=self.equal) for c in self.parsed.columns if self.equal]
+        return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
 
 
 def condition(text: str) -> Condition:
@@ -54,7 +60,7 @@ def condition(text: str) -> Condition:
     parsed = parse(text[: found.start()] if found else text)
     if not found:
         return Condition(parsed)
-    arms, names = parsed.arms, {name for _, name in parsed.columns}
+    arms, names = parsed.arms, {c.name for c in parsed.columns}
     if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
         raise ClaimError(f"cannot read the claim '{text[:80]}': at equal {found[1]} compares two arms, as in a.fvu - b.fvu < -0.005 at equal l0")
     if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [1.0, -1.0, 1.0]:
@@ -70,7 +76,7 @@ def renamed(text: str, name: str, to: str) -> str:
 
 def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, float]) -> float:
     given = dict(zip(arms, values, strict=True))
-    return float(parsed.terms["value"](lambda arm, _: given[arm or ""]))
+    return float(parsed.terms["value"](lambda c: given[c.arm or ""]))
 
 
 def claim(said: Said, of: str, read: Condition) -> Claim:
@@ -94,31 +100,27 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
     """Value and statistic of a condition without a sweep."""
     parsed = read.parsed
     marked = "value" not in parsed.terms
-    sums = any(name in QUANTITIES for _, name in parsed.columns)
+    sums = any(c.name in QUANTITIES for c in parsed.columns)
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def data(name: str | None) -> xr.Dataset:
             return arm if name is None or name == of else arms[name]
 
         if marked or not (sums and _any_sums(parsed, data)):
-            return {term: walk(lambda a, n: _measure(data(a), n, a or of, said)) for term, walk in parsed.terms.items()}
-        found: dict[str, xr.DataArray] = {}
-        for a, n in parsed.columns:
-            side = f"{a or ''}.{n}"
-            found |= {f"{side}.{term}": x for term, x in _terms(data(a), n, a or of, said).items()}
-        return found
+            return {term: walk(lambda c: _measure(data(c.arm), c, of, said)) for term, walk in parsed.terms.items()}
+        return {f"{c}.{t}": x for c in parsed.columns for t, x in _terms(data(c.arm), c, of, said).items()}
 
     def statistic(m: Means) -> np.ndarray:
         if set(m) == {"value"}:
             return mean(m)
-        return np.asarray(parsed.terms["value"](lambda a, n: _of(m, f"{a or ''}.{n}", n)))
+        return np.asarray(parsed.terms["value"](lambda c: _of(m, str(c), c.name)))
 
     return value, statistic if sums and not marked else parsed.statistic
 
 
 def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
     """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even where a measure has its name."""
-    return any(_made_of_sums(data(a), n) for a, n in parsed.columns)
+    return any(_made_of_sums(data(c.arm), c.name) for c in parsed.columns)
 
 
 def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
@@ -127,29 +129,54 @@ def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
 
 def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
     """Value and statistic of a difference at equal something."""
-    (a, y), (b, _) = read.parsed.columns
-    x = read.equal
+    one, other = read.parsed.columns
+    x, y = read.equal, one.name
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         found: dict[str, xr.DataArray] = {}
-        for side, name in (("a", a), ("b", b)):
-            own = arm if name == of else arms[name or of]
-            for quantity in (x, y):
-                found |= {f"{side}.{quantity}.{t}": v for t, v in _terms(own, quantity, name or of, said, sweep=True).items()}
+        for side, c in (("a", one), ("b", other)):
+            own = arm if c.arm == of else arms[c.arm or of]
+            equal = dataclasses.replace(c, name=x).within({str(d) for t in stored(x, own) if t in own for d in own[t].dims})
+            for q in (equal, c):
+                found |= {f"{side}.{q.name}.{t}": v for t, v in _terms(own, q, of, said, sweep=True).items()}
         return found
 
     return value, at_matched(lambda m: _of(m, x, x), lambda m: _of(m, y, y))
 
 
-def _terms(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = False) -> dict[str, xr.DataArray]:
+def hold(column: Column, measures: Mapping[str, Axes], units: Sequence[str], *, settled: bool, loosely: bool = False) -> None:
+    """Hold a column to the dimensions of an arm's measures; to their levels, where these are settled.
+
+    Loosely: what it names of dimensions that there are not is left out, as of what both sides have equal.
+    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let pass.
+    """
+    axes = {dim: levels for t in stored(column.name, measures) if t in measures for dim, levels in measures[t].items()}
+    if not axes and column.name not in measures:
+        return
+    column = column.within(axes) if loosely else column
+    column.check(axes, units)
+    for dim, level in column.levels:
+        if settled and len(axes[dim]):
+            column.place(dim, level, axes[dim])
+
+
+def stored(name: str, there: Container[Any]) -> tuple[str, ...]:
+    """The stored measures of which a name is made: the sums of a quantity, where all are there, else itself."""
+    terms = QUANTITIES[name].terms if name in QUANTITIES else ()
+    return tuple(terms) if terms and (all(t in there for t in terms) or name not in there) else (name,)
+
+
+def _terms(arm: xr.Dataset, column: Column, of: str, said: Said, *, sweep: bool = False) -> dict[str, xr.DataArray]:
     """The sums that a quantity is made of, or the stored measure itself, over the units and, where asked for, a sweep."""
-    if name in arm and not _made_of_sums(arm, name):
-        return {"": _measure(arm, name, of, said, sweep=sweep)}
-    if name not in QUANTITIES:
-        raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
-    if missing := [t for t in QUANTITIES[name].terms if t not in arm]:
-        raise ClaimError(f"arm {of} does not store {', '.join(missing)}, of which {name} is made; {nearest(name, known(arm))}")
-    return {t: _measure(arm, t, of, said, sweep=sweep) for t in QUANTITIES[name].terms}
+    name, terms = column.name, stored(column.name, arm)
+    if terms == (name,):
+        return {"": _measure(arm, column, of, said, sweep=sweep)}
+    if missing := [t for t in terms if t not in arm]:
+        told = f"arm {column.arm or of} does not store {', '.join(missing)}, of which {name} is made"
+        raise ClaimError(f"{told}; {nearest(name, known(arm))}")
+    axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
+    dataclasses.replace(column, arm=column.arm or of).check(axes, axes)
+    return {t: _measure(arm, column, of, said, term=t, sweep=sweep) for t in terms}
 
 
 def _of(m: Means, side: str, name: str) -> Any:
@@ -169,8 +196,9 @@ def made_of(stored: Sequence[str]) -> tuple[str, ...]:
     return tuple(m.name for m in TABLE if m.name not in stored and all(t in stored for t in m.terms))
 
 
-def _measure(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = False) -> xr.DataArray:
-    """A stored measure over the units: `run` as seed and whatever else differs, all that is no unit averaged."""
+def _measure(arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str = "", sweep: bool = False) -> xr.DataArray:
+    """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs; levels as the text names them."""
+    of, name = column.arm or of, term or column.name
     if name not in arm:
         raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
@@ -183,5 +211,11 @@ def _measure(arm: xr.Dataset, name: str, of: str, said: Said, *, sweep: bool = F
         raise ClaimError(
             f"the runs of {of} differ in {swept[0]} ({levels}): say which with where = {{ {swept[0]} = … }}, or compare at equal l0, say"
         )
-    spread = by(arm[[name]], *apart)[name]
-    return spread.mean([d for d in spread.dims if d not in (*said.units, *(swept if sweep else ()))])
+    x = by(arm[[name]], *apart)[name]
+    x = x if x.dtype.kind == "f" else x.astype(float)
+    column = dataclasses.replace(column, arm=of)
+    x = (column.within({str(d) for d in x.dims}) if term else column).take(x, ("seed", *said.units, *(swept if sweep else ())))
+    if "seed" in said.units or "seed" not in x.dims:
+        return x
+    there = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *apart)[name]
+    return x.where(there.notnull(), 0.0).sum("seed", skipna=False) / there.sum("seed")  # NaN of a run stays, and no run counts where none is

@@ -22,6 +22,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan import Plan, costs
 from assay.lab.preset import Preset, everywhere, override, scope
 from assay.lab.store import Store
+from assay.studies.wording import condition
 from assay.verbs.preregister import Look, declared
 
 
@@ -65,6 +66,8 @@ class Expected(Prospect):
 
     judged: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    """Of a study's claim: the measures that it reads, at which levels, and what is averaged."""
 
 
 @dataclass(frozen=True)
@@ -196,15 +199,24 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
     """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot be read."""
     asked, experiment = read(budget) if budget is not None else None, experiment.sized(preset.specs)
     found = forecast(lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked)
-    counts = units(found.plan, experiment)
+    counts, columns = units(found.plan, experiment), reads(experiment)
     rows = tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows)
     return Planned(
         **_costs(found, experiment) | {"runs": rows},
-        claims=tuple(Expected(**vars(c), judged=counts[c.text].judged, controls=counts[c.text].controls) for c in found.claims),
+        claims=tuple(
+            Expected(**vars(c), judged=counts[c.text].judged, controls=counts[c.text].controls, reads=columns.get(c.text, ()))
+            for c in found.claims
+        ),
         budget=_budget(found, experiment),
         frozen=frozen(lab.store, experiment, preset),
         arms=arms(found.plan),
     )
+
+
+def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
+    """Tell, for each claim in words by its text, which measures it reads, at which levels, and over what they are averaged."""
+    worded = [c for c in experiment.claims if isinstance(c, Claim) and c.condition]
+    return {c.text: tuple(map(str, condition(c.condition).columns)) for c in worded}
 
 
 def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:

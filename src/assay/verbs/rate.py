@@ -94,7 +94,8 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
         writer = csv.DictWriter(file, list(found.rows[0]))
         writer.writeheader()
         writer.writerows({name: cell(value) for name, value in row.items()} for row in found.rows)
-    claim = f"{rating.TRAINED}.score - {rating.RANDOM}.score > {MARGIN:g}"
+    trained, chance = (f"mean({arm}.score, over=rater)" if len(given) > 1 else f"{arm}.score" for arm in (rating.TRAINED, rating.RANDOM))
+    claim = f"{trained} - {chance} > {MARGIN:g}"
     return Rated(
         arms=tuple({
             "arm": s.arm, "mean": _known(s.mean.estimate), "low": _known(s.mean.low), "high": _known(s.mean.high), "features": s.features,

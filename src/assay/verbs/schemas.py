@@ -46,7 +46,10 @@ VERBS: Mapping[str, Described] = MappingProxyType({
         ("record.Checked", "record.Written", "assay.report.bundle.checking.CheckedBundle"), version=2,
     ),
     "conformance": Described("which vectors with a right answer came out", ("conformance.conform",), ("conformance.Conformance",)),
-    "doctor": Described("what is installed or missing, and how a store is", ("health.doctor",), ("health.Health",)),
+    "doctor": Described(
+        "what is installed or missing, and how a store is; what claims leave open",
+        ("health.doctor", "audit.audit"), ("health.Health", "audit.Audit"), 2,
+    ),
     "due": Described("which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)),
     "evaluate": Described("every measure of dictionaries on a text", ("evaluate.evaluate",), ("evaluate.Evaluated",)),
     "explain": Described(
@@ -68,7 +71,7 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "new": Described("the file of a new experiment or study", ("new.write_experiment", "new.write_study"), ("new.New",)),
     "plan": Described(
         "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 2,
+        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 3,
     ),
     "preregister": Described("what was frozen, its hash, and the looks", ("preregister.preregister",), ("preregister.Registered",)),
     "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),

@@ -140,7 +140,7 @@ def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
         said = dict(c.said)
         if condition := whole.conditions.get(said["text"]):
             body, *_, equal = judge.condition(condition)
-            names = [name for _, name in judge.columns_of(body)] + ([equal] if equal else [])
+            names = [c.name for c in judge.columns_of(body)] + ([equal] if equal else [])
             told.append({**said, "arms": {}, "half": [], "statistics": [], "carried": True, "why_not": "", "condition": condition,
                          "names": list(dict.fromkeys(names))})  # fmt: skip
             continue

@@ -16,9 +16,11 @@ import ast
 import hashlib
 import json
 import math
+import re
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -457,7 +459,7 @@ SIGNS = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: 
 def condition(text):
     """A condition taken apart: (body, low, high, name of what is equal or ""); with < the threshold itself does not hold."""
     text, _, equal = text.partition(" at equal ")
-    tree = ast.parse(" ".join(text.split()), mode="eval").body
+    tree = ast.parse(_doubled(" ".join(text.split())), mode="eval").body
     parts, signs = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
     if signs[0] in (ast.Gt, ast.GtE):
         parts, signs = parts[::-1], [{ast.Gt: ast.Lt, ast.GtE: ast.LtE}[s] for s in signs[::-1]]
@@ -477,15 +479,43 @@ def _number(node):
         return None
 
 
+def _doubled(text):
+    """The text in which each = between brackets is doubled, so that Python reads slope[kind=rare]."""
+    pieces, depth = re.split(r"(\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=))", text), 0
+    for i, piece in enumerate(pieces):
+        depth += (piece == "[") - (piece == "]")
+        pieces[i] = "==" if piece == "=" and depth > 0 else piece
+    return "".join(pieces)
+
+
+class Column(NamedTuple):
+    """A measure that a condition names: of which arm, at which levels of its dimensions, and over which of them it is averaged."""
+
+    arm: str | None
+    name: str
+    at: tuple = ()
+    over: tuple = ()
+
+
 def column(node):
-    """(arm, column) of a name, arm.column, "arm".column or arm["column"]; None where it is something else."""
+    """The Column of a name, arm.column, "arm".column, arm["column"], column[dim=level] or mean(column, over=dim); None of something else."""
     if isinstance(node, ast.Name):
-        return None, node.id
+        return Column(None, node.id)
+    if isinstance(node, ast.Call) and node.keywords:
+        over = node.keywords[0].value
+        return column(node.args[0])._replace(over=tuple(_named(n) for n in getattr(over, "elts", [over])))
+    inside = getattr(node.slice, "elts", [node.slice]) if isinstance(node, ast.Subscript) else []
+    if inside and isinstance(inside[0], ast.Compare):
+        return column(node.value)._replace(at=tuple((_named(n.left), _named(n.comparators[0])) for n in inside))
     value = node.value if isinstance(node, (ast.Attribute, ast.Subscript)) else None
     arm = value.id if isinstance(value, ast.Name) else value.value if isinstance(value, ast.Constant) else None
     if arm is None:
         return None
-    return arm, node.attr if isinstance(node, ast.Attribute) else node.slice.value
+    return Column(arm, node.attr if isinstance(node, ast.Attribute) else node.slice.value)
+
+
+def _named(node):
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def compute(node, read):
@@ -498,7 +528,7 @@ def compute(node, read):
     if isinstance(node, ast.UnaryOp):
         inner = compute(node.operand, read)
         return -inner if isinstance(node.op, ast.USub) else inner
-    if isinstance(node, ast.Call) and node.func.id != "mean":
+    if isinstance(node, ast.Call) and node.func.id in FUNCTIONS:
         return FUNCTIONS[node.func.id](compute(node.args[0], read))
     return read(node)
 
@@ -531,8 +561,8 @@ class Study:
             raise LookupError(f"arm {arm} has no run that the claim asks for")
         return keep
 
-    def table(self, claim, arm, name, keep, swept=False):
-        """A stored measure over the units [unit, unit, (sweep)], whatever is no unit averaged; and the levels of each unit."""
+    def table(self, claim, arm, name, keep, swept, chosen, over):
+        """A stored measure over the units [unit, unit, (sweep)], at the levels that are named; and the levels of each unit."""
         fields = {f: [v for v, k in zip(values, keep, strict=True) if k] for f, values in self.index[arm]["runs"].items()}
         values, dims = self.measure(arm, name)
         values = np.asarray(values[keep], dtype=np.float64)
@@ -548,11 +578,20 @@ class Study:
         axes = [*order, *dims[1:]]
         levels |= {d: self.index[arm]["levels"].get(d, list(range(values.shape[i]))) for i, d in enumerate(dims) if i}
         wanted = [*claim["units"], *sweep]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            if gone := tuple(i for i, d in enumerate(axes) if d not in wanted):
-                spread = np.nanmean(spread, axis=gone)
-        axes = [d for d in axes if d in wanted]
+        for dim, level in chosen:
+            if dim in axes:
+                (place,) = (i for i, x in enumerate(levels[dim]) if str(x) == str(level) or _alike(x, level))
+                spread, axes = spread.take(place, axes.index(dim)), [d for d in axes if d != dim]
+        spread, axes = spread.mean(tuple(axes.index(d) for d in over if d in axes)), [d for d in axes if d not in over]
+        if unnamed := [d for d in axes if d not in ("seed", *wanted)]:
+            raise LookupError(f"{name} of arm {arm} varies over {', '.join(unnamed)}, of which the condition names nothing")
+        if "seed" not in wanted and "seed" in axes:  # runs that share all units are averaged; NaN of one of them stays
+            there = np.zeros([len(levels[f]) for f in order])
+            for run in zip(*(fields[f] for f in order), strict=True):
+                there[tuple(levels[f].index(v) for f, v in zip(order, run, strict=True))] = 1
+            there = there.reshape(there.shape + (1,) * (spread.ndim - there.ndim))
+            with np.errstate(invalid="ignore"):
+                spread, axes = np.where(there > 0, spread, 0.0).sum(0) / there.sum(0), axes[1:]
         spread = spread.transpose([axes.index(d) for d in wanted if d in axes])
         for i, d in enumerate(wanted):
             if d not in axes:
@@ -566,8 +605,8 @@ class Study:
         """What judge_arm needs of an arm in the method's place: its terms from the condition, the seeds of diverged runs left out."""
         body, *_, equal = condition(claim["condition"])
         columns = list(dict.fromkeys(columns_of(body)))
-        reads = list(dict.fromkeys(under if a is None or a == claim["of"] else a for a, _ in columns))
-        if under in [a for a, _ in columns if a not in (None, claim["of"])]:
+        reads = list(dict.fromkeys(under if c.arm is None or c.arm == claim["of"] else c.arm for c in columns))
+        if under in [c.arm for c in columns if c.arm not in (None, claim["of"])]:
             raise LookupError(f"arm {under} would be compared with itself")
         keep = {arm: self.kept(claim, arm) for arm in reads}
         unit = next((u for u in claim["units"] if any(u in self.index[a]["runs"] for a in reads)), "seed")
@@ -583,62 +622,61 @@ class Study:
             return {**told, "terms": nothing, "function": mean, "levels": dict.fromkeys(claim["units"], 0), "fewest": 6}
         levels = {}
 
-        def stored(arm, name, swept=False):
-            arm = under if arm is None or arm == claim["of"] else arm
-            values, own = self.table(claim, arm, name, keep[arm], swept)
+        def stored(c, name="", swept=False):
+            arm = under if c.arm is None or c.arm == claim["of"] else c.arm
+            values, own = self.table(claim, arm, name or c.name, keep[arm], swept, c.at, c.over)
             for u, of in own.items():
                 if levels.setdefault(u, of) != of:
                     raise LookupError(f"arms have other levels of {u}")
             return values
 
-        def parts(arm, name, swept=False):
-            there = self.index[under if arm is None or arm == claim["of"] else arm]["variables"]
-            return {"": stored(arm, name, swept)} if name in there else {t: stored(arm, t, swept) for t in self.quantities[name]["terms"]}
+        def parts(c, name, swept=False):
+            there = self.index[under if c.arm is None or c.arm == claim["of"] else c.arm]["variables"]
+            return {"": stored(c, name, swept)} if name in there else {t: stored(c, t, swept) for t in self.quantities[name]["terms"]}
 
         def quantity(m, of, name):
             own = {t.removeprefix(f"{of}."): x for t, x in m.items() if t.startswith(f"{of}.")}
             return own[""] if set(own) == {""} else follow(self.quantities[name]["steps"], own)
 
-        means = [n for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "mean"]
-        made = [n for a, n in columns if n not in self.index[under if a is None or a == claim["of"] else a]["variables"]]
+        means = [n for n in ast.walk(body) if isinstance(n, ast.Call) and n.func.id == "mean" and not n.keywords]
+        made = [c for c in columns if c.name not in self.index[under if c.arm is None or c.arm == claim["of"] else c.arm]["variables"]]
 
         def matched(m):
-            return at_equal(*(quantity(m, f"{s}.{name}", name) for s in "ab" for name in (equal, columns[0][1])))
+            return at_equal(*(quantity(m, f"{s}.{name}", name) for s in "ab" for name in (equal, columns[0].name)))
 
         def of_means(m):
             return compute(body, lambda node: m[ast.unparse(node.args[0])])
 
         def of_quantities(m):
-            return np.asarray(compute(body, lambda node: quantity(m, side(*column(node)), column(node)[1])))
+            return np.asarray(compute(body, lambda node: quantity(m, repr(column(node)), column(node).name)))
 
         with np.errstate(all="ignore"):
             if equal:
-                (a, y), (b, _) = columns
-                terms = {f"{s}.{q}.{t}": x for s, arm in (("a", a), ("b", b)) for q in (equal, y) for t, x in parts(arm, q, True).items()}
+                terms = {f"{s}.{q}.{t}": x for s, c in zip("ab", columns, strict=True) for q in (equal, c.name) for t, x in parts(c, q, True).items()}
                 function = matched
             elif means:
-                terms = {ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(*column(c))) for n in means}
+                terms = {ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(column(c))) for n in means}
                 function = of_means
             elif made:
-                terms = {f"{side(a, n)}.{t}": x for a, n in columns for t, x in parts(a, n).items()}
+                terms = {f"{c!r}.{t}": x for c in columns for t, x in parts(c, c.name).items()}
                 function = of_quantities
             else:
-                terms = {"value": compute(body, lambda c: stored(*column(c)))}
+                terms = {"value": compute(body, lambda c: stored(column(c)))}
                 function = mean
         alone = all(u in self.index[under]["dims"] for u in claim["units"])
         return {**told, "terms": terms, "function": function, "levels": {u: len(of) for u, of in levels.items()}, "fewest": 20 if alone else 6}
 
 
-def side(arm, name):
-    """What the terms of a quantity are called: by its arm, which has no name where it is the one under judgement, and its own name."""
-    return f"{arm or ''}.{name}"
+def _alike(level, asked):
+    """Whether two levels are the same number."""
+    return not isinstance(level, str) and not isinstance(asked, str) and math.isclose(level, asked, rel_tol=1e-12)
 
 
 def columns_of(node):
     """The columns that arithmetic names, in the order of the text."""
     if isinstance(node, ast.BinOp):
         return columns_of(node.left) + columns_of(node.right)
-    if isinstance(node, (ast.UnaryOp, ast.Call)):
+    if isinstance(node, ast.UnaryOp) or (isinstance(node, ast.Call) and not node.keywords):
         return columns_of(node.operand if isinstance(node, ast.UnaryOp) else node.args[0])
     found = column(node)
     return [] if found is None else [found]

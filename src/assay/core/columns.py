@@ -1,0 +1,126 @@
+"""Columns: what a claim in words names: a measure of an arm, levels of its dimensions, and those over which it is averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import ClaimError, nearest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Level = bool | int | float | str
+Axes = Mapping[str, Sequence[Any]]
+"""The dimensions of a measure with their levels; without levels where these are not known."""
+SHOWN, LONGEST = 12, 160
+"""Levels of a dimension that a refusal lists at most, and their characters."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure as a claim names it; nothing else is selected, and nothing else is averaged."""
+
+    arm: str | None
+    """Its name; of the arm under judgement None."""
+    name: str
+    levels: tuple[tuple[str, Level], ...] = ()
+    """(dimension, level), in the order of the text."""
+    over: tuple[str, ...] = ()
+    """The dimensions over whose levels the mean is taken, unit by unit."""
+
+    def __str__(self) -> str:
+        at = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
+        over = ", ".join(map(_written, self.over))
+        text = f"{self.plain}[{at}]" if at else self.plain
+        return f"mean({text}, over={f'({over})' if self.over[1:] else over})" if over else text
+
+    @property
+    def plain(self) -> str:
+        """The measure with its arm, as the language writes it."""
+        if self.arm is None:
+            return _written(self.name)
+        name = f".{self.name}" if self.name.isidentifier() else f"[{_written(self.name)}]"
+        return _written(self.arm) + name
+
+    @property
+    def key(self) -> str:
+        """The column without its arm, such as slope[kind=rare]: the same in every arm."""
+        return str(replace(self, arm=None))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The dimensions that it names."""
+        return (*(dim for dim, _ in self.levels), *self.over)
+
+    def within(self, dims: Collection[str]) -> Column:
+        """Leave out what it names of other dimensions than these."""
+        levels = tuple((dim, level) for dim, level in self.levels if dim in dims)
+        return replace(self, levels=levels, over=tuple(dim for dim in self.over if dim in dims))
+
+    def check(self, axes: Axes, units: Collection[str]) -> None:
+        """Hold it to the dimensions of its measure.
+
+        Raises: ClaimError for a dimension that is missing, and for one that is neither a unit nor named, with its levels.
+        """
+        for dim in self.named:
+            if dim not in axes:
+                raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
+        left = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
+        if left:
+            told = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in left.items())
+            first = tuple((dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in left.items())
+            one, every = replace(self, levels=(*self.levels, *first)), replace(self, over=(*self.over, *left))
+            raise ClaimError(
+                f"{self.plain} varies over {told}, and nothing is averaged that the claim does not name: "
+                f"write {one} or {every}, or name as a unit what is generalised over"
+            )
+
+    def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:
+        """Find a level among those of a dimension. Raises: ClaimError where none, or more than one, is called so."""
+        places = [i for i, other in enumerate(levels) if _same(_plain(other), level)]
+        if len(places) == 1:
+            return places[0]
+        if places:
+            raise ClaimError(f"{self.plain} has {len(places)} levels of {dim} that are called {level!r}")
+        raise ClaimError(f"{self.plain} has no {dim} {level!r}; {nearest(str(level), {str(_plain(x)) for x in levels})}")
+
+    def take(self, x: xr.DataArray, units: Collection[str]) -> xr.DataArray:
+        """Select and average what it names; a mean that meets NaN is NaN. Raises: ClaimError as `check` and `place` do."""
+        axes = {str(d): x[d].values.tolist() if d in x.coords else range(x.sizes[d]) for d in x.dims}
+        self.check(axes, units)
+        x = x.isel({dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True)
+        return x.mean(self.over, skipna=False) if self.over else x
+
+
+def _written(name: Level) -> str:
+    """A name or a level as the language writes it: quoted where it is no plain name and no number."""
+    if not isinstance(name, str) or name.isidentifier() or name == "…":
+        return str(name)
+    return f"'{name}'" if '"' in name else f'"{name}"'
+
+
+def _plain(level: Any) -> Level:
+    value = level.item() if isinstance(level, np.generic) else level
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _same(level: Level, asked: Level) -> bool:
+    """Whether a level is the one asked for: a number by its value, all else by its text."""
+    if isinstance(level, int | float) and isinstance(asked, int | float):
+        return math.isclose(level, asked, rel_tol=1e-12)
+    return str(level) == str(asked)
+
+
+def _listed(levels: Sequence[Any]) -> str:
+    if isinstance(levels, range):
+        return f" (0 to {len(levels) - 1})"
+    names = [str(_plain(x)) for x in levels[:SHOWN]]
+    while len(names) > 1 and sum(map(len, names)) > LONGEST:
+        names.pop()
+    more = f", … {len(levels):,} in all" if len(levels) > len(names) else ""
+    return f" ({', '.join(names)}{more})" if names else ""

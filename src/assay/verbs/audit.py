@@ -1,0 +1,81 @@
+"""Audit: what the claims of the catalogue, of one's experiment or of a study leave open, by what is recorded or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from assay.core import audit as core
+from assay.core.claims import Claim
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.once import remembering
+from assay.lab import catalogue, recording, records
+from assay.lab.executors import Inline
+from assay.lab.forecast import measured
+from assay.lab.lab import Lab
+from assay.lab.preset import override
+from assay.lab.result import with_derived
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What one claim leaves open."""
+
+    experiment: str
+    claim: int
+    """Its number, from 1."""
+    text: str
+    about: Literal["average", "control", "also"]
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What claims leave open; it is no verdict, and none is changed by it."""
+
+    experiments: int
+    claims: int
+    """How many were asked."""
+    doubts: tuple[Doubt, ...]
+    counts: Mapping[str, int]
+    """Claims with at least one doubt of a kind: average, control, also."""
+    unasked: Mapping[str, str]
+    """What could not be asked, and why: an experiment, or one of its claims."""
+
+
+def audit(root: Path, names: Sequence[str] = ()) -> Audit:
+    """Ask the claims of experiments, files or studies, of the whole catalogue where none is named. Raises: ExperimentError."""
+    found: list[Doubt] = []
+    unasked: dict[str, str] = {}
+    asked = [catalogue.find(name) for name in names or [e.name for e in catalogue.entries()]]
+    count = 0
+    for experiment in asked:
+        claims = [c for c in experiment.claims if isinstance(c, Claim)]
+        arms = _measures(experiment, root) if claims else {}
+        if claims and not arms:
+            unasked[experiment.name] = f"nothing is measured: assay run {experiment.typed} first"
+            continue
+        with remembering(arms):
+            for i, claim in enumerate(claims, 1):
+                try:
+                    found += [Doubt(experiment.name, i, claim.text, d.about, d.what) for d in core.doubts(claim, experiment, arms)]
+                    count += 1
+                except AssayError as e:
+                    unasked[f"{experiment.name} {i}"] = str(e)
+    counts: dict[str, int] = {kind: len({(d.experiment, d.claim) for d in found if d.about == kind}) for kind in ("average", "control", "also")}
+    return Audit(experiments=len(asked), claims=count, doubts=tuple(found), counts=counts, unasked=unasked)
+
+
+def _measures(experiment: Experiment, root: Path) -> Mapping[str, xr.Dataset]:
+    """What is stored of an experiment where there is enough, else recorded; of one that cannot be planned here, as recorded."""
+    try:
+        return measured(Lab(root, Inline()).plan(experiment, override(experiment)), experiment)
+    except AssayError:  # a model or a text is not here
+        record = records.of(experiment)
+        return with_derived(experiment, recording.arms(experiment, record)) if record else {}
