@@ -88,7 +88,8 @@ def test_the_table_goes_straight_into_judge(at, tmp_path):
     assert len(rows) == 48 and {r["rater"] for r in rows} == {"ann", "bob"} and "'=1+1" in {r["words"] for r in rows}
     words = shlex.split(found.judge)
     assert words[:2] == ["assay", "judge"] and main.main(words[1:]) == 0
-    judged = assay.judge(found.table, claim="mean(trained.score, over=rater) - mean(random.score, over=rater) > 0.1", unit="match", control="random-again", bounds=(-1, 1))
+    claim = "mean(trained.score, over=rater) - mean(random.score, over=rater) > 0.1"
+    judged = assay.judge(found.table, claim=claim, unit="match", control="random-again", bounds=(-1, 1))
     assert judged.controls["random-again"].estimate < 0.1 and judged.verdict.estimate > 0.8
     with pytest.raises(DataError, match="arms were shown"):
         begun(at, tmp_path / "r").answers.add(session.items[0].hash, 1.0)

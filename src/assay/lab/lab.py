@@ -231,7 +231,7 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: F
     from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
-    now, experiment = noted(store, now), looks.marked(experiment, store)
+    now, experiment = noted(store, now), looks.marked(experiment.sized(now.preset.specs), store)
     frozen = replace(frozen, experiment=experiment)
     if frozen.declared:
         parts = following.reached(frozen, now)
