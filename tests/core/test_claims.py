@@ -116,12 +116,12 @@ def test_what_would_have_been_found_stands_beside_what_was_not():
     v = judged(main=1.01, changes={"low": 1.0}).verdict  # s/sqrt(8) = 0.00707
     assert v.outcome == "undecided"
     shift = (v.detectable[0] - 1.0) / (0.02 / math.sqrt(8))
-    assert 1 - nct.cdf(2.364624, 7, shift) == pytest.approx(0.8, abs=0.03)  # the power of Student's t there
+    assert 0.8 < 1 - nct.cdf(2.364624, 7, shift) < 0.95  # the power of Student's t, which the hull contains; test_power.py has the hull's
     share = xr.Dataset({"x": ("run", np.arange(8) < 7)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=share, changes={"low": 0.5, "bounds": (0, 1)}).verdict
-    assert binom.sf(7, 8, v.detectable[0]) == pytest.approx(0.8)  # all eight have to be right
+    assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)  # all eight have to be right
     v = judged(main=share, changes={"low": 0.9, "bounds": (0, 1)}).verdict
-    assert math.isnan(v.detectable[0])  # not even eight of eight would be enough
+    assert math.isnan(v.detectable_alone[0])  # not even eight of eight would be enough
 
 
 def test_an_arm_that_nobody_named_makes_a_claim_unspecific():
@@ -186,8 +186,8 @@ def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
 def test_reason_interval_straddles_and_its_price_comes_true():
     v = judged(main=1.005).verdict
     assert v.reason == "interval straddles" and v.price.factor == "seed"
-    # V = .02^2 / 8, t(7) = 2.3646: (.02 * 2.3646 / .005)^2 = 89.5 seeds in all, 82 more
-    assert v.price.more == 82
+    # noncentral t: (.02 * (1.979 + .845) / .005)^2 = 127.6 seeds in all have a power of .8, 120 more; the hull asks for a little more
+    assert 120 <= v.price.more <= 130
     many = np.arange(8 + v.price.more)
     x = 1.005 + np.resize(NOISE, len(many) // 8 * 8 + 8)[: len(many)]
     more = xr.Dataset({"x": ("run", x - x.mean() + 1.005)}, coords={"seed": ("run", many)})

@@ -217,7 +217,7 @@ def spanned(r: Range) -> str:
 
 def counted(r: Range | None) -> str:
     """Write a range of seeds; beyond what anybody needs there are no more figures."""
-    from assay.core.outlook import MOST
+    from assay.core.power import MOST
 
     if r is None:
         return "an unknown number of seeds"

@@ -267,7 +267,7 @@ class Verdict(Shown):
     arm: str
     outcome: Outcome
     reason: str
-    """Why it is undecided or unspecific; empty when it holds or fails."""
+    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by arithmetic."""
     price: Price | None
     estimate: float
     low: float
@@ -291,7 +291,14 @@ class Verdict(Shown):
     points: tuple[float, ...]
     """The statistic of every level of the first factor by itself: the spread behind the interval."""
     detectable: tuple[float, float] = (math.nan, math.nan)
-    """From which to which true value the claim would be found to hold in 80 % of such experiments; NaN twice for none."""
+    """From which to which true value 80 % of such experiments would find the claim to hold, controls and planted effects coming out
+    as they must; NaN twice for none."""
+    detectable_alone: tuple[float, float] = (math.nan, math.nan)
+    """The same, were controls and planted effects not asked."""
+    controls_chance: float = math.nan
+    """In which share of such experiments controls and planted effects come out as they must."""
+    warning: str = ""
+    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where nothing does."""
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({told(self.reason)})" if self.reason else "")
@@ -358,7 +365,9 @@ class Judged(Shown):
             "threshold_from": c.threshold_from,
             "near": dict(c.near),
             "bounds": list(c.bounds) if c.bounds else None,
-            "detectable": None if math.isnan(v.detectable[0]) else [_number(x) for x in v.detectable],
+            **{k: _range(getattr(v, k)) for k in ("detectable", "detectable_alone")},
+            "controls_chance": _number(v.controls_chance),
+            "warning": v.warning,
             "gates": dict(v.gates),
             "points": [_number(x) for x in v.points],
         }
@@ -404,6 +413,10 @@ def _check_units(text: str, units: tuple[str, ...]) -> None:
 def _check_literature(text: str, published: Literature) -> None:
     if not (published is None or published == "new" or isinstance(published, Published)):
         raise ClaimError(f'statement {text!r}: published is Published(number, source), or "new", or None, got {published!r}')
+
+
+def _range(ends: tuple[float, float]) -> list[float | None] | None:
+    return None if math.isnan(ends[0]) else [_number(x) for x in ends]
 
 
 def _number(x: float) -> float | None:

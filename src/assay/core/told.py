@@ -70,6 +70,9 @@ class ToldArm(ToldNumbers):
     near: Mapping[str, str]
     bounds: list[float] | None
     detectable: list[float] | None
+    detectable_alone: list[float] | None
+    controls_chance: float
+    warning: str
     gates: Mapping[str, bool]
     points: list[float]
 

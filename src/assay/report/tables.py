@@ -249,11 +249,13 @@ def why(entry: JSON) -> str:
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
     if entry.get("price"):
         parts.append(margin(entry) or _remedy(entry)[0])
-    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and entry.get("reason") != reasons.TIES:
-        parts.append(found(entry["detectable"]))
+    agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)
+    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and not agree:
+        parts.append(found(entry))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
-    return "; ".join(parts)
+    parts.append(entry.get("warning") or "")
+    return "; ".join(filter(None, parts))
 
 
 def margin(entry: JSON) -> str:
@@ -289,14 +291,24 @@ def _remedy(entry: JSON) -> tuple[str, str]:
     return reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price)) if price else ("", "")
 
 
-def found(detectable: Sequence[float | None] | None) -> str:
-    """Which true value would have been found to hold four times in five: "1.2 or more would be found"."""
-    if detectable is None:
+def found(entry: JSON) -> str:
+    """Say which true value four in five such experiments would find to hold, and whether controls are counted.
+
+    "1.2 or more would be found, controls included"
+    """
+    whole, alone, chance = (entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance"))
+    if whole is None and alone is None:
         return "no value would be found with these units"
-    low, high = detectable
+    low, high = alone if whole is None else whole
     if low is not None and high is not None:
-        return f"values from {low:.3g} to {high:.3g} would be found"
-    return f"{low:.3g} or more would be found" if low is not None else f"{high:.3g} or less would be found"
+        values = f"values from {low:.3g} to {high:.3g}"
+    else:
+        values = f"{low:.3g} or more" if low is not None else f"{high:.3g} or less"
+    if chance is None:  # judged before controls were counted
+        return f"{values} would be found"
+    if whole is not None:
+        return f"{values} would be found, controls included"
+    return f"{values} would be found but for the controls, which come out as they must in {chance:.0%} of such experiments"
 
 
 def terminal(data: JSON, width: int = WIDTH) -> Table:
