@@ -119,6 +119,8 @@ class Claim:
     """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does makes it unspecific."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an exact interval."""
+    natural: tuple[float, float] | None = None
+    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed and decides nothing."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()
@@ -241,6 +243,8 @@ class Finding:
     statistic: Statistic = mean
     unit: str = "1"
     where: Mapping[str, Plain] = field(default_factory=dict)
+    natural: tuple[float, float] | None = None
+    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed."""
     published: Literature = None
     source: str = ""
 
@@ -365,6 +369,7 @@ class Judged(Shown):
             "threshold_from": c.threshold_from,
             "near": dict(c.near),
             "bounds": list(c.bounds) if c.bounds else None,
+            "natural": _range(c.natural) if c.natural else None,
             **{k: _range(getattr(v, k)) for k in ("detectable", "detectable_alone")},
             "controls_chance": _number(v.controls_chance),
             "warning": v.warning,

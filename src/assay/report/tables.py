@@ -154,13 +154,33 @@ def decimals(low: float | None, high: float | None) -> int | None:
 
 def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
-    low, high = entry.get("low"), entry.get("high")
+    low, high = limits(entry)
     places = _apart(decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ())))
     if number(entry.get("estimate")) == "not estimated":
         return "not estimated", ""
     if low is None and high is None:
         return number(entry.get("estimate"), places), "no interval"
     return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
+
+
+def limits(entry: JSON) -> tuple[float | None, float | None]:
+    """Give the interval as it is printed: cut off at the least and the greatest number that there can be, unless the estimate lies beyond."""
+    low, high, value = (entry.get(k) for k in ("low", "high", "estimate"))
+    least, greatest = (e if e is not None else end for e, end in zip(entry.get("natural") or (None, None), (-math.inf, math.inf), strict=True))
+    if low is None or high is None or value is None or not least <= value <= greatest:
+        return low, high
+    return max(low, least), min(high, greatest)
+
+
+def clipped(entry: JSON) -> str:
+    """Say that an interval is cut off where numbers end, and how many units may be of a kind that is not among these; "" where it is not.
+
+    Formula: 1 − .025^(1/n) of all units at most, of which none is among n
+    """
+    if limits(entry) == (entry.get("low"), entry.get("high")):
+        return ""
+    factor, n = min(entry["n"].items(), key=lambda item: item[1])
+    return f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} may be up to {1 - 0.025 ** (1 / n):.0%} of all"
 
 
 def _apart(places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]) -> int | None:
@@ -254,7 +274,7 @@ def why(entry: JSON) -> str:
         parts.append(found(entry))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
-    parts.append(entry.get("warning") or "")
+    parts += [clipped(entry), entry.get("warning") or ""]
     return "; ".join(filter(None, parts))
 
 

@@ -242,10 +242,11 @@ CLAIMS = (
         text="Share of rare latents left alone that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Share of resampled latents that end above 1e-3 (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above 1e-3 (main)", value=lambda arms: arms["main"].resampled_alive, unit="share", natural=(0, 1),
     ),
     Finding(
         text="Share of resampled latents that end above 1e-3 on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
+        natural=(0, 1),
     ),
     Finding(
         text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (about a mean)",
