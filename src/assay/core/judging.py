@@ -191,7 +191,7 @@ def _with_others(
     claim: Claim, own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict], also: Mapping[str, Verdict]
 ) -> Verdict:
     """The verdict after its controls, planted effects and all other arms have spoken; the first reason that applies is kept."""
-    early = own.reason.startswith(("too few", "diverged", "gate", TIES))
+    early = own.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price("more units do not help: the planted effect itself was judged absent")
