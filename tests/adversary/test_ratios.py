@@ -8,7 +8,17 @@ import torch
 
 from assay.core import matching, stats
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring import ablation, absorption, concentration, measures, metrics, rarity, recovery, redundancy, splitting
+from assay.dictionaries.measuring import (
+    ablation,
+    absorption,
+    concentration,
+    measures,
+    metrics,
+    rarity,
+    recovery,
+    redundancy,
+    splitting,
+)
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import correlation, kernel_probe, linear_probe, probing, statistics, undertrained
 from assay.features.explaining import scoring

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adversary import settle
 from test_kill import WALK, measures_of, uninterrupted
 
+from adversary import settle
 from assay.core.errors import AssayError
 from assay.lab import catalogue, depot
 from assay.lab.depot import bucket, notes

@@ -7,7 +7,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
+from assay.core.claims import Claim
+from assay.core.intervals import Interval
+from assay.core.reading import plural
 from assay.core.rng import normal
+from assay.core.scales import unscale
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""
@@ -30,6 +34,17 @@ def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
     gaps = _gaps(x[None])[0]
     k = int(np.argmax(gaps)) + 1
     return x[:0] if gaps[k - 1] <= _usual(min(len(x), _DRAWN)) else min(x[:k], x[k:], key=len)
+
+
+def warning(claim: Claim, i: Interval) -> str:
+    """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits count with any units."""
+    few = apart(i.points) if claim.bounds is None else ()
+    if not len(few):
+        return ""
+    rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
+    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
+    lie = "lies" if len(few) == 1 else "lie"
+    return f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the others are at {theirs:.3g}"
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

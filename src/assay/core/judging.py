@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.special import stdtr
 
 from assay.core import power, prices
-from assay.core.apart import apart
+from assay.core.apart import warning
 from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
@@ -159,7 +159,7 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: str, *,
         method="; ".join(t for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale]) if t),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
-        warning=_warning(claim, i) if name == claim.of else "",
+        warning=warning(claim, i) if name == claim.of else "",
     )
     return verdict, i
 
@@ -319,18 +319,6 @@ def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
     at = {tuple(key.values()): place for place, key in enumerate(keys)}
     order = [at[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
     return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
-
-
-def _warning(claim: Claim, i: Interval) -> str:
-    """Which units lie apart from the others, in words; "" where none do, or where exact limits count with any."""
-    few = apart(i.points) if claim.bounds is None else ()
-    if not len(few):
-        return ""
-    rest = np.setdiff1d(i.points[np.isfinite(i.points)], few)
-    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
-    n = np.isfinite(i.points).sum()
-    lie = "lies" if len(few) == 1 else "lie"
-    return f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the others are at {theirs:.3g}"
 
 
 def _place(claim: Claim, low: float, high: float) -> Outcome:

@@ -50,6 +50,8 @@ class Prospect:
     """CPU-seconds of so many."""
     why: str = ""
     """Why something is unknown, or will not be decided."""
+    warning: str = ""
+    """Which units lie apart from the others: few of them foretell little."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tu
 
 
 def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None) -> Prospect:
+    from assay.core.apart import warning
     from assay.core.outlook import outlook
     from assay.core.reading import plural
 
@@ -294,7 +297,7 @@ def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, k
         told = replace(nothing, factor=found.factor, distance=found.distance, why=why)
         return _at(told, found, known, known) if seeds == known else told
     need = found.fewest()
-    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need)
+    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need, warning=warning(claim, found.interval))
     if need is None:
         nothing = replace(nothing, why=f"decided by {found.told()}")
     elif each is not None:  # seeds in proportion: a claim may count only some of them

@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assay.report.tables import decimals, estimate, minus, number
+from assay.report.tables import decimals, estimate, limits, minus, number
 
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30

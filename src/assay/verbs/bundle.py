@@ -123,7 +123,10 @@ def _whole(
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
     at = _looks(data)
-    carried = [worded(c, at.get(c.text, ONCE), texts[c.text]) for c in claims] if conditions else carry_all(claims, arms, scope(experiment, preset), at)
+    if conditions:
+        carried = [worded(c, at.get(c.text, ONCE), texts[c.text]) for c in claims]
+    else:
+        carried = carry_all(claims, arms, scope(experiment, preset), at)
     return Whole(
         data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),
