@@ -339,13 +339,30 @@ def obstacle(claim, arms, name, gates):
         return "interval straddles", found
     if name == claim.of and name in claim.half and not survives(claim, arms, field, found, decided):
         return "gate converged", found
-    return "units agree" if found.agree and name == claim.of else "", found
+    if found.agree and name == claim.of:
+        return ("identical in every unit" if decided == "fails" and identical(claim, arms, name) else "units agree"), found
+    return "", found
+
+
+def identical(claim, arms, name):
+    """Says whether nothing differs in any unit, though the units of the arms that are compared do, as turning them by one place shows."""
+    made = computed(claim, arms, name)[0]
+    unit = claim.units[0]
+    if claim.scale != "plain" or any(theta(claim, made.take([i], list(range(made.sizes[1]))))[0] for i in range(made.sizes[0])):
+        return False
+    others = {k: a if k == name else a.roll({a[unit].dims[0]: 1}) for k, a in arms.items() if unit in a.coords}
+    try:
+        turned = computed(claim, others, name)[0]
+    except Exception:
+        return False
+    single = [theta(claim, turned.take([i], list(range(turned.sizes[1]))))[0] for i in range(turned.sizes[0])]
+    return all(single) and abs(theta(claim, turned)[0]) <= 1e-9 * max(map(abs, single))
 
 
 def ask(claim, arms, name, gates=()):
     """Judges one arm in the method's place by its interval."""
     reason, found = obstacle(claim, arms, name, gates)
-    decided = "undecided" if reason else outcome(claim, found.low, found.high)
+    decided = "undecided" if reason and "identical" not in reason else outcome(claim, found.low, found.high)
     back = MAP[claim.scale][1]
     limits = {k: tuple(float(back(x)) for x in pair) for k, pair in found.limits.items()}
     estimate, low, high = (float(back(x)) for x in (found.estimate, found.low, found.high))

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import stdtrit
+from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
 from assay.core.errors import DataError
 from assay.core.intervals import interval
 from assay.core.judging import judge
-from assay.core.outlook import Outlook, Spread, outlook, placed, spread
+from assay.core.outlook import Spread, outlook, spread
+from assay.core.power import chance, placed
 
 
 def test_many_units_narrow_with_the_root():
@@ -55,34 +57,55 @@ def arms(n, mean=0.3, unit="seed"):
     return {"main": made, "none": made - 1.0}
 
 
-def test_the_fewest_units_decide_and_one_less_does_not():
-    found = outlook(claim(), arms(12))
+def exactly(n, mean, deviation=1.0):
+    """Arms whose units have exactly this mean and standard deviation."""
+    x = np.random.default_rng(2).normal(size=n)
+    made = xr.Dataset({"x": ("run", mean + deviation * (x - x.mean()) / x.std(ddof=1))}, coords={"seed": ("run", np.arange(n))})
+    return {"main": made, "none": made - 1.0}
+
+
+def test_the_fewest_units_decide_four_times_in_five_and_one_less_does_not():
+    found = outlook(claim(), exactly(12, 0.5))
     need = found.fewest()
-    assert found.outcome(need) != "undecided" and found.outcome(need - 1) == "undecided"
-    half = found.spread.expected(need)
-    assert half < found.distance < found.spread.expected(need - 1)
-    now = judge(claim(), arms(12))
-    assert found.estimate == pytest.approx(now.verdict.estimate)
-    assert found.spread.half_width == pytest.approx((now.verdict.t_high - now.verdict.t_low) / 2)
+    assert found.outcome(need) == "holds" and found.outcome(need - 1) == "undecided"
+    x = np.random.default_rng(3).normal(0.5, 1, (150, need))
+    assert 0.70 <= np.mean([interval({"x": row}, lambda m: m["x"], draws=2_000).low >= 0 for row in x]) <= 0.90
+    now = judge(claim(), exactly(12, 0.5))
+    assert found.interval.estimate == pytest.approx(now.verdict.estimate) and found.distance == pytest.approx(0.5)
+    assert (now.verdict.t_high - now.verdict.t_low) / 2 < found.half_width(12) < 1.25 * (now.verdict.t_high - now.verdict.t_low) / 2
 
 
 def test_what_no_number_of_units_decides():
-    between = Outlook(0.5, Spread(1.0, 10), (0.6, 1.0), (0.4, 1.2), "seed")
+    between = outlook(claim(low=0.6, high=1.0, fail_low=0.4, fail_high=1.2), exactly(10, 0.5))
     assert between.fewest() is None and between.distance == 0 and "between its bounds" in between.told()
-    floor = Outlook(0.5, Spread(1.0, 10, stays=0.9, beside=20), (0.0, 9.0), (0.0, 9.0), "seed")
-    assert floor.fewest() is None and floor.told() == "no number of seeds"
-    assert Outlook(0.5, Spread(0.0, 10), (0.0, 9.0), (0.0, 9.0), "seed").fewest() == 6, "fewer give no verdict"
+    rng = np.random.default_rng(5)
+    few = xr.Dataset({"x": (("run", "document"), 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20)))}, coords={"seed": ("run", np.arange(10))})
+    floor = outlook(claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9})
+    assert floor.fewest() is None and floor.told() == "no number of seeds", "documents are too few, and seeds do not buy them"
+    assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest() == 6, "fewer give no verdict"
 
 
 def test_on_the_scale_of_judging():
-    found = outlook(claim(low=0.5, high=2.0, scale="log", value=lambda arm, arms: np.exp(arm.x)), arms(12, mean=0.0))
-    assert found.hold == (pytest.approx(np.log(0.5)), pytest.approx(np.log(2)))
-    assert found.spread.half_width == outlook(claim(low=-1.0), arms(12, mean=0.0)).spread.half_width
+    logged = claim(low=0.5, high=2.0, scale="log", value=lambda arm, arms: np.exp(arm.x))
+    found, plain = outlook(logged, arms(12, mean=0.0)), outlook(claim(low=-np.log(2), high=np.log(2)), arms(12, mean=0.0))
+    assert found.half_width(12) == pytest.approx(plain.half_width(12)) and found.distance == pytest.approx(plain.distance)
+    assert chance(logged, found.interval, 0.1) == pytest.approx(chance(plain.claim, plain.interval, 0.1))
+
+
+def test_shares_are_bought_by_the_binomial_law():
+    share = xr.Dataset({"x": ("run", np.arange(10) < 9)}, coords={"seed": ("run", np.arange(10))})
+    found = outlook(claim(low=0.6, bounds=(0, 1)), {"main": share, "none": 0 * share})
+    need = found.fewest()
+
+    def power(n):
+        return sum(binom.pmf(k, n, 0.9) for k in range(n + 1) if binomtest(k, n).proportion_ci(0.95, "exact").low >= 0.6)
+
+    assert power(need) >= 0.8 > power(need - 1)
 
 
 def test_other_units_are_not_bought_with_seeds():
     assert outlook(claim(units=("entry",)), arms(12)) is None
-    assert outlook(claim(units=("entry",)), arms(12), "entry").spread == outlook(claim(), arms(12)).spread
+    assert outlook(claim(units=("entry",)), arms(12), "entry").half_width(20) == outlook(claim(), arms(12)).half_width(20)
 
 
 @pytest.mark.parametrize("wrong", [lambda: Spread(1.0, 1), lambda: Spread(-1.0, 5), lambda: Spread(1, 5, stays=2), lambda: Spread(1, 5).expected(1)])
@@ -92,4 +115,5 @@ def test_what_cannot_be_is_refused(wrong):
 
 
 def test_places():
-    assert [placed(a, b, (0, 1), (-1, 2)) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == ["holds", "fails", "undecided"]
+    ranged = claim(low=0, high=1, fail_low=-1, fail_high=2)
+    assert [placed(ranged, a, b) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == [(True, False), (False, True), (False, False)]

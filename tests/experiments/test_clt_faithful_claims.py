@@ -140,3 +140,12 @@ def test_what_is_exact():
     assert {verify(e, WORLD.arms()).outcome for e in statements} == {"exact"}
     [least] = [e for e in statements if "5/8" in e.text]
     assert verify(least, World(active=0.75).arms()).outcome == "violated"
+
+
+def test_beyond_the_sweep_of_per_layer_transcoders_nothing_is_said():
+    arms = World().arms()
+    low, high = judged(arms["plt"], "fvu"), arms["plt"].fvu.max()
+    assert np.isfinite(beyond(arms["main"], arms)).all() and np.allclose(judged(arms["main"], "fvu"), low)
+    for fvu in (1e3 * float(high), float(arms["plt"].fvu.min()) / 1e3):
+        off = arms["main"].assign(fvu=0 * arms["main"].fvu + fvu)
+        assert np.isnan(beyond(off, arms)).all(), "no per-layer transcoder has this error, and the nearest one is not compared in its place"

@@ -29,7 +29,7 @@ def show(one: Judged, number: int, page: str) -> None:
         ("units", f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"])),
         *((c.arm, told(c, one)) for c in row.controls),
         ("gates", ", ".join(f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items())),
-        ("power", "" if "would be found" in row.why else tables.found(entry["detectable"])),
+        ("power", "" if "would be found" in row.why else tables.found(entry)),
         ("published", published(one)),
         ("source", claim.source),
         ("scope", entry["scope"]),

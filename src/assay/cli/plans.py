@@ -140,7 +140,7 @@ def outlined(c: Prospect) -> str:
     spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
     at = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
-    return f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: {c.expected}; {need}"
+    return f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: {c.expected}; {need}" + (f"; {c.warning}" if c.warning else "")
 
 
 def taken(found: Planned) -> list[str]:
@@ -219,7 +219,7 @@ def spanned(r: Range) -> str:
 
 def counted(r: Range | None) -> str:
     """Write a range of seeds; beyond what anybody needs there are no more figures."""
-    from assay.core.outlook import MOST
+    from assay.core.power import MOST
 
     if r is None:
         return "an unknown number of seeds"

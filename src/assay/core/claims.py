@@ -119,6 +119,8 @@ class Claim:
     """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does makes it unspecific."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an exact interval."""
+    natural: tuple[float, float] | None = None
+    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed and decides nothing."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()
@@ -260,6 +262,8 @@ class Finding:
     statistic: Statistic = mean
     unit: str = "1"
     where: Mapping[str, Plain] = field(default_factory=dict)
+    natural: tuple[float, float] | None = None
+    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed."""
     published: Literature = None
     source: str = ""
 
@@ -286,7 +290,7 @@ class Verdict(Shown):
     arm: str
     outcome: Outcome
     reason: str
-    """Why it is undecided or unspecific; empty when it holds or fails."""
+    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by arithmetic."""
     price: Price | None
     estimate: float
     low: float
@@ -310,7 +314,14 @@ class Verdict(Shown):
     points: tuple[float, ...]
     """The statistic of every level of the first factor by itself: the spread behind the interval."""
     detectable: tuple[float, float] = (math.nan, math.nan)
-    """From which to which true value the claim would be found to hold in 80 % of such experiments; NaN twice for none."""
+    """From which to which true value 80 % of such experiments would find the claim to hold, controls and planted effects coming out
+    as they must; NaN twice for none."""
+    detectable_alone: tuple[float, float] = (math.nan, math.nan)
+    """The same of the method's interval alone, whatever controls and planted effects come to."""
+    controls_chance: float = math.nan
+    """In which share of such experiments controls and planted effects come out as they must."""
+    warning: str = ""
+    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where nothing does."""
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({told(self.reason)})" if self.reason else "")
@@ -377,7 +388,10 @@ class Judged(Shown):
             "threshold_from": c.threshold_since,
             "near": dict(c.near),
             "bounds": list(c.bounds) if c.bounds else None,
-            "detectable": None if math.isnan(v.detectable[0]) else [_number(x) for x in v.detectable],
+            "natural": _range(c.natural) if c.natural else None,
+            **{k: _range(getattr(v, k)) for k in ("detectable", "detectable_alone")},
+            "controls_chance": _number(v.controls_chance),
+            "warning": v.warning,
             "gates": dict(v.gates),
             "points": [_number(x) for x in v.points],
         }
@@ -423,6 +437,10 @@ def _check_units(text: str, units: tuple[str, ...]) -> None:
 def _check_literature(text: str, published: Literature) -> None:
     if not (published is None or published == "new" or isinstance(published, Published)):
         raise ClaimError(f'statement {text!r}: published is Published(number, source), or "new", or None, got {published!r}')
+
+
+def _range(ends: tuple[float, float]) -> list[float | None] | None:
+    return None if math.isnan(ends[0]) else [_number(x) for x in ends]
 
 
 def _number(x: float) -> float | None:

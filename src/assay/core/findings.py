@@ -94,6 +94,7 @@ class Estimated:
             "dropped": self.dropped,
             "units": list(f.units),
             "unit": f.unit,
+            "natural": [_number(x) for x in f.natural] if f.natural else None,
             "scope": self.scope,
             "method": self.method,
             "source": f.source,

@@ -24,6 +24,9 @@ Means = Mapping[str, np.ndarray]
 Statistic = Callable[[Means], np.ndarray]
 """From means to one number per draw, [draw]."""
 
+Numbers = np.ndarray | np.floating | float
+"""A number, or an array of them."""
+
 DRAWS = 10_000
 _BLOCK = 4_000_000
 """Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the units."""
@@ -104,9 +107,8 @@ def interval(
         left_out.append(each_cell)
         variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
     t = float(stdtrit(smaller - 1, (1 + level) / 2))
-    half = t * float(np.sqrt(variance))
     skewness = sum(_third(x) for x in left_out[:factors])
-    skewed = [float(theta) - math.sqrt(variance) * _hall(q, skewness, variance) for q in (t, -t)]
+    student = [float(x) for x in student_limits(theta, np.float64(variance), skewness, t)]
 
     values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
     finite = np.isfinite(values)
@@ -117,14 +119,14 @@ def interval(
         boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),
-        low=min(boot[0], float(theta) - half, skewed[0]),
-        high=max(boot[1], float(theta) + half, skewed[1]),
+        low=min(boot[0], *student[::2]),
+        high=max(boot[1], *student[1::2]),
         boot_low=boot[0],
         boot_high=boot[1],
-        t_low=float(theta) - half,
-        t_high=float(theta) + half,
-        skew_low=skewed[0],
-        skew_high=skewed[1],
+        t_low=student[0],
+        t_high=student[1],
+        skew_low=student[2],
+        skew_high=student[3],
         n=n,
         variance=variance,
         parts=parts,
@@ -195,10 +197,19 @@ def _third(left_out: np.ndarray) -> float:
     return float(n / ((n - 1) * (n - 2)) * np.sum(off**3) / n**2)
 
 
-def _hall(q: float, third: float, variance: float) -> float:
+def student_limits(theta: Numbers, variance: Numbers, third: Numbers, t: float) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Compute the limits of Student's t, then of the t corrected for skew, of one estimate or of an array of them."""
+    root = np.sqrt(variance)
+    low, high = (theta - root * _hall(q, third, variance) for q in (t, -t))
+    return theta - t * root, theta + t * root, low, high
+
+
+def _hall(q: float, third: Numbers, variance: Numbers) -> Numbers:
     """The t value that Hall's monotone transformation takes to q, where the estimate has this third cumulant and variance."""
-    c = third / variance**1.5 if variance > 0 else 0.0
-    return q if abs(c) < 1e-6 or not math.isfinite(c) else 3 / c * (float(np.cbrt(1 + c * (q - c / 6))) - 1)
+    with np.errstate(all="ignore"):
+        c = third / variance**1.5
+        bent = 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1)
+    return np.where(np.isfinite(c) & (np.abs(c) >= 1e-6), bent, q)
 
 
 class _Cells:

@@ -13,14 +13,15 @@ import xarray as xr
 from scipy.special import stdtr
 
 from assay.core import power, prices
+from assay.core.apart import warning
 from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.once import of_all
-from assay.core.prices import edges
+from assay.core.power import edges, placed
 from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
-from assay.core.reasons import TIES
+from assay.core.reasons import IDENTICAL, TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 
@@ -39,6 +40,7 @@ Arms = Mapping[str, xr.Dataset]
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 """For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
 their runs it asks for."""
+Asked = Mapping[str, tuple[Verdict, Interval]]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
@@ -50,11 +52,29 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     95 % where the level is stricter: an early look must not overlook what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
-    own = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
+    own, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
     controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
     planted = {name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold}
     also, asked = _others_that_hold(claim, arms, min(level, USUAL), scope)
-    return Judged(claim, _with_others(claim, own, controls, planted, also), controls, planted, also, asked)
+    own = _with_power(claim, own, i, controls, planted, level)
+    verdicts = [{name: v for name, (v, _) in some.items()} for some in (controls, planted)]
+    return Judged(claim, _with_others(claim, own, *verdicts, also), *verdicts, also, asked)
+
+
+def _with_power(claim: Claim, own: Verdict, i: Interval, controls: Asked, planted: Asked, level: float) -> Verdict:
+    """The verdict with what would have been found: controls and planted effects have to come out as they must, too, in the same
+    experiment, their true values being those that were measured."""
+    if own.reason.startswith("too few") or (not i.variance and claim.bounds is None):
+        return own
+
+    def met(v: Verdict, there: Interval, holds: bool) -> float:
+        judged = not v.reason or v.reason == "interval straddles"
+        return power.chance(claim, there, there.estimate, level)[0 if holds else 1] if judged else 0.0
+
+    must = [met(*pair, False) for pair in controls.values()] + [met(*pair, True) for pair in planted.values()]
+    rest = math.prod(must)
+    alone = power.detectable(claim, i, level)
+    return replace(own, detectable=power.detectable(claim, i, level, rest), detectable_alone=alone, controls_chance=rest)
 
 
 def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: Scope) -> tuple[dict[str, Verdict], tuple[str, ...]]:
@@ -67,7 +87,7 @@ def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: Scope) -> t
         try:
             with np.errstate(all="ignore"):
                 if _may_hold(claim, name, arms, level):
-                    verdict = _judge_arm(claim, name, arms, level, scope)
+                    verdict, _ = _judge_arm(claim, name, arms, level, scope)
                     found |= {name: verdict} if verdict.outcome == "holds" else {}
             asked.append(name)
         except Exception:  # an arm that lacks what the claim reads has no answer to give
@@ -96,7 +116,10 @@ def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, t
     return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *edges(claim)
 
 
-def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: Scope, *, gated: bool = False) -> Verdict:
+def _judge_arm(
+    claim: Claim, name: str, arms: Arms, level: float, scope: Scope, *, gated: bool = False
+) -> tuple[Verdict, Interval]:
+    """The verdict on one arm by itself, and its interval on the scale of judging."""
     others = Others(arms, name, claim.where)
     data = _read(claim, name, others)
     unit = run_unit(claim.units, others)
@@ -124,13 +147,15 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: Scope, 
     asked = n | {unit: n[unit] + len(bad)} if unit in n else n  # where enough were asked for, what lacks is what diverged
     survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
     there = {u: max(len(data.levels[u]), n[u]) for u in n}
-    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome)
+    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome, level)
     if not reason and alike and name == claim.of:
         reason, price = TIES, Price(f"{alike}: name the bounds of a unit for an exact interval, or state a theorem as Exact")
+    if reason == TIES and outcome == "fails" and _identical(claim, others, i):
+        reason, price = IDENTICAL, None
     limits = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high")
-    return Verdict(
+    verdict = Verdict(
         arm=name,
-        outcome="undecided" if reason else outcome,
+        outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
         price=price,
         **{name: unscale(claim.scale, getattr(i, name)) for name in limits},
@@ -140,9 +165,10 @@ def _judge_arm(claim: Claim, name: str, arms: Arms, level: float, scope: Scope, 
         scope=describe_scope(claim.units, i, others, scope),
         method="; ".join(t for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale]) if t),
         gates=gates,
-        detectable=power.detectable(claim, i, level) if name == claim.of else power.NOTHING,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
+        warning=warning(claim, i) if name == claim.of else "",
     )
+    return verdict, i
 
 
 def _reason(
@@ -154,6 +180,7 @@ def _reason(
     survived: bool,
     gates: Mapping[str, bool],
     outcome: Outcome,
+    level: float,
 ) -> tuple[str, Price | None]:
     """Why one arm by itself is undecided, the first reason that applies, and its price; empty and None when it is decided."""
     short, unmet = [u for u in claim.units if n[u] < fewest], [g for g, met in gates.items() if not met]
@@ -164,14 +191,14 @@ def _reason(
         return "diverged", Price("more units do not help: mend the training of the runs that diverged")
     if unmet:
         return f"gate {unmet[0]}", prices.of_gate(unmet[0], i)
-    return ("interval straddles", prices.to_decide(claim, i)) if outcome == "undecided" else ("", None)
+    return ("interval straddles", prices.to_decide(claim, i, level)) if outcome == "undecided" else ("", None)
 
 
 def _with_others(
     claim: Claim, own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict], also: Mapping[str, Verdict]
 ) -> Verdict:
     """The verdict after its controls, planted effects and all other arms have spoken; the first reason that applies is kept."""
-    early = own.reason.startswith(("too few", "diverged", "gate", TIES))
+    early = own.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price("more units do not help: the planted effect itself was judged absent")
@@ -268,11 +295,42 @@ def _alike(claim: Claim, data: Table, i: Interval) -> str:
     return f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number" if times.max() >= ALIKE * len(points) else ""
 
 
+def _identical(claim: Claim, others: Others, i: Interval) -> bool:
+    """Whether an arm differs from those that it is compared with by exactly nothing, though units differ: arithmetic, and no chance.
+
+    So it is where the value is 0 in each unit and, with the units of the compared arms turned by one place, in none, yet 0 on the
+    whole: the same numbers in another order.
+    """
+    if claim.scale != "plain" or i.variance or i.estimate or i.points.any():
+        return False
+    under = others.under
+    try:
+        arms = {name: others.take(name) if name == under else _turned(others.take(name), claim.units[0]) for name in others.read}
+        turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
+        moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
+    except (ClaimError, KeyError, ValueError):  # arms that cannot be turned differ by what nobody knows
+        return False
+    sizes = np.abs(moved.points)
+    return bool(sizes.size and (sizes > 0).all() and abs(moved.estimate) <= 1e-9 * sizes.max())
+
+
+def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
+    """An arm with each level of a unit measured as the next one was. Raises: KeyError where runs do not cover all levels alike."""
+    if unit not in arm.coords:
+        return arm.roll({unit: 1}) if unit in arm.dims else arm
+    levels = np.unique(arm[unit].values)
+    following = dict(zip(levels.tolist(), np.roll(levels, -1).tolist(), strict=True))
+    (dim,) = arm[unit].dims
+    fields = [str(name) for name, c in arm.coords.items() if c.dims == (dim,)]
+    keys = [dict(zip(fields, key, strict=True)) for key in zip(*(arm[f].values.tolist() for f in fields), strict=True)]
+    at = {tuple(key.values()): place for place, key in enumerate(keys)}
+    order = [at[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
+    return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
+
+
 def _place(claim: Claim, low: float, high: float) -> Outcome:
-    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
-    if hold_low <= low and high <= hold_high:
-        return "holds"
-    return "fails" if high < fail_low or low > fail_high else "undecided"
+    inside, outside = placed(claim, low, high)
+    return "holds" if inside else "fails" if outside else "undecided"
 
 
 def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:

@@ -1,7 +1,8 @@
 """Outlook: what more units buy: how far an interval narrows, what it then decides, and the fewest units that decide.
 
-The half-width is extrapolated on the scale on which a claim is judged, from the spread of the units that there are. Only
-one factor is bought, as a rule seeds: what the other factor of a crossed pair contributes stays, however many are bought.
+All of it is extrapolated on the scale on which a claim is judged, from the spread of the units that there are. Only one factor is
+bought, as a rule seeds: what the other factor of a crossed pair contributes stays, however many are bought. `Outlook` speaks of the
+interval that decides; `Spread` of Student's t alone.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from assay.core.claims import Claim, Outcome
 from assay.core.errors import DataError
 from assay.core.intervals import Interval
 from assay.core.judging import FEWEST, standing
+from assay.core.power import CHANCE, chance, edges, enough, half_width, placed, with_units
 from assay.core.reading import plural
-
-MOST = 1_000_000
-"""More units than anybody buys: beyond them a claim counts as not decidable by units."""
 
 
 @dataclass(frozen=True)
@@ -63,52 +62,51 @@ class Spread:
 class Outlook:
     """What a claim's numbers promise: where its estimate lies, on the scale of judging, and how its interval narrows."""
 
-    estimate: float
-    spread: Spread
-    hold: tuple[float, float]
-    fail: tuple[float, float]
-    """The ranges to hold in, and to fail outside of, on the scale of judging."""
+    claim: Claim
+    interval: Interval
+    """Its standard errors count, with the units that there are."""
     factor: str
     """The unit that is bought."""
 
     @property
+    def units(self) -> int:
+        """How many of this unit there are."""
+        return self.interval.n[self._k]
+
+    @property
     def distance(self) -> float:
         """From the estimate to the nearest finite bound that keeps it from its outcome; 0 where no width decides."""
-        outcome = placed(self.estimate, self.estimate, self.hold, self.fail)
-        edges = self.hold if outcome == "holds" else self.fail
-        return 0.0 if outcome == "undecided" else min(abs(self.estimate - e) for e in edges if math.isfinite(e))
+        inside, outside = placed(self.claim, *[self.interval.estimate] * 2)
+        hold, fail = edges(self.claim)
+        ends = hold if inside else fail
+        return min(abs(self.interval.estimate - e) for e in ends if math.isfinite(e)) if inside or outside else 0.0
+
+    def half_width(self, units: int) -> float | None:
+        """Compute the half-width to expect of the interval that decides, with so many units; None for fewer than 3."""
+        return half_width(self.claim, with_units(self.interval, self._k, units)) if units > 2 else None
 
     def outcome(self, units: int) -> Outcome:
-        """What to expect with so many units if the estimate stays where it is; *undecided* below 6 of them."""
+        """Tell what 80 % of experiments with so many units come to if the estimate is the truth; *undecided* for less than that."""
         if units < FEWEST:
             return "undecided"
-        half = self.spread.expected(units)
-        return placed(self.estimate - half, self.estimate + half, self.hold, self.fail)
+        chances = chance(self.claim, with_units(self.interval, self._k, units), self.interval.estimate)
+        return "holds" if chances[0] >= CHANCE else "fails" if chances[1] >= CHANCE else "undecided"
 
     def fewest(self) -> int | None:
-        """The fewest units that are expected to decide; None where no number of them does, up to a million."""
-        if self.outcome(MOST) == "undecided":
-            return None
-        low, high = FEWEST, MOST
-        while low < high:  # the half-width falls with every unit
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.outcome(middle) != "undecided" else (middle + 1, high)
-        return low
+        """Compute the fewest units with which 80 % of experiments are decided; None where no number of them does, up to a million."""
+        return enough(self.claim, self.interval, (self._k,), FEWEST)
 
-    def told(self, units: int | None = None) -> str:
-        """In a few words what decides it, such as "8 seeds decide it"."""
+    def told(self) -> str:
+        """Say in a few words what decides it, such as "8 seeds"."""
         need = self.fewest()
         if need is None:
-            between = placed(self.estimate, self.estimate, self.hold, self.fail) == "undecided"
+            between = not any(placed(self.claim, *[self.interval.estimate] * 2))
             return "no number of units: it lies between its bounds" if between else f"no number of {plural(self.factor, 2)}"
         return f"{need:,} {plural(self.factor, need)}"
 
-
-def placed(low: float, high: float, hold: tuple[float, float], fail: tuple[float, float]) -> Outcome:
-    """Where an interval lies: within the range to hold, outside the range to fail, or neither."""
-    if hold[0] <= low and high <= hold[1]:
-        return "holds"
-    return "fails" if high < fail[0] or low > fail[1] else "undecided"
+    @property
+    def _k(self) -> int:
+        return self.claim.units.index(self.factor)
 
 
 def spread(i: Interval, factor: int = 0) -> Spread:
@@ -132,8 +130,5 @@ def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") 
     """
     if factor not in claim.units:
         return None
-    i, hold, fail = standing(claim, arms)
-    k = claim.units.index(factor)
-    if i.n[k] < 2 or not math.isfinite(i.variance):
-        return None
-    return Outlook(i.estimate, spread(i, k), hold, fail, factor)
+    i, *_ = standing(claim, arms)
+    return Outlook(claim, i, factor) if min(i.n) > 1 and math.isfinite(i.variance) else None

@@ -1,44 +1,136 @@
-"""Power: which true values a claim would be found to hold at, and from which size on a difference of two is more than luck."""
+"""Power: how often experiments like the one at hand would decide a claim by the rule that decides, and what follows from that.
+
+Experiments are simulated with as many units as were measured, spread as normal ones with the same standard errors, and each is
+placed by its hull; what the bootstrap would give comes from its cumulants, without draws. Units between bounds are taken to lie on
+one of the two, where the law is known exactly and the interval is widest.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float
 from scipy.special import betainc, betaincinv, stdtrit
 
+from assay.core.bounded import Bounds
 from assay.core.claims import Claim
-from assay.core.intervals import Interval
-from assay.core.prices import edges
-from assay.core.scales import unscale
+from assay.core.intervals import Interval, student_limits
+from assay.core.rng import normal
+from assay.core.scales import rescale, unscale
 
 CHANCE = 0.8
-"""Of finding an effect that is planted at a detectable value."""
+"""Of deciding a claim, which experiments are asked to have."""
 NOTHING = (math.nan, math.nan)
 """No value would be found."""
+MOST = 1_000_000
+"""More units than anybody buys: beyond them a claim counts as not decidable by units."""
+_WORLDS = 2_000
+_DRAWN = 128
+"""Most levels of a factor that are drawn; with more of them hardly anything but Student's t changes."""
+_FAR = 64
+"""Standard errors beyond a threshold: an effect that four in five experiments would find lies nearer."""
+
+Worlds = Float[np.ndarray, " world"]
 
 
-def detectable(claim: Claim, i: Interval, level: float = 0.95) -> tuple[float, float]:
-    """Tell from which to which true value the claim would be found to hold, in at least 80 % of such experiments.
+def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Give the range to hold in and the range to fail outside of, on the scale of judging."""
 
-    In the claim's unit; infinite on a side without a threshold; NaN twice where no value would be found.
+    def mapped(e: float) -> float:
+        return e if math.isinf(e) else rescale(claim.scale, e)
 
-    Formula: threshold ± (t_(1+level)/2 + t_0.8) √V on the scale of judging, V the squared standard error that was measured; for
-    bounded units the least share of units at the better bound for which the exact interval clears the threshold.
+    (fail_low, fail_high) = claim.fail_range
+    return (mapped(claim.low), mapped(claim.high)), (mapped(fail_low), mapped(fail_high))
+
+
+def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
+    """Tell whether an interval lies within the range to hold, and whether outside the range to fail; of arrays, for each of them."""
+    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
+    return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
+
+
+def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tuple[float, float]:
+    """Compute in which shares of such experiments an arm's interval would hold, and fail, if its true value were `truth`.
+
+    `truth` is on the scale of judging; `i` tells how many units there are and how far they are apart.
+    """
+    return _chances(claim, i, level)(truth)
+
+
+def detectable(claim: Claim, i: Interval, level: float = 0.95, rest: float = 1.0) -> tuple[float, float]:
+    """Tell from which to which true value at least 80 % of such experiments would find the claim to hold.
+
+    `rest` is the chance that controls and planted effects come out as they must, counted as independent of the arm itself. In the
+    claim's unit; infinite on a side without a threshold; NaN twice where no value would be found.
     """
     (low, high), _ = edges(claim)
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
-    if claim.bounds is not None:
-        least, greatest = claim.bounds
-        width, n = greatest - least, min(i.n)
-        low = low if math.isinf(low) else least + width * _share((low - least) / width, n, level)
-        high = high if math.isinf(high) else greatest - width * _share((greatest - high) / width, n, level)
-    else:
-        margin = (float(stdtrit(i.df, (1 + level) / 2)) + float(stdtrit(i.df, CHANCE))) * math.sqrt(i.variance)
-        low, high = low + margin, high - margin
-    if math.isnan(low) or math.isnan(high) or low > high:
+    reach = _FAR * math.sqrt(i.variance)
+    least, greatest = claim.bounds or (high - reach, low + reach)
+    sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
+    chances = _chances(claim, i, level)
+
+    def seen(truth: float) -> bool:
+        return chances(truth)[0] * rest >= CHANCE
+
+    if not seen(sure):
         return NOTHING
+    low, high = (e if math.isinf(e) else _first(seen, e, sure) for e in (low, high))
     return unscale(claim.scale, low), unscale(claim.scale, high)
+
+
+def enough(
+    claim: Claim, i: Interval, factors: tuple[int, ...], least: int, level: float = 0.95, narrowed: float = math.inf
+) -> int | None:
+    """Compute the fewest units of a factor with which 80 % of experiments would be decided if the estimate were the truth.
+
+    Of two `factors` the first is counted, and the second grows in proportion. The squared standard error has to come down to the
+    share `narrowed` of what it is. None where no number up to a million is enough.
+    """
+
+    def decided(n: int) -> bool:
+        more = i
+        for k in factors:
+            more = with_units(more, k, round(n * i.n[k] / i.n[factors[0]]))
+        return more.variance <= narrowed * i.variance and max(chance(claim, more, i.estimate, level)) >= CHANCE
+
+    high = least
+    while not decided(high):
+        if high >= MOST:
+            return None
+        high = min(2 * high, MOST)
+    low = max(least - 1, high // 2)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decided(middle) else (middle, high)
+    return high
+
+
+def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
+    """Compute the half-width of the interval that decides in such experiments, on the scale of judging: the median, between bounds the mean."""
+    if claim.bounds is None:
+        below, above = _hull(i, level)
+        return float(np.median(above - below)) / 2
+    low, high, law = _between(claim.bounds, min(i.n), i.estimate, level)
+    return float((high - low) @ law) / 2
+
+
+def with_units(i: Interval, k: int, n: int) -> Interval:
+    """Give the interval's standard errors at n units of factor k; its limits stay as they are, and mean nothing then.
+
+    Formula: V_k shrinks with 1/n, and so does what two factors share by their cells, V_a + V_b − V; the rest of V stays.
+    """
+    narrowed, part = i.n[k] / n, i.parts[k] * i.n[k] / n
+    shared = max(0.0, sum(i.parts) - i.variance) * narrowed
+    parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
+    counts = tuple(n if j == k else there for j, there in enumerate(i.n))
+    return replace(i, n=counts, parts=parts, variance=i.variance - i.parts[k] + part, df=min(counts) - 1)
 
 
 def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
@@ -49,9 +141,93 @@ def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
     return float(stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation) if n > 1 else math.nan
 
 
-def _share(threshold: float, n: int, level: float) -> float:
-    """The least true share of n units that is found to lie above a threshold with the chance; NaN where none is."""
-    for k in range(n + 1):  # betainc: the chance of k or more among n at this share, which the exact limit compares with
-        if k and betainc(k, n - k + 1, threshold) <= (1 - level) / 2:
-            return float(betaincinv(k, n - k + 1, CHANCE))
-    return math.nan
+def _first(seen: Callable[[float], bool], no: float, yes: float) -> float:
+    """The value nearest to `no` from which on something is seen, which it is at `yes`; to a billionth of the way."""
+    for _ in range(30):
+        middle = (no + yes) / 2
+        no, yes = (no, middle) if seen(middle) else (middle, yes)
+    return yes
+
+
+def _chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple[float, float]]:
+    """The chances to hold and to fail, as a function of the true value."""
+    if claim.bounds is None:
+        below, above = _hull(i, level)
+        return lambda truth: tuple(float(x.mean()) for x in placed(claim, truth + below, truth + above))  # type: ignore[return-value]
+    bounds, n = claim.bounds, min(i.n)
+
+    def at(truth: float) -> tuple[float, float]:
+        low, high, law = _between(bounds, n, truth, level)
+        holds, fails = placed(claim, low, high)
+        return float(law[holds].sum()), float(law[fails].sum())
+
+    return at
+
+
+def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clopper and Pearson's limits for each number of n units on the greater bound, and how likely that number is; all others lie on
+    the lesser. Numbers beyond seven standard deviations are left out."""
+    least, width = bounds[0], bounds[1] - bounds[0]
+    share = (truth - least) / width
+    reach = 7 * math.sqrt(n * share * (1 - share)) + 7
+    k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
+    with np.errstate(all="ignore"):
+        low = np.where(k > 0, betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
+        high = np.where(k < n, betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
+        more = np.where(k > 0, betainc(k, n - k + 1, share), 1.0) - np.where(k < n, betainc(k + 1, n - k, share), 0.0)
+    return least + width * low, least + width * high, more
+
+
+def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
+    """The limits of the interval that decides in simulated experiments, less the true value.
+
+    Formula: the percentiles of the bootstrap by Cornish and Fisher's expansion from its cumulants, of which crossed factors' add up;
+    what two factors share by their cells alone, q = (V_a + V_b − V − V_a/n_b − V_b/n_a) / (1 − 1/n_a − 1/n_b), adds to the second.
+    Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938; Owen, The pigeonhole bootstrap, 2007
+    """
+    n, drawn = min(i.n), [_drawn(min(n, _DRAWN)) for n in i.n]
+    t = float(stdtrit(n - 1, (1 + level) / 2))
+    each = [part * d.variance for part, d in zip(i.parts, drawn, strict=True)]
+    third = sum(part**1.5 * d.third / math.sqrt(m) for part, d, m in zip(i.parts, drawn, i.n, strict=True))
+    variance, second = each[0], sum(v * (m - 1) / m for v, m in zip(each, i.n, strict=True))
+    if len(i.n) == 2:
+        shared = max(0.0, sum(i.parts) - i.variance)
+        alone = (shared - i.parts[0] / i.n[1] - i.parts[1] / i.n[0]) / (1 - 1 / i.n[0] - 1 / i.n[1])
+        variance, second = np.maximum(each[0] + each[1] - shared, np.maximum(*each)), second + max(0.0, alone)
+    estimate = math.sqrt(i.variance) * drawn[0].mean
+    with np.errstate(all="ignore"):
+        skew = sum(part**1.5 * d.boot_third / math.sqrt(m) for part, d, m in zip(i.parts, drawn, i.n, strict=True)) / second**1.5
+        tails = sum(part**2 * d.boot_fourth / m for part, d, m in zip(i.parts, drawn, i.n, strict=True)) / second**2
+        boot = [estimate + np.sqrt(second) * _cornish_fisher(z, skew, tails) for z in (-t * math.sqrt(n / (n - 1)), t * math.sqrt(n / (n - 1)))]
+    t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
+    return np.fmin(boot[0], np.minimum(t_low, skew_low)), np.fmax(boot[1], np.maximum(t_high, skew_high))
+
+
+def _cornish_fisher(z: float, skew: Worlds, tails: Worlds) -> Worlds:
+    return z + (z * z - 1) / 6 * skew + (z**3 - 3 * z) / 24 * tails - (2 * z**3 - 5 * z) / 36 * skew**2
+
+
+class _Drawn(NamedTuple):
+    """What n standard normal units of a factor look like in each simulated experiment."""
+
+    mean: Worlds
+    """In standard errors; drawn by itself, as it is independent of how units spread."""
+    variance: Worlds
+    third: Worlds
+    """Without bias, as the correction for skew takes it."""
+    boot_third: Worlds
+    boot_fourth: Worlds
+    """Third and fourth cumulant of one draw of a unit."""
+
+
+@lru_cache(maxsize=256)
+def _drawn(n: int) -> _Drawn:
+    """Half of the experiments are the others mirrored, so that high and low are treated alike."""
+    x = normal(np.array([0]), "power", n, (_WORLDS // 2, n + 1))[0].astype(np.float64)
+    off = x[:, 1:] - x[:, 1:].mean(1, keepdims=True)
+    square = off * off
+    second, third, fourth = square.mean(1), (square * off).mean(1), (square * square).mean(1)
+    unbiased = n * n / ((n - 1) * (n - 2)) * third if n > 2 else 0 * third
+    even, odd = (second * n / (n - 1), fourth - 3 * second**2), (x[:, 0], unbiased, third)
+    (variance, tails), (mean, skew, boot) = (np.concatenate([v, v]) for v in even), (np.concatenate([v, -v]) for v in odd)
+    return _Drawn(mean, variance, skew, boot, tails)

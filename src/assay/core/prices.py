@@ -1,64 +1,48 @@
-"""Prices: about what it would take to decide an undecided claim; and where its edges lie on the scale of judging."""
+"""Prices: about what it would take to decide an undecided claim, by the rule that decides."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from assay.core.claims import Claim, Price
 from assay.core.intervals import Interval
+from assay.core.power import edges, enough
 from assay.core.reading import plural
-from assay.core.scales import rescale
 
-
-def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ranges to hold and to fail on the scale of judging."""
-
-    def mapped(e: float) -> float:
-        return e if math.isinf(e) else rescale(claim.scale, e)
-
-    (fail_low, fail_high) = claim.fail_range
-    return (mapped(claim.low), mapped(claim.high)), (mapped(fail_low), mapped(fail_high))
+ON = Price("no number of units: the estimate lies on the threshold")
 
 
 def distance(claim: Claim, i: Interval) -> float:
-    """How far the estimate lies from the nearest finite edge, on the scale of judging."""
+    """Measure how far the estimate lies from the nearest finite edge, on the scale of judging."""
     return abs(i.estimate - nearest_edge(claim, i))
 
 
 def nearest_edge(claim: Claim, i: Interval) -> float:
-    """The finite edge that the estimate lies nearest to, on the scale of judging."""
+    """Give the finite edge that the estimate lies nearest to, on the scale of judging."""
     (hold, fail) = edges(claim)
     return min((e for e in (*hold, *fail) if math.isfinite(e)), key=lambda e: abs(i.estimate - e))
 
 
-def to_decide(claim: Claim, i: Interval) -> Price:
-    """About how many more units would bring the limit that lies towards the nearest edge to this side of it."""
-    edge = nearest_edge(claim, i)
+def to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
+    """Say about how many more units would let 80 % of experiments decide the claim if the estimate were the truth."""
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
-    on = Price("no number of units: the estimate lies on the threshold")
-    if i.estimate == edge:
-        return on
-    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(i.estimate - edge)
-    if not i.variance:  # units that agree, between bounds: their limit comes nearer as 1/n
-        k = int(np.argmin(i.n))
-        return _more(claim.units[k], max(1, math.ceil(i.n[k] * reach) - i.n[k]))
-    wanted = i.variance / max(reach, 1.0) ** 2
-    if not wanted:  # off it by rounding alone
-        return on
-    for k in sorted(range(len(i.parts)), key=lambda k: -i.parts[k]):
-        room = wanted - (i.variance - i.parts[k])
-        if room > 0:
-            return _more(claim.units[k], max(1, math.ceil(i.n[k] * i.parts[k] / room) - i.n[k]))
-    factor = math.ceil(10 * i.variance / wanted) / 10
-    k = int(np.argmax(i.parts))
-    more = math.ceil((factor - 1) * i.n[k])
-    return Price(f"about {factor:g} times as many of both, {' and '.join(claim.units)}", claim.units[k], more)
+    if i.estimate == (edge := nearest_edge(claim, i)):
+        return ON
+    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(i.estimate - edge)  # of these units, however skewed
+    narrowed = math.inf if claim.bounds else reach**-2
+    by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
+    for k in by_part:
+        if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
+            return _more(claim.units[k], n - i.n[k])
+    k = by_part[0]
+    if len(by_part) == 2 and (n := enough(claim, i, tuple(by_part), i.n[k] + 1, level, narrowed)) is not None:
+        factor = math.ceil(10 * n / i.n[k]) / 10
+        return Price(f"about {factor:g} times as many of both, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
+    return ON
 
 
 def lacking(unit: str, n: int, there: int, fewest: int) -> Price:

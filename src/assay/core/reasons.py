@@ -11,6 +11,8 @@ GIVEN = "given with the claim"
 """Where the threshold of a claim about somebody's own table comes from; whether a pilot went before is not known."""
 TIES = "units agree"
 """The reason stored where so many units have one and the same number that how far others may lie from it cannot be told."""
+IDENTICAL = "identical in every unit"
+"""The reason stored with *fails* where what is compared is the same number in each unit, so that the difference is 0 by arithmetic."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 

@@ -139,13 +139,14 @@ def share_closed(
     """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at best's own budget x.
 
     Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed, 1: all, above 1: overtaken.
-    Meaningless where the gap itself is near 0: judge the difference there.
+    Meaningless where the gap itself is near 0: judge the difference there. NaN where base is no worse than best: nothing is to be closed.
     """
 
     def statistic(m: Means) -> np.ndarray:
         own_x, own_y = _sweep(m, best, x, y)
         base_y, repaired_y = (_along(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired))
-        return (base_y - repaired_y).mean(1) / (base_y - own_y).mean(1)
+        gap = (base_y - own_y).mean(1)
+        return (base_y - repaired_y).mean(1) / np.where(gap > _SAME * abs(base_y).mean(1), gap, np.nan)
 
     return statistic
 

@@ -69,7 +69,11 @@ class ToldArm(ToldNumbers):
     threshold_from: str
     near: Mapping[str, str]
     bounds: list[float] | None
+    natural: list[float] | None
     detectable: list[float] | None
+    detectable_alone: list[float] | None
+    controls_chance: float
+    warning: str
     gates: Mapping[str, bool]
     points: list[float]
 
@@ -109,6 +113,7 @@ class ToldFinding(ToldNumbers):
     dropped: int
     units: list[str]
     unit: str
+    natural: list[float] | None
     scope: str
     method: str
     source: str

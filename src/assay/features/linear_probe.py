@@ -16,6 +16,7 @@ from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.dictionaries.measuring.arrays import less
 
 STRENGTHS = tuple(10.0**e for e in range(-6, 1))
 """Penalties among which every fit chooses, in shares of the mean diagonal entry of its Gram matrix."""
@@ -95,12 +96,12 @@ def error_sums(
 ) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, "group"]]:
     """Squared errors of the predictions, and of the mean of all rows, added up over each group.
 
-    Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖²; R² = 1 − Σ_g SSE_g / Σ_g SST_g
+    Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖², 0 where y does not vary; R² = 1 − Σ_g SSE_g / Σ_g SST_g
     """
     names, index = np.unique(group, return_inverse=True)
     place = torch.from_numpy(np.eye(len(names))[index.ravel()]).to(y.device)
     off = (predicted.double() - y.double()).square().sum(-1)
-    spread = (y.double() - y.double().mean(0)).square().sum(-1)
+    spread = less(y.double(), y.double().mean(0)).square().sum(-1)
     return (off @ place).cpu().numpy(), (spread @ place).cpu().numpy()
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.dictionaries.measuring.arrays import less
+
 INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
 
 
@@ -62,8 +64,8 @@ def growth(score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "toke
     Formula: corr(log n, log score); b = cov(log n, log score)/var(log n)
     Range: the correlation −1 to 1. NaN where all scores, or all numbers, are alike.
     """
-    x, y = np.log(number), np.log(np.maximum(score, 1e-12))
-    x, y = x - x.mean(), y - y.mean(-1, keepdims=True)
+    x, y = np.log(number), np.log(np.maximum(np.asarray(score, np.float64), 1e-12))
+    x, y = less(x, x.mean()), less(y, y.mean(-1, keepdims=True))
     both, own = y @ x, x @ x
     with np.errstate(invalid="ignore"):
         return np.stack([both / np.sqrt(own * np.square(y).sum(-1)), both / own])

@@ -17,7 +17,7 @@ from assay.core.compute import Budget, Range
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST
-from assay.core.outlook import MOST
+from assay.core.power import MOST
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import records, speed, times
@@ -50,6 +50,8 @@ class Prospect:
     """CPU-seconds of so many."""
     why: str = ""
     """Why something is unknown, or will not be decided."""
+    warning: str = ""
+    """Which units lie apart from the others: few of them foretell little."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tu
 
 
 def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None) -> Prospect:
+    from assay.core.apart import warning
     from assay.core.outlook import outlook
     from assay.core.reading import plural
 
@@ -294,15 +297,14 @@ def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, k
         told = replace(nothing, factor=found.factor, distance=found.distance, why=why)
         return _at(told, found, known, known) if seeds == known else told
     need = found.fewest()
-    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need)
+    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need, warning=warning(claim, found.interval))
     if need is None:
         nothing = replace(nothing, why=f"decided by {found.told()}")
     elif each is not None:  # seeds in proportion: a claim may count only some of them
-        nothing = replace(nothing, seconds=each * (need * known / found.spread.units))
+        nothing = replace(nothing, seconds=each * (need * known / found.units))
     return _at(nothing, found, seeds, known) if seeds is not None else replace(nothing, why="how many seeds it buys is unknown")
 
 
 def _at(prospect: Prospect, found: Outlook, seeds: int, known: int) -> Prospect:
-    units = int(found.spread.units * seeds / known)
-    half = found.spread.expected(units) if units >= 2 else None
-    return replace(prospect, units=units, half_width=half, expected=found.outcome(units))
+    units = int(found.units * seeds / known)
+    return replace(prospect, units=units, half_width=found.half_width(units), expected=found.outcome(units))

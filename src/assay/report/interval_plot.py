@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assay.report.tables import decimals, estimate, minus, number
+from assay.report.tables import decimals, estimate, limits, minus, number
 
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
@@ -89,8 +89,8 @@ def _finite(*values: float | None) -> list[float]:
 
 def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any] | None) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
-    core = _finite(entry.get("estimate"), entry.get("low"), entry.get("high"), *(entry.get("range") or ()))
-    more = [v for o in others for v in _finite(o.get("estimate"), o.get("low"), o.get("high"))]
+    core = _finite(entry.get("estimate"), *limits(entry), *(entry.get("range") or ()))
+    more = [v for o in others for v in _finite(o.get("estimate"), *limits(o))]
     more += _finite(published["number"]) if published else []
     if not core:
         core = more
@@ -135,7 +135,7 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
     value, interval = estimate(entry)
     outcome = entry.get("outcome", "finding")
     out = _labels(name, _part(kind, outcome), _part(kind, outcome, brief=True), f"{value} {interval}", text_y, more)
-    middle, low, high = entry.get("estimate"), entry.get("low"), entry.get("high")
+    middle, (low, high) = entry.get("estimate"), limits(entry)
     if middle is None:
         return out
     for p in _finite(*(entry.get("points") or ())):

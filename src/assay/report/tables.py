@@ -154,13 +154,33 @@ def decimals(low: float | None, high: float | None) -> int | None:
 
 def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
-    low, high = entry.get("low"), entry.get("high")
+    low, high = limits(entry)
     places = _apart(decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ())))
     if number(entry.get("estimate")) == "not estimated":
         return "not estimated", ""
     if low is None and high is None:
         return number(entry.get("estimate"), places), "no interval"
     return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
+
+
+def limits(entry: JSON) -> tuple[float | None, float | None]:
+    """Give the interval as it is printed: cut off at the least and the greatest number that there can be, unless the estimate lies beyond."""
+    low, high, value = (entry.get(k) for k in ("low", "high", "estimate"))
+    least, greatest = (e if e is not None else end for e, end in zip(entry.get("natural") or (None, None), (-math.inf, math.inf), strict=True))
+    if low is None or high is None or value is None or not least <= value <= greatest:
+        return low, high
+    return max(low, least), min(high, greatest)
+
+
+def clipped(entry: JSON) -> str:
+    """Say that an interval is cut off where numbers end, and how many units may be of a kind that is not among these; "" where it is not.
+
+    Formula: 1 − .025^(1/n) of all units at most, of which none is among n
+    """
+    if limits(entry) == (entry.get("low"), entry.get("high")):
+        return ""
+    factor, n = min(entry["n"].items(), key=lambda item: item[1])
+    return f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} may be up to {1 - 0.025 ** (1 / n):.0%} of all"
 
 
 def _apart(places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]) -> int | None:
@@ -249,11 +269,13 @@ def why(entry: JSON) -> str:
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
     if entry.get("price"):
         parts.append(margin(entry) or _remedy(entry)[0])
-    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and entry.get("reason") != reasons.TIES:
-        parts.append(found(entry["detectable"]))
+    agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)
+    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and not agree:
+        parts.append(found(entry))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
-    return "; ".join(parts)
+    parts += [clipped(entry), entry.get("warning") or ""]
+    return "; ".join(filter(None, parts))
 
 
 def margin(entry: JSON) -> str:
@@ -289,14 +311,24 @@ def _remedy(entry: JSON) -> tuple[str, str]:
     return reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price)) if price else ("", "")
 
 
-def found(detectable: Sequence[float | None] | None) -> str:
-    """Which true value would have been found to hold four times in five: "1.2 or more would be found"."""
-    if detectable is None:
+def found(entry: JSON) -> str:
+    """Say which true value four in five such experiments would find to hold, and whether controls are counted.
+
+    "1.2 or more would be found, controls included"
+    """
+    whole, alone, chance = (entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance"))
+    if whole is None and alone is None:
         return "no value would be found with these units"
-    low, high = detectable
+    low, high = alone if whole is None else whole
     if low is not None and high is not None:
-        return f"values from {low:.3g} to {high:.3g} would be found"
-    return f"{low:.3g} or more would be found" if low is not None else f"{high:.3g} or less would be found"
+        values = f"values from {low:.3g} to {high:.3g}"
+    else:
+        values = f"{low:.3g} or more" if low is not None else f"{high:.3g} or less"
+    if chance is None:  # judged before controls were counted
+        return f"{values} would be found"
+    if whole is not None:
+        return f"{values} would be found, controls included"
+    return f"{values} would be found but for the controls, which come out as they must in {chance:.0%} of such experiments"
 
 
 def terminal(data: JSON, width: int = WIDTH) -> Table:

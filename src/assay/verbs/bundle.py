@@ -137,14 +137,17 @@ def _whole(
     from assay.report.bundle.carried import ONCE, carry_all, worded
     from assay.report.bundle.files import Whole
 
-    experiment, texts = experiment.sized(preset.specs), {v["text"] for v in data["verdicts"]}
+    experiment = experiment.sized(preset.specs)
+    texts = {v["text"]: v["reason"] for v in data["verdicts"]}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
     if not claims and not data["exact"] and not data["findings"]:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
     at = _looks(data)
-    scope = scope_by_reading(experiment, preset)
-    carried = [worded(c, at.get(c.text, ONCE)) for c in claims] if conditions else carry_all(claims, arms, scope, at)
+    if conditions:
+        carried = [worded(c, at.get(c.text, ONCE), texts[c.text]) for c in claims]
+    else:
+        carried = carry_all(claims, arms, scope_by_reading(experiment, preset), at)
     return Whole(
         data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
         notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),

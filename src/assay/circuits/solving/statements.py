@@ -34,6 +34,7 @@ IN_PART = {HALF_RIGHT: "to be right about a part of the mechanism is enough"}
 TEMPLATE = {"unlearned": "the same rule finds as good an explanation in a model that has not learned the problem"}
 HALF = {"main": "half"}
 WEAK = 0.4
+SHARE = (0.0, 1.0)
 GOOD = 0.55
 BETTER = 0.1
 OFTENER = 5
@@ -43,7 +44,7 @@ def learned(text: str, value: Value, low: float, published: Published | str, sou
     """Claim that models solve the problem: a share near one, or a probability."""
     return Claim(
         text=text, value=value, low=low, scale="log1m", unit="share", must_fail=("shuffled-answers", "untrained"), near=UNLEARNED, also=YOUNGER,
-        threshold_from=threshold_from, published=published, source=source,  # type: ignore[arg-type]
+        natural=SHARE, threshold_from=threshold_from, published=published, source=source,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -72,19 +73,19 @@ def explained(models: str, rival: str, *, half_right: str = "", same: str = "") 
     return (
         Claim(
             text=f"Our explanation of {models} is faithful and short: its quality is at least .55, more than the whole model could reach as its own",
-            value=lambda arm, arms: arm.quality.sel(explanation=OURS, drop=True), low=GOOD, unit="quality",
+            value=lambda arm, arms: arm.quality.sel(explanation=OURS, drop=True), low=GOOD, unit="quality", natural=SHARE,
             must_fail=(*kinds, "unlearned"), near=near, also=also, half=HALF, threshold_from=HALFWAY, published="new", source=OWN,
         ),
         Claim(
             text=f"No part of our explanation of {models} is weak: the least of E1 to E4 is at least .4",
             value=lambda arm, arms: least(arm), low=WEAK, unit="share", must_fail=(*(k for k in kinds if k != "whole"), "unlearned"),
-            near=near, also=whole | also, half=HALF, threshold_from=PLAN, published="new", source=OWN,
+            natural=SHARE, near=near, also=whole | also, half=HALF, threshold_from=PLAN, published="new", source=OWN,
         ),
         Claim(
             text=f"Our explanation of {models} beats {beaten} by at least .1 of quality", value=partial(lead, over=against), low=BETTER,
             unit="quality", must_fail=tuple(k for k in (RIVAL, "another", "shuffled", "empty") if k in kinds and k != against), near=first,
-            also={"whole": "half, by its length alone; a rival may lie below that"} | also, half=HALF, threshold_from=PLAN, published="new",
-            source=OWN,
+            natural=(-1, 1), also={"whole": "half, by its length alone; a rival may lie below that"} | also, half=HALF, threshold_from=PLAN,
+            published="new", source=OWN,
         ),
     )  # fmt: skip
 
@@ -149,7 +150,8 @@ def findings(rivals: Sequence[str] = (RIVAL,)) -> tuple[Finding, ...]:
     """What is told beside the claims: every explanation's quality, what exchanging variables shows, and how many others do as well."""
 
     def of(text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share") -> Finding:
-        return Finding(text=text, value=lambda arms: value(arms["main"]), unit=unit, published="new", source=OWN)
+        natural = SHARE if unit in ("share", "quality") else None
+        return Finding(text=text, value=lambda arms: value(arms["main"]), unit=unit, natural=natural, published="new", source=OWN)
 
     def quality(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
         return lambda main: main.quality.sel(explanation=kind, drop=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from assay.dictionaries.measuring.arrays import less
+
 
 def participation(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:
     """How many entries a vector has as it were, if all of them were as large.
@@ -30,7 +32,7 @@ def excess_kurtosis(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]
     Better: neither
     """
     w = np.asarray(w, dtype=np.float64)
-    square = np.square(w - w.mean(-1, keepdims=True))
+    square = np.square(less(w, w.mean(-1, keepdims=True)))
     with np.errstate(all="ignore"):
         return np.square(square).mean(-1) / square.mean(-1) ** 2 - 3
 
@@ -70,4 +72,5 @@ def large(w: Float[np.ndarray, "*any n"], least: float = 0.1) -> Float[np.ndarra
     Source: Towards Monosemanticity (2023), "The feature is not a neuron": 27 of 512 for feature A/1/3450
     """
     w = np.asarray(w, dtype=np.float64)
-    return (np.abs(w) >= least * np.linalg.norm(w, axis=-1, keepdims=True)).sum(-1).astype(np.float64)
+    length = np.linalg.norm(w, axis=-1, keepdims=True)
+    return np.where(length[..., 0] > 0, (np.abs(w) >= least * length).sum(-1), np.nan)

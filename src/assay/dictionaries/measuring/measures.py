@@ -71,7 +71,7 @@ class Measure:
 
 def gamma(norm: Array, dot: Array, square: Array) -> Array:
     """Divide E‖x̂‖² by E[x̂·x], but where that is not above 0 up to rounding: reconstructions then do not point along x at all."""
-    return ratio_or_nan(norm, dot * (dot > 1e-6 * (norm * square) ** 0.5))
+    return ratio_or_nan(norm, dot * (dot > 1e-6 * (norm * square) ** 0.5) * (square > 0))
 
 
 def root(a: Array, b: Array) -> Array:
@@ -88,12 +88,17 @@ def _shares(name: str) -> Callable[[Array, float], Array]:
     return lambda firings, tokens: density_classes(firings, tokens)[name]
 
 
+AGAINST = "reconstructions do not point along activations: the mean of their product is not above 0"
+"""Why γ is undefined."""
+
 L0 = Measure("l0", "L0", "features", "features that are on, mean over tokens", "lower at equal FVU", ("active", "tokens"), ratio_or_nan)
 FVU = Measure("fvu", "FVU", "1", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "lower", ("error", "variance"), ratio_or_nan)
 EXPLAINED = Measure("explained_variance", "explained variance", "1", "1 − FVU", "higher", FVU.terms, lambda *m: 1 - FVU.of(*m), -math.inf, 1)
 SQUARED_ERROR = Measure("mse", "squared error", "squared activation", "mean of ‖x − x̂‖²", "lower", ("error", "tokens"), ratio_or_nan)
-GAMMA = Measure("gamma", "γ centred", "1", "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]", "nearer 1", ("norm", "dot", "variance"), gamma)
-GAMMA_RAW = Measure("gamma_raw", "γ raw", "1", "E‖x̂‖² / E[x̂·x]", "nearer 1", ("norm_raw", "dot_raw", "square_raw"), gamma)
+GAMMA = Measure("gamma", "γ centred", "1", "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]", "nearer 1", ("norm", "dot", "variance"), gamma,
+                undefined=AGAINST)
+GAMMA_RAW = Measure("gamma_raw", "γ raw", "1", "E‖x̂‖² / E[x̂·x]", "nearer 1", ("norm_raw", "dot_raw", "square_raw"), gamma,
+                    undefined=AGAINST)
 NORM_RATIO = Measure("norm_ratio", "norm ratio", "1", "√(E‖x̂ − x̄‖² / E‖x − x̄‖²)", "neither", ("norm", "variance"), root)
 NORM_RATIO_RAW = Measure("norm_ratio_raw", "norm ratio, raw", "1", "√(E‖x̂‖² / E‖x‖²)", "neither", ("norm_raw", "square_raw"), root)
 EARLIER = Measure("gamma_v1", "earlier form of γ", "1", "E[(x̂ − x̄)·(x − x̄)] / E‖x − x̄‖²", "neither", ("dot", "variance"), ratio_or_nan,

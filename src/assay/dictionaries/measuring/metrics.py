@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import DataError
 from assay.dictionaries.measuring import measures
-from assay.dictionaries.measuring.arrays import float64
+from assay.dictionaries.measuring.arrays import float64, less
 from assay.dictionaries.measuring.sums import document_sums, switched_on
 
 Rows = Float[Array, "*run b d"]
@@ -46,7 +46,7 @@ def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
     Better: lower
     """
     x, x_hat = _pair(x, x_hat)
-    return measures.FVU.of(_sum((x - x_hat) ** 2), _sum((x - _mean(x)) ** 2))
+    return measures.FVU.of(_sum((x - x_hat) ** 2), _sum(less(x, _mean(x)) ** 2))
 
 
 def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
@@ -170,7 +170,7 @@ def _pair(x: Array, x_hat: Array, mean: Array = 0.0) -> tuple[Array, Array]:
     if is_tensor(x) != is_tensor(x_hat):
         x, x_hat = torch.as_tensor(x), torch.as_tensor(x_hat)
     middle = mean if isinstance(mean, int | float) else torch.as_tensor(mean) if is_tensor(x) else as_numpy(mean)
-    return x - middle, x_hat - middle
+    return less(x, middle), less(x_hat, middle)
 
 
 def _mean(x: Array) -> Array:

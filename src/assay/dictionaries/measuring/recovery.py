@@ -16,7 +16,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy
 from assay.core.errors import DataError
-from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
+from assay.dictionaries.measuring.arrays import float64, less, ratio_or_nan
 
 
 def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run n f"]:
@@ -44,7 +44,7 @@ def mcc(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Fl
     Several true features may share one learned direction, and any large dictionary scores high: read it beside `mcc_chance`.
 
     Formula: (1/n) Σ_i max_k |cos(t_i, d_k)|
-    Range: 0 to 1; chance is .478 for 128 learned directions in 32 dimensions
+    Range: 0 to 1; chance is .478 for 128 learned directions in 32 dimensions; NaN if a true one is 0
     Better: higher, above chance
     Source: Taking features out of superposition with sparse autoencoders (2022), there signed and called MMCS
     """
@@ -56,7 +56,7 @@ def mcc_matched(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"
     """Mean absolute cosine where each learned direction is given to one true feature at most, as well as can be.
 
     Formula: max over one-to-one matchings m of (1/n) Σ_i |cos(t_i, d_m(i))|; a true feature that is left without counts 0
-    Range: 0 to 1, at most `mcc`; chance is .455 for 128 true and 128 learned directions in 32 dimensions
+    Range: 0 to 1, at most `mcc`; chance is .455 for 128 true and 128 learned directions in 32 dimensions; NaN if a true one is 0
     Better: higher, above chance
     Source: the assignment is scipy.optimize.linear_sum_assignment; the mean correlation coefficient of independent component
         analysis, with cosines in place of correlations
@@ -64,7 +64,7 @@ def mcc_matched(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"
     similarity = abs(cosines(true, learned))
     plain = similarity.cpu().numpy() if isinstance(similarity, Tensor) else similarity
     flat = plain.reshape(-1, *plain.shape[-2:])
-    found = np.array([one[_assign(one)].sum() / one.shape[0] for one in flat]).reshape(plain.shape[:-2])
+    found = np.array([one[_assign(one)].sum() / one.shape[0] if np.isfinite(one).all() else np.nan for one in flat]).reshape(plain.shape[:-2])
     return torch.from_numpy(found).to(similarity.device) if isinstance(similarity, Tensor) else found[()]
 
 
@@ -177,7 +177,7 @@ def magnitude_r2(
         if on.any():
             strength, guess = a[on, i], f[on, k] if k >= 0 else np.zeros(int(on.sum()))
             result[i] = 1 - ratio_or_nan(
-                np.asarray(((strength - guess) ** 2).sum()), np.asarray(((strength - strength.mean()) ** 2).sum())
+                np.asarray(((strength - guess) ** 2).sum()), np.asarray((less(strength, strength.mean()) ** 2).sum())
             )
     return result
 

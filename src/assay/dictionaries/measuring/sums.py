@@ -29,7 +29,8 @@ RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
 def of_rows(y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:
     """Compute what each row adds to the sums that are the same for every dictionary: tokens, variance, square_raw."""
     about, raw = y - centre, y if origin is None else y - origin
-    return {"tokens": torch.ones_like(y[:, 0]), "variance": _dot(about, about), "square_raw": _dot(raw, raw)}
+    variance, least = _dot(about, about), (16 * torch.finfo(y.dtype).eps) ** 2  # below it is rounding: equal rows have no variance
+    return {"tokens": torch.ones_like(y[:, 0]), "variance": variance * (variance > least * _dot(y, y)), "square_raw": _dot(raw, raw)}
 
 
 def of_reconstructions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,7 +154,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
 def finding(text: str, name: str, unit: str, arm: str = "main") -> Finding:
     """A finding: the mean of a measure in one arm."""
     value: Any = lambda arms: average(arms[arm], name)  # noqa: E731
-    return Finding(text=text, value=value, unit=unit)
+    natural = (0.0, math.inf) if unit == "features of a dictionary" else None
+    return Finding(text=text, value=value, unit=unit, natural=natural)
 
 
 SIDES = {"in": "rules on inputs", "out": "promoted tokens", "both": "both together"}

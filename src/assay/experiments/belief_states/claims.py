@@ -206,8 +206,9 @@ FINDINGS = (
     finding("What all layers hold beyond the last, prefixes held out", "main", "prefix", against="layer 4"),
     finding("What all layers hold beyond the last, endings held out", "main", "ending", against="layer 4"),
     Finding(text="Rank correlation over moments of R² and minus excess loss, endings held out",
-            value=lambda arms: growth(arms["main"]), unit="rank correlation", published="new"),
+            value=lambda arms: growth(arms["main"]), unit="rank correlation", natural=(-1, 1), published="new"),
     Finding(text="Rank correlation over moments of R² and time itself, endings held out",
-            value=lambda arms: growth(arms["main"], np.arange(arms["main"].sizes["moment"])), unit="rank correlation", published="new"),
+            value=lambda arms: growth(arms["main"], np.arange(arms["main"].sizes["moment"])), unit="rank correlation", natural=(-1, 1),
+            published="new"),
     finding("R² of all layers of untrained networks on Mess3, endings held out", "mess3-untrained", "ending"),
 )  # fmt: skip

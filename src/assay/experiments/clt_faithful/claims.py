@@ -38,10 +38,14 @@ def by_sparsity(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def beyond(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: how much farther an arm goes astray than per-layer transcoders of the same circuit and seed at the same FVU."""
+    """[seed]: how much farther an arm goes astray than per-layer transcoders of the same circuit and seed at the same FVU.
+
+    NaN where their sweep has no such FVU.
+    """
     astray, fvu = judged(arm, "astray"), judged(arm, "fvu")
     other = by(arms["plt-one-hop" if arm.attrs["hops"] == 1 else "plt"], "penalty").sel(seed=astray.seed)
-    level = [np.interp(np.log(max(at, 1e-12)), *sweep(other.isel(seed=i))) for i, at in enumerate(fvu.values)]
+    nan = np.nan
+    level = [np.interp(np.log(max(at, 1e-12)), *sweep(other.isel(seed=i)), left=nan, right=nan) for i, at in enumerate(fvu.values)]
     return astray - astray.copy(data=np.array(level))  # type: ignore[return-value]
 
 

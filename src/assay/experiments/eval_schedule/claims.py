@@ -156,7 +156,8 @@ CLAIMS = (
     ),
     *(
         Finding(text=f"Every 4×: share of starting points from which {told} is found at the first evaluation due after it exists",
-                value=lambda arms, what=what: at_once(what)(arms["main"], {}), unit="share of starting points", published="new", source=POLICY)
+                value=lambda arms, what=what: at_once(what)(arms["main"], {}), unit="share of starting points", natural=(0, 1),
+                published="new", source=POLICY)
         for what, told in {"open": "the open ability", "unlocked": "the locked one, fine-tuned,"}.items()
     ),
     *(
@@ -166,7 +167,8 @@ CLAIMS = (
     ),
     *(
         Finding(text=f"{told}: share of starting points from which the ability that passes is found",
-                value=lambda arms, how=how: caught(arms["fleeting"], {}, *how), unit="share of starting points", published="new", source=POLICY)
+                value=lambda arms, how=how: caught(arms["fleeting"], {}, *how), unit="share of starting points", natural=(0, 1),
+                published="new", source=POLICY)
         for told, how in {"Every 8×": (1.5,), "Every 4×, with a lock and fine-tuning": (1.0, "unlocked")}.items()
     ),
 )

@@ -149,7 +149,7 @@ CLAIMS = (
         text="What Π(1 − η_t λ) leaves at λ = 0.1: 2,000 steps at 1e-3; warm-up over 100 steps to 3e-3, then a cosine to 0 at step 3,000",
         value=schedule_vectors, expected=[0.818723, 0.637405], tolerance=1e-6, source="arithmetic",
     ),
-    *(Finding(text=f"{text} ({arm})", value=lambda arms, arm=arm, name=name: arms[arm][name].sel(indicator=OF[arm]), unit=unit)
+    *(Finding(text=f"{text} ({arm})", value=lambda arms, arm=arm, name=name: arms[arm][name].sel(indicator=OF[arm]), unit=unit, natural=(0, 1))
       for arm in OF for name, unit, text in (
           ("auroc", "AUROC", f"Tokens never seen against all others, by {OF[arm]}"),
           ("precision", "share", f"Precision and recall of as many lowest tokens as are never seen, by {OF[arm]}"),
@@ -157,7 +157,7 @@ CLAIMS = (
           ("recall_lowest", "share", f"Recall of the lowest 2 % of all tokens, by {OF[arm]}"))),
     *(Finding(text=f"Tokens never seen against all others, by {UNTIED}, where it was not named beforehand ({arm})", unit="AUROC",
               value=lambda arms, arm=arm: arms[arm].auroc.sel(indicator=UNTIED)) for arm in ("tied", "wide-start")),
-    *(Finding(text=f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by {OF[arm]} ({arm})", unit="AUROC",
+    *(Finding(text=f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by {OF[arm]} ({arm})", unit="AUROC", natural=(0, 1),
               value=lambda arms, arm=arm, n=n: arms[arm].auroc_from.sel(indicator=OF[arm], exposure=n)) for arm in OF for n in (1, 16)),
     *(Finding(text=f"How {OF[arm]} grows with the number n of times a token was seen: the power b of n^b ({arm})", unit="power",
               value=lambda arms, arm=arm: arms[arm].power.sel(indicator=OF[arm])) for arm in ("main", "tied")),
@@ -170,8 +170,8 @@ CLAIMS = (
     Finding(text="Ordinary tokens that no repeating window contains, with a probability below 0.01 after 12 copies (main)", unit="share",
             value=lambda arms: arms["main"].unspeakable.sel(repeated="quiet")),
     Finding(text="SmolLM2: share of the candidates, lowest in E_out cosine distance, below 0.01 after 12 copies", units=("token",), unit="share",
-            value=lambda arms: arms["on-disk"].unspeakable_here.sel(kind="candidates"), source=PAPER),
-    Finding(text="SmolLM2: the same share of as many tokens drawn by lot", units=("token",), unit="share",
+            natural=(0, 1), value=lambda arms: arms["on-disk"].unspeakable_here.sel(kind="candidates"), source=PAPER),
+    Finding(text="SmolLM2: the same share of as many tokens drawn by lot", units=("token",), unit="share", natural=(0, 1),
             value=lambda arms: arms["on-disk"].unspeakable_here.sel(kind="by lot"), source=PAPER),
     *(Finding(text=f"SmolLM2: {text}", unit=unit, value=lambda arms, name=name: arms["on-disk"][name])
       for name, unit, text in (

@@ -306,7 +306,9 @@ FINDINGS = (
     *(Finding(text=f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs", value=lambda arms, name=name: arms["main"][name],
               unit="squared norm")
       for name, what in (("nu", "all frequencies"), ("nu_set", "those of the set"))),
-    Finding(text="Accuracy at {main.pairs} pairs", value=lambda arms: arms["main"].test, unit="share of unseen pairs"),
+    Finding(
+        text="Accuracy at {main.pairs} pairs", value=lambda arms: arms["main"].test, unit="share of unseen pairs", natural=(0, 1)
+    ),
     Finding(text="Delay ÷ fit time at {main.pairs} pairs", value=lambda arms: patience(arms["main"]), unit="fit times"),
     Finding(
         text="Delay ÷ fit time at {plenty.pairs[0]} pairs, where training is usual and nobody would speak of grokking",

@@ -220,7 +220,7 @@ CLAIMS = (
     ),
     Finding(
         text="Rank correlation of importance by the direct path with that by all paths", value=ranks("change_direct", "change"),
-        statistic=correlation, unit="Spearman's ρ",
+        statistic=correlation, unit="Spearman's ρ", natural=(-1, 1),
     ),
     Finding(
         text="The same with parts taken out before the last block", value=ranks("change_direct", "change", "late"),
@@ -228,7 +228,7 @@ CLAIMS = (
     ),
     *(Finding(
         text=f"Share of {whose} that are {KINDS[kind]}{chance}", value=of_kind(kind, suffix), units=("seed", "feature"),
-        unit="share of features", source=SEED,
+        unit="share of features", natural=(0, 1), source=SEED,
     ) for kind, whose in ((0, "the rarer half"), (1, "features"))
       for suffix, chance in (("", ""), ("_random", ", by a random direction as long"))),
     *(Finding(

@@ -122,7 +122,7 @@ EXACT = (
 
 def wrong(text: str, arm: str) -> Finding:
     """A Finding: the share of wrong answers of an arm at its best rate."""
-    return Finding(text=text, value=lambda arms: tuned(arms[arm], "error"), unit="share", published="new")
+    return Finding(text=text, value=lambda arms: tuned(arms[arm], "error"), unit="share", natural=(0, 1), published="new")
 
 
 FINDINGS = (

@@ -163,7 +163,7 @@ def correlated(name: str, kinds: Sequence[str], words: str) -> Finding:
     """A rank correlation without a verdict."""
     return Finding(
         text=f"Rank correlation with the truth {words}: {ALL_LABELS[name]}", value=lambda arms: rank_correlation(arms[name], arms, kinds),
-        unit="rank correlation", source=CHANIN,
+        unit="rank correlation", natural=(-1, 1), source=CHANIN,
     )  # fmt: skip
 
 

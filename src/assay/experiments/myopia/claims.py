@@ -193,7 +193,8 @@ CLAIMS = (
                         ("network", "networks invest"), ("network-always", "networks invest whose reward never turns"))
     ),
     *(
-        Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), unit=unit, published="new", source=SOURCE)
+        Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), unit=unit, published="new", source=SOURCE,
+                natural=(0, 1) if unit in ("probability", "share of episodes") else None)
         for text, unit, of, value in (
             ("Distance to the turn after the usual steps, which could not be judged", "epochs", "main", off_turn),
             ("Distance to the turn after four times as many, arithmetic mean", "epochs", "long", off_turn),

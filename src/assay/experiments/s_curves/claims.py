@@ -255,7 +255,8 @@ CLAIMS = (
     *[
         Finding(
             text=f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of the fastest: {told}",
-            value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms), unit=SHARE, published="new", source=COMMENT,
+            value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms), unit=SHARE, natural=(0, 1), published="new",
+            source=COMMENT,
         )
         for name, rank, told in (("ce", 2, "cross-entropy"), ("ce", 1, "cross-entropy"), ("small", 2, "squared error"))
         for p in PROMINENCES
@@ -268,7 +269,7 @@ CLAIMS = (
     *[
         Finding(
             text=f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
-            value=finding("ce-adam", lambda r: several(r, 0.05), rank), unit=SHARE, published="new", source=COMMENT,
+            value=finding("ce-adam", lambda r: several(r, 0.05), rank), unit=SHARE, natural=(0, 1), published="new", source=COMMENT,
         )
         for rank in (1, 2)
     ],

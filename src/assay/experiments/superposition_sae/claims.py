@@ -232,7 +232,7 @@ CLAIMS = (
         Finding(
             text=f"ReLU + L1: share of represented features recovered where crowding is {label} 0.05",
             value=lambda arms, alone=alone: share(recovered, lambda one: represented(one) & ((one["crowding"] < 0.05) == alone))(
-                arms["main"], arms), unit="share of represented features",
+                arms["main"], arms), unit="share of represented features", natural=(0, 1),
         )
         for label, alone in (("below", True), ("above", False))
     ),

@@ -243,10 +243,12 @@ CLAIMS = (
         value=lambda arms: arms["real"].risen.sel(kind="rare"), unit="share",
     ),
     Finding(
-        text="Share of resampled latents that end above {main.rare:e} (main)", value=lambda arms: arms["main"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above {main.rare:e} (main)",
+        value=lambda arms: arms["main"].resampled_alive, unit="share", natural=(0, 1),
     ),
     Finding(
-        text="Share of resampled latents that end above {real.rare:e} on SmolLM2", value=lambda arms: arms["real"].resampled_alive, unit="share",
+        text="Share of resampled latents that end above {real.rare:e} on SmolLM2",
+        value=lambda arms: arms["real"].resampled_alive, unit="share", natural=(0, 1),
     ),
     Finding(
         text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at the end (about a mean)",

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from assay.core import rng
+from assay.dictionaries.measuring.arrays import less
 from assay.features.explaining.rule import Positions
 
 CONTEXT, HIGHLIGHTED = 32, 5
@@ -153,10 +154,12 @@ def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"])
     Source: Bills et al. 2023, simulation scoring; there on excerpts that a language model reads
     """
     known = np.isfinite(score)
-    x, y = score[known] - score[known].mean(), value[known] - value[known].mean()
-    if not (y.any() and len(y)):
+    if not known.any():
         return float("nan")
-    if np.abs(x).max() <= 1e-12 * np.abs(score[known]).max():  # constant but for rounding, in whatever unit
+    x, y = (less(a, a.mean()) for a in (score[known].astype(np.float64), value[known].astype(np.float64)))
+    if not y.any():
+        return float("nan")
+    if not x.any():
         return 0.0
     x, y = x / np.abs(x).max(), y / np.abs(y).max()  # so that no square is lost, however small the unit
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
@@ -168,13 +171,13 @@ def lineup(
     """For each feature whether the tokens that steering with it raised name its explanation among its foils; ties share the point.
 
     Formula: 1 / #best if the true explanation shares as many tokens with the steered ones as the best does, else 0
-    Range: 0 to 1; 1 / (1 + foils) by chance
+    Range: 0 to 1; 1 / (1 + foils) by chance; NaN without foils
     Better: higher
     """
-    out = np.zeros(len(steered))
+    out = np.full(len(steered), 0.0 if foils.shape[1] else np.nan)
     for i, raised in enumerate(steered):
         shared = [len(np.intersect1d(raised, tokens[j])) for j in (i, *foils[i].tolist())]
-        out[i] = (shared[0] == max(shared)) / shared.count(max(shared))
+        out[i] += (shared[0] == max(shared)) / shared.count(max(shared))
     return out
 
 

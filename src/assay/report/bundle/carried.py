@@ -20,6 +20,7 @@ from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.once import remembering
 from assay.core.reading import Others, Table, run_unit, tabulate
+from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
@@ -85,9 +86,13 @@ def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "", looks: Map
     return found
 
 
-def worded(claim: Claim, look: Look = ONCE) -> Carried:
-    """Write down a claim of a study, whose condition says what is computed of the measures: it needs no numbers of its own."""
-    return Carried(_said(claim) | {"level": look.level, "seeds": look.seeds, "carried": True}, {})
+def worded(claim: Claim, look: Look = ONCE, reason: str = "") -> Carried:
+    """Write down a claim of a study, whose condition says what is computed of the measures: it needs no numbers of its own.
+
+    `reason` is the verdict's, which may say that units are identical by arithmetic.
+    """
+    said = {"level": look.level, "seeds": look.seeds, "carried": True} | ({"identical": True} if reason == IDENTICAL else {})
+    return Carried(_said(claim) | said, {})
 
 
 def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> Carried:
@@ -109,6 +114,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         said["arms"][name] = _arm(claim, [c for c in own if c.others.under == name], numbers)
     for name in (claim.of, *claim.must_hold):
         _gates(claim, said["arms"][name], [c for c in own if c.others.under == name], numbers)
+    said |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     if half := next((c for c in calls if c.others.swap), None):
         whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
         said["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]

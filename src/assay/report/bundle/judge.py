@@ -325,10 +325,11 @@ def judge_arm(claim, name, data, level, gated):
     else:
         reason = "interval straddles" if outcome == "undecided" else ""
     if not reason and name == claim["of"] and alike(claim, data["function"], i):
-        reason = "units agree"
+        reason = "identical in every unit" if claim.get("identical") and outcome == "fails" else "units agree"
     back = SCALES[claim["scale"]][1]
     told = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
-    return {"arm": name, "outcome": "undecided" if reason else outcome, "reason": reason, **told, "n": n}
+    told["outcome"] = outcome if reason in ("", "identical in every unit") else "undecided"
+    return {"arm": name, "reason": reason, **told, "n": n}
 
 
 def alike(claim, function, i):
@@ -382,7 +383,7 @@ def judge_claim(claim):
                 verdict = judge_arm(claim, name, arms[name], level, gated=False)
                 also |= {name: verdict} if verdict["outcome"] == "holds" else {}
     outcome, reason = own["outcome"], own["reason"]
-    early = reason.startswith(("too few", "diverged", "gate", "units agree"))
+    early = reason.startswith(("too few", "diverged", "gate", "units agree", "identical"))
     missed = [name for name, v in planted.items() if v["outcome"] != "holds"]
     passing = [name for name, v in controls.items() if v["outcome"] == "holds"]
     unnamed = [name for name in also if name not in claim["may_hold"]]

@@ -1,0 +1,66 @@
+"""Units that lie apart from the others: what an interval over few of them cannot see enough of, said beside a verdict."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.claims import Claim
+from assay.core.intervals import Interval
+from assay.core.reading import plural
+from assay.core.rng import normal
+from assay.core.scales import unscale
+
+RATE = 0.01
+"""Of normal units, how often some are called apart."""
+FEWEST = 6
+_WORLDS, _DRAWN = 4_000, 64
+"""Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps still."""
+
+
+def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
+    """Find the fewer units on one side of a gap that normal units have in 1 % of cases; none where there is no such gap.
+
+    Formula: the widest gap between neighbours over the standard deviation within the two groups that it parts (n − 2 degrees of
+    freedom), at the split where that is largest
+    Range: with 10 % of units far from all others (6 to 36 units), 9 in 10 sets that have one are noticed; exponential units are called
+    apart in 6 to 27 % of sets, log-normal ones in 12 to 57 %
+    """
+    x = np.sort(units[np.isfinite(units)])
+    if len(x) < FEWEST or x[0] == x[-1]:
+        return x[:0]
+    gaps = _gaps(x[None])[0]
+    k = int(np.argmax(gaps)) + 1
+    return x[:0] if gaps[k - 1] <= _usual(min(len(x), _DRAWN)) else min(x[:k], x[k:], key=len)
+
+
+def warning(claim: Claim, i: Interval) -> str:
+    """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits count with any units."""
+    few = apart(i.points) if claim.bounds is None else ()
+    if not len(few):
+        return ""
+    rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
+    ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
+    lie = "lies" if len(few) == 1 else "lie"
+    return f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the others are at {theirs:.3g}"
+
+
+def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:
+    """Each gap between sorted neighbours over the spread within the groups at its sides."""
+    n = x.shape[1]
+    k = np.arange(1, n)
+    x = x - x.mean(1, keepdims=True)
+    first, second = x.cumsum(1), (x * x).cumsum(1)
+    left = second[:, :-1] - first[:, :-1] ** 2 / k
+    right = second[:, -1:] - second[:, :-1] - first[:, :-1] ** 2 / (n - k)  # sums to 0 over both
+    least = 1e-24 * second[:, -1:]  # what rounding leaves of none
+    return np.diff(x) / np.sqrt(np.maximum(left + right, least) / (n - 2))
+
+
+@lru_cache(maxsize=64)
+def _usual(n: int) -> float:
+    """The gap that normal units exceed in 1 % of sets."""
+    drawn = np.sort(normal(np.array([0]), "apart", n, (_WORLDS, n))[0].astype(np.float64), axis=1)
+    return float(np.quantile(_gaps(drawn).max(1), 1 - RATE))

@@ -1,0 +1,193 @@
+"""Every normalised measure at points where nothing is to be explained: undefined, never a perfect score."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import matching, stats
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import (
+    ablation,
+    absorption,
+    concentration,
+    measures,
+    metrics,
+    rarity,
+    recovery,
+    redundancy,
+    splitting,
+)
+from assay.dictionaries.nonlinearity import ReLU
+from assay.features import correlation, kernel_probe, linear_probe, probing, statistics, undertrained
+from assay.features.explaining import scoring
+from assay.features.rating.agreement import alpha
+from assay.subjects import readout
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+VALUES = (0.1, 0.3, 1 / 3, 7.7, -1e-3, 1234.567, 1e9 + 0.1)
+"""Numbers whose mean over many equal ones is off by rounding."""
+
+
+def rows(value, n=13, width=5):
+    """Rows that do not vary."""
+    return np.tile(value * np.linspace(0.3, 1.7, width), (n, 1))
+
+
+def column(value, n=13):
+    return np.full(n, value)
+
+
+NOISE = np.random.default_rng(0).normal(size=13)
+LABELS = np.arange(13) % 2 == 0
+
+
+def r2(y):
+    """As claims make it of the sums."""
+    off, spread = linear_probe.error_sums(torch.tensor(y), torch.tensor(y)[None], np.arange(len(y)))
+    return 1 - off.sum(-1) / spread.sum()
+
+
+def streamed(value, dtype):
+    """FVU, γ and the rest of a dictionary that gives back rows which do not vary, from streamed sums."""
+    x = torch.tensor(rows(value), dtype=dtype)
+    eye, zero = torch.eye(5)[None], torch.zeros(1, 5)
+    sums = metrics.document_sums(Dictionary(eye, zero, eye, zero, ReLU()), x, torch.zeros(13, dtype=torch.long), 1, x.mean(0))
+    done = metrics.finish(sums)
+    return [done[name] for name in ("fvu", "gamma", "gamma_v1", "norm_ratio")]
+
+
+def pearson(x, y):
+    sums = correlation.start(1, 1)
+    correlation.update(sums, x[:, None], y[:, None])
+    return correlation.pearson(sums)
+
+
+def terms(x, y):
+    """The means that a correlation or a slope is made of."""
+    x, y = x - x.mean(), y - y.mean()
+    return {k: np.array([v.mean()]) for k, v in {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}.items()}
+
+
+def sweep(best, base, repaired):
+    made = {f"{side}.x": np.array([[1.0, 2.0, 4.0]]) for side in ("best", "base", "repaired")}
+    return made | {f"{side}.y": np.full((1, 3), y) for side, y in (("best", best), ("base", base), ("repaired", repaired))}
+
+
+def of_value(v):
+    """Measures of something that does not vary, or is nothing, each told perfectly."""
+    x = rows(v)
+    yield "fvu", metrics.fvu(x, x)
+    yield "fvu of a tensor", metrics.fvu(torch.tensor(x).float(), torch.tensor(x).float())
+    yield "fvu, off", metrics.fvu(x, x + 1)
+    for mean in (x.mean(0), x.astype(np.float32).mean(0), torch.tensor(x).float().mean(0)):
+        for measure in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio):
+            yield f"{measure.__name__} about the mean, {type(mean).__name__}", measure(x, x, mean)
+    for dtype in (torch.float32, torch.float64):
+        yield f"streamed, {dtype}", streamed(v, dtype)
+    yield "magnitude_r2", recovery.magnitude_r2(column(abs(v))[:, None], column(abs(v))[:, None], np.eye(1), np.eye(1))
+    yield "excess_kurtosis", concentration.excess_kurtosis(column(v))
+    yield "correlation", stats.correlation(terms(column(v), NOISE))
+    yield "correlation of one with itself", stats.correlation(terms(column(v), column(v)))
+    yield "share_closed, no gap", stats.share_closed("x", "y")(sweep(abs(v), abs(v) * (1 + 1e-15), abs(v)))
+    yield "share_closed, best is worse", stats.share_closed("x", "y")(sweep(abs(v) * 1.5, abs(v), abs(v) * 1.5))
+    yield "spearman", matching.spearman(column(v), NOISE)
+    yield "spearman of one with itself", matching.spearman(column(v), column(v))
+    yield "partial_spearman", matching.partial_spearman(column(v), column(v), NOISE[:, None])
+    yield "distance_r2", linear_probe.distance_r2(rows(v, 4), rows(v, 4))
+    yield "R²", r2(rows(v))
+    yield "R² of one column", r2(column(v)[:, None])
+    yield "pearson", pearson(column(v), NOISE)
+    yield "pearson of one with itself", pearson(column(v), column(v))
+    yield "simulation", scoring.simulation(column(v), column(v))
+    yield "simulation, off", scoring.simulation(NOISE, column(v))
+    yield "alpha", alpha(np.full((4, 3), v))
+    yield "growth", undertrained.growth(column(abs(v)), np.arange(1, 14))[0]
+    yield "growth of equal numbers", undertrained.growth(abs(NOISE), np.full(13, 3))
+
+
+def of_nothing():
+    """Measures of nothing: no rows, no length, no harm, one class."""
+    none, nil = np.zeros((0, 3)), np.zeros((4, 3))
+    for measure in (metrics.l0, metrics.density, metrics.dead):
+        yield measure.__name__, measure(none)
+    yield "fvu", metrics.fvu(none, none)
+    yield "shrinkage", metrics.shrinkage(nil, nil)
+    yield "shrinkage, against", metrics.shrinkage(np.ones((4, 3)), -np.ones((4, 3)))
+    for clean, ablated in ((2.0, 2.0), (2.0, 1.0), (0.0, 0.0), (-1.0, -2.0)):
+        for spliced in (clean, ablated, min(clean, ablated) - 1, max(clean, ablated) + 1):
+            yield f"ce_recovered of {clean}, {spliced}, {ablated}", metrics.ce_recovered(clean, spliced, ablated)
+    for ablated in (0.0, -1e-9):
+        yield f"kl_recovered of {ablated}", metrics.kl_recovered(ablated, ablated)
+    sums = {f"{kind}_{name}": np.ones((1, 2)) for kind in ("ce", "kl") for name in ("clean", "spliced", "zero", "mean", "resample")}
+    done = ablation.finish({**sums, "predictions": np.zeros((1, 2)), **{f"kl_{a}": np.zeros((1, 2)) for a in measures.ABLATIONS}})
+    yield "what splicing costs", [v for k, v in done.items() if k != "kl_clean" or np.isfinite(v).all()]
+    for m in measures.TABLE:
+        yield f"{m.name} of nothing", m.of(*(np.zeros(3) if t == "firings" else 0.0 for t in m.terms))
+        if m.terms != measures.FIRINGS:
+            yield f"{m.name}, negative", m.of(*(-1.0 for _ in m.terms))
+    yield "density classes", list(rarity.density_classes(np.zeros(3), 0).values())
+    yield "dense_share", rarity.dense_share(np.zeros(3), 0)
+    few = np.zeros((6, 1), bool)
+    yield "absorbed, never", absorption.absorbed(few, few, ~few)
+    yield "absorbed, always", absorption.absorbed(~few, ~few, ~few)
+    for name in ("participation", "gini", "fewest", "large"):
+        yield name, getattr(concentration, name)(np.zeros(5))
+    for measure in (recovery.mcc, recovery.mcc_matched):
+        yield measure.__name__, measure(np.zeros((2, 3)), np.eye(3))
+    found = recovery.support(recovery.support_sums(nil, np.ones((4, 2))))
+    yield "support", [found[k] for k in ("precision", "recall", "f1")]
+    for measure in (redundancy.nearest_cosine, redundancy.redundant_share, redundancy.effective_dimensions):
+        yield measure.__name__, measure(np.zeros((3, 2)))
+    yield "redundant_share of one", redundancy.redundant_share(np.eye(2)[:1])
+    parents = np.zeros(2, int)
+    yield "novel", splitting.families(parents, np.ones(2), {"fires": np.zeros(2), "both": np.zeros(2)}, 1).novel
+    for label in (LABELS | True, LABELS & False):
+        yield "auroc", probing.auroc(NOISE, label)
+        yield "auc", kernel_probe.auc(torch.tensor(NOISE), torch.tensor(label))
+        yield "auroc_low", undertrained.auroc_low(NOISE, label, ~label)
+        of = scoring.levels(NOISE, label)
+        yield "auroc of levels", scoring.auroc(of)
+        yield "balanced_accuracy", scoring.balanced_accuracy(of, 0.0)
+    yield "average_precision", scoring.average_precision(scoring.levels(NOISE, LABELS & False))
+    yield "simulation of nothing", scoring.simulation(column(np.nan), NOISE)
+    yield "lineup without foils", scoring.lineup([[1, 2]], [np.array([1])], np.zeros((1, 0), int))
+    yield "logit_prediction", scoring.logit_prediction([], NOISE)
+    yield "alpha of one answer", alpha(np.array([[1.0, np.nan]]))
+    yield "purity", metrics.purity(np.zeros((4, 1)), np.arange(4))
+    yield "purity of no examples", statistics.purity(np.full((1, 20), -1))
+    yield "density of no rows", statistics.density(statistics.start(2))
+    zero = torch.zeros(2, 3)
+    yield "direct_share", readout.direct_share(zero, zero)
+    yield "signed_share", readout.signed_share(zero, zero)
+    yield "null_share", readout.null_share(torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 4))
+    yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
+
+
+@pytest.mark.parametrize("made", [of_nothing, *(lambda v=v: of_value(v) for v in VALUES)], ids=["nothing", *map(str, VALUES)])
+def test_nothing_to_explain_is_undefined_and_never_perfect(made):
+    wrong = {}
+    for name, value in made():
+        parts = [np.asarray(v.cpu() if isinstance(v, torch.Tensor) else v, float).ravel() for v in (value if isinstance(value, list) else [value])]
+        if not all(np.isnan(p).all() for p in parts):
+            wrong[name] = value
+    assert not wrong
+
+
+def test_a_share_of_a_negative_amount_says_what_is_the_case():
+    """γ of reconstructions that point the other way has a denominator, a negative one."""
+    for measure in (measures.GAMMA, measures.GAMMA_RAW):
+        assert np.isnan(measure.of(1.0, -1.0, 1.0)) and "do not point along" in measure.undefined and "nothing to divide" not in measure.undefined
+
+
+def test_what_can_be_explained_is_what_it_was():
+    x = np.random.default_rng(1).normal(size=(50, 4))
+    for scale, shift in ((1.0, 0.0), (1e-9, 0.0), (1.0, 1e6), (1e12, -1e12)):
+        y, guess = scale * x + shift, scale * 0.9 * x + shift
+        by_hand = (((y - guess) ** 2).sum()) / ((y - y.mean(0)) ** 2).sum()
+        assert metrics.fvu(y, guess) == pytest.approx(by_hand, rel=1e-9)
+        assert scoring.simulation(guess[:, 0], y[:, 0]) == pytest.approx(1.0, abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metrics.shrinkage(x, 0.9 * x) == pytest.approx(0.9)
