@@ -9,8 +9,7 @@ Cost: 220 s on 2 cores, 335 CPU-seconds, 0.4 GB a process; full a guess of 10 GP
 from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, reserved, variant
-from assay.core.errors import SpecError
-from assay.experiments.clt_faithful.claims import CLAIMS, EXACT, FINDINGS, JUDGED
+from assay.experiments.clt_faithful.claims import CLAIMS, EXACT, FINDINGS, JUDGED, judged_at
 from assay.experiments.clt_faithful.figures import figures
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
 
@@ -18,18 +17,8 @@ ONE, SWEEP = {"penalty": JUDGED}, (0.0, 0.01, 0.03, 0.1, 0.3)
 FEW = 12
 """Seeds of arms that are trained half as long, or vary little."""
 HALF, TWICE = {"steps": 0.5}, {"steps": 2}
-
-
-def swept(given: tuple[CltFaithful, ...]) -> tuple[CltFaithful, ...]:
-    """Main's runs. Raises: SpecError where they set what arms set, or where none has the penalty at which arms are compared."""
-    if JUDGED not in (penalties := sorted({s.penalty for s in given})):
-        got = ",".join(f"{x:g}" for x in penalties)
-        raise SpecError(f"CltFaithful.penalty must be {JUDGED} in some runs, where arms are compared: penalty={JUDGED},{got} and not penalty={got}")
-    return reserved("reach", "joined", "saturation", "hops", "exchanged", "shuffled", "start", "noise")(given)
-
-
 ARMS = {
-    "main": Arm(train, specs=swept,
+    "main": Arm(train, specs=reserved("reach", "joined", "saturation", "hops", "exchanged", "shuffled", "start", "noise"),
                 note="a cross-layer transcoder; features pay by the length of their rows side by side"),
     "half": Arm(train, specs=variant(seeds=FEW, times=HALF), note="half as long, with its own decay of the rate"),
     "plt": Arm(train, specs=variant(reach="own"), note="per-layer transcoders: features write to their own layer alone"),
@@ -74,6 +63,7 @@ function of so few inputs that features beside it can replace it. What is shown 
 """
 experiment = Experiment(
     page=PAGE.strip(), arms=ARMS, measure=measure, claims=(*CLAIMS, *EXACT, *FINDINGS), figures=figures, seeds_per_group=12,
+    sizes={"judged": judged_at},
     scope="{circuit} on five bits in a rotated stream of eight dimensions; "
     "ReLU features, full-batch training",
     smoke=grid(CltFaithful(steps=20), penalty=SWEEP, seed=range(1000, 1002)),

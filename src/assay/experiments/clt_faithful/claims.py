@@ -12,6 +12,8 @@ from assay.core.measures import by
 if TYPE_CHECKING:
     import xarray as xr
 
+    from assay.core.sizes import Sizes
+
 POST = "Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits"
 OURS = "Assay's own: the same dictionaries on a circuit that is known"
 JUDGED = 0.1
@@ -25,6 +27,12 @@ def judged(arm: xr.Dataset, name: str) -> xr.DataArray:
     """[seed, …]: a measure at the judged penalty, or at the only one that an arm has."""
     spread = by(arm, "penalty")[name]
     return spread.sel(penalty=JUDGED, drop=True) if JUDGED in spread.penalty else spread.isel(penalty=-1, drop=True)
+
+
+def judged_at(sizes: Sizes) -> float:
+    """The penalty of which `judged` speaks: where no run has it, the largest that is trained."""
+    penalties = sizes("main", "penalty")
+    return JUDGED if JUDGED in penalties else penalties[-1]
 
 
 def measure_of(name: str) -> Value:
@@ -74,7 +82,7 @@ CLAIMS = (
         half={"main": "half"}, threshold_from=LEAST, source=POST, published="new",
     ),
     Claim(
-        text="Sparsity rewards it: begun at the faithful dictionary, training at λ = 0.1 ends with at least an eighth of the second hop "
+        text="Sparsity rewards it: begun at the faithful dictionary, training at λ = {judged} ends with at least an eighth of the second hop "
              "credited to the first layer",
         of="from-faithful", value=measure_of("credited"), low=1 / 8, unit="share of the second hop",
         must_fail=("unmoved", "summed-faithful"),
@@ -85,7 +93,7 @@ CLAIMS = (
         half={"from-faithful": "from-faithful-half"}, threshold_from=LEAST, source=POST, published="new",
     ),
     Claim(
-        text="The more sparsity, the more is rewritten: at λ = 0.1 the first layer is credited with at least an eighth more of the second hop "
+        text="The more sparsity, the more is rewritten: at λ = {judged} the first layer is credited with at least an eighth more of the second hop "
              "than without a penalty",
         value=by_sparsity, low=1 / 8, unit="share of the second hop", must_fail=("summed", "exchanged"),
         near={"summed": "any penalty: rows to both layers paid one by one"},
@@ -172,9 +180,9 @@ TOLD = {"main": "cross-layer", "plt": "per-layer", "summed": "cross-layer, rows 
 FINDINGS = tuple(
     found(f"{told}: {what}", arm, name, unit)
     for what, name, unit, arms in (
-        ("FVU at λ = 0.1", "fvu", "FVU", ("main", "plt")),
-        ("features on per input at λ = 0.1", "active", "features", ("main", "plt", "summed")),
-        ("what the features cost, by joined rows, at λ = 0.1", "cost", "length", ("main", "plt", "summed")),
+        ("FVU at λ = {judged}", "fvu", "FVU", ("main", "plt")),
+        ("features on per input at λ = {judged}", "active", "features", ("main", "plt", "summed")),
+        ("what the features cost, by joined rows, at λ = {judged}", "cost", "length", ("main", "plt", "summed")),
         ("second hop credited to the first layer", "credited", "share of the second hop",
          ("main", "summed", "tanh", "from-faithful", "from-rewritten")),
         ("response to an exchanged first hop, away from the model's", "astray", "answers", tuple(TOLD)),
