@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.caesar import LETTERS, ahead, evidence, explanation, gathered, rival, votes, weakest
+from assay.circuits.monthly.caesar import LETTERS, ahead, evidence, explanation, gathered, half_right, rival, votes, weakest
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -101,3 +101,18 @@ def test_controls_rank_below(trained):
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.high < own.quality.low
+
+
+def test_to_who_is_half_right_last_letters_of_words_alone_have_a_vote_and_it_scores_between(
+    trained,
+):
+    half, vote = half_right(trained), votes(trained)
+    tokens = trained.task.draw(9, 0, 20, held_out=True)
+    given = Program(half, trained).logits(tokens)
+    for n, text in enumerate(tokens):
+        for shift in range(LETTERS):
+            total = sum(vote[2, (letter - shift) % LETTERS] for letter in text[2::4])
+            assert given[n, -1, shift] == pytest.approx(total / 3)
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    ours, found = score(explanation(trained), trained, 7, effort), score(half, trained, 7, effort)
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.05

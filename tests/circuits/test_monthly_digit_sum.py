@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.digit_sum import circle, explanation, rival, seen
+from assay.circuits.monthly.digit_sum import circle, explanation, half_right, rival, seen
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, table
+from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -86,6 +86,28 @@ def test_three_digits_carry_through():
     assert np.array_equal(Program(explanation(problem), problem).values(tokens)["digit"][:, 7:10], task.answer(tokens)[:, 7:10])
 
 
+def test_who_is_half_right_carries_where_both_digits_are_five_or_more_and_is_right_about_the_rest():
+    problem = by_hand(True)
+    tokens = problem.task.draw(4, 0, 300, held_out=True)
+    digits = Program(half_right(problem), problem).values(tokens)["digit"][:, 5:7]
+    for row, (ten, unit) in zip(tokens, digits, strict=True):
+        assert unit == (row[1] + row[4]) % 10
+        assert ten == (row[0] + row[3] + (row[1] >= 5 and row[4] >= 5)) % 10
+    right = np.mean(digits == problem.task.answer(tokens)[:, 5:7])
+    assert 0.85 < right < 0.95  # one pair of units in five needs a carry and has one below five
+
+
+def test_to_who_is_half_right_all_wrong_digits_are_alike():
+    problem = Round(digit_sum(2), by_hand(True).params)
+    tokens = problem.task.draw(4, 0, 20, held_out=True)
+    for place in (5, 6):
+        for row in Program(half_right(problem), problem).logits(tokens)[:, place, :10]:
+            wrong = np.sort(row)[
+                :-1
+            ]  # 3, -1, -2, -2 on both sides of the digit, and -5 at the other end of the circle
+            assert row.max() == 7 and wrong == pytest.approx([-1.0] * 9)
+
+
 @pytest.mark.slow
 def test_of_a_trained_model_every_part_is_good_and_the_controls_rank_below():
     task = digit_sum(2)
@@ -96,3 +118,5 @@ def test_of_a_trained_model_every_part_is_good_and_the_controls_rank_below():
     assert found.own.quality.estimate > 0.5 and all(row.estimate > 0.4 for row in found.own.parts if not np.isnan(row.estimate))
     assert all(c.quality.estimate < found.own.quality.low for c in found.controls.values())
     assert not any(c.refused for c in found.controls.values())
+    half = score(half_right(problem), problem, 7, Effort(inputs=300, resamples=600))
+    assert 0 < half.quality.estimate < found.own.quality.estimate - 0.1

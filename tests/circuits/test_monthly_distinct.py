@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.distinct import explanation, missed, parabolas, rival, told
+from assay.circuits.monthly.distinct import explanation, half_right, missed, parabolas, rival, told
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, table
+from assay.circuits.verify.rivals import moved
+from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -98,3 +99,24 @@ def test_only_what_is_named_stays_at_zero(named):
     shape = Shape(layers=1, d=8, heads=1, m=0, context=task.length, vocab=4, norm="none", d_head=4, answers=2)
     out = training(task, shape, named)(Runs(grid(Solved(steps=3, batch=16), seed=[3])), Unkept())
     assert {name for name in ("W_pos", "W_E", "W_U", "W_O") if (out.tensors[name] == 0).all()} == set(named)
+
+
+def test_who_is_half_right_counts_no_further_than_half_and_scores_between():
+    problem = by_hand()
+    tokens = problem.task.draw(8, 0, 200, held_out=True)
+    known = Program(half_right(problem), problem).values(tokens)["known"][:, -1]
+    assert known.tolist() == [min(len({*row} - {BEGIN, ASK}), 2) for row in tokens.tolist()]
+    ours, found = (
+        score(explanation(problem), problem, 7, SMALL),
+        score(half_right(problem), problem, 7, SMALL),
+    )
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1
+
+
+def test_with_its_variables_in_other_heads_it_is_not_as_good():
+    problem = by_hand()
+    ours = explanation(problem)
+    elsewhere = moved(ours, problem, 7)
+    assert {v.name: v.at for v in elsewhere.variables} != {v.name: v.at for v in ours.variables}
+    theirs, own = (score(e, problem, 7, SMALL).quality.estimate for e in (elsewhere, ours))
+    assert theirs < own - 0.3

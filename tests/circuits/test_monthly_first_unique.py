@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.first_unique import counted, explanation, margin, rival, shared
+from assay.circuits.monthly.first_unique import counted, explanation, half_right, margin, rival, shared
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -100,3 +100,20 @@ def test_controls_rank_below(trained):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate
         assert {row.name: row.estimate for row in beside.parts}["E2 scrubbing"] < parts["E2 scrubbing"] - 0.2
+
+
+def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_between(trained):
+    tokens = trained.task.draw(9, 0, 150, held_out=True)
+    half = half_right(trained)
+    named = Program(half, trained).values(tokens)["unique"]
+    for row, found in zip(tokens, named, strict=True):
+        for at in range(1, len(row)):
+            letters = [x for x in row[1 : at + 1] if list(row[1 : at + 1]).count(x) == 1]
+            assert found[at] == (letters[-1] if letters else 3)
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    ours, found = (
+        [row.estimate for row in score(e, trained, 7, effort).parts]
+        for e in (explanation(trained), half)
+    )
+    assert found[0] == pytest.approx(ours[0], abs=0.01)  # E1
+    assert 0 < found[1] <= ours[1] and 0 < found[2] < ours[2] - 0.3  # E2 and E3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.palindromes import Pulls, alike, explanation, pulls, rival
+from assay.circuits.monthly.palindromes import Pulls, alike, explanation, half_right, pulls, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -138,3 +138,24 @@ def test_controls_rank_below(trained):
         assert not beside.refused and beside.quality.estimate < own.quality.estimate
 
 
+def test_who_is_half_right_counts_pairs_that_differ_by_more_than_one_and_scores_between(trained):
+    half, tokens = half_right(trained), trained.task.draw(9, 0, 300, held_out=True)
+    program = Program(half, trained)
+    many = program.values(tokens)["many"][:, -1]
+    assert many.tolist() == [
+        sum(abs(int(row[1 + k]) - int(row[4 - k])) > 1 for k in range(2)) for row in tokens
+    ]
+    lines = program.logits(tokens)[:, -1]
+    steps = [lines[many == k].mean(0) for k in range(3)]
+    assert (
+        np.allclose(steps[2] - steps[1], steps[1] - steps[0]) and steps[0][1] > steps[2][1]
+    )  # the more differ, the less a palindrome
+    effort = Effort(inputs=150, resamples=300, candidates=5_000)
+    unsure = Problem(
+        trained.task, {**trained.params, "W_U": 0.2 * trained.params["W_U"]}
+    )  # of four values many are neighbours: errors cost less
+    ours, found = (
+        score(explanation(unsure), unsure, 7, effort),
+        score(half_right(unsure), unsure, 7, effort),
+    )
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1

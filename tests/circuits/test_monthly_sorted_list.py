@@ -9,9 +9,11 @@ import torch
 from assay.circuits.monthly.sorted_list import explanation, finders, half_right, margin, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.circuits.verify.rivals import moved, rivals
 from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
+from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.sorting import sorting
@@ -83,4 +85,12 @@ def test_who_is_half_right_looks_no_further_than_a_quarter_of_the_values():
             assert answers[place] == (min(near) if near else min(floor + 3, 8))
     ours, found = score(explanation(problem), problem, 7, SMALL), score(half_right(problem), problem, 7, SMALL)
     assert found.parts[0].estimate == pytest.approx(ours.parts[0].estimate, abs=0.01)  # its heads are the right ones
-    assert found.quality.estimate < ours.quality.estimate - 0.1
+    assert 0 <= found.quality.estimate < ours.quality.estimate - 0.1
+
+
+def test_heads_that_change_places_are_no_other_home_where_the_same_is_said_of_both(trained):
+    assert finders(trained) == (0, 1)
+    counted = rivals(Program(explanation(trained), trained), trained.task.draw(7, 0, 96), 0)
+    assert (counted.homes, counted.homes_tried) == (0, 0)
+    with pytest.raises(SpecError, match="its variables can be nowhere else"):
+        moved(explanation(trained), trained, 0)

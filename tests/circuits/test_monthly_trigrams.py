@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.trigrams import explanation, rival, seen
+from assay.circuits.monthly.trigrams import explanation, half_right, rival, seen
 from assay.circuits.problem import SURE, Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
@@ -118,3 +118,22 @@ def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.6
     assert found.controls["another"].quality.estimate < 0.3 and not any(c.refused for c in found.controls.values())
+
+
+def test_who_is_half_right_knows_every_third_pair_and_scores_between(trained):
+    problem = by_hand()
+    pairs = {**seen(problem).pairs}
+    tokens = TASK.draw(9, 0, 200)
+    told = Program(half_right(problem), problem).values(tokens)["completes"]
+    completed = {
+        (int(a), int(b)): int(c)
+        for row, said in zip(tokens, told, strict=True)
+        for a, b, c in zip(row, row[1:], said[1:], strict=False)
+        if c >= 0
+    }
+    assert completed.items() <= pairs.items() and len(completed) == len(pairs) // 3 == 2
+    ours, found = (
+        score(explanation(trained), trained, 7, SMALL),
+        score(half_right(trained), trained, 7, SMALL),
+    )
+    assert 0 < found.quality.estimate < ours.quality.estimate - 0.1

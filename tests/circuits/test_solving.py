@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import itertools
 import math
 
 import numpy as np
@@ -15,6 +17,7 @@ from assay.circuits.explanation import Explanation
 from assay.circuits.files import parsed, written
 from assay.circuits.solving import scored
 from assay.circuits.solving.statements import enriched, lead, least
+from assay.circuits.verify.score import Effort, score
 from assay.cli.main import main
 from assay.core import Runs, grid
 from assay.core.bench import Unkept
@@ -92,7 +95,7 @@ def test_what_is_without_positions_never_gets_any():
 def test_the_values_of_the_claims_by_hand():
     from assay.core.measures import measures
 
-    coords = {"explanation": (scored.OURS, scored.RIVAL), "part": scored.PARTS, "inputs": scored.ERRORS}
+    coords = {"explanation": (scored.OURS, scored.HALF_RIGHT), "part": scored.PARTS, "inputs": scored.ERRORS}
     reached = np.array([[[0.9, 0.7, 0.8, np.nan, 0.5], [0.1, 0, 0, 0, 1]], [[0.9, 0.7, 0.8, 0.3, 0.5], [0.1, 0, 0, 0, 1]]])
     errors = np.array([[[0.5, 0, 0, 0], [0.1, 0, 0, 0]], [[np.nan, 0, 0, 0], [0, 0, 0, 0]]])
     arm = measures(
@@ -101,7 +104,7 @@ def test_the_values_of_the_claims_by_hand():
         wrong=("run", np.array([0.05, 0.05]), "share"),
     )  # fmt: skip
     assert least(arm).values.tolist() == [0.7, 0.3]
-    np.testing.assert_allclose(lead(arm, {}), [0.5, 0.1])
+    np.testing.assert_allclose(lead(arm, {}), [0.8 * 0.5 - 0.025, 0.675 * 0.5 - 0.025])
     np.testing.assert_allclose(enriched(arm, {}), [math.log(10), 0])
 
 
@@ -175,3 +178,58 @@ def test_a_folder_beside_the_file_is_a_model_and_a_challenge_is_not_scored_here(
     (folder / SEAL).write_text("{}")
     with pytest.raises(DataError, match="assay challenge score"):
         subject("model", tmp_path / "store", tmp_path)
+
+
+def test_every_model_has_a_donor_and_no_two_have_the_same():
+    """Of all nine problems: a donor is what training alone gives, on the seed a million further on."""
+    for name in (
+        "caesar",
+        "digit_sum",
+        "distinct",
+        "first_unique",
+        "maximum",
+        "palindromes",
+        "running_sum",
+        "sorted_list",
+        "trigrams",
+    ):
+        module = importlib.import_module(f"assay.experiments.monthly_{name}")
+        runs = Runs(
+            [
+                spec.replace(steps=2, seed=spec.seed + i)
+                for i, spec in enumerate(module.experiment.smoke[:1] * 3)
+            ]
+        )
+        given = scored.donors(module.monthly, runs, Unkept())
+        assert len(given) == 3
+        models = [x.params["W_E"] for x in given] + [
+            *module.monthly.train(runs, Unkept()).tensors["W_E"].split(1)
+        ]
+        assert all(not torch.equal(a, b) for a, b in itertools.combinations(models, 2)), name
+        alone = module.monthly.train(
+            Runs([runs.specs[2].replace(seed=runs.specs[2].seed + 1_000_000)]), Unkept()
+        )
+        same = given[2].params["W_E"], alone.tensors["W_E"]
+        torch.testing.assert_close(*same, rtol=1e-4, atol=1e-6)
+
+
+def test_what_another_reaches_is_the_score_of_the_explanation_of_a_model_s_own_donor():
+    """Two runs in a group: each is explained by what its own donor shows, trained here by itself."""
+    monthly, file = monthly_first_unique.monthly, monthly_first_unique.explains()
+    runs = Runs(grid(FIRST.replace(tried=100, resamples=100, candidates=100), seed=(3, 4)))
+    trained = monthly.train(runs, Unkept())
+    reached = scored.measuring(monthly, (scored.OURS, "another"))(
+        runs, trained, Unkept()
+    ).reached.sel(explanation="another", part="E3")
+    for i, spec in enumerate(runs.specs):
+        donor = monthly.problem(
+            spec, monthly.train(Runs([spec.replace(seed=spec.seed + 1_000_000)]), Unkept()).tensors
+        )
+        problem = monthly.problem(spec, trained.tensors, i)
+        own = score(
+            file.explanation(donor),
+            problem,
+            spec.seed,
+            Effort(inputs=100, resamples=100, candidates=100),
+        )
+        assert float(reached[i]) == pytest.approx(own.parts[2].estimate, abs=1e-3)

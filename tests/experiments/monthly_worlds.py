@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from assay.circuits.solving.scored import CONTROLS, ERRORS, HALF_RIGHT, KINDS, OURS, PARTS, RIVAL, WAYS
+from assay.circuits.solving.scored import ANOTHER, CONTROLS, ERRORS, HALF_RIGHT, KINDS, MOVED, OURS, PARTS, RIVAL, WAYS
 from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
-GOOD = {OURS: 0.8, RIVAL: 0.3, HALF_RIGHT: 0.35, "another": 0.2, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
+GOOD = {OURS: 0.8, RIVAL: 0.3, HALF_RIGHT: 0.35, ANOTHER: 0.2, MOVED: 0.15, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
 WRONG = {"main": 0.002, "half": 0.002, "shuffled-answers": 0.6, "untrained": 0.9, "unlearned": 0.9}
 """How far from 1 the probability of the right answer is, and how far a cross-entropy lies above the least."""
 
@@ -52,8 +52,8 @@ class World:
             "wrong": ("run", near(lacks), "share of inputs"), "nats": ("run", 1 + near(lacks), "nats"), "least": ("run", np.ones(n), "nats"),
         }  # fmt: skip
         coords: dict = {"position": tuple(range(12))}
-        rivals = (RIVAL, HALF_RIGHT) if HALF_RIGHT in self.experiment.arms else (RIVAL,)
-        which = {"main": (OURS, *rivals, *CONTROLS), "half": (OURS, rivals[-1]), "unlearned": (OURS,)}.get(arm, ())
+        kinds = (OURS, *(kind for kind in (RIVAL, HALF_RIGHT, *CONTROLS) if kind in self.experiment.arms))
+        which = {"main": kinds, "half": (OURS, HALF_RIGHT), "unlearned": (OURS,)}.get(arm, ())
         if which:
             levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
             foretold = dict.fromkeys((*which, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
@@ -80,7 +80,7 @@ def cases(experiment: Any) -> dict:
     def solved() -> tuple[World, dict[str, World]]:
         return plant(wrong={"main": 0.6, "half": 0.6}), {arm: plant(wrong={arm: 0.001}) for arm in ("shuffled-answers", "untrained")}
 
-    passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, HALF_RIGHT, "another", "shuffled", "empty", "whole")}
+    passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, HALF_RIGHT, *CONTROLS)}
     unlearned = {"unlearned": plant(unlearned=0.8)}
     told = {kind: plant(foretold={kind: 0.2}) for kind in (RIVAL, "shuffled", "empty", "gradient")}
     controls = {c.text: c.must_fail for c in experiment.claims if isinstance(c, Claim)}
@@ -89,7 +89,7 @@ def cases(experiment: Any) -> dict:
         "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
         "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
         "Our explanation of models that .* beats": lambda: (
-            plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, "another", "shuffled", "empty")}
+            plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, ANOTHER, MOVED, "shuffled", "empty")}
         ),
         "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }

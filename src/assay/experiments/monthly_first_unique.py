@@ -1,8 +1,8 @@
 """Monthly first unique: two blocks of attention name the first letter so far that occurs once, and how they do it
 
 Paper: C. McDougall, Monthly Algorithmic Problem, August 2023 (ARENA, learn.arena.education)
-Claim: models name the first unique letter; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Claim: models name the first unique letter; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
 Cost: 112 s on 2 cores, 215 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -57,10 +57,15 @@ PAGE = """
 to hold down letters that occur twice, and to prefer early ones among the rest.
 """
 experiment = entry(
-    monthly, seed=22100,
+    monthly, seed=22130,
     claims=(
         learned("Models name the first unique letter: the right answer has a probability of at least .98 on average", sure, 0.98, MEAN, SOURCE),
-        *explained("models that find the first unique letter", "that the first block alone finds the first letter that came once"),
+        *explained(
+            monthly,
+            "models that find the first unique letter",
+            "that the first block alone finds the first letter that came once",
+            "that of letters that came once the last is named",
+        ),
     ),
     smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300),

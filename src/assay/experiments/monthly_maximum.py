@@ -1,8 +1,8 @@
 """Monthly maximum: one block names the largest of a list; does it attend to it, and is that the whole story?
 
 Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind, ours by configuration
-Claim: models name the largest number; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival, one half right; another model's explanation, a shuffled, an empty and a whole one
+Claim: models name the largest number; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 30 s on 2 cores, 58 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
-from assay.circuits.solving.solver import ExplainsInPart, Monthly, Solver
+from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
 
 if TYPE_CHECKING:
@@ -36,26 +36,34 @@ def task(s: Maximum) -> Task:
     return maximum(s.items, s.values)
 
 
-def explains() -> ExplainsInPart:
+def explains() -> Explains:
     """What explains these models."""
     from assay.circuits.monthly import maximum
 
     return maximum
 
 
-monthly = Monthly(name="monthly-maximum", task=task, explains=explains, in_part=explains)
+monthly = Monthly(
+    name="monthly-maximum",
+    task=task,
+    explains=explains,
+    same="a model has one head, and it can have no other role",
+)
 SOURCE = "after C. McDougall, Monthly Algorithmic Problems"
 PAGE = """
 **The question.** A list of numbers, and then: which was the largest? One block with one head is enough. Attention can be given to the largest
 number, whatever stands beside it, and what is attended to can be named.
 """
 experiment = entry(
-    monthly, seed=22716, measured=2,
+    monthly, seed=22730,
     claims=(
         learned("Models name the largest number: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that find a maximum", "that the most frequent number is named",
-                   half_right="that numbers near the largest are named nearly as much",
-                   same="a model has one head, and it can have no other role"),
+        *explained(
+            monthly,
+            "models that find a maximum",
+            "that the most frequent number is named",
+            "that numbers near the largest are named nearly as much",
+        ),
     ),
     smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Maximum(layers=1, heads=1, d=32, e=32, steps=800, batch=64),

@@ -1,8 +1,8 @@
 """Monthly palindromes: two blocks of attention tell whether a list reads the same backwards, and how they do it
 
 Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.education)
-Claim: models tell palindromes; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Claim: models tell palindromes; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
 Cost: 185 s on 2 cores, 353 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -55,11 +55,16 @@ PAGE = """
 in the second half can look at its mirror image; what it finds has to reach the end, where one place that differs is enough for a no.
 """
 experiment = entry(
-    monthly, seed=22006,
+    monthly, seed=22030,
     claims=(
         learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that tell palindromes", "that the end compares all pairs by itself"),
-        foretold("models that tell palindromes"),
+        *explained(
+            monthly,
+            "models that tell palindromes",
+            "that the end compares all pairs by itself",
+            "that neighbouring values are taken for equal and pairs that differ add up",
+        ),
+        foretold(monthly, "models that tell palindromes"),
     ),
     smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, tried=150, resamples=300, candidates=20_000),

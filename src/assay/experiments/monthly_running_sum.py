@@ -1,8 +1,8 @@
 """Monthly running sum: one head and eight neurons tell the sign of a sum so far, and how they do it
 
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2023 (ARENA, learn.arena.education)
-Claim: models tell the sign; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival, one half right; another model's explanation, a shuffled, an empty and a whole one
+Claim: models tell the sign; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 38 s on 2 cores, 73 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
-from assay.circuits.solving.solver import ExplainsInPart, Monthly, Solver
+from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
 
 if TYPE_CHECKING:
@@ -36,26 +36,34 @@ def task(s: RunningSum) -> Task:
     return running_sum(s.length, s.most)
 
 
-def explains() -> ExplainsInPart:
+def explains() -> Explains:
     """What explains these models."""
     from assay.circuits.monthly import running_sum
 
     return running_sum
 
 
-monthly = Monthly(name="monthly-running-sum", task=task, explains=explains, in_part=explains)
+monthly = Monthly(
+    name="monthly-running-sum",
+    task=task,
+    explains=explains,
+    same="a model has one head and one MLP, and both are named in every model",
+)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2023"
 PAGE = """
 **The question.** Is the sum of all values so far negative, zero or positive? Asked at every position, of a decoder of one head, eight neurons and no
 norm. Attention that is the same everywhere takes a mean, which has the sign of the sum; neurons with a threshold can tell the rest.
 """
 experiment = entry(
-    monthly, seed=22406, measured=2,
+    monthly, seed=22430,
     claims=(
         learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that tell a sum's sign", "that the last value alone decides",
-                   half_right="that neurons name the sign and no more",
-                   same="a model has one head and one MLP, and both are named in every model"),
+        *explained(
+            monthly,
+            "models that tell a sum's sign",
+            "that the last value alone decides",
+            "that neurons name the sign and no more",
+        ),
     ),
     smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
                      resamples=100, candidates=5000),

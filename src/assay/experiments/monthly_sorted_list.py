@@ -1,8 +1,8 @@
 """Monthly sorted list: one block of attention writes a list in rising order, and how it finds the next value
 
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
-Claim: models sort; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival, one half right; another model's explanation, a shuffled, an empty and a whole one
+Claim: models sort; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 51 s on 2 cores, 94 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
-from assay.circuits.solving.solver import ExplainsInPart, Monthly, Solver
+from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
 
 if TYPE_CHECKING:
@@ -36,26 +36,34 @@ def task(s: SortedList) -> Task:
     return sorted_list(s.items, s.values)
 
 
-def explains() -> ExplainsInPart:
+def explains() -> Explains:
     """What explains these models."""
     from assay.circuits.monthly import sorted_list
 
     return sorted_list
 
 
-monthly = Monthly(name="monthly-sorted-list", task=task, explains=explains, in_part=explains)
+monthly = Monthly(
+    name="monthly-sorted-list",
+    task=task,
+    explains=explains,
+    same="a model has one block of two heads, and in every model both are named",
+)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of October 2023"
 PAGE = """
 **The question.** A list, a separator, and the list again in rising order: which value comes next? Asked of a decoder of one block without an MLP.
 It is enough to attend to the smallest value above the present one, and to copy it.
 """
 experiment = entry(
-    monthly, seed=22316, measured=2,
+    monthly, seed=22330,
     claims=(
         learned("Models sort: the right value has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
-        *explained("models that sort", "that the list is gone through in its own order",
-                   half_right="that heads look no further than a quarter of the values",
-                   same="a model has one block of two heads, and in every model both are named"),
+        *explained(
+            monthly,
+            "models that sort",
+            "that the list is gone through in its own order",
+            "that heads look no further than a quarter of the values",
+        ),
     ),
     smoke=SortedList(layers=1, heads=2, d=12, e=6, items=3, values=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
     default=SortedList(layers=1, heads=2, d=48, e=24, steps=1500, batch=64),

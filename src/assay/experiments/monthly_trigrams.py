@@ -1,8 +1,8 @@
 """Monthly trigrams: a small transformer learns that certain pairs of tokens bind a third, and how it looks it up
 
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no official solution
-Claim: models learn the trigrams; our explanation of them is good and beats its rival, as four controls do not
-Baselines: answers of other inputs, untrained; a plausible rival; another model's explanation, a shuffled, an empty and a whole one
+Claim: models learn the trigrams; our explanation is good, and better than one that is half right
+Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 210 s on 2 cores, 340 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -49,7 +49,12 @@ def explains() -> Explains:
     return trigrams
 
 
-monthly = Monthly(name="monthly-trigrams", task=task, explains=explains)
+monthly = Monthly(
+    name="monthly-trigrams",
+    task=task,
+    explains=explains,
+    same="a model has {parts}, and all of them learn one law",
+)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2024"
 PAGE = """
 **The question.** Among random letters some trigrams occur: a certain capital and a certain small letter, and then always a certain third. What comes
@@ -66,7 +71,7 @@ def parts(sizes: Sizes) -> str:
 
 
 experiment = entry(
-    monthly, seed=22600,
+    monthly, seed=22630,
     claims=(
         close(
             "Models predict nearly as well as can be: their cross-entropy lies at most .05 nat above the exact predictor's", above, 0.05, "log",
@@ -76,9 +81,13 @@ experiment = entry(
             "Models know the trigrams: where the exact predictor names a token, at least .9 of models' answers are the same",
             known, 0.9, "new", SOURCE,
         ),
-        *explained("models that complete trigrams", "that the present token alone tells what follows",
-                   same="a model has {parts}, and all of them learn one law"),
-        foretold("models that complete trigrams"),
+        *explained(
+            monthly,
+            "models that complete trigrams",
+            "that the present token alone tells what follows",
+            "that every third pair alone is bound",
+        ),
+        foretold(monthly, "models that complete trigrams"),
     ),
     smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, tried=100,
                       resamples=100, candidates=5000),

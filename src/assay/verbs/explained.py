@@ -34,7 +34,7 @@ class Subject:
 
 
 def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
-    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22008`, or a folder beside its file.
+    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22032`, or a folder beside its file.
 
     Raises: ModelError where there is no such model, with what trains it; DataError for a folder that cannot be opened.
     """
@@ -66,7 +66,7 @@ def trained() -> tuple[str, ...]:
 
 
 def stored(root: Path) -> dict[str, str]:
-    """Name the trained models that a store holds, such as `monthly-palindromes/22003`, each with the key of its run; in order."""
+    """Name the trained models that a store holds, such as `monthly-palindromes/22032`, each with the key of its run; in order."""
     from assay.lab.store import Store
 
     store, found = Store(root), {}
@@ -97,7 +97,7 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     from assay.lab.store import Store
 
     if seed and not seed.isdecimal():
-        raise ModelError(f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22003")
+        raise ModelError(f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22032")
     experiment = catalogue.find(name)
     monthly: Monthly = importlib.import_module(experiment.origin).monthly
     job = _job(name, int(seed) if seed else None)

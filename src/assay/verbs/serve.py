@@ -182,7 +182,7 @@ def experiments(root: Path) -> Experiments:
 
 
 def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
-    """Tell the explorer of the models of monthly problems that a store holds, which explanations name as `monthly-palindromes/22003`."""
+    """Tell the explorer of the models of monthly problems that a store holds, which explanations name as `monthly-palindromes/22032`."""
     from assay.explorer.shelf import Subject
     from assay.verbs import explained
 

@@ -56,6 +56,22 @@ def rival(problem: Problem) -> Explanation:
     return _voting(problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide")
 
 
+def half_right(problem: Problem) -> Explanation:
+    """Say that the last letters of words alone have a vote.
+
+    That is right about heads, what they gather, and how those letters vote.
+    """
+    ours = explanation(problem)
+    vote = votes(problem) * (np.arange(SLOTS)[:, None] == SLOTS - 1)
+    found = _voting(
+        problem,
+        vote,
+        "last letters of words vote for shifts, and words are averaged",
+        gathered(problem),
+    )
+    return dataclasses.replace(found, fails=ours.fails, size=ours.size)
+
+
 def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot letter"]:
     """Fit what each letter, turned back by a shift, adds to that shift's logit: by its place in the word, or the same at all places.
 

@@ -11,6 +11,7 @@ here where half of the answer comes together.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,15 +52,37 @@ def explanation(problem: Problem) -> Explanation:
     Pairs are found by attention, bits of carry by exchange: `seen`. Logits are a function of how far a class is from the digit on a circle
     of ten, the same for all classes and fitted to the model.
     """
-    return _explained(problem, seen(problem), carries=True)
+    name, carry = "pairs of digits are gathered, and a carry", "sum{0} + carry{0} > 9"
+    return _explained(problem, seen(problem), name, carry, circle(problem))
 
 
 def rival(problem: Problem) -> Explanation:
     """Say that nothing is carried: each digit of the sum is that of its own pair."""
     digits = _digits(problem)
     own = [one for one in seen(problem) if one.carry is None]
-    kept = [Seen(one.head, one.place, tuple(k for k in one.pairs if one.place != 2 * digits + 1 + k - 1)) for one in own]
-    return _explained(problem, [one for one in kept if one.pairs], carries=False)
+    kept = [
+        Seen(
+            one.head, one.place, tuple(k for k in one.pairs if one.place != 2 * digits + 1 + k - 1)
+        )
+        for one in own
+    ]
+    name = "each pair of digits is added, and nothing is carried"
+    return _explained(problem, [one for one in kept if one.pairs], name, "0", circle(problem))
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say that it takes two digits of five or more to carry, and that wrong digits are alike.
+
+    That is right about heads and pairs, and about four carries in five. Logits of wrong digits are
+    the model's own mean.
+    """
+    right, *wrong = circle(problem)
+    alike = np.average(wrong, weights=[2, 2, 2, 2, 1])  # of ten digits only one is five away
+    by_distance = np.array([right, *[alike] * 5])
+    name = "pairs of digits are gathered, and a carry of large ones"
+    carry = "pair{0} // 10 > 4 and pair{0} % 10 > 4"
+    said = _explained(problem, seen(problem), name, carry, by_distance)
+    return dataclasses.replace(said, fails="0")  # its mistakes are not said to be the model's
 
 
 def seen(problem: Problem) -> tuple[Seen, ...]:
@@ -118,13 +141,21 @@ def _said(problem: Problem, logits: Float[Tensor, "n s v"]) -> Float[Tensor, "n 
     return logits[:, first : first + _digits(problem)].double().log_softmax(-1)
 
 
-def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explanation:
+def _explained(
+    problem: Problem,
+    found: Sequence[Seen],
+    name: str,
+    carry: str,
+    by_distance: Float[np.ndarray, " distance"],
+) -> Explanation:
+    """Explain by these views, what a lower pair, {0}, carries, and logits by distance."""
     digits = _digits(problem)
     first = 2 * digits + 1
     layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
     pairs = [Variable(f"pair{k}", f"10 * total(token, there(place) == {k}) + total(token, there(place) == {digits + 1 + k})") for k in range(digits)]
     sums = [Variable(f"sum{k}", f"total(token, there(place) == {k} or there(place) == {digits + 1 + k})") for k in range(digits)]
-    bits = [Variable(f"carry{k}", f"sum{k + 1} + carry{k + 1} > 9" if carries and k < digits - 1 else "0") for k in range(digits)]
+    rules = [*(carry.format(k + 1) for k in range(digits - 1)), "0"]
+    bits = [Variable(f"carry{k}", rule) for k, rule in enumerate(rules)]
     views = []
     for head in sorted({one.head for one in found}):
         own = [one for one in found if one.head == head]
@@ -139,11 +170,10 @@ def _explained(problem: Problem, found: Sequence[Seen], carries: bool) -> Explan
     )  # fmt: skip
     digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
     away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
-    by_distance = [f"{x:.1f}" for x in circle(problem)]
-    logits = [_cases(f"from{c}", by_distance) for c in range(10)] + ["0"] * (problem.classes - 10)
+    heights = [f"{x:.1f}" for x in by_distance]
+    logits = [_cases(f"from{c}", heights) for c in range(10)] + ["0"] * (problem.classes - 10)
     return Explanation(
-        of="monthly-digit-sum",
-        name="pairs of digits are gathered, and a carry" if carries else "each pair of digits is added, and nothing is carried",
+        of="monthly-digit-sum", name=name,
         variables=(*pairs, *sums, *bits, *views, known, digit, *away), logits=tuple(logits), reads=(*shown, "known", *(v.name for v in away)),
         leaves_out="How a pair becomes its sum: heads of one role write different functions of both digits. That small changes of angle differ "
         "between digits, so that logits of wrong digits are only met on average.",

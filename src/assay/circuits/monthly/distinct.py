@@ -14,6 +14,7 @@ any order and however often each symbol stands there.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,6 +78,20 @@ def rival(problem: Problem) -> Explanation:
         of="monthly-distinct", name="changes from one symbol to the next are counted", variables=(changed, known), logits=parabolas(problem),
         reads=("known",),
     )  # fmt: skip
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say that the model counts up to half of the symbols, and names that for more.
+
+    That is right about heads, symbols and low counts.
+    """
+    ours, most = explanation(problem), problem.classes // 2
+    variables = [
+        dataclasses.replace(v, rule=f"min({v.rule}, {most})") if v.name == "known" else v
+        for v in ours.variables
+    ]
+    name = f"heads tell which symbols are there, and logits add up to {most} of them"
+    return dataclasses.replace(ours, name=name, variables=tuple(variables))
 
 
 def told(problem: Problem, layer: int, head: int) -> tuple[int, ...]:

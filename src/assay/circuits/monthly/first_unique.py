@@ -11,6 +11,7 @@ overloaded.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,6 +72,21 @@ def rival(problem: Problem) -> Explanation:
         variables=(*steps, Variable(unique.name, unique.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
         answer="unique", margin=round(margin(problem), 1), reads=("unique",), leaves_out="The second block.",
     )  # fmt: skip
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say that of letters that came once the last is named.
+
+    That is right about heads and letters, and wherever only one letter came once.
+    """
+    ours = explanation(problem)
+    variables = {v.name: v for v in (*ours.variables, *_steps(_letters(problem), last=True))}
+    return dataclasses.replace(
+        ours,
+        name="heads of both blocks do what ours says, and the last unique letter is named",
+        variables=tuple(variables.values()),
+        fails=ours.fails or "0",  # its mistakes are not said to be the model's
+    )
 
 
 def counted(problem: Problem) -> tuple[tuple[int, ...], ...]:
@@ -162,14 +178,22 @@ def _mean(x: Float[np.ndarray, "n s"], where: np.ndarray) -> str:
     return f"{x[where].mean():.1f}" if where.any() else "0"
 
 
-def _steps(letters: Sequence[str]) -> tuple[Variable, ...]:
-    """Steps to the answer: how often each letter came so far, where it stands if once, the first such place, and what stands there."""
-    where = f"at_{letters[-1]}"
+def _steps(letters: Sequence[str], last: bool = False) -> tuple[Variable, ...]:
+    """Steps to the answer: how often each letter came so far, and where it stands if once.
+
+    Then the first such place, or the last, and what stands there.
+    """
+    where, nowhere = f"at_{letters[-1]}", -1 if last else 99
     for letter in letters[-2::-1]:
-        where = f"min(at_{letter}, {where})"
+        where = f"{'max' if last else 'min'}(at_{letter}, {where})"
     return (
         *(Variable(f"often_{x}", f"count(there(token) == '{x}')") for x in letters),
-        *(Variable(f"at_{x}", f"first(place, there(token) == '{x}') if often_{x} == 1 else 99") for x in letters),
+        *(
+            Variable(
+                f"at_{x}", f"first(place, there(token) == '{x}') if often_{x} == 1 else {nowhere}"
+            )
+            for x in letters
+        ),
         Variable("where", where), Variable("unique", "last(token, there(place) == where, '?')"),
     )  # fmt: skip
 

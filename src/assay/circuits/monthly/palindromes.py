@@ -14,6 +14,7 @@ The published explanation of a model of this kind has the heads of the first blo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,6 +110,33 @@ def rival(problem: Problem) -> Explanation:
         logits=_logits(problem, "differs"), reads=("differs",),
         leaves_out="What happens before END.",
     )  # fmt: skip
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say that values next to each other are taken for equal, and that pairs that differ add up.
+
+    That is right about where heads look and what they see. Logits are lines in how many pairs
+    differ by more than 1, fitted to the model.
+    """
+    ours, half = explanation(problem), _half(problem)
+    tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
+    many = (abs(tokens[:, 1 : half + 1] - tokens[:, 2 * half : half : -1]) > 1).sum(1)
+    slope, start = np.polyfit(many, problem.logits(tokens)[:, -1], 1)
+    far = "abs(there(token) - there(mirrored)) > 1"
+    variables = [
+        dataclasses.replace(v, rule=str(v.rule).replace("there(token) != there(mirrored)", far))
+        if v.name == "pairs"
+        else v
+        for v in ours.variables
+    ]
+    added = Variable("many", " + ".join(f"differ // {2**k} % 2" for k in range(half)))
+    return dataclasses.replace(
+        ours,
+        name="heads look where tokens pull most, and END adds up pairs that differ by more than 1",
+        variables=(*variables, added),
+        logits=tuple(f"{a:.1f} + {b:.2f} * many" for a, b in zip(start, slope, strict=True)),
+        reads=(*(ours.reads or ()), "many"),
+    )
 
 
 def pulls(problem: Problem) -> tuple[Pulls, ...]:

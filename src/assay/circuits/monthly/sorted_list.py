@@ -66,6 +66,7 @@ def half_right(problem: Problem) -> Explanation:
                      _places(problem, finders(problem)), ("floor.q", "place", "token.k", "token.v")),
         ),
         answer=f"next if next >= 0 else min(floor + {reach + 1}, {values - 1})", margin=margin(problem), leaves_out="Steps longer than that.",
+        fails="0",  # its own mistakes are not foretold to be the model's
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ the model name the same token in most of them. A pair of the law that it does no
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from jaxtyping import Int
 from assay.circuits.explanation import Explanation, Rule, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
+from assay.circuits.program import Program
 from assay.core import rng
 from assay.subjects.parts import Part, parts
 
@@ -30,6 +32,8 @@ MANY = 40
 """Most pairs that are told, the surest: more make a rule too long to be read."""
 HINTED = 0.5
 """A token makes another likelier, by itself, if it raises its logit by this much or more above what other tokens do."""
+THIRD = 3
+"""The half-right rival knows every third pair."""
 Pairs = Mapping[tuple[int, int], int]
 """What completes which pair."""
 
@@ -48,7 +52,24 @@ def explanation(problem: Problem) -> Explanation:
 
     Heads are found by attention: `backward`; pairs and hints by what the model says: `seen`; the numbers in the logits fit its own best.
     """
-    names, held = problem.task.tokens, seen(problem)
+    return _explained(problem, seen(problem))
+
+
+def half_right(problem: Problem) -> Explanation:
+    """Say the same of every third of these pairs alone, and ours of where the model fails."""
+    held = seen(problem)
+    few = _explained(problem, Found(dict([*held.pairs.items()][::THIRD]), held.hints))
+    ours = Program(_explained(problem, held), problem)
+    return dataclasses.replace(
+        few,
+        name="the same of every third pair",
+        size=Program(few, problem).size,
+        fails=lambda token: ours.fails(token.astype(np.int64)),
+    )
+
+
+def _explained(problem: Problem, held: Found) -> Explanation:
+    names = problem.task.tokens
     size = len(names)
     table = "".join(f"{c} if before == '{names[a]}' and token == '{names[b]}' else " for (a, b), c in held.pairs.items())
     return Explanation(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.circuits.solving import figures, scored, statements
-from assay.circuits.solving.scored import CONTROLS, HALF_RIGHT, OURS, RIVAL, explanations, rivals
+from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Arm, Arms, Derive, Experiment
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 SEEDS = 6
 """Models of a problem that are judged."""
+MEASURED = 3
+"""Counts what measuring has meant so far."""
 OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
 """Measures of explanations: all that an arm has in which another one stands, since claims about the models are not about those."""
 NOTES = {
     RIVAL: "main's models, with the plausible rival in the place of our explanation",
     HALF_RIGHT: "main's models, with an explanation that is right about a part of the mechanism alone",
-    "another": "main's models, with our explanation of another model of the same problem in the place of their own",
+    ANOTHER: "main's models, each with our explanation of another model, trained alike for it alone",
+    MOVED: "main's models, with our explanation, its variables at other heads and MLPs",
     "shuffled": "main's models; ours, with other parts in its roles and what it says said of other inputs",
     "empty": "main's models, with nothing said of them: 0 by construction, the floor",
     "whole": "main's models, with the model itself as its explanation: at most one half by construction, since nothing is shorter",
@@ -61,8 +64,9 @@ def _gradient(arms: Arms) -> xr.Dataset:
 
 def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     """Give the arms: models, the same half as long and without anything to learn, and every other explanation in the place of ours."""
-    beside = rivals(monthly)
-    whole, short, none = (scored.measuring(monthly, which) for which in (explanations(monthly), (OURS, beside[-1]), ()))
+    which = explanations(monthly)
+    some = which, (OURS, HALF_RIGHT), ()
+    whole, short, none = (scored.measuring(monthly, names) for names in some)
     own = scored.measuring(monthly, (OURS,))
     made: dict[str, Arm[Solver]] = {
         "main": Arm(monthly.train, specs=reserved("answers"), measure=whole, keep=True, note="decoders that are trained on the problem"),
@@ -72,7 +76,10 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
         "untrained": Arm(monthly.train, specs=variant(steps=0), measure=none, note="the same models before training"),
         "unlearned": Arm(_kept, after="untrained", measure=own, note="our rule for an explanation, on models that were never trained"),
     }  # fmt: skip
-    return made | {kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in (*beside, *CONTROLS)} | {
+    others: dict[str, Arm[Solver]] = {
+        kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in which if kind != OURS
+    }
+    return made | others | {
         "gradient": Arm(derive=_gradient, note="main's models; inputs that a gradient points to, in place of those that are said to fail"),
     }
 
@@ -84,16 +91,16 @@ def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
 
 def entry(
     monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str,
-    measured: int = 1, frozen: Mapping[str, str] | None = None, sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
+    frozen: Mapping[str, str] | None = None, sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
 ) -> Experiment[Solver]:
-    """Make the entry of a problem; judged are six seeds from this one on; `measured` counts what measuring has meant so far.
+    """Make the entry of a problem; judged are six seeds from this one on.
 
     What is `frozen`, and `sizes`, are those of an Experiment.
     """
     seeds = range(seed, seed + SEEDS)
     return Experiment(
         page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)),
-        claims=(*claims, *statements.findings(rivals(monthly))),
+        claims=(*claims, *statements.findings(explanations(monthly))),
         figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
-        full=grid(full, seed=seeds), measured=measured, frozen=frozen or {}, sizes=sizes or {},
+        full=grid(full, seed=seeds), measured=MEASURED, frozen=frozen or {}, sizes=sizes or {},
     )  # fmt: skip

@@ -1,8 +1,10 @@
 """What is measured of a model that was trained on a problem: how often it is right, and what explanations of it reach.
 
-Beside our explanation of each model stand a plausible rival, of some problems one that is half right, and four controls: our explanation of
-another model of the same problem, ours shuffled, an empty one, and the whole model over again. The other model is trained alike on a seed of
-its own.
+Beside our explanation of each model stand a plausible rival, one that is half right, and controls:
+our explanation of another model of the same problem, ours with its variables at other parts, ours
+shuffled, an empty one, and the whole model over again. Each model has a donor for the first of
+these: another model, trained alike on a seed of its own. So no two units share a model, and what is
+measured of one does not depend on which others are trained beside it.
 """
 
 from __future__ import annotations
@@ -10,14 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.circuits.solving.solver import Monthly, Solver
-from assay.core.bench import Unkept
-from assay.core.errors import DataError
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
@@ -31,12 +30,11 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench
     from assay.core.fit import Trained
 
-PARTS = ("E1", "E2", "E3", "E4", "short")
+EVIDENCE = ("E1", "E2", "E3", "E4")
+PARTS = (*EVIDENCE, "short")
 OURS, RIVAL, HALF_RIGHT = "ours", "rival", "half-right"
-ANOTHER = "another"
-CONTROLS = (ANOTHER, "shuffled", "empty", "whole")
-EXPLANATIONS = (OURS, RIVAL, *CONTROLS)
-"""Of a problem without one that is half right."""
+ANOTHER, MOVED = "another", "moved"
+CONTROLS = (ANOTHER, MOVED, "shuffled", "empty", "whole")
 ERRORS = ("failing", "working", "random", "gradient")
 """Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
 WAYS = ("places", "most", "learned", "unfounded")
@@ -44,18 +42,14 @@ WAYS = ("places", "most", "learned", "unfounded")
 learned at its part, and along those learned there for answers that have nothing to do with it."""
 KINDS = ("sets", "homes")
 """Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
-OTHER = 99
-"""The other model has the seed that ends in this among a hundred."""
+DONOR = 1_000_000
+"""A model's donor has its seed plus this."""
 
 
 def explanations(monthly: Monthly) -> tuple[str, ...]:
-    """Name all explanations of a problem's models that are scored."""
-    return (OURS, *rivals(monthly), *CONTROLS)
-
-
-def rivals(monthly: Monthly) -> tuple[str, ...]:
-    """Name the rivals among them; the last is the one that ours is to beat."""
-    return (RIVAL, HALF_RIGHT) if monthly.in_part else (RIVAL,)
+    """Name all explanations that are scored; ours is not moved where there is nowhere to."""
+    controls = [kind for kind in CONTROLS if not (monthly.same and kind == MOVED)]
+    return (OURS, RIVAL, HALF_RIGHT, *controls)
 
 
 def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
@@ -120,24 +114,17 @@ def _explained(
 
     scores: list[dict[str, Score]] = []
     exchanged, as_good = [], []
-    others: dict[int, Explanation] = {}
-    of_other = partial(_of_other, monthly, bench=bench, found=others)
-    efforts = [Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates) for spec in runs.specs]
-    if ANOTHER in which and (first := next((spec for spec in runs.specs if spec.seed % 100 == 0), None)) is not None:
-        of_other(first)  # one group trains the other model before all else, so that no other group waits for it
-    for i, (spec, problem, effort) in enumerate(zip(runs.specs, problems, efforts, strict=True)):
+    donated = donors(monthly, runs, bench) if ANOTHER in which else problems
+    for i, (spec, problem, donor) in enumerate(zip(runs.specs, problems, donated, strict=True)):
+        effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
         ours = cache(partial(monthly.explains().explanation, problem))
-        ways = _ways(monthly, spec, problem, ours)
-        scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which if name != ANOTHER})
+        ways = _ways(monthly, spec, problem, donor, ours)
+        scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which})
         if ANOTHER in which:
             swapped, counted = _beside(ours(), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
         bench.report(i + 1, len(problems), "models explained")
-    if ANOTHER in which:
-        for spec, problem, effort, known in zip(runs.specs, problems, efforts, scores, strict=True):
-            known[ANOTHER] = _scored(partial(of_other, spec), problem, spec.seed, effort)
-    scores = [{name: known[name] for name in which} for known in scores]
     found = {
         "quality": ("run explanation", _each(scores, lambda x: x.quality.estimate), "share"),
         "reached": ("run explanation part", _each(scores, lambda x: [part.estimate for part in x.parts]), "share"),
@@ -150,16 +137,27 @@ def _explained(
     return found
 
 
-def _ways(monthly: Monthly, spec: Solver, problem: Problem, ours: Callable[[], Explanation]) -> Mapping[str, Callable[[], Explanation]]:
-    """Say how each explanation of a model is made, but for that of the other model."""
-    from assay.circuits.verify import controls
+def _ways(
+    monthly: Monthly,
+    spec: Solver,
+    problem: Problem,
+    donor: Problem,
+    ours: Callable[[], Explanation],
+) -> Mapping[str, Callable[[], Explanation]]:
+    """Say how each explanation of a model is made."""
+    from assay.circuits.verify import controls, rivals
 
     file = monthly.explains()
     return {
-        OURS: ours, RIVAL: lambda: file.rival(problem), HALF_RIGHT: lambda: half_right(monthly, problem),
-        "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed), "empty": lambda: controls.empty(ours()),
+        OURS: ours,
+        RIVAL: lambda: file.rival(problem),
+        HALF_RIGHT: lambda: file.half_right(problem),
+        ANOTHER: lambda: file.explanation(donor),
+        MOVED: lambda: rivals.moved(ours(), problem, spec.seed),
+        "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed),
+        "empty": lambda: controls.empty(ours()),
         "whole": lambda: controls.whole(ours(), problem),
-    }  # fmt: skip
+    }
 
 
 def _scored(made: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
@@ -183,35 +181,16 @@ def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> t
         learned = interchanged(program, most.variable, tokens, seed)
         ways = [float(np.mean([x.right for x in swapped if x.pairs])), most.right, learned.learned, learned.unfounded]
     counted = as_good(program, tokens, seed)
-    return tuple(ways), (counted.sets / max(counted.sets_tried, 1), counted.homes / max(counted.homes_tried, 1))
+    homes = counted.homes / (counted.homes_tried or math.nan)
+    return tuple(ways), (counted.sets / max(counted.sets_tried, 1), homes)
 
 
-def half_right(monthly: Monthly, problem: Problem) -> Explanation:
-    """Give the explanation that is half right. Raises: DataError where the problem has none."""
-    if monthly.in_part is None:
-        raise DataError(f"{monthly.name} has no explanation that is half right")
-    return monthly.in_part().half_right(problem)
-
-
-def other(monthly: Monthly, spec: Solver, bench: Bench) -> Problem:
-    """Give the other model of this problem and setting, trained once: its seed is the one that ends in OTHER among the spec's hundred."""
-    from safetensors.torch import load_file, save_file
-
-    its = spec.replace(seed=spec.seed // 100 * 100 + OTHER)
-
-    def build(folder: Path) -> None:
-        trained = monthly.train(Runs([its]), Unkept())
-        save_file({name: trained.tensors[name].contiguous() for name in monthly.shape(its).parameters()}, folder / "model.safetensors")
-
-    return monthly.problem(its, load_file(bench.artefact(its, build) / "model.safetensors"))
-
-
-def _of_other(monthly: Monthly, spec: Solver, *, bench: Bench, found: dict[int, Explanation]) -> Explanation:
-    """Explain the other model; runs of a group share it."""
-    hundred = spec.seed // 100
-    if hundred not in found:
-        found[hundred] = monthly.explains().explanation(other(monthly, spec, bench))
-    return found[hundred]
+def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
+    """Train another model for each of these: the same problem, the seed DONOR further on."""
+    its = Runs([spec.replace(seed=spec.seed + DONOR) for spec in runs.specs])
+    trained = monthly.train(its, bench).to("cpu").tensors
+    params = {name: trained[name] for name in monthly.shape(its.shared).parameters()}
+    return [monthly.problem(its.shared, params, i) for i in range(len(its))]
 
 
 def _errors(score: Score) -> list[float]:

@@ -57,22 +57,18 @@ class Solver(Solved):
 
 
 class Explains(Protocol):
-    """What a file of explanations offers: ours of a model, and one that sounds as good and is not right."""
+    """What a file of explanations offers: ours, one that sounds as good, one that is half right."""
 
     def explanation(self, problem: Problem) -> Explanation:
         """Give ours."""
         ...
 
     def rival(self, problem: Problem) -> Explanation:
-        """Give one that sounds as good."""
+        """Give one that sounds as good and is not right."""
         ...
 
-
-class ExplainsInPart(Explains, Protocol):
-    """What a file of explanations offers that has a third one, right about a part of the mechanism and wrong about the rest."""
-
     def half_right(self, problem: Problem) -> Explanation:
-        """Give one that is half right."""
+        """Give one that is right about a part of the mechanism and wrong about the rest."""
         ...
 
 
@@ -86,8 +82,11 @@ class Monthly:
     """A spec → the task."""
     explains: Callable[[], Explains]
     """Loads the file that explains its models."""
-    in_part: Callable[[], ExplainsInPart] | None = None
-    """Loads the same file, where it has an explanation that is half right."""
+    same: str = ""
+    """Why explanations of all its models name the same parts, where they cannot but do so.
+
+    That of another model is then no control, and there is nowhere else to put variables.
+    """
 
     def shape(self, s: Solver) -> Shape:
         """Give the sizes of the model that a spec asks for."""

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
 
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut, Sweep
 from assay.circuits.verify.scrubbing import Alike, alike, classes, once, recovered, unread
 from assay.core import rng
-from assay.core.errors import AssayError
-from assay.subjects.parts import parts
+from assay.core.errors import AssayError, SpecError
+from assay.subjects.parts import Part, parts
 
 MOST = 200
 """Most rivals of a kind; all where there are fewer."""
+TRIES = 5 * MOST
+"""Ways to move variables that are looked through for these."""
 FEW = 96
 """Inputs on which they are compared."""
 NEAR = 0.02
@@ -46,7 +51,8 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
     same = {name: alike(x) for name, x in classes(program, few).items()}  # a rival's variables have the same values elsewhere
     terms = {"full": program.problem.goodness(program.problem.logits(few), few), "unread": unread(program.problem, few)}
     scrub = _scrub(program, few, seed, same, terms)
-    homes = [_scrub(rival, few, seed, same, terms) for rival in _moved(program, seed)]
+    elsewhere = itertools.islice(_moved(program, seed), MOST)
+    homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
     return Rivals(sum(x >= own - NEAR for x in others), len(others), sum(x >= scrub - NEAR for x in homes), len(homes))
 
 
@@ -86,24 +92,57 @@ def _scrub(program: Program, tokens: np.ndarray, seed: int, same: Mapping[str, A
     return float(recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[0])
 
 
+def moved(explanation: Explanation, problem: Problem, seed: int) -> Explanation:
+    """Say the same of other parts: variables go to other heads and MLPs.
+
+    Where to is drawn among all ways in which they can be read in their order.
+
+    Raises: SpecError where there is no other way.
+    """
+    program = Program(explanation, problem)
+    elsewhere = next(_moved(program, seed), None)
+    if elsewhere is None:
+        raise SpecError(f"{explanation.name}: its variables can be nowhere else")
+    name = f"{explanation.name}, moved"
+    return dataclasses.replace(elsewhere.explanation, name=name, size=program.size)
+
+
 def _moved(program: Program, seed: int) -> Iterator[Program]:
-    """Other homes for these variables: other heads and MLPs, wherever they can be read in the order that the explanation says."""
+    """Put the variables into other heads and MLPs, wherever they can be read in their order.
+
+    Each way comes once. Parts that change places make no other home if the same is said of both.
+    """
     e, params = program.explanation, program.problem.params
-    homes = list(dict.fromkeys(p.part for v in e.variables for p in v.at if p.part.kind in ("head", "mlp")))
+    homes = list(
+        dict.fromkeys(p.part for v in e.variables for p in v.at if p.part.kind in ("head", "mlp"))
+    )
     if not homes:
         return
     others = [p for p in parts(params) if p.kind in ("head", "mlp")]
-    ways = list(itertools.islice(itertools.permutations(others, len(homes)), 5 * MOST))
-    of = rng.generator(seed, "circuits.rivals.homes")
-    made = 0
-    for i in of.permutation(len(ways)):
-        if list(ways[i]) == homes or made == MOST:
+    rules = {v.name: v.rule for v in e.variables}
+    seen = {frozenset((v.rule, p) for v in e.variables for p in v.at)}
+    for way in _ways(others, len(homes), rng.generator(seed, "circuits.rivals.homes")):
+        new = dict(zip(homes, way, strict=True))
+        at = {
+            v.name: tuple(dataclasses.replace(p, part=new.get(p.part, p.part)) for p in v.at)
+            for v in e.variables
+        }
+        if (
+            where := frozenset((rules[name], p) for name, places in at.items() for p in places)
+        ) in seen:
             continue
-        new = dict(zip(homes, ways[i], strict=True))
-        at = {v.name: tuple(dataclasses.replace(p, part=new.get(p.part, p.part)) for p in v.at) for v in e.variables}
+        seen.add(where)
         try:
             rival = program.moved(at)
         except AssayError:  # a part that reads nothing of what it would have to
             continue
-        made += 1
         yield rival
+
+
+def _ways(parts: Sequence[Part], k: int, of: np.random.Generator) -> Iterator[Sequence[Part]]:
+    """All ordered choices of k parts in random order, or so many at random where there are more."""
+    if math.perm(len(parts), k) <= TRIES:
+        ways = list(itertools.permutations(parts, k))
+        yield from (ways[i] for i in of.permutation(len(ways)))
+    else:
+        yield from ([parts[i] for i in of.permutation(len(parts))[:k]] for _ in range(TRIES))
