@@ -94,12 +94,13 @@ def test_controls_rank_below(trained):
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
     own = score(ours, trained, 7, effort)
-    parts = {row.name: row.estimate for row in own.parts}
-    assert parts["E2 scrubbing"] > 0.4 and parts["E3 implementation"] > 0.5
+    parts = {row.name: row.estimate for row in (*own.parts, *own.details)}
+    assert parts["E2 recovered"] > 0.4 and parts["E3 implementation"] > 0.5
+    assert parts["E2 scrubbing"] == 0 and "no answer is foretold" in own.parts[1].why
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate
-        assert {row.name: row.estimate for row in beside.parts}["E2 scrubbing"] < parts["E2 scrubbing"] - 0.2
+        assert {row.name: row.estimate for row in beside.details}["E2 recovered"] < parts["E2 recovered"] - 0.2
 
 
 def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_between(trained):

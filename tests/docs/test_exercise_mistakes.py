@@ -162,12 +162,13 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
         ('at = "m0"', 'at = "m7"', "the model has no part m7"),
     ],
     "quality": [
-        ("math.prod(there) ** (1 / len(there))", "sum(there) / len(there)", "lets a failed part be bought off"),
-        (" ** (1 / len(there))", "", "the root of the product is missing"),
+        ("np.min(there)", "sum(there) / len(there)", "lets a failed part be bought off"),
+        ("np.min(there)", "np.prod(there) ** (1 / len(there))", "makes a lot of little"),
+        ("np.min(there)", "np.prod(there)", "counts what is weak again and again"),
+        ("np.min(there)", "max(there)", "the weakest counts"),
         ("[part for part in parts if part is not None]", "[part or 0.0 for part in parts]", "it is not 0"),
-        ("[part for part in parts if part is not None]", "[1.0 if part is None else part for part in parts]", "it is not 1"),
         (" * 2 ** (-size / numbers)", "", "how short it is is missing"),
-        ("2 ** (-size / numbers)", "math.exp(-size / numbers)", "a power of 2"),
+        ("2 ** (-size / numbers)", "np.exp(-size / numbers)", "a power of 2"),
     ],
 }  # fmt: skip
 BY_NAME = {e.name: e for page in PAGES.values() for e in page}
@@ -259,12 +260,15 @@ def test_the_truth_of_the_development_is_that_of_assay() -> None:
 def test_the_truth_of_explanations_is_that_of_assay() -> None:
     from assay.circuits import known
     from assay.circuits.program import Program
-    from assay.circuits.verify.ablation import ablated
+    from assay.circuits.verify.pieces import Cut, Sweep
 
     problem = known.problem("redundant")
     model, tokens = explanations.Model(problem), problem.task.draw(3, 0, 80)
-    terms = ablated(Program(known.rival("redundant"), problem), tokens, seed=1).terms
-    share = (terms["keep.mean"] - terms["none"]).mean() / (terms["full"] - terms["none"]).mean()
+    cut = Cut(problem, [u.place for u in Program(known.rival("redundant"), problem).units])
+    sweep = Sweep(cut, tokens, [x.mean(0, keepdim=True) for x in cut.clean(tokens)])
+    masks = [cut.named, np.ones(len(cut.pieces), bool), np.zeros(len(cut.pieces), bool)]
+    kept, full, none = (x.mean() for x in sweep.each(masks, lambda logits: problem.goodness(logits, tokens)))
+    share = (kept - none) / (full - none)
     assert explanations._kept(model, tokens, ("embed", "pos", "a0.0", "m0"), "mean") == pytest.approx(share, rel=1e-9)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from assay.core.errors import ModelError
@@ -24,6 +24,8 @@ KEPT = 20_000
 FEW = 6
 NOTES = 100
 """Inputs, under a name each, of which notes are kept."""
+ROUNDING = 1e-5
+"""Logits are alike that lie no further apart than this share of the distance from the largest to the smallest."""
 SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
@@ -127,6 +129,32 @@ class Problem:
         answers, chances = self.answers(tokens)
         right = answers.numpy() if chances is None else _sure(chances.numpy())
         return (self.named(logits) != right) & asked(answers.numpy())
+
+    def known(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
+        """Give the right answers, and where there is one that can be known: where it is asked for, and of drawn ones likely enough."""
+        answers, chances = self.answers(tokens)
+        right = answers.numpy() if chances is None else np.where(asked(answers.numpy()), _sure(chances.numpy()), UNASKED)
+        return right, asked(right)
+
+    def right(
+        self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]
+    ) -> Float[np.ndarray, " n"]:
+        """Count right answers on each input, as a share of those that can be known on an input on average.
+
+        Of answers that are as likely but for rounding each is named a share of the time, so that no rounding decides.
+        """
+        answers, known = self.known(tokens)
+        said = torch.as_tensor(logits)
+        if self.task.chances is not None:
+            return self.shares((self.named(said.numpy()) == answers) & known, tokens)
+        top, least = said.amax(-1, keepdim=True), said.amin(-1, keepdim=True)
+        alike = said >= top - ROUNDING * (top - least)
+        hit = alike.gather(-1, torch.from_numpy(answers).clip(min=0)[..., None])[..., 0].double() / alike.sum(-1)
+        return self.shares(hit.numpy() * known, tokens)
+
+    def shares(self, cells: Shaped[np.ndarray, "n s"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+        """Sum cells of each input, as a share of the answers that can be known on an input on average; 0 where there are none."""
+        return cells.sum(1) * len(tokens) / max(int(self.known(tokens)[1].sum()), 1)
 
     def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""

@@ -56,8 +56,10 @@ def show(found: Explained | Ours | Model) -> None:
     print()
     if none := [p.name for p in found.parts if p.estimate == 0]:
         printing.say(f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0.")
-    for line in (*found.parts, *found.details):
-        if line.why or line in found.details:
+    if found.quality.why:
+        printing.say(f"Quality is 0: {found.quality.why}.")
+    for line in (*found.parts, *(x for x in found.details if x.estimate is not None)):
+        if line.why not in ("", found.quality.why) or line in found.details:
             printing.say(f"{line.name}: {line.why or f'{_number(line.estimate)} {_interval(line)}'}")
     for x in found.exchanged:
         learned = f"learned directions {_number(x.learned)}, for nothing {_number(x.unfounded)}"

@@ -246,8 +246,8 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
     if made is None:
         raise NotYet(f"{what}: it has no answer, so it says nothing of the logits (E3)")
     ablated, scrubbed, own = ({name: np.array(x.mean()) for name, x in terms.items()} for terms in (cut.terms, scrub.terms, made))
-    e1, e2, e3 = float(ablation.faithful(ablated)), float(scrubbing.recovered(scrubbed)), float(implementing.alike(own))
-    worth = (e1 * e2 * e3) ** (1 / 3) * 2 ** (-program.size / model.problem.size)
+    e1, e2, e3 = float(ablation.faithful(ablated)), float(scrubbing.faithful(scrubbed)), float(implementing.alike(own))
+    worth = min(e1, e2, e3) * 2 ** (-program.size / model.problem.size)
     return _Scored(float(ablation.keep(ablated)), e1, cut.apart, e2, e3, float(own["agree"]), program.size, worth, program)
 
 
@@ -338,21 +338,21 @@ def mistaken(answer: Callable[[], str]) -> None:
 def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
     """Check that one number is made of four parts and a length, against worked values. Raises: NotYet."""
     for parts, size, numbers, due in (
-        ([1.0, 1.0, 1.0, 1.0], 1000, 1000, 0.5), ([1.0, 0.0, 1.0, 1.0], 10, 1000, 0.0), ([0.9, 0.5, 0.8, None], 100, 400, 0.36 ** (1 / 3) * 2**-0.25),
-        ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.5), ([1.0, 0.125, 1.0, None], 0, 10, 0.5),
+        ([1.0, 1.0, 1.0, 1.0], 1000, 1000, 0.5), ([1.0, 0.0, 1.0, 1.0], 10, 1000, 0.0), ([0.9, 0.5, 0.8, None], 100, 400, 0.5 * 2**-0.25),
+        ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.25), ([1.0, 0.125, 1.0, None], 0, 10, 0.125),
     ):  # fmt: skip
         there = [p for p in parts if p is not None]
-        mean, short = math.prod(there) ** (1 / len(there)), 2 ** (-size / numbers)
+        least, short = min(there), 2 ** (-size / numbers)
         wrong = {
-            "an arithmetic mean lets a failed part be bought off; a product does not": sum(there) / len(there) * short,
-            "the root of the product is missing: its 1/(number of parts)-th power": math.prod(there) * short,
+            "an arithmetic mean lets a failed part be bought off; the least does not": sum(there) / len(there) * short,
+            "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take the least": math.prod(there) ** (1 / len(there)) * short,
+            "a product counts what is weak again and again; take the least": math.prod(there) * short,
             "a part that does not count is left out; it is not 0": 0.0 if None in parts else math.nan,
-            "a part that does not count is left out; it is not 1": math.prod(there) ** (1 / len(parts)) * short,
-            "how short it is is missing": mean,
-            "how short it is stands outside of the mean": (math.prod(there) * short) ** (1 / (len(there) + 1)),
-            "how short it is is a power of 2, so that the model itself gets a half": mean * math.exp(-size / numbers),
-            "how short it is is 2^(−size/numbers), not 1 − size/numbers": mean * (1 - size / numbers),
-            "that is the weakest part; all of them count": min(there) * short,
+            "how short it is is missing": least,
+            "how short it is stands outside: it is no part": min(least, short),
+            "how short it is is a power of 2, so that the model itself gets a half": least * math.exp(-size / numbers),
+            "how short it is is 2^(−size/numbers), not 1 − size/numbers": least * (1 - size / numbers),
+            "that is the best part; the weakest counts": max(there) * short,
         }
         what = f"quality({parts}, {size}, {numbers})"
         same(called(answer, parts, size, numbers), due, what, wrong, 1e-9)

@@ -3,6 +3,8 @@
 What is taken away gives its mean, or what it is on another input. Of all sets of pieces that were called irrelevant, the one that hurts
 most is taken away as well: one by one they may each look idle, where two of them stand in for each other. For the same reason each set
 of named pieces is taken away from the model and from what was kept alone: both must lose as much (Wang et al. 2022, completeness).
+
+All are shares of the right answers that the model has beyond the best answer that reads nothing; undefined where it has none.
 """
 
 from __future__ import annotations
@@ -16,19 +18,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.circuits.program import Program
+from assay.circuits.verify.chance import share, unread
 from assay.circuits.verify.pieces import Cut, Sweep
 from assay.core import rng
 from assay.core.intervals import Means
 
 SETS = 128
 """Most sets of pieces that are tried; all of them where there are fewer."""
+OTHERS = 10
+"""Other inputs that are put in one after another, so that an answer that is right by luck counts little."""
 FEW = 96
 """Inputs on which sets are compared. The one chosen is then measured on all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ablated:
-    """The mean log-probability of right answers on each input, under each ablation."""
+    """The share of right answers on each input, under each ablation."""
 
     terms: Mapping[str, Float[np.ndarray, " n"]]
     worst: tuple[str, ...]
@@ -46,7 +51,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     problem = program.problem
     cut = Cut(problem, [u.place for u in program.units])
     clean = cut.clean(tokens)
-    other = ("another input", resampled(clean, seed, "other"))
+    others = [(f"another input {i}", resampled(clean, seed, f"other {i}")) for i in range(OTHERS)]
     mean = ("mean", [x.mean(0, keepdim=True) for x in clean])
     named, none = cut.named, np.zeros(len(cut.pieces), bool)
 
@@ -56,41 +61,42 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
         new = [m for m in masks if m.tobytes() not in notes]
         if new:
             sweep = Sweep(cut, t, [x if len(x) == 1 else x[:few] for x in gone])
-            notes |= zip((m.tobytes() for m in new), sweep.each(new, lambda logits: problem.goodness(logits, t)), strict=True)
+            notes |= zip((m.tobytes() for m in new), sweep.each(new, lambda logits: problem.right(logits, t)), strict=True)
         return [notes[m.tobytes()] for m in masks]
 
     def good(kept: Bool[np.ndarray, "piece"], instead: tuple[str, list[Tensor]], few: int | None = None) -> Float[np.ndarray, " n"]:
         return each([kept], instead, few)[0]
 
     idle = [~m for m in subsets(~named, seed, "idle")]
-    worst = idle[int(np.argmin([x.mean() for x in each(idle, other, FEW)]))]
+    worst = idle[int(np.argmin([x.mean() for x in each(idle, others[0], FEW)]))]
     taken = subsets(named, seed, "named", empty=True)
-    less = each([*(named & ~m for m in taken), *(~m for m in taken)], mean, FEW)
-    gaps = [abs(float((kept - whole).mean())) for kept, whole in zip(less[: len(taken)], less[len(taken) :], strict=True)]
+    left = each([*(named & ~m for m in taken), *(~m for m in taken)], mean, FEW)
+    gaps = [abs(float((kept - whole).mean())) for kept, whole in zip(left[: len(taken)], left[len(taken) :], strict=True)]
     unlike = taken[int(np.argmax(gaps))]
-    full, nothing = good(~none, mean), good(none, mean)
+    full = good(~none, mean)
     terms = {
-        "full": full, "none": nothing, "keep.mean": good(named, mean), "keep.resample": good(named, other), "keep.worst": good(worst, other),
-        "gone.mean": good(~named, mean), "gone.resample": good(~named, other),
+        "full": full, "unread": unread(problem, tokens), "keep.mean": good(named, mean),
+        "keep.resample": np.mean([good(named, x) for x in others], 0), "keep.worst": np.mean([good(worst, x) for x in others], 0),
+        "gone.mean": good(~named, mean), "gone.resample": np.mean([good(~named, x) for x in others], 0),
         "less.kept": good(named & ~unlike, mean), "less.model": good(~unlike, mean),
     }  # fmt: skip
-    span = float((full - nothing)[:FEW].mean()) or np.nan
-    alone = {str(cut.pieces[i]): float((full[:FEW] - good(np.arange(len(named)) != i, mean, FEW)).mean()) / span for i in np.flatnonzero(named)}
+    span = (full - terms["unread"]).mean()
+    less = {i: full[:FEW] - good(np.arange(len(named)) != i, mean, FEW) for i in np.flatnonzero(named)}
+    alone = {str(cut.pieces[i]): float(share(x.mean(), span)) for i, x in less.items()}
 
     def said(mask: np.ndarray) -> tuple[str, ...]:
         return tuple(str(p) for p, m in zip(cut.pieces, mask, strict=True) if m)
 
-    cost = float((full - terms["keep.worst"]).mean()) / (float((full - nothing).mean()) or np.nan)
-    return Ablated(terms, said(~worst), said(unlike), alone, cost)
+    return Ablated(terms, said(~worst), said(unlike), alone, float(share((full - terms["keep.worst"]).mean(), span)))
 
 
 def keep(m: Means) -> np.ndarray:
-    """What is left where only named pieces are kept: the least over mean, resampled and worst removal; 1 all, 0 as without any."""
-    return _share(np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["none"], m)
+    """What is left where only named pieces are kept: the least over mean, resampled and worst removal; 1 all, 0 no more than chance."""
+    return _share(np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["unread"], m)
 
 
 def remove(m: Means) -> np.ndarray:
-    """What is lost where only named pieces are taken away, the less of both ways: 1 as without any, 0 nothing."""
+    """What is lost where only named pieces are taken away, the less of both ways: 1 all but chance, 0 nothing."""
     return _share(m["full"] - np.maximum(m["gone.mean"], m["gone.resample"]), m)
 
 
@@ -124,6 +130,4 @@ def subsets(of: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool =
 
 
 def _share(x: np.ndarray, m: Means) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.clip(x / (m["full"] - m["none"]), 0, 1)
-
+    return share(x, m["full"] - m["unread"])

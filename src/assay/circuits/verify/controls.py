@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from assay.circuits.explanation import GIVEN, Explanation, Rule, Variable
 from assay.circuits.places import Place
@@ -19,12 +19,16 @@ from assay.core import rng
 from assay.subjects.parts import Part, parts
 
 
+class Whole(Explanation):
+    """A model as an explanation of itself: it says of every exchange what the model then does, since it is the model."""
+
+
 def empty(explanation: Explanation) -> Explanation:
     """Say nothing about the same model."""
     return Explanation(of=explanation.of, name="nothing", size=0)
 
 
-def whole(explanation: Explanation, problem: Problem) -> Explanation:
+def whole(explanation: Explanation, problem: Problem) -> Whole:
     """Say that every part matters and holds all that was read so far, and that the logits are the model's: as faithful as can be, and as long."""
     names = {part: f"whole_{part}".replace(".", "_") for part in parts(problem.params)}
     before: list[Part] = []
@@ -33,7 +37,7 @@ def whole(explanation: Explanation, problem: Problem) -> Explanation:
         reads = tuple(names[p] for p in before if p.layer < part.layer or part.kind == "mlp")
         variables.append(Variable(name, _prefix, (Place(part),), ("token", *reads) if reads else None))
         before.append(part)
-    return Explanation(
+    return Whole(
         of=explanation.of, name="the whole model", variables=tuple(variables), size=problem.size, reads=("token", *names.values()),
         logits=lambda token: problem.logits(token.astype(np.int64)),
     )  # fmt: skip
@@ -72,10 +76,14 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
     )  # fmt: skip
 
 
-def _prefix(token: Float[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
-    """A number for all that was read so far: equal where every token up to here is."""
-    found = np.zeros(token.shape)
-    for i in range(token.shape[1]):
-        pair = np.stack([found[:, i - 1], token[:, i]], 1) if i else token[:, :1]
+def prefixes(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+    """Number what was read so far, position by position: equal where every token up to here is."""
+    found = np.zeros(tokens.shape, np.int64)
+    for i in range(tokens.shape[1]):
+        pair = np.stack([found[:, i - 1], tokens[:, i]], 1) if i else tokens[:, :1]
         found[:, i] = np.unique(pair, axis=0, return_inverse=True)[1].ravel()
     return found
+
+
+def _prefix(token: Float[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
+    return prefixes(token.astype(np.int64)).astype(np.float64)

@@ -1,6 +1,6 @@
 """Features: directions that an explanation names at one place, with when each is on, held to those that were planted there.
 
-Formula: quality = (recovery · activity · causal use · implementation)^(1/4) · 2^(−size/numbers in the model). Named and planted features are
+Formula: quality = least of recovery, activity, causal use and implementation · 2^(−size/numbers in the model). Named and planted features are
 matched one to one by |cosine|; what is left over on either side counts 0. Recovery is the mean matched cosine on a scale from that of
 as many random directions, 0, to 1. Activity is the mean F1. Causal use: the direction is put out, and the change of the logits is held to the
 one foretold with the variable at 0, as 2 Σ a·b / Σ (a² + b²). Implementation is E3.
@@ -23,6 +23,7 @@ from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls, implementing
+from assay.circuits.verify.chance import share
 from assay.circuits.verify.rivals import Rivals
 from assay.circuits.verify.score import Effort, Row, Score, Table, attempted, row
 from assay.core import rng
@@ -101,7 +102,7 @@ def score(explanation: Explanation, problem: Problem, known: Known, seed: int = 
     most = max(n, f)
     alike = float(mcc_matched(known.rows, named.rows)) * n / most if f else 0.0
     chance = mcc_chance(n, f, known.room, measure=mcc_matched)[0] * n / most if f else 0.0
-    recovery = float(np.clip((alike - chance) / (1 - chance), 0, 1))
+    recovery = float(share(np.subtract(alike, chance), np.subtract(1, chance)))
     on = _activity(named, known, pairs, tokens)
     used = _use(named, known, pairs, tokens)
     made = implementing.implemented(named.program, tokens) if named.program.answers else None
@@ -112,7 +113,7 @@ def score(explanation: Explanation, problem: Problem, known: Known, seed: int = 
             row(PARTS[2], used, use) if pairs else _nothing(PARTS[2]), e3, Row(PARTS[4], short, short, short))  # fmt: skip
 
     def quality(m: Means) -> np.ndarray:
-        return (recovery * activity(m) * use(m) * implementing.alike(m)) ** 0.25 * short
+        return np.minimum(np.minimum.reduce([activity(m), use(m), implementing.alike(m)]), recovery) * short
 
     whole = row("quality", {**on, **used, **made.terms}, quality) if pairs and made else Row("quality", 0, 0, 0)
     details = _details(known, named, pairs, on, used, alike, chance)

@@ -2,7 +2,7 @@
 
 Logits count up to a constant for all classes of a position. The squared error has three parts that add up: what is the same on every input
 (offset), what one factor would mend (scale), and the rest. Where weights are given, the model is also run with them, and with what they
-lack of the model's own: the first must solve the task, the second must not.
+lack of the model's own: the first must give the model's logits and solve the task, the second must not.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.circuits.program import Program
+from assay.circuits.verify.chance import share, unread
 from assay.core.intervals import Means
 from assay.worlds.algorithms.task import asked
 
 WORST = 10
+FLAT = 1e-9
+"""Squared logits on an input: a model whose logits vary less is taken to give the same on every input."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
     if own:
         lacks = {name: problem.params[name] - x for name, x in mended.items() if name in own}
-        shuffled = np.roll(truth, 1, 0)
-        for name, logits in (("own", truth), ("chance", shuffled), ("explained", problem.logits(tokens, mended)),
-                             ("left", problem.logits(tokens, {**mended, **lacks}))):  # fmt: skip
-            terms[f"right.{name}"] = (~problem.missed(logits, tokens) & where).sum(1) / count
+        theirs = problem.logits(tokens, mended)
+        terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
+        terms["right.chance"] = unread(problem, tokens)
+        for name, logits in (("own", truth), ("explained", theirs), ("left", problem.logits(tokens, {**mended, **lacks}))):
+            terms[f"right.{name}"] = problem.right(logits, tokens)
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)
@@ -80,23 +84,22 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
 
 
 def explained(m: Means) -> np.ndarray:
-    """Share of the variance of the model's logits that the explanation's have, at least 0."""
-    with np.errstate(all="ignore"):
-        return np.clip(1 - m["error"] / m["spread"], 0, 1)
+    """Share of the variance of the model's logits that the explanation's have, at least 0; undefined where they are alike on all inputs."""
+    return share(m["spread"] - m["error"], m["spread"], FLAT)
 
 
 def alike(m: Means) -> np.ndarray:
-    """E3: that share; where weights are given, the least of it, of the accuracy with them, and of what is lost with the rest alone."""
+    """E3: that share; where weights are given, the least of it, of the same and of accuracy with them, and of what is lost with the rest alone."""
     found = explained(m)
     if "right.explained" not in m:
         return found
-    return np.minimum.reduce([found, _accuracy(m, "explained"), 1 - _accuracy(m, "left")])
+    theirs = explained({**m, "error": m["error.weights"]})
+    return np.minimum.reduce([found, theirs, _accuracy(m, "explained"), 1 - _accuracy(m, "left")])
 
 
 def _accuracy(m: Means, which: str) -> np.ndarray:
-    """Accuracy between that of the model's shuffled outputs, 0, and its own, 1."""
-    with np.errstate(all="ignore"):
-        return np.clip((m[f"right.{which}"] - m["right.chance"]) / (m["right.own"] - m["right.chance"]), 0, 1)
+    """Accuracy between that of the best answer that reads nothing, 0, and the model's, 1; undefined where it has no more."""
+    return share(m[f"right.{which}"] - m["right.chance"], m["right.own"] - m["right.chance"])
 
 
 def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) -> dict[str, float]:

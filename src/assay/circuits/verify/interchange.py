@@ -19,13 +19,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.optim.adam import adam
 
+from assay.circuits.language import Values
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut
 from assay.core import rng
 from assay.core.bounded import Bounded, bounded_mean
 from assay.subjects.parts import Part, apart
-from assay.worlds.algorithms.task import asked
+from assay.worlds.algorithms.task import UNASKED, asked
 
 STEPS, BATCH, RATE = 60, 64, 0.05
 """How an alignment is learned: steps of Adam, pairs a step, rate."""
@@ -53,7 +54,7 @@ def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"]
     """Exchange one variable between pairs of these inputs; alignments are learned on the first half of the pairs and tried on the second."""
     n = len(tokens) // 3
     base, source, third = tokens[:n], tokens[n : 2 * n], tokens[2 * n : 3 * n]
-    foretold, changed = _foretold(program, variable, base, source)
+    predicted, changed = _changes(program, variable, base, source)
     places = [u.place for u in program.units if u.variable == variable]
     cut = Cut(program.problem, [u.place for u in program.units])
     kept = np.array([p.place not in places for p in cut.pieces])
@@ -61,26 +62,28 @@ def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"]
     pairs = changed.any(1)
     if not pairs.any():
         return Interchanged(variable, 0, Bounded(np.nan, np.nan, np.nan), np.nan, np.nan, np.nan)
-    shares = _right(logits, foretold, changed)
+    shares = _right(logits, predicted, changed)
     estimate = float(np.nanmean(shares))
     found = bounded_mean([shares], estimate, (0.0, 1.0))
     part = places[0].part
     if not learn or part.kind in ("embed", "pos"):
         return Interchanged(variable, int(pairs.sum()), found, estimate, np.nan, np.nan)
-    elsewhere, other = _foretold(program, variable, base, third)
-    learned = _aligned(program.problem, part, base, source, foretold, changed, seed)
+    elsewhere, other = _changes(program, variable, base, third)
+    learned = _aligned(program.problem, part, base, source, predicted, changed, seed)
     unfounded = _aligned(program.problem, part, base, source, elsewhere, other, seed)
     return Interchanged(variable, int(pairs.sum()), found, estimate, learned, unfounded)
 
 
-def _foretold(program: Program, variable: str, base: np.ndarray, source: np.ndarray) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
+def foretold(program: Program, tokens: Int[np.ndarray, "n s"], given: Values) -> Int[np.ndarray, "n s"]:
+    """Give the answers with these variables set; UNASKED where the explanation names none that the model has."""
+    logits = program.logits(tokens, given or None)
+    return np.where(logits.max(-1) > logits.min(-1), program.problem.named(logits), UNASKED)
+
+
+def _changes(program: Program, variable: str, base: np.ndarray, source: np.ndarray) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
     """Answers with the variable as on the source, and where an answer that is asked for is another than without."""
-    there = program.values(source)[variable]
-    problem = program.problem
-    logits = program.logits(base, {variable: there})
-    now, before = problem.named(logits), problem.named(program.logits(base))
-    sure = (logits.max(-1) > logits.min(-1)) & (now >= 0)  # an answer that the model does not have foretells nothing, nor does none
-    return now.clip(min=0), (now != before) & asked(problem.task.answer(base)) & sure
+    now, before = foretold(program, base, {variable: program.values(source)[variable]}), foretold(program, base, {})
+    return now.clip(min=0), (now != before) & asked(program.problem.task.answer(base)) & (now >= 0)
 
 
 def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:

@@ -18,8 +18,9 @@ from jaxtyping import Int
 from assay.circuits.explanation import Explanation
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.circuits.verify.chance import share, unread
 from assay.circuits.verify.pieces import Cut, Sweep
-from assay.circuits.verify.scrubbing import Alike, alike, classes, once, recovered, unread
+from assay.circuits.verify.scrubbing import Alike, alike, classes, once, prefixes, recovered
 from assay.core import rng
 from assay.core.errors import AssayError, SpecError
 from assay.subjects.parts import Part, parts
@@ -48,8 +49,9 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
     """Count rivals on a few of these inputs."""
     few = tokens[:FEW]
     own, others = _sets(program, few, seed)
-    same = {name: alike(x) for name, x in classes(program, few).items()}  # a rival's variables have the same values elsewhere
-    terms = {"full": program.problem.goodness(program.problem.logits(few), few), "unread": unread(program.problem, few)}
+    read = prefixes(few)
+    same = {name: alike(x, read) for name, x in classes(program, few).items()}  # a rival's variables have the same values elsewhere
+    terms = {"full": program.problem.right(program.problem.logits(few), few), "unread": unread(program.problem, few)}
     scrub = _scrub(program, few, seed, same, terms)
     elsewhere = itertools.islice(_moved(program, seed), MOST)
     homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
@@ -64,12 +66,12 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     named = cut.named
     k, at = int(named.sum()), np.arange(len(named))
     sets = [x for x in (np.isin(at, c) for c in _chosen(len(at), k, seed)) if not np.array_equal(x, named)]
-    masks = [np.ones(len(named), bool), np.zeros(len(named), bool), *(m for x in (named, *sets) for m in (x, ~x))]
-    full, none, *good = (float(x.mean()) for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.goodness(logits, tokens)))
+    masks = [np.ones(len(named), bool), *(m for x in (named, *sets) for m in (x, ~x))]
+    full, *good = (float(x.mean()) for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.right(logits, tokens)))
+    none = float(unread(problem, tokens).mean())
 
     def score(kept: float, gone: float) -> float:
-        span = full - none
-        return float(np.clip((kept - none) / span, 0, 1) + np.clip((full - gone) / span, 0, 1)) / 2 if span else 0.0
+        return float(share(kept - none, full - none) + share(full - gone, full - none)) / 2
 
     own, *others = map(score, good[::2], good[1::2])
     return own, others
@@ -88,7 +90,7 @@ def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
 def _scrub(program: Program, tokens: np.ndarray, seed: int, same: Mapping[str, Alike], terms: Mapping[str, np.ndarray]) -> float:
     """E2 of one round."""
     of = rng.generator(seed, "circuits.rivals.scrub")
-    kept = program.problem.goodness(once(program, tokens, [same[u.variable] for u in program.units], of), tokens)
+    kept = program.problem.right(once(program, tokens, [same[u.variable] for u in program.units], of), tokens)
     return float(recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[0])
 
 

@@ -1,7 +1,8 @@
 """Score: everything that is measured of one explanation, part by part, each with its interval; and beside it the four controls.
 
-Formula: quality = (E1 · E2 · E3 · E4)^(1/4) · 2^(−size/numbers in the model); without E4 where the model does not fail. A part that is left
-out counts 0, so that one failed part cannot be bought off, and a table of the model itself is not worth more than half.
+Formula: quality = least of E1, E2, E3 and E4 · 2^(−size/numbers in the model); without E4 where the model does not fail. A part that is left
+out counts 0, so that no failed part can be bought off, and a table of the model itself is not worth more than half. Of a model that does no
+better than an answer that reads nothing there is nothing to explain: E1 and E2 are undefined, and quality is 0.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from assay.circuits.explanation import Explanation
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import ablation, adversarial, controls, implementing, scrubbing
+from assay.circuits.verify.chance import NOTHING
 from assay.circuits.verify.interchange import Interchanged, interchanged
 from assay.circuits.verify.rivals import Rivals, rivals
 from assay.core.errors import AssayError
@@ -105,20 +107,22 @@ def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: 
     tried = adversarial.tried(program, seed, effort.inputs, effort.candidates) if program.answers or explanation.fails is not None else None
     short = 2.0 ** (-program.size / problem.size)
     e1 = row(PARTS[0], cut.terms, ablation.faithful)
-    e2 = row(PARTS[1], scrub.terms, scrubbing.recovered)
+    e2 = row(PARTS[1], scrub.terms, scrubbing.faithful)
+    e2 = replace(e2, why=e2.why or scrub.short)
     e3 = row(PARTS[2], made.terms, implementing.alike) if made else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
     e4, counts = _fourth(tried)
-    factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.recovered)]
+    factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.faithful)]
     factors += [(made.terms, implementing.alike)] if made else []
     details = [row(f"E1 {f.__name__}", cut.terms, f) for f in (ablation.keep, ablation.remove, ablation.complete)]
-    details.append(row("E2 of shuffled variables", scrub.terms, scrubbing.floor))
+    details += [row("E2 recovered", scrub.terms, scrubbing.recovered), row("E2 of shuffled variables", scrub.terms, scrubbing.floor)]
     details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
     if made:
         details += [row("E3 same answer", made.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
         details += [row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
+    quality = _quality(factors, bool(made), e4 if counts else None, short)
     return Score(
-        explanation.name, _quality(factors, bool(made), e4 if counts else None, short), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
+        explanation.name, replace(quality, why=e1.why or quality.why), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
         tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
         made.factor if made else np.nan, made.mended if made else np.nan, cut.cost,
     )  # fmt: skip
@@ -156,24 +160,23 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
     return replace(row(PARTS[3], tried.terms, adversarial.predicted), why=tried.why), True
 
 
-def _quality(
-    factors: list[_Factor], whole: bool, e4: Row | None, short: float
-) -> Row:
-    """The geometric mean of the parts times how short it is; E4, of other inputs, with its estimate."""
+def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) -> Row:
+    """The least of the parts times how short it is; E4, of other inputs, with its estimate."""
     if not whole or (e4 is not None and e4.estimate == 0):
         return Row("quality", 0, 0, 0)
     terms = {f"{i}.{name}": x for i, (own, _) in enumerate(factors) for name, x in own.items()}
-    fixed = [] if e4 is None else [e4.estimate]
 
     def quality(m: Means) -> np.ndarray:
         parts = [f({name: m[f"{i}.{name}"] for name in own}) for i, (own, f) in enumerate(factors)]
-        product = np.prod(parts, axis=0) * float(np.prod(fixed))
-        return product ** (1 / (len(parts) + len(fixed))) * short
+        return np.minimum(np.minimum.reduce(parts), 1.0 if e4 is None else e4.estimate) * short
 
-    return row("quality", terms, quality)
+    found = row("quality", terms, quality)
+    return found if np.isfinite(found.estimate) else replace(found, estimate=0.0, low=0.0, high=0.0)  # and why
 
 
 def row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
-    """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is cut off there."""
+    """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is cut off there; and why if undefined."""
     found = interval(terms, statistic)
+    if not np.isfinite(found.estimate):
+        return Row(name, np.nan, np.nan, np.nan, NOTHING)
     return Row(name, found.estimate, max(0.0, min(found.low, found.estimate)), min(1.0, max(found.high, found.estimate)))

@@ -2,46 +2,82 @@
 
 What a reader is shown of a unit comes from another input on which the unit's variable is the same, position by position; that activation
 was itself computed from such ones; what the graph does not mention comes from any input. Rows share what was scrubbed before them, so
-ten thousand resamples cost a pass for each unit and each round.
+ten thousand resamples cost a pass for each unit and each round. Where no other input shares a value, it stays, and nothing is tested.
 
-What is recovered is counted from the best answer that reads nothing: each class as often as it is right at that position. Counted from the
-model's own outputs on other inputs, as is usual, any blur would look half as good as a model that is sure of itself.
+So a variable earns only what exchanging it changes. Of the answers that change when it is exchanged with any input's, those count that
+scrubbing put to the test, since other inputs have its value; or those that the explanation foretells, whichever are more. One that numbers
+the inputs has neither. Where no answer is foretold from any variable that lives somewhere, all of them together earn nothing.
 
-Source: Chan et al. 2022, Causal Scrubbing (there from outputs that are shuffled among inputs).
+What is recovered are right answers, counted from the best answer that reads nothing: each position's most frequent one. Counted from
+the model's own outputs on other inputs, as is usual, any blur would look half as good as a model that is right; counted in nats, one and the
+same explanation is worth less the surer the model is.
+
+Source: Chan et al. 2022, Causal Scrubbing (there in nats, from outputs that are shuffled among inputs, and each input may be drawn itself).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.circuits.verify.chance import LEAST, share, unread
+from assay.circuits.verify.controls import Whole, prefixes
+from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.pieces import Cut, Piece
 from assay.core import rng
 from assay.core.intervals import Means
 from assay.subjects.parts import SLOTS, Edge, Part, Reader, earlier, heads, logits, mlp, seen
+from assay.worlds.algorithms.task import UNASKED
 
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
+COMPANY, AMONG = 3, 1000
+"""A value that fewer others have, among so many inputs, says which input it is, and next to nothing of what they have in common."""
 Ids = Int[np.ndarray, "n s"]
 """At each position, which inputs a unit's variables are the same on: equal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scrubbed:
-    """The mean log-probability of right answers on each input, a mean over rounds."""
+    """The share of right answers on each input, a mean over rounds; and what exchanging each variable changes, under NAME.what."""
 
     terms: Mapping[str, Float[np.ndarray, " n"]]
     resamples: int
-    exchanged: float
-    """Share of what variables were said to allow that came from another input. Near 0 where every input is alone with its values: then
-    nothing was tested."""
+
+    @property
+    def short(self) -> str:
+        """Say which variable earns so little that E2 is less than what is recovered, and why; nothing where none does."""
+        if not _used(self._means):
+            return "no answer is foretold from anything that has a place"
+        earned = {name: float(_earned(self._means, name)) for name in _names(self.terms)}
+        name = min(earned, key=lambda name: earned[name] if earned[name] == earned[name] else 1.0, default="")
+        if not name or not earned[name] < float(recovered(self._means)):
+            return ""
+        tested, said = (np.nan_to_num(float(x)) for x in (_tested(self._means, name), _foretold(self._means, name)))
+        return (
+            f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} earns: of the answers that exchanging it changes, "
+            f"{tested:.2f} were tested, since other inputs have its value there, and {said:.2f} are as foretold"
+        )
+
+    @property
+    def exchanged(self) -> float:
+        """Of the answers that exchanging a variable changes, the share where other inputs have its value; of the variable with the least.
+
+        Near 0 scrubbing tested nothing of that one. NaN where no exchange changes anything.
+        """
+        return float(np.fmin.reduce([_tested(self._means, name) for name in _names(self.terms)], initial=np.nan))
+
+    @cached_property
+    def _means(self) -> Means:
+        return {name: x.mean() for name, x in self.terms.items()}
 
 
 def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamples: int = RESAMPLES) -> Scrubbed:
@@ -49,21 +85,83 @@ def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamp
     problem, n = program.problem, len(tokens)
     rounds = -(-resamples // n)
     of = rng.generator(seed, "circuits.scrub")
-    terms = {"full": problem.goodness(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
-    ids = identities(program, tokens)
-    same, mixed = ([alike(x) for x in rows] for rows in (ids, [_mixed(x, of) for x in ids]))
-    terms["scrubbed"] = np.mean([problem.goodness(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0)
-    terms["floor"] = np.mean([problem.goodness(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0)
-    return Scrubbed(terms, rounds * n, float(np.mean([_others(x) for x in ids])) if ids else 1.0)
+    terms = {"full": problem.right(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
+    read, ids = prefixes(tokens), identities(program, tokens)
+    same, mixed = ([alike(x, read) for x in rows] for rows in (ids, [_mixed(x, of) for x in ids]))
+    terms["scrubbed"] = np.mean([problem.right(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0)
+    terms["floor"] = np.mean([problem.right(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0)
+    return Scrubbed(terms | exchanges(program, tokens), rounds * n)
+
+
+def exchanges(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Float[np.ndarray, " n"]]:
+    """Exchange each variable that lives somewhere with the next input's, everywhere and then at one position after the other.
+
+    Those whose exchange changes nothing are exchanged together as well: they may stand in for each other. Counts under NAME.what, as
+    shares of answers: moved, those that change; gained, by how many more are as foretold than as before; open, how many are not as before,
+    of those that are foretold at all; used, those that are foretold to change; felt, those that one position changes, a sum over positions;
+    shared, of these, where other inputs have the value that stands there.
+    """
+    problem, found = program.problem, classes(program, tokens)
+    known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
+    cut = Cut(problem, [u.place for u in program.units])
+    clean, home = cut.clean(tokens), {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
+    before, read = problem.named(problem.logits(tokens)), prefixes(tokens)
+    many = np.concatenate([tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)])
+    company, of_many = classes(program, many), prefixes(many)
+    plain = before if isinstance(program.explanation, Whole) or not program.answers else foretold(program, tokens, {})
+    terms: dict[str, np.ndarray] = {}
+
+    def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
+        here = slice(None) if position is None else slice(position, position + 1)
+        instead, kept = list(clean), np.ones((len(tokens), len(cut.pieces)), bool)
+        for i in (home[unit.place] for unit in program.units if unit.variable in names):
+            kept[:, i], instead[i] = False, clean[i].clone()
+            instead[i][:, here] = clean[i][:, here].roll(1, 0)
+        return problem.named(cut.replaced(tokens, kept, instead).numpy())
+
+    def said(names: Sequence[str], now: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+        if isinstance(program.explanation, Whole):
+            return now  # a model says of itself what it does
+        return foretold(program, tokens, {name: values[name] for name in names}) if program.answers else np.full(tokens.shape, UNASKED)
+
+    def count(*names: str) -> None:
+        now = answers(names)
+        due = said(names, now)
+        cells = {
+            "moved": now != before, "gained": (due >= 0) * ((now == due) * 1.0 - (now == before)), "open": (due >= 0) & (now != before),
+            "used": (due >= 0) & (due != plain),
+        }  # fmt: skip
+        counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
+        few = (alike(company[name], of_many).others[: len(tokens)] < COMPANY for name in names)
+        alone = np.any([alike(found[name], read).alone for name in names], 0) | (np.any([*few], 0) & (np.ptp(read, 0) > 0))
+        counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not alone.any())}
+        if alone.any() and not alone[:, np.ptp(read, 0) > 0].all():
+            felt = np.stack([problem.shares((answers(names, i) != before) & known, tokens) for i in range(tokens.shape[1])], 1)
+            counts |= {"felt": felt.sum(1), "shared": (felt * ~alone).sum(1)}
+        terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
+
+    for v in program.explanation.variables:
+        if v.at:
+            count(v.name)
+    idle = [name for name in _names(terms) if terms[f"{name}.moved"].mean() <= LEAST]
+    if len(idle) > 1:
+        count(*idle)
+    return terms
+
+
+def faithful(m: Means) -> np.ndarray:
+    """E2: what is recovered, but no more than the variable earns that earns least; 0 where no answer is foretold from any of them."""
+    found = np.minimum.reduce([recovered(m), *(np.nan_to_num(_earned(m, name), nan=1.0) for name in _names(m))])
+    return np.where(_used(m), found, found * 0)
 
 
 def recovered(m: Means) -> np.ndarray:
-    """E2: what is left after scrubbing of what the model is better by than an answer that reads nothing, 0 to 1."""
+    """What is left after scrubbing of what the model is better by than an answer that reads nothing, 0 to 1."""
     return _recovered(m, "scrubbed")
 
 
 def floor(m: Means) -> np.ndarray:
-    """E2 of the same graph with its variables shuffled among inputs."""
+    """What is recovered of the same graph with its variables shuffled among inputs."""
     return _recovered(m, "floor")
 
 
@@ -148,10 +246,10 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
 def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int) -> tuple[float, float]:
     """Exchange what one variable's readers are shown of it among inputs on which it is the same, all else as it is.
 
-    Gives what is recovered, as E2, and the share that came from other inputs: near 0 it tested nothing. NaN where nobody reads it.
+    Gives what is recovered, and at how many positions another input had its value: near 0 it tested nothing. NaN where nobody reads it.
     """
     problem, of = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
-    ids = dict(zip(program.units, identities(program, tokens), strict=True))
+    same = alike(classes(program, tokens)[variable], prefixes(tokens))
     cut = Cut(problem, [u.place for u in program.units])
     clean, row = dict(zip(cut.pieces, cut.clean(tokens), strict=True)), torch.arange(tokens.shape[1])
     whole = problem.standing(tokens).wrote
@@ -160,55 +258,56 @@ def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed
         if unit.variable == variable:
             part, own = unit.place.part, clean[Piece(unit.place.part, unit.place)]
             shown = read.get((part, reader), whole[part])
-            read[part, reader] = shown + (own[torch.from_numpy(alike(ids[unit]).drawn(of)), row] - own)[None]
+            read[part, reader] = shown + (own[torch.from_numpy(same.drawn(of)), row] - own)[None]
     if not read:
         return np.nan, np.nan
     terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
-    good = {name: problem.goodness(x, tokens) for name, x in terms.items()} | {"unread": unread(problem, tokens)}
-    means = {name: x.mean(keepdims=True) for name, x in good.items()}
-    return float(recovered(means)[0]), float(np.mean([_others(x) for u, x in ids.items() if u.variable == variable]))
+    good = {name: problem.right(x, tokens) for name, x in terms.items()} | {"unread": unread(problem, tokens)}
+    return float(recovered({name: x.mean() for name, x in good.items()})), 1 - float(same.alone.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Alike:
-    """Inputs in order of their identity, position by position; where in that order each one's class begins, and how many it has."""
+    """Inputs in order of their identity, position by position; where in that order each one's class begins, and how many it has.
+
+    Within a class those stand together that were the same so far, so that no part of a model can tell them apart.
+    """
 
     order: Int[np.ndarray, "n s"]
     first: Int[np.ndarray, "n s"]
     count: Int[np.ndarray, "n s"]
+    twins: Int[np.ndarray, "n s"]
+    """Where those begin that were the same so far, itself among them."""
+    many: Int[np.ndarray, "n s"]
+    """How many these are."""
+
+    others: Int[np.ndarray, "n s"]
+    """How many others there are that were not the same so far, each of which counts once however often it was drawn."""
+
+    @property
+    def alone(self) -> Bool[np.ndarray, "n s"]:
+        """Where no other has this identity, though some were not the same so far."""
+        return (self.others == 0) & (self.many < len(self.order))
 
     def drawn(self, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
-        """Draw for each input and position an input, itself included, with the same identity there, each as likely."""
-        at = self.first + (of.random(self.order.T.shape).T * self.count).astype(int)
-        return np.take_along_axis(self.order, at, 0)
+        """Draw for each input and position one with the same identity there that was not the same so far, each as likely.
+
+        Where there is none, one that was, itself among them.
+        """
+        more = self.count > self.many
+        at = self.first + (of.random(self.order.T.shape).T * (self.count - self.many * more)).astype(int)
+        return np.take_along_axis(self.order, at + self.many * (more & (at >= self.twins)), 0)
 
 
-def alike(ids: Ids) -> Alike:
-    """Put inputs in order of their identity, so that it is done once for all draws."""
-    often = [np.bincount(column) for column in ids.T]
-    first = [(np.cumsum(n) - n)[column] for n, column in zip(often, ids.T, strict=True)]
-    count = [n[column] for n, column in zip(often, ids.T, strict=True)]
-    return Alike(ids.argsort(0, kind="stable"), np.stack(first, 1), np.stack(count, 1))
-
-
-def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
-    """How good the best answer is that reads nothing but its position: each class as often as it is right on these inputs, in nats.
-
-    Where answers are drawn, each as likely as it is on average.
-    """
-    answers, chances = problem.task.answer(tokens), problem.task.chances
-    if chances is None:
-        often = np.stack([np.bincount(column[column >= 0], minlength=problem.classes) for column in answers.T]).astype(np.float64)
-    else:
-        often = chances(tokens).mean(0)
-    with np.errstate(all="ignore"):
-        said = np.log(often / often.sum(1, keepdims=True))
-    return problem.goodness(np.broadcast_to(np.nan_to_num(said, neginf=-1e9), (*answers.shape, problem.classes)).copy(), tokens)
-
-
-def _others(ids: Ids) -> float:
-    """How likely a draw among equals is another input."""
-    return float(np.mean([1 - (np.bincount(column) > 0).sum() / len(column) for column in ids.T]))
+def alike(ids: Ids, read: Ids) -> Alike:
+    """Put inputs in order of their identity, so that it is done once for all draws; `read` says which were the same so far."""
+    columns = []
+    for x, so_far in zip(ids.T, read.T, strict=True):
+        each, both = np.unique(x * (so_far.max() + 1) + so_far, return_inverse=True)  # in order of x, and of so_far where x is equal
+        classes, twins, kinds = np.bincount(x), np.bincount(both), np.bincount(each // (so_far.max() + 1))
+        begins, theirs = np.cumsum(classes) - classes, np.cumsum(twins) - twins
+        columns.append((np.argsort(both, kind="stable"), begins[x], classes[x], theirs[both], twins[both], kinds[x] - 1))
+    return Alike(*(np.stack(column, 1) for column in zip(*columns, strict=True)))
 
 
 def _mixed(ids: Ids, of: np.random.Generator) -> Ids:
@@ -217,5 +316,28 @@ def _mixed(ids: Ids, of: np.random.Generator) -> Ids:
 
 
 def _recovered(m: Means, which: str) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.clip((m[which] - m["unread"]) / (m["full"] - m["unread"]), 0, 1)
+    return share(m[which] - m["unread"], m["full"] - m["unread"])
+
+
+def _names(terms: Mapping[str, object]) -> list[str]:
+    """What was exchanged, by the names of these terms."""
+    return [name.removesuffix(".moved") for name in terms if name.endswith(".moved")]
+
+
+def _used(m: Means) -> np.ndarray:
+    """Whether exchanging anything that has a place is said to change any answer; so it is where nothing has a place."""
+    return np.maximum.reduce([m[f"{name}.used"] for name in _names(m)] or [np.ones(())]) > LEAST
+
+
+def _earned(m: Means, name: str) -> np.ndarray:
+    """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes nothing."""
+    found = np.fmax(_tested(m, name), _foretold(m, name))
+    return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(found), np.nan)
+
+
+def _foretold(m: Means, name: str) -> np.ndarray:
+    return share(m[f"{name}.gained"], m[f"{name}.open"])
+
+
+def _tested(m: Means, name: str) -> np.ndarray:
+    return share(m[f"{name}.shared"], m[f"{name}.felt"])

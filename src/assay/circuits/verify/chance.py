@@ -1,0 +1,31 @@
+"""Chance: what an answer reaches that reads nothing, and shares of what a model does beyond that.
+
+Answers are counted, not nats: a model that is twice as sure is no better explained by the same explanation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from assay.circuits.problem import Problem
+
+LEAST = 0.05
+"""Of less than this share of all answers nothing is said: it is too little to be divided up."""
+NOTHING = "nothing to explain: the model does no better than an answer that reads nothing"
+
+
+def share(gained: np.ndarray, span: np.ndarray, least: float = LEAST) -> np.ndarray:
+    """Divide what is gained by all that could be, cut off at 0 and 1.
+
+    Undefined, NaN, where that is no more than `least`: where there is nothing to explain, no explanation is right.
+    """
+    with np.errstate(all="ignore"):
+        return np.where(np.asarray(span) > least, np.clip(np.divide(gained, span), 0, 1), np.nan)
+
+
+def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+    """Count how often the best answer is right that reads nothing but its position, on each input: as `Problem.right`."""
+    answers, known = problem.known(tokens)
+    often = [np.bincount(a[k], minlength=1).argmax() for a, k in zip(answers.T, known.T, strict=True)]
+    return problem.shares((answers == often) & known, tokens)
