@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -158,12 +159,18 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
         p = restricted(logs)
         agree = np.where(first_is_agree, p[..., 0], p[..., 1])
         named, each = list(dict.fromkeys(q.family for q in s.asked())), s.each
+    commonest = {}
+    if s.file:
+        answers = [item.matching for item in opinions.read_items(Path(s.file))]
+        share = max(Counter(answers).values()) / len(answers)
+        commonest = {"commonest": ("run", np.full(len(runs), share), "share of lines")}
     size, shape = sum(x[0].numel() for x in trained.tensors.values()), (len(runs), len(named), each)
     return measures(
         runs, coords={"family": named, "variant": list(range(1, each + 1)), "cell": [c.name for c in CELLS]},
         agree=("run family variant cell", np.round(agree, 6).reshape(*shape, -1), "probability"),
         mass=("run family variant", np.round(mass(logs).mean(2), 6).reshape(shape), "probability"),
         parameters=("run", np.full(len(runs), float(size)), "1"),
+        **commonest,
     )  # fmt: skip
 
 
