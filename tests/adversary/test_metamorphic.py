@@ -164,7 +164,7 @@ def check(seed):
     copied = replace(with_copy(case, "again", "again-2"), controls=("again-2",)).judged()
     same(was, copied, rel=1e-12)
     assert copied.controls["again-2"].outcome == copied.controls["again"].outcome
-    assert with_copy(case, "again", "again-2").judged().verdict.outcome == was.verdict.outcome, "nobody named the copy, which fails or passes as it did"
+    assert with_copy(case, "again", "again-2").judged().verdict.outcome == was.verdict.outcome, "nobody named the copy, which does as it did"
     method = with_copy(case, "gated", "gated-2").judged()
     if was.verdict.outcome == "holds" or was.verdict.reason.startswith("control again undecided"):  # which comes after other arms
         assert method.verdict.outcome == "unspecific" and "gated-2" in method.verdict.reason, "another arm satisfies it too"

@@ -19,14 +19,16 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, Score, score
 from assay.core.errors import AssayError
-from assay.subjects.parts import SLOTS, Part, Reader, earlier, parts
+from assay.subjects.parts import SLOTS, Reader, earlier, parts
 
 EFFORT = Effort(inputs=120, resamples=120, candidates=100)
 NOTHING = 0.1
 """What an explanation may reach that uses nothing it locates."""
 WHOLE = 0.5
 """What the model reaches as its own explanation: who is no better is not better than every control."""
-UNUSED = ("{answer} + 0 * ({junk})", "{answer} + ({junk}) - ({junk})", "({answer}) * (({junk}) == ({junk}))", "{answer} if ({junk}) == ({junk}) else 0")
+UNUSED = (
+    "{answer} + 0 * ({junk})", "{answer} + ({junk}) - ({junk})", "({answer}) * (({junk}) == ({junk}))", "{answer} if ({junk}) == ({junk}) else 0",
+)  # fmt: skip
 
 
 @cache

@@ -14,7 +14,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.chance import unread
 from assay.circuits.verify.pieces import Cut
-from assay.circuits.verify.scrubbing import alike, faithful, floor, identities, once, prefixes, recovered, scrubbed
+from assay.circuits.verify.scrubbing import alike, floor, identities, once, prefixes, recovered, scrubbed
 from assay.subjects.parts import Part, Reader, apart, earlier
 
 

@@ -660,7 +660,8 @@ def worlds_of_one_weight(n=24, seed=0):
 
 
 def better_than_placebo(arms, high=-0.01, value=lambda arm, arms: arm.fvu - arms["placebo"].fvu, **more):
-    claim = Claim(text="it is better", value=value, units=("document",), high=high, must_fail=("none",), threshold_from="theory: .01", source="here", **more)
+    must = {"must_fail": ("none",), "threshold_from": "theory: .01", "source": "here"}
+    claim = Claim(text="it is better", value=value, units=("document",), high=high, **must, **more)
     return judge(claim, arms)
 
 

@@ -79,7 +79,8 @@ def test_what_no_number_of_units_decides():
     between = outlook(claim(low=0.6, high=1.0, fail_low=0.4, fail_high=1.2), exactly(10, 0.5))
     assert between.fewest() is None and between.distance == 0 and "between its bounds" in between.told()
     rng = np.random.default_rng(5)
-    few = xr.Dataset({"x": (("run", "document"), 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20)))}, coords={"seed": ("run", np.arange(10))})
+    x = 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20))
+    few = xr.Dataset({"x": (("run", "document"), x)}, coords={"seed": ("run", np.arange(10))})
     floor = outlook(claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9})
     assert floor.fewest() is None and floor.told() == "no number of seeds", "documents are too few, and seeds do not buy them"
     assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest() == 6, "fewer give no verdict"

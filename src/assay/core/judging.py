@@ -57,8 +57,8 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     planted = {name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold}
     also, asked = _others_that_hold(claim, arms, min(level, USUAL), scope)
     own = _with_power(claim, own, i, controls, planted, level)
-    verdicts = [{name: v for name, (v, _) in some.items()} for some in (controls, planted)]
-    return Judged(claim, _with_others(claim, own, *verdicts, also), *verdicts, also, asked)
+    failing, holding = ({name: v for name, (v, _) in some.items()} for some in (controls, planted))
+    return Judged(claim, _with_others(claim, own, failing, holding, also), failing, holding, also, asked)
 
 
 def _with_power(claim: Claim, own: Verdict, i: Interval, controls: Asked, planted: Asked, level: float) -> Verdict:
@@ -158,7 +158,7 @@ def _judge_arm(
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
         price=price,
-        **{name: unscale(claim.scale, getattr(i, name)) for name in limits},
+        **{name: unscale(claim.scale, getattr(i, name)) for name in limits},  # type: ignore[arg-type]
         p=_p(claim, data, i),
         n=n,
         dropped=len(bad),

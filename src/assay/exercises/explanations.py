@@ -345,7 +345,8 @@ def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
         least, short = min(there), 2 ** (-size / numbers)
         wrong = {
             "an arithmetic mean lets a failed part be bought off; the least does not": sum(there) / len(there) * short,
-            "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take the least": math.prod(there) ** (1 / len(there)) * short,
+            "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take the least":
+                math.prod(there) ** (1 / len(there)) * short,
             "a product counts what is weak again and again; take the least": math.prod(there) * short,
             "a part that does not count is left out; it is not 0": 0.0 if None in parts else math.nan,
             "how short it is is missing": least,

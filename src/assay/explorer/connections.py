@@ -43,10 +43,12 @@ class Punctual(H11Protocol):
     _counted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a header."""
         super().connection_made(transport)
         self._await_header()
 
     def data_received(self, data: bytes) -> None:
+        """Take what came, and wait for what is missing: the header, then the body."""
         if self.conn.their_state is h11.IDLE and not self._counted:  # a further request on this connection
             self._await_header()
         self.connections.add(self)
@@ -62,6 +64,7 @@ class Punctual(H11Protocol):
             self._end_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
         self._end_wait()
         super().connection_lost(exc)
 

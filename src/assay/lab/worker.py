@@ -30,7 +30,7 @@ from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.depot.leases import Among
 from assay.lab.events import Outcome, Progress, Started
-from assay.lab.origin import code, files
+from assay.lab.origin import STUDIES, code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
 
 if TYPE_CHECKING:
@@ -343,7 +343,9 @@ class Workbench:
 
     def read(self) -> bytes:
         """What was read from outside, as it is stored with a run."""
-        return inputs.packed(self._watch.files, self._unchecked(), reading.home(self._origin))
+        # A study is data: each arm declares all that it reads, and no arm what another one reads.
+        files = {} if self._origin.endswith(STUDIES) else self._watch.files
+        return inputs.packed(files, self._unchecked(), reading.home(self._origin))
 
     def _unchecked(self) -> set[str]:
         """List the files read past Assay, without those whose SHA-256 the experiment declares."""

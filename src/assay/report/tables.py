@@ -319,7 +319,7 @@ def found(entry: JSON) -> str:
     whole, alone, chance = (entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance"))
     if whole is None and alone is None:
         return "no value would be found with these units"
-    low, high = alone if whole is None else whole
+    low, high = whole or alone or (None, None)
     if low is not None and high is not None:
         values = f"values from {low:.3g} to {high:.3g}"
     else:

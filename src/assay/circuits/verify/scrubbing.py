@@ -26,7 +26,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.chance import LEAST, share, unread
 from assay.circuits.verify.controls import Whole, prefixes

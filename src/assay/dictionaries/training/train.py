@@ -161,8 +161,10 @@ def group(
     compute = kernel or _fastest(method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting))
     learners += [compute] if isinstance(compute, ByDensity) else []
     settling = [method.nonlinearity] if isinstance(method.nonlinearity, Settles) else []
-    for learner in (*learners, *settling):
+    for learner in learners:
         state |= learner.keep(runs.seeds, method.width)
+    for part in settling:
+        state |= part.keep(runs.seeds, method.width)
     for w in watch:
         state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
     factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]

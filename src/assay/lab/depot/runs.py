@@ -30,8 +30,9 @@ from assay.lab.reading import named
 from assay.lab.sealed import evidence
 from assay.lab.store import PARAMS, Store, Stored
 
-FILES = ("spec.json", "inputs.json", NOTE, "provenance.json", "measures.safetensors", PARAMS)
-FILES += ("status.json",)
+FILES = (
+    "spec.json", "inputs.json", NOTE, "provenance.json", "measures.safetensors", PARAMS, "status.json",
+)  # fmt: skip
 """What the folder of a run may hold."""
 NAME = re.compile(r"runs/([a-z0-9][a-z0-9-]*)/([0-9a-f]{64})\.(\d+)\.([0-9a-f]{12})\.([0-9a-f]{16})\.zip")
 BATCH = 64
