@@ -391,3 +391,13 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     assert "given with the claim" in html and "from given" not in html and "confirming" not in html
     ratio = assay.judge(frame, claim="mean(mine.acc)/mean(mine.acc) > 0.5", **asked)
     assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, "a ratio of means takes no bounds"
+
+
+def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_have_missed():
+    entry = {"text": "t", "outcome": "undecided", "reason": "interval straddles", "n": {"seed": 6}, "estimate": 0.99, "low": -8.36, "high": 1.02,
+             "natural": [0, 1], "range": [0.99, None], "fail_range": [0.99, None], "points": []}  # fmt: skip
+    assert tables.estimate(entry) == ("0.99", "[0.00, 1.00]")
+    assert "a kind of seed that is not among these 6 may be up to 46% of all" in tables.why(entry)  # 1 − .025^(1/6) = .4593
+    assert tables.estimate({**entry, "natural": [0, None]})[1] == "[0.00, 1.02]" and tables.clipped({**entry, "low": 0.9, "high": 1.0}) == ""
+    assert tables.estimate({**entry, "natural": None})[1] == "[-8.36, 1.02]" and tables.clipped({**entry, "natural": None}) == ""
+    assert tables.limits({**entry, "estimate": 1.2}) == (-8.36, 1.02), "numbers beyond them have no such bounds"

@@ -317,7 +317,7 @@ class Verdict(Shown):
     """From which to which true value 80 % of such experiments would find the claim to hold, controls and planted effects coming out
     as they must; NaN twice for none."""
     detectable_alone: tuple[float, float] = (math.nan, math.nan)
-    """The same of the method's interval alone, whatever controls and planted effects come to."""
+    """Of the method's interval alone, whatever controls and planted effects come to."""
     controls_chance: float = math.nan
     """In which share of such experiments controls and planted effects come out as they must."""
     warning: str = ""
