@@ -1,6 +1,20 @@
 """Looks: what is told of claims and arms that changed after a look at the same judged seeds."""
 
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assay.core.claims import Claim, claims_key
+from assay.lab import catalogue, journal, looks
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
 from assay.lab.looks import changes
+from assay.lab.preset import override
+from assay.report.overview import violations
+from assay.verbs.record import record
 
 
 def look(seeds="1000:1008", arms=None, **claims):
@@ -24,3 +38,77 @@ def test_only_looks_at_the_same_judged_seeds_count_and_each_seed_has_its_own_fir
     assert changes([look("0:8", ten="h"), look("2000:2008", ten="h")], look("1000:1008", one="h")) == []
     later = [look("1000:1004", ten="h"), look("1004:1008", ten="other")]
     assert changes(later, look("1000:1008", ten="h")) == ["claim changed: ten"]
+
+
+def claim(**instead):
+    """A claim whose threshold is a theory's."""
+    usual = {
+        "text": "it rises",
+        "value": lambda arm, arms: arm.end,
+        "low": 0.5,
+        "must_fail": ("still",),
+        "threshold_from": "theory: a half",
+        "source": "arithmetic",
+    }
+    return Claim(**{**usual, **instead})
+
+
+def judged(one, seeds="1000:1008", **more):
+    """A look at a claim, as it is noted."""
+    kind, asks, controls = looks.shape(one)
+    noted = {"seeds": seeds, "time": "2026-11-20", "claims": {one.text: claims_key([one])[:12]}, "arms": {}}
+    return {**noted, "shapes": {one.text: [kind, asks, *controls]}, **more}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"low": 0.4}, "its threshold, side, scale, units or arm was another"),
+        ({"low": -math.inf, "high": 0.5}, "its threshold, side, scale, units or arm was another"),
+        ({"scale": "log"}, "its threshold, side, scale, units or arm was another"),
+        ({"of": "far"}, "its threshold, side, scale, units or arm was another"),
+        ({"must_fail": ("still", "far")}, "far was a control of it"),
+        ({"threshold_from": "pilot: seeds 0 to 5, .6"}, "a pilot had set its threshold"),
+        ({"text": "it grows"}, "it came after a look"),
+        ({"must_fail": ("still",), "also": {"far": "farther"}}, ""),
+    ],
+)
+def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
+    now = claim(must_fail=("still", "near")) if not after else claim()
+    found = looks.reshaped(now, [judged(claim(**before))])
+    assert (after in found) and bool(found) is bool(after), "a control more, or an excuse, is no other threshold"
+    assert replace(now, after_look=found).kind == ("confirming" if after else "risky")
+    assert claims_key([replace(now, after_look=found)]) == claims_key([now]), "no seed is burnt by it"
+
+
+def test_of_a_look_without_shapes_any_other_hash_counts():
+    old = {k: v for k, v in judged(claim(also={"far": "x"})).items() if k != "shapes"}
+    assert "another one" in looks.reshaped(claim(), [old]) and not looks.reshaped(claim(also={"far": "x"}), [old])
+
+
+def test_three_claims_of_the_catalogue_that_were_shaped_after_a_look_are_confirming():
+    for name, numbers in {"dictionary-weights": [5], "streetlight": [4, 7]}.items():
+        found = [c for c in looks.marked(catalogue.find(name)).claims if isinstance(c, Claim)]
+        assert {found[n - 1].kind for n in numbers} == {"confirming"} and any(c.kind == "risky" for c in found)
+
+
+def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
+    for name, seeds in {"monthly-sorted-list": "22300:22306", "monthly-maximum": "22700:22706"}.items():
+        noted = journal.read(looks.committed(catalogue.find(name)))
+        assert any(look["seeds"] == seeds for look in noted)
+    assert len(looks.violated(catalogue.find("sycophancy"))) == 2
+    told = violations({"x": {"exact": [{"text": "a", "outcome": "exact"}]}}, {"x": {"b": "off"}})
+    assert told.startswith("Of exact statements 1 violated of 2, over all looks")
+
+
+def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
+    """Seeds that somebody looked at and did not record are in the committed list once anything is."""
+    shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "stroll.py")
+    e = catalogue.find(str(tmp_path / "stroll.py"))
+    lab = Lab(tmp_path / "s", Inline())
+    lab.run(e, override(e, "default", ("seed=5000:5006",)))
+    lab.run(e, override(e, "default", ("seed=6000:6006",)))
+    lab.run(e)
+    record(lab, e, override(e))
+    assert {"5000:5006", "6000:6006"} <= {look["seeds"] for look in journal.read(looks.committed(e))}
+    assert not journal.wrong(looks.committed(e))

@@ -238,15 +238,10 @@ def check(
     assay check superposition.zip
     """
     from assay.verbs import record as records
-    from assay.verbs.bundle import check_bundle, is_bundle
+    from assay.verbs.bundle import is_bundle
 
     if is_bundle(name):
-        if record or choice != DEFAULT:
-            raise AssayError(
-                "--record, --preset and --set are about a stored result; a bundle is judged as it is"
-            )
-        return printing.bundle_checked(check_bundle(Path(name)), place.json)
-
+        return _bundle(name, record or choice != DEFAULT, place)
     with printing.aside():
         asked = place.lab(), *choice.of(name)
         if record:
@@ -254,6 +249,15 @@ def check(
         else:
             found = records.check(*asked)
     return printing.written(made, place.json) if record else printing.differences(found, place.json)
+
+
+def _bundle(name: str, more: bool, place: Place) -> int:
+    """Judge a bundle again and print what comes of it. Raises: AssayError where more was typed."""
+    from assay.verbs.bundle import check_bundle
+
+    if more:
+        raise AssayError("--record, --preset and --set are of a stored result, not of a bundle")
+    return printing.bundle_checked(check_bundle(Path(name)), place.json)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)

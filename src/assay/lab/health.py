@@ -56,9 +56,9 @@ def harms(store: Store) -> Iterator[Harm]:
         except StoreError as e:
             yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
     for path, named in {**journal.files(store), ledger.place(store): ledger.named(store)}.items():
-        if bad := journal.wrong(path, named):
+        if gone := journal.wrong(path, named):
             then = "what changed after that look may go untold"
-            yield Harm("looks", path, bad, then, partial(journal.mend, store, path, named))
+            yield Harm("looks", path, gone, then, partial(journal.mend, store, path, named))
 
 
 def _unformed(store: Store, folder: Path) -> None:

@@ -142,7 +142,7 @@ class Chain:
 
     def missing(self, named: Collection[str] = ()) -> set[str]:
         """The lines that are named, here or elsewhere, and are not here."""
-        return (self.named | set(named)) - self.lines.keys()
+        return {*self.named, *named} - self.lines.keys()
 
 
 def chain(path: Path) -> Chain:

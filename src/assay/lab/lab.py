@@ -79,6 +79,7 @@ class Lab:
         """
         frozen = frozen or following.following(self.store, experiment, now.preset)
         result = _judged(self.store, experiment, now, "main", frozen)
+        self.store.prepare()
         if frozen.declared:
             with explained(self.store.root):
                 result = following.noted(frozen, self.store, result, now)
@@ -95,9 +96,7 @@ class Lab:
             )
         result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
         result.write(self.store)
-        self.exchange(
-            experiment.name
-        )  # before anybody sees a verdict, its look is where it cannot be lost
+        self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:

@@ -71,34 +71,30 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
-    """The experiment, each claim saying what of it an earlier look had otherwise: of one in a
-    user's file also by the looks of a store.
+    """The experiment, each risky claim saying what of it an earlier look had otherwise.
+
+    Of one in a user's file also by the looks of a store.
     """
-    kept = [
-        committed(experiment),
-        *([journal.stored(store, experiment.name)] if store and edits.binding(experiment) else []),
-    ]
-    noted = [
-        look
-        for path in kept
-        for look in journal.read(path)
-        if any(s >= JUDGED for s in seeds_of(look["seeds"]))
-    ]
-    told = {
-        _content(look): look for look in noted if "shapes" in look
-    }  # of some older ones it was noted later
-    noted = [told.get(_content(look), look) for look in noted]
-    claims = tuple(
-        replace(s, after_look=reshaped(s, noted)) if isinstance(s, Claim) else s
+    paths = [committed(experiment)]
+    if store is not None and edits.binding(experiment):
+        paths.append(journal.stored(store, experiment.name))
+    noted = [look for path in paths for look in journal.read(path) if _burns(look)]
+    shaped = {_content(look): look for look in noted if "shapes" in look}  # of older ones later
+    noted = [shaped.get(_content(look), look) for look in noted]
+    claims = (
+        replace(s, after_look=reshaped(s, noted))
+        if isinstance(s, Claim) and s.kind == "risky"
+        else s
         for s in experiment.claims
     )
-    return replace(experiment, claims=claims)
+    return replace(experiment, claims=tuple(claims))
 
 
 def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
-    """What of a claim an earlier look had otherwise, in words: the claim itself, its threshold, side, scale or units, or a control that is none now.
+    """What an earlier look had otherwise, in words; empty where nothing.
 
-    A control that was added makes a claim harder to hold, and is no such change.
+    That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
+    now. A control that was added makes a claim harder to hold, and is no such change.
     """
     kind, asks, controls = shape(claim)
     for look in noted:
@@ -172,7 +168,7 @@ def bring(path: Path, store: Store, experiment: Experiment) -> None:
     """
     known = {_content(look) for look in journal.read(path)}
     for look in journal.read(journal.stored(store, experiment.name)):
-        if _content(look) not in known and any(s >= JUDGED for s in seeds_of(look["seeds"])):
+        if _content(look) not in known and _burns(look):
             known.add(_content(look))
             journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
 
@@ -192,6 +188,11 @@ def shared(path: Path, seeds: Iterable[int]) -> set[str]:
     """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
     judged = {s for s in seeds if s >= JUDGED}
     return {_content(look) for look in journal.read(path) if judged & seeds_of(look["seeds"])}
+
+
+def _burns(look: Frozen) -> bool:
+    """Whether a look was at judged seeds."""
+    return any(s >= JUDGED for s in seeds_of(look["seeds"]))
 
 
 def _content(look: Frozen) -> str:

@@ -148,10 +148,11 @@ class Result(Shown):
         return store.root / "results" / self.experiment / f"{self.preset}.json"
 
     def write(self, store: Store) -> Path:
-        """The file that now holds this result.
+        """The file that now holds this result, new looks noted beside it.
 
         Nothing is written when it says the same already. Raises: StoreError.
         """
+        self.note(store)
         path = self.path(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
