@@ -8,11 +8,23 @@ from functools import wraps
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_metadata
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.server.stdio import stdio_server
+from mcp.shared._context_streams import create_context_streams
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    CallToolResult,
+    ErrorData,
+    JSONRPCError,
+    TextContent,
+    ToolAnnotations,
+)
 from pydantic import ConfigDict, ValidationError
 
 from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools, asking
@@ -44,6 +56,10 @@ An estimate is told with its interval, control and scope, and is to be reported 
 that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""
 
 
+INVALID = "a message is one line of JSON-RPC 2.0, with a method and, to be answered, an id that is a text or a whole number"
+"""What is said of a message that is none."""
+
+
 class Server(MCPServer[Any]):
     """An MCP server whose refusals are one line each, and say what would be right."""
 
@@ -71,6 +87,22 @@ class Server(MCPServer[Any]):
             told = _wrong(cause, self._offered[name]) if isinstance(cause, ValidationError) else str(cause or error)
             raise ToolError(line(f"{name}: {told}")) from cause
 
+    async def run_stdio_async(self) -> None:
+        """Answer on standard input and output, also what is no message of JSON-RPC, of which the library says nothing."""
+        async with stdio_server() as (received, sent), anyio.create_task_group() as group:
+            passed, messages = create_context_streams[SessionMessage | Exception](0)
+
+            async def sort() -> None:
+                async with passed:
+                    async for message in received:
+                        if isinstance(message, Exception):
+                            await sent.send(SessionMessage(_invalid(message)))
+                        else:
+                            await passed.send(message)
+
+            group.start_soon(sort)
+            low = self._lowlevel_server
+            await low.run(messages, sent, low.create_initialization_options())
 
     async def read_resource(self, uri: Any, context: Any = None) -> Any:
         """Read a resource. Raises: ResourceError."""
@@ -79,6 +111,13 @@ class Server(MCPServer[Any]):
             raise ResourceError(f"this token has no right to read; its rights are {', '.join(caller.rights) or 'none'}")
         with asking(caller):
             return await super().read_resource(uri, context)
+
+
+def _invalid(error: Exception) -> JSONRPCError:
+    """The answer to what is no message: no JSON, or other JSON; its id is not known."""
+    kinds = {one["type"] for one in error.errors()} if isinstance(error, ValidationError) else set[str]()
+    code, told = (PARSE_ERROR, "no JSON") if "json_invalid" in kinds else (INVALID_REQUEST, "no request")
+    return JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{told}: {INVALID}"))
 
 
 def _caller(context: Any) -> Holder:

@@ -25,6 +25,7 @@ from assay.jobs.asked import Asked, Lacking, Ready, laid_out, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
 from assay.jobs.frozen import named
+from assay.jobs.words import unplaced
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
@@ -192,7 +193,7 @@ class Tools:
 
     def _plan(self, wanted: Ready, budget: str, study: str) -> Plan:
         lab = self._lab()
-        with laid_out(wanted) as place:
+        with unplaced(self.root), laid_out(wanted) as place:
             experiment = catalogue.find(place)
             found = planning.plan(lab, experiment, wanted.preset, budget or None)
             runs = lab.plan(experiment, wanted.preset)
@@ -219,7 +220,8 @@ class Tools:
 
     def _ready(self, asked: Asked) -> Ready:
         """What can run, under the name with which it was frozen. Raises: AssayError."""
-        return named(self._lab().store, ready(asked, self.bounds))
+        with unplaced(self.root):
+            return named(self._lab().store, ready(asked, self.bounds))
 
     def run(self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = []) -> Submitted:  # noqa: B006
         """Run a study or an experiment: submits it and returns at once with its key; where all of it is stored, with the verdicts.

@@ -1,10 +1,12 @@
-"""Foreign: the door for files that somebody else wrote: what a path is, and how much it holds, is looked at before it is read.
+"""Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and how much it holds, is looked at
+before it is read.
 
 Every limit is a number of what known files have, many times over. `limits` multiplies all of them.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from assay.core.errors import DataError
 
@@ -23,6 +25,8 @@ DEEPEST = 64
 """Objects and lists inside each other in JSON settings; known ones have five."""
 LARGEST = 32 * 2**30
 """Bytes of one file of weights."""
+STORED = 2**28
+"""Bytes of a file of a store that is read at once and says nowhere else how long it is."""
 KINDS = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a pipe, which may never end",
@@ -92,6 +96,35 @@ def read(path: Path, expected: str, most: int) -> bytes:
         raise DataError(f"cannot read {path}: {error.strerror or error}; expected {expected}") from error
     within(len(content), most, path, "bytes")  # files of /proc say that they have none
     return content
+
+
+class NotAFileError(IsADirectoryError):
+    """Where a store has a file lies something that may block or never end, or is too long; it is met as a folder there would be."""
+
+
+def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
+    """Open a file of a store that has at most so many bytes; never waits, whatever lies there.
+
+    Raises: NotAFileError, an OSError, for a folder, pipe or device and a longer file; OSError where nothing can be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
+            raise NotAFileError(errno.EISDIR, f"it is {kind}", str(path))
+        if found.st_size > most:
+            raise NotAFileError(errno.EISDIR, f"it has {found.st_size:,} bytes of at most {most:,}", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_stored(path: Path | str, most: int = STORED) -> bytes:
+    """Read a file of a store that has at most so many bytes. Raises: OSError, as `open_stored`."""
+    with open_stored(path, most) as file:
+        return file.read()
 
 
 def tensors(path: Path, most: int = LARGEST) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int
 
+from assay.core import foreign
 from assay.core.errors import DamageError
 from assay.core.spec import canonical_json
 
@@ -41,7 +43,7 @@ def noted(folder: Path) -> bool:
 def earlier(folder: Path) -> bool:
     """Whether a folder's hashes are of whole files, as they were for a while before files were hashed in blocks."""
     try:
-        return any(isinstance(hashes, str) for _, hashes in json.loads((folder / NOTE).read_bytes()).values())
+        return any(isinstance(hashes, str) for _, hashes in json.loads(foreign.read_stored(folder / NOTE)).values())
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return False
 
@@ -53,7 +55,7 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
         state = _state(folder)
         if _seen.get(asked) == state:
             return ""
-        known = json.loads((folder / NOTE).read_bytes())
+        known = json.loads(foreign.read_stored(folder / NOTE))
         if strange := {p.relative_to(folder).as_posix() for p in _files(folder)} - set(known):
             return f"{min(strange)} is not in {NOTE}"
         for name, (size, hashes) in known.items():
@@ -78,11 +80,11 @@ def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
     if not noted(path.parent):
         return False
     try:
-        size, hashes = json.loads((path.parent / NOTE).read_bytes())[path.name]
+        size, hashes = json.loads(foreign.read_stored(path.parent / NOTE))[path.name]
         if isinstance(hashes, str) or not spans:
             return bool(path.stat().st_size != size) or not _matches(path, hashes)
         touched = {block for first, end in spans for block in range(first // BLOCK, (end - 1) // BLOCK + 1)}
-        with path.open("rb") as file:
+        with foreign.open_stored(path, sys.maxsize) as file:
             for block in sorted(touched):
                 file.seek(block * BLOCK)
                 if _hash(file.read(BLOCK)) != hashes[block]:
@@ -103,15 +105,16 @@ class Mapped:
     def __init__(self, path: Path):
         self.path = path
         try:
+            foreign.open_stored(path, sys.maxsize).close()  # a pipe would be waited for
             self._array = np.load(path, mmap_mode="r")
-            self._hashes = json.loads((path.parent / NOTE).read_bytes())[path.name][1] if noted(path.parent) else []
+            self._hashes = json.loads(foreign.read_stored(path.parent / NOTE))[path.name][1] if noted(path.parent) else []
             if isinstance(self._hashes, str):  # of the whole file, which an older version wrote
                 self._hashes = _hashes(path) if _matches(path, self._hashes) else [""]
         except (OSError, ValueError, EOFError, KeyError, TypeError) as e:
             raise DamageError(path.parent, f"{path} is missing or damaged") from e
         self.shape: tuple[int, ...] = self._array.shape
         self._left = np.ones(len(self._hashes), bool)
-        with path.open("rb") as file:
+        with foreign.open_stored(path, sys.maxsize) as file:
             self._check(file, np.flatnonzero(self._left)[:1])  # the header: shape and type
         self._start = path.stat().st_size - self._array.nbytes
 
@@ -125,7 +128,7 @@ class Mapped:
             np.add.at(touched, last // BLOCK + 1, -1)
             fresh = np.flatnonzero((np.cumsum(touched)[:-1] > 0) & self._left)
             if len(fresh):
-                with self.path.open("rb") as file:
+                with foreign.open_stored(self.path, sys.maxsize) as file:
                     self._check(file, fresh)
         return np.asarray(self._array.reshape(-1, width)[index])
 
@@ -147,14 +150,14 @@ def _state(folder: Path) -> _State:
 
 
 def _hashes(path: Path) -> list[str]:
-    with path.open("rb") as file:
+    with foreign.open_stored(path, sys.maxsize) as file:
         return [_hash(block) for block in iter(lambda: file.read(BLOCK), b"")]
 
 
 def _matches(path: Path, hashes: list[str] | str) -> bool:
     """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole file."""
     if isinstance(hashes, str):
-        with path.open("rb") as file:
+        with foreign.open_stored(path, sys.maxsize) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == hashes
     return _hashes(path) == hashes
 

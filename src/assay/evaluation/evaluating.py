@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.shown import follower
 from assay.evaluation import sources
@@ -226,7 +227,7 @@ def _stored(path: Path) -> dict[str, Any]:
     from assay.core.errors import StoreError
 
     try:
-        return dict(json.loads((path / "result.json").read_text()))
+        return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from assay.core import foreign
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
 from assay.evaluation import leakage, sources, stated
@@ -156,7 +157,7 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
 def spec_of(index: Index) -> IndexSpec:
     """How an index was made. Raises: DataError where its folder does not say."""
     try:
-        return IndexSpec.from_json((index.folder / "spec.json").read_text())
+        return IndexSpec.from_json(foreign.read_stored(index.folder / "spec.json").decode())
     except (OSError, SpecError) as error:
         raise DataError(f"{index.folder} does not say how it was made (spec.json); make it again with: assay index DICTIONARY") from error
 

@@ -130,7 +130,12 @@ def laid_out(wanted: Ready) -> Iterator[str]:
             (Path(folder) / name).write_bytes(data)
         for name, target in wanted.links.items():
             (Path(folder) / name).symlink_to(target)
-        yield str(Path(folder) / wanted.typed)
+        path = Path(folder) / wanted.typed
+        try:
+            yield str(path)
+        except AssayError as e:
+            e.args = (told(str(e), path),)
+            raise
 
 
 def _title(typed: str) -> str:

@@ -30,6 +30,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 from assay.jobs.asked import DIGITS, Ready
@@ -122,7 +123,7 @@ class Folder:
     def held(self) -> bool:
         """Whether a process works on it."""
         try:
-            handle = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
         try:
@@ -143,7 +144,7 @@ class Folder:
     def state(self) -> State:
         """How far it is, as it was written last. Raises: StoreError for no such job."""
         try:
-            return msgspec.json.decode((self.path / "state.json").read_bytes(), type=State, strict=False)
+            return msgspec.json.decode(foreign.read_stored(self.path / "state.json"), type=State, strict=False)
         except FileNotFoundError:
             raise NoJob(f"no job {self.key} in this store") from None
         except (OSError, ValueError, msgspec.DecodeError):  # somebody else's hand: it is asked for all the same
@@ -172,9 +173,13 @@ class Folder:
         return (self.path / "cancel").exists()
 
     def _file(self, name: str) -> Path:
-        """A file of the job that is to be written; a folder in its place, by somebody else's hand, is moved to `tmp`."""
+        """A file of the job that is to be written; what is no file in its place, by somebody else's hand, is moved to `tmp`."""
         path = self.path / name
-        if path.is_dir():
+        try:
+            foreign.open_stored(path).close()
+        except FileNotFoundError:
+            pass
+        except foreign.NotAFileError:
             path.rename(self.root / "tmp" / f"damaged-{self.key}-{uuid.uuid4().hex[:12]}")
         return path
 
@@ -183,7 +188,7 @@ class Folder:
     def tell(self, kind: str, **what: Any) -> None:
         """Write down what happened; only whoever holds the lock does."""
         path = self._file("events.jsonl")
-        found = path.read_bytes() if path.exists() else b""
+        found = foreign.read_stored(path) if path.exists() else b""
         known = _events(found)
         lines = [line for line, _ in known]
         if (whole := b"".join(lines)) != found:  # a kill while it was written, or somebody else's hand
@@ -208,7 +213,7 @@ class Folder:
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
         try:
-            found = (self.path / "events.jsonl").read_bytes()
+            found = foreign.read_stored(self.path / "events.jsonl")
         except (FileNotFoundError, IsADirectoryError):
             return []
         return [event for _, event in _events(found) if event["n"] > since]

@@ -16,17 +16,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from assay.core.errors import StoreError
+from assay.core.foreign import NotAFileError
 
 
 @contextlib.contextmanager
 def explained(root: Path) -> Iterator[None]:
     """Turn a full or read-only disk into one line of advice.
 
-    Raises: StoreError for a full disk, an exhausted quota, and a folder that cannot be written.
+    Raises: StoreError for a full disk, an exhausted quota, a folder that cannot be written, and what is no file where one should be.
     """
     try:
         yield
     except Exception as e:
+        if isinstance(e, NotAFileError):
+            told = f"{e.filename} is damaged: {e.strerror}"
+            raise StoreError(f"{told}; `assay doctor --clean --root {root}` mends it") from e
         number = _os_error(e)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: a limit on file sizes, `ulimit -f`
             raise StoreError(

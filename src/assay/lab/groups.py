@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
 from assay.core.spec import Spec, canonical_json
@@ -115,7 +116,7 @@ class RunGroup:
     def error(self) -> str:
         """What the last attempt died of; empty when it did not."""
         try:
-            return str(json.loads((self.folder / "failed.json").read_text())["error"])
+            return str(json.loads(foreign.read_stored(self.folder / "failed.json"))["error"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return ""
 
@@ -123,7 +124,7 @@ class RunGroup:
 def read(folder: Path) -> RunGroup | None:
     """The group in this folder; None when it is finished or was never whole."""
     try:
-        text = (folder / "keys.json").read_bytes()
+        text = foreign.read_stored(folder / "keys.json")
         if not named(text, folder.name):
             return None  # other runs than those the group was formed for
         data = json.loads(text)
@@ -271,9 +272,9 @@ def checkpoints(folder: Path) -> list[Path]:
 def checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256; empty when it cannot be read."""
     try:
-        with path.open("rb") as f:
+        with foreign.open_stored(path, foreign.LARGEST) as f:
             length = int.from_bytes(f.read(8), "little")
-            if length > path.stat().st_size:
+            if length > foreign.STORED:
                 return {}
             found = dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
             return found if isinstance(found.get("step"), int) else {}
@@ -287,7 +288,8 @@ def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
     from safetensors.torch import load_file
 
     try:
-        said, tensors = checkpoint(path), load_file(path)
+        said = checkpoint(path)
+        tensors = load_file(path) if said else {}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
     return (said, tensors) if said and said.get("sha256") == digest(tensors, said["step"], str(said.get("code"))) else None

@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.core.spec import canonical_json
 from assay.lab import provenance
 from assay.lab.atomic import explained, write
@@ -193,10 +194,14 @@ def mend(store: Store, path: Path, named: Collection[str] = ()) -> None:
     """Leave out the damaged lines of a journal, and note in it which are gone; the file as it was
     is kept in the store's `tmp`.
     """
-    if path.exists() and not path.is_file():
+    try:
+        content = foreign.read_stored(path)
+    except FileNotFoundError:
+        pass
+    except foreign.NotAFileError:
         store.remove(path)
-    if path.exists():
-        lines, bad = path.read_bytes().split(b"\n"), set(damaged(path))
+    else:
+        lines, bad = content.split(b"\n"), set(damaged(path))
         kept = b"".join(
             text + b"\n"
             for number, text in enumerate(lines, 1)
@@ -226,7 +231,7 @@ def _needed(path: Path) -> Mapping[str, type]:
 def _lines(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Each line that is not empty with its number, and what it says; None where that cannot be trusted."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = foreign.read_stored(path).split(b"\n")
     except FileNotFoundError:
         return
     except OSError:
@@ -263,7 +268,11 @@ def judgings(store: Store, experiment: str) -> list[dict[str, Any]]:
 
 
 def append(path: Path, lines: bytes) -> None:
-    """Put these lines at the end of a file, on lines of their own. Raises: OSError when the disk is full."""
+    """Put these lines at the end of a file, on lines of their own.
+
+    Raises: OSError when the disk is full, and where something else than a file lies there."""
+    with contextlib.suppress(FileNotFoundError):
+        foreign.open_stored(path).close()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         end = os.fstat(handle).st_size

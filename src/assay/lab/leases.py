@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from assay.core import foreign
 from assay.core.errors import AssayError
 
 LONGEST = 3600.0
@@ -328,7 +329,7 @@ def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
         return 0, None, None
     claim = _claim(folder / str(max(numbers)))
     try:
-        return max(numbers), claim, (folder / f"{claim.owner}.beat").read_text(errors="replace")
+        return max(numbers), claim, foreign.read_stored(folder / f"{claim.owner}.beat").decode(errors="replace")
     except (FileNotFoundError, IsADirectoryError):
         return max(numbers), claim, None
 
@@ -336,7 +337,7 @@ def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
 def _claim(path: Path) -> Claim:
     """What a claim says; one that nobody can read is nobody's. Raises: OSError."""
     try:
-        said = Claim(**json.loads(path.read_text()))
+        said = Claim(**json.loads(foreign.read_stored(path)))
         return said if 0 < said.lapse <= LONGEST and re.fullmatch(r"[\w-]+", said.owner) else Claim("nobody", "", False, 0.0)
     except (ValueError, TypeError, RecursionError, IsADirectoryError):
         return Claim("nobody", "", False, 0.0)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from assay.core import intact
+from assay.core import foreign, intact
 from assay.core.spec import canonical_json
 from assay.lab import groups
 from assay.lab.atomic import explained, write
@@ -72,7 +72,7 @@ def _note(folder: Path) -> None:
 
 def _result(path: Path) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(foreign.read_stored(path))
         return data if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
@@ -77,7 +78,7 @@ def forget(store: Store, experiment: str) -> None:
 def _owner(store: Store, experiment: str) -> str:
     """The path of the file; empty where nothing readable is noted, as in older stores."""
     try:
-        return os.path.normpath(store.root.resolve() / json.loads(_path(store, experiment).read_text())["origin"])
+        return os.path.normpath(store.root.resolve() / json.loads(foreign.read_stored(_path(store, experiment)))["origin"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
+from assay.core import foreign
 from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
@@ -157,7 +158,7 @@ class Result(Shown):
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
         text = seal({**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures})
-        if not path.exists() or path.read_bytes() != text:
+        if not _says(path, text):
             store.prepare()
             with explained(store.root):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -371,6 +372,12 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     told = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
     text = f"{price.text}, {told} CPU-minutes: {command}"
     return dataclasses.replace(judged, verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)))
+
+
+def _says(path: Path, text: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return foreign.read_stored(path) == text
+    return False
 
 
 def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
 
@@ -40,7 +41,7 @@ def unseal(path: Path) -> dict[str, Any]:
     StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
     """
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(foreign.read_stored(path))
         held, found = data.pop(SEAL), _hash(data)
     except OSError as e:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e

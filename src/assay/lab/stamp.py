@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from assay.core import foreign
 from assay.core.claims import claims_key
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
@@ -49,7 +50,9 @@ def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
     """Say where stored runs are not those that the stored result of this plan judged."""
     try:
         judged = evidence(
-            (store.root / "results" / plan.experiment / f"{plan.preset.title}.json").read_bytes()
+            foreign.read_stored(
+                store.root / "results" / plan.experiment / f"{plan.preset.title}.json"
+            )
         )
     except OSError:
         return ()

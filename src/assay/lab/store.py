@@ -2,7 +2,7 @@
 
     <root>/store.json                                 {"format": 1, "hashes": true}
     <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
-                                                      [read.json] [params.safetensors], and status.json: status, sizes and hashes of these
+                                                      [read.json] [params.safetensors], and status.json: status, sizes and hashes of these, sealed
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
     <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may work at it (wanted.py)
     <root>/leases/<name>/                             who works at a group or an artefact (leases.py)
@@ -38,11 +38,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
-from assay.core import inputs, intact
+from assay.core import foreign, inputs, intact
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
 from assay.lab.atomic import explained, sync, write, write_folders
+from assay.lab.sealed import SEAL
 from assay.lab.urls import is_url
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Stored:
         from assay.core.measures import from_tensors
         from assay.lab.tensors import unpack
 
-        return from_tensors(*unpack((self.folder / "measures.safetensors").read_bytes()))
+        return from_tensors(*unpack(foreign.read_stored(self.folder / "measures.safetensors", self.files["measures.safetensors"][0])))
 
     def trained(self) -> Trained:
         """The trained tensors of this run, one row. Raises: StoreError when they are absent or damaged."""
@@ -156,7 +157,7 @@ class Made:
         if self.trained is not None:
             files[PARAMS] = dump_trained(self.trained)
         listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
-        files["status.json"] = canonical_json({"status": self.status, "measured": measured, "files": listed}).encode()
+        files["status.json"] = _sealed({"status": self.status, "measured": measured, "files": listed})
         return files
 
 
@@ -184,7 +185,7 @@ class Store:
                 raise StoreError(f"{self.root} has no store.json but holds {strange[0]}; name an empty or new folder with --root")
             return
         try:
-            said = json.loads(header.read_text())
+            said = json.loads(foreign.read_stored(header))
             number = said["format"]
             assert isinstance(number, int)
             self._hashed = said.get("hashes") is True
@@ -460,7 +461,7 @@ def mend_header(root: Path) -> bool:
     """Write `store.json` again where it is damaged and a store lies around it; True where that was needed. Raises: StoreError."""
     header = root / "store.json"
     try:
-        assert isinstance(json.loads(header.read_bytes())["format"], int)
+        assert isinstance(json.loads(foreign.read_stored(header))["format"], int)
         return False
     except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
         if not header.exists() or not any((root / part).is_dir() for part in ("runs", "artefacts", "groups", "results", "tmp")):
@@ -516,8 +517,24 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
+def _sealed(status: Mapping[str, Any]) -> bytes:
+    """The text of status.json, with the hash of all else that it says."""
+    digest = hashlib.sha256(canonical_json(status).encode()).hexdigest()
+    return canonical_json({**status, SEAL: digest}).encode()
+
+
+def _as_sealed(status: Mapping[str, Any], text: bytes) -> bool:
+    """Whether status.json says what was written; in older stores it has no hash of itself."""
+    if status["status"] not in ("done", "diverged"):
+        return False
+    if SEAL not in status:
+        return set(status) == {"status", "measured", "files"}
+    rest = text.replace(f'"{SEAL}":"{status[SEAL]}",'.encode(), b"", 1)
+    return hashlib.sha256(rest).hexdigest() == status[SEAL]
+
+
 def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> bytes:
-    data = (folder / name).read_bytes()
+    data = foreign.read_stored(folder / name, files[name][0])
     if hashlib.sha256(data).hexdigest() != files[name][1]:
         raise StoreError(f"{folder / name} is damaged (its hash differs from the stored one); delete {folder} and run again")
     return data
@@ -527,15 +544,18 @@ def _open(folder: Path) -> Stored | Damaged:
     """The run in this folder, everything but the parameters read and hashed; parameters are hashed when they are loaded."""
     # plain texts and one reading of each file: a plan opens thousands of runs
     base, held = os.fspath(folder), dict[str, bytes]()
+    files = dict[str, tuple[int, str]]()
 
     def content(name: str) -> bytes:
         if name not in held:
-            with open(f"{base}/{name}", "rb") as file:  # noqa: PTH123
-                held[name] = file.read()
+            most = files[name][0] if name in files else foreign.STORED
+            held[name] = foreign.read_stored(f"{base}/{name}", most)
         return held[name]
 
     try:
         status = json.loads(content("status.json"))
+        if not _as_sealed(status, content("status.json")):
+            return Damaged(folder, "status.json was changed after it was written")
         files = {name: (int(n), str(digest)) for name, (n, digest) in status["files"].items()}
         for name, (n, digest) in files.items():
             size = os.stat(f"{base}/{name}").st_size  # noqa: PTH116

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.errors import StoreError
 
 NOTE = "depot.json"
@@ -20,7 +21,7 @@ def is_url(root: Path | str) -> bool:
 def url_of(root: Path) -> str:
     """The URL of the depot that this store mirrors; "" where it is a store of its own."""
     try:
-        return str(json.loads((root / NOTE).read_bytes())["url"])
+        return str(json.loads(foreign.read_stored(root / NOTE))["url"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core import foreign
 from assay.core.spec import canonical_json
 from assay.lab import depot, owners
 from assay.lab.atomic import explained, write
@@ -80,7 +81,7 @@ def names(root: Path) -> set[str]:
 def read(root: Path, group: str) -> Wanted | None:
     """What is asked of a group; None where nothing is, or nothing that can be read."""
     try:
-        said = json.loads(_path(root, group).read_bytes())
+        said = json.loads(foreign.read_stored(_path(root, group)))
         texts = {k: said[k] for k in ("name", "origin", "device", "code")}
         assert all(isinstance(v, str) for v in texts.values())
         return Wanted(group, since=float(said["since"]), **texts)

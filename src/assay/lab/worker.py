@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import inputs
+from assay.core import foreign, inputs
 from assay.core.errors import AssayError, DamageError, DataError, RunError
 from assay.core.experiment import Experiment, Joint
 from assay.core.plain import plain
@@ -320,14 +320,14 @@ class Workbench:
                     "say in its spec what it is made of"
                 )
             if (note := path / inputs.NOTE).exists():
-                inputs.take_over(note.read_bytes())
+                inputs.take_over(foreign.read_stored(note))
         return paths
 
     def _outdated(self, artefact: Path) -> str:
         """Say what an artefact was made from that has changed; empty where nothing has."""
         note = artefact / inputs.NOTE
         changed = (
-            reading.Present(None).changed(inputs.unpacked(note.read_bytes())[0])
+            reading.Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
             if note.exists()
             else ""
         )
@@ -338,7 +338,7 @@ class Workbench:
         for one in runs:
             if inputs.NOTE in one.files:
                 inputs.take_over(
-                    (one.folder / inputs.NOTE).read_bytes(), reading.home(self._origin)
+                    foreign.read_stored(one.folder / inputs.NOTE), reading.home(self._origin)
                 )
 
     def read(self) -> bytes:
@@ -469,7 +469,7 @@ class _Clock:
     def __init__(self, path: Path, started: float, cpu: float):
         self._path, self._started, self._cpu = path, started, cpu
         try:
-            self._before = [[float(a), float(b), float(c)] for a, b, c in json.loads(path.read_text())]
+            self._before = [[float(a), float(b), float(c)] for a, b, c in json.loads(foreign.read_stored(path))]
         except (OSError, ValueError, TypeError, RecursionError):
             self._before = []
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.compute import Range
-from assay.core.errors import StoreError
 from assay.jobs import queue
 from assay.jobs.asked import Asked, Lacking, laid_out, ready, told
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
 from assay.jobs.frozen import named
 from assay.jobs.state import OVER, Early, State, Status
+from assay.jobs.words import unplaced
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
@@ -127,11 +127,12 @@ def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # no
     """Tell what a submission would run and take, and what a study does not say, with defaults and costs. Raises: AssayError."""
     lab = Lab(root, Workers())
     try:
-        wanted = named(lab.store, ready(asked, bounds))
+        with unplaced(root):
+            wanted = named(lab.store, ready(asked, bounds))
     except Lacking as error:
         rows = tuple(Unsaid(m.where, shown, m.default, "") for m, shown in zip(error.lacks, error.shown, strict=True))
         return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
-    with laid_out(wanted) as place:
+    with unplaced(root), laid_out(wanted) as place:
         experiment = catalogue.find(place)
         found = planned(lab, experiment, override(experiment, asked.preset, asked.sets))
         rows = tuple(replace(row, text=told(row.text, Path(place))) for row in unsaid(Path(place), lab).unsaid) if wanted.files else ()
@@ -143,7 +144,8 @@ def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds())
 
     Raises: AssayError, one line, for what cannot run: a study with line and column, or with the list of what it lacks; for a bound; a full queue.
     """
-    return _told(queue.put(root, asked, owner, bounds))
+    with unplaced(root):
+        return _told(queue.put(root, asked, owner, bounds))
 
 
 def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Bounds()) -> Registered:  # noqa: B008 — frozen
@@ -152,13 +154,12 @@ def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Boun
     Raises: AssayError for what cannot run, for looks that cannot be, and where results may have been seen.
     """
     lab = Lab(root, Workers())
-    wanted = named(lab.store, ready(asked, bounds))
-    with laid_out(wanted) as place:
-        experiment = catalogue.find(place)
-        try:
-            found = freeze(lab, experiment, override(experiment, asked.preset, asked.sets), looks or None, here=False)
-        except StoreError as e:
-            raise type(e)(str(e).replace(str(lab.store.root), "the store")) from None
+    with unplaced(root):
+        wanted = named(lab.store, ready(asked, bounds))
+        with laid_out(wanted) as place:
+            experiment = catalogue.find(place)
+            chosen = override(experiment, asked.preset, asked.sets)
+            found = freeze(lab, experiment, chosen, looks or None, here=False)
     return replace(found, files=tuple(path.relative_to(lab.store.root) for path in found.files))
 
 

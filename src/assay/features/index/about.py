@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from assay.core import intact
+from assay.core import foreign, intact
 from assay.core.errors import DataError
 
 FILE = "about.json"
@@ -99,7 +99,7 @@ class About:
     def read(cls, folder: Path) -> Self:
         """What the index in a folder is of. Raises: DataError where there is none, or one of a later format."""
         try:
-            said = json.loads((folder / FILE).read_text())
+            said = json.loads(foreign.read_stored(folder / FILE))
             if intact.differs(folder / FILE):
                 raise Damaged(folder, FILE, "it differs from its hash")
             if said["format"] > FORMAT:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core import foreign
 from assay.lab import journal
 from assay.lab.atomic import explained, write
 from assay.lab.depot.bucket import Bucket
@@ -155,11 +156,11 @@ def _mine(place: Path) -> Iterator[tuple[bytes, str, bool]]:
     if not place.is_file():
         return
     if not lines(place.name):
-        data = place.read_bytes()
+        data = foreign.read_stored(place)
         yield data, _hash(data), True
         return
     bad = set(journal.damaged(place))
-    for number, text in enumerate(place.read_bytes().split(b"\n"), 1):
+    for number, text in enumerate(foreign.read_stored(place).split(b"\n"), 1):
         if text.strip():
             yield text + b"\n", _hash(text + b"\n"), number not in bad
 

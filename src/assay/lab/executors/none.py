@@ -14,7 +14,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
-from assay.core import errors
+from assay.core import errors, foreign
 from assay.core.errors import FleetError
 from assay.lab import depot, groups, leases, wanted
 from assay.lab.events import Outcome, Progress, Said, Started, from_line
@@ -145,7 +145,7 @@ class _Left:
 
     def _failed(self) -> Outcome | None:
         try:
-            said = json.loads((self.folder / "failed.json").read_text())
+            said = json.loads(foreign.read_stored(self.folder / "failed.json"))
             kind = said["kind"] if hasattr(errors, said["kind"]) else "RunError"
             return Outcome(self.group, "failed", error=kind, text=str(said["error"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -154,7 +154,7 @@ class _Left:
     def _follow(self, runs: RunGroup, report: Report) -> None:
         try:
             path = self.folder / "progress.json"
-            written, line = path.stat().st_mtime_ns, path.read_text()
+            written, line = path.stat().st_mtime_ns, foreign.read_stored(path).decode()
             self.moved, self._seen = self.moved + (written != self._seen), written
             if line == self._heard:
                 return
@@ -187,7 +187,7 @@ class _Crew:
         for path in sorted((self.root / "workers").glob("[!.]*")):
             now = time.monotonic()
             with contextlib.suppress(OSError):
-                look = path.read_text()
+                look = foreign.read_stored(path).decode()
                 if self._unchanged.seconds(path.name, look, now) >= leases.lapse():
                     path.unlink(missing_ok=True)
                     continue
