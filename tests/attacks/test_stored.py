@@ -6,19 +6,23 @@ A short form runs always; `pytest -m slow tests/attacks` tries 2,000.
 import contextlib
 import io
 import json
+import os
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from damage import harm
+from test_hostile import limited
 
 import tiny_models
 from assay.cli.main import main
 from assay.core import intact
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from assay.lab.store import Store
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 OTHER = "superposition"
@@ -105,7 +109,19 @@ def content(path):
         return None
 
 
-def attacked(world, tmp_path, seed):
+def unending(path, rng):
+    """Something that never ends, or that no memory holds, in the place of a file; what it is."""
+    kind = ("pipe", "zeros", "sparse")[int(rng.integers(3))]
+    path.unlink()
+    if kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(2**40)
+    else:
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    return kind
+
+
+def attacked(world, tmp_path, seed, harm=harm):
     """What one harm led to: the kind of file, the harm, and what is wrong with how it was met; empty where nothing is."""
     whole, expected = world
     rng = np.random.default_rng([11, seed])
@@ -190,8 +206,57 @@ def attacks(world, evaluated, tmp_path, seeds):
     return told([attacked_evaluation(evaluated, tmp_path, s) if s % 5 == 4 else attacked(world, tmp_path, s) for s in seeds])
 
 
+PLACES = (
+    "store.json", "ledger.jsonl", "owners/*.json", "results/*/*.json", "results/*/looks.jsonl", "results/*/frozen.jsonl", "groups/*/keys.json",
+    "groups/*/clock.json", "groups/*/fit-*", "artefacts/*/*/hashes.json", "artefacts/*/*/*.npy", "runs/*/*/status.json", "runs/*/*/spec.json",
+    "runs/*/*/measures.safetensors",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_what_never_ends_in_a_store_is_damage_like_any_other(world, tmp_path, kind):
+    here = tmp_path / "h"
+    shutil.copytree(world[0], here)
+    rng = types.SimpleNamespace(integers=lambda n: kind)
+    for place in PLACES:
+        victim = sorted((here / "s").glob(place))[-1]
+        before = victim.read_bytes()
+        unending(victim, rng)
+        intact._seen.clear()
+        with limited(20):
+            code, out, err = said("doctor", "--root", str(here / "s"))
+        assert (code, "Traceback" in err) in ((1, False), (2, False)) or victim.parent.name in UNHASHED or victim.name in UNHASHED, (place, out, err)
+        victim.unlink()
+        victim.write_bytes(before)
+
+
+def test_a_status_that_was_changed_by_hand_is_no_run(world, tmp_path):
+    shutil.copytree(world[0] / "s", tmp_path / "s")
+    path = min((tmp_path / "s").glob("runs/walk/*/status.json"))
+    text = path.read_text()
+    assert Store(tmp_path / "s").at(path.parent).status == "done"
+    for changed in (text.replace('"done"', '"diverged"'), text.replace('"done"', '"dnne"'), text.replace('"measured":1', '"measured":2')):
+        assert changed != text
+        path.write_text(changed)
+        assert Store(tmp_path / "s").at(path.parent).reason == "status.json was changed after it was written"
+    said_of = json.loads(text)
+    del said_of["sha256"]  # as older versions stored it
+    path.write_text(json.dumps(said_of))
+    assert Store(tmp_path / "s").at(path.parent).status == "done"
+
+
 def test_harm_to_what_is_stored(world, evaluated, tmp_path):
     assert not (wrong := attacks(world, evaluated, tmp_path, range(10))), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_hundred_things_that_never_end(world, tmp_path):
+    found = []
+    for seed in range(100):
+        with limited(120):
+            found.append(attacked(world, tmp_path, seed, unending))
+    assert not (wrong := told(found)), wrong
 
 
 @pytest.mark.slow

@@ -1,0 +1,258 @@
+"""The inside of files that people write by hand: cells of tables, frames, events, explanations, objects of a depot.
+
+What is read is what the text says, by rules of a few lines that are written here once more; everything else is one line.
+A short form runs always; `pytest -m slow tests/attacks/test_insides.py` tries 3,000.
+"""
+
+import csv
+import datetime
+import decimal
+import fractions
+import io
+import json
+import math
+import re
+import shutil
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from damage import harm
+from test_hostile import CLAIM, TABLE, limited, said, wrong
+from test_messages import line_changed, messaged
+
+from assay import judge
+from assay.circuits import files, known
+from assay.core.errors import AssayError
+from assay.verbs import due
+
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+EMPTY = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"}
+CELLS = (
+    "", " ", "nan", "NaN", "-nan", "inf", "-inf", "Infinity", "1e400", "1e308", "-1e308", "1_000", "0_1", "1,5", '"1,5"', '"0.25"', '"0.2', '0.2"',
+    '""', '"', "0x10", "0b1", "0o7", "٣", "１", "½", "−1", "1e", "e1", "1.2.3", "0.2\0", "\0", "\x000.2", "0.2\r", "TRUE", "True", "false", "NA",
+    "null", "0.30000000000000004", "1" * 400, "9" * 25, "=1+1", "\ufeff0.2", "0.2 ", "\t0.2", "+0.2", "--1", ".2", "2.", ".", "1e-400", "0.2f",
+    "1d5", "1E-5", "#", "# 1", "\\N", "'0.2'", "nan(0x1)", "1 000", "$1", "5%", "1j", "0.2\n", '"0.2\n"', "1979-05-27", "x" * 3_000, "\x1b[31m",
+    "\u202e1", "0.2;0.3", "1e1_0", "1e٣", "1\u00a0", "\u20091",
+)  # fmt: skip
+"""What stands where a table has a number, a unit or an arm."""
+EVENTS = "months,flop,efficiency\n" + "\n".join(f"{3 * i},{10 ** (20 + i)},{1 + i / 4}" for i in range(6))
+
+
+def number(text):
+    """What a cell says, by the rules above: a finite number, nothing (NaN), or None where it is neither."""
+    if text.strip() in EMPTY:
+        return math.nan
+    return float(text) if NUMBER.fullmatch(text) and math.isfinite(float(text)) else None
+
+
+def harmed(text, rng):
+    """A table in which one thing is other than anybody meant, as bytes; and which."""
+    rows = [line.split(",") for line in text.splitlines()]
+    at, column = int(rng.integers(1, len(rows))), int(rng.integers(len(rows[0])))
+    odd = CELLS[int(rng.integers(len(CELLS)))]
+    how = int(rng.integers(16))
+    if how < 7:
+        rows[at][column] = odd
+    elif how == 7:
+        rows[0][column] = (odd, rows[0][0], f" {rows[0][column]} ", rows[0][column].upper(), f'"{rows[0][column]}"')[int(rng.integers(5))]
+    elif how == 8:
+        rows.insert(at, list(rows[int(rng.integers(1, len(rows)))]))
+    elif how == 9:
+        rows[at] = rows[at][:column] if rng.random() < 0.5 else [*rows[at], odd]
+    elif how == 10:
+        for row in rows[at:]:
+            row[column] = odd
+    elif how == 11:
+        for row in rows:
+            row.append(odd)
+    elif how == 12:
+        rows.insert(at, [("", " ", "#", ",,,", "\0", "\x1a")[int(rng.integers(6))]])
+    end = ("\n", "\r\n", "\r", "\n\n", ";\n")[int(rng.integers(5))] if how == 13 else "\n"
+    whole = end.join(",".join(row) for row in rows)
+    whole = ("\ufeff" + whole, whole.replace(",", ";"), whole.replace(",", ", "), whole + '\n"')[int(rng.integers(4))] if how == 14 else whole
+    coding = ("utf-16", "utf-32", "utf-7", "cp037", "utf-8-sig", "latin-1")[int(rng.integers(6))] if how == 15 else "utf-8"
+    return whole.encode(coding, errors="replace"), f"{how}: {odd!r}"[:60]
+
+
+def estimate(rows):
+    """The mean over seeds of gated less relu: rows of one arm and seed averaged, seeds without a number in both left out."""
+    if None in (found := [number(row["fvu"]) for row in rows]):
+        return None
+    seeds = [row["seed"] for row in rows]
+    if all(NUMBER.fullmatch(s) for s in seeds):
+        seeds = [float(s) for s in seeds]
+    cells = {}
+    for row, seed, value in zip(rows, seeds, found, strict=True):
+        cells.setdefault((row["arm"].strip(), seed), []).append(value)
+    means = {key: sum(values) / len(values) for key, values in cells.items()}
+    both = [means["gated", s] - means["relu", s] for s in dict.fromkeys(seeds) if ("gated", s) in means and ("relu", s) in means]
+    both = [value for value in both if not math.isnan(value)]
+    return sum(both) / len(both) if both else None
+
+
+def rows_of(data):
+    """What the rows of a table say, by Python's own reader; None where the bytes are no such table."""
+    try:
+        table = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+        rows = list(table)
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    twice = len(set(table.fieldnames)) < len(table.fieldnames)
+    return None if twice or any(None in row or None in row.values() for row in rows) else rows
+
+
+def close(a, b):
+    """Whether two numbers are the same but for rounding."""
+    return a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def judged(here, rng):
+    """What `assay judge` makes of a table."""
+    data, how = harmed(TABLE, rng)
+    (here / "t.csv").write_bytes(data)
+    code, out, err = said("judge", str(here / "t.csv"), *CLAIM, "--json")
+    found = wrong(code, err)
+    if code == 0 and not found:
+        shown = json.loads(out)
+        shown = (shown["verdicts"][0] if "verdicts" in shown else shown)["estimate"]
+        rows = rows_of(data)
+        if rows is not None and not close(shown, right := estimate(rows)):
+            found = f"shows {shown}, the text says {right}"
+    return how, found
+
+
+OBJECTS = (
+    None, True, 3, -0.0, 10**400, 2**70, math.nan, math.inf, 1j, "0.2", "x", b"0.2", decimal.Decimal("0.2"), decimal.Decimal("sNaN"),
+    fractions.Fraction(1, 5), datetime.date(2026, 1, 1), datetime.timedelta(1), [0.2], {"a": 1}, {1}, object(), pd.NA, pd.NaT, np.float16(0.2),
+    np.array([0.2]), np.datetime64("2026"), range(3), int, ..., lambda: 1, np.str_("1"), "\ud800", pd.Timestamp(0), pd.Interval(0, 1),
+)  # fmt: skip
+
+
+def framed(here, rng):
+    """What `judge` makes of a frame in a notebook, with one value that no table has."""
+    frame = pd.read_csv(io.StringIO(TABLE)).astype(object)
+    odd = OBJECTS[int(rng.integers(len(OBJECTS)))]
+    how, column = int(rng.integers(4)), int(rng.integers(3))
+    if how < 2:
+        frame.iat[int(rng.integers(len(frame))), column] = odd
+    elif how == 2:
+        frame[frame.columns[column]] = [odd] * len(frame)
+    else:
+        frame = {name: list(frame[name]) for name in frame}
+        frame[odd if isinstance(odd, str | int | float | bytes) else "fvu"] = [odd] * int(rng.integers(26))
+    try:
+        found = judge(frame, claim=CLAIM[1], unit="seed", control="none").verdict.estimate
+    except AssayError as error:
+        return f"{how} {column} {odd!r}"[:60], "more than a line" if "\n" in str(error) else ""
+    return f"{how} {column} {odd!r}"[:60], "" if -1 < found < 1 or math.isnan(found) else f"estimate {found}"
+
+
+def due_of(here, rng):
+    """What `assay due` makes of a table of events."""
+    data, how = harmed(EVENTS, rng)
+    path = here / "events.csv"
+    path.write_bytes(data)
+    code, _, err = said("due", str(path))
+    found = wrong(code, err, codes=(0, 1, 2))
+    if code < 2 and not found and (rows := rows_of(data)) is not None:
+        times = [number(row["months"]) for row in rows]
+        right = [None if None in (f := number(row["flop"]), e := number(row.get("efficiency", "1"))) else f * e for row in rows]
+        _, events, _ = due.read(path)
+        if not all(close(a, b) for pair in zip(events, zip(times, right, strict=True), strict=True) for a, b in zip(*pair, strict=True)):
+            found = f"reads {events}, the text says {list(zip(times, right, strict=True))}"[:300]
+    return how, found
+
+
+def explained(here, rng):
+    """What is read of an explanation with a line that nobody meant."""
+    names = sorted(known.names())
+    path = here / "e.toml"
+    path.write_text(known.text(names[int(rng.integers(len(names)))]))
+    how = line_changed(path, rng)
+    try:
+        files.load(path)
+    except AssayError as error:
+        return how, "more than a line" if "\n" in str(error) else ""
+    return how, ""
+
+
+def kept_in_a_depot(here, rng):
+    """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
+    from adversary import settle
+
+    from assay.core import cache
+    from assay.lab import depot, health
+    from assay.lab.depot import Depot, bucket
+    from assay.lab.store import Store
+    from assay.testing.store_contract import sample
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FLAT", "ONLY_ABSENT"):
+            patch.setattr(bucket, name, getattr(bucket, name))
+        settle(here / "storage")
+
+        def machine(name):
+            patch.setenv("ASSAY_CACHE", str(here / name))
+            assert cache.folder() == here / name
+            return Depot(Store(depot.mirror("adversary://bucket/shared")), "adversary://bucket/shared")
+
+        first = machine("a")
+        for seed in range(2):
+            job, data, trained = sample(seed)
+            first.store.put(job, data, trained, {"model": "abc"}, {"machine": "a"})
+        first.exchange("sample")
+        whole = {s.key: s.id for s in first.store.list()}
+        objects = sorted(p for p in (here / "storage").rglob("*.zip") if p.is_file())
+        victim = objects[int(rng.integers(len(objects)))]
+        how = harm(victim, rng)
+        second = machine("b")
+        try:
+            second.exchange("sample")
+        except AssayError as error:
+            return f"{victim.name} {how}", "more than a line" if "\n" in str(error) else ""
+        there = {s.key: s.id for s in second.store.list()}
+        bad = [*health.harms(second.store)] or set(there.items()) - set(whole.items()) or len(there) < 1
+    return f"{victim.name} {how}", f"other runs: {bad}" if bad else ""
+
+
+def agent(here, rng):
+    """What an agent's message by HTTP leads to."""
+    return messaged(here, rng, None)
+
+
+KINDS = (judged, due_of, framed, judged, explained, judged, due_of, agent, judged, kept_in_a_depot)
+
+
+def told(tmp_path, seeds, skip=()):
+    """What went wrong, a line each."""
+    lines = []
+    for seed in seeds:
+        kind, here = KINDS[seed % len(KINDS)], tmp_path / str(seed)
+        if kind in skip:
+            continue
+        here.mkdir()
+        with limited(60):
+            try:
+                how, why = kind(here, np.random.default_rng([41, seed]))
+            except Exception as error:
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                how, why = "", f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[:400]
+        if why:
+            lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
+        shutil.rmtree(here, ignore_errors=True)
+    return "\n".join(lines)
+
+
+def test_cells_that_nobody_meant(tmp_path):
+    assert not (wrong := told(tmp_path, range(40))), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("block", range(30))
+def test_three_thousand_cells_that_nobody_meant(tmp_path, block):
+    assert not (wrong := told(tmp_path, range(100 * block + 1000, 100 * block + 1100))), wrong
