@@ -11,6 +11,7 @@ import fractions
 import io
 import json
 import math
+import numbers
 import re
 import shutil
 import traceback
@@ -77,7 +78,18 @@ def harmed(text, rng):
     return whole.encode(coding, errors="replace"), f"{how}: {odd!r}"[:60]
 
 
-def estimate(rows):
+def real(value):
+    """The same of a value in Python: a real number, a text that says one, or nothing."""
+    if value is None or value is pd.NA:
+        return math.nan
+    if isinstance(value, str):
+        return number(value)
+    if not isinstance(value, numbers.Real | decimal.Decimal | np.bool_):
+        return None
+    return float(value) if abs(value) < 1e308 or value != value else None
+
+
+def estimate(rows, number=number):
     """The mean over seeds of gated less relu: rows of one arm and seed averaged, seeds without a number in both left out."""
     if None in (found := [number(row["fvu"]) for row in rows]):
         return None
@@ -90,7 +102,7 @@ def estimate(rows):
     means = {key: sum(values) / len(values) for key, values in cells.items()}
     both = [means["gated", s] - means["relu", s] for s in dict.fromkeys(seeds) if ("gated", s) in means and ("relu", s) in means]
     both = [value for value in both if not math.isnan(value)]
-    return sum(both) / len(both) if both else None
+    return sum(both) / len(both) if both else math.nan
 
 
 def rows_of(data):
@@ -107,7 +119,7 @@ def rows_of(data):
 
 def close(a, b):
     """Whether two numbers are the same but for rounding."""
-    return a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+    return None not in (a, b) and (math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or math.isnan(a) and math.isnan(b))
 
 
 def judged(here, rng):
@@ -120,7 +132,7 @@ def judged(here, rng):
         shown = json.loads(out)
         shown = (shown["verdicts"][0] if "verdicts" in shown else shown)["estimate"]
         rows = rows_of(data)
-        if rows is not None and not close(shown, right := estimate(rows)):
+        if rows is not None and not close(math.nan if shown is None else shown, right := estimate(rows)):
             found = f"shows {shown}, the text says {right}"
     return how, found
 
@@ -148,6 +160,11 @@ def framed(here, rng):
         found = judge(frame, claim=CLAIM[1], unit="seed", control="none").verdict.estimate
     except AssayError as error:
         return f"{how} {column} {odd!r}"[:60], "more than a line" if "\n" in str(error) else ""
+    if how < 3 and column == 2:
+        right = estimate([{k: v if k == "fvu" else str(v) for k, v in row.items()} for row in frame.to_dict("records")], real)
+        if right is None or not close(found, right):
+            return f"{how} {column} {odd!r}"[:60], f"gives {found}, the values say {right}"
+        return f"{how} {column} {odd!r}"[:60], ""
     return f"{how} {column} {odd!r}"[:60], "" if -1 < found < 1 or math.isnan(found) else f"estimate {found}"
 
 

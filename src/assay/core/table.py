@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import numbers
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -22,6 +25,7 @@ from assay.core.claims import Claim, Judged, Price
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
+from assay.core.plain import plain
 from assay.core.reading import plural
 from assay.core.reasons import GIVEN, TIES
 from assay.core.stats import mean
@@ -263,7 +267,7 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
     except (ValueError, TypeError) as e:
         why = str(e).splitlines()[0]
         raise DataError(f"expected a DataFrame, or columns of one length, got {type(frame).__name__}: {why}") from e
-    rows = rows.rename(columns=lambda c: str(c).strip())
+    rows = rows.rename(columns=lambda c: plain(str(c)).strip())
     if rows.columns.duplicated().any():
         raise DataError(f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}")
     if arm_column not in rows.columns:
@@ -277,9 +281,10 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
         rows = rows.rename(columns={arm_column: "arm"})
     if rows.empty:
         raise DataError(f"{source} has no rows")
+    rows["arm"] = rows["arm"].astype(object).map(_label)
     if rows["arm"].isna().any():
         raise DataError(f"{source} has no arm in {_places(rows['arm'].isna())}")
-    rows["arm"] = rows["arm"].astype(str).str.strip()
+    rows["arm"] = rows["arm"].str.strip()
     return rows, source
 
 
@@ -292,10 +297,12 @@ def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> 
             raise ClaimError(f"column {unit!r} cannot be a unit: it is {'the arm' if unit == 'arm' else 'judged by the claim'}")
         if unit not in rows.columns:
             raise ClaimError(f"no column {unit!r} to be a unit; {nearest(unit, [c for c in rows.columns if c != 'arm'])}")
+        if rows[unit].dtype.kind == "O":  # 3 and "d3" in one column cannot be put in order otherwise
+            rows[unit] = rows[unit].astype(object).map(_label)
+        elif rows[unit].dtype.kind == "f":
+            rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
         if rows[unit].isna().any():
             raise DataError(f"unit column {unit!r} is empty in {_places(rows[unit].isna())}")
-        if rows[unit].dtype == object:
-            rows[unit] = rows[unit].astype(str)  # 3 and "d3" in one column cannot be put in order otherwise
 
 
 def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]) -> str:
@@ -324,13 +331,33 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
     if column not in rows.columns:
         others = [c for c in rows.columns if c not in ("arm", *units)]
         raise ClaimError(f"no column {column!r} in {source}; {nearest(column, others)}")
-    numbers = pd.to_numeric(rows[column], errors="coerce")
-    wrong = numbers.isna() & rows[column].notna() & ~rows[column].astype(str).str.strip().isin(MISSING)
+    said = rows[column] if rows[column].dtype.kind in "biuf" else rows[column].astype(object).map(_real)
+    found = pd.to_numeric(said, errors="coerce")
+    wrong = found.isna() & said.notna() & ~said.astype(str).str.strip().isin(MISSING)
     if wrong.any():
-        raise DataError(f"column {column!r} must hold numbers, got {str(rows[column][wrong].iloc[0])!r} in {_places(wrong)}")
-    if np.isinf(numbers).any():
-        raise DataError(f"column {column!r} is infinite in {_places(np.isinf(numbers))}; a mean of it means nothing")
-    rows[column] = numbers.astype(float)
+        raise DataError(f"column {column!r} must hold numbers, got {str(said[wrong].iloc[0])[:80]!r} in {_places(wrong)}")
+    if np.isinf(found).any():
+        raise DataError(f"column {column!r} is infinite in {_places(np.isinf(found))}; a mean of it means nothing")
+    rows[column] = found.astype(float)
+
+
+def _real(value: Any) -> Any:
+    """A cell of a column of any kind: a number, None for none, else its text; pandas would read times and bytes as numbers."""
+    if _nothing(value):
+        return None
+    if isinstance(value, numbers.Real | Decimal | np.bool_):
+        with contextlib.suppress(OverflowError, ValueError):
+            return float(value)
+    return plain(value if isinstance(value, str) else repr(value))
+
+
+def _label(value: Any) -> Any:
+    """What a cell of any kind calls an arm or a level of a unit: its text, None for none."""
+    return None if _nothing(value) else plain(str(value))
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
 
 
 def _places(where: Any) -> str:

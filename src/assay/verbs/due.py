@@ -135,6 +135,8 @@ def _compute(row: Mapping[str, str | None], i: int, what: str) -> float:
 
 def _number(text: str | None, i: int, column: str) -> float:
     try:
+        if not (text or "").isascii() or "_" in (text or ""):  # which Python would take for digits
+            raise ValueError
         return float(text or "")
     except ValueError:
         raise DataError(f"row {i}: {column} must be a number, got {(text or '').strip()!r}") from None
