@@ -1,5 +1,6 @@
 """The server from outside: by stdio and by HTTP, with the client of the official kit; an agent goes from an idea to a verdict."""
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.server.stdio import stdio_server
 from mcp.client.streamable_http import streamable_http_client
 from tiny_study import TINY, answered
 
@@ -276,3 +278,20 @@ def test_several_clients_at_once_are_answered(served: str) -> None:
         return found
 
     assert [answer.is_error for answer in anyio.run(ask)] == [False] * 5
+
+
+def test_what_is_no_message_is_answered_on_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = ["no json", '{"jsonrpc": "1.0", "id": 1, "method": "ping"}', '{"jsonrpc": "2.0", "id": {}, "method": "ping"}', "[]", "3", "\x00"]
+    read = "".join(line + "\n" for line in sent)
+    said = io.StringIO()
+
+    async def work() -> None:
+        talk = stdio_server(anyio.wrap_file(io.StringIO(read)), anyio.wrap_file(said))
+        monkeypatch.setattr("assay.agents.server.stdio_server", lambda: talk)
+        with anyio.move_on_after(30):
+            await made(Tools(tmp_path / "store", Bounds())).run_stdio_async()
+
+    anyio.run(work)
+    answers = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert [a["error"]["code"] for a in answers] == [-32700, -32600, -32600, -32600, -32600, -32700]
+    assert all(a["id"] is None and a["jsonrpc"] == "2.0" for a in answers)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -234,3 +235,15 @@ def test_a_new_token_opens_with_the_lines_that_come_with_it(tmp_path):
     (tmp_path / "tokens.toml").write_text(made.lines)
     (read,) = tokens.read(tmp_path / "tokens.toml")
     assert tokens.holder(made.token, [read]) == read and tokens.holder(made.token + "x", [read]) is None
+
+
+def test_no_answer_says_where_the_server_keeps_its_files(tmp_path):
+    head = 'question = "Which reconstructs more?"\n'
+    mine = '[[dictionary]]\nlabel = "mine"\npath = "mine.safetensors"\nmodel = "./model"\ntext = "./texts"\n'
+    others = "".join(f'[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n' for b in ("pca", "random"))
+    claim = '[[claim]]\ntext = "More"\nholds = "mine.fvu - random.fvu < -0.01"\ncontrol = ["pca"]\nthreshold = "plan: a hundredth"\n'
+    with client(tmp_path / "store") as asks:
+        for model in ("./model", "smollm2"):
+            answer = asks.post("/plan", json={"study": head + mine.replace("./model", model) + others + claim})
+            assert answer.status_code == 422
+            assert not re.search(r"(?<![\w…])/\w+/", answer.json()["detail"]), answer.text
