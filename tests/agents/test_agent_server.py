@@ -16,8 +16,8 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp.server.stdio import stdio_server
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.stdio import stdio_server
 from tiny_study import TINY, answered
 
 from assay.agents.server import made

@@ -119,7 +119,7 @@ def rows_of(data):
 
 def close(a, b):
     """Whether two numbers are the same but for rounding."""
-    return None not in (a, b) and (math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or math.isnan(a) and math.isnan(b))
+    return None not in (a, b) and (math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b)))
 
 
 def judged(here, rng):
@@ -200,7 +200,6 @@ def explained(here, rng):
 def kept_in_a_depot(here, rng):
     """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
     from adversary import settle
-
     from assay.core import cache
     from assay.lab import depot, health
     from assay.lab.depot import Depot, bucket
