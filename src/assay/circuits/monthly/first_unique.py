@@ -37,8 +37,10 @@ SHARE = 0.15
 def explanation(problem: Problem) -> Explanation:
     """Explain a model of first unique: which letters each head of the first block counts, and which are whose in the second.
 
-    The first are found by attention: `counted`; the second by direct effects on logits: `shared`. The answer is the letter that any of these
-    names, the first of the alphabet if several do; logits are means of the model's by what the answer is and whether a letter came never, once or again. A model that errs is said to do so where many letters came again: `overloaded`.
+    The first are found by attention: `counted`; the second by direct effects on logits: `shared`.
+    The answer is the letter that any of these names, the first in the alphabet if several do; logits
+    are means of the model's by what the answer is and whether a letter came never, once or again.
+    A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
     seen = [
