@@ -6,15 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.distinct import explanation, half_right, missed, parabolas, rival, told
+from assay.circuits.monthly.distinct import (
+    explanation,
+    half_right,
+    missed,
+    parabolas,
+    percents,
+    rival,
+    told,
+)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.rivals import moved
 from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.subjects.decoder import Shape
+from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
 from assay.worlds.algorithms.distinct import distinct
 from assay.worlds.algorithms.solved import Solved, right, training
@@ -53,6 +63,45 @@ def test_each_detector_is_found_with_its_symbol_and_the_controls_rank_below():
     assert found.ranked and found.own.quality.estimate > 0.7  # of a model with few numbers any words are long
     assert all(row.estimate > 0.98 for row in found.own.parts[:3])
     assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+
+
+def test_the_count_is_read_from_what_heads_write_and_changes_with_it():
+    """A head's writing comes from another input: its symbol counts where that one has it, in the model and in what is said."""
+    problem = by_hand()
+    tokens = problem.task.draw(8, 0, 200, held_out=True)
+    program, others = Program(explanation(problem), problem), np.roll(tokens, 1, 0)
+    theirs = program.values(others)
+    for (layer, head), symbol in DETECTS.items():
+        pairs = zip(tokens.tolist(), others.tolist(), strict=True)
+        sets = [{*a} - {BEGIN, ASK, symbol} | {*b} & {symbol} for a, b in pairs]
+        name = f"told{layer}_{head}"
+        given = {name: theirs[name]}
+        assert program.values(tokens, given)["known"][:, -1].tolist() == [len(x) for x in sets]
+        answers = foretold(program, tokens, given)[:, -1]
+        assert answers.tolist() == [max(len(x), 1) - 1 for x in sets]
+        assert (answers != problem.task.answer(tokens)[:, -1]).any()
+        swap = {Part("head", layer, head): lambda x: x.roll(1, 1)}
+        assert np.array_equal(problem.named(problem.logits(tokens, written=swap))[:, -1], answers)
+
+
+def test_a_symbol_of_two_heads_counts_by_the_share_of_the_one_that_tells_of_it(monkeypatch):
+    """Of symbol 0, a quarter is written by head 0 and the rest by head 1, as percents show."""
+    problem = by_hand()
+    task, wrote = problem.task, problem.params["W_O"]
+    assert percents(problem).tolist() == [
+        [[100 * (DETECTS[i, h] == c) for c in range(4)] for h in range(2)] for i in range(2)
+    ]
+    problem.params["W_QKV"][0, 0, :, :, 0] = problem.params["W_QKV"][0, 0, :, :, 1]
+    wrote[0, 0, 1] *= 3
+    assert percents(problem)[0, :, 0].tolist() == [25, 75]
+    both = {(0, 0): (2, 0), (0, 1): (0,), (1, 0): (3,), (1, 1): (1,)}
+    monkeypatch.setattr("assay.circuits.monthly.distinct.told", lambda problem, *key: both[key])
+    program = Program(explanation(problem), problem)
+    tokens = np.stack([task.read("BOS a a b b b d ANS")])
+    absent = np.zeros(tokens.shape)
+    given = ({}, {"told0_1": absent}, {"told0_0": absent}, {"told0_0": absent, "told0_1": absent})
+    known = [program.values(tokens, x)["known"][0, -1] for x in given]
+    assert known == [3, 2.25, 2.75, 2]
 
 
 def test_sets_that_are_miscounted_are_those_with_a_symbol_that_counts_twice():

@@ -15,7 +15,7 @@ any order and however often each symbol stands there.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,6 +42,7 @@ MOST = 60
 def explanation(problem: Problem) -> Explanation:
     """Explain a model of distinct symbols: each head at ANS tells whether symbols of its own are there, by `told`, and logits add them up.
 
+    The count is of what heads tell, so that it is another one where what they write is exchanged; a symbol that none tells of is not in it.
     Logits are a parabola of the count for each class, fitted to the model: `parabolas`. Where it fails is a list of sets of symbols: `missed`.
     """
     last, heads = problem.task.length - 1, problem.params["W_QKV"].shape[4]
@@ -49,15 +50,17 @@ def explanation(problem: Problem) -> Explanation:
     inner, at = tuple(range(1, last)), (last,)
     everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
     behind = Variable("behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", everywhere, ("token",))
+    detects = {(layer, h): told(problem, layer, h) for layer in range(2) for h in range(heads)}
     told_by = [
-        Variable(f"told{layer}_{h}", _code(told(problem, layer, h)), (Place(Part("head", layer, h), positions=at),),
+        Variable(f"told{layer}_{h}", _code(detects[layer, h]), (Place(Part("head", layer, h), positions=at),),
                  ("token", "behind", *(f"told0_{i}" for i in range(heads))) if layer else ("token",))
-        for layer in range(2) for h in range(heads)
+        for layer, h in detects
     ]  # fmt: skip
     which = Variable("which", _code(symbols))
     return Explanation(
         of="monthly-distinct", name="heads tell which symbols are there, not how often, and logits add them up",
-        variables=(_known(symbols), behind, *told_by, which), logits=parabolas(problem), reads=("token", "known", *(v.name for v in told_by)),
+        variables=(behind, *told_by, _known(problem, detects), which), logits=parabolas(problem),
+        reads=("token", "known", *(v.name for v in told_by)),
         fails=_any("which", missed(problem)),
         leaves_out="How heads of the second block get from what came before each symbol to which symbols are there. That what a head writes of "
         "one symbol hangs a little on the others.",
@@ -99,12 +102,33 @@ def told(problem: Problem, layer: int, head: int) -> tuple[int, ...]:
 
     The one that matters most is always among them.
     """
+    slopes, wrote, there = _fitted(problem, layer, head)
+    shares = (slopes**2).sum(1) * there.var(0) / max(float(wrote.var(0).sum()), 1e-12)
+    return tuple(int(c) for c in np.flatnonzero((shares >= LEAST) | (shares == shares.max())))
+
+
+def percents(problem: Problem) -> Int[np.ndarray, "layer head symbol"]:
+    """Say how much of what all heads write of a symbol is each head's, along their sum, in percent.
+
+    What each writes of a symbol is its slope in a linear fit, as in `told`.
+    """
+    layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
+    slopes = np.array(
+        [[_fitted(problem, i, h)[0] for h in range(heads)] for i in range(layers)]
+    )
+    whole = slopes.sum((0, 1))
+    along = (slopes * whole).sum(-1) / (whole**2).sum(-1).clip(min=1e-12)
+    return np.round(100 * along.clip(min=0)).astype(int)
+
+
+def _fitted(
+    problem: Problem, layer: int, head: int
+) -> tuple[Float[np.ndarray, "symbol d"], Float[np.ndarray, "n d"], Float[np.ndarray, "n symbol"]]:
+    """Fit what a head writes at ANS by which symbols are there: slopes, what it writes, and which are there."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     wrote = problem.run(tokens).wrote[Part("head", layer, head)][0, :, -1].double().numpy()
     there = _there(problem, tokens)
-    slopes = np.linalg.lstsq(there - there.mean(0), wrote - wrote.mean(0), rcond=None)[0]
-    shares = (slopes**2).sum(1) * there.var(0) / max(float(wrote.var(0).sum()), 1e-12)
-    return tuple(int(c) for c in np.flatnonzero((shares >= LEAST) | (shares == shares.max())))
+    return np.linalg.lstsq(there - there.mean(0), wrote - wrote.mean(0), rcond=None)[0], wrote, there
 
 
 def parabolas(problem: Problem) -> tuple[str, ...]:
@@ -144,9 +168,23 @@ def _there(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray
     return np.stack([(tokens == c).any(1) for c in range(len(problem.task.tokens) - 2)], 1).astype(np.float64)
 
 
-def _known(symbols: Sequence[int]) -> Variable:
-    """How many symbols came up to here."""
-    return Variable("known", " + ".join(f"some(there(token) == {c})" for c in symbols))
+def _known(problem: Problem, detects: Mapping[tuple[int, int], Sequence[int]]) -> Variable:
+    """How many symbols the heads tell of: each counts by the `percents` of its heads that tell of it.
+
+    Heads of the same symbol agree, until what only some of them write is exchanged.
+    """
+    weights = percents(problem)
+    bits: dict[int, list[tuple[int, str]]] = {}
+    for (layer, head), symbols in detects.items():
+        for i, c in enumerate(symbols):
+            weight = max(int(weights[layer, head, c]), 1)
+            bits.setdefault(c, []).append((weight, f"told{layer}_{head} // {2**i} % 2"))
+    symbols = [
+        f"({' + '.join(f'{w} * ({x})' for w, x in heads)}) / {sum(w for w, _ in heads)}"
+        if len(heads) > 1 else heads[0][1]
+        for heads in bits.values()
+    ]  # fmt: skip
+    return Variable("known", " + ".join(symbols))
 
 
 def _code(symbols: Sequence[int]) -> str:

@@ -37,8 +37,10 @@ SHARE = 0.15
 def explanation(problem: Problem) -> Explanation:
     """Explain a model of first unique: which letters each head of the first block counts, and which are whose in the second.
 
-    The first are found by attention: `counted`; the second by direct effects on logits: `shared`; logits are means of the model's by what the
-    answer is and whether a letter came never, once or again. A model that errs is said to do so where many letters came again: `overloaded`.
+    The first are found by attention: `counted`; the second by direct effects on logits: `shared`.
+    The answer is the letter that any of these names, the first in the alphabet if several do; logits
+    are means of the model's by what the answer is and whether a letter came never, once or again.
+    A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
     seen = [
@@ -52,12 +54,13 @@ def explanation(problem: Problem) -> Explanation:
                  ("token", "place", "unique", *_counts(letters, own), *names))
         for h, own in enumerate(shared(problem)) if own
     ]  # fmt: skip
+    named = Variable("named", _least([f"{v.name} % {len(letters) + 1}" for v in said]))
     again, most = Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)), overloaded(problem)
     return Explanation(
         of="monthly-first-unique", name="heads of the first block count letters, those of the second share them out and name the first unique one",
-        variables=(*_steps(letters), *seen, *said, *([again] if most else [])), logits=_logits(problem),
+        variables=(*_steps(letters), *seen, *said, named, *([again] if most else [])), logits=_logits(problem),
         fails=f"again >= {most}" if most else None,
-        reads=("token", "place", "unique", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
+        reads=("token", "place", "named", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
         leaves_out="How often beyond twice a letter came; which of two letters that came once is second; how logits grow with the place.",
     )  # fmt: skip
 
@@ -166,10 +169,10 @@ def _logits(problem: Problem) -> tuple[str, ...]:
         for a in range(problem.classes):
             said = [(_mean(logits[..., k], (answers == a) & there), when) for when, there in states.items()]
             inner = " else ".join(f"{x} if {when}" if when else x for x, when in said)
-            cases.append(f"({inner}) if unique == {a}" if a < problem.classes - 1 else f"({inner})")
+            cases.append(f"({inner}) if named == {a}" if a < problem.classes - 1 else f"({inner})")
         rules.append(" else ".join(cases))
     none = [_mean(logits[..., -1], answers == a) for a in range(problem.classes)]
-    rules.append("".join(f"{x} if unique == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
+    rules.append("".join(f"{x} if named == {a} else " for a, x in enumerate(none[:-1])) + none[-1])
     return tuple(rules)
 
 
@@ -196,6 +199,11 @@ def _steps(letters: Sequence[str], last: bool = False) -> tuple[Variable, ...]:
         ),
         Variable("where", where), Variable("unique", "last(token, there(place) == where, '?')"),
     )  # fmt: skip
+
+
+def _least(rules: Sequence[str]) -> str:
+    """The least of these, as one rule."""
+    return rules[0] if len(rules) == 1 else f"min({rules[0]}, {_least(rules[1:])})"
 
 
 def _counts(letters: Sequence[str], own: Sequence[int]) -> tuple[str, ...]:
