@@ -77,6 +77,24 @@ def test_what_it_says_of_the_sum_is_right_and_the_rival_errs_exactly_where_there
     assert np.array_equal(theirs != right, carries(tokens, 2) > 0)
 
 
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("head", [0, 1])
+def test_the_digit_is_read_from_what_heads_see_and_changes_with_it(heard, head):
+    """Head 0 sees the pair that is asked for; head 1 sees the units, or their carry, at '='."""
+    problem = by_hand(heard)
+    tokens = problem.task.draw(4, 0, 200, held_out=True)
+    others = np.roll(tokens, 1, 0)
+    program = Program(explanation(problem), problem)
+    given = {f"seen{head}": program.values(others)[f"seen{head}"]}
+    answers = program.values(tokens, given)["digit"][:, 5:7]
+    for mine, theirs, answer in zip(tokens, others, answers, strict=True):
+        pairs, carries_from = (theirs, mine) if head == 0 else (mine, theirs)
+        carry = carries_from[1] + carries_from[4] > 9
+        assert answer[0] == (pairs[0] + pairs[3] + carry) % 10
+        assert answer[1] == (pairs[1] + pairs[4]) % 10
+    assert (answers != problem.task.answer(tokens)[:, 5:7]).any()
+
+
 def test_three_digits_carry_through():
     """A chain of carries: 095 + 005 = 100, and 099 + 001 = 100."""
     task = digit_sum(3)

@@ -163,10 +163,17 @@ def _explained(
         views.append(Variable(f"seen{head}", _by_place([(one.place, _view(one)) for one in own]), (place,)))
     shown = ("token", "place", *(v.name for v in views))
     last = tuple(range(first, first + digits))
+    held = [
+        Variable(f"held{k}", _by_place([(p, _held(found, k, p)) for p in last]))
+        for k in range(digits)
+    ]
+    carried = [
+        Variable(f"carried{k}", _carried(found, k, p, rules[k])) for k, p in enumerate(last)
+    ]
     known = Variable(
-        "known", _by_place([(p, f"2 * pair{k} + carry{k}") for k, p in enumerate(last)]),
+        "known", _by_place([(p, f"2 * held{k} + carried{k}") for k, p in enumerate(last)]),
         tuple(Place(Part("head", layer, h), positions=last) for layer in range(1, layers) for h in range(heads)),
-        (*shown, *(f"{name}{k}" for name in ("pair", "carry") for k in range(digits))),
+        (*shown, *(f"{name}{k}" for name in ("held", "carried") for k in range(digits))),
     )  # fmt: skip
     digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
     away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
@@ -174,8 +181,10 @@ def _explained(
     logits = [_cases(f"from{c}", heights) for c in range(10)] + ["0"] * (problem.classes - 10)
     return Explanation(
         of="monthly-digit-sum", name=name,
-        variables=(*pairs, *sums, *bits, *views, known, digit, *away), logits=tuple(logits), reads=(*shown, "known", *(v.name for v in away)),
-        leaves_out="How a pair becomes its sum: heads of one role write different functions of both digits. That small changes of angle differ "
+        variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *away), logits=tuple(logits),
+        reads=(*shown, "known", *(v.name for v in away)),
+        leaves_out="How a pair becomes its sum: heads of one role write different functions of both digits, and what comes of it where they "
+        "see different pairs. That small changes of angle differ "
         "between digits, so that logits of wrong digits are only met on average.",
     )  # fmt: skip
 
@@ -185,6 +194,27 @@ def _view(one: Seen) -> str:
     if one.carry is not None:
         return f"carry{one.carry}"
     return " + ".join(f"{100**i} * pair{k}" if i else f"pair{k}" for i, k in enumerate(one.pairs))
+
+
+def _held(found: Sequence[Seen], pair: int, place: int) -> str:
+    """Read a pair off the first head that sees it at this place with the fewest others.
+
+    Where no head sees it, it is the pair itself. Heads agree until what one writes is exchanged.
+    """
+    views = [x for x in found if x.place == place and x.carry is None and pair in x.pairs]
+    if not views:
+        return f"pair{pair}"
+    view = min(views, key=lambda x: len(x.pairs))
+    i = view.pairs.index(pair)
+    return f"seen{view.head}" + (f" // {100**i} % 100" if len(view.pairs) > 1 else "")
+
+
+def _carried(found: Sequence[Seen], digit: int, place: int, carry: str) -> str:
+    """Read a carry off a head that tells it at this place, or work it out from the pairs there."""
+    heads = [x.head for x in found if x.place == place and x.carry == digit]
+    below = f"held{digit + 1}"
+    pairs = carry.replace(f"sum{digit + 1}", f"{below} // 10 + {below} % 10")
+    return f"seen{heads[0]}" if heads else pairs.replace(f"pair{digit + 1}", below)
 
 
 def _by_place(cases: Sequence[tuple[int, str]]) -> str:

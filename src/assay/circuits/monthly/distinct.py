@@ -179,12 +179,12 @@ def _known(problem: Problem, detects: Mapping[tuple[int, int], Sequence[int]]) -
         for i, c in enumerate(symbols):
             weight = max(int(weights[layer, head, c]), 1)
             bits.setdefault(c, []).append((weight, f"told{layer}_{head} // {2**i} % 2"))
-    symbols = [
+    terms = [
         f"({' + '.join(f'{w} * ({x})' for w, x in heads)}) / {sum(w for w, _ in heads)}"
         if len(heads) > 1 else heads[0][1]
         for heads in bits.values()
     ]  # fmt: skip
-    return Variable("known", " + ".join(symbols))
+    return Variable("known", " + ".join(terms))
 
 
 def _code(symbols: Sequence[int]) -> str:
