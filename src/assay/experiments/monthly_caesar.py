@@ -3,7 +3,7 @@
 Paper: C. McDougall, Monthly Algorithmic Problem, January 2024 (ARENA, learn.arena.education), its easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
-Cost: 200 s on 2 cores, 350 CPU-seconds, 1.5 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 270 s on 2 cores, 500 CPU-seconds, 1.5 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
