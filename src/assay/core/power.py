@@ -49,7 +49,10 @@ def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
-    """Tell whether an interval lies within the range to hold, and whether outside the range to fail; of arrays, for each of them."""
+    """Tell whether an interval lies within the range to hold, and whether outside the range to fail.
+
+    Of arrays of limits it tells so for each of them.
+    """
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
 
@@ -113,7 +116,10 @@ def enough(
 
 
 def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
-    """Compute the half-width of the interval that decides in such experiments, on the scale of judging: the median, between bounds the mean."""
+    """Compute the half-width to expect of the interval that decides, on the scale of judging.
+
+    It is the median over such experiments, between bounds the mean.
+    """
     if claim.bounds is None:
         below, above = _hull(i, level)
         return float(np.median(above - below)) / 2
@@ -153,15 +159,20 @@ def _chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple
     """The chances to hold and to fail, as a function of the true value."""
     if claim.bounds is None:
         below, above = _hull(i, level)
-        return lambda truth: tuple(float(x.mean()) for x in placed(claim, truth + below, truth + above))  # type: ignore[return-value]
+
+        def of_hull(truth: float) -> tuple[float, float]:
+            holds, fails = placed(claim, truth + below, truth + above)
+            return float(holds.mean()), float(fails.mean())
+
+        return of_hull
     bounds, n = claim.bounds, min(i.n)
 
-    def at(truth: float) -> tuple[float, float]:
+    def of_shares(truth: float) -> tuple[float, float]:
         low, high, law = _between(bounds, n, truth, level)
         holds, fails = placed(claim, low, high)
         return float(law[holds].sum()), float(law[fails].sum())
 
-    return at
+    return of_shares
 
 
 def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -174,8 +185,9 @@ def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[np.nda
     with np.errstate(all="ignore"):
         low = np.where(k > 0, betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
         high = np.where(k < n, betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
-        more = np.where(k > 0, betainc(k, n - k + 1, share), 1.0) - np.where(k < n, betainc(k + 1, n - k, share), 0.0)
-    return least + width * low, least + width * high, more
+        so_many = np.where(k > 0, betainc(k, n - k + 1, share), 1.0)
+        more = np.where(k < n, betainc(k + 1, n - k, share), 0.0)
+    return least + width * low, least + width * high, so_many - more
 
 
 def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
@@ -187,20 +199,24 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
     """
     n, drawn = min(i.n), [_drawn(min(n, _DRAWN)) for n in i.n]
     t = float(stdtrit(n - 1, (1 + level) / 2))
-    each = [part * d.variance for part, d in zip(i.parts, drawn, strict=True)]
-    third = sum(part**1.5 * d.third / math.sqrt(m) for part, d, m in zip(i.parts, drawn, i.n, strict=True))
-    variance, second = each[0], sum(v * (m - 1) / m for v, m in zip(each, i.n, strict=True))
+    factors = list(zip(i.parts, i.n, drawn, strict=True))
+    each = [part * d.variance for part, _, d in factors]
+    third = np.sum([part**1.5 * d.third / math.sqrt(m) for part, m, d in factors], 0)
+    boot_third = np.sum([part**1.5 * d.boot_third / math.sqrt(m) for part, m, d in factors], 0)
+    boot_fourth = np.sum([part**2 * d.boot_fourth / m for part, m, d in factors], 0)
+    second = np.sum([v * (m - 1) / m for v, m in zip(each, i.n, strict=True)], 0)
+    variance = each[0]
     if len(i.n) == 2:
-        shared = max(0.0, sum(i.parts) - i.variance)
-        alone = (shared - i.parts[0] / i.n[1] - i.parts[1] / i.n[0]) / (1 - 1 / i.n[0] - 1 / i.n[1])
-        variance, second = np.maximum(each[0] + each[1] - shared, np.maximum(*each)), second + max(0.0, alone)
-    estimate = math.sqrt(i.variance) * drawn[0].mean
+        (a, b), shared = i.n, max(0.0, sum(i.parts) - i.variance)
+        alone = (shared - i.parts[0] / b - i.parts[1] / a) / (1 - 1 / a - 1 / b)
+        variance = np.maximum(each[0] + each[1] - shared, np.maximum(*each))
+        second = second + max(0.0, alone)
+    estimate, z = math.sqrt(i.variance) * drawn[0].mean, t * math.sqrt(n / (n - 1))
     with np.errstate(all="ignore"):
-        skew = sum(part**1.5 * d.boot_third / math.sqrt(m) for part, d, m in zip(i.parts, drawn, i.n, strict=True)) / second**1.5
-        tails = sum(part**2 * d.boot_fourth / m for part, d, m in zip(i.parts, drawn, i.n, strict=True)) / second**2
-        boot = [estimate + np.sqrt(second) * _cornish_fisher(z, skew, tails) for z in (-t * math.sqrt(n / (n - 1)), t * math.sqrt(n / (n - 1)))]
+        skew, tails = boot_third / second**1.5, boot_fourth / second**2
+        below, above = (estimate + np.sqrt(second) * _cornish_fisher(q, skew, tails) for q in (-z, z))
     t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.fmin(boot[0], np.minimum(t_low, skew_low)), np.fmax(boot[1], np.maximum(t_high, skew_high))
+    return np.fmin(below, np.minimum(t_low, skew_low)), np.fmax(above, np.maximum(t_high, skew_high))
 
 
 def _cornish_fisher(z: float, skew: Worlds, tails: Worlds) -> Worlds:
@@ -229,5 +245,6 @@ def _drawn(n: int) -> _Drawn:
     second, third, fourth = square.mean(1), (square * off).mean(1), (square * square).mean(1)
     unbiased = n * n / ((n - 1) * (n - 2)) * third if n > 2 else 0 * third
     even, odd = (second * n / (n - 1), fourth - 3 * second**2), (x[:, 0], unbiased, third)
-    (variance, tails), (mean, skew, boot) = (np.concatenate([v, v]) for v in even), (np.concatenate([v, -v]) for v in odd)
+    variance, tails = (np.concatenate([v, v]) for v in even)
+    mean, skew, boot = (np.concatenate([v, -v]) for v in odd)
     return _Drawn(mean, variance, skew, boot, tails)
