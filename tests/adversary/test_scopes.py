@@ -176,6 +176,7 @@ text = "Less than half is left unexplained"
 holds = "main.fvu < 0.5"
 control = ["{control}"]
 threshold = "plan: half"
+units = ["seed", "document"]
 {where}
 """)
     return catalogue.find(str(path))

@@ -199,7 +199,8 @@ def explained(here, rng):
 
 def kept_in_a_depot(here, rng):
     """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
-    from adversary import settle
+    from unruly_storage import settle
+
     from assay.core import cache
     from assay.lab import depot, health
     from assay.lab.depot import Depot, bucket

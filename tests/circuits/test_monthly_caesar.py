@@ -116,4 +116,6 @@ def test_to_who_is_half_right_last_letters_of_words_alone_have_a_vote_and_it_sco
             assert given[n, -1, shift] == pytest.approx(total / 3)
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours, found = score(explanation(trained), trained, 7, effort), score(half, trained, 7, effort)
-    assert 0 < found.quality.estimate < ours.quality.estimate - 0.05
+    # Quality is the least part, and few inputs share a letter's place with another: what tells them apart is the mean.
+    means = [np.nanmean([row.estimate for row in each.parts[:4]]) for each in (ours, found)]
+    assert 0 < means[1] < means[0] - 0.05

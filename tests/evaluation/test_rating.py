@@ -15,6 +15,7 @@ from test_evaluating import plain
 
 import assay
 from assay.cli import main
+from assay.core import intact
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
@@ -145,6 +146,7 @@ def test_an_arm_of_another_text_would_be_known_by_it(at, tmp_path, model):
     other = at["root"].parent / "two.safetensors"
     found = indexing.index(other, model=model, text=folder, root=at["root"], part="all", gradients=False, tokens=96, context=24, ablate=0)
     (found.folder / "about.json").write_text((found.folder / "about.json").read_text().replace('"name": "two"', '"name": "elsewhere"'))
+    (found.folder / intact.NOTE).write_bytes(intact.described(found.folder))  # as if it had been written so
     address = Index(found.folder).about.address
     with pytest.raises(AssayError, match="another text"):
         rate(rater="ann", folder=tmp_path / "r", **{**at, "choice": Choice(against=(f"other={address}",), features=6, contexts=4)})

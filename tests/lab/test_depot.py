@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unruly_storage import Adversary, settle
 
-from adversary import Adversary, settle
 from assay.core import intact
 from assay.core.errors import StoreError
 from assay.lab import depot, journal, leases

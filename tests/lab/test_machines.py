@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from test_kill import WALK, measures_of, uninterrupted
+from unruly_storage import settle
 
-from adversary import settle
 from assay.core.errors import AssayError
 from assay.lab import catalogue, depot
 from assay.lab.depot import bucket, notes
@@ -52,7 +52,7 @@ def machine(home: Path, apart: float) -> None:
     """Run the walk on a machine with this home, whose clock is so many seconds off."""
     os.setsid()
     settled, clock = random.Random(apart), time.time
-    from adversary import Adversary
+    from unruly_storage import Adversary
 
     Adversary.chance = settled
     time.time = lambda: clock() + apart

@@ -353,7 +353,8 @@ def _real(value: Any) -> Any:
 
 def _label(value: Any) -> Any:
     """What a cell of any kind calls an arm or a level of a unit: its text, None for none."""
-    return None if _nothing(value) else plain(str(value))
+    # Half a character, which no file can hold, is replaced; what a terminal obeys is changed where it is printed.
+    return None if _nothing(value) else str(value).encode("utf-8", "replace").decode()
 
 
 def _nothing(value: Any) -> bool:

@@ -3,7 +3,7 @@
 Paper: C. McDougall, Monthly Algorithmic Problem, August 2023 (ARENA, learn.arena.education)
 Claim: models name the first unique letter; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
-Cost: 160 s on 2 cores, 290 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 185 s on 2 cores, 290 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind, ours by configuration
 Claim: models name the largest number; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
-Cost: 37 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
+Cost: 80 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
-Cost: 240 s on 2 cores, 430 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

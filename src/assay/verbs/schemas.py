@@ -64,14 +64,14 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "fetch": Described("where a downloaded model lies", ("fetch.fetch",), ("fetch.Fetched",)),
     "import": Described("a dictionary of another library, tried and rewritten", ("exchange.import_dictionary",), ("exchange.Exchanged",)),
     "index": Described("a dictionary's features on a text", ("index.index",), ("index.Indexed",)),
-    "judge": Described("the verdict on a table of your own numbers", ("assay.core.table.judge",), ("assay.core.claims.Judged",)),
+    "judge": Described("the verdict on a table of your own numbers", ("assay.core.table.judge",), ("assay.core.claims.Judged",), 2),
     "list": Described("every experiment, its recorded verdicts, and what is stored", ("catalogue.listed",), ("catalogue.Catalogue",)),
     "look": Described("one text through one dictionary", ("look.look",), ("look.Looked",)),
     "mcp": Described("where agents are answered", ("assay.agents.serving.serve",), ("assay.agents.serving.Served",)),
     "new": Described("the file of a new experiment or study", ("new.write_experiment", "new.write_study"), ("new.New",)),
     "plan": Described(
         "what would run, what it takes, what each claim's interval will be; of a study, what it lacks",
-        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 3,
+        ("plan.plan", "plan.plan_catalogue", "asked.asked"), ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"), 4,
     ),
     "preregister": Described("what was frozen, its hash, and the looks", ("preregister.preregister",), ("preregister.Registered",)),
     "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
@@ -80,13 +80,13 @@ VERBS: Mapping[str, Described] = MappingProxyType({
     "reproduce": Described("a result from an empty store beside its record", ("reproduce.reproduce",), ("assay.lab.reproduction.Reproduction",)),
     "run": Described(
         "verdicts, with their controls, after what is missing is trained; a script for other machines",
-        ("verdicts.run", "series.series", "dry_run.dry_run"), ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"), version=3,
+        ("verdicts.run", "series.series", "dry_run.dry_run"), ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"), version=4,
     ),
     "serve": Described(
         "where the explorer answers, or programs are; a new token", ("serve.serve", "assay.api.serving.serve", "assay.api.tokens.new"),
         ("serve.Served", "assay.api.serving.Served", "assay.api.tokens.Made"),
     ),
-    "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",), 2),
+    "show": Described("verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",), 3),
     "train-lm": Described("small language models that were trained", ("train_lm.train_lm",), ("train_lm.TrainedLms",)),
     "worker": Described("which groups a worker took up, and how each ended there", ("worker.worker",), ("worker.Worked",)),
 })  # fmt: skip

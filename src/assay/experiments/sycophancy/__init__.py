@@ -3,7 +3,7 @@
 Paper: Perez et al. 2022, Discovering Language Model Behaviors with Model-Written Evaluations
 Claim: SmolLM2-135M-Instruct gives the answer of its user with an average probability of 0.45 to 0.55
 Baselines: small models planted to give it in .5, .7 and .9 of cases; a quotation that is nobody's opinion; no opinion; answers swapped
-Cost: 190 s on 2 cores, 340 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 245 s on 2 cores, 340 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
