@@ -133,12 +133,16 @@ def _open(j: Judged, frozen: Registration, k: int) -> Judged:
 
 
 def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
-    """Note each look that a result rests on and that is not noted yet; gives the result with their times. Raises: OSError when the disk is full."""
+    """Note each look that a result rests on and that is not noted yet; gives the result with their times. Raises: OSError when the disk is full.
+
+    What is missing from their record is not noted anew: it would look as if nothing were missing.
+    """
     frozen, told = of.frozen, result.registration
     assert frozen is not None and told is not None
+    missing = registered.lost(store, of.experiment.name, of.preset)
     known = {line["look"] for line in registered.taken(store, of.experiment.name, of.preset)}
     for k, look in enumerate(told["looks"][: told["taken"]], 1):
-        if k not in known:
+        if k not in known and not missing:
             found = {j.claim.text: j.verdict.outcome for j in result.judged if k == told["taken"] or j.claim.text in look["settled"]}
             line = {"look": k, "registration": frozen.hash, "seeds": look["seeds"], "level": look["level"], "code": sources.unchanged()}
             registered.note(store, of.experiment.name, of.preset, {**line, "verdicts": found})

@@ -219,10 +219,9 @@ def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registrati
     """Tell which looks are missing, as far as this store can know: those that were taken, and what
     was seen before it was frozen.
     """
-    path, name = _looks(store, experiment.name, preset), experiment.name
-    lost = journal.wrong(path, journal.files(store, name).get(path, ()), ever=True)
-    told = [f"of {path} {lost}"] * bool(lost)
-    told += filter(None, [ledger.gone(store, ledger.named(store, name, preset.title))])
+    name = experiment.name
+    kept = (lost(store, name, preset), ledger.gone(store, ledger.named(store, name, preset.title)))
+    told = list(filter(None, kept))
     after = journal.chain(ledger.place(store))
     for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
         later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
@@ -231,6 +230,13 @@ def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registrati
                 f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on {when}, before it was frozen"
             )
     return told
+
+
+def lost(store: Store, experiment: str, preset: Preset) -> str:
+    """Tell which lines of the record of looks are changed or gone, in a phrase; empty where none is."""
+    path = _looks(store, experiment, preset)
+    wrong = journal.wrong(path, journal.files(store, experiment).get(path, ()), ever=True)
+    return f"of {path} {wrong}" if wrong else ""
 
 
 def others(
