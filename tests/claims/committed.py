@@ -18,6 +18,7 @@ PENDING: dict[str, str] = {
     "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
     "monthly-first-unique": "two of its four claims are undecided: one model errs more than the others, and a half-right rival comes near",
     "monthly-palindromes": "four of its five claims are undecided: what is explained differs too much between six models",
+    "monthly-digit-sum": "all four claims are undecided: of one model in six the explanation earns nothing",
     "monthly-trigrams": "all six claims are undecided: one model of six lags behind, and of two no part of the explanation earns anything",
     "monthly-caesar": "three of its six claims are undecided: of one model what is exchanged is foretold, of five it is not",
     "sae-zoo": "two of its four claims are undecided: a control lies too near to be told from the threshold with these documents",

@@ -158,7 +158,7 @@ def _matches(path: Path, hashes: list[str] | str) -> bool:
     """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole file."""
     if isinstance(hashes, str):
         with foreign.open_stored(path, sys.maxsize) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == hashes
+            return hashlib.file_digest(file, "sha256").hexdigest() == hashes  # type: ignore[arg-type]
     return _hashes(path) == hashes
 
 

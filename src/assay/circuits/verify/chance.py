@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from assay.circuits.problem import Problem
 
@@ -15,7 +16,7 @@ LEAST = 0.05
 NOTHING = "nothing to explain: the model does no better than an answer that reads nothing"
 
 
-def share(gained: np.ndarray, span: np.ndarray, least: float = LEAST) -> np.ndarray:
+def share(gained: ArrayLike, span: ArrayLike, least: float = LEAST) -> np.ndarray:
     """Divide what is gained by all that could be, cut off at 0 and 1.
 
     Undefined, NaN, where that is no more than `least`: where there is nothing to explain, no explanation is right.
