@@ -67,7 +67,8 @@ def test_regressions_solved_together_are_those_solved_alone(monkeypatch):
     ks = [probe.products(probe.prepared(part, q), q) for part in (x, x[..., :5], x[..., 7:9])]
     together = probe.all_regression_scores(ks, q)
     for scores, k in zip(together, ks, strict=True):
-        torch.testing.assert_close(scores, probe.regression_scores(k, q), rtol=1e-6, atol=1e-6)
+        # 1e-5 is what is promised of a run alone and in a group; products of other sizes round differently on some processors.
+        torch.testing.assert_close(scores, probe.regression_scores(k, q), rtol=1e-5, atol=1e-5)
     monkeypatch.setattr(probe, "_CACHED", 1)  # one question after the other
     for scores, apart in zip(together, probe.all_regression_scores(ks, q), strict=True):
         torch.testing.assert_close(scores, apart, rtol=1e-3, atol=1e-3)  # both stop at a gain of 1e-9 of the objective
