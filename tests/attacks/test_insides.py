@@ -79,7 +79,7 @@ def harmed(text, rng):
 
 
 def real(value):
-    """The same of a value in Python: a real number, a text that says one, or nothing."""
+    """Read a value of Python as the page says: a real number, a text that says one, or nothing."""
     if value is None or value is pd.NA:
         return math.nan
     if isinstance(value, str):

@@ -229,7 +229,7 @@ control = ["{control}"]
 
 @pytest.mark.parametrize("name", [n for n in RECORDED if n not in ("compute-planner",)])
 def test_it_is_refused_before_anything_runs(name, tmp_path):
-    """The same of a study's file: what a record tells of dimensions and levels is told with the line of the condition."""
+    """Refuse in a study's file, too: what a record tells of dimensions and levels is told with the line of the condition."""
     path = tmp_path / "asks.toml"
     control = next((a for a in catalogue.find(name).arms if a != "main"), "main")
     for arm, measure, dims, levels, _, _ in stored(name):
