@@ -14,6 +14,7 @@ import math
 import numbers
 import re
 import shutil
+import sys
 import traceback
 from pathlib import Path
 
@@ -199,6 +200,7 @@ def explained(here, rng):
 
 def kept_in_a_depot(here, rng):
     """What a machine makes of an object of a depot that was harmed: the run as it was, or none."""
+    sys.path.append(str(Path(__file__).parents[1] / "lab"))
     from unruly_storage import settle
 
     from assay.core import cache
