@@ -64,11 +64,11 @@ def ordinal(n: int) -> str:
 
 
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=planted.measure, claims=CLAIMS, figures=figures, inputs=model.inputs, cost=model.cost, seeds_per_group=5,
+    version=2, page=PAGE.strip(), arms=ARMS, measure=planted.measure, claims=CLAIMS, figures=figures, inputs=model.inputs, cost=model.cost, seeds_per_group=5,
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope="{inputs_in_words}: small dictionaries, trained briefly",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(MetricAudit(), seed=range(20_010, 20_019)),
+    default=grid(MetricAudit(), seed=range(20_020, 20_029)),
     full=grid(MetricAudit(width=384, k=10, steps=20_000, d=128, parents=128, batch=512, rows=20_000, windows=4000, passages=48, probed=10_000),
-              seed=range(20_010, 20_019)),
+              seed=range(20_020, 20_029)),
 )  # fmt: skip
