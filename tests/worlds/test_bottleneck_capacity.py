@@ -102,7 +102,8 @@ def test_a_row_of_zeros_has_none_and_takes_none():
 
 def test_a_batch_is_its_members():
     W = drawn(3, 4, 5, 2)
-    assert torch.equal(capacity(W)[2, 1], capacity(W[2, 1]))
+    # Batched and single products may sum in another order, by processor: a few units in the last place.
+    torch.testing.assert_close(capacity(W)[2, 1], capacity(W[2, 1]), rtol=1e-14, atol=0)
 
 
 def test_untied_is_both_directions_and_tied_is_one():

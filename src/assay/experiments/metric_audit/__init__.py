@@ -3,7 +3,7 @@
 Paper: Chanin 2026, Are Sparse Autoencoder Benchmarks Reliable? (arXiv 2605.18229); Korznikov et al. 2026, Sanity Checks for SAEs
 Claim: FVU orders finished dictionaries as what they found of planted features does: rank correlation at least 0.7
 Baselines: random numbers; L0; how far rows moved; the truth with noise; two trainings of one kind; frozen halves; random weights
-Cost: 230 s on 2 cores, 400 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 190 s on 2 cores, 355 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
