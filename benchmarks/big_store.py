@@ -1,9 +1,12 @@
-"""A store of 10,000 runs: how long `assay list` takes, and the pages of `assay serve` under a hundred readers.
+"""A store of 10,000 runs: how long `assay list` takes, and the pages of `assay serve` under a
+hundred readers.
 
-The runs are those of the committed records, with their measures, under the keys that they have: each experiment's default, whole and judged.
-Goals: `assay list` within 1 s; 95 of 100 pages within 100 ms. Readers look at each page for some seconds, as people do; then the same
-readers ask without pause, which tells how many pages the server gives in a second. The store is kept: a second call measures at once.
-Prints one JSON line per figure.
+The runs are those of the committed records, with their measures, under the keys that they have:
+each experiment's default, whole and judged.
+Goals: `assay list` within 1 s; 95 of 100 pages within 100 ms. Readers look at each page for some
+seconds, as people do; then the same readers ask without pause, which tells how many pages the
+server gives in a second. The store is kept: a second call measures at once. Prints one JSON line
+per figure.
 Run: python benchmarks/big_store.py [runs] [folder] [readers]
 """
 
@@ -33,16 +36,35 @@ from assay.lab.lab import Lab
 from assay.lab.store import Made
 
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / f"assay-big-store-{RUNS}"
+FOLDER = (
+    Path(sys.argv[2])
+    if len(sys.argv) > 2
+    else Path(tempfile.gettempdir()) / f"assay-big-store-{RUNS}"
+)
 READERS = int(sys.argv[3]) if len(sys.argv) > 3 else 100
 READING, PAGES = 5.0, 6
 OPENED = 3
 """Mean seconds that a reader looks at a page, pages that each opens, experiments that they open."""
 NAMES = (
-    "superposition", "selection-noise", "capacity", "lock-step", "sgd-noise", "superposition-phase", "superposition-collapse", "superposition-llc",
-    "superposition-sae", "s-curves", "deep-linear", "clt-faithful", "memorisation", "grokking-efficiency", "llc", "myopia",
-)  # fmt: skip
-"""Experiments whose runs read neither a model nor a text, in the order in which they are taken until there are enough runs."""
+    "superposition",
+    "selection-noise",
+    "capacity",
+    "lock-step",
+    "sgd-noise",
+    "superposition-phase",
+    "superposition-collapse",
+    "superposition-llc",
+    "superposition-sae",
+    "s-curves",
+    "deep-linear",
+    "clt-faithful",
+    "memorisation",
+    "grokking-efficiency",
+    "llc",
+    "myopia",
+)
+"""Experiments whose runs read neither a model nor a text, in the order in which they are taken
+until there are enough runs."""
 
 
 def say(**figures: object) -> None:
@@ -50,7 +72,8 @@ def say(**figures: object) -> None:
 
 
 def make(root: Path) -> None:
-    """Store the runs that records hold, experiment after experiment, and judge each; nothing is trained."""
+    """Store the runs that records hold, experiment after experiment, and judge each; nothing is
+    trained."""
     lab, stored = Lab(root, Inline()), 0
     for name in NAMES:
         if stored >= RUNS:
@@ -60,7 +83,11 @@ def make(root: Path) -> None:
         assert record is not None
         jobs = {row.job.key: row.job for row in lab.plan(experiment).rows}
         made = [
-            Made(jobs[key], one_run(data, i), provenance={"cpu_seconds": record["cost"][arm], "sessions": [[0.0, 1.0]]})
+            Made(
+                jobs[key],
+                one_run(data, i),
+                provenance={"cpu_seconds": record["cost"][arm], "sessions": [[0.0, 1.0]]},
+            )
             for arm, data in recording.arms(experiment, record).items()
             for i, key in enumerate(record["arms"][arm]["keys"])
             if key in jobs
@@ -69,13 +96,23 @@ def make(root: Path) -> None:
         written = time.perf_counter() - start
         assert not lab.plan(experiment).missing, name
         lab.run(experiment)
-        say(experiment=name, runs=stored, written=round(written, 1), judged=round(time.perf_counter() - start - written, 1))
+        say(
+            experiment=name,
+            runs=stored,
+            written=round(written, 1),
+            judged=round(time.perf_counter() - start - written, 1),
+        )
 
 
 def command(*words: str) -> tuple[float, float]:
-    """Seconds that a command of Assay takes, start of Python included, and those of the processor."""
+    """Seconds that a command of Assay takes, start of Python included, and those of the
+    processor."""
     start, before = time.perf_counter(), sum(os.times()[2:4])
-    subprocess.run([sys.executable, "-m", "assay", *words, "--root", str(FOLDER)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "assay", *words, "--root", str(FOLDER)],
+        check=True,
+        capture_output=True,
+    )
     return time.perf_counter() - start, sum(os.times()[2:4]) - before
 
 
@@ -86,7 +123,13 @@ async def asked(client: httpx.AsyncClient, address: str) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-async def reader(client: httpx.AsyncClient, draw: random.Random, pause: float, addresses: Sequence[str], found: list[float]) -> None:
+async def reader(
+    client: httpx.AsyncClient,
+    draw: random.Random,
+    pause: float,
+    addresses: Sequence[str],
+    found: list[float],
+) -> None:
     await asyncio.sleep(draw.random() * pause)
     for _ in range(PAGES):
         found.append(await asked(client, draw.choice(addresses)))
@@ -95,7 +138,8 @@ async def reader(client: httpx.AsyncClient, draw: random.Random, pause: float, a
 
 
 def spent(server: psutil.Process) -> float:
-    """Milliseconds of processor time of the server so far, which a busy machine does not lengthen."""
+    """Milliseconds of processor time of the server so far, which a busy machine does not
+    lengthen."""
     told = server.cpu_times()
     return 1000 * (told.user + told.system)
 
@@ -103,8 +147,15 @@ def spent(server: psutil.Process) -> float:
 async def pages(origin: str, server: psutil.Process) -> None:
     """Each page once by one reader, then all by all readers at once: with pauses, and without."""
     names = [name for name in NAMES if (FOLDER / "results" / name).is_dir()][:OPENED]
-    addresses = ["/", "/experiments", "/experiments.json", *(f"/experiments/{name}{end}" for name in names for end in ("", ".json"))]
-    async with httpx.AsyncClient(base_url=origin, limits=httpx.Limits(max_connections=READERS, keepalive_expiry=2)) as client:
+    addresses = [
+        "/",
+        "/experiments",
+        "/experiments.json",
+        *(f"/experiments/{name}{end}" for name in names for end in ("", ".json")),
+    ]
+    async with httpx.AsyncClient(
+        base_url=origin, limits=httpx.Limits(max_connections=READERS, keepalive_expiry=2)
+    ) as client:
         for kind, where in (("start", addresses[:3]), ("experiment", addresses[3:])):
             first = [await asked(client, address) for address in where]
             again = [await asked(client, address) for address in where for _ in range(5)]
@@ -112,10 +163,19 @@ async def pages(origin: str, server: psutil.Process) -> None:
         for pause in (READING, 0.0):
             found: list[float] = []
             start, before = time.perf_counter(), spent(server)
-            await asyncio.gather(*(reader(client, random.Random(i), pause, addresses, found) for i in range(READERS)))
+            await asyncio.gather(
+                *(reader(client, random.Random(i), pause, addresses, found) for i in range(READERS))
+            )
             rate = len(found) / (time.perf_counter() - start)
             cpu = round((spent(server) - before) / len(found), 1)
-            say(readers=READERS, pause_s=pause, pages=len(found), pages_per_s=round(rate, 1), cpu_ms_a_page=cpu, ms=told(found))
+            say(
+                readers=READERS,
+                pause_s=pause,
+                pages=len(found),
+                pages_per_s=round(rate, 1),
+                cpu_ms_a_page=cpu,
+                ms=told(found),
+            )
 
 
 def told(times: Sequence[float]) -> dict[str, float]:
@@ -127,11 +187,19 @@ def main() -> None:
         make(FOLDER)
     held = sum(1 for _ in (FOLDER / "runs").glob("*/*"))
     wall, cpu = zip(*(command("list") for _ in range(6)), strict=True)
-    say(command="assay list", runs=held, first_s=round(wall[0], 2), median_s=round(statistics.median(wall), 2), cpu_s=round(min(cpu), 2))
+    say(
+        command="assay list",
+        runs=held,
+        first_s=round(wall[0], 2),
+        median_s=round(statistics.median(wall), 2),
+        cpu_s=round(min(cpu), 2),
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "assay", "serve", "--root", str(FOLDER), "--port", str(port)])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "assay", "serve", "--root", str(FOLDER), "--port", str(port)]
+    )
     try:
         origin = f"http://127.0.0.1:{port}"
         for _ in range(300):

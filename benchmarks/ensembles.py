@@ -1,7 +1,8 @@
-"""Superposition toys as one ensemble against as many single PyTorch runs, side by side in one process.
+"""Superposition toys as one ensemble against as many single PyTorch runs, side by side in one
+process.
 
-Goals, with batches given and data included: at 8 runs at least 4 and 3 times as fast, at 64 runs 8 and 4 times.
-Prints one JSON line per contender, then a table.
+Goals, with batches given and data included: at 8 runs at least 4 and 3 times as fast, at 64 runs 8
+and 4 times. Prints one JSON line per contender, then a table.
 Run: python benchmarks/ensembles.py [steps] [runs]
 """
 
@@ -43,8 +44,12 @@ class Toy(nn.Module):
 def ours(batches):
     runs = Runs(SPECS)
     s = runs.shared
-    group = descent(runs, toy.bottleneck(runs, s.features, s.width),
-                    lambda p, x: toy.mean_square(toy.reconstruct(p, x), x), lr=runs.each("lr"))  # fmt: skip
+    group = descent(
+        runs,
+        toy.bottleneck(runs, s.features, s.width),
+        lambda p, x: toy.mean_square(toy.reconstruct(p, x), x),
+        lr=runs.each("lr"),
+    )
     source = batches if batches is not None else planted.sparse_features(runs, s.features, s.batch)
     for step in range(STEPS):
         group.step_fn(group.state, source(step), step)
@@ -60,7 +65,9 @@ def singles(batches):
             if batches is not None:
                 x = batches(step)[i]
             else:
-                x = torch.rand(spec.batch, 20, generator=generator) * (torch.rand(spec.batch, 20, generator=generator) < spec.density)
+                x = torch.rand(spec.batch, 20, generator=generator) * (
+                    torch.rand(spec.batch, 20, generator=generator) < spec.density
+                )
             adam.zero_grad()
             (model(x) - x).square().mean().backward()
             adam.step()
@@ -84,11 +91,25 @@ def main():
             if repeat >= WARM:
                 times[name].append((time.perf_counter() - began) / STEPS * 1e3)
     for name, t in times.items():
-        print(json.dumps({"contender": name, "runs": RUNS, "ms_per_step_min": round(min(t), 4), "median": round(float(np.median(t)), 4)}))
+        print(
+            json.dumps(
+                {
+                    "contender": name,
+                    "runs": RUNS,
+                    "ms_per_step_min": round(min(t), 4),
+                    "median": round(float(np.median(t)), 4),
+                }
+            )
+        )
     print()
-    for kind, goal in zip(("batches given", "data included"), GOALS.get(RUNS, ("none", "none")), strict=True):
+    for kind, goal in zip(
+        ("batches given", "data included"), GOALS.get(RUNS, ("none", "none")), strict=True
+    ):
         pairs = np.array(times[f"singles, {kind}"]) / np.array(times[f"ensemble, {kind}"])
-        print(f"{kind}: ensemble of {RUNS} is {np.median(pairs):.2f} times as fast (goal {goal}); pairs {pairs.min():.2f} to {pairs.max():.2f}")
+        print(
+            f"{kind}: ensemble of {RUNS} is {np.median(pairs):.2f} times as fast (goal "
+            f"{goal}); pairs {pairs.min():.2f} to {pairs.max():.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Sixty-four modular-addition networks as one ensemble against single PyTorch runs, side by side in one process.
+"""Sixty-four modular-addition networks as one ensemble against single PyTorch runs, side by side in
+one process.
 
-Goals: at least as fast on a CPU, where both are bound by arithmetic; 20 times on a GPU, where single runs leave it idle.
-Prints one JSON line per contender, then the ratio. Run: python benchmarks/grokking.py [steps] [cpu|cuda]
-"""
+Goals: at least as fast on a CPU, where both are bound by arithmetic; 20 times on a GPU, where
+single runs leave it idle. Prints one JSON line per contender, then the ratio. Run: python
+benchmarks/grokking.py [steps] [cpu|cuda]"""
 
 from __future__ import annotations
 
@@ -45,13 +46,24 @@ def runs(size):
 
 
 def start(of):
-    return {name: value.to(DEVICE) for name, value in modular_network.start(of.seeds, of.shared.p).items()}
+    return {
+        name: value.to(DEVICE)
+        for name, value in modular_network.start(of.seeds, of.shared.p).items()
+    }
 
 
 def ours(of):
     bench = Unkept()
     bench.device = DEVICE
-    modular_network.train(of, start(of), lesson(of), steps=STEPS, lr=of.each("lr"), decay=of.each("decay"), bench=bench)
+    modular_network.train(
+        of,
+        start(of),
+        lesson(of),
+        steps=STEPS,
+        lr=of.each("lr"),
+        decay=of.each("decay"),
+        bench=bench,
+    )
     synchronise()
 
 
@@ -60,7 +72,9 @@ def singles(of):
     pairs = modular.pairs(of.shared.p)
     for i, spec in enumerate(of.specs):
         model = Adder({name: value[i] for name, value in starts.items()})
-        adam = torch.optim.Adam(model.parameters(), lr=spec.lr, betas=(0.9, 0.98), weight_decay=spec.decay, fused=True)
+        adam = torch.optim.Adam(
+            model.parameters(), lr=spec.lr, betas=(0.9, 0.98), weight_decay=spec.decay, fused=True
+        )
         a, b = pairs[orders[i, : spec.pairs]].to(DEVICE).T
         y = (a + b) % spec.p
         for _ in range(STEPS):
@@ -81,18 +95,29 @@ def main():
         of = runs(size)
         times: dict[str, list[float]] = {"ensemble": [], "singles": []}
         for repeat in range(REPEATS + WARM):
-            for name, run in (("ensemble", ours), ("singles", singles)):  # interleaved, so that a busy machine slows both
+            for name, run in (
+                ("ensemble", ours),
+                ("singles", singles),
+            ):  # interleaved, so that a busy machine slows both
                 began = time.perf_counter()
                 run(of)
                 if repeat >= WARM:
                     times[name].append((time.perf_counter() - began) / STEPS / RUNS * 1e6)
         for name, t in times.items():
             print(
-                json.dumps({"contender": name, "pairs": size, "runs": RUNS, "us_per_step_and_run": round(float(np.median(t)), 1)})
+                json.dumps(
+                    {
+                        "contender": name,
+                        "pairs": size,
+                        "runs": RUNS,
+                        "us_per_step_and_run": round(float(np.median(t)), 1),
+                    }
+                )
             )
         ratio = np.array(times["singles"]) / np.array(times["ensemble"])
         print(
-            f"{size} pairs, {DEVICE.type}: ensemble is {np.median(ratio):.2f} times as fast; {ratio.min():.2f} to {ratio.max():.2f}"
+            f"{size} pairs, {DEVICE.type}: ensemble is {np.median(ratio):.2f} times as fast; "
+            f"{ratio.min():.2f} to {ratio.max():.2f}"
         )
 
 

@@ -1,10 +1,12 @@
-"""A harvest against the bare forward pass that stops at its site, and several sites in one pass against one pass each.
+"""A harvest against the bare forward pass that stops at its site, and several sites in one pass
+against one pass each.
 
-Goal: at least 90 % of the bare pass's tokens per second. The model is loaded before, and cutting the text into windows is told apart: it is
-kept, and shared by all sites. Contenders alternate in one process, CPU seconds of one thread, each harvest into a fresh store. Prints one
-JSON line per contender, then the ratios.
-Run: python benchmarks/harvest.py [--windows 100] [--sites blocks.9.hook_resid_pre …] [--dtype auto] [--repeats 5] [--model smollm2]
-"""
+Goal: at least 90 % of the bare pass's tokens per second. The model is loaded before, and cutting
+the text into windows is told apart: it is kept, and shared by all sites. Contenders alternate in
+one process, CPU seconds of one thread, each harvest into a fresh store. Prints one JSON line per
+contender, then the ratios.
+Run: python benchmarks/harvest.py [--windows 100] [--sites blocks.9.hook_resid_pre …] [--dtype auto]
+[--repeats 5] [--model smollm2]"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ from assay.lab.store import Store
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
-SITES = ("blocks.9.hook_resid_pre", "blocks.9.hook_attn_out", "blocks.9.hook_resid_mid", "blocks.9.mlp.hook_post")
+SITES = (
+    "blocks.9.hook_resid_pre",
+    "blocks.9.hook_attn_out",
+    "blocks.9.hook_resid_mid",
+    "blocks.9.mlp.hook_post",
+)
 BATCH = 2048
 
 
@@ -77,17 +84,28 @@ def main() -> None:
     ask.add_argument("--model", default="smollm2")
     ask.add_argument("--text", default=corpora.STDLIB)
     a = ask.parse_args()
-    specs = [HarvestSpec(subject=a.model, site=site, corpus=a.text, windows=a.windows, dtype=a.dtype) for site in a.sites]
-    with tempfile.TemporaryDirectory() as root:  # loads the model, which all harvests of this process share
+    specs = [
+        HarvestSpec(subject=a.model, site=site, corpus=a.text, windows=a.windows, dtype=a.dtype)
+        for site in a.sites
+    ]
+    with (
+        tempfile.TemporaryDirectory() as root
+    ):  # loads the model, which all harvests of this process share
         first = harvest(specs[0].replace(windows=2), Bench(Path(root) / "store"))
         model = first.model(Bench.device)
-    tokens = corpora.load(a.text).windows(model.encode, "train", context=specs[0].context, count=a.windows).tokens
+    tokens = (
+        corpora.load(a.text)
+        .windows(model.encode, "train", context=specs[0].context, count=a.windows)
+        .tokens
+    )
     alone: Callable[[Bench], object] = lambda bench: [harvest(spec, bench) for spec in specs]  # noqa: E731
     contenders: dict[str, Callable[[], float | None]] = {
         "bare forward pass": lambda: bare(model, tokens, a.sites[0]),
         "harvest": lambda: harvested(lambda bench: harvest(specs[0], bench)),
         f"{len(specs)} harvests, one pass each": lambda: harvested(alone),
-        f"{len(specs)} harvests in one pass": lambda: harvested(lambda bench: harvests(specs, bench)),
+        f"{len(specs)} harvests in one pass": lambda: harvested(
+            lambda bench: harvests(specs, bench)
+        ),
     }
     times: dict[str, list[float]] = {name: [] for name in contenders}
     cut = []
@@ -100,11 +118,31 @@ def main() -> None:
                 cut.append(apart)
     for name, t in times.items():
         per_second = round(tokens.size / statistics.median(t))
-        print(json.dumps({"contender": name, "dtype": first.dtype, "tokens_per_cpu_second": per_second, "cpu_seconds": [round(x, 2) for x in t]}))
+        print(
+            json.dumps(
+                {
+                    "contender": name,
+                    "dtype": first.dtype,
+                    "tokens_per_cpu_second": per_second,
+                    "cpu_seconds": [round(x, 2) for x in t],
+                }
+            )
+        )
     passes, one, each, together = times.values()
-    print(f"a harvest has {statistics.median(x / y for x, y in zip(passes, one, strict=True)):.1%} of the bare pass's tokens per second")
-    print(f"{len(specs)} sites in one pass: {statistics.median(x / y for x, y in zip(each, together, strict=True)):.2f} times as fast as one by one")
-    print(f"cutting the text, apart: {statistics.median(x for x in cut if x):.2f} CPU-s for {a.windows} windows")
+    print(
+        "a harvest has "
+        f"{statistics.median(x / y for x, y in zip(passes, one, strict=True)):.1%} of the "
+        "bare pass's tokens per second"
+    )
+    print(
+        f"{len(specs)} sites in one pass: "
+        f"{statistics.median(x / y for x, y in zip(each, together, strict=True)):.2f} times "
+        "as fast as one by one"
+    )
+    print(
+        f"cutting the text, apart: {statistics.median(x for x in cut if x):.2f} CPU-s for "
+        f"{a.windows} windows"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What reading activations for an index costs beyond the model: encoding, decoding for the error, first-order effects; random rows.
+"""What reading activations for an index costs beyond the model: encoding, decoding for the error,
+first-order effects; random rows.
 
     OMP_NUM_THREADS=1 python benchmarks/index_reading.py
 
-Prints CPU-seconds per million tokens of a TopK dictionary of 4,608 features, 32 of them on, in 576 dimensions. It repeats the
-steps of `passes.read` that follow the model's pass.
+Prints CPU-seconds per million tokens of a TopK dictionary of 4,608 features, 32 of them on, in 576
+dimensions. It repeats the steps of `passes.read` that follow the model's pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from assay.features.index import passes
 D, WIDTH, K, TOKENS, AT_ONCE = 576, 4608, 32, 8192, 2048
 
 
-def seconds(dictionary: Dictionary, x: torch.Tensor, slope: torch.Tensor, *, effects: bool) -> float:
+def seconds(
+    dictionary: Dictionary, x: torch.Tensor, slope: torch.Tensor, *, effects: bool
+) -> float:
     """CPU-seconds per token."""
     began = time.process_time()
     for rows, upstream in zip(x.split(AT_ONCE), slope.split(AT_ONCE), strict=True):
@@ -38,13 +41,18 @@ def main() -> None:
     """Measure with and without effects."""
     torch.manual_seed(0)
     rows = normalize(torch.randn(1, WIDTH, D), dim=-1)
-    dictionary = Dictionary(rows.mT.contiguous(), torch.zeros(1, WIDTH), rows, torch.zeros(1, D), TopK(K))
+    dictionary = Dictionary(
+        rows.mT.contiguous(), torch.zeros(1, WIDTH), rows, torch.zeros(1, D), TopK(K)
+    )
     x, slope = torch.randn(2, TOKENS, D)
     with torch.no_grad():
         seconds(dictionary, x[:AT_ONCE], slope[:AT_ONCE], effects=True)
         for effects in (False, True):
             spent = seconds(dictionary, x, slope, effects=effects) * 1e6
-            print(f"effects {effects}: {spent:.0f} CPU-s per million tokens, load {os.getloadavg()[0]:.0f}")
+            print(
+                f"effects {effects}: {spent:.0f} CPU-s per million tokens, load "
+                f"{os.getloadavg()[0]:.0f}"
+            )
 
 
 if __name__ == "__main__":

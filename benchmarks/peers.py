@@ -1,17 +1,22 @@
-"""One training step of a dictionary, Assay's and its peers', on the same rows; and what a batch of those rows costs each of them.
+"""One training step of a dictionary, Assay's and its peers', on the same rows; and what a batch of
+those rows costs each of them.
 
-    python benchmarks/peers.py --peer saelens=PYTHON --peer dictionary_learning=PYTHON --peer sparsify=PYTHON [--case "TopK 4608" …] [--repeats 5]
+    python benchmarks/peers.py --peer saelens=PYTHON --peer dictionary_learning=PYTHON --peer
+    sparsify=PYTHON [--case "TopK 4608" …] [--repeats 5]
 
-PYTHON is the interpreter of an environment in which that peer is installed (sae-lens, dictionary-learning, eai-sparsify); nothing of Assay
-needs to be there. Each contender is a process of its own with one thread. They take turns, one step each, so that only one computes at a
-time and a busy machine slows all alike. CPU time, after two warm-ups; medians, of batches means.
+PYTHON is the interpreter of an environment in which that peer is installed (sae-lens,
+dictionary-learning, eai-sparsify); nothing of Assay needs to be there. Each contender is a process
+of its own with one thread. They take turns, one step each, so that only one computes at a time and
+a busy machine slows all alike. CPU time, after two warm-ups; medians, of batches means.
 
-A step is forward, loss, backward, decoder constraint and Adam, as the peer's own trainer does it, without logging. All use torch's fused
-Adam, which none of the peers does by itself. All start where k features of a row are on (biases and thresholds are set so; see
-`src/assay/dictionaries/steps.py`), with AuxK where a tenth of the latents are dead. bf16 is what each has for it: products in bfloat16
-here, autocast there. `data` is what a contender does to have one batch from rows in memory: shuffle, gather, and what it always does besides;
-sparsify takes batches as the model gives them, so it has none. Prints a JSON line for each contender, then a table.
-"""
+A step is forward, loss, backward, decoder constraint and Adam, as the peer's own trainer does it,
+without logging. All use torch's fused Adam, which none of the peers does by itself. All start where
+k features of a row are on (biases and thresholds are set so; see
+`src/assay/dictionaries/steps.py`), with AuxK where a tenth of the latents are dead. bf16 is what
+each has for it: products in bfloat16 here, autocast there. `data` is what a contender does to have
+one batch from rows in memory: shuffle, gather, and what it always does besides; sparsify takes
+batches as the model gives them, so it has none. Prints a JSON line for each contender, then a
+table."""
 
 from __future__ import annotations
 
@@ -36,11 +41,12 @@ Step = Callable[[Any], float]
 LR, WARM, ROWS = 1e-6, 2, 16
 
 
-# what each contender does, in a process of its own -----------------------------------------------------------------------------
+# what each contender does, in a process of its own ------------------------------------------------
 
 
 class Start:
-    """The parameters that all start from: unit decoder rows, the encoder along them, biases by which k features are on."""
+    """The parameters that all start from: unit decoder rows, the encoder along them, biases by
+    which k features are on."""
 
     def __init__(self, case: dict[str, Any]):
         self.__dict__.update(case)
@@ -103,16 +109,22 @@ def saelens(s: Start) -> Step:
         "Matryoshka": ("MatryoshkaBatchTopK", {"k": s.k, "matryoshka_widths": s.prefixes}),
     }
     kind, own = kinds[s.name]
-    sae = getattr(saes, f"{kind}TrainingSAE")(getattr(saes, f"{kind}TrainingSAEConfig")(d_in=s.d, d_sae=s.width, device="cpu", **own))
+    sae = getattr(saes, f"{kind}TrainingSAE")(
+        getattr(saes, f"{kind}TrainingSAEConfig")(d_in=s.d, d_sae=s.width, device="cpu", **own)
+    )
     set_to(sae.W_dec, s.W_dec)
     set_to(sae.W_enc, s.W_enc.T)
     for name, parameter in sae.named_parameters():
         if name in ("b_enc", "b_gate", "b_mag"):
             set_to(parameter, s.bias if s.name in ("ReLU", "Gated") else s.dead_bias)
     config = SAETrainerConfig(
-        total_training_samples=10**9, train_batch_size_samples=s.batch, lr=LR, lr_end=LR, autocast=s.dtype == "bf16",
+        total_training_samples=10**9,
+        train_batch_size_samples=s.batch,
+        lr=LR,
+        lr_end=LR,
+        autocast=s.dtype == "bf16",
         logger=LoggingConfig(log_to_wandb=False),
-    )  # fmt: skip
+    )
     trainer = SAETrainer(config, sae, iter(()))
     fused(trainer.optimizer)
 
@@ -130,8 +142,18 @@ def dictionary_learning(s: Start) -> Step:
     from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
     from dictionary_learning.trainers.top_k import TopKTrainer
 
-    common = {"steps": 10**7, "activation_dim": s.d, "dict_size": s.width, "layer": 0, "lm_name": "", "lr": LR, "device": "cpu", "seed": 0}
-    widths = [b - a for a, b in zip((0, *s.prefixes), s.prefixes)]  # noqa: B905 — the last has none after it
+    common = {
+        "steps": 10**7,
+        "activation_dim": s.d,
+        "dict_size": s.width,
+        "layer": 0,
+        "lm_name": "",
+        "lr": LR,
+        "device": "cpu",
+        "seed": 0,
+    }
+    # — the last has none after it
+    widths = [b - a for a, b in zip((0, *s.prefixes), s.prefixes)]  # noqa: B905
     fractions = [w / s.width for w in widths]
     kinds: dict[str, Callable[[], Any]] = {
         "TopK": lambda: TopKTrainer(**common, k=s.k),
@@ -140,13 +162,21 @@ def dictionary_learning(s: Start) -> Step:
         "Gated": lambda: gdm.GatedSAETrainer(**common, l1_penalty=0.01),
         "JumpReLU": lambda: jumprelu.JumpReluTrainer(**common, target_l0=s.k),
         "BatchTopK": lambda: BatchTopKTrainer(**common, k=s.k),
-        "Matryoshka": lambda: matryoshka_batch_top_k.MatryoshkaBatchTopKTrainer(**common, k=s.k, group_fractions=fractions),
+        "Matryoshka": lambda: matryoshka_batch_top_k.MatryoshkaBatchTopKTrainer(
+            **common, k=s.k, group_fractions=fractions
+        ),
     }
     trainer = kinds[s.name]()
     values = {
-        "encoder.weight": s.W_enc, "decoder.weight": s.W_dec.T, "W_enc": s.W_enc.T, "W_dec": s.W_dec, "threshold": s.quantile,
-        "encoder.bias": s.bias if s.name == "ReLU" else s.dead_bias, "gate_bias": s.bias, "mag_bias": s.bias,
-    }  # fmt: skip
+        "encoder.weight": s.W_enc,
+        "decoder.weight": s.W_dec.T,
+        "W_enc": s.W_enc.T,
+        "W_dec": s.W_dec,
+        "threshold": s.quantile,
+        "encoder.bias": s.bias if s.name == "ReLU" else s.dead_bias,
+        "gate_bias": s.bias,
+        "mag_bias": s.bias,
+    }
     for name, parameter in trainer.ae.named_parameters():
         if name in values:
             set_to(parameter, values[name])
@@ -178,7 +208,9 @@ def sparsify(s: Start) -> Step:
     mask = s.dead if s.dead.any() else None
     idle = torch.zeros(s.width, dtype=torch.long)
 
-    def take(x: torch.Tensor) -> float:  # as its Trainer does: unit norm first, gradients without their part along the rows
+    def take(
+        x: torch.Tensor,
+    ) -> float:  # as its Trainer does: unit norm first, gradients without their part along the rows
         made.set_decoder_norm_to_unit_norm()
         fired = torch.zeros(s.width, dtype=torch.bool)
         with s.autocast():
@@ -194,11 +226,18 @@ def sparsify(s: Start) -> Step:
     return take
 
 
-STEPS = {"assay": assay, "product": product, "saelens": saelens, "dictionary_learning": dictionary_learning, "sparsify": sparsify}
+STEPS = {
+    "assay": assay,
+    "product": product,
+    "saelens": saelens,
+    "dictionary_learning": dictionary_learning,
+    "sparsify": sparsify,
+}
 
 
 def data(name: str, s: Start) -> Callable[[], Any]:
-    """What a contender does to have its next batch, from ROWS batches in memory. Raises: LookupError where it does nothing."""
+    """What a contender does to have its next batch, from ROWS batches in memory. Raises:
+    LookupError where it does nothing."""
     rows = torch.randn(ROWS * s.batch, s.d, generator=torch.Generator().manual_seed(2))
     if name == "assay":
         from assay.dictionaries.training import quick  # as train_dictionary draws them
@@ -219,7 +258,8 @@ def data(name: str, s: Start) -> Callable[[], Any]:
         from dictionary_learning.buffer import ActivationBuffer
 
         class Filled(ActivationBuffer):
-            """One whose activations are at hand; refilled, as it always is, when half of it is read."""
+            """One whose activations are at hand; refilled, as it always is, when half of it is
+            read."""
 
             def __init__(self) -> None:
                 self.activation_buffer_size, self.out_batch_size = len(rows), s.batch
@@ -237,12 +277,18 @@ def version(name: str) -> str:
     """The installed version of a contender."""
     from importlib.metadata import version as installed
 
-    package = {"assay": "interp-assay", "product": "torch", "saelens": "sae-lens", "sparsify": "eai-sparsify"}.get(name, name)
+    package = {
+        "assay": "interp-assay",
+        "product": "torch",
+        "saelens": "sae-lens",
+        "sparsify": "eai-sparsify",
+    }.get(name, name)
     return installed(package)
 
 
 def serve(name: str) -> None:
-    """Read one line of JSON after the other, do it, and answer with one: `case` makes a step ready, `go` takes it, `data` has a batch."""
+    """Read one line of JSON after the other, do it, and answer with one: `case` makes a step ready,
+    `go` takes it, `data` has a batch."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a peer prints is no answer
     torch.set_num_threads(1)
@@ -268,7 +314,7 @@ def serve(name: str) -> None:
         print(json.dumps(told), file=out, flush=True)
 
 
-# the table -------------------------------------------------------------------------------------------------------------------
+# the table ----------------------------------------------------------------------------------------
 
 
 class Contender:
@@ -277,7 +323,9 @@ class Contender:
     def __init__(self, name: str, python: str):
         self.name = name
         words = [python, str(Path(__file__).resolve()), "--serve", name]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, **what: Any) -> dict[str, Any]:
         """Its answer to one line."""
@@ -287,8 +335,11 @@ class Contender:
         return json.loads(answer) if answer else {"error": "it ended"}
 
 
-def interleaved(contenders: list[Contender], what: str, case: dict[str, Any], repeats: int) -> list[dict[str, Any]]:
-    """Median milliseconds of each contender, of batches the mean, that can do it; why not of the others."""
+def interleaved(
+    contenders: list[Contender], what: str, case: dict[str, Any], repeats: int
+) -> list[dict[str, Any]]:
+    """Median milliseconds of each contender, of batches the mean, that can do it; why not of the
+    others."""
     ready = {c.name: c.ask(what=what, case=case) for c in contenders}
     times: dict[str, list[float]] = {c.name: [] for c in contenders if "error" not in ready[c.name]}
     on: dict[str, float] = {}
@@ -306,9 +357,17 @@ def interleaved(contenders: list[Contender], what: str, case: dict[str, Any], re
                 times[c.name].append(answer["ms"])
     rows = []
     for c in contenders:
-        row = {"what": what, "case": f"{case['name']} {case['width']}", "dtype": case["dtype"], "contender": c.name, **ready[c.name]}
+        row = {
+            "what": what,
+            "case": f"{case['name']} {case['width']}",
+            "dtype": case["dtype"],
+            "contender": c.name,
+            **ready[c.name],
+        }
         if c.name in times:
-            middle = statistics.median if what == "step" else statistics.fmean  # a buffer is filled once in many batches
+            middle = (
+                statistics.median if what == "step" else statistics.fmean
+            )  # a buffer is filled once in many batches
             row |= {"ms": round(middle(times[c.name]), 3), "ms_min": round(min(times[c.name]), 3)}
             if what == "step" and on[c.name] == on[c.name]:
                 row["features_on"] = round(on[c.name], 1)
@@ -320,19 +379,34 @@ def interleaved(contenders: list[Contender], what: str, case: dict[str, Any], re
 def table(rows: list[dict[str, Any]], names: list[str]) -> str:
     """Milliseconds of Assay's step, and every other contender's over it, as Markdown."""
     others = [n for n in names if n != "assay"]
-    lines = [f"| case | dtype | Assay, ms | {' | '.join(others)} |", f"|---|---|{'---|' * (len(others) + 1)}"]
+    lines = [
+        f"| case | dtype | Assay, ms | {' | '.join(others)} |",
+        f"|---|---|{'---|' * (len(others) + 1)}",
+    ]
     for case, dtype in dict.fromkeys((r["case"], r["dtype"]) for r in rows):
         ms = {r["contender"]: r.get("ms") for r in rows if (r["case"], r["dtype"]) == (case, dtype)}
         ours = ms.get("assay")
         ratios = [f"{ms[n] / ours:.2f}" if ours and ms.get(n) is not None else "–" for n in others]
-        lines.append(f"| {case} | {dtype} | {'–' if ours is None else f'{ours:.0f}' if ours >= 100 else f'{ours:.3g}'} | {' | '.join(ratios)} |")
+        lines.append(
+            f"| {case} | {dtype} | "
+            f"{'–' if ours is None else f'{ours:.0f}' if ours >= 100 else f'{ours:.3g}'} | "
+            f"{' | '.join(ratios)} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Print the lines and both tables."""
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"{', '.join(list(STEPS)[2:])}; may be repeated")
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ask.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help=f"{', '.join(list(STEPS)[2:])}; may be repeated",
+    )
     ask.add_argument("--case", nargs="*", help='such as "TopK 4608"; all without it')
     ask.add_argument("--dtype", nargs="*", default=["fp32", "bf16"], choices=("fp32", "bf16"))
     ask.add_argument("--repeats", type=int, default=5)
@@ -346,28 +420,52 @@ def main() -> None:
     peers = dict(pair.split("=", 1) for pair in a.peer)
     if unknown := sorted(peers.keys() - STEPS.keys()):
         ask.error(f"no peer {', '.join(unknown)}; known are {', '.join(list(STEPS)[2:])}")
-    contenders = [Contender(name, python) for name, python in {"assay": sys.executable, "product": sys.executable, **peers}.items()]
+    contenders = [
+        Contender(name, python)
+        for name, python in {"assay": sys.executable, "product": sys.executable, **peers}.items()
+    ]
     cases = [
-        {"name": name, "width": size.width, "batch": size.batch, "k": size.k, "d": size.d, "dtype": dtype, "quantile": size.quantile,
-         "start": steps.START, "dead_share": steps.DEAD_SHARE, "dead_at": steps.DEAD_BIAS,
-         "prefixes": [size.width // 16, size.width // 4, size.width]}
-        for size in steps.SIZES for name in steps.architectures(size) for dtype in a.dtype
+        {
+            "name": name,
+            "width": size.width,
+            "batch": size.batch,
+            "k": size.k,
+            "d": size.d,
+            "dtype": dtype,
+            "quantile": size.quantile,
+            "start": steps.START,
+            "dead_share": steps.DEAD_SHARE,
+            "dead_at": steps.DEAD_BIAS,
+            "prefixes": [size.width // 16, size.width // 4, size.width],
+        }
+        for size in steps.SIZES
+        for name in steps.architectures(size)
+        for dtype in a.dtype
         if not a.case or f"{name} {size.width}" in a.case
-    ]  # fmt: skip
+    ]
     rows = [row for case in cases for row in interleaved(contenders, "step", case, a.repeats)]
     drawn = {case["width"]: {**case, "name": "a batch", "dtype": "fp32"} for case in cases}
     servers = [c for c in contenders if c.name != "product"]
-    batches = [row for case in drawn.values() for row in interleaved(servers, "data", case, 4 * ROWS)]
+    batches = [
+        row for case in drawn.values() for row in interleaved(servers, "data", case, 4 * ROWS)
+    ]
     for c in contenders:
         assert c.process.stdin is not None
         c.process.stdin.close()
         c.process.wait()
     names = [c.name for c in contenders]
     known = [r for r in rows if r.get("version") and r["contender"] != "product"]
-    told = ", ".join(dict.fromkeys(f"{r['contender']} {r['version']} (torch {r['torch']})" for r in known))
-    print(f"\n{time.strftime('%Y-%m-%d')}, {machine()['cpu']}, load {os.getloadavg()[0]:.1f}: {told}")
+    told = ", ".join(
+        dict.fromkeys(f"{r['contender']} {r['version']} (torch {r['torch']})" for r in known)
+    )
+    print(
+        f"\n{time.strftime('%Y-%m-%d')}, {machine()['cpu']}, load {os.getloadavg()[0]:.1f}: {told}"
+    )
     print(f"\nA step: Assay's milliseconds, and every other's over them\n\n{table(rows, names)}")
-    print(f"\nA batch of rows in memory: the same\n\n{table(batches, [n for n in names if n != 'product'])}")
+    print(
+        "\nA batch of rows in memory: the same\n\n"
+        f"{table(batches, [n for n in names if n != 'product'])}"
+    )
     return None
 
 

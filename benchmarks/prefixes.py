@@ -1,7 +1,8 @@
-"""A training step of small transformers: on distinct prefixes, on sequences, and each run by itself with PyTorch's own attention.
+"""A training step of small transformers: on distinct prefixes, on sequences, and each run by itself
+with PyTorch's own attention.
 
-Goal: prefixes at least 1.5 times as fast as sequences at equal gradients, for 6 runs of belief-states.
-Prints one JSON line per contender, then the ratios.
+Goal: prefixes at least 1.5 times as fast as sequences at equal gradients, for 6 runs of
+belief-states. Prints one JSON line per contender, then the ratios.
 Run: python benchmarks/prefixes.py [steps] [runs]
 """
 
@@ -56,7 +57,14 @@ def sequences(runs):
 def seconds(specs, loss, source):
     """CPU-seconds a step of all these runs as one group, batches included."""
     runs = Runs(specs)
-    group = descent(runs, transformer(runs.seeds, SIZES), loss, lr=np.full(len(runs), 3e-3), clip=0.3, decay=dict.fromkeys(MATRICES, 1.0))
+    group = descent(
+        runs,
+        transformer(runs.seeds, SIZES),
+        loss,
+        lr=np.full(len(runs), 3e-3),
+        clip=0.3,
+        decay=dict.fromkeys(MATRICES, 1.0),
+    )
     batch = source(runs)
     group.step_fn(group.state, batch(0), 0)
     started = time.process_time()
@@ -70,14 +78,20 @@ def main():
     contenders = {
         "prefixes": lambda: seconds(SPECS, on_prefixes, belief_states_method.batches),
         "sequences": lambda: seconds(SPECS, on_sequences, sequences),
-        "sequences, one run at a time": lambda: sum(seconds([s], on_sequences, sequences) for s in SPECS),
+        "sequences, one run at a time": lambda: sum(
+            seconds([s], on_sequences, sequences) for s in SPECS
+        ),
     }
     times = {name: [] for name in contenders}
     for _ in range(REPEATS):  # in turn, so that a slow moment of the machine meets all of them
         for name, measure in contenders.items():
             times[name].append(measure())
     for name, found in times.items():
-        print(json.dumps({"contender": name, "runs": RUNS, "ms_a_step": [round(1e3 * t, 2) for t in found]}))
+        print(
+            json.dumps(
+                {"contender": name, "runs": RUNS, "ms_a_step": [round(1e3 * t, 2) for t in found]}
+            )
+        )
     base = np.array(times["prefixes"])
     for name in list(times)[1:]:
         print(f"{name} / prefixes: {np.median(np.array(times[name]) / base):.2f}")

@@ -1,6 +1,8 @@
-"""What a command costs before it does anything: whole processes, interleaved, beside an empty Python.
+"""What a command costs before it does anything: whole processes, interleaved, beside an empty
+Python.
 
-Goals: `assay --help` at most 0.5 s, a cached `assay run` at most 3 s, on a free machine. Needs a stored result of the experiment.
+Goals: `assay --help` at most 0.5 s, a cached `assay run` at most 3 s, on a free machine. Needs a
+stored result of the experiment.
 Run: python benchmarks/startup.py [STORE [EXPERIMENT]]
 """
 
@@ -35,7 +37,16 @@ def main():
     empty = statistics.median(times["python, nothing"])
     for name, t in times.items():
         median = statistics.median(t)
-        print(json.dumps({"contender": name, "seconds_min": round(min(t), 3), "median": round(median, 3), "ratio": round(median / empty, 1)}))
+        print(
+            json.dumps(
+                {
+                    "contender": name,
+                    "seconds_min": round(min(t), 3),
+                    "median": round(median, 3),
+                    "ratio": round(median / empty, 1),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

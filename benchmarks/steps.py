@@ -1,15 +1,17 @@
-"""One training step of a dictionary, ours against an idiomatic PyTorch module with fused Adam, on the same rows.
+"""One training step of a dictionary, ours against an idiomatic PyTorch module with fused Adam, on
+the same rows.
 
     python benchmarks/steps.py [--case topk-4608 …] [--repeats 7]
 
-One process, one thread, contenders interleaved, CPU time, two warm-ups; a step is forward, loss, backward, decoder
-constraint and Adam. Prints one JSON line per contender and a table. The ratios are medians over the repeats of the idiomatic
-step's time over this contender's: the idiomatic step in the same precision, and the one in float32.
+One process, one thread, contenders interleaved, CPU time, two warm-ups; a step is forward, loss,
+backward, decoder constraint and Adam. Prints one JSON line per contender and a table. The ratios
+are medians over the repeats of the idiomatic step's time over this contender's: the idiomatic step
+in the same precision, and the one in float32.
 
-Sparse steps cost as much as is on, so dictionaries stand where training has brought them: latents fire at rates that are spread over
-two orders of magnitude around L0 / width (`l0`), a tenth of them are dead where the loss is AuxK's, and the learning rate is too low to move them.
-For every contender glibc keeps freed memory for the next step, as in Assay's workers.
-"""
+Sparse steps cost as much as is on, so dictionaries stand where training has brought them: latents
+fire at rates that are spread over two orders of magnitude around L0 / width (`l0`), a tenth of them
+are dead where the loss is AuxK's, and the learning rate is too low to move them. For every
+contender glibc keeps freed memory for the next step, as in Assay's workers."""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ from assay.dictionaries.training.train import Method, group
 
 @dataclass(frozen=True)
 class Case:
-    """One size and architecture; `runs` dictionaries are stepped, ours as one group, the module's one by one."""
+    """One size and architecture; `runs` dictionaries are stepped, ours as one group, the module's
+    one by one."""
 
     nonlinearity: Nonlinearity
     loss: losses.Loss
@@ -63,7 +66,10 @@ def cases(width: int, batch: int, k: int, l0: int, runs: int) -> dict[str, Case]
         "gated-no-aux": (Gated(), losses.gated_no_aux, l0),
         "jumprelu": (JumpReLU(), losses.jumprelu, l0),
     }
-    return {f"{name}-{width}": Case(kind, loss, width, batch, on, runs) for name, (kind, loss, on) in kinds.items()}
+    return {
+        f"{name}-{width}": Case(kind, loss, width, batch, on, runs)
+        for name, (kind, loss, on) in kinds.items()
+    }
 
 
 CASES = cases(4608, 2048, k=32, l0=45, runs=1) | cases(512, 256, k=12, l0=24, runs=3)
@@ -88,10 +94,15 @@ class Idiomatic(nn.Module):
         self.decoder = nn.Linear(case.width, case.d, bias=False)
         nn.init.zeros_(self.encoder.bias)
         with torch.no_grad():
-            self.decoder.weight.copy_(nn.functional.normalize(torch.randn(case.d, case.width), dim=0))
+            self.decoder.weight.copy_(
+                nn.functional.normalize(torch.randn(case.d, case.width), dim=0)
+            )
             self.encoder.weight.copy_(0.3 * self.decoder.weight.T)
         if isinstance(case.nonlinearity, Gated):
-            self.r_mag, self.b_mag = nn.Parameter(torch.zeros(case.width)), nn.Parameter(torch.zeros(case.width))
+            self.r_mag, self.b_mag = (
+                nn.Parameter(torch.zeros(case.width)),
+                nn.Parameter(torch.zeros(case.width)),
+            )
         if isinstance(case.nonlinearity, JumpReLU):
             self.threshold = nn.Parameter(torch.full((case.width,), case.nonlinearity.start))
 
@@ -100,7 +111,9 @@ class Idiomatic(nn.Module):
         case, root, kind = self.case, self.case.d**0.5, self.case.nonlinearity
         pre = self.encoder(x - self.b_dec)
         if isinstance(kind, TopK | BatchTopK):
-            flat, count = (pre, kind.k) if isinstance(kind, TopK) else (pre.flatten(), kind.k * len(x))
+            flat, count = (
+                (pre, kind.k) if isinstance(kind, TopK) else (pre.flatten(), kind.k * len(x))
+            )
             values, index = flat.topk(count, dim=-1)
             features = torch.zeros_like(flat).scatter(-1, index, values.relu()).view_as(pre)
             if isinstance(case.loss, losses.Matryoshka):
@@ -113,7 +126,9 @@ class Idiomatic(nn.Module):
             loss = error.square().mean()
             if isinstance(case.loss, losses.TopKAux):
                 dead = torch.arange(case.width) < DEAD * case.width
-                values, index = torch.where(dead, pre, -torch.inf).topk(min(case.d // 2, int(dead.sum())), dim=-1)
+                values, index = torch.where(dead, pre, -torch.inf).topk(
+                    min(case.d // 2, int(dead.sum())), dim=-1
+                )
                 again = torch.zeros_like(pre).scatter(-1, index, values.relu().to(pre.dtype))
                 left = error.detach()
                 loss = loss + (self.decoder(again) - left).square().mean() / (32 * left.var())
@@ -127,7 +142,9 @@ class Idiomatic(nn.Module):
         if isinstance(kind, Gated):
             magnitude = (self.r_mag.exp() * (pre - self.encoder.bias) + self.b_mag).relu()
             features = magnitude * (pre > 0)
-        loss = (self.decoder(features) + self.b_dec - x).square().mean() + PENALTY * gate.sum(-1).mean() / root
+        loss = (self.decoder(features) + self.b_dec - x).square().mean() + PENALTY * gate.sum(
+            -1
+        ).mean() / root
         if case.loss is losses.gated:
             aux = nn.functional.linear(gate, self.decoder.weight.detach()) + self.b_dec.detach()
             loss = loss + (aux - x).square().mean()
@@ -135,7 +152,8 @@ class Idiomatic(nn.Module):
 
 
 class Jump(torch.autograd.Function):
-    """Whether a pre-activation is above its threshold, with the rectangle's gradient in the threshold."""
+    """Whether a pre-activation is above its threshold, with the rectangle's gradient in the
+    threshold."""
 
     @staticmethod
     def forward(ctx, pre, threshold, bandwidth):
@@ -171,16 +189,28 @@ def idiomatic(case: Case, dtype: torch.dtype) -> Callable[[torch.Tensor], None]:
 
 
 def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None], list[float]]:
-    """One step of all of the case's runs in one group, and a list that gets the first run's L0 at each."""
+    """One step of all of the case's runs in one group, and a list that gets the first run's L0 at
+    each."""
     runs = Runs([Spec(seed=s) for s in range(case.runs)])
     each = np.ones(case.runs)
     products = "bfloat16" if dtype == torch.bfloat16 else "float32"
-    method = Method(case.nonlinearity, case.loss, case.width, LR * each, PENALTY * each, (0.0, 0.999), products=products, penalty_warm_up=0)
+    method = Method(
+        case.nonlinearity,
+        case.loss,
+        case.width,
+        LR * each,
+        PENALTY * each,
+        (0.0, 0.999),
+        products=products,
+        penalty_warm_up=0,
+    )
     made, count = group(runs, method, d=case.d, steps=10**6), iter(range(10**6))
     l0: list[float] = []
     if not isinstance(case.nonlinearity, TopK | BatchTopK):
         # inputs are normal, so projections have the length of their row as standard deviation
-        bound = made.state["W_enc"].norm(dim=-1) * torch.distributions.Normal(0, 1).icdf(1 - rates(case))
+        bound = made.state["W_enc"].norm(dim=-1) * torch.distributions.Normal(0, 1).icdf(
+            1 - rates(case)
+        )
         if "threshold" in made.state:
             made.state["threshold"].copy_(bound.clamp_min(0))
         else:
@@ -190,7 +220,9 @@ def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None]
     if "idle.rows" in made.state:
         dead = int(DEAD * case.width)
         made.state["idle.rows"][:, :dead] = 10**6
-        made.state["W_enc"][:, :dead] *= 0.01  # half of them above 0 in a row, but never among the largest
+        made.state["W_enc"][:, :dead] *= (
+            0.01  # half of them above 0 in a row, but never among the largest
+        )
 
     def step(x: torch.Tensor) -> None:
         _, more = made.step_fn(made.state, x, next(count))  # type: ignore[misc]
@@ -199,7 +231,9 @@ def ours(case: Case, dtype: torch.dtype) -> tuple[Callable[[torch.Tensor], None]
     return step, l0
 
 
-def measure(contenders: dict[str, Callable[[torch.Tensor], None]], x: torch.Tensor, repeats: int) -> dict[str, list[float]]:
+def measure(
+    contenders: dict[str, Callable[[torch.Tensor], None]], x: torch.Tensor, repeats: int
+) -> dict[str, list[float]]:
     """Milliseconds of CPU of each repeat, contenders interleaved."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(repeats + 2):
@@ -213,7 +247,9 @@ def measure(contenders: dict[str, Callable[[torch.Tensor], None]], x: torch.Tens
 
 def main() -> None:
     """Print the JSON lines and the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
@@ -226,28 +262,47 @@ def main() -> None:
         case = CASES[name]
         x = torch.randn(case.batch, case.d)
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
-        contenders = {f"idiomatic {label}": idiomatic(case, dtype) for label, dtype in dtypes.items()}
+        contenders = {
+            f"idiomatic {label}": idiomatic(case, dtype) for label, dtype in dtypes.items()
+        }
         own = {f"ours {label}": ours(case, dtype) for label, dtype in dtypes.items()}
         contenders |= {name: step for name, (step, _) in own.items()}
         encoder, low = torch.randn(case.d, case.width), torch.randn(case.d, case.width).bfloat16()
-        contenders["encoder product fp32"] = lambda x, W=encoder, n=case.runs: [x @ W for _ in range(n)] and None
-        contenders["encoder product bf16"] = lambda x, W=low, n=case.runs: [x.bfloat16() @ W for _ in range(n)] and None
+        contenders["encoder product fp32"] = lambda x, W=encoder, n=case.runs: (
+            [x @ W for _ in range(n)] and None
+        )
+        contenders["encoder product bf16"] = lambda x, W=low, n=case.runs: (
+            [x.bfloat16() @ W for _ in range(n)] and None
+        )
         times = measure(contenders, x, arguments.repeats)
         for contender, found in times.items():
             same = [a / b for a, b in zip(times[f"idiomatic {contender[-4:]}"], found, strict=True)]
             plain = [a / b for a, b in zip(times["idiomatic fp32"], found, strict=True)]
-            product = [b / a for a, b in zip(times[f"encoder product {contender[-4:]}"], found, strict=True)]
+            product = [
+                b / a
+                for a, b in zip(times[f"encoder product {contender[-4:]}"], found, strict=True)
+            ]
             rows.append(
                 {
-                    "case": name, "runs": case.runs, "contender": contender, "ms_min": round(min(found) / case.runs, 2),
+                    "case": name,
+                    "runs": case.runs,
+                    "contender": contender,
+                    "ms_min": round(min(found) / case.runs, 2),
                     "ms_median": round(statistics.median(found) / case.runs, 2),
-                    "ratio_same_dtype": round(statistics.median(same), 2), "ratio_to_fp32": round(statistics.median(plain), 2),
-                    "l0": round(own[contender][1][-1], 1) if contender in own else None, "to_product": round(statistics.median(product), 2),
-                    "repeats": arguments.repeats, "torch": torch.__version__, "machine": platform.machine(),
+                    "ratio_same_dtype": round(statistics.median(same), 2),
+                    "ratio_to_fp32": round(statistics.median(plain), 2),
+                    "l0": round(own[contender][1][-1], 1) if contender in own else None,
+                    "to_product": round(statistics.median(product), 2),
+                    "repeats": arguments.repeats,
+                    "torch": torch.__version__,
+                    "machine": platform.machine(),
                 }
-            )  # fmt: skip
+            )
             print(json.dumps(rows[-1]), flush=True)
-    print(f"\n{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'to product':>12}{'same dtype':>12}{'idiomatic fp32':>16}{'L0':>7}")
+    print(
+        "\n"
+        f"{'case':18}{'contender':24}{'ms a run':>10}{'median':>10}{'to product':>12}{'same dtype':>12}{'idiomatic fp32':>16}{'L0':>7}"  # noqa: E501
+    )
     for r in rows:
         print(
             f"{r['case']:18}{r['contender']:24}{r['ms_min']:10.2f}{r['ms_median']:10.2f}{r['to_product']:11.2f}×"

@@ -1,8 +1,11 @@
-"""One study of a thousand small runs: as Assay packs them, in groups of the experiment's own size, and one by one; beside bare arithmetic.
+"""One study of a thousand small runs: as Assay packs them, in groups of the experiment's own size,
+and one by one; beside bare arithmetic.
 
-CPU-seconds of one thread in this process, contenders interleaved, each in an empty store, from the study's text to its verdict. Bare
-arithmetic is `train` and `measure` called on the same ensembles, without a store. One by one takes a tenth of the runs, and is scaled.
-Goals: packed at least 3 times as fast as in groups of the experiment's own size, and arithmetic at least half of what packed takes.
+CPU-seconds of one thread in this process, contenders interleaved, each in an empty store, from the
+study's text to its verdict. Bare arithmetic is `train` and `measure` called on the same ensembles,
+without a store. One by one takes a tenth of the runs, and is scaled.
+Goals: packed at least 3 times as fast as in groups of the experiment's own size, and arithmetic at
+least half of what packed takes.
 Run: python benchmarks/thousand.py [--runs 1000] [--repeats 2]
 """
 
@@ -83,7 +86,9 @@ def bare(folder: Path, shapes: int, seeds: int) -> float:
 
 def main() -> None:
     """Print a JSON line for each case: medians, and ratios of what was measured side by side."""
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     ask.add_argument("--runs", type=int, default=1000)
     ask.add_argument("--repeats", type=int, default=2)
     a = ask.parse_args()
@@ -107,7 +112,12 @@ def main() -> None:
             median = {way: statistics.median(spent) for way, spent in times.items()}
             ratios = {way: round(median[way] / median["packed"], 2) for way in ways}
             groups = study(folder, shapes, seeds).seeds_per_group
-            told = {"case": name, "runs": 2 * shapes * seeds, "seeds_per_group": groups, "cpu_seconds": {w: round(t, 2) for w, t in median.items()}}
+            told = {
+                "case": name,
+                "runs": 2 * shapes * seeds,
+                "seeds_per_group": groups,
+                "cpu_seconds": {w: round(t, 2) for w, t in median.items()},
+            }
             print(json.dumps({**told, "over packed": ratios}), flush=True)
 
 

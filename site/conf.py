@@ -1,9 +1,10 @@
-"""The pages of this repository as a site that works from a folder: README.md and docs/, as they are, and a reference from docstrings.
+"""The pages of this repository as a site that works from a folder: README.md and docs/, as they
+are, and a reference from docstrings.
 
     sphinx-build -W --keep-going -c site . build/site
 
-Sources stay where people read them; only what a site needs besides is made here: the contents, in the order of docs/README.md,
-and the reference of what `import assay` offers.
+Sources stay where people read them; only what a site needs besides is made here: the contents, in
+the order of docs/README.md, and the reference of what `import assay` offers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 root_doc = "README"
 BESIDE = ["CHANGELOG", "benchmarks/records", "conformance/README", "tests/fixtures/formats/README"]
 """Pages outside docs/ to which its pages link."""
-include_patterns = ["README.md", "docs/*.md", "docs/decisions/*.md", "site/reference.md", *(f"{page}.md" for page in BESIDE)]
+include_patterns = [
+    "README.md",
+    "docs/*.md",
+    "docs/decisions/*.md",
+    "site/reference.md",
+    *(f"{page}.md" for page in BESIDE),
+]
 exclude_patterns = ["build", ".venv"]
 
 myst_heading_anchors = 4
@@ -32,7 +39,8 @@ myst_enable_extensions = ["html_image"]
 copybutton_prompt_text = "$ "
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-"""Shapes are in the signatures of the source; in a page's line they would be longer than what they explain."""
+"""Shapes are in the signatures of the source; in a page's line they would be longer than what they
+explain."""
 nitpicky = False
 
 html_theme = "furo"
@@ -53,11 +61,17 @@ PARTS = {
     "How it is built": ("Extend it",),
     "Files beside": (),
 }
-"""Headings of the site's contents → the sections of docs/README.md whose pages stand under them; results go by the short
-names they have there, which are what one types."""
+"""Headings of the site's contents → the sections of docs/README.md whose pages stand under them;
+results go by the short names they have there, which are what one types."""
 FIRST = {
     "Start": ["docs/README", "docs/first-claim"],
-    "Reference": ["docs/cli", "site/reference", "docs/metrics", "docs/architectures", "docs/glossary"],
+    "Reference": [
+        "docs/cli",
+        "site/reference",
+        "docs/metrics",
+        "docs/architectures",
+        "docs/glossary",
+    ],
     "Files beside": BESIDE,
 }
 """Pages that stand first under a heading, by their own titles, wherever docs/README.md has them."""
@@ -65,28 +79,52 @@ FIRST = {
 
 def contents() -> str:
     """Write the hidden contents: every page that docs/README.md links to, once, in its order."""
-    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", (ROOT / "docs" / "README.md").read_text("utf-8"), re.M | re.S))
+    sections = dict(
+        re.findall(
+            r"^## (.+?)\n(.*?)(?=^## |\Z)",
+            (ROOT / "docs" / "README.md").read_text("utf-8"),
+            re.M | re.S,
+        )
+    )
     if left := set(sections) - {name for names in PARTS.values() for name in names}:
-        raise ValueError(f"sections of docs/README.md that have no place on the site: {', '.join(sorted(left))}; name them in PARTS")
+        raise ValueError(
+            "sections of docs/README.md that have no place on the site: "
+            f"{', '.join(sorted(left))}; name them in PARTS"
+        )
     seen, parts = {page for pages in FIRST.values() for page in pages}, []
     for part, names in PARTS.items():
         lines = list(FIRST.get(part, ()))
-        for text, page in (link for name in names for link in re.findall(r"\[([^]]+)\]\(([\w/-]+)\.md\)", sections[name])):
+        for text, page in (
+            link
+            for name in names
+            for link in re.findall(r"\[([^]]+)\]\(([\w/-]+)\.md\)", sections[name])
+        ):
             if f"docs/{page}" not in seen:
                 seen.add(f"docs/{page}")
                 lines.append(f"{text} <docs/{page}>" if part == RESULTS else f"docs/{page}")
-        parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *lines, "```"]))
+        parts.append(
+            "\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *lines, "```"])
+        )
     return "\n\n".join(parts)
 
 
 def reference() -> str:
-    """Write one section for each module whose names `import assay` offers, with what the docstrings say."""
+    """Write one section for each module whose names `import assay` offers, with what the docstrings
+    say."""
     import assay
 
     values = {name: getattr(assay, name) for name in assay.__all__ if not name.startswith("_")}
     packages = {name: value for name, value in values.items() if hasattr(value, "__path__")}
-    modules = {name: value for name, value in values.items() if hasattr(value, "__file__") and name not in packages}
-    plain = {name: value for name, value in values.items() if name not in packages and name not in modules}
+    modules = {
+        name: value
+        for name, value in values.items()
+        if hasattr(value, "__file__") and name not in packages
+    }
+    plain = {
+        name: value
+        for name, value in values.items()
+        if name not in packages and name not in modules
+    }
     rows = ["## `assay`", ""]
     for name, value in sorted(plain.items()):
         home = getattr(value, "__module__", "")
@@ -97,7 +135,15 @@ def reference() -> str:
             members = "\n   :members:" if kind == "class" else ""
             rows += ["```{eval-rst}", f".. auto{kind}:: assay.{name}{members}", "```", ""]
     for name, module in sorted(modules.items()):
-        rows += [f"## `assay.{name}`", "", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :members:", "```", ""]
+        rows += [
+            f"## `assay.{name}`",
+            "",
+            "```{eval-rst}",
+            f".. automodule:: {module.__name__}",
+            "   :members:",
+            "```",
+            "",
+        ]
     return "\n".join(rows)
 
 
@@ -109,8 +155,11 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = source[0].replace("<!-- made: names -->", reference())
 
 
-def plain(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a docstring's marks into those of Sphinx: code stays code, and every other sign is itself."""
+def plain(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Turn a docstring's marks into those of Sphinx: code stays code, and every other sign is
+    itself."""
     lines[:] = ["".join(_part(part) for part in re.split(r"(`[^`]*`)", line)) for line in lines]
 
 
@@ -119,10 +168,15 @@ def _part(text: str) -> str:
 
 
 def pictures(app: Sphinx, error: Exception | None) -> None:
-    """Put pictures where HTML in the pages looks for them, which Sphinx does not read; let the folder open at the README."""
+    """Put pictures where HTML in the pages looks for them, which Sphinx does not read; let the
+    folder open at the README."""
     if error is None and app.builder.format == "html":
-        (Path(app.outdir) / "index.html").write_text(f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n', "utf-8")
-        shutil.copytree(ROOT / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True)
+        (Path(app.outdir) / "index.html").write_text(
+            f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n', "utf-8"
+        )
+        shutil.copytree(
+            ROOT / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

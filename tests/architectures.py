@@ -1,4 +1,5 @@
-"""Every architecture that is trained, each with a penalty at which about two features are on, and where they are tried."""
+"""Every architecture that is trained, each with a penalty at which about two features are on, and
+where they are tried."""
 
 from __future__ import annotations
 
@@ -55,4 +56,6 @@ RUNS = Runs(grid(Sweep(), penalty=(0.5, 1.0), seed=(1, 2)))
 def method(name, runs=RUNS, lr=4e-3):
     nonlinearity, loss, penalty, fields = ALL[name]
     fields = {"warm_up": 10, **fields}
-    return Method(nonlinearity, loss, WIDTH, np.full(len(runs), lr), penalty * runs.each("penalty"), **fields)
+    return Method(
+        nonlinearity, loss, WIDTH, np.full(len(runs), lr), penalty * runs.each("penalty"), **fields
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: more threads than free cores are slower than one
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: more threads than free cores are slower than one
 
 import signal
 import sys
@@ -17,21 +19,29 @@ import pytest
 
 from forks import Forks
 
-# as in an environment that was activated: commands in hints are then `assay …`, wherever the tests were started from
+# as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
+# were started from
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
-# A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the tests send it on purpose.
+# A shell that starts the tests in the background has SIGINT ignored, and children inherit that; the
+# tests send it on purpose.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# What a process wrote outlives its kill without waiting for the disk, and no test pulls the plug; tests/lab/test_store.py sees to the waiting.
+# What a process wrote outlives its kill without waiting for the disk, and no test pulls the plug;
+# tests/lab/test_store.py sees to the waiting.
 os.fsync = lambda handle: None
 
 BEGUN = time.monotonic()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--within", type=float, metavar="SECONDS", help="begin no test later than that; `make check` has one minute")
+    parser.addoption(
+        "--within",
+        type=float,
+        metavar="SECONDS",
+        help="begin no test later than that; `make check` has one minute",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before its fixtures
@@ -66,7 +76,12 @@ class PlainBench:
         import torch
 
         torch.set_num_threads(1)
-        self.device, self.root, self.slots, self.reports = torch.device("cpu"), Path(root), list(slots), []
+        self.device, self.root, self.slots, self.reports = (
+            torch.device("cpu"),
+            Path(root),
+            list(slots),
+            [],
+        )
 
     def artefact(self, spec, build):
         return self.artefacts([spec], lambda s, folder: build(folder))[0]
@@ -116,6 +131,7 @@ def plain_bench():
 
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch, tmp_path_factory):
-    """Plans of tests do not go by what `assay bench` found on the machine that runs them; what a test keeps is its own."""
+    """Plans of tests do not go by what `assay bench` found on the machine that runs them; what a
+    test keeps is its own."""
     nowhere = tmp_path_factory.getbasetemp() / f"bench-{uuid.uuid4().hex}" / "speed.json"
     monkeypatch.setattr("assay.lab.speed._file", lambda: nowhere)

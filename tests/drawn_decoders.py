@@ -1,4 +1,5 @@
-"""Small decoders with random weights, and a question put to each, for tests of what finds circuits."""
+"""Small decoders with random weights, and a question put to each, for tests of what finds
+circuits."""
 
 from __future__ import annotations
 
@@ -8,19 +9,38 @@ import torch
 from assay.circuits.find.question import Question, logit_difference, other
 from assay.subjects.decoder import Shape
 
-KINDS = [("layer", "learned", False, 6), ("rms", "rotary", True, 6), ("none", "learned", False, 0), ("layer", "rotary", False, 0)]
+KINDS = [
+    ("layer", "learned", False, 6),
+    ("rms", "rotary", True, 6),
+    ("none", "learned", False, 0),
+    ("layer", "rotary", False, 0),
+]
 """Norm, positions, whether MLPs are gated, their neurons."""
 
 
 def drawn(norm="layer", positions="learned", gated=False, m=6, runs=2, layers=2):
-    """Parameters of two blocks of two heads, seven tokens, five places, three answers; gains about 1, biases small."""
+    """Parameters of two blocks of two heads, seven tokens, five places, three answers; gains about
+    1, biases small."""
     shape = Shape(
-        layers=layers, d=8, heads=2, m=m, context=5, vocab=7, norm=norm, positions=positions, gated=gated, d_head=4, answers=3, activation="gelu"
+        layers=layers,
+        d=8,
+        heads=2,
+        m=m,
+        context=5,
+        vocab=7,
+        norm=norm,
+        positions=positions,
+        gated=gated,
+        d_head=4,
+        answers=3,
+        activation="gelu",
     )
     draw = torch.Generator().manual_seed(5)
     scale = {"g": 1.0, "b": 0.1, "W": 0.5}
     return {
-        n: (n[0] == "g") + scale[n[0]] * torch.randn(runs, *size, generator=draw, dtype=torch.float64) for n, size in shape.parameters().items()
+        n: (n[0] == "g")
+        + scale[n[0]] * torch.randn(runs, *size, generator=draw, dtype=torch.float64)
+        for n, size in shape.parameters().items()
     }
 
 
@@ -30,4 +50,10 @@ def posed(params, n=3) -> Question:
     at = torch.zeros(n, 5, dtype=torch.bool)
     at[:, 3:] = True
     right = torch.arange(n)[:, None].expand(n, 5) % 3
-    return Question(params, tokens, logit_difference(right, (right + 1) % 3, 3, at), other(params, others, "gelu"), "gelu")
+    return Question(
+        params,
+        tokens,
+        logit_difference(right, (right + 1) % 3, 3, at),
+        other(params, others, "gelu"),
+        "gelu",
+    )

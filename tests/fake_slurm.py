@@ -1,14 +1,21 @@
-"""A small SLURM: sbatch, squeue, scancel and sacct as programs, and the controller behind them, which really starts, stops and requeues jobs.
+"""A small SLURM: sbatch, squeue, scancel and sacct as programs, and the controller behind them,
+which really starts, stops and requeues jobs.
 
-One node with some slots. It does what https://slurm.schedmd.com says of these programs, of job arrays (job_array.html), of states
-(job_state_codes.html) and of preemption (preempt.html), as far as a fleet of workers meets it:
+One node with some slots. It does what https://slurm.schedmd.com says of these programs, of job
+arrays (job_array.html), of states (job_state_codes.html) and of preemption (preempt.html), as far
+as a fleet of workers meets it:
 
-- options typed win over SBATCH_… variables, which win over #SBATCH lines; the script is copied when it is submitted;
-- `--signal=B:TERM@60` reaches the batch shell alone; a limit, a preemption and a cancellation send SIGCONT and SIGTERM, and SIGKILL after KillWait;
+- options typed win over SBATCH_… variables, which win over #SBATCH lines; the script is copied when
+  it is submitted;
+- `--signal=B:TERM@60` reaches the batch shell alone; a limit, a preemption and a cancellation send
+  SIGCONT and SIGTERM, and SIGKILL after KillWait;
 - a grace time before preemption sends SIGTERM to job steps, of which a batch script alone has none;
-- a requeued job keeps its number, waits again and starts its script from the beginning, with SLURM_RESTART_COUNT;
-- squeue forgets a job MinJobAge after its end, and then calls a single forgotten number invalid; sacct remembers it;
-- tasks of an array that were never begun are told together, as 7_[2-3], unless squeue is asked for `--array`.
+- a requeued job keeps its number, waits again and starts its script from the beginning, with
+  SLURM_RESTART_COUNT;
+- squeue forgets a job MinJobAge after its end, and then calls a single forgotten number invalid;
+  sacct remembers it;
+- tasks of an array that were never begun are told together, as 7_[2-3], unless squeue is asked for
+  `--array`.
 """
 
 import contextlib
@@ -38,14 +45,32 @@ with socket.socket(socket.AF_UNIX) as end:
 sys.stdout.write(out)
 sys.stderr.write(err)
 sys.exit(code)
-"""
+"""  # noqa: E501
 BUSY = "Socket timed out on send/recv operation"
 VALUED = {
-    "partition": "p", "account": "A", "time": "t", "cpus-per-task": "c", "job-name": "J", "array": "a", "output": "o", "constraint": "C",
-    "gpus-per-node": "", "mem": "", "nodes": "N", "ntasks": "n", "signal": "", "open-mode": "", "qos": "q",
-}  # fmt: skip
+    "partition": "p",
+    "account": "A",
+    "time": "t",
+    "cpus-per-task": "c",
+    "job-name": "J",
+    "array": "a",
+    "output": "o",
+    "constraint": "C",
+    "gpus-per-node": "",
+    "mem": "",
+    "nodes": "N",
+    "ntasks": "n",
+    "signal": "",
+    "open-mode": "",
+    "qos": "q",
+}
 FLAGS = ("requeue", "no-requeue", "parsable")
-VARIABLES = {"SBATCH_PARTITION": "partition", "SBATCH_OUTPUT": "output", "SBATCH_SIGNAL": "signal", "SBATCH_ARRAY_INX": "array"}
+VARIABLES = {
+    "SBATCH_PARTITION": "partition",
+    "SBATCH_OUTPUT": "output",
+    "SBATCH_SIGNAL": "signal",
+    "SBATCH_ARRAY_INX": "array",
+}
 
 
 @dataclass
@@ -86,17 +111,20 @@ class Refused(Exception):
 
 @dataclass
 class FakeSlurm:
-    """The controller. Enter it, and its programs are in `bin`; leave it, and nothing that it started is left."""
+    """The controller. Enter it, and its programs are in `bin`; leave it, and nothing that it
+    started is left."""
 
     slots: int = 2
     partitions: tuple[str, ...] = ("main", "gpu")
     minute: float = 60.0
     """Seconds by the clock that a minute of limits and warnings takes."""
     longest: float = 0.0
-    """Minutes that the partitions allow, 0 for any: a job that asks for more waits, possibly indefinitely."""
+    """Minutes that the partitions allow, 0 for any: a job that asks for more waits, possibly
+    indefinitely."""
     kill_wait: float = 5.0
     user_signal: bool = False
-    """PreemptParameters=send_user_signal: what `--signal` asks for is sent before a preemption as well."""
+    """PreemptParameters=send_user_signal: what `--signal` asks for is sent before a preemption as
+    well."""
     min_job_age: float = 300.0
     accounting: bool = True
     cluster: str = ""
@@ -106,7 +134,9 @@ class FakeSlurm:
     """Every command that a program was run with."""
 
     def __enter__(self) -> Self:
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # not pytest's: the name of a socket is short
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="slurm-")
+        )  # not pytest's: the name of a socket is short
         self.bin = self.folder / "bin"
         self.bin.mkdir()
         self._faults: dict[str, list[tuple[str, bool]]] = {}
@@ -116,7 +146,10 @@ class FakeSlurm:
 
         class Answer(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                self.wfile.write(json.dumps(controller._answer(*json.loads(self.rfile.readline()))).encode() + b"\n")
+                self.wfile.write(
+                    json.dumps(controller._answer(*json.loads(self.rfile.readline()))).encode()
+                    + b"\n"
+                )
 
         class Server(socketserver.ThreadingUnixStreamServer):
             daemon_threads = True
@@ -124,9 +157,14 @@ class FakeSlurm:
         self._server = Server(str(self.folder / "socket"), Answer)
         for program in ("sbatch", "squeue", "scancel", "sacct"):
             path = self.bin / program
-            path.write_text(CLIENT.format(python=sys.executable, address=str(self.folder / "socket")))
+            path.write_text(
+                CLIENT.format(python=sys.executable, address=str(self.folder / "socket"))
+            )
             path.chmod(0o755)
-        self._threads = [threading.Thread(target=self._server.serve_forever, args=(0.05,)), threading.Thread(target=self._control)]
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, args=(0.05,)),
+            threading.Thread(target=self._control),
+        ]
         for thread in self._threads:
             thread.start()
         return self
@@ -146,7 +184,8 @@ class FakeSlurm:
     # what a test does to the cluster
 
     def fail(self, program: str, text: str = BUSY, times: int = 1, after: bool = False) -> None:
-        """Let the next calls of a program fail with this text; `after` what was asked is done all the same."""
+        """Let the next calls of a program fail with this text; `after` what was asked is done all
+        the same."""
         self._faults.setdefault(program, []).extend([(text, after)] * times)
 
     def running(self) -> list[Job]:
@@ -157,12 +196,18 @@ class FakeSlurm:
     def preempt(self, job: Job, mode: str = "REQUEUE", grace: float = 0.0) -> None:
         """Take the slot of a job away, after a grace time; PreemptMode is REQUEUE or CANCEL."""
         with self._lock:
-            job.then, job.grace = ("PENDING" if mode == "REQUEUE" and "requeue" in job.options else "PREEMPTED"), time.monotonic() + grace
+            job.then, job.grace = (
+                ("PENDING" if mode == "REQUEUE" and "requeue" in job.options else "PREEMPTED"),
+                time.monotonic() + grace,
+            )
 
     def lose(self, job: Job, requeue: bool = True) -> None:
         """Let the node of a job fail."""
         with self._lock:
-            job.then, job.stopping = ("PENDING" if requeue and "requeue" in job.options else "NODE_FAIL"), time.monotonic()
+            job.then, job.stopping = (
+                ("PENDING" if requeue and "requeue" in job.options else "NODE_FAIL"),
+                time.monotonic(),
+            )
             self._signal(job, signal.SIGKILL)
 
     def exhaust(self, job: Job) -> None:
@@ -180,10 +225,15 @@ class FakeSlurm:
                 for job in self.jobs:
                     if job.process is not None:
                         self._supervise(job, now)
-                free, waiting = self.slots - len(self.running()), [job for job in self.jobs if job.state == "PENDING"]
+                free, waiting = (
+                    self.slots - len(self.running()),
+                    [job for job in self.jobs if job.state == "PENDING"],
+                )
                 for job in waiting:
                     too_long = self.longest and self._limit(job) > self.longest * self.minute
-                    job.reason = "PartitionTimeLimit" if too_long else "Resources" if free <= 0 else "None"
+                    job.reason = (
+                        "PartitionTimeLimit" if too_long else "Resources" if free <= 0 else "None"
+                    )
                     if job.reason == "None":
                         free -= 1
                         self._begin(job, now)
@@ -202,7 +252,12 @@ class FakeSlurm:
             self._stop(job, job.then, now)
         elif limit and now >= job.began + limit:
             self._stop(job, "TIMEOUT", now)
-        elif limit and warning is not None and not job.warned and now >= job.began + limit - warning[1]:
+        elif (
+            limit
+            and warning is not None
+            and not job.warned
+            and now >= job.began + limit - warning[1]
+        ):
             self._warn(job, limited=True)
 
     def _warn(self, job: Job, limited: bool = False) -> None:
@@ -214,16 +269,41 @@ class FakeSlurm:
 
     def _begin(self, job: Job, now: float) -> None:
         path = job.options.get("output", "slurm-%A_%a.out")
-        for symbol, value in {"%A": str(job.array), "%a": str(job.index), "%j": str(job.number), "%%": "%"}.items():
+        for symbol, value in {
+            "%A": str(job.array),
+            "%a": str(job.index),
+            "%j": str(job.number),
+            "%%": "%",
+        }.items():
             path = path.replace(symbol, value)
         mode = "ab" if job.options.get("open-mode") == "append" else "wb"
         env = {k: v for k, v in job.env.items() if not k.startswith("SLURM_")}
-        env |= {"SLURM_JOB_ID": str(job.number), "SLURM_ARRAY_JOB_ID": str(job.array), "SLURM_ARRAY_TASK_ID": str(job.index)}
+        env |= {
+            "SLURM_JOB_ID": str(job.number),
+            "SLURM_ARRAY_JOB_ID": str(job.array),
+            "SLURM_ARRAY_TASK_ID": str(job.index),
+        }
         env |= {"SLURM_RESTART_COUNT": str(job.restarts)} if job.restarts else {}
         with Path(job.cwd, path).open(mode) as log:
             words = [str(job.script)]
-            job.process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, cwd=job.cwd, start_new_session=True)
-        job.state, job.began, job.starts, job.warned, job.grace, job.stopping, job.then = "RUNNING", now, job.starts + 1, False, None, None, ""
+            job.process = subprocess.Popen(
+                words,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=env,
+                cwd=job.cwd,
+                start_new_session=True,
+            )
+        job.state, job.began, job.starts, job.warned, job.grace, job.stopping, job.then = (
+            "RUNNING",
+            now,
+            job.starts + 1,
+            False,
+            None,
+            None,
+            "",
+        )
 
     def _stop(self, job: Job, then: str, now: float) -> None:
         job.then, job.state, job.stopping = then, "COMPLETING", now + self.kill_wait
@@ -233,7 +313,9 @@ class FakeSlurm:
     def _end(self, job: Job, code: int, now: float) -> None:
         self._signal(job, signal.SIGKILL)  # whatever the script left behind
         job.process = None
-        job.state = job.then or ("FAILED" if code else "COMPLETED")  # one that ends within its grace time is treated as preempted
+        job.state = job.then or (
+            "FAILED" if code else "COMPLETED"
+        )  # one that ends within its grace time is treated as preempted
         if job.state == "PENDING":
             job.restarts += 1
         else:
@@ -251,16 +333,25 @@ class FakeSlurm:
 
     def _warning(self, job: Job) -> tuple[int, float] | None:
         found = re.fullmatch(r"B:(\w+)@(\d+)", job.options.get("signal", ""))
-        return (getattr(signal, f"SIG{found[1]}"), float(found[2]) / 60 * self.minute) if found else None
+        return (
+            (getattr(signal, f"SIG{found[1]}"), float(found[2]) / 60 * self.minute)
+            if found
+            else None
+        )
 
     # the programs
 
-    def _answer(self, program: str, words: list[str], env: dict[str, str], cwd: str) -> tuple[int, str, str]:
+    def _answer(
+        self, program: str, words: list[str], env: dict[str, str], cwd: str
+    ) -> tuple[int, str, str]:
         with self._lock:
             self.asked.append([program, *words])
             faults = self._faults.get(program, [])
             text, after = faults.pop(0) if faults else ("", True)
-            prefixes = {"sbatch": "sbatch: error: Batch job submission failed: ", "squeue": "slurm_load_jobs error: "}
+            prefixes = {
+                "sbatch": "sbatch: error: Batch job submission failed: ",
+                "squeue": "slurm_load_jobs error: ",
+            }
             prefix = prefixes.get(program, f"{program}: error: ")
             try:
                 out = getattr(self, f"_{program}")(words, env, cwd) if after else ""
@@ -274,7 +365,10 @@ class FakeSlurm:
         given = {VARIABLES[name]: value for name, value in env.items() if name in VARIABLES}
         options: dict[str, str] = {**directives(text), **given, **typed}
         if (partition := options.get("partition", self.partitions[0])) not in self.partitions:
-            said = ["invalid partition specified: " + partition, "Batch job submission failed: Invalid partition name specified"]
+            said = [
+                "invalid partition specified: " + partition,
+                "Batch job submission failed: Invalid partition name specified",
+            ]
             raise Refused("\n".join(f"sbatch: error: {line}" for line in said))
         first, _, last = options["array"].partition("%")[0].partition("-")
         array = self._numbers + 1
@@ -283,15 +377,34 @@ class FakeSlurm:
         spooled.chmod(0o755)
         for i in range(int(first), int(last or first) + 1):
             self._numbers += 1
-            self.jobs.append(Job(array, i, self._numbers, options.get("job-name", Path(script).name), options, spooled, env, cwd))
+            self.jobs.append(
+                Job(
+                    array,
+                    i,
+                    self._numbers,
+                    options.get("job-name", Path(script).name),
+                    options,
+                    spooled,
+                    env,
+                    cwd,
+                )
+            )
         where = f";{self.cluster}" if self.cluster else ""
         return f"{array}{where}\n" if "parsable" in options else f"Submitted batch job {array}\n"
 
     def _squeue(self, words: list[str], env: dict[str, str], cwd: str) -> str:
         asked = dict(word.removeprefix("--").partition("=")[::2] for word in words)
         states = asked.get("states", env.get("SQUEUE_STATES", ""))
-        listed = [job for job in self.jobs if not job.ended or time.monotonic() - job.ended < self.min_job_age]
-        listed = [job for job in listed if states == "all" or job.state in ("PENDING", "RUNNING", "COMPLETING")]
+        listed = [
+            job
+            for job in self.jobs
+            if not job.ended or time.monotonic() - job.ended < self.min_job_age
+        ]
+        listed = [
+            job
+            for job in listed
+            if states == "all" or job.state in ("PENDING", "RUNNING", "COMPLETING")
+        ]
         if "jobs" in asked:
             numbers = asked["jobs"].split(",")
             if len(numbers) == 1 and not any(str(job.array) == numbers[0] for job in listed):
@@ -303,7 +416,13 @@ class FakeSlurm:
         lines = [] if "noheader" in asked else [asked["format"]]
         for id_, job in rows:
             line = asked["format"]
-            for symbol, value in {"%i": id_, "%T": job.state, "%r": job.reason, "%F": str(job.array), "%A": str(job.number)}.items():
+            for symbol, value in {
+                "%i": id_,
+                "%T": job.state,
+                "%r": job.reason,
+                "%F": str(job.array),
+                "%A": str(job.number),
+            }.items():
                 line = line.replace(symbol, value)
             lines.append(line)
         return "".join(f"{line}\n" for line in lines)
@@ -312,10 +431,14 @@ class FakeSlurm:
         if not self.accounting:
             raise Refused("Slurm accounting storage is disabled")
         asked = dict(word.removeprefix("--").partition("=")[::2] for word in words)
-        assert asked["format"] == "JobID,State" and {"noheader", "parsable2", "allocations"} <= set(asked), words
+        assert asked["format"] == "JobID,State" and {"noheader", "parsable2", "allocations"} <= set(
+            asked
+        ), words
         mine = [job for job in self.jobs if str(job.array) in asked["jobs"].split(",")]
         word = {"CANCELLED": "CANCELLED by 1000", "COMPLETING": "RUNNING"}
-        return "".join(f"{id_}|{word.get(job.state, job.state)}\n" for id_, job in told_together(mine))
+        return "".join(
+            f"{id_}|{word.get(job.state, job.state)}\n" for id_, job in told_together(mine)
+        )
 
     def _scancel(self, words: list[str], env: dict[str, str], cwd: str) -> str:
         names = [word.partition("=")[2] for word in words if word.startswith("--name=")]
@@ -330,7 +453,8 @@ class FakeSlurm:
 
 
 def parsed(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Options of sbatch by their long names, later ones winning, and what is left: the script and its arguments."""
+    """Options of sbatch by their long names, later ones winning, and what is left: the script and
+    its arguments."""
     found: dict[str, str] = {}
     short, rest = {f"-{letter}": name for name, letter in VALUED.items() if letter}, list(words)
     while rest and rest[0].startswith("-"):
@@ -341,12 +465,16 @@ def parsed(words: list[str]) -> tuple[dict[str, str], list[str]]:
         elif name in FLAGS:
             found[name] = ""
         else:
-            raise Refused(f"sbatch: unrecognized option '--{name}'\nTry \"sbatch --help\" for more information")
+            raise Refused(
+                f"sbatch: unrecognized option '--{name}'\nTry \"sbatch --help\" for more "
+                "information"
+            )
     return found, rest
 
 
 def directives(script: str) -> dict[str, str]:
-    """The options of the #SBATCH lines above the first line that is a command; a # outside quotes begins a comment."""
+    """The options of the #SBATCH lines above the first line that is a command; a # outside quotes
+    begins a comment."""
     words: list[str] = []
     for line in script.splitlines():
         if line.strip() and not line.startswith("#"):
@@ -359,11 +487,20 @@ def directives(script: str) -> dict[str, str]:
 
 
 def told_together(jobs: list[Job]) -> list[tuple[str, Job]]:
-    """Each job with its id; those of an array that were never begun and are in one state in one row: 7_[1-3,5]."""
+    """Each job with its id; those of an array that were never begun and are in one state in one
+    row: 7_[1-3,5]."""
     rows: dict[Any, list[Job]] = {}
     for job in jobs:
         rows.setdefault(job.id if job.starts else (job.array, job.state), []).append(job)
-    return [(some[0].id if some[0].starts else f"{some[0].array}_[{ranges([job.index for job in some])}]", some[0]) for some in rows.values()]
+    return [
+        (
+            some[0].id
+            if some[0].starts
+            else f"{some[0].array}_[{ranges([job.index for job in some])}]",
+            some[0],
+        )
+        for some in rows.values()
+    ]
 
 
 def ranges(indices: list[int]) -> str:

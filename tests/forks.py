@@ -1,7 +1,8 @@
-"""Many Python processes at the price of one start: an interpreter that has imported what they share forks for each.
+"""Many Python processes at the price of one start: an interpreter that has imported what they share
+forks for each.
 
-As a program it reads one JSON object a line, {"words" or "code", "cwd", "env"}, and answers each with {"code", "out", "err"}.
-"""
+As a program it reads one JSON object a line, {"words" or "code", "cwd", "env"}, and answers each
+with {"code", "out", "err"}."""
 
 import json
 import os
@@ -25,19 +26,33 @@ class Ended(NamedTuple):
 
 
 class Forks:
-    """Runs the command line, or code, in processes of their own, one after the other; they cannot import what is `hidden`."""
+    """Runs the command line, or code, in processes of their own, one after the other; they cannot
+    import what is `hidden`."""
 
     def __init__(self, hidden: Sequence[str] = ()):
         self.hidden = hidden
 
     def __enter__(self) -> Self:
         command = [sys.executable, __file__, *self.hidden]
-        paths = [str(Path(__file__).parents[1] / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]  # never another Assay
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}  # a fork keeps one thread, so there must be no other
-        self.parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        paths = [
+            str(Path(__file__).parents[1] / "src"),
+            *filter(None, [os.environ.get("PYTHONPATH")]),
+        ]  # never another Assay
+        env = os.environ | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+        }  # a fork keeps one thread, so there must be no other
+        self.parent = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.parent.communicate()
 
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
@@ -62,7 +77,9 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in asked["env"]  # a new interpreter would have read it
+    sys.dont_write_bytecode = (
+        "PYTHONDONTWRITEBYTECODE" in asked["env"]
+    )  # a new interpreter would have read it
     os.dup2(out, 1)
     os.dup2(err, 2)
     try:
@@ -82,9 +99,19 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
 
 SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.result")
 """What takes time to import."""
-HEAVY = ("torch", "assay.dictionaries.formats.opening", "assay.dictionaries.formats.writing", "assay.verbs.exchange")
-HEAVY += ("transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama")
-"""Of transformers what every model goes through: nine tenths of the time of a command that opens a tiny one."""
+HEAVY = (
+    "torch",
+    "assay.dictionaries.formats.opening",
+    "assay.dictionaries.formats.writing",
+    "assay.verbs.exchange",
+)
+HEAVY += (
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
+)
+"""Of transformers what every model goes through: nine tenths of the time of a command that opens a
+tiny one."""
 
 
 def serve(hidden: Sequence[str]) -> None:

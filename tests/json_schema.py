@@ -1,9 +1,18 @@
-"""A small reader of JSON schemas, as far as `assay.core.schema` writes them, after the words of the JSON Schema specification."""
+"""A small reader of JSON schemas, as far as `assay.core.schema` writes them, after the words of the
+JSON Schema specification."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-KINDS = {"boolean": bool, "integer": int, "number": (int, float), "string": str, "null": type(None), "array": list, "object": dict}
+KINDS = {
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "string": str,
+    "null": type(None),
+    "array": list,
+    "object": dict,
+}
 
 
 def problems(value: Any, schema: Mapping[str, Any], at: str = "$") -> Iterator[str]:
@@ -14,7 +23,10 @@ def problems(value: Any, schema: Mapping[str, Any], at: str = "$") -> Iterator[s
         yield f"{at}: {value!r} fits no alternative"
     if "type" in schema:
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        if not any(isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool)) for kind in kinds):
+        if not any(
+            isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+            for kind in kinds
+        ):
             yield f"{at}: {value!r} is no {' or '.join(kinds)}"
             return
     if isinstance(value, dict):
@@ -30,4 +42,6 @@ def problems(value: Any, schema: Mapping[str, Any], at: str = "$") -> Iterator[s
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             yield f"{at}: {len(value)} entries"
         for i, part in enumerate(value):
-            yield from problems(part, first[i] if i < len(first) else schema.get("items", {}), f"{at}[{i}]")
+            yield from problems(
+                part, first[i] if i < len(first) else schema.get("items", {}), f"{at}[{i}]"
+            )

@@ -1,4 +1,5 @@
-"""A fleet on this machine: each worker is a fork of this process, which runs what the command says."""
+"""A fleet on this machine: each worker is a fork of this process, which runs what the command
+says."""
 
 import multiprocessing
 import os
@@ -28,8 +29,12 @@ class Local:
         """Start `n` of them: the command is `python -m assay WORDS`."""
         made = []
         for _ in range(n):
-            member = Member(f"w{len(self.processes)}", str(self.log / f"w{len(self.processes)}.log"))
-            process = multiprocessing.get_context("fork").Process(target=_work, args=(list(command[3:]), member.log))
+            member = Member(
+                f"w{len(self.processes)}", str(self.log / f"w{len(self.processes)}.log")
+            )
+            process = multiprocessing.get_context("fork").Process(
+                target=_work, args=(list(command[3:]), member.log)
+            )
             process.start()
             self.processes[member.id] = process
             made.append(member)
@@ -38,7 +43,10 @@ class Local:
     def look(self, members: Sequence[Member]) -> dict[str, State]:
         """Running; ended, with exit code 0; or lost."""
         codes = {m.id: self.processes[m.id].exitcode for m in members}
-        return {name: "running" if code is None else "ended" if code == 0 else "lost" for name, code in codes.items()}
+        return {
+            name: "running" if code is None else "ended" if code == 0 else "lost"
+            for name, code in codes.items()
+        }
 
     def cancel(self, members: Sequence[Member]) -> None:
         """Tell them to leave, and wait until they have."""

@@ -6,5 +6,9 @@ from assay.core.experiment import Experiment
 
 def claim_of(experiment: Experiment, start: str) -> Claim:
     """Find the one claim of an experiment whose text starts so."""
-    [found] = [claim for claim in experiment.claims if isinstance(claim, Claim) and claim.text.startswith(start)]
+    [found] = [
+        claim
+        for claim in experiment.claims
+        if isinstance(claim, Claim) and claim.text.startswith(start)
+    ]
     return found

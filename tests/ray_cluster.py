@@ -1,8 +1,9 @@
-"""A Ray cluster of several nodes on this machine, in a process of its own: `python ray_cluster.py PORT` and lines on standard input.
+"""A Ray cluster of several nodes on this machine, in a process of its own: `python ray_cluster.py
+PORT` and lines on standard input.
 
-`add NAME CPUS` begins a node; `kill NAME` ends one as a power cut would, with all that runs on it. Each is answered by a line. Without
-further input everything ends. The head, which runs no tasks, has the server of Ray Client at PORT.
-"""
+`add NAME CPUS` begins a node; `kill NAME` ends one as a power cut would, with all that runs on it.
+Each is answered by a line. Without further input everything ends. The head, which runs no tasks,
+has the server of Ray Client at PORT."""
 
 import contextlib
 import sys

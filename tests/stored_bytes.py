@@ -5,4 +5,7 @@ from pathlib import Path
 
 def measures_of(root) -> dict[str, bytes]:
     """The measures of every run of a store, by the name of its folder."""
-    return {p.parent.name: p.read_bytes() for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))}
+    return {
+        p.parent.name: p.read_bytes()
+        for p in sorted(Path(root).glob("runs/*/*/measures.safetensors"))
+    }

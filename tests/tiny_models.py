@@ -1,4 +1,5 @@
-"""Tiny language models in local folders, and the same forward passes written out in NumPy float64."""
+"""Tiny language models in local folders, and the same forward passes written out in NumPy
+float64."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-TEXT = "def add(a, b):\n    return a + b  # the sum of a and b\n\nclass Point:\n    x = 10\n    y = 2048\n" * 4
+TEXT = (
+    "def add(a, b):\n    return a + b  # the sum of a and b\n\nclass Point:\n    x = 10\n    "
+    "y = 2048\n"
+) * 4
 CONTEXT = 64
 
 
@@ -19,13 +23,16 @@ def save_tokenizer(folder: Path) -> int:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.train_from_iterator(
+        [TEXT], trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     return tokenizer.get_vocab_size()
 
 
 def make(folder: Path, kind: str, **changes) -> Path:
-    """A folder with a random model of this architecture: grouped queries, an unusual rope base, every parameter random."""
+    """A folder with a random model of this architecture: grouped queries, an unusual rope base,
+    every parameter random."""
     import torch
     import transformers
 
@@ -96,7 +103,9 @@ def interleave(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
 
 
-def write_gguf(path, folder, kind=None, *, architecture="llama", pre="smollm", extra=(), leave_out=()):
+def write_gguf(
+    path, folder, kind=None, *, architecture="llama", pre="smollm", extra=(), leave_out=()
+):
     """The folder's model as a GGUF file whose matrices are of this kind, float32 without one."""
     import gguf
 
@@ -126,7 +135,11 @@ def write_gguf(path, folder, kind=None, *, architecture="llama", pre="smollm", e
             if part.endswith(("q_proj", "k_proj")):
                 w = interleave(w, 4 if "q_proj" in part else 2)
         else:
-            stem = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}[stem]
+            stem = {
+                "model.embed_tokens": "token_embd",
+                "model.norm": "output_norm",
+                "lm_head": "output",
+            }[stem]
         if stem in leave_out:
             continue
         raw = np.ascontiguousarray(w, np.float32)
@@ -143,8 +156,11 @@ def write_gguf(path, folder, kind=None, *, architecture="llama", pre="smollm", e
     return path
 
 
-def naive(folder: Path, tokens: np.ndarray, edits: dict | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Logits and the activations at every site, by name, with `edits` applied where they are named."""
+def naive(
+    folder: Path, tokens: np.ndarray, edits: dict | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Logits and the activations at every site, by name, with `edits` applied where they are
+    named."""
     config = json.loads((folder / "config.json").read_text())
     acts: dict[str, np.ndarray] = {}
 
@@ -163,7 +179,9 @@ def _attend(q, k, v):
         for h in range(q.shape[2]):
             g = h * k.shape[2] // q.shape[2]  # the key-value head that this query head shares
             for t in range(q.shape[1]):
-                score = np.array([q[b, t, h] @ k[b, u, g] for u in range(t + 1)]) / np.sqrt(q.shape[3])
+                score = np.array([q[b, t, h] @ k[b, u, g] for u in range(t + 1)]) / np.sqrt(
+                    q.shape[3]
+                )
                 p = np.exp(score - score.max())
                 p /= p.sum()
                 z[b, t, h] = sum(p[u] * v[b, u, g] for u in range(t + 1))
@@ -202,7 +220,10 @@ def _llama(w, c, tokens, at):
         k = _rope(linear("self_attn.k_proj", h).reshape(*x.shape[:2], groups, -1), theta)
         v = linear("self_attn.v_proj", h).reshape(*x.shape[:2], groups, -1)
         z = at(s + "attn.hook_z", _attend(q, k, v))
-        x = at(s + "hook_resid_mid", x + at(s + "hook_attn_out", linear("self_attn.o_proj", z.reshape(*x.shape[:2], -1))))
+        x = at(
+            s + "hook_resid_mid",
+            x + at(s + "hook_attn_out", linear("self_attn.o_proj", z.reshape(*x.shape[:2], -1))),
+        )
         h = _rms(x, w[p + "post_attention_layernorm.weight"], eps)
         gate = at(s + "mlp.hook_pre", linear("mlp.gate_proj", h))
         post = at(s + "mlp.hook_post", gate / (1 + np.exp(-gate)) * linear("mlp.up_proj", h))
@@ -213,7 +234,9 @@ def _llama(w, c, tokens, at):
 
 def _layer_norm(x, w, name, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w[name + ".weight"] + w[name + ".bias"]
+    return (
+        x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w[name + ".weight"] + w[name + ".bias"]
+    )
 
 
 def _gpt2(w, c, tokens, at):
@@ -222,16 +245,24 @@ def _gpt2(w, c, tokens, at):
         p, s = f"h.{i}.", f"blocks.{i}."
 
         def linear(name, x, p=p):
-            return x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]  # GPT-2 keeps its matrices input first
+            return (
+                x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]
+            )  # GPT-2 keeps its matrices input first
 
         x = at(s + "hook_resid_pre", x)
         qkv = np.split(linear("attn.c_attn", _layer_norm(x, w, p + "ln_1")), 3, axis=-1)
         q, k, v = (a.reshape(*x.shape[:2], c["n_head"], -1) for a in qkv)
         z = at(s + "attn.hook_z", _attend(q, k, v))
-        x = at(s + "hook_resid_mid", x + at(s + "hook_attn_out", linear("attn.c_proj", z.reshape(*x.shape[:2], -1))))
+        x = at(
+            s + "hook_resid_mid",
+            x + at(s + "hook_attn_out", linear("attn.c_proj", z.reshape(*x.shape[:2], -1))),
+        )
         pre = at(s + "mlp.hook_pre", linear("mlp.c_fc", _layer_norm(x, w, p + "ln_2")))
         gelu = 0.5 * pre * (1 + np.tanh(np.sqrt(2 / np.pi) * (pre + 0.044715 * pre**3)))
-        x = at(s + "hook_resid_post", x + at(s + "hook_mlp_out", linear("mlp.c_proj", at(s + "mlp.hook_post", gelu))))
+        x = at(
+            s + "hook_resid_post",
+            x + at(s + "hook_mlp_out", linear("mlp.c_proj", at(s + "mlp.hook_post", gelu))),
+        )
     return at("ln_final.hook_normalized", _layer_norm(x, w, "ln_f")) @ w["wte.weight"].T
 
 

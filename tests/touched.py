@@ -1,9 +1,10 @@
-"""The test files that a change touches, the nearest first: `make check` runs them in this order until its time is up.
+"""The test files that a change touches, the nearest first: `make check` runs them in this order
+until its time is up.
 
-A change is what differs from main, or from the commit before where main itself is clean, and what git does not know yet. From each
-changed file imports are followed backwards: first come the tests that import it, then those that import what imports it, and so on.
-A test that starts a process imports nothing of what that process runs; `make test` runs all.
-"""
+A change is what differs from main, or from the commit before where main itself is clean, and what
+git does not know yet. From each changed file imports are followed backwards: first come the tests
+that import it, then those that import what imports it, and so on. A test that starts a process
+imports nothing of what that process runs; `make test` runs all."""
 
 import ast
 import subprocess
@@ -13,20 +14,29 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 READERS = {
-    "README.md": "docs", "docs": "docs", "records": "claims", "src/assay/experiments": "claims", "conformance": "conformance",
-    "tests/golden": "lab", "tests/fixtures": "dictionaries",
-}  # fmt: skip
+    "README.md": "docs",
+    "docs": "docs",
+    "records": "claims",
+    "src/assay/experiments": "claims",
+    "conformance": "conformance",
+    "tests/golden": "lab",
+    "tests/fixtures": "dictionaries",
+}
 """What tests read without importing it → their folder."""
 
 
 def git(*words: str) -> list[str]:
     """The lines that git prints; none where it refuses."""
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
+    return subprocess.run(
+        ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
 
 
 def changed() -> list[Path]:
     """The files that a change touched and left."""
-    (base,) = git("merge-base", "HEAD", "main") or git("merge-base", "HEAD", "origin/main") or ["HEAD"]
+    (base,) = (
+        git("merge-base", "HEAD", "main") or git("merge-base", "HEAD", "origin/main") or ["HEAD"]
+    )
     if git("rev-parse", "HEAD") == [base] and not git("status", "--porcelain"):
         base = "HEAD~1"
     named = [*git("diff", "--name-only", base), *git("ls-files", "--others", "--exclude-standard")]
@@ -34,23 +44,33 @@ def changed() -> list[Path]:
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """Every file of the package, and of the tests but what pytest alone imports, by the name under which others import it."""
-    package = {".".join(p.relative_to(root / "src").with_suffix("").parts).removesuffix(".__init__"): p for p in (root / "src").rglob("*.py")}
+    """Every file of the package, and of the tests but what pytest alone imports, by the name under
+    which others import it."""
+    package = {
+        ".".join(p.relative_to(root / "src").with_suffix("").parts).removesuffix(".__init__"): p
+        for p in (root / "src").rglob("*.py")
+    }
     return package | {p.stem: p for p in (root / "tests").rglob("*.py") if p.name != "conftest.py"}
 
 
 def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
-    """The modules that a file names in its imports, wherever they stand: at the top, in functions, for type checkers alone."""
+    """The modules that a file names in its imports, wherever they stand: at the top, in functions,
+    for type checkers alone."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
         elif isinstance(node, ast.ImportFrom):
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in files else node.module for name in inside if name in files or node.module in files)
+            yield from (
+                name if name in files else node.module
+                for name in inside
+                if name in files or node.module in files
+            )
 
 
 def users(root: Path) -> dict[Path, set[Path]]:
-    """Who imports a file, by that file; a conftest.py is imported by every test at its side and below."""
+    """Who imports a file, by that file; a conftest.py is imported by every test at its side and
+    below."""
     files, found = modules(root), defaultdict(set)
     for path in files.values():
         for name in needs(path, files):
@@ -63,8 +83,13 @@ def users(root: Path) -> dict[Path, set[Path]]:
 
 
 def starts(path: Path, root: Path) -> Iterable[Path]:
-    """The Python files that stand for a changed one: itself, or the code around a template or a script; and the tests that read it."""
-    folders = [root / "tests" / folder for place, folder in READERS.items() if path.is_relative_to(root / place)]
+    """The Python files that stand for a changed one: itself, or the code around a template or a
+    script; and the tests that read it."""
+    folders = [
+        root / "tests" / folder
+        for place, folder in READERS.items()
+        if path.is_relative_to(root / place)
+    ]
     if path.suffix == ".py":
         yield path
     elif path.is_relative_to(root / "src/assay"):
@@ -75,14 +100,21 @@ def starts(path: Path, root: Path) -> Iterable[Path]:
 
 
 def nearest(paths: Iterable[Path], root: Path = ROOT) -> list[Path]:
-    """The test files that these changes touch: by the number of imports between, then those of the same layer, then by name."""
+    """The test files that these changes touch: by the number of imports between, then those of the
+    same layer, then by name."""
     known, edge, distance = users(root), {s for p in paths for s in starts(p, root)}, {}
-    layers = {p.relative_to(root / "src/assay").parts[0] for p in edge if p.is_relative_to(root / "src/assay")}
+    layers = {
+        p.relative_to(root / "src/assay").parts[0]
+        for p in edge
+        if p.is_relative_to(root / "src/assay")
+    }
     while edge:
         distance |= dict.fromkeys(edge, max(distance.values(), default=-1) + 1)
         edge = {user for path in edge for user in known.get(path, ())} - distance.keys()
     tests = [p for p in distance if p.name.startswith("test_")]
-    return sorted(tests, key=lambda p: (distance[p], p.relative_to(root / "tests").parts[0] not in layers, p))
+    return sorted(
+        tests, key=lambda p: (distance[p], p.relative_to(root / "tests").parts[0] not in layers, p)
+    )
 
 
 if __name__ == "__main__":

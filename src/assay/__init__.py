@@ -1,47 +1,46 @@
 """Put an interpretability claim in; get a measured verdict out.
 
-Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics.shrinkage`), and nothing is imported
-before it is used: `import assay` costs milliseconds, torch comes with the first name that needs it.
-"""
+Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics.shrinkage`), and
+nothing is imported before it is used: `import assay` costs milliseconds, torch comes with the first
+name that needs it."""
 
 from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 from assay.core.shown import draw_with as _draw_with
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
     __version__: str
 
-    from xarray import Dataset as Measures
+    from xarray import Dataset as Measures  # noqa: F401
 
-    from assay import data, dictionaries, subjects, worlds
-    from assay import dictionaries as architectures
-    from assay.core import stats
-    from assay.core.bench import Bench
-    from assay.core.claims import Claim, Exact, Finding, Gate, Published, Verdict, converged
-    from assay.core.descent import descent
-    from assay.core.experiment import Arm, Elsewhere, Experiment, Joint
-    from assay.core.figures import Figure, curve
-    from assay.core.fit import Group, Trained
-    from assay.core.measures import by, measures
-    from assay.core.rng import integers, normal, permutation, uniform
-    from assay.core.runs import Runs
-    from assay.core.spec import PerRun, Spec, changed, grid
-    from assay.core.table import judge
-    from assay.data import planted
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.hook import spliced
-    from assay.dictionaries.measuring import metrics
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.quick import train_dictionary
-    from assay.evaluation.evaluating import evaluate
-    from assay.evaluation.looking import Look, look
-    from assay.evaluation.result import Evaluation
-    from assay.fitting import fit
-    from assay.lab.lab import Lab
-    from assay.lab.result import Result
-    from assay.subjects.site import Site
+    from assay import data, dictionaries, subjects, worlds  # noqa: F401
+    from assay import dictionaries as architectures  # noqa: F401
+    from assay.core import stats  # noqa: F401
+    from assay.core.bench import Bench  # noqa: F401
+    from assay.core.claims import Claim, Exact, Finding, Gate, Published, Verdict, converged  # noqa: F401
+    from assay.core.descent import descent  # noqa: F401
+    from assay.core.experiment import Arm, Elsewhere, Experiment, Joint  # noqa: F401
+    from assay.core.figures import Figure, curve  # noqa: F401
+    from assay.core.fit import Group, Trained  # noqa: F401
+    from assay.core.measures import by, measures  # noqa: F401
+    from assay.core.rng import integers, normal, permutation, uniform  # noqa: F401
+    from assay.core.runs import Runs  # noqa: F401
+    from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401
+    from assay.core.table import judge  # noqa: F401
+    from assay.data import planted  # noqa: F401
+    from assay.dictionaries.dictionary import Dictionary  # noqa: F401
+    from assay.dictionaries.hook import spliced  # noqa: F401
+    from assay.dictionaries.measuring import metrics  # noqa: F401
+    from assay.dictionaries.training import losses  # noqa: F401
+    from assay.dictionaries.training.quick import train_dictionary  # noqa: F401
+    from assay.evaluation.evaluating import evaluate  # noqa: F401
+    from assay.evaluation.looking import Look, look  # noqa: F401
+    from assay.evaluation.result import Evaluation  # noqa: F401
+    from assay.fitting import fit  # noqa: F401
+    from assay.lab.lab import Lab  # noqa: F401
+    from assay.lab.result import Result  # noqa: F401
+    from assay.subjects.site import Site  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)
 

@@ -1,4 +1,5 @@
-"""assay.fit: the training loop of `assay.core.fit`, which says so where one dictionary on an array was meant."""
+"""assay.fit: the training loop of `assay.core.fit`, which says so where one dictionary on an array
+was meant."""
 
 from functools import wraps
 from typing import Any
@@ -14,6 +15,7 @@ def fit(*given: Any, **options: Any) -> list[Trained]:
     first = given[0] if given else None
     if hasattr(first, "init") or "width" in options or "penalty" in options:
         raise SpecError(
-            "assay.fit trains groups of runs; for one dictionary on an array: assay.train_dictionary(ReLU(), acts, width=1024, penalty=0.1)"
+            "assay.fit trains groups of runs; for one dictionary on an array: "
+            "assay.train_dictionary(ReLU(), acts, width=1024, penalty=0.1)"
         )
     return fit_groups(*given, **options)

@@ -1,4 +1,5 @@
-"""The measures of a dictionary as plain functions: `assay.metrics.shrinkage(x, x_hat)`, on NumPy arrays, torch tensors or lists.
+"""The measures of a dictionary as plain functions: `assay.metrics.shrinkage(x, x_hat)`, on NumPy
+arrays, torch tensors or lists.
 
 A short name for `assay.dictionaries.measuring.metrics`, where the functions and their formulas are.
 """

@@ -1,7 +1,8 @@
-"""How results look in a notebook: figures as pictures, results, verdicts and dictionaries as tables, long work as a bar.
+"""How results look in a notebook: figures as pictures, results, verdicts and dictionaries as
+tables, long work as a bar.
 
-Everything brings its own paper and ink, light or dark as the notebook is, so that it can be read whatever lies around it.
-"""
+Everything brings its own paper and ink, light or dark as the notebook is, so that it can be read
+whatever lies around it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-NIGHT = ('[data-jp-theme-light="false"]', ".vscode-dark", ".vscode-high-contrast", '[theme="dark"]', '[data-theme="dark"]', ".dark")
+NIGHT = (
+    '[data-jp-theme-light="false"]',
+    ".vscode-dark",
+    ".vscode-high-contrast",
+    '[theme="dark"]',
+    '[data-theme="dark"]',
+    ".dark",
+)
 """What a notebook's page says when it is dark: JupyterLab, VS Code twice, Colab, others."""
 DAY = ('[data-jp-theme-light="true"]', ".vscode-light", '[theme="light"]', '[data-theme="light"]')
 """What it says when it is light, whatever the reader's system prefers."""
@@ -22,7 +30,9 @@ EVERY = 0.25
 def html(shown: Any) -> Markup:
     """Draw a value of Assay's, or of a class made from one, with the style it needs."""
     draw = next(DRAWN[kind.__name__] for kind in type(shown).__mro__ if kind.__name__ in DRAWN)
-    return Markup('<div class="assay"><style>{}</style>{}</div>').format(Markup(_style()), draw(shown))
+    return Markup('<div class="assay"><style>{}</style>{}</div>').format(
+        Markup(_style()), draw(shown)
+    )
 
 
 def figure(shown: Any, titled: bool = True) -> Markup:
@@ -48,8 +58,17 @@ def verdict(shown: Any) -> Markup:
     from assay.core.reasons import told
     from assay.report.tables import SIGNS, estimate, minus, units
 
-    value, interval = (minus(text) for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high}))
-    row = (f"{SIGNS[shown.outcome]} {shown.outcome}", shown.arm, f"{value} {interval}", units({"n": shown.n}), told(shown.reason))
+    value, interval = (
+        minus(text)
+        for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high})
+    )
+    row = (
+        f"{SIGNS[shown.outcome]} {shown.outcome}",
+        shown.arm,
+        f"{value} {interval}",
+        units({"n": shown.n}),
+        told(shown.reason),
+    )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 
 
@@ -62,7 +81,12 @@ def evaluation(shown: Any) -> Markup:
     lines = []
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         found = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        lines.append((labels()[name], *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in found)))
+        lines.append(
+            (
+                labels()[name],
+                *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in found),
+            )
+        )
     return table(("measure", *(e["name"] for e in entries)), lines) + figure(shown.figure)
 
 
@@ -70,7 +94,11 @@ def dictionary(shown: Any) -> Markup:
     """What a dictionary is: its shape, its kind, its place, where it comes from."""
     d_in, d_out = shown.W_enc.shape[1], shown.W_dec.shape[-1]
     facts = [
-        ("features", f"{shown.width:,} of {d_in:,} dimensions" + (f", to {d_out:,}" if d_out != d_in else "")),
+        (
+            "features",
+            f"{shown.width:,} of {d_in:,} dimensions"
+            + (f", to {d_out:,}" if d_out != d_in else ""),
+        ),
         ("nonlinearity", type(shown.nonlinearity).__name__),
         ("runs", str(len(shown)) if len(shown) > 1 else ""),
         ("reads at", ", ".join(shown.sites)),
@@ -84,17 +112,26 @@ def dictionary(shown: Any) -> Markup:
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     """Words as an HTML table."""
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
-    body = Markup("").join(Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(c) for c in row)) for row in rows)
+    body = Markup("").join(
+        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(c) for c in row))
+        for row in rows
+    )
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
 
 
 DRAWN: dict[str, Callable[[Any], Markup]] = {
-    "Figure": figure, "Result": result, "Judged": judged, "Verdict": verdict, "Evaluation": evaluation, "Dictionary": dictionary,
-}  # fmt: skip
+    "Figure": figure,
+    "Result": result,
+    "Judged": judged,
+    "Verdict": verdict,
+    "Evaluation": evaluation,
+    "Dictionary": dictionary,
+}
 
 
 class Progress:
-    """A bar under the cell: takes `progress(done, total)` of an evaluation, and the events of a lab's run."""
+    """A bar under the cell: takes `progress(done, total)` of an evaluation, and the events of a
+    lab's run."""
 
     def __init__(self) -> None:
         self.began, self.drawn = time.monotonic(), 0.0
@@ -113,10 +150,14 @@ class Progress:
             self._draw()
 
     def __repr__(self) -> str:
-        return f"{self.done:,} of {self.total:,} {self.words}, {time.monotonic() - self.began:.0f} s"
+        return (
+            f"{self.done:,} of {self.total:,} {self.words}, {time.monotonic() - self.began:.0f} s"
+        )
 
     def _repr_html_(self) -> str:
-        bar = Markup('<progress value="{}" max="{}"></progress> {}').format(self.done, max(1, self.total), repr(self))
+        bar = Markup('<progress value="{}" max="{}"></progress> {}').format(
+            self.done, max(1, self.total), repr(self)
+        )
         return str(Markup('<div style="font-variant-numeric:tabular-nums">{}</div>').format(bar))
 
     def _take(self, event: Any) -> bool:
@@ -130,7 +171,9 @@ class Progress:
             case events.Saved():
                 self.done, self.total, self.words = event.done, event.total, "runs stored"
             case events.Progress():
-                self.words = f"runs stored; {', '.join(event.arms)}: {event.done:,} of {event.total:,}"
+                self.words = (
+                    f"runs stored; {', '.join(event.arms)}: {event.done:,} of {event.total:,}"
+                )
             case events.Failed():
                 self.words = f"runs stored; {', '.join(event.arms)} failed"
             case _:
@@ -152,9 +195,17 @@ def _statements(data: Mapping[str, Any]) -> Markup:
     from assay.report.tables import rows
 
     stated = [*data.get("verdicts", ()), *data.get("exact", ())]
-    return Markup(environment().get_template("notebook.html").render(
-        data={"provenance": {}, **data}, rows=rows(data), stated=stated, findings=list(data.get("findings", ())), tally=tally(data),
-    ))  # fmt: skip
+    return Markup(
+        environment()
+        .get_template("notebook.html")
+        .render(
+            data={"provenance": {}, **data},
+            rows=rows(data),
+            stated=stated,
+            findings=list(data.get("findings", ())),
+            tally=tally(data),
+        )
+    )
 
 
 def _style() -> str:
@@ -168,5 +219,5 @@ def _style() -> str:
         f".assay{{{palette.variables()}color-scheme:light}}"
         f"@media (prefers-color-scheme:dark){{:root:not({known}):not(:has({known})) .assay{dark}}}"
         f"{','.join(f'{mark} .assay' for mark in NIGHT)}{dark}"
-        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"
+        f"{palette.repaint('.assay svg')}{files('assay.report').joinpath('notebook.css').read_text(encoding='utf-8')}"  # noqa: E501
     )

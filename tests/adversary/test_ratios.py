@@ -1,4 +1,5 @@
-"""Every normalised measure at points where nothing is to be explained: undefined, never a perfect score."""
+"""Every normalised measure at points where nothing is to be explained: undefined, never a perfect
+score."""
 
 import warnings
 
@@ -20,7 +21,14 @@ from assay.dictionaries.measuring import (
     splitting,
 )
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features import correlation, kernel_probe, linear_probe, probing, statistics, undertrained
+from assay.features import (
+    correlation,
+    kernel_probe,
+    linear_probe,
+    probing,
+    statistics,
+    undertrained,
+)
 from assay.features.explaining import scoring
 from assay.features.rating.agreement import alpha
 from assay.subjects import readout
@@ -50,10 +58,13 @@ def r2(y):
 
 
 def streamed(value, dtype):
-    """FVU, γ and the rest of a dictionary that gives back rows which do not vary, from streamed sums."""
+    """FVU, γ and the rest of a dictionary that gives back rows which do not vary, from streamed
+    sums."""
     x = torch.tensor(rows(value), dtype=dtype)
     eye, zero = torch.eye(5)[None], torch.zeros(1, 5)
-    sums = metrics.document_sums(Dictionary(eye, zero, eye, zero, ReLU()), x, torch.zeros(13, dtype=torch.long), 1, x.mean(0))
+    sums = metrics.document_sums(
+        Dictionary(eye, zero, eye, zero, ReLU()), x, torch.zeros(13, dtype=torch.long), 1, x.mean(0)
+    )
     done = metrics.finish(sums)
     return [done[name] for name in ("fvu", "gamma", "gamma_v1", "norm_ratio")]
 
@@ -67,12 +78,18 @@ def pearson(x, y):
 def terms(x, y):
     """The means that a correlation or a slope is made of."""
     x, y = x - x.mean(), y - y.mean()
-    return {k: np.array([v.mean()]) for k, v in {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}.items()}
+    return {
+        k: np.array([v.mean()])
+        for k, v in {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}.items()
+    }
 
 
 def sweep(best, base, repaired):
     made = {f"{side}.x": np.array([[1.0, 2.0, 4.0]]) for side in ("best", "base", "repaired")}
-    return made | {f"{side}.y": np.full((1, 3), y) for side, y in (("best", best), ("base", base), ("repaired", repaired))}
+    return made | {
+        f"{side}.y": np.full((1, 3), y)
+        for side, y in (("best", best), ("base", base), ("repaired", repaired))
+    }
 
 
 def of_value(v):
@@ -86,12 +103,23 @@ def of_value(v):
             yield f"{measure.__name__} about the mean, {type(mean).__name__}", measure(x, x, mean)
     for dtype in (torch.float32, torch.float64):
         yield f"streamed, {dtype}", streamed(v, dtype)
-    yield "magnitude_r2", recovery.magnitude_r2(column(abs(v))[:, None], column(abs(v))[:, None], np.eye(1), np.eye(1))
+    yield (
+        "magnitude_r2",
+        recovery.magnitude_r2(
+            column(abs(v))[:, None], column(abs(v))[:, None], np.eye(1), np.eye(1)
+        ),
+    )
     yield "excess_kurtosis", concentration.excess_kurtosis(column(v))
     yield "correlation", stats.correlation(terms(column(v), NOISE))
     yield "correlation of one with itself", stats.correlation(terms(column(v), column(v)))
-    yield "share_closed, no gap", stats.share_closed("x", "y")(sweep(abs(v), abs(v) * (1 + 1e-15), abs(v)))
-    yield "share_closed, best is worse", stats.share_closed("x", "y")(sweep(abs(v) * 1.5, abs(v), abs(v) * 1.5))
+    yield (
+        "share_closed, no gap",
+        stats.share_closed("x", "y")(sweep(abs(v), abs(v) * (1 + 1e-15), abs(v))),
+    )
+    yield (
+        "share_closed, best is worse",
+        stats.share_closed("x", "y")(sweep(abs(v) * 1.5, abs(v), abs(v) * 1.5)),
+    )
     yield "spearman", matching.spearman(column(v), NOISE)
     yield "spearman of one with itself", matching.spearman(column(v), column(v))
     yield "partial_spearman", matching.partial_spearman(column(v), column(v), NOISE[:, None])
@@ -117,14 +145,33 @@ def of_nothing():
     yield "shrinkage, against", metrics.shrinkage(np.ones((4, 3)), -np.ones((4, 3)))
     for clean, ablated in ((2.0, 2.0), (2.0, 1.0), (0.0, 0.0), (-1.0, -2.0)):
         for spliced in (clean, ablated, min(clean, ablated) - 1, max(clean, ablated) + 1):
-            yield f"ce_recovered of {clean}, {spliced}, {ablated}", metrics.ce_recovered(clean, spliced, ablated)
+            yield (
+                f"ce_recovered of {clean}, {spliced}, {ablated}",
+                metrics.ce_recovered(clean, spliced, ablated),
+            )
     for ablated in (0.0, -1e-9):
         yield f"kl_recovered of {ablated}", metrics.kl_recovered(ablated, ablated)
-    sums = {f"{kind}_{name}": np.ones((1, 2)) for kind in ("ce", "kl") for name in ("clean", "spliced", "zero", "mean", "resample")}
-    done = ablation.finish({**sums, "predictions": np.zeros((1, 2)), **{f"kl_{a}": np.zeros((1, 2)) for a in measures.ABLATIONS}})
-    yield "what splicing costs", [v for k, v in done.items() if k != "kl_clean" or np.isfinite(v).all()]
+    sums = {
+        f"{kind}_{name}": np.ones((1, 2))
+        for kind in ("ce", "kl")
+        for name in ("clean", "spliced", "zero", "mean", "resample")
+    }
+    done = ablation.finish(
+        {
+            **sums,
+            "predictions": np.zeros((1, 2)),
+            **{f"kl_{a}": np.zeros((1, 2)) for a in measures.ABLATIONS},
+        }
+    )
+    yield (
+        "what splicing costs",
+        [v for k, v in done.items() if k != "kl_clean" or np.isfinite(v).all()],
+    )
     for m in measures.TABLE:
-        yield f"{m.name} of nothing", m.of(*(np.zeros(3) if t == "firings" else 0.0 for t in m.terms))
+        yield (
+            f"{m.name} of nothing",
+            m.of(*(np.zeros(3) if t == "firings" else 0.0 for t in m.terms)),
+        )
         if m.terms != measures.FIRINGS:
             yield f"{m.name}, negative", m.of(*(-1.0 for _ in m.terms))
     yield "density classes", list(rarity.density_classes(np.zeros(3), 0).values())
@@ -138,11 +185,20 @@ def of_nothing():
         yield measure.__name__, measure(np.zeros((2, 3)), np.eye(3))
     found = recovery.support(recovery.support_sums(nil, np.ones((4, 2))))
     yield "support", [found[k] for k in ("precision", "recall", "f1")]
-    for measure in (redundancy.nearest_cosine, redundancy.redundant_share, redundancy.effective_dimensions):
+    for measure in (
+        redundancy.nearest_cosine,
+        redundancy.redundant_share,
+        redundancy.effective_dimensions,
+    ):
         yield measure.__name__, measure(np.zeros((3, 2)))
     yield "redundant_share of one", redundancy.redundant_share(np.eye(2)[:1])
     parents = np.zeros(2, int)
-    yield "novel", splitting.families(parents, np.ones(2), {"fires": np.zeros(2), "both": np.zeros(2)}, 1).novel
+    yield (
+        "novel",
+        splitting.families(
+            parents, np.ones(2), {"fires": np.zeros(2), "both": np.zeros(2)}, 1
+        ).novel,
+    )
     for label in (LABELS | True, LABELS & False):
         yield "auroc", probing.auroc(NOISE, label)
         yield "auc", kernel_probe.auc(torch.tensor(NOISE), torch.tensor(label))
@@ -161,15 +217,27 @@ def of_nothing():
     zero = torch.zeros(2, 3)
     yield "direct_share", readout.direct_share(zero, zero)
     yield "signed_share", readout.signed_share(zero, zero)
-    yield "null_share", readout.null_share(torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 4))
+    yield (
+        "null_share",
+        readout.null_share(
+            torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, 4)
+        ),
+    )
     yield "ratio", stats.ratio("a", "b")({"a": np.zeros(1), "b": np.zeros(1)})
 
 
-@pytest.mark.parametrize("made", [of_nothing, *(lambda v=v: of_value(v) for v in VALUES)], ids=["nothing", *map(str, VALUES)])
+@pytest.mark.parametrize(
+    "made",
+    [of_nothing, *(lambda v=v: of_value(v) for v in VALUES)],
+    ids=["nothing", *map(str, VALUES)],
+)
 def test_nothing_to_explain_is_undefined_and_never_perfect(made):
     wrong = {}
     for name, value in made():
-        parts = [np.asarray(v.cpu() if isinstance(v, torch.Tensor) else v, float).ravel() for v in (value if isinstance(value, list) else [value])]
+        parts = [
+            np.asarray(v.cpu() if isinstance(v, torch.Tensor) else v, float).ravel()
+            for v in (value if isinstance(value, list) else [value])
+        ]
         if not all(np.isnan(p).all() for p in parts):
             wrong[name] = value
     assert not wrong
@@ -178,7 +246,11 @@ def test_nothing_to_explain_is_undefined_and_never_perfect(made):
 def test_a_share_of_a_negative_amount_says_what_is_the_case():
     """γ of reconstructions that point the other way has a denominator, a negative one."""
     for measure in (measures.GAMMA, measures.GAMMA_RAW):
-        assert np.isnan(measure.of(1.0, -1.0, 1.0)) and "do not point along" in measure.undefined and "nothing to divide" not in measure.undefined
+        assert (
+            np.isnan(measure.of(1.0, -1.0, 1.0))
+            and "do not point along" in measure.undefined
+            and "nothing to divide" not in measure.undefined
+        )
 
 
 def test_what_can_be_explained_is_what_it_was():

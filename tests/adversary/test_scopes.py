@@ -24,9 +24,20 @@ from assay.subjects.fetch import MODEL
 
 ENTRIES = [entry.name for entry in catalogue.entries()]
 NUMBERS = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "twenty": 20,
-}  # fmt: skip
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "thirteen": 13,
+    "twenty": 20,
+}
 CONSTANTS = {
     "dictionary-weights": {1},  # blocks of its models
     "lock-step": {2},  # coordinates that every example moves together
@@ -58,7 +69,9 @@ def candidates(spec: Spec, name: str) -> list[str]:
         values += [value[:-1], value[1:], (0.1,)]
     elif isinstance(value, str):
         values += ["./elsewhere"]
-    texts = (",".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in values if v != value)
+    texts = (
+        ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in values if v != value
+    )
     return [text for text in dict.fromkeys(texts) if text]
 
 
@@ -109,7 +122,8 @@ def parsed(text: str) -> Any:
 
 
 def problems(name: str, most: int) -> tuple[int, list[str]]:
-    """Count the fields that could be changed, and list the changes that show not at all or twice."""
+    """Count the fields that could be changed, and list the changes that show not at all or
+    twice."""
     experiment = catalogue.find(name)
     sentence, _ = parts(experiment)
     changed, wrong = set(), []
@@ -161,7 +175,7 @@ def test_no_sentence_writes_out_what_a_field_holds(name: str) -> None:
 
 def study(
     path: Path, setting: str, name: str = "sae-zoo", control: str = "relu", where: str = ""
-) -> Experiment:  # fmt: skip
+) -> Experiment:
     """A study of an experiment, with a field set."""
     path.write_text(f"""
 question = "?"
@@ -224,17 +238,30 @@ def two_places(*claims: Claim) -> Experiment[Place]:
     }
     judged = grid(Place(), seed=range(1000, 1008))
     return Experiment(
-        arms=arms, measure=never, claims=claims, scope="{place}, {size} steps wide", name="places",
-        smoke=grid(Place(), seed=range(2)), default=judged, full=judged,
-    )  # fmt: skip
+        arms=arms,
+        measure=never,
+        claims=claims,
+        scope="{place}, {size} steps wide",
+        name="places",
+        smoke=grid(Place(), seed=range(2)),
+        default=judged,
+        full=judged,
+    )
 
 
 def test_a_verdict_speaks_for_the_arms_that_it_reads_and_no_others() -> None:
     def claim(text: str, of: str, value: Any, control: str) -> Claim:
         return Claim(
-            text=text, of=of, value=value, low=0.5, unit="1", units=("seed",),
-            must_fail=(control,), threshold_from="plan: half", source="us",
-        )  # fmt: skip
+            text=text,
+            of=of,
+            value=value,
+            low=0.5,
+            unit="1",
+            units=("seed",),
+            must_fail=(control,),
+            threshold_from="plan: half",
+            source="us",
+        )
 
     experiment = two_places(
         claim("near", "main", lambda arm, arms: arm.x, "far"),
@@ -248,9 +275,10 @@ def test_a_verdict_speaks_for_the_arms_that_it_reads_and_no_others() -> None:
     }
     preset = override(experiment)
     statements = result.judge_statements(
-        experiment.claims, result.with_derived(experiment, arms),
+        experiment.claims,
+        result.with_derived(experiment, arms),
         scope=lambda read, where: scope(experiment, preset, read, where),
-    )  # fmt: skip
+    )
     hill = "over 8 seeds; a hill, 9 steps wide"
     assert {
         j.claim.text: (j.verdict.scope, *(c.scope for c in j.controls.values()))
@@ -272,7 +300,7 @@ def test_runs_that_a_claim_leaves_out_do_not_show() -> None:
 
 @pytest.mark.parametrize(
     ("words", "why"), [("{plaice}", "plaice"), ("{place", "brace"), ("{size:q}", "size")]
-)  # fmt: skip
+)
 def test_a_sentence_that_cannot_be_filled_in_is_refused(words: str, why: str) -> None:
     with pytest.raises(AssayError, match=f"scope.*{why}"):
         replace(two_places(), scope=words)

@@ -1,4 +1,5 @@
-"""Sentences name sizes that are trained: whatever field is set, none keeps a number that the default preset alone trains."""
+"""Sentences name sizes that are trained: whatever field is set, none keeps a number that the
+default preset alone trains."""
 
 from __future__ import annotations
 
@@ -16,26 +17,56 @@ from assay.lab import catalogue, recording, records
 from assay.lab.preset import Preset, kept, override
 from assay.lab.result import with_derived
 
-WORDS = dict(zip(("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), range(3, 13), strict=True))
+WORDS = dict(
+    zip(
+        ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+        range(3, 13),
+        strict=True,
+    )
+)
 WORDS |= {"sixteen": 16, "twenty": 20, "thirty": 30}
-NUMBER = re.compile(r"(?<![\w.−])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:e-?\d+)?|[a-z]+", re.IGNORECASE)
-NO_SIZE = re.compile(r"-?\s?(times|×|deviations|nat\b|others? |other networks|tokens that is written)")
+NUMBER = re.compile(
+    r"(?<![\w.−])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:e-?\d+)?|[a-z]+", re.IGNORECASE
+)
+NO_SIZE = re.compile(
+    r"-?\s?(times|×|deviations|nat\b|others? |other networks|tokens that is written)"
+)
 """What stands behind a number that is a ratio, or a margin in its unit."""
 SPARED: dict[str, dict[tuple[str, ...], str]] = {
-    "belief-states": {("ten", "0.05", "0.1"): "exact statements about the processes alone, and margins of claims of old"},
+    "belief-states": {
+        (
+            "ten",
+            "0.05",
+            "0.1",
+        ): "exact statements about the processes alone, and margins of claims of old"
+    },
     "clt-faithful": {("1",): "the noise of two arms, a constant"},
-    "compute-planner": {("24",): "toys that are foreseen, a constant", ("3", "three"): "GPT-3, and orders of magnitude"},
+    "compute-planner": {
+        ("24",): "toys that are foreseen, a constant",
+        ("3", "three"): "GPT-3, and orders of magnitude",
+    },
     "deep-linear": {("10", "3"): "where a rise begins; a closed form"},
     "eval-schedule": {("4.4", "4.7"): "histories worked out by hand"},
-    "gated-ablations": {("5",): "an L0 at which sweeps are compared", ("0.4",): "the sigmoid gate's λ"},
-    "glitch-tokens": {("16",): "occurrences, a constant", ("2,000", "3e-3", "0.1", "2"): "closed forms, and a share of all tokens"},
-    "interpretable-capability": {("8", "16", "32", "64", "256"): "nodes of a circuit, constants", ("4",): "which of five sizes"},
+    "gated-ablations": {
+        ("5",): "an L0 at which sweeps are compared",
+        ("0.4",): "the sigmoid gate's λ",
+    },
+    "glitch-tokens": {
+        ("16",): "occurrences, a constant",
+        ("2,000", "3e-3", "0.1", "2"): "closed forms, and a share of all tokens",
+    },
+    "interpretable-capability": {
+        ("8", "16", "32", "64", "256"): "nodes of a circuit, constants",
+        ("4",): "which of five sizes",
+    },
     "llc": {("10", "ten", "100"): "closed forms at settings of their own"},
     "mamba-induction": {("3",): "positions after a value"},
     "memorisation": {("12", "8"): "copies that are planted, constants"},
     "myopia": {("3", "4", ".1"): "closed forms of games of their own"},
-    "s-curves": {("0.1", "0.2", "0.3", "0.4", "0.5"): "runs from this start alone are read",
-                 (".5", ".1", "0.02", "10"): "a sum by hand, drops, a margin"},
+    "s-curves": {
+        ("0.1", "0.2", "0.3", "0.4", "0.5"): "runs from this start alone are read",
+        (".5", ".1", "0.02", "10"): "a sum by hand, drops, a margin",
+    },
     "streetlight": {("8", "32"): "names of regimes"},
     "superposition": {("0.01",): "runs at this density alone are read"},
     "superposition-llc": {("100", "5"): "batches of an arm, a constant, and a margin"},
@@ -43,13 +74,17 @@ SPARED: dict[str, dict[tuple[str, ...], str]] = {
     "sycophancy": {("three",): "ways of asking, constants"},
     "targets": {("24",): "principal directions, a constant"},
     "ultra-rare-features": {("32", "4"): "latents that are added, and closed forms"},
-}  # fmt: skip
-"""Numbers in sentences that are no size of a training, though a field of the experiment has the same value, and what they are."""
+}
+"""Numbers in sentences that are no size of a training, though a field of the experiment has the
+same value, and what they are."""
 
 
 def numbers(text: str) -> Iterator[tuple[str, float]]:
-    """Each number that is written into a sentence, as it stands there and as it is; not ratios, margins with a unit, and articles."""
-    text = re.sub(r"\{[^{}]*\}", "{}", getattr(text, "template", text))  # what stands in a place is filled from the specs
+    """Each number that is written into a sentence, as it stands there and as it is; not ratios,
+    margins with a unit, and articles."""
+    text = re.sub(
+        r"\{[^{}]*\}", "{}", getattr(text, "template", text)
+    )  # what stands in a place is filled from the specs
     for found in NUMBER.finditer(text):
         word, rest = found[0].lower(), text[found.end() :]
         if NO_SIZE.match(rest) or (word[0].isalpha() and word not in WORDS):
@@ -61,20 +96,34 @@ def numbers(text: str) -> Iterator[tuple[str, float]]:
 def plain(value: object) -> set[float]:
     """The numbers in a field's value; 0, 1 and 2 stand in too many sentences."""
     found = value if isinstance(value, tuple) else (value,)
-    return {float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)} - {0.0, 1.0, 2.0}
+    return {float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)} - {
+        0.0,
+        1.0,
+        2.0,
+    }
 
 
 def trained(experiment: Experiment, specs: tuple[Spec, ...]) -> dict[str, dict[str, set[float]]]:
     """{arm: {field: its numbers}} of every arm that trains anything."""
-    made = {name: experiment.specs_of(name, specs) for name, arm in experiment.arms.items() if arm.train is not None}
+    made = {
+        name: experiment.specs_of(name, specs)
+        for name, arm in experiment.arms.items()
+        if arm.train is not None
+    }
     names = [f.name for f in dataclasses.fields(specs[0]) if f.name != "seed"]
-    return {arm: {n: set().union(*(plain(getattr(s, n)) for s in all_)) for n in names} for arm, all_ in made.items() if all_}
+    return {
+        arm: {n: set().union(*(plain(getattr(s, n)) for s in all_)) for n in names}
+        for arm, all_ in made.items()
+        if all_
+    }
 
 
 def sentences(experiment: Experiment) -> Iterator[tuple[str, str | None, set[float]]]:
     """(sentence, the arm it is about if it is about one, its thresholds)."""
     for c in experiment.claims:
-        margins = {abs(e) for e in (c.low, c.high, *c.fail_range)} if isinstance(c, Claim) else set()
+        margins = (
+            {abs(e) for e in (c.low, c.high, *c.fail_range)} if isinstance(c, Claim) else set()
+        )
         yield c.text, None, margins
         for reasons in (getattr(c, "near", {}), getattr(c, "also", {})):
             yield from ((why, None, set()) for why in reasons.values())
@@ -86,13 +135,21 @@ def sentences(experiment: Experiment) -> Iterator[tuple[str, str | None, set[flo
 def false(experiment: Experiment, preset: Preset) -> list[str]:
     """The sentences that keep a number which the default preset trains, and this one does not."""
     before, now = trained(experiment, experiment.default), trained(experiment, preset.specs)
-    gone = {arm: set().union(*(before[arm][n] - now[arm][n] for n in now[arm])) for arm in before if arm in now}
+    gone = {
+        arm: set().union(*(before[arm][n] - now[arm][n] for n in now[arm]))
+        for arm in before
+        if arm in now
+    }
     every = set().union(*gone.values())
     spared = {word for words in SPARED.get(experiment.name, {}) for word in words}
     told = []
     for new, arm, margins in sentences(kept(experiment, preset)):
         for word, value in numbers(new):
-            if value in (gone.get(arm, set()) if arm else every) and value not in margins and word not in spared:
+            if (
+                value in (gone.get(arm, set()) if arm else every)
+                and value not in margins
+                and word not in spared
+            ):
                 told.append(f"{experiment.name} {preset.options}: {word} in {new!r}")
     return told
 
@@ -100,7 +157,9 @@ def false(experiment: Experiment, preset: Preset) -> list[str]:
 def others(spec: Spec, field: str) -> Iterator[str]:
     """Texts of other values of a field, of which some may be refused."""
     value = getattr(spec, field)
-    named = [a for option, _ in _alternatives(_hints(type(spec))[field]) for a in typing.get_args(option)]
+    named = [
+        a for option, _ in _alternatives(_hints(type(spec))[field]) for a in typing.get_args(option)
+    ]
     if isinstance(value, bool):
         yield str(not value).lower()
     elif isinstance(value, str):
@@ -115,7 +174,8 @@ def others(spec: Spec, field: str) -> Iterator[str]:
 
 
 def settings(experiment: Experiment) -> Iterator[Preset]:
-    """The presets smoke and full, and the default one with each field set to the first other value that is taken."""
+    """The presets smoke and full, and the default one with each field set to the first other value
+    that is taken."""
     yield from (override(experiment, name) for name in ("smoke", "full"))
     for field in (f.name for f in dataclasses.fields(experiment.default[0]) if f.name != "seed"):
         for text in others(experiment.default[0], field):
@@ -133,7 +193,9 @@ def few(name: str) -> Experiment:
     return dataclasses.replace(found, default=tuple(s for s in found.default if s.seed in first))
 
 
-@pytest.mark.parametrize("name", ["grokking-efficiency", "grokking-frequencies", "end-to-end", "sycophancy"])
+@pytest.mark.parametrize(
+    "name", ["grokking-efficiency", "grokking-frequencies", "end-to-end", "sycophancy"]
+)
 def test_no_sentence_keeps_a_size_that_is_not_trained(name):
     experiment = few(name)
     assert [told for preset in settings(experiment) for told in false(experiment, preset)] == []
@@ -142,34 +204,62 @@ def test_no_sentence_keeps_a_size_that_is_not_trained(name):
 @pytest.mark.slow
 def test_no_sentence_of_the_catalogue_keeps_a_size_that_is_not_trained():
     found = (few(entry.name) for entry in catalogue.entries())
-    assert [told for experiment in found for preset in settings(experiment) for told in false(experiment, preset)] == []
+    assert [
+        told
+        for experiment in found
+        for preset in settings(experiment)
+        for told in false(experiment, preset)
+    ] == []
 
 
 def test_claims_of_other_sizes_name_those_sizes():
     experiment = catalogue.find("grokking-efficiency")
     now = kept(experiment, override(experiment, "default", ["p=43", "pairs=540"]))
-    sizes = sorted({s.pairs for s in experiment.specs_of("ungrok", override(experiment, "default", ["p=43", "pairs=540"]).specs)})
-    assert now.claims[3].text == f"On {sizes[-1]} of its pairs it has an accuracy of at least 0.6" and sizes[-1] == 304
+    sizes = sorted(
+        {
+            s.pairs
+            for s in experiment.specs_of(
+                "ungrok", override(experiment, "default", ["p=43", "pairs=540"]).specs
+            )
+        }
+    )
+    assert (
+        now.claims[3].text == f"On {sizes[-1]} of its pairs it has an accuracy of at least 0.6"
+        and sizes[-1] == 304
+    )
     assert now.claims[6].of == "at-310" in now.arms and "at-460" not in now.arms
     assert "3,600 pairs" in kept(experiment, override(experiment, "full")).arms["main"].note
 
 
 def test_a_field_that_a_title_names_is_refused_in_one_line():
     for name, text, says in (
-        ("monthly-maximum", "layers=2", "the title"), ("eval-schedule", "months=2", "3 months"), ("sycophancy", "before=0.6", "planted"),
-        ("mamba-induction", "layers=2", "one state-space block"), ("superposition-llc", "columns=7", "six columns"),
-    ):  # fmt: skip
+        ("monthly-maximum", "layers=2", "the title"),
+        ("eval-schedule", "months=2", "3 months"),
+        ("sycophancy", "before=0.6", "planted"),
+        ("mamba-induction", "layers=2", "one state-space block"),
+        ("superposition-llc", "columns=7", "six columns"),
+    ):
         with pytest.raises(SpecError, match=says) as e:
             override(catalogue.find(name), "default", [text])
-        assert "\n" not in str(e.value) and f"leave it at {getattr(catalogue.find(name).default[0], text.split('=')[0])}" in str(e.value)
+        assert "\n" not in str(
+            e.value
+        ) and f"leave it at {getattr(catalogue.find(name).default[0], text.split('=')[0])}" in str(
+            e.value
+        )
 
 
-@pytest.mark.parametrize(("name", "field", "value", "says"), [
-    ("sae-zoo", "k", 24, "near 24 features a token"), ("mamba-induction", "pairs", 5, "Five pairs of 32 keys"),
-    ("sycophancy", "families", 7, "over 7 families"), ("autointerp-io", "names", 6, "6 tokens named on either side"),
-    ("grokking-frequencies", "count", 3, "three random frequencies"), ("capacity", "width", 3, "share 3 dimensions"),
-    ("end-to-end", "k", 12, "local, 12 on"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "field", "value", "says"),
+    [
+        ("sae-zoo", "k", 24, "near 24 features a token"),
+        ("mamba-induction", "pairs", 5, "Five pairs of 32 keys"),
+        ("sycophancy", "families", 7, "over 7 families"),
+        ("autointerp-io", "names", 6, "6 tokens named on either side"),
+        ("grokking-frequencies", "count", 3, "three random frequencies"),
+        ("capacity", "width", 3, "share 3 dimensions"),
+        ("end-to-end", "k", 12, "local, 12 on"),
+    ],
+)
 def test_figures_name_the_sizes_of_what_they_show(name, field, value, says):
     experiment = catalogue.find(name)
     record = records.of(experiment, "default")
@@ -177,7 +267,11 @@ def test_figures_name_the_sizes_of_what_they_show(name, field, value, says):
     before = " ".join(words(figure) for figure in experiment.figures(arms))
     for arm in arms.values():
         arm.attrs[field] = value
-    assert says in " ".join(words(figure) for figure in experiment.figures(arms)) and says not in before and "{" not in before
+    assert (
+        says in " ".join(words(figure) for figure in experiment.figures(arms))
+        and says not in before
+        and "{" not in before
+    )
 
 
 def words(figure: Figure) -> str:
@@ -193,31 +287,68 @@ class Sized(Spec):
 
 
 def made(note: str = "", frozen: Mapping[str, str] | None = None, **of) -> Experiment:
-    arms = {"main": Arm(lambda runs, bench: None, note=note), "double": Arm(lambda runs, bench: None, specs=changed(k=32)),
-            "of-{double.k}": Arm(derive=lambda arms: arms["double"])}  # fmt: skip
-    about = Claim(text="At {main.k} more than at {double.k:w}, at {main.rate}", value=lambda a, b: a, low=0.0,
-                  must_fail=("of-{double.k}",), threshold_from="plan: none", source="none")  # fmt: skip
-    claims = (about, Exact(text="x_{i} is {{1}}, not {0}", value=lambda arms: 0, expected=0, tolerance=0, source=""))
-    return Experiment(arms=arms, measure=lambda *_: None, claims=claims, smoke=grid(Sized(k=4)), default=grid(Sized()),
-                      full=grid(Sized(), k=(8, 64)), frozen=frozen or {}, name="sized", **of)  # fmt: skip
+    arms = {
+        "main": Arm(lambda runs, bench: None, note=note),
+        "double": Arm(lambda runs, bench: None, specs=changed(k=32)),
+        "of-{double.k}": Arm(derive=lambda arms: arms["double"]),
+    }
+    about = Claim(
+        text="At {main.k} more than at {double.k:w}, at {main.rate}",
+        value=lambda a, b: a,
+        low=0.0,
+        must_fail=("of-{double.k}",),
+        threshold_from="plan: none",
+        source="none",
+    )
+    claims = (
+        about,
+        Exact(
+            text="x_{i} is {{1}}, not {0}", value=lambda arms: 0, expected=0, tolerance=0, source=""
+        ),
+    )
+    return Experiment(
+        arms=arms,
+        measure=lambda *_: None,
+        claims=claims,
+        smoke=grid(Sized(k=4)),
+        default=grid(Sized()),
+        full=grid(Sized(), k=(8, 64)),
+        frozen=frozen or {},
+        name="sized",
+        **of,
+    )
 
 
 def test_places_are_filled_for_each_preset_and_other_braces_stay():
-    experiment = made("{half} of {main.k#:w run|runs}", sizes={"half": lambda sizes: sizes("main", "k")[0] // 2})
-    assert experiment.claims[0].text == "At 16 more than at thirty-two, at 3e-5" and list(experiment.arms)[2] == "of-32"
+    experiment = made(
+        "{half} of {main.k#:w run|runs}", sizes={"half": lambda sizes: sizes("main", "k")[0] // 2}
+    )
+    assert (
+        experiment.claims[0].text == "At 16 more than at thirty-two, at 3e-5"
+        and list(experiment.arms)[2] == "of-32"
+    )
     full = kept(experiment, override(experiment, "full"))
-    assert full.claims[0].text == "At 8 and 64 more than at thirty-two, at 3e-5" and full.arms["main"].note == "4 of two runs"
+    assert (
+        full.claims[0].text == "At 8 and 64 more than at thirty-two, at 3e-5"
+        and full.arms["main"].note == "4 of two runs"
+    )
     assert kept(full, override(experiment, "smoke")).arms["main"].note == "2 of one run"
     assert experiment.claims[1].text == full.claims[1].text == "x_{i} is {{1}}, not {0}"
 
 
 def test_places_that_nothing_fills_are_refused_in_one_line():
-    for note, says in (("{mian.k}", "main"), ("{main.kk}", "no field kk"), ("{of-32.k}", "no arm that trains")):
+    for note, says in (
+        ("{mian.k}", "main"),
+        ("{main.kk}", "no field kk"),
+        ("{of-32.k}", "no arm that trains"),
+    ):
         with pytest.raises(ExperimentError, match=says):
             made(note)
     with pytest.raises(SpecError, match="only 1 of k"):
         made("{main.k[1]}")
     with pytest.raises(ExperimentError, match="only a derived arm's name has places"):
-        dataclasses.replace(made(), arms={**made().arms, "at-{main.k}": Arm(lambda runs, bench: None)})
+        dataclasses.replace(
+            made(), arms={**made().arms, "at-{main.k}": Arm(lambda runs, bench: None)}
+        )
     with pytest.raises(ExperimentError, match="frozen names k, which differs between presets"):
         made(frozen={"k": "the title"})

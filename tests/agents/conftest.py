@@ -1,4 +1,5 @@
-"""A store in which a tiny study has run, and a client of the official kind to a server of it in this process."""
+"""A store in which a tiny study has run, and a client of the official kind to a server of it in
+this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,8 @@ def refusal(server: Any) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def done(root: Path, ask: Call) -> dict[str, Any]:
-    """The answers on the way of a tiny study: as it was written, and as it was submitted; it has run."""
+    """The answers on the way of a tiny study: as it was written, and as it was submitted; it has
+    run."""
     written = ask("write_study", **TINY)
     submitted = ask("run", study=written["study"])
     Runner(root, limits=Limits(workers=0)).run(until_idle=True)

@@ -1,4 +1,5 @@
-"""A study that was frozen, run by an agent: confirmatory in every answer, unless it is not what was frozen, and that is said."""
+"""A study that was frozen, run by an agent: confirmatory in every answer, unless it is not what was
+frozen, and that is said."""
 
 import json
 from pathlib import Path
@@ -43,21 +44,38 @@ def device(tmp_path: Path) -> Device:
 
 
 @pytest.mark.slow
-def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(
+    device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = device.ask("write_study", **STUDY)["study"]
     file = device.root.parent / "asks.toml"
     file.write_text(text)
     capsys.readouterr()
-    assert main(["preregister", str(file), "--looks", "6,12", "--root", str(device.root), "--json"]) == 0
+    assert (
+        main(["preregister", str(file), "--looks", "6,12", "--root", str(device.root), "--json"])
+        == 0
+    )
     frozen = json.loads(capsys.readouterr().out)
     planned = device.ask("plan", study=text)
     assert planned["experiment"] == "asks" and planned["standing"]["kind"] == "confirmatory"
-    assert [one["units"] for one in planned["frozen"]["looks"]] == [6, 12] and planned["frozen"]["next"] == 1 and "6 seeds" in planned["told"]
+    assert (
+        [one["units"] for one in planned["frozen"]["looks"]] == [6, 12]
+        and planned["frozen"]["next"] == 1
+        and "6 seeds" in planned["told"]
+    )
     key = device.ask("run", study=text)["key"]
     waits = device.ask("status", key=key)
-    assert waits["standing"]["kind"] == "confirmatory" and frozen["hash"][:12] in waits["standing"]["why"] and waits["experiment"] == "asks"
+    assert (
+        waits["standing"]["kind"] == "confirmatory"
+        and frozen["hash"][:12] in waits["standing"]["why"]
+        and waits["experiment"] == "asks"
+    )
     device.work()
-    for answer in (device.ask("status", key=key), device.ask("result", key=key), device.ask("run", study=text)):
+    for answer in (
+        device.ask("status", key=key),
+        device.ask("result", key=key),
+        device.ask("run", study=text),
+    ):
         assert answer["standing"]["kind"] == "confirmatory" and "Confirmatory" in answer["told"]
     after = device.ask("plan", study=text)["frozen"]
     assert after["taken"] == 2 and after["next"] is None
@@ -66,22 +84,39 @@ def test_a_study_that_a_person_froze_is_confirmatory_when_an_agent_runs_it(devic
     assert changed != text
     other = device.ask("run", study=changed)
     device.work()
-    for answer in (other, device.ask("status", key=other["key"]), device.ask("result", key=other["key"])):
+    for answer in (
+        other,
+        device.ask("status", key=other["key"]),
+        device.ask("result", key=other["key"]),
+    ):
         assert answer["standing"]["kind"] == "exploratory"
-        assert "asks was frozen on" in answer["standing"]["why"] and STUDY["claims"][0]["text"] in answer["standing"]["why"]
+        assert (
+            "asks was frozen on" in answer["standing"]["why"]
+            and STUDY["claims"][0]["text"] in answer["standing"]["why"]
+        )
     seen = device.refusal("preregister", study=changed)
     assert "cannot be frozen any more" in seen and str(device.root) not in seen
     capsys.readouterr()
-    assert main(["show", str(file), "--root", str(device.root), "--json"]) == 0  # the name stays its author's
+    assert (
+        main(["show", str(file), "--root", str(device.root), "--json"]) == 0
+    )  # the name stays its author's
     assert json.loads(capsys.readouterr().out)["inference"] == "confirmatory"
 
 
 def test_an_agent_freezes_and_nothing_is_written_but_in_the_store(device: Device) -> None:
     text = device.ask("write_study", **STUDY)["study"]
     found = device.ask("preregister", study=text, looks="6,12")
-    assert found["standing"]["kind"] == "confirmatory" and not found["already"] and [one["units"] for one in found["declared"]] == [6, 12]
+    assert (
+        found["standing"]["kind"] == "confirmatory"
+        and not found["already"]
+        and [one["units"] for one in found["declared"]] == [6, 12]
+    )
     assert device.ask("preregister", study=text)["already"]
-    assert {path.parts[0] for p in device.root.parent.rglob("*.json") if (path := p.relative_to(device.root.parent))} == {"store"}
+    assert {
+        path.parts[0]
+        for p in device.root.parent.rglob("*.json")
+        if (path := p.relative_to(device.root.parent))
+    } == {"store"}
     frozen = device.ask("plan", study=text)["frozen"]
     assert [one["units"] for one in frozen["looks"]] == [6, 12] and frozen["next"] == 1
     submitted = device.ask("run", study=text)
@@ -89,4 +124,6 @@ def test_an_agent_freezes_and_nothing_is_written_but_in_the_store(device: Device
     assert submitted["standing"]["kind"] == "confirmatory"
     otherwise = device.refusal("preregister", study=text, looks="6,9,12")
     assert "what was frozen stays" in otherwise and str(device.root) not in otherwise
-    assert "looks are numbers of seeds" in device.refusal("preregister", study=text.replace("1000000:1000012", "1000020:1000032"), looks="six")
+    assert "looks are numbers of seeds" in device.refusal(
+        "preregister", study=text.replace("1000000:1000012", "1000020:1000032"), looks="six"
+    )

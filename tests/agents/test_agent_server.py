@@ -1,4 +1,5 @@
-"""The server from outside: by stdio and by HTTP, with the client of the official kit; an agent goes from an idea to a verdict."""
+"""The server from outside: by stdio and by HTTP, with the client of the official kit; an agent goes
+from an idea to a verdict."""
 
 import io
 import json
@@ -29,11 +30,16 @@ from assay.cli.main import main
 from assay.explorer.security import LOOPBACK
 from assay.jobs.bounds import Bounds
 
-ENV = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))), "OMP_NUM_THREADS": "1", "ASSAY_OFFLINE": "1"}
+ENV = {
+    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+    "OMP_NUM_THREADS": "1",
+    "ASSAY_OFFLINE": "1",
+}
 
 
 class Agent:
-    """A scripted agent: it knows its idea, the server's instructions and tools' descriptions, and reads answers; no page, no code of Assay."""
+    """A scripted agent: it knows its idea, the server's instructions and tools' descriptions, and
+    reads answers; no page, no code of Assay."""
 
     def __init__(self, client: Client):
         self.client = client
@@ -49,17 +55,33 @@ class Agent:
         tools = {tool.name: tool for tool in (await self.client.list_tools()).tools}
         for step in re.findall(r"(\w+)\([^)]*\)", self.client.instructions or ""):
             assert step in tools, f"the instructions name {step}"
-        (line,) = [e for e in (await self.call("experiments", find="sparse features dimensions narrow"))["experiments"] if "narrow" in e["question"]]
+        (line,) = [
+            e
+            for e in (await self.call("experiments", find="sparse features dimensions narrow"))[
+                "experiments"
+            ]
+            if "narrow" in e["question"]
+        ]
         detail = (await self.call("experiments", name=line["name"]))["detail"]
         fields = {f["name"] for f in detail["fields"]}
         arms = {a["name"]: a for a in detail["arms"]}
         measure = next(m for m in arms["main"]["measures"] if m == "held_out")
-        idea = {**TINY, "experiment": detail["name"], "claims": [{"text": TINY["claims"][0]["text"], "holds": f"main.{measure} < 0.01"}]}
+        idea = {
+            **TINY,
+            "experiment": detail["name"],
+            "claims": [{"text": TINY["claims"][0]["text"], "holds": f"main.{measure} < 0.01"}],
+        }
         assert set(idea["fields"]) <= fields
         written = await self.call("write_study", **idea)
         assert not written["ready"] and "control" in written["missing"][0]["where"]
-        control = next(a for a in arms if a != "main" and a in written["missing"][0]["text"].split("stand for one:")[1])
-        written = await self.call("write_study", **{**idea, "claims": [{**idea["claims"][0], "control": [control]}]})
+        control = next(
+            a
+            for a in arms
+            if a != "main" and a in written["missing"][0]["text"].split("stand for one:")[1]
+        )
+        written = await self.call(
+            "write_study", **{**idea, "claims": [{**idea["claims"][0], "control": [control]}]}
+        )
         assert written["ready"] and written["plan"]["missing"] > 0 and "run(" in written["next"]
         planned = await self.call("plan", study=written["study"])
         job = await self.call("run", study=written["study"])
@@ -73,7 +95,9 @@ class Agent:
         return {"study": written["study"], "result": result}
 
 
-def test_an_agent_comes_to_the_verdict_that_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_agent_comes_to_the_verdict_that_the_command_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "agents")]
     server = StdioServerParameters(command=command[0], args=command[1:], env=ENV)
 
@@ -101,9 +125,13 @@ def test_an_agent_comes_to_the_verdict_that_the_command_prints(tmp_path: Path, c
 
 def test_an_open_input_that_ends_ends_the_server(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "store")], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        env={**os.environ, **ENV}, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "store")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ENV},
+        timeout=120,
+    )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
@@ -119,7 +147,11 @@ def test_an_open_input_that_ends_ends_the_server(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(
-    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("assay.agents.serving.running", _nothing)
@@ -146,9 +178,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server of an empty store, as the command prints it."""
     folder = tmp_path_factory.mktemp("http")
     process = subprocess.Popen(
-        [sys.executable, "-m", "assay", "mcp", "--http", "0", "--root", str(folder / "store")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        text=True, env={**os.environ, **ENV},
-    )  # fmt: skip
+        [sys.executable, "-m", "assay", "mcp", "--http", "0", "--root", str(folder / "store")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ENV},
+    )
     late = threading.Timer(120, process.kill)
     late.start()
     assert process.stdout is not None
@@ -184,25 +219,49 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
         ({"sec-fetch-site": "cross-site"}, 403),
     ],
 )
-def test_a_page_of_another_site_gets_nothing(served: str, headers: dict[str, str], status: int) -> None:
+def test_a_page_of_another_site_gets_nothing(
+    served: str, headers: dict[str, str], status: int
+) -> None:
     found = httpx.post(served, json=CALL, headers={**ACCEPT, **headers})
-    assert found.status_code == status and "tools" not in found.text and len(found.text.strip().splitlines()) == 1
+    assert (
+        found.status_code == status
+        and "tools" not in found.text
+        and len(found.text.strip().splitlines()) == 1
+    )
 
 
 def test_a_body_is_bounded_whether_it_says_its_length_or_not(served: str) -> None:
     for content in (b" " * 300_000, (b" " * 65_536 for _ in range(6))):
-        found = httpx.post(served, content=content, headers={**ACCEPT, "content-type": "application/json"})
+        found = httpx.post(
+            served, content=content, headers={**ACCEPT, "content-type": "application/json"}
+        )
         assert found.status_code == 413 and "at most" in found.text
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"jsonrpc": "2.0", "id": 1, "method": 5}', b"\xff\xfe", b"[" * 20_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"jsonrpc": "2.0", "id": 1, "method": 5}',
+        b"\xff\xfe",
+        b"[" * 20_000,
+    ],
+)
 def test_what_is_no_message_is_refused_without_a_traceback(served: str, body: bytes) -> None:
     found = httpx.post(served, content=body, headers={**ACCEPT, "content-type": "application/json"})
-    assert 400 <= found.status_code < 500 and "Traceback" not in found.text and "File " not in found.text
+    assert (
+        400 <= found.status_code < 500
+        and "Traceback" not in found.text
+        and "File " not in found.text
+    )
 
 
 def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> None:
-    """Two holders and a reader: nobody sees another's job, and who may only read submits nothing."""
+    """Two holders and a reader: nobody sees another's job, and who may only read submits
+    nothing."""
     given = {name: tokens.new(name) for name in ("ann", "bob", "eve")}
     file = tmp_path / "tokens.toml"
     text = "\n".join(made.lines for made in given.values())
@@ -216,17 +275,28 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
         answers: dict[str, Any] = {}
 
         def through(token: str) -> httpx.AsyncClient:
-            return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", headers={**ACCEPT, "authorization": token})
+            return httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://localhost",
+                headers={**ACCEPT, "authorization": token},
+            )
 
         async def call(who: str, name: str, /, **arguments: Any) -> Any:
             async with through(f"Bearer {given[who].token}") as http:
-                body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+                body = {
+                    "jsonrpc": "2.0",
+                    "id": 1,
+                    "method": "tools/call",
+                    "params": {"name": name, "arguments": arguments},
+                }
                 return (await http.post("/mcp", json=body)).json()["result"]
 
         async with server.session_manager.run():
             for odd in ("", "Bearer x", f"Basic {given['ann'].token}"):
                 async with through(odd) as http:
-                    answers.setdefault("refused", []).append((await http.post("/mcp", json=CALL)).status_code)
+                    answers.setdefault("refused", []).append(
+                        (await http.post("/mcp", json=CALL)).status_code
+                    )
             answers["eve"] = await call("eve", "run", **study)
             answers["reads"] = await call("eve", "experiments", find="superposition")
             job = answers["ann"] = await call("ann", "run", **study)
@@ -239,10 +309,21 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
 
     found = anyio.run(ask)
     assert found["refused"] == [401, 401, 401]
-    assert found["eve"]["isError"] and "no right to submit" in found["eve"]["content"][0]["text"] and not found["reads"].get("isError")
-    assert found["ann"]["structuredContent"]["status"] == found["ann status"]["structuredContent"]["status"] == "queued"
+    assert (
+        found["eve"]["isError"]
+        and "no right to submit" in found["eve"]["content"][0]["text"]
+        and not found["reads"].get("isError")
+    )
+    assert (
+        found["ann"]["structuredContent"]["status"]
+        == found["ann status"]["structuredContent"]["status"]
+        == "queued"
+    )
     for name in ("status", "result", "cancel"):
-        assert found[f"bob {name}"]["isError"] and "no job" in found[f"bob {name}"]["content"][0]["text"]
+        assert (
+            found[f"bob {name}"]["isError"]
+            and "no job" in found[f"bob {name}"]["content"][0]["text"]
+        )
     assert found["ann cancels"]["structuredContent"]["status"] == "cancelled"
 
 
@@ -255,7 +336,10 @@ def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text((place / "mine.py").read_text())
     (place / "link.py").symlink_to(outside)
-    asked = [("plan", {"experiment": name, "preset": "smoke"}) for name in ("mine.py", "../outside.py", str(outside), "link.py")]
+    asked = [
+        ("plan", {"experiment": name, "preset": "smoke"})
+        for name in ("mine.py", "../outside.py", str(outside), "link.py")
+    ]
     allowed = answered(made(Tools(tmp_path / "a", Bounds(workspace=place, code=True))), *asked)
     assert [found.is_error for found in allowed] == [False, True, True, True]
     assert allowed[0].structured_content["runs"] == 4
@@ -280,7 +364,9 @@ def test_several_clients_at_once_are_answered(served: str) -> None:
     assert [answer.is_error for answer in anyio.run(ask)] == [False] * 5
 
 
-def test_what_is_no_message_is_answered_on_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_message_is_answered_on_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # One whose id is no id is a notification to the library, which owes no answer.
     sent = ["no json", '{"jsonrpc": "1.0", "id": 1, "method": "ping"}', "[]", "3", "\x00"]
     read = "".join(line + "\n" for line in sent)

@@ -1,4 +1,5 @@
-"""Tools by themselves: what each says that it takes and gives is what it takes and gives, and no answer has an estimate alone."""
+"""Tools by themselves: what each says that it takes and gives is what it takes and gives, and no
+answer has an estimate alone."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,8 +18,23 @@ from assay.jobs.folder import Folder
 from assay.jobs.state import Early, EarlyClaim, Interval
 from json_schema import problems
 
-TOOLS = ["experiments", "page", "write_study", "plan", "preregister", "run", "status", "result", "cancel", "judge"]
-ROWS = [{"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100} for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31)) for s in range(8)]
+TOOLS = [
+    "experiments",
+    "page",
+    "write_study",
+    "plan",
+    "preregister",
+    "run",
+    "status",
+    "result",
+    "cancel",
+    "judge",
+]
+ROWS = [
+    {"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100}
+    for arm, level in (("mine", 0.1), ("old", 0.3), ("again", 0.31))
+    for s in range(8)
+]
 
 
 def listed(server: Any) -> list[Any]:
@@ -34,11 +50,20 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
     assert list(found) == TOOLS
     for tool in found.values():
         assert 60 < len(tool.description) < 500, tool.name
-        assert tool.input_schema["type"] == tool.output_schema["type"] == "object" and tool.input_schema["additionalProperties"] is False
+        assert (
+            tool.input_schema["type"] == tool.output_schema["type"] == "object"
+            and tool.input_schema["additionalProperties"] is False
+        )
         for name, given in tool.input_schema["properties"].items():
             assert given.get("description"), f"{tool.name}: {name} is not described"
-        assert tool.annotations.read_only_hint == (tool.name not in ("preregister", "run", "cancel"))
-    assert set(found["write_study"].input_schema["required"]) == {"question", "experiment", "claims"}
+        assert tool.annotations.read_only_hint == (
+            tool.name not in ("preregister", "run", "cancel")
+        )
+    assert set(found["write_study"].input_schema["required"]) == {
+        "question",
+        "experiment",
+        "claims",
+    }
 
 
 def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,16 +78,34 @@ def estimates(value: Any, at: str = "$") -> Iterator[tuple[str, dict[str, Any]]]
             yield from estimates(part, f"{at}[{i}]")
 
 
-def test_no_answer_has_an_estimate_without_its_interval_and_its_control(server: Any, ask: Call, done: dict[str, Any]) -> None:
+def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
+    server: Any, ask: Call, done: dict[str, Any]
+) -> None:
     schemas = {tool.name: tool.output_schema for tool in listed(server)}
     key, study = done["key"], done["written"]["study"]
     unseen = ask("write_study", **TINY | {"seeds": "1000040:1000046"})["study"]
     asked: list[tuple[str, dict[str, Any]]] = [
-        ("experiments", {"find": "superposition"}), ("experiments", {"name": "superposition"}), ("page", {"name": "verdicts"}),
-        ("write_study", TINY), ("plan", {"study": study}), ("plan", {"experiment": "superposition", "budget": "5m"}), ("run", {"study": study}),
-        ("status", {"key": key}), ("result", {"key": key}), ("cancel", {"key": key}), ("preregister", {"study": unseen}),
-        ("judge", {"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"], "unit": ["seed"]}),
-    ]  # fmt: skip
+        ("experiments", {"find": "superposition"}),
+        ("experiments", {"name": "superposition"}),
+        ("page", {"name": "verdicts"}),
+        ("write_study", TINY),
+        ("plan", {"study": study}),
+        ("plan", {"experiment": "superposition", "budget": "5m"}),
+        ("run", {"study": study}),
+        ("status", {"key": key}),
+        ("result", {"key": key}),
+        ("cancel", {"key": key}),
+        ("preregister", {"study": unseen}),
+        (
+            "judge",
+            {
+                "rows": ROWS,
+                "claim": "mine.loss - old.loss < -0.05",
+                "control": ["again"],
+                "unit": ["seed"],
+            },
+        ),
+    ]
     assert {name for name, _ in asked} == set(TOOLS)
     seen = 0
     for name, given in asked:
@@ -74,21 +117,38 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(server: 
             assert {"low", "high"} <= set(found), f"{name} {at}"
             if ".controls[" not in at:
                 assert found["controls"], f"{name} {at} has no control"
-                assert all({"estimate", "low", "high", "outcome", "as_it_must"} <= set(c) for c in found["controls"])
+                assert all(
+                    {"estimate", "low", "high", "outcome", "as_it_must"} <= set(c)
+                    for c in found["controls"]
+                )
     assert seen > 10
 
 
-def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(ask: Call, done: dict[str, Any]) -> None:
+def test_an_answer_about_a_verdict_carries_all_that_it_rests_on(
+    ask: Call, done: dict[str, Any]
+) -> None:
     found = ask("result", key=done["key"])
     (verdict,) = found["verdicts"]
-    assert "6 seeds" in found["scope"] and "density 0.05" in found["scope"] and verdict["scope"] == found["scope"]
+    assert (
+        "6 seeds" in found["scope"]
+        and "density 0.05" in found["scope"]
+        and verdict["scope"] == found["scope"]
+    )
     assert found["standing"]["kind"] == "exploratory" and found["looks"]["taken"] == 1
     source = found["source"]
-    assert (source["runs"], source["cached"], source["new"]) == (24, 0, 24) and len(source["keys"]) == 64 and source["kind"] == "store"
+    assert (
+        (source["runs"], source["cached"], source["new"]) == (24, 0, 24)
+        and len(source["keys"]) == 64
+        and source["kind"] == "store"
+    )
     for part in (verdict["told"], found["scope"], "Exploratory", "1 look", source["told"]):
         assert part in found["told"]
     (control,) = verdict["controls"]
-    assert control["arm"] == "linear" and control["near"] == "the width alone" and f"{control['estimate']:.4g} [" in verdict["told"]
+    assert (
+        control["arm"] == "linear"
+        and control["near"] == "the width alone"
+        and f"{control['estimate']:.4g} [" in verdict["told"]
+    )
 
 
 def test_text_and_structure_of_an_answer_are_one(server: Any, done: dict[str, Any]) -> None:
@@ -104,7 +164,11 @@ def test_asked_again_it_is_the_same_job_with_its_verdict(ask: Call, done: dict[s
     again = ask("run", study=done["written"]["study"])
     assert done["submitted"]["status"] == "queued" and done["submitted"]["result"] is None
     assert (again["key"], again["status"]) == (done["key"], "done")
-    assert again["result"] == ask("result", key=done["key"]) == ask("status", key=done["key"])["result"]
+    assert (
+        again["result"]
+        == ask("result", key=done["key"])
+        == ask("status", key=done["key"])["result"]
+    )
     planned = ask("plan", study=done["written"]["study"])
     assert (planned["key"], planned["cached"], planned["missing"]) == (done["key"], 24, 0)
 
@@ -114,8 +178,13 @@ def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[
     assert before["taken"] == 1 and before["by_others"] == []
     reworded = {**TINY, "claims": [{**TINY["claims"][0], "holds": "main.held_out < 0.02"}]}
     found = ask("write_study", **reworded)["plan"]
-    assert found["looks"]["taken"] == 1 and found["looks"]["by_others"] == [ask("result", key=done["key"])["experiment"]]
-    assert "not confirmed by these seeds" in found["looks"]["told"] and found["standing"]["kind"] == "exploratory"
+    assert found["looks"]["taken"] == 1 and found["looks"]["by_others"] == [
+        ask("result", key=done["key"])["experiment"]
+    ]
+    assert (
+        "not confirmed by these seeds" in found["looks"]["told"]
+        and found["standing"]["kind"] == "exploratory"
+    )
     fresh = ask("write_study", **{**reworded, "seeds": "2000000:2000006"})["plan"]
     assert fresh["looks"]["taken"] == 0 and "Nobody has looked" in fresh["looks"]["told"]
     burnt = ask("write_study", **{**reworded, "seeds": "3000:3006"})["plan"]["looks"]
@@ -125,7 +194,8 @@ def test_a_reworded_claim_on_seeds_that_were_seen_is_told(ask: Call, done: dict[
 
 
 def test_a_job_that_was_stopped_after_a_glance_is_told(root: Path, ask: Call) -> None:
-    """Otherwise an agent could watch estimates, stop, and word another claim on seeds that nobody has looked at."""
+    """Otherwise an agent could watch estimates, stop, and word another claim on seeds that nobody
+    has looked at."""
     seeds = {**TINY, "seeds": "3000000:3000006"}
     job = ask("run", study=ask("write_study", **seeds)["study"])
     folder = Folder(root, job["key"])
@@ -135,13 +205,34 @@ def test_a_job_that_was_stopped_after_a_glance_is_told(root: Path, ask: Call) ->
     folder.write(replace(folder.state, early=early))
     assert ask("cancel", key=job["key"])["status"] == "cancelled"
     found = ask("write_study", **other)["plan"]["looks"]
-    assert found["stopped"] == [job["experiment"]] and "which did not end" in found["told"] and "Nobody has looked" not in found["told"]
-    assert ask("write_study", **{**other, "seeds": "3000005:3000011"})["plan"]["looks"]["stopped"] == [job["experiment"]], "one seed is shared"
-    assert ask("write_study", **{**other, "seeds": "3000006:3000012"})["plan"]["looks"]["stopped"] == []
+    assert (
+        found["stopped"] == [job["experiment"]]
+        and "which did not end" in found["told"]
+        and "Nobody has looked" not in found["told"]
+    )
+    assert ask("write_study", **{**other, "seeds": "3000005:3000011"})["plan"]["looks"][
+        "stopped"
+    ] == [job["experiment"]], "one seed is shared"
+    assert (
+        ask("write_study", **{**other, "seeds": "3000006:3000012"})["plan"]["looks"]["stopped"]
+        == []
+    )
 
 
 def test_numbers_before_the_end_are_called_no_verdicts() -> None:
-    state = Early(3, (EarlyClaim("holds", 0.7, 0.6, 0.8, claim="half", controls={"linear": Interval("fails", 0.1, None, 0.2)}),))
+    state = Early(
+        3,
+        (
+            EarlyClaim(
+                "holds",
+                0.7,
+                0.6,
+                0.8,
+                claim="half",
+                controls={"linear": Interval("fails", 0.1, None, 0.2)},
+            ),
+        ),
+    )
     (found,) = early_verdicts(state)
     assert found.not_a_verdict.startswith("not a verdict: on 3 seeds so far")
     assert not hasattr(found, "outcome") and [c.as_it_must for c in found.controls] == [True]
@@ -150,15 +241,49 @@ def test_numbers_before_the_end_are_called_no_verdicts() -> None:
 def test_a_control_that_passes_cannot_be_overread() -> None:
     from assay.agents.verdicts import verdicts
 
-    entry: dict[str, Any] = {"text": "it is small", "outcome": "unspecific", "reason": "control old satisfies it too", "estimate": 0.1, "low": 0.05,
-                             "high": 0.2, "unit": "1", "method": "95%", "threshold": "<= 0.3", "threshold_from": "plan", "n": {"seed": 8},
-                             "scope": "toys", "near": {}, "price": None, "notes": []}  # fmt: skip
+    entry: dict[str, Any] = {
+        "text": "it is small",
+        "outcome": "unspecific",
+        "reason": "control old satisfies it too",
+        "estimate": 0.1,
+        "low": 0.05,
+        "high": 0.2,
+        "unit": "1",
+        "method": "95%",
+        "threshold": "<= 0.3",
+        "threshold_from": "plan",
+        "n": {"seed": 8},
+        "scope": "toys",
+        "near": {},
+        "price": None,
+        "notes": [],
+    }
     passing = {"outcome": "holds", "estimate": 0.2, "low": 0.1, "high": 0.25}
     open_ = {"outcome": "undecided", "estimate": 0.2, "low": 0.1, "high": 0.5}
     also = {"new": {"reason": None, **passing}, "named": {"reason": "it may", **passing}}
-    (found,) = verdicts({"verdicts": [{**entry, "controls": {"old": passing, "wide": open_}, "planted": {"drawn": open_}, "also": also}]})
-    assert {c.arm: c.as_it_must for c in found.controls} == {"old": False, "wide": None, "drawn": None, "new": False, "named": True}
-    assert "Control old holds, AND MUST NOT: 0.2 [0.1, 0.25]" in found.told and "Control wide is undecided" in found.told
+    (found,) = verdicts(
+        {
+            "verdicts": [
+                {
+                    **entry,
+                    "controls": {"old": passing, "wide": open_},
+                    "planted": {"drawn": open_},
+                    "also": also,
+                }
+            ]
+        }
+    )
+    assert {c.arm: c.as_it_must for c in found.controls} == {
+        "old": False,
+        "wide": None,
+        "drawn": None,
+        "new": False,
+        "named": True,
+    }
+    assert (
+        "Control old holds, AND MUST NOT: 0.2 [0.1, 0.25]" in found.told
+        and "Control wide is undecided" in found.told
+    )
     assert "Arm new holds, of which nobody said that it may" in found.told
 
 
@@ -169,37 +294,88 @@ def test_a_study_that_says_too_little_is_answered_with_what_it_lacks(ask: Call) 
     assert [row["where"] for row in found["missing"]] == ["claim 1: holds", "claim 1: control"]
     assert "linear" in found["missing"][1]["text"], "arms that could stand for a control are named"
     assert "1000000:" in next(row["default"] for row in found["assumed"] if row["where"] == "seeds")
-    both = ask("write_study", **{**TINY, "claims": [{"text": "more than half", "holds": "mane.represented > 0.5"}]})
-    assert "no arm 'mane'" in both["wrong"] and "control" not in both["wrong"], "a wrong name is told before what is missing"
-    wrong = ask("write_study", **{**TINY, "claims": [{**TINY["claims"][0], "holds": "main.hold_out < 1"}]})
-    assert not wrong["ready"] and "line " in wrong["wrong"] and "did you mean held_out?" in wrong["wrong"] and "tmp" not in wrong["wrong"]
+    both = ask(
+        "write_study",
+        **{**TINY, "claims": [{"text": "more than half", "holds": "mane.represented > 0.5"}]},
+    )
+    assert "no arm 'mane'" in both["wrong"] and "control" not in both["wrong"], (
+        "a wrong name is told before what is missing"
+    )
+    wrong = ask(
+        "write_study", **{**TINY, "claims": [{**TINY["claims"][0], "holds": "main.hold_out < 1"}]}
+    )
+    assert (
+        not wrong["ready"]
+        and "line " in wrong["wrong"]
+        and "did you mean held_out?" in wrong["wrong"]
+        and "tmp" not in wrong["wrong"]
+    )
     assert len(ask("write_study", **TINY)["assumed"]) >= 1
 
 
 def test_nothing_is_averaged_that_a_sentence_does_not_name(ask: Call) -> None:
-    """Agents are told what a measure varies over, refused where they do not say what they mean, and told what a claim reads."""
+    """Agents are told what a measure varies over, refused where they do not say what they mean, and
+    told what a claim reads."""
     detail = ask("experiments", name="superposition")["detail"]
     arms = {arm["name"]: arm for arm in detail["arms"]}
-    assert arms["main"]["dimensions"]["represented"] == ["feature"] and "held_out" not in arms["main"]["dimensions"]
+    assert (
+        arms["main"]["dimensions"]["represented"] == ["feature"]
+        and "held_out" not in arms["main"]["dimensions"]
+    )
     (claim,) = TINY["claims"]
-    unsaid = ask("write_study", **{**TINY, "claims": [{**claim, "holds": "main.represented > 0.5"}]})
-    assert not unsaid["ready"] and "varies over feature" in unsaid["wrong"] and "mean(main.represented, over=feature)" in unsaid["wrong"]
-    named = ask("write_study", **{**TINY, "claims": [{**claim, "holds": "mean(main.represented, over=feature) - main.held_out > 0.5"}]})
-    assert named["ready"] and named["plan"]["claims"][0]["reads"] == ["mean(main.represented, over=feature)", "main.held_out"]
+    unsaid = ask(
+        "write_study", **{**TINY, "claims": [{**claim, "holds": "main.represented > 0.5"}]}
+    )
+    assert (
+        not unsaid["ready"]
+        and "varies over feature" in unsaid["wrong"]
+        and "mean(main.represented, over=feature)" in unsaid["wrong"]
+    )
+    named = ask(
+        "write_study",
+        **{
+            **TINY,
+            "claims": [
+                {**claim, "holds": "mean(main.represented, over=feature) - main.held_out > 0.5"}
+            ],
+        },
+    )
+    assert named["ready"] and named["plan"]["claims"][0]["reads"] == [
+        "mean(main.represented, over=feature)",
+        "main.held_out",
+    ]
     rows = [{**row, "layer": layer} for row in ROWS for layer in (1, 2)]
     with pytest.raises(Exception, match=r"mine.loss varies over layer \(1, 2\)"):
         ask("judge", rows=rows, claim="mine.loss - old.loss < -0.05", control=["again"])
 
 
-@pytest.mark.parametrize("value", ['"', "\\", "\n]]\n[[claim]]\ntext = 'mine'", "\x7f\x01", "é∀", "'''", "# no"])
+@pytest.mark.parametrize(
+    "value", ['"', "\\", "\n]]\n[[claim]]\ntext = 'mine'", "\x7f\x01", "é∀", "'''", "# no"]
+)
 def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
     import tomllib
 
     from assay.agents import writing
 
-    claim = {"text": value, "near": {value: value}, "where": {"a.b": 1.5, "c": True}, "control": [value], "bounds": (0, 1)}
-    found = tomllib.loads(writing.study({"question": value, "seeds": ""}, {"name": "x", "fields": {value: [1, 2.5, value]}}, [claim]))
-    assert found == {"question": value, "experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}], "claim": [{**claim, "bounds": [0, 1]}]}
+    claim = {
+        "text": value,
+        "near": {value: value},
+        "where": {"a.b": 1.5, "c": True},
+        "control": [value],
+        "bounds": (0, 1),
+    }
+    found = tomllib.loads(
+        writing.study(
+            {"question": value, "seeds": ""},
+            {"name": "x", "fields": {value: [1, 2.5, value]}},
+            [claim],
+        )
+    )
+    assert found == {
+        "question": value,
+        "experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}],
+        "claim": [{**claim, "bounds": [0, 1]}],
+    }
 
 
 def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
@@ -208,11 +384,22 @@ def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
     claim = "mine.loss - old.loss < -0.05"
     found = ask("judge", rows=ROWS, claim=claim, control=["again"], bounds=[-1, 1])
     names = list(ROWS[0])
-    right = judge({n: [row[n] for row in ROWS] for n in names}, claim=claim, unit="seed", control="again", bounds=(-1, 1)).to_json()
+    right = judge(
+        {n: [row[n] for row in ROWS] for n in names},
+        claim=claim,
+        unit="seed",
+        control="again",
+        bounds=(-1, 1),
+    ).to_json()
     verdict = found["verdict"]
-    assert {k: verdict[k] for k in ("outcome", "estimate", "low", "high", "n")} == {k: right[k] for k in ("outcome", "estimate", "low", "high", "n")}
+    assert {k: verdict[k] for k in ("outcome", "estimate", "low", "high", "n")} == {
+        k: right[k] for k in ("outcome", "estimate", "low", "high", "n")
+    }
     text = "\n".join([",".join(names), *(",".join(str(row[n]) for n in names) for row in ROWS)])
-    assert ask("judge", rows=text, claim=claim, control=["again"], bounds=[-1, 1])["verdict"] == verdict
+    assert (
+        ask("judge", rows=text, claim=claim, control=["again"], bounds=[-1, 1])["verdict"]
+        == verdict
+    )
     assert found["standing"]["kind"] == "exploratory" and found["source"]["kind"] == "your table"
 
 
@@ -225,11 +412,23 @@ def test_pages_come_in_parts_that_make_the_whole(ask: Call) -> None:
 def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str, Any]) -> None:
     async def read() -> tuple[list[str], dict[str, Any]]:
         async with Client(server) as client:
-            templates = [t.uri_template for t in (await client.list_resource_templates()).resource_templates]
+            templates = [
+                t.uri_template for t in (await client.list_resource_templates()).resource_templates
+            ]
             found = {}
-            for uri in ("assay://experiments/superposition", f"assay://jobs/{done['key']}", "assay://experiments"):
+            for uri in (
+                "assay://experiments/superposition",
+                f"assay://jobs/{done['key']}",
+                "assay://experiments",
+            ):
                 found[uri] = json.loads((await client.read_resource(uri)).contents[0].text)
-            odd = ("assay://jobs/0", "assay://jobs/..%2F..%2Fetc", "assay://experiments/nothing", "file:///etc/passwd", "assay://jobs/" + "f" * 32)
+            odd = (
+                "assay://jobs/0",
+                "assay://jobs/..%2F..%2Fetc",
+                "assay://experiments/nothing",
+                "file:///etc/passwd",
+                "assay://jobs/" + "f" * 32,
+            )
             for uri in odd:
                 with pytest.raises(MCPError) as refused:
                     await client.read_resource(uri)
@@ -260,8 +459,25 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("plan", {"study": "[" * 5000}, "the study"),
     ("plan", {"study": 'question = "a"\0'}, "null characters"),
     ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "./evil.py"\n'}, "--allow-code"),
-    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "/etc" }\n'}, "lies outside"),
-    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "../.." }\n'}, "lies outside"),
+    (
+        "plan",
+        {
+            "study": (
+                'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "/etc" }\n'
+            )
+        },
+        "lies outside",
+    ),
+    (
+        "plan",
+        {
+            "study": (
+                'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "../.." '
+                "}\n"
+            )
+        },
+        "lies outside",
+    ),
     ("plan", {"experiment": "superposition", "budget": "soon"}, "budget"),
     ("run", {"experiment": "superposition", "study": "x = 1"}, "either"),
     ("run", {"experiment": "superposition", "preset": "huge"}, "preset"),
@@ -277,25 +493,62 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("result", {"key": "0" * 32}, "no job"),
     ("cancel", {"key": LONG}, "at most 200 characters"),
     ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
-    ("judge", {"rows": [{"arm": "a", "x": 1}, {"arm": "b"}], "claim": "a.x < 1", "control": ["b"]}, "row 2 has other columns"),
-    ("judge", {"rows": ROWS, "claim": "__import__('os').x < 1", "control": ["old"]}, "cannot read the claim"),
+    (
+        "judge",
+        {"rows": [{"arm": "a", "x": 1}, {"arm": "b"}], "claim": "a.x < 1", "control": ["b"]},
+        "row 2 has other columns",
+    ),
+    (
+        "judge",
+        {"rows": ROWS, "claim": "__import__('os').x < 1", "control": ["old"]},
+        "cannot read the claim",
+    ),
     ("judge", {"rows": ROWS, "claim": "mine.loss < 0.2", "control": []}, "needs a control"),
     ("judge", {"rows": ROWS, "claim": "(" * 900 + "mine.loss < 0.2", "control": ["old"]}, "claim"),
-    ("judge", {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]}, "at most 1,048,576"),
+    (
+        "judge",
+        {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]},
+        "at most 1,048,576",
+    ),
     ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
     ("write_study", {"question": "q", "experiment": "superposition"}, "claims is missing"),
-    ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]}, "claims.0.holds"),
-    ("write_study", {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "hold": "a"}]}, "claims.0.hold"),
-    ("write_study", {"question": "q\0", "experiment": "superposition", "claims": []}, "null characters"),
-    ("write_study", {"question": "q", "experiment": "superposition", "claims": [], "fields": {"steps": float("inf")}}, "fields.steps: input"),
+    (
+        "write_study",
+        {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]},
+        "claims.0.holds",
+    ),
+    (
+        "write_study",
+        {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "hold": "a"}]},
+        "claims.0.hold",
+    ),
+    (
+        "write_study",
+        {"question": "q\0", "experiment": "superposition", "claims": []},
+        "null characters",
+    ),
+    (
+        "write_study",
+        {
+            "question": "q",
+            "experiment": "superposition",
+            "claims": [],
+            "fields": {"steps": float("inf")},
+        },
+        "fields.steps: input",
+    ),
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])
 def test_what_cannot_be_answered_is_refused_in_one_line(
-    refusal: Callable[..., str], caplog: pytest.LogCaptureFixture, name: str, given: dict[str, Any], told: str
+    refusal: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    given: dict[str, Any],
+    told: str,
 ) -> None:
     said = refusal(name, **given)
     assert told in said and "\n" not in said and len(said) <= 600 and "Traceback" not in said
@@ -314,20 +567,40 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
         ({"control": []}, 'such as control: ["NAME"]; arms: again'),
         ({"unit": []}, 'such as unit: ["seed"]'),
         ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
-        ({"rows": [{k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]} for row in ROWS]}, "call it arm"),
+        (
+            {
+                "rows": [
+                    {k: v for k, v in row.items() if k != "arm"} | {"of": row["arm"]}
+                    for row in ROWS
+                ]
+            },
+            "call it arm",
+        ),
     ],
 )
-def test_a_refusal_names_arguments_and_no_options(refusal: Callable[..., str], given: dict[str, Any], said: str) -> None:
-    text = refusal("judge", **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given)
+def test_a_refusal_names_arguments_and_no_options(
+    refusal: Callable[..., str], given: dict[str, Any], said: str
+) -> None:
+    text = refusal(
+        "judge",
+        **{"rows": ROWS, "claim": "mine.loss - old.loss < -0.05", "control": ["again"]} | given,
+    )
     assert said in text and "--" not in text
 
 
-def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(refusal: Callable[..., str]) -> None:
+def test_what_is_asked_of_experiments_is_refused_in_the_words_of_arguments(
+    refusal: Callable[..., str],
+) -> None:
     text = refusal("plan", experiment="superposition", sets=["steps"])
     assert "sets needs field=value" in text and "--" not in text
 
 
 def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
-    rows = [row | {"loss": 0.12 if row["arm"] == "mine" and row["seed"] else row["loss"]} for row in ROWS]
-    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"]["would_decide"]
+    rows = [
+        row | {"loss": 0.12 if row["arm"] == "mine" and row["seed"] else row["loss"]}
+        for row in ROWS
+    ]
+    told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"][
+        "would_decide"
+    ]
     assert "--" not in told and "bounds: [LOW, HIGH]" in told

@@ -15,16 +15,22 @@ ADDRESS = "http://127.0.0.1"
 SMOKE = {"experiment": "superposition", "preset": "smoke"}
 
 
-def client(root, bounds=Bounds(), holders=(), patience=0.3, **headers):  # noqa: B008 — frozen
+def client(root, bounds=Bounds(), holders=(), patience=0.3, **headers):  # noqa: B008
     """A client of the application itself, without a server."""
-    return TestClient(app.application(app.Served(root, bounds, patience), Rules(holders=holders)), base_url=ADDRESS, headers=headers)
+    return TestClient(
+        app.application(app.Served(root, bounds, patience), Rules(holders=holders)),
+        base_url=ADDRESS,
+        headers=headers,
+    )
 
 
 @contextmanager
 def served(*words):
     """A server as `assay serve --api` starts it, and its address."""
     command = [sys.executable, "-m", "assay", "serve", "--api", "--port", "0", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}
+    ) as process:
         try:
             yield process, process.stdout.readline().strip()
         finally:

@@ -46,30 +46,50 @@ def finish(root, key):
 
 
 def test_a_study_is_submitted_and_followed_by_its_links(asks, tmp_path):
-    sent = asks.post("/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"})
+    sent = asks.post(
+        "/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"}
+    )
     assert sent.status_code == 202 and not list(problems(sent.json(), schema(Job)))
     where = sent.headers["location"]
     assert where == f"/jobs/{sent.json()['key']}" and asks.get(where).json() == sent.json()
-    assert asks.post("/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}).json()["key"] == sent.json()["key"]
+    assert (
+        asks.post("/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}).json()[
+            "key"
+        ]
+        == sent.json()["key"]
+    )
     assert "it waits" in refused(asks.get(f"{where}/result"), 409)
     assert asks.get("/jobs").json() == {"jobs": [sent.json()]}
     finish(tmp_path / "store", sent.json()["key"])
     assert asks.get(where, params={"wait": 30}).json()["status"] == "done"
     assert asks.get(f"{where}/result").json() == {"verdicts": [], "provenance": {}}
-    assert asks.post("/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"}).status_code == 200
+    assert (
+        asks.post(
+            "/studies", content=STUDY, headers=TOML, params={"name": "mine", "preset": "smoke"}
+        ).status_code
+        == 200
+    )
     assert asks.delete(where).json()["status"] == "done"
 
 
 def test_events_go_on_after_the_last_one_that_was_had(asks, tmp_path):
     key = asks.post("/studies", json=SMOKE).json()["key"]
-    assert asks.get(f"/jobs/{key}/events").text.count("\n\n") == 1, "the stream ends when waiting is over"
+    assert asks.get(f"/jobs/{key}/events").text.count("\n\n") == 1, (
+        "the stream ends when waiting is over"
+    )
     finish(tmp_path / "store", key)
     events = asks.get(f"/jobs/{key}/events").text.strip().split("\n\n")
     assert [e.splitlines()[0] for e in events] == ["id: 1", "id: 2"]
-    assert not list(problems(json.loads(events[1].splitlines()[2].removeprefix("data: ")), schema(Happened)))
+    assert not list(
+        problems(json.loads(events[1].splitlines()[2].removeprefix("data: ")), schema(Happened))
+    )
     rest = asks.get(f"/jobs/{key}/events", headers={"last-event-id": "1"})
-    assert rest.headers["content-type"].startswith("text/event-stream") and rest.text.startswith("id: 2\nevent: done\n")
-    assert "number of an event" in refused(asks.get(f"/jobs/{key}/events", headers={"last-event-id": "x"}), 400)
+    assert rest.headers["content-type"].startswith("text/event-stream") and rest.text.startswith(
+        "id: 2\nevent: done\n"
+    )
+    assert "number of an event" in refused(
+        asks.get(f"/jobs/{key}/events", headers={"last-event-id": "x"}), 400
+    )
 
 
 def test_a_cancelled_job_is_asked_for_again(asks):
@@ -80,9 +100,13 @@ def test_a_cancelled_job_is_asked_for_again(asks):
 
 def test_a_plan_tells_what_is_lacking_and_what_would_run(asks, tmp_path):
     lacking = asks.post("/plan", content='question = "Why?"', headers=TOML).json()
-    assert lacking["plan"] is None and [u["where"] for u in lacking["unsaid"] if u["default"] is None] == ["experiment", "claim"]
+    assert lacking["plan"] is None and [
+        u["where"] for u in lacking["unsaid"] if u["default"] is None
+    ] == ["experiment", "claim"]
     found = asks.post("/plan", content=STUDY, headers=TOML).json()
-    assert found["runs"] == found["plan"]["missing"] > 0 and "budget" in {u["where"] for u in found["unsaid"]}
+    assert found["runs"] == found["plan"]["missing"] > 0 and "budget" in {
+        u["where"] for u in found["unsaid"]
+    }
     assert not (tmp_path / "store").exists(), "planning writes nothing"
     assert asks.post("/studies", content=STUDY, headers=TOML).json()["key"] == found["key"]
 
@@ -92,13 +116,27 @@ def test_what_is_frozen_over_http_stays_and_the_plan_says_which_look_comes_next(
     kind = {"content-type": "application/toml"}
     frozen = asks.post("/registrations?looks=6,12", content=body, headers=kind)
     assert frozen.status_code == 201 and [one["units"] for one in frozen.json()["looks"]] == [6, 12]
-    assert all((tmp_path / "store" / file).is_file() and not file.startswith("/") for file in frozen.json()["files"])
-    assert asks.post("/registrations", content=body, headers=kind).status_code == 200  # it was frozen so already
+    assert all(
+        (tmp_path / "store" / file).is_file() and not file.startswith("/")
+        for file in frozen.json()["files"]
+    )
+    assert (
+        asks.post("/registrations", content=body, headers=kind).status_code == 200
+    )  # it was frozen so already
     planned = asks.post("/plan", content=body, headers=kind).json()["plan"]["frozen"]
-    assert planned["hash"] == frozen.json()["hash"] and planned["taken"] == 0 and planned["next"] == 1
+    assert (
+        planned["hash"] == frozen.json()["hash"] and planned["taken"] == 0 and planned["next"] == 1
+    )
     detail = refused(asks.post("/registrations?looks=7,12", content=body, headers=kind), 409)
     assert "what was frozen stays" in detail and str(tmp_path) not in detail
-    refused(asks.post("/registrations?looks=many", content=body.replace("1000000:1000012", "1000100:1000112"), headers=kind), 422)
+    refused(
+        asks.post(
+            "/registrations?looks=many",
+            content=body.replace("1000000:1000012", "1000100:1000112"),
+            headers=kind,
+        ),
+        422,
+    )
 
 
 def test_the_catalogue_is_told(asks):
@@ -116,22 +154,48 @@ def test_the_catalogue_is_told(asks):
         (400, "no submission", {"json": {"experiment": 3}}),
         (400, "no submission", {"json": {"experimnt": "superposition"}}),
         (400, "no submission", {"json": [1]}),
-        (400, "no submission", {"content": "[" * 100_000, "headers": {"content-type": "application/json"}}),
+        (
+            400,
+            "no submission",
+            {"content": "[" * 100_000, "headers": {"content-type": "application/json"}},
+        ),
         (400, "the body is empty", {"content": "", "headers": TOML}),
         (400, "UTF-8", {"content": b"\xff", "headers": TOML}),
-        (400, "means nothing here", {"content": STUDY, "headers": TOML, "params": {"presets": "smoke"}}),
-        (400, "said twice", {"content": STUDY, "headers": TOML, "params": [("name", "a"), ("name", "b")]}),
+        (
+            400,
+            "means nothing here",
+            {"content": STUDY, "headers": TOML, "params": {"presets": "smoke"}},
+        ),
+        (
+            400,
+            "said twice",
+            {"content": STUDY, "headers": TOML, "params": [("name", "a"), ("name", "b")]},
+        ),
         (413, "at most", {"content": "x" * (BODY + 1), "headers": TOML}),
         (413, "at most", {"content": [b"x" * 1000] * 1000, "headers": TOML}),
         (415, "application/toml", {"content": STUDY}),
         (415, "application/toml", {"data": {"experiment": "superposition"}}),
         (415, "application/toml", {"content": STUDY, "headers": {"content-type": "text/plain"}}),
         (422, "line 1 column 5", {"content": "x = ", "headers": TOML}),
-        (422, "line 10 column 9: main.represented varies over feature (0 to 19), and nothing is averaged", {
-            "content": STUDY.replace("mean(main.represented, over=feature)", "main.represented"), "headers": TOML,
-        }),
+        (
+            422,
+            (
+                "line 10 column 9: main.represented varies over feature (0 to 19), and nothing is "
+                "averaged"
+            ),
+            {
+                "content": STUDY.replace(
+                    "mean(main.represented, over=feature)", "main.represented"
+                ),
+                "headers": TOML,
+            },
+        ),
         (422, "either", {"json": {}}),
-        (422, "lies outside", {"json": {"experiment": "lm-importance", "sets": ["corpus=/etc/passwd"]}}),
+        (
+            422,
+            "lies outside",
+            {"json": {"experiment": "lm-importance", "sets": ["corpus=/etc/passwd"]}},
+        ),
         (422, "runs only from a workspace", {"json": {"experiment": "../../x.py"}}),
         (422, "at most 65,536", {"json": {"study": "x" * 70_000}}),
     ],
@@ -151,13 +215,22 @@ def test_what_a_study_lacks_is_a_list(asks):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/nothing", 404), ("GET", "/jobs/" + "0" * 32, 404), ("GET", "/jobs/..%2F..%2Fetc/result", 404), ("GET", "/jobs/%00/events", 404),
-        ("DELETE", "/jobs/" + "f" * 32, 404), ("PUT", "/jobs", 405), ("TRACE", "/jobs", 405), ("GET", "/studies", 405), ("GET", "/jobs?limit=0", 400),
-        ("GET", "/jobs?limit=1.5", 400), ("GET", "/jobs?wait=1", 400), ("GET", "/jobs/" + "0" * 32 + "?wait=31", 400),
+        ("GET", "/nothing", 404),
+        ("GET", "/jobs/" + "0" * 32, 404),
+        ("GET", "/jobs/..%2F..%2Fetc/result", 404),
+        ("GET", "/jobs/%00/events", 404),
+        ("DELETE", "/jobs/" + "f" * 32, 404),
+        ("PUT", "/jobs", 405),
+        ("TRACE", "/jobs", 405),
+        ("GET", "/studies", 405),
+        ("GET", "/jobs?limit=0", 400),
+        ("GET", "/jobs?limit=1.5", 400),
+        ("GET", "/jobs?wait=1", 400),
+        ("GET", "/jobs/" + "0" * 32 + "?wait=31", 400),
         ("GET", "/jobs?limit=nan", 400),
         ("GET", "/jobs?" + "x" * 9000, 414),
     ],
-)  # fmt: skip
+)
 def test_addresses_that_are_not_there(asks, method, path, status):
     answer = asks.request(method, path)
     refused(answer, status)
@@ -167,10 +240,17 @@ def test_addresses_that_are_not_there(asks, method, path, status):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "https://127.0.0.1"}, {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"}, {"host": "evil.example"}, {"host": "127.0.0.1.evil.example"}, {"host": ""}, {"host": "[::1"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "https://127.0.0.1"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"host": "evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": ""},
+        {"host": "[::1"},
     ],
-)  # fmt: skip
+)
 def test_a_page_of_another_site_submits_and_reads_nothing(asks, headers):
     answers = [asks.get(path, headers=headers) for path in ("/jobs", "/openapi.json")]
     for answer in (asks.post("/studies", json=SMOKE, headers=headers), *answers):
@@ -182,14 +262,19 @@ def test_a_page_of_another_site_submits_and_reads_nothing(asks, headers):
 def test_every_answer_binds_a_browser(asks):
     for path in ("/jobs", "/nothing", "/openapi.json"):
         headers = asks.get(path).headers
-        assert "default-src 'none'" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
+        assert (
+            "default-src 'none'" in headers["content-security-policy"]
+            and headers["x-content-type-options"] == "nosniff"
+        )
 
 
 def holder(name, *rights, **quotas):
     made = tokens.new(name)
     text = hashlib.sha256(made.token.encode()).hexdigest()
     assert text in made.lines and made.token not in made.lines
-    return tokens.Holder(name=name, sha256=text, rights=rights, **quotas), {"authorization": f"Bearer {made.token}"}
+    return tokens.Holder(name=name, sha256=text, rights=rights, **quotas), {
+        "authorization": f"Bearer {made.token}"
+    }
 
 
 def test_tokens_say_who_may_what_and_whose_jobs_are_whose(tmp_path):
@@ -197,31 +282,43 @@ def test_tokens_say_who_may_what_and_whose_jobs_are_whose(tmp_path):
     bob, bob_says = holder("bob", "read")
     eve, eve_says = holder("eve", "submit")
     asks = client(tmp_path / "store", holders=(ann, bob, eve))
-    for wrong in ({}, {"authorization": "Bearer assay_x"}, {"authorization": f"Basic {ann_says['authorization'][7:]}"}, {"authorization": "Bearer"}):
+    for wrong in (
+        {},
+        {"authorization": "Bearer assay_x"},
+        {"authorization": f"Basic {ann_says['authorization'][7:]}"},
+        {"authorization": "Bearer"},
+    ):
         answer = asks.get("/jobs", headers=wrong)
         refused(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
     key = asks.post("/studies", json=SMOKE, headers=ann_says).json()["key"]
-    assert "1 jobs of yours" in refused(asks.post("/studies", json={**SMOKE, "sets": ["seed=9"]}, headers=ann_says), 429)
+    assert "1 jobs of yours" in refused(
+        asks.post("/studies", json={**SMOKE, "sets": ["seed=9"]}, headers=ann_says), 429
+    )
     assert "no right to submit" in refused(asks.post("/studies", json=SMOKE, headers=bob_says), 403)
     assert asks.get("/jobs", headers=bob_says).json() == {"jobs": []}
     refused(asks.get(f"/jobs/{key}", headers=bob_says), 404)
     assert asks.post("/studies", json=SMOKE, headers=eve_says).json()["key"] == key
     refused(asks.get(f"/jobs/{key}", headers=eve_says), 403)
     refused(asks.delete(f"/jobs/{key}", headers=eve_says), 403)
-    assert asks.delete(f"/jobs/{key}", headers=ann_says).json()["status"] == "queued", "eve still asks for it"
+    assert asks.delete(f"/jobs/{key}", headers=ann_says).json()["status"] == "queued", (
+        "eve still asks for it"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("token = 3", "each"), ("[[token]]\nname='a'", "sha256"), ("x", "no TOML"), ("token = []", "names nobody"),
+        ("token = 3", "each"),
+        ("[[token]]\nname='a'", "sha256"),
+        ("x", "no TOML"),
+        ("token = []", "names nobody"),
         ("[[token]]\nname='a'\nsha256='ab'\nrights=['read']", "64 hex digits"),
         (f"[[token]]\nname='a'\nsha256='{'0' * 64}'\nrights=['all']", "each"),
         (f"[[token]]\nname='../a'\nsha256='{'0' * 64}'\nrights=['read']", "letters"),
         (f"[[token]]\nname='a'\nsha256='{'0' * 64}'\nrights=[]\n" * 2, "same name"),
     ],
-)  # fmt: skip
+)
 def test_a_file_of_tokens_that_is_none_is_one_line(tmp_path, text, words):
     path = tmp_path / "tokens.toml"
     path.write_text(text)
@@ -234,16 +331,30 @@ def test_a_new_token_opens_with_the_lines_that_come_with_it(tmp_path):
     made = tokens.new("ann")
     (tmp_path / "tokens.toml").write_text(made.lines)
     (read,) = tokens.read(tmp_path / "tokens.toml")
-    assert tokens.holder(made.token, [read]) == read and tokens.holder(made.token + "x", [read]) is None
+    assert (
+        tokens.holder(made.token, [read]) == read
+        and tokens.holder(made.token + "x", [read]) is None
+    )
 
 
 def test_no_answer_says_where_the_server_keeps_its_files(tmp_path):
     head = 'question = "Which reconstructs more?"\n'
-    mine = '[[dictionary]]\nlabel = "mine"\npath = "mine.safetensors"\nmodel = "./model"\ntext = "./texts"\n'
-    others = "".join(f'[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n' for b in ("pca", "random"))
-    claim = '[[claim]]\ntext = "More"\nholds = "mine.fvu - random.fvu < -0.01"\ncontrol = ["pca"]\nthreshold = "plan: a hundredth"\n'
+    mine = (
+        '[[dictionary]]\nlabel = "mine"\npath = "mine.safetensors"\nmodel = "./model"\ntext = '
+        '"./texts"\n'
+    )
+    others = "".join(
+        f'[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n'
+        for b in ("pca", "random")
+    )
+    claim = (
+        '[[claim]]\ntext = "More"\nholds = "mine.fvu - random.fvu < -0.01"\ncontrol = ["pca"]\n'
+        'threshold = "plan: a hundredth"\n'
+    )
     with client(tmp_path / "store") as asks:
         for model in ("./model", "smollm2"):
-            answer = asks.post("/plan", json={"study": head + mine.replace("./model", model) + others + claim})
+            answer = asks.post(
+                "/plan", json={"study": head + mine.replace("./model", model) + others + claim}
+            )
             assert answer.status_code == 422
             assert not re.search(r"(?<![\w…])/\w+/", answer.json()["detail"]), answer.text

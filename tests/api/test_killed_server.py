@@ -1,4 +1,5 @@
-"""A server that is killed at any moment loses no submission, and what it answers is what the command line prints."""
+"""A server that is killed at any moment loses no submission, and what it answers is what the
+command line prints."""
 
 import contextlib
 import json
@@ -31,19 +32,25 @@ def space(tmp_path):
 
 
 def one(seed):
-    return {"experiment": "own.py", "preset": "smoke", "sets": [f"seed={seed}", "steps=30", "inputs=6"]}
+    return {
+        "experiment": "own.py",
+        "preset": "smoke",
+        "sets": [f"seed={seed}", "steps=30", "inputs=6"],
+    }
 
 
 def killed(root, space, times, different, chance):
     """Kill the server or its runner at random moments; give the keys of all answers that arrived.
 
-    Every second kill comes after the answer, while the job may run; the others while it is being submitted.
-    """
+    Every second kill comes after the answer, while the job may run; the others while it is being
+    submitted."""
     accepted: dict[int, str] = {}
 
     def submit(address, number):
         with contextlib.suppress(httpx.HTTPError):
-            accepted[number] = httpx.post(f"{address}studies", json=one(number), timeout=60).json()["key"]
+            accepted[number] = httpx.post(f"{address}studies", json=one(number), timeout=60).json()[
+                "key"
+            ]
 
     for round_ in range(times):
         with served(*space) as (process, address):
@@ -61,19 +68,27 @@ def killed(root, space, times, different, chance):
             sender.join()
         for key in accepted.values():
             folder = Folder(root, key)
-            assert folder.asked["key"] == key and folder.now.status in ("queued", "running", "done"), "it is there, whole"
+            assert folder.asked["key"] == key and folder.now.status in (
+                "queued",
+                "running",
+                "done",
+            ), "it is there, whole"
     return accepted
 
 
 def finished(root, accepted):
-    """Let a runner do what is left: all of it, and nothing that was asked for once is there twice."""
+    """Let a runner do what is left: all of it, and nothing that was asked for once is there
+    twice."""
     Runner(root, limits=Limits(workers=0)).run(until_idle=True)
     states = {folder.key: state for folder, state in queue.every(root)}
     assert set(accepted.values()) <= set(states)
     assert {key: state.error for key, state in states.items() if state.status != "done"} == {}
     for key in accepted.values():
         numbers = [event.number for event in jobs.events(root, key).events]
-        assert numbers == list(range(1, len(numbers) + 1)) and jobs.result(root, key)["experiment"] == "own"
+        assert (
+            numbers == list(range(1, len(numbers) + 1))
+            and jobs.result(root, key)["experiment"] == "own"
+        )
 
 
 def test_three_kills_lose_no_submission(tmp_path, space):
@@ -106,14 +121,31 @@ threshold = "plan: a degree"
 
 
 def priceless(verdicts):
-    """Verdicts without what more seeds would cost: that goes by the time that these runs took, and names the file."""
-    return [{k: priceless(v.values()) if k in ("controls", "planted") else v for k, v in one.items() if k != "price"} for one in verdicts]
+    """Verdicts without what more seeds would cost: that goes by the time that these runs took, and
+    names the file."""
+    return [
+        {
+            k: priceless(v.values()) if k in ("controls", "planted") else v
+            for k, v in one.items()
+            if k != "price"
+        }
+        for one in verdicts
+    ]
 
 
 def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space):
     with served(*space) as (process, address), httpx.Client(base_url=address, timeout=60) as asks:
-        key = asks.post("/studies", content=STUDY, headers={"content-type": "application/toml"}, params={"name": "width"}).json()["key"]
-        events = [line for line in asks.get(f"/jobs/{key}/events", timeout=300).text.splitlines() if line.startswith("event: ")]
+        key = asks.post(
+            "/studies",
+            content=STUDY,
+            headers={"content-type": "application/toml"},
+            params={"name": "width"},
+        ).json()["key"]
+        events = [
+            line
+            for line in asks.get(f"/jobs/{key}/events", timeout=300).text.splitlines()
+            if line.startswith("event: ")
+        ]
         assert events[0] == "event: queued" and events[-1] == "event: done"
         job = asks.get(f"/jobs/{key}", params={"wait": 30}).json()
         assert (job["status"], job["runs_done"], job["error"]) == ("done", 24, "")
@@ -121,22 +153,52 @@ def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     file = tmp_path / "store/jobs" / key / "text" / f"{job['experiment']}.toml"
-    command = [sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(tmp_path / "store")]
-    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) == told
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "show",
+        str(file),
+        "--json",
+        "--root",
+        str(tmp_path / "store"),
+    ]
+    assert (
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        == told
+    )
     own = tmp_path / "width.toml"  # the same text, run by the command line in a store of its own
     own.write_text(STUDY)
-    command = [sys.executable, "-m", "assay", "run", str(own), "--json", "--root", str(tmp_path / "other")]
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "run",
+        str(own),
+        "--json",
+        "--root",
+        str(tmp_path / "other"),
+    ]
     alone = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert alone["claims_key"] == told["claims_key"] and priceless(alone["verdicts"]) == priceless(told["verdicts"])
+    assert alone["claims_key"] == told["claims_key"] and priceless(alone["verdicts"]) == priceless(
+        told["verdicts"]
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--host", "0.0.0.0"), "--token-file"), (("--allow-code",), "--workspace"), (("--workspace", "nowhere"), "is no folder"),
-        (("--token-file", "nowhere.toml"), "nowhere.toml"), (("--jobs", "0"), "above 0"),
+        (("--host", "0.0.0.0"), "--token-file"),
+        (("--allow-code",), "--workspace"),
+        (("--workspace", "nowhere"), "is no folder"),
+        (("--token-file", "nowhere.toml"), "nowhere.toml"),
+        (("--jobs", "0"), "above 0"),
     ],
-)  # fmt: skip
+)
 def test_a_server_that_would_let_in_too_much_does_not_start(tmp_path, forks, words, told):
-    done = forks.run(["serve", "--api", "--root", str(tmp_path / "store"), *words], tmp_path, os.environ)
-    assert done.code == 2 and done.out == "" and len(done.err.splitlines()) == 1 and told in done.err
+    done = forks.run(
+        ["serve", "--api", "--root", str(tmp_path / "store"), *words], tmp_path, os.environ
+    )
+    assert (
+        done.code == 2 and done.out == "" and len(done.err.splitlines()) == 1 and told in done.err
+    )

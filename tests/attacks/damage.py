@@ -66,7 +66,9 @@ def folder(path: Path, rng: np.random.Generator) -> None:
 
 def swapped(path: Path, rng: np.random.Generator) -> None:
     """Another file of the same name, from elsewhere in the same store."""
-    others = sorted(p for p in path.parents[2].rglob(f"*{path.suffix}") if p.is_file() and p != path)
+    others = sorted(
+        p for p in path.parents[2].rglob(f"*{path.suffix}") if p.is_file() and p != path
+    )
     if others:
         shutil.copyfile(others[int(rng.integers(len(others)))], path)
     else:
@@ -75,11 +77,36 @@ def swapped(path: Path, rng: np.random.Generator) -> None:
 
 def odd(path: Path, rng: np.random.Generator) -> None:
     """A text that is JSON, and not what is expected."""
-    texts = [b"", b"{}", b"[]", b"null", b"3", b'"a"', b"NaN", b"[" * 5000, b'{"a": 1e999}', b"\xff\xfe", b"{}\n{}\n"]
+    texts = [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"3",
+        b'"a"',
+        b"NaN",
+        b"[" * 5000,
+        b'{"a": 1e999}',
+        b"\xff\xfe",
+        b"{}\n{}\n",
+    ]
     path.write_bytes(texts[int(rng.integers(len(texts)))])
 
 
-WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (flip, flip, digit, digit, zeros, cut, longer, garbage, gone, folder, swapped, odd)
+WAYS: tuple[Callable[[Path, np.random.Generator], None], ...] = (
+    flip,
+    flip,
+    digit,
+    digit,
+    zeros,
+    cut,
+    longer,
+    garbage,
+    gone,
+    folder,
+    swapped,
+    odd,
+)
 """Small harms are the ones that go unnoticed, so they come twice."""
 
 

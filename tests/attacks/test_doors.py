@@ -1,4 +1,5 @@
-"""Every way in for a file that somebody else wrote: what is no file, or holds too much, is one line that says how to raise the limit."""
+"""Every way in for a file that somebody else wrote: what is no file, or holds too much, is one line
+that says how to raise the limit."""
 
 import os
 import shutil
@@ -18,13 +19,25 @@ DOORS = {
     "weights": ("d.safetensors", ("import", "d.safetensors", "--out", "new.safetensors")),
     "weights to export": ("d.safetensors", ("export", "d.safetensors", "--out", "new")),
     "weights to evaluate": ("d.safetensors", TRIED),
-    "weights to look at": ("d.safetensors", ("look", "a text", "--dictionary", "d.safetensors", "--model", "model", "--root", "store")),
+    "weights to look at": (
+        "d.safetensors",
+        ("look", "a text", "--dictionary", "d.safetensors", "--model", "model", "--root", "store"),
+    ),
     "settings": ("sae/cfg.json", ("import", "sae", "--out", "new.safetensors")),
-    "weights beside settings": ("sae/sae_weights.safetensors", ("import", "sae", "--out", "new.safetensors")),
+    "weights beside settings": (
+        "sae/sae_weights.safetensors",
+        ("import", "sae", "--out", "new.safetensors"),
+    ),
     "a torch file": ("it.pt", ("import", "it.pt", "--out", "new.safetensors")),
     "an npz file": ("params.npz", ("import", "params.npz", "--out", "new.safetensors")),
-    "activations": ("acts.safetensors", ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store")),
-    "activations to try": ("acts.safetensors", ("import", "d.safetensors", "--acts", "acts.safetensors", "--out", "new.safetensors")),
+    "activations": (
+        "acts.safetensors",
+        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
+    ),
+    "activations to try": (
+        "acts.safetensors",
+        ("import", "d.safetensors", "--acts", "acts.safetensors", "--out", "new.safetensors"),
+    ),
     "a model's settings": ("model/config.json", TRIED),
     "a model's other settings": ("model/generation_config.json", TRIED),
     "a model's index": ("model/model.safetensors.index.json", TRIED),
@@ -77,10 +90,17 @@ def files(folder):
 
 def test_a_table_over_a_limit_is_refused_with_the_flag_named_and_read_with_it(tmp_path):
     header, *rows = TABLE.splitlines()
-    lines = [header + "".join(f",c{i}" for i in range(1_000)), *(row + ",0" * 1_000 for row in rows)]
+    lines = [
+        header + "".join(f",c{i}" for i in range(1_000)),
+        *(row + ",0" * 1_000 for row in rows),
+    ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     code, _, err = said("judge", str(tmp_path / "t.csv"), *CLAIM)
-    assert code == 2 and "has 1,003 columns; at most 1,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that" in err
+    assert (
+        code == 2
+        and "has 1,003 columns; at most 1,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"
+        in err
+    )
     assert said("judge", str(tmp_path / "t.csv"), *CLAIM, "--limits", "2")[0] == 0
 
 
@@ -88,19 +108,38 @@ def test_units_that_cross_to_more_than_a_machine_holds_are_refused(tmp_path):
     rows = [f"{arm},{i},{i},0.1" for arm in ("gated", "relu", "none") for i in range(4_000)]
     (tmp_path / "t.csv").write_text("\n".join(["arm,seed,doc,fvu", *rows]))
     code, _, err = said("judge", str(tmp_path / "t.csv"), *CLAIM, "--unit", "doc")
-    assert code == 2 and "has 16,000,000 combinations of seed and doc; at most 10,000,000 are read: --limits 2" in err
+    assert (
+        code == 2
+        and "has 16,000,000 combinations of seed and doc; at most 10,000,000 are read: --limits 2"
+        in err
+    )
 
 
-def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_weights(whole, tmp_path, monkeypatch):
+def test_what_a_model_claims_over_a_limit_is_refused_and_then_held_against_its_weights(
+    whole, tmp_path, monkeypatch
+):
     here = tmp_path / "h"
     shutil.copytree(whole, here)
     monkeypatch.chdir(here)
     config = Path("model/config.json").read_text()
-    Path("model/config.json").write_text(config.replace('"num_hidden_layers": 3', '"num_hidden_layers": 1001'))
+    Path("model/config.json").write_text(
+        config.replace('"num_hidden_layers": 3', '"num_hidden_layers": 1001')
+    )
     code, _, err = said(*TRIED)
-    assert code == 2 and "config.json has 1,001 num_hidden_layers; at most 1,000 are read: --limits 2 or ASSAY_LIMITS=2" in err
+    assert (
+        code == 2
+        and (
+            "config.json has 1,001 num_hidden_layers; at most 1,000 are read: --limits 2 or "
+            "ASSAY_LIMITS=2"
+        )
+        in err
+    )
     code, _, err = said(*TRIED, "--limits", "2")
-    assert code == 2 and "the weights in model lack layers.3.mlp.down_proj.weight, which its config.json claims" in err
+    assert (
+        code == 2
+        and "the weights in model lack layers.3.mlp.down_proj.weight, which its config.json claims"
+        in err
+    )
 
 
 @pytest.mark.parametrize("times", ["0", "-3", "1.5", "many"])

@@ -1,4 +1,5 @@
-"""Files that somebody else wrote, and command lines that nobody meant: an answer or one line, nothing written, nothing that hangs.
+"""Files that somebody else wrote, and command lines that nobody meant: an answer or one line,
+nothing written, nothing that hangs.
 
 A short form runs always; `pytest -m slow tests/attacks` tries 5,000.
 """
@@ -26,19 +27,98 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.subjects import folder, gguf
 
 DATA = Path(__file__).parents[1] / "fixtures" / "formats"
-ROWS = (f"{arm},{seed},{0.2 + 0.01 * seed + 0.1 * (arm == 'relu')}" for arm in ("gated", "relu", "none") for seed in range(8))
+ROWS = (
+    f"{arm},{seed},{0.2 + 0.01 * seed + 0.1 * (arm == 'relu')}"
+    for arm in ("gated", "relu", "none")
+    for seed in range(8)
+)
 TABLE = "\n".join(["arm,seed,fvu", *ROWS])
 CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "none")
 SETTINGS = (
-    None, True, -1, 0, 1.5, 1e308, float("nan"), float("inf"), 10**30, "", "x" * 5_000, "\x1b[31m", [], [1], {}, {"a": []}, "../..", "/dev/zero",
-    "relu", [["a"]],
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    10**30,
+    "",
+    "x" * 5_000,
+    "\x1b[31m",
+    [],
+    [1],
+    {},
+    {"a": []},
+    "../..",
+    "/dev/zero",
+    "relu",
+    [["a"]],
+)
 WORDS = (
-    "list", "plan", "run", "show", "check", "judge", "report", "remove", "import", "export", "doctor", "due", "evaluate", "--json", "--root", "s",
-    "--preset", "smoke", "default", "--set", "seed=0:3", "seed=5:1", "lr=1e400", "steps=-1", "=", "x=", "=x", "--budget", "5m", "1e30flop", "-1m",
-    "--claim", "a.b < 1", "a.b <", "((((", "--unit", "--control", "table.csv", "nowhere.csv", "superposition", "walk.py", "é.py", "..", "/nowhere/x",
-    "", " ", "\x1b[2J", "[/bold]", "--out", "--executor", "inline", "-h", "--", "-", "0", "%s", "{}", "a" * 3_000, "--threads", "--device", "cuda:7",
-)  # fmt: skip
+    "list",
+    "plan",
+    "run",
+    "show",
+    "check",
+    "judge",
+    "report",
+    "remove",
+    "import",
+    "export",
+    "doctor",
+    "due",
+    "evaluate",
+    "--json",
+    "--root",
+    "s",
+    "--preset",
+    "smoke",
+    "default",
+    "--set",
+    "seed=0:3",
+    "seed=5:1",
+    "lr=1e400",
+    "steps=-1",
+    "=",
+    "x=",
+    "=x",
+    "--budget",
+    "5m",
+    "1e30flop",
+    "-1m",
+    "--claim",
+    "a.b < 1",
+    "a.b <",
+    "((((",
+    "--unit",
+    "--control",
+    "table.csv",
+    "nowhere.csv",
+    "superposition",
+    "walk.py",
+    "é.py",
+    "..",
+    "/nowhere/x",
+    "",
+    " ",
+    "\x1b[2J",
+    "[/bold]",
+    "--out",
+    "--executor",
+    "inline",
+    "-h",
+    "--",
+    "-",
+    "0",
+    "%s",
+    "{}",
+    "a" * 3_000,
+    "--threads",
+    "--device",
+    "cuda:7",
+)
 
 
 def said(*words):
@@ -62,7 +142,8 @@ def wrong(code, err, codes=(0, 2, 3)):
 
 
 def settings_changed(path, rng, odd=SETTINGS):
-    """One value of a settings file by one that it never has; what cannot be parsed is harmed in another way."""
+    """One value of a settings file by one that it never has; what cannot be parsed is harmed in
+    another way."""
     try:
         values = json.loads(path.read_text())
         keys = sorted(values)
@@ -77,13 +158,23 @@ def settings_changed(path, rng, odd=SETTINGS):
 def imported(tmp_path, seed):
     """What one harmed dictionary of another library led to."""
     rng = np.random.default_rng([12, seed])
-    fixtures = sorted({p.parent for p in DATA.rglob("*") if p.suffix in (".json", ".safetensors", ".pt", ".npz") and "expected" not in p.parts})
+    fixtures = sorted(
+        {
+            p.parent
+            for p in DATA.rglob("*")
+            if p.suffix in (".json", ".safetensors", ".pt", ".npz") and "expected" not in p.parts
+        }
+    )
     fixture = fixtures[int(rng.integers(len(fixtures)))]
     here = tmp_path / f"d{seed}"
     shutil.copytree(fixture, here)
     files = sorted(p for p in here.iterdir() if p.is_file())
     victim = files[int(rng.integers(len(files)))]
-    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.7 else harm(victim, rng)
+    how = (
+        settings_changed(victim, rng)
+        if victim.suffix == ".json" and rng.random() < 0.7
+        else harm(victim, rng)
+    )
     out = tmp_path / f"o{seed}.safetensors"
     code, _, err = said("import", str(here), "--out", str(out))
     found = wrong(code, err) or ("written although refused" if code and out.exists() else "")
@@ -116,10 +207,41 @@ def typed(tmp_path, seed):
 
 
 ODD = (
-    None, True, False, -1, 0, 1, 3, 7, 1.5, 1e308, 2**31, 2**63, 10**9, 10**30, "", "3", "x" * 5_000, [], [1], {}, {"a": 1}, "eager", "gelu",
-    "kernels/attention", "float64", [[]], "../..",
-)  # fmt: skip
-SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3}
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    3,
+    7,
+    1.5,
+    1e308,
+    2**31,
+    2**63,
+    10**9,
+    10**30,
+    "",
+    "3",
+    "x" * 5_000,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    "eager",
+    "gelu",
+    "kernels/attention",
+    "float64",
+    [[]],
+    "../..",
+)
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 3,
+}
 
 
 def plain_dictionary(path):
@@ -127,29 +249,46 @@ def plain_dictionary(path):
     draw = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(1, 40, 32, generator=draw), dim=-1)
     site = ("blocks.1.hook_resid_post",)
-    Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 32), ReLU(), sites=site).save(path)
+    Dictionary(
+        0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 32), ReLU(), sites=site
+    ).save(path)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A model as a folder and as a GGUF file, a text, activations, and a dictionary that fits all of them."""
+    """A model as a folder and as a GGUF file, a text, activations, and a dictionary that fits all
+    of them."""
     home = tmp_path_factory.mktemp("whole")
     tiny_models.make(home / "model", "llama", bos_token_id=3, **SIZES)
     tiny_models.write_gguf(home / "model.gguf", home / "model")
     shutil.copytree(home / "model", home / "shards")
     tensors = load_file(home / "shards/model.safetensors")
     (home / "shards/model.safetensors").unlink()
-    files = {name: f"model-{1 + i % 2:05d}-of-00002.safetensors" for i, name in enumerate(sorted(tensors))}
+    files = {
+        name: f"model-{1 + i % 2:05d}-of-00002.safetensors"
+        for i, name in enumerate(sorted(tensors))
+    }
     for file in set(files.values()):
-        save_file({n: t for n, t in tensors.items() if files[n] == file}, home / "shards" / file, metadata={"format": "pt"})
-    (home / "shards/model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+        save_file(
+            {n: t for n, t in tensors.items() if files[n] == file},
+            home / "shards" / file,
+            metadata={"format": "pt"},
+        )
+    (home / "shards/model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": files})
+    )
     (home / "texts").mkdir()
     for i in range(4):
-        (home / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(6)))
+        (home / f"texts/t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(6))
+        )
     plain_dictionary(home / "d.safetensors")
     draw = torch.Generator().manual_seed(1)
     save_file({"acts": torch.randn(60, 8, 32, generator=draw)}, home / "acts.safetensors")
-    save_file({"acts": torch.randn(300, 32, generator=draw), "document": torch.arange(300) // 20}, home / "rows.safetensors")
+    save_file(
+        {"acts": torch.randn(300, 32, generator=draw), "document": torch.arange(300) // 20},
+        home / "rows.safetensors",
+    )
     return home
 
 
@@ -157,7 +296,12 @@ def made(path, rng):
     """Something that is no file, in the place of a file; what it is."""
     kind = ("pipe", "zeros", "loop", "folder")[int(rng.integers(4))]
     path.unlink()
-    {"pipe": os.mkfifo, "zeros": lambda p: p.symlink_to("/dev/zero"), "loop": lambda p: p.symlink_to(p), "folder": Path.mkdir}[kind](path)
+    {
+        "pipe": os.mkfifo,
+        "zeros": lambda p: p.symlink_to("/dev/zero"),
+        "loop": lambda p: p.symlink_to(p),
+        "folder": Path.mkdir,
+    }[kind](path)
     return kind
 
 
@@ -191,7 +335,9 @@ def number(path, rng):
     data = bytearray(path.read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")
     at = start + 4 * int(rng.integers((len(data) - start) // 4))
-    data[at : at + 4] = np.float32((np.nan, np.inf, -np.inf, 3e38, -1e30, 1e-45)[int(rng.integers(6))]).tobytes()
+    data[at : at + 4] = np.float32(
+        (np.nan, np.inf, -np.inf, 3e38, -1e30, 1e-45)[int(rng.integers(6))]
+    ).tobytes()
     path.write_bytes(bytes(data))
     return "number"
 
@@ -236,7 +382,9 @@ def converted(tmp_path, seed, world):
         code, err = error.exit_code, str(error)
     except Exception as error:
         return "gguf", how, f"{type(error).__name__}: {error}"[:300]
-    found = wrong(code, err) or ("written although refused" if code and below(here) not in ([], ["it.gguf"]) else "")
+    found = wrong(code, err) or (
+        "written although refused" if code and below(here) not in ([], ["it.gguf"]) else ""
+    )
     if not code:
         with contextlib.suppress(ModelError):  # whole, and perhaps of another vocabulary
             folder.find(str(here / "made")).check_weights()
@@ -254,27 +402,58 @@ def evaluated(tmp_path, seed, world, victims, words):
     victim = here / victims[int(rng.integers(len(victims)))]
     how = harmed(victim, rng)
     with contextlib.chdir(here):
-        code, _, err = said("evaluate", "d.safetensors", *words, "--root", "store", "--out", "report")
-    # what overflows only on these activations is found while measuring, and the windows of the text stay for the next try
-    there = [here / "report", *(here / "store").rglob("result.json"), *([] if "not finite on" in err else [here / "store"])]
-    found = wrong(code, err) or (f"written although refused: {err}" if code and any(p.exists() for p in there) else "")
+        code, _, err = said(
+            "evaluate", "d.safetensors", *words, "--root", "store", "--out", "report"
+        )
+    # what overflows only on these activations is found while measuring, and the windows of the text
+    # stay for the next try
+    there = [
+        here / "report",
+        *(here / "store").rglob("result.json"),
+        *([] if "not finite on" in err else [here / "store"]),
+    ]
+    found = wrong(code, err) or (
+        f"written although refused: {err}" if code and any(p.exists() for p in there) else ""
+    )
     shutil.rmtree(here)
     return f"evaluate {victim.relative_to(here)}", how, found
 
 
-ON_TEXT = ("--text", "texts", "--tokens", "300", "--context", "16", "--ablation-tokens", "32", "--model")
+ON_TEXT = (
+    "--text",
+    "texts",
+    "--tokens",
+    "300",
+    "--context",
+    "16",
+    "--ablation-tokens",
+    "32",
+    "--model",
+)
 
 
 def on_model(tmp_path, seed, world):
     """A model whose folder was harmed."""
     name = "shards" if seed % 3 else "model"
     files = [f"{name}/{p.name}" for p in sorted((world / name).iterdir())]
-    return evaluated(tmp_path, seed, world, [*files, f"{name}/config.json", f"{name}/config.json"], (*ON_TEXT, name))
+    return evaluated(
+        tmp_path,
+        seed,
+        world,
+        [*files, f"{name}/config.json", f"{name}/config.json"],
+        (*ON_TEXT, name),
+    )
 
 
 def on_text(tmp_path, seed, world):
     """A text, or the dictionary, that was harmed."""
-    return evaluated(tmp_path, seed, world, ["texts/t0.py", "texts/t1.py", "d.safetensors", "d.safetensors"], (*ON_TEXT, str(world / "model")))
+    return evaluated(
+        tmp_path,
+        seed,
+        world,
+        ["texts/t0.py", "texts/t1.py", "d.safetensors", "d.safetensors"],
+        (*ON_TEXT, str(world / "model")),
+    )
 
 
 def on_acts(tmp_path, seed, world):
@@ -283,10 +462,31 @@ def on_acts(tmp_path, seed, world):
     return evaluated(tmp_path, seed, world, [name, name, name, "d.safetensors"], ("--acts", name))
 
 
-KINDS = (imported, imported, judged, typed, converted, imported, on_acts, judged, typed, converted, imported, on_model, imported, judged, typed,
-         on_acts, imported, converted, imported, on_text)  # fmt: skip
+KINDS = (
+    imported,
+    imported,
+    judged,
+    typed,
+    converted,
+    imported,
+    on_acts,
+    judged,
+    typed,
+    converted,
+    imported,
+    on_model,
+    imported,
+    judged,
+    typed,
+    on_acts,
+    imported,
+    converted,
+    imported,
+    on_text,
+)
 GROWTH = 512 * 2**20
-"""Bytes by which memory may grow over a block of cases: what is imported for the first time, and nothing that a file claims."""
+"""Bytes by which memory may grow over a block of cases: what is imported for the first time, and
+nothing that a file claims."""
 
 
 def told(tmp_path, world, seeds, monkeypatch):
@@ -299,10 +499,14 @@ def told(tmp_path, world, seeds, monkeypatch):
     for seed in seeds:
         kind = KINDS[seed % len(KINDS)]
         with limited(30):
-            found.append((kind(tmp_path, seed, world) if kind in WITH_WORLD else kind(tmp_path, seed), seed))
+            found.append(
+                (kind(tmp_path, seed, world) if kind in WITH_WORLD else kind(tmp_path, seed), seed)
+            )
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     lines = [f"seed {seed}: {what}, {how}: {why}" for (what, how, why), seed in found if why]
-    return "\n".join([*lines, *([f"memory grew by {grown / 2**20:.0f} MiB"] if grown > GROWTH else [])])
+    return "\n".join(
+        [*lines, *([f"memory grew by {grown / 2**20:.0f} MiB"] if grown > GROWTH else [])]
+    )
 
 
 WITH_WORLD = (converted, on_model, on_text, on_acts)
@@ -311,6 +515,7 @@ WITH_WORLD = (converted, on_model, on_text, on_acts)
 @contextlib.contextmanager
 def limited(seconds):
     """Ends a case that hangs."""
+
     def stop(*_):
         raise TimeoutError(f"a case took more than {seconds} s")
 
@@ -331,4 +536,6 @@ def test_hostile_input(tmp_path, world, monkeypatch):
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(20))
 def test_five_thousand_hostile_inputs(tmp_path, world, monkeypatch, block):
-    assert not (wrong := told(tmp_path, world, range(250 * block + 1000, 250 * block + 1250), monkeypatch)), wrong
+    assert not (
+        wrong := told(tmp_path, world, range(250 * block + 1000, 250 * block + 1250), monkeypatch)
+    ), wrong

@@ -1,8 +1,9 @@
-"""The inside of files that people write by hand: cells of tables, frames, events, explanations, objects of a depot.
+"""The inside of files that people write by hand: cells of tables, frames, events, explanations,
+objects of a depot.
 
-What is read is what the text says, by rules of a few lines that are written here once more; everything else is one line.
-A short form runs always; `pytest -m slow tests/attacks/test_insides.py` tries 3,000.
-"""
+What is read is what the text says, by rules of a few lines that are written here once more;
+everything else is one line. A short form runs always; `pytest -m slow
+tests/attacks/test_insides.py` tries 3,000."""
 
 import csv
 import datetime
@@ -33,18 +34,91 @@ from assay.verbs import due
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 EMPTY = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"}
 CELLS = (
-    "", " ", "nan", "NaN", "-nan", "inf", "-inf", "Infinity", "1e400", "1e308", "-1e308", "1_000", "0_1", "1,5", '"1,5"', '"0.25"', '"0.2', '0.2"',
-    '""', '"', "0x10", "0b1", "0o7", "٣", "１", "½", "−1", "1e", "e1", "1.2.3", "0.2\0", "\0", "\x000.2", "0.2\r", "TRUE", "True", "false", "NA",
-    "null", "0.30000000000000004", "1" * 400, "9" * 25, "=1+1", "\ufeff0.2", "0.2 ", "\t0.2", "+0.2", "--1", ".2", "2.", ".", "1e-400", "0.2f",
-    "1d5", "1E-5", "#", "# 1", "\\N", "'0.2'", "nan(0x1)", "1 000", "$1", "5%", "1j", "0.2\n", '"0.2\n"', "1979-05-27", "x" * 3_000, "\x1b[31m",
-    "\u202e1", "0.2;0.3", "1e1_0", "1e٣", "1\u00a0", "\u20091",
-)  # fmt: skip
+    "",
+    " ",
+    "nan",
+    "NaN",
+    "-nan",
+    "inf",
+    "-inf",
+    "Infinity",
+    "1e400",
+    "1e308",
+    "-1e308",
+    "1_000",
+    "0_1",
+    "1,5",
+    '"1,5"',
+    '"0.25"',
+    '"0.2',
+    '0.2"',
+    '""',
+    '"',
+    "0x10",
+    "0b1",
+    "0o7",
+    "٣",
+    "１",
+    "½",
+    "−1",
+    "1e",
+    "e1",
+    "1.2.3",
+    "0.2\0",
+    "\0",
+    "\x000.2",
+    "0.2\r",
+    "TRUE",
+    "True",
+    "false",
+    "NA",
+    "null",
+    "0.30000000000000004",
+    "1" * 400,
+    "9" * 25,
+    "=1+1",
+    "\ufeff0.2",
+    "0.2 ",
+    "\t0.2",
+    "+0.2",
+    "--1",
+    ".2",
+    "2.",
+    ".",
+    "1e-400",
+    "0.2f",
+    "1d5",
+    "1E-5",
+    "#",
+    "# 1",
+    "\\N",
+    "'0.2'",
+    "nan(0x1)",
+    "1 000",
+    "$1",
+    "5%",
+    "1j",
+    "0.2\n",
+    '"0.2\n"',
+    "1979-05-27",
+    "x" * 3_000,
+    "\x1b[31m",
+    "\u202e1",
+    "0.2;0.3",
+    "1e1_0",
+    "1e٣",
+    "1\u00a0",
+    "\u20091",
+)
 """What stands where a table has a number, a unit or an arm."""
-EVENTS = "months,flop,efficiency\n" + "\n".join(f"{3 * i},{10 ** (20 + i)},{1 + i / 4}" for i in range(6))
+EVENTS = "months,flop,efficiency\n" + "\n".join(
+    f"{3 * i},{10 ** (20 + i)},{1 + i / 4}" for i in range(6)
+)
 
 
 def number(text):
-    """What a cell says, by the rules above: a finite number, nothing (NaN), or None where it is neither."""
+    """What a cell says, by the rules above: a finite number, nothing (NaN), or None where it is
+    neither."""
     if text.strip() in EMPTY:
         return math.nan
     return float(text) if NUMBER.fullmatch(text) and math.isfinite(float(text)) else None
@@ -59,7 +133,13 @@ def harmed(text, rng):
     if how < 7:
         rows[at][column] = odd
     elif how == 7:
-        rows[0][column] = (odd, rows[0][0], f" {rows[0][column]} ", rows[0][column].upper(), f'"{rows[0][column]}"')[int(rng.integers(5))]
+        rows[0][column] = (
+            odd,
+            rows[0][0],
+            f" {rows[0][column]} ",
+            rows[0][column].upper(),
+            f'"{rows[0][column]}"',
+        )[int(rng.integers(5))]
     elif how == 8:
         rows.insert(at, list(rows[int(rng.integers(1, len(rows)))]))
     elif how == 9:
@@ -74,8 +154,18 @@ def harmed(text, rng):
         rows.insert(at, [("", " ", "#", ",,,", "\0", "\x1a")[int(rng.integers(6))]])
     end = ("\n", "\r\n", "\r", "\n\n", ";\n")[int(rng.integers(5))] if how == 13 else "\n"
     whole = end.join(",".join(row) for row in rows)
-    whole = ("\ufeff" + whole, whole.replace(",", ";"), whole.replace(",", ", "), whole + '\n"')[int(rng.integers(4))] if how == 14 else whole
-    coding = ("utf-16", "utf-32", "utf-7", "cp037", "utf-8-sig", "latin-1")[int(rng.integers(6))] if how == 15 else "utf-8"
+    whole = (
+        ("\ufeff" + whole, whole.replace(",", ";"), whole.replace(",", ", "), whole + '\n"')[
+            int(rng.integers(4))
+        ]
+        if how == 14
+        else whole
+    )
+    coding = (
+        ("utf-16", "utf-32", "utf-7", "cp037", "utf-8-sig", "latin-1")[int(rng.integers(6))]
+        if how == 15
+        else "utf-8"
+    )
     return whole.encode(coding, errors="replace"), f"{how}: {odd!r}"[:60]
 
 
@@ -91,7 +181,8 @@ def real(value):
 
 
 def estimate(rows, number=number):
-    """The mean over seeds of gated less relu: rows of one arm and seed averaged, seeds without a number in both left out."""
+    """The mean over seeds of gated less relu: rows of one arm and seed averaged, seeds without a
+    number in both left out."""
     if None in (found := [number(row["fvu"]) for row in rows]):
         return None
     seeds = [row["seed"] for row in rows]
@@ -101,13 +192,18 @@ def estimate(rows, number=number):
     for row, seed, value in zip(rows, seeds, found, strict=True):
         cells.setdefault((row["arm"].strip(), seed), []).append(value)
     means = {key: sum(values) / len(values) for key, values in cells.items()}
-    both = [means["gated", s] - means["relu", s] for s in dict.fromkeys(seeds) if ("gated", s) in means and ("relu", s) in means]
+    both = [
+        means["gated", s] - means["relu", s]
+        for s in dict.fromkeys(seeds)
+        if ("gated", s) in means and ("relu", s) in means
+    ]
     both = [value for value in both if not math.isnan(value)]
     return sum(both) / len(both) if both else math.nan
 
 
 def rows_of(data):
-    """What the rows of a table say, by Python's own reader; None where the bytes are no such table."""
+    """What the rows of a table say, by Python's own reader; None where the bytes are no such
+    table."""
     try:
         table = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         table.fieldnames = [name.strip() for name in table.fieldnames or ()]
@@ -120,7 +216,9 @@ def rows_of(data):
 
 def close(a, b):
     """Whether two numbers are the same but for rounding."""
-    return None not in (a, b) and (math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b)))
+    return None not in (a, b) and (
+        math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
+    )
 
 
 def judged(here, rng):
@@ -133,16 +231,49 @@ def judged(here, rng):
         shown = json.loads(out)
         shown = (shown["verdicts"][0] if "verdicts" in shown else shown)["estimate"]
         rows = rows_of(data)
-        if rows is not None and not close(math.nan if shown is None else shown, right := estimate(rows)):
+        if rows is not None and not close(
+            math.nan if shown is None else shown, right := estimate(rows)
+        ):
             found = f"shows {shown}, the text says {right}"
     return how, found
 
 
 OBJECTS = (
-    None, True, 3, -0.0, 10**400, 2**70, math.nan, math.inf, 1j, "0.2", "x", b"0.2", decimal.Decimal("0.2"), decimal.Decimal("sNaN"),
-    fractions.Fraction(1, 5), datetime.date(2026, 1, 1), datetime.timedelta(1), [0.2], {"a": 1}, {1}, object(), pd.NA, pd.NaT, np.float16(0.2),
-    np.array([0.2]), np.datetime64("2026"), range(3), int, ..., lambda: 1, np.str_("1"), "\ud800", pd.Timestamp(0), pd.Interval(0, 1),
-)  # fmt: skip
+    None,
+    True,
+    3,
+    -0.0,
+    10**400,
+    2**70,
+    math.nan,
+    math.inf,
+    1j,
+    "0.2",
+    "x",
+    b"0.2",
+    decimal.Decimal("0.2"),
+    decimal.Decimal("sNaN"),
+    fractions.Fraction(1, 5),
+    datetime.date(2026, 1, 1),
+    datetime.timedelta(1),
+    [0.2],
+    {"a": 1},
+    {1},
+    object(),
+    pd.NA,
+    pd.NaT,
+    np.float16(0.2),
+    np.array([0.2]),
+    np.datetime64("2026"),
+    range(3),
+    int,
+    ...,
+    lambda: 1,
+    np.str_("1"),
+    "\ud800",
+    pd.Timestamp(0),
+    pd.Interval(0, 1),
+)
 
 
 def framed(here, rng):
@@ -156,17 +287,27 @@ def framed(here, rng):
         frame[frame.columns[column]] = [odd] * len(frame)
     else:
         frame = {name: list(frame[name]) for name in frame}
-        frame[odd if isinstance(odd, str | int | float | bytes) else "fvu"] = [odd] * int(rng.integers(26))
+        frame[odd if isinstance(odd, str | int | float | bytes) else "fvu"] = [odd] * int(
+            rng.integers(26)
+        )
     try:
         found = judge(frame, claim=CLAIM[1], unit="seed", control="none").verdict.estimate
     except AssayError as error:
         return f"{how} {column} {odd!r}"[:60], "more than a line" if "\n" in str(error) else ""
     if how < 3 and column == 2:
-        right = estimate([{k: v if k == "fvu" else str(v) for k, v in row.items()} for row in frame.to_dict("records")], real)
+        right = estimate(
+            [
+                {k: v if k == "fvu" else str(v) for k, v in row.items()}
+                for row in frame.to_dict("records")
+            ],
+            real,
+        )
         if right is None or not close(found, right):
             return f"{how} {column} {odd!r}"[:60], f"gives {found}, the values say {right}"
         return f"{how} {column} {odd!r}"[:60], ""
-    return f"{how} {column} {odd!r}"[:60], "" if -1 < found < 1 or math.isnan(found) else f"estimate {found}"
+    return f"{how} {column} {odd!r}"[:60], "" if -1 < found < 1 or math.isnan(
+        found
+    ) else f"estimate {found}"
 
 
 def due_of(here, rng):
@@ -178,9 +319,18 @@ def due_of(here, rng):
     found = wrong(code, err, codes=(0, 1, 2))
     if code < 2 and not found and (rows := rows_of(data)) is not None:
         times = [number(row["months"]) for row in rows]
-        right = [None if None in (f := number(row["flop"]), e := number(row.get("efficiency", "1"))) else f * e for row in rows]
+        right = [
+            None
+            if None in (f := number(row["flop"]), e := number(row.get("efficiency", "1")))
+            else f * e
+            for row in rows
+        ]
         _, events, _ = due.read(path)
-        if not all(close(a, b) for pair in zip(events, zip(times, right, strict=True), strict=True) for a, b in zip(*pair, strict=True)):
+        if not all(
+            close(a, b)
+            for pair in zip(events, zip(times, right, strict=True), strict=True)
+            for a, b in zip(*pair, strict=True)
+        ):
             found = f"reads {events}, the text says {list(zip(times, right, strict=True))}"[:300]
     return how, found
 
@@ -217,7 +367,9 @@ def kept_in_a_depot(here, rng):
         def machine(name):
             patch.setenv("ASSAY_CACHE", str(here / name))
             assert cache.folder() == here / name
-            return Depot(Store(depot.mirror("adversary://bucket/shared")), "adversary://bucket/shared")
+            return Depot(
+                Store(depot.mirror("adversary://bucket/shared")), "adversary://bucket/shared"
+            )
 
         first = machine("a")
         for seed in range(2):
@@ -234,7 +386,11 @@ def kept_in_a_depot(here, rng):
         except AssayError as error:
             return f"{victim.name} {how}", "more than a line" if "\n" in str(error) else ""
         there = {s.key: s.id for s in second.store.list()}
-        bad = [*health.harms(second.store)] or set(there.items()) - set(whole.items()) or len(there) < 1
+        bad = (
+            [*health.harms(second.store)]
+            or set(there.items()) - set(whole.items())
+            or len(there) < 1
+        )
     return f"{victim.name} {how}", f"other runs: {bad}" if bad else ""
 
 
@@ -259,7 +415,12 @@ def told(tmp_path, seeds, skip=()):
                 how, why = kind(here, np.random.default_rng([41, seed]))
             except Exception as error:
                 at = traceback.extract_tb(error.__traceback__)[-1]
-                how, why = "", f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[:400]
+                how, why = (
+                    "",
+                    f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[
+                        :400
+                    ],
+                )
         if why:
             lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
         shutil.rmtree(here, ignore_errors=True)

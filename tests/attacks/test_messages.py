@@ -1,8 +1,9 @@
-"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each other, each harmed or never meant.
+"""Studies, registrations, jobs, requests, messages of agents, bundles and what workers leave each
+other, each harmed or never meant.
 
-An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store, nothing that hangs.
-A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries 3,000.
-"""
+An answer or one line; the numbers of what is stored stay; no traceback, nothing outside the store,
+nothing that hangs. A short form runs always; `pytest -m slow tests/attacks/test_messages.py` tries
+3,000."""
 
 import contextlib
 import io
@@ -35,10 +36,31 @@ from assay.lab.sealed import seal
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1"
 ODD = (
-    "", "0", "-1", "1e400", "nan", "[]", "{}", '"x"', "'''", "[[", "true", "1979-05-27", '"\\u0000"', '"' + "x" * 3_000 + '"', "[" * 400,
-    "0x7fffffffffffffffffff", '"../../etc/passwd"', '"main.nothing > 0.5"', '"main.represented > "', '"((((main"', "[0, 1", "{ density = nan }",
-    '["linear", "linear"]', '"0:1000000000"',
-)  # fmt: skip
+    "",
+    "0",
+    "-1",
+    "1e400",
+    "nan",
+    "[]",
+    "{}",
+    '"x"',
+    "'''",
+    "[[",
+    "true",
+    "1979-05-27",
+    '"\\u0000"',
+    '"' + "x" * 3_000 + '"',
+    "[" * 400,
+    "0x7fffffffffffffffffff",
+    '"../../etc/passwd"',
+    '"main.nothing > 0.5"',
+    '"main.represented > "',
+    '"((((main"',
+    "[0, 1",
+    "{ density = nan }",
+    '["linear", "linear"]',
+    '"0:1000000000"',
+)
 """What stands where a study has a value."""
 
 
@@ -56,12 +78,15 @@ class Leaves:
 
 
 def measures(root):
-    return {p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))}
+    return {
+        p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
+    }
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A frozen study, a store with a job that is done, a bundle, and a store in which a worker was at work."""
+    """A frozen study, a store with a job that is done, a bundle, and a store in which a worker was
+    at work."""
     home = tmp_path_factory.mktemp("messages")
     (home / "frozen").mkdir()
     with contextlib.chdir(home / "frozen"):
@@ -69,12 +94,23 @@ def world(tmp_path_factory):
         assert said("preregister", "asks.toml", "--root", "s")[0] == 0
     (home / "api").mkdir()
     with asking(home / "api/store") as asks:
-        key = asks.post("/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}).json()["key"]
+        key = asks.post(
+            "/studies", json={"study": STUDY, "name": "mine", "preset": "smoke"}
+        ).json()["key"]
     folder = Folder(home / "api/store", key)
     (folder.path / "result.json").write_bytes(seal({"verdicts": [], "provenance": {}}))
     folder.write(replace(folder.state, status="done", done=3, total=3, cached=0, ended=1.0))
     folder.tell("done", runs=3)
-    code, _, err = said("export", "sgd-noise", "--format", "bundle", "--out", str(home / "b.zip"), "--root", str(home / "none"))
+    code, _, err = said(
+        "export",
+        "sgd-noise",
+        "--format",
+        "bundle",
+        "--out",
+        str(home / "b.zip"),
+        "--root",
+        str(home / "none"),
+    )
     assert code == 0, err
     shutil.unpack_archive(home / "b.zip", home / "bundle")
     (home / "work").mkdir()
@@ -84,9 +120,14 @@ def world(tmp_path_factory):
         Lab(home / "work/s", Leaves()).run(catalogue.find(str(home / "work/walk.py")), "smoke")
     (group,) = (home / "work/s/wanted").iterdir()
     lease = leases.Leases(home / "work/s").take(f"group-{group.stem}", "{}")
-    for name, text in (("progress.json", '{"type": "Progress"}'), ("failed.json", '{"error": "it fell", "kind": "RunError"}')):
+    for name, text in (
+        ("progress.json", '{"type": "Progress"}'),
+        ("failed.json", '{"error": "it fell", "kind": "RunError"}'),
+    ):
         (home / "work/s/groups" / group.stem / name).write_text(text)
-    shutil.copytree(home / "work", home / "left")  # as a kill would leave it: nobody beats, nobody has the lock
+    shutil.copytree(
+        home / "work", home / "left"
+    )  # as a kill would leave it: nobody beats, nobody has the lock
     lease.__exit__(None, None, None)
     return home, key, measures(home / "whole")
 
@@ -95,7 +136,9 @@ def world(tmp_path_factory):
 def asking(root):
     from starlette.testclient import TestClient
 
-    with TestClient(app.application(app.Served(root, Bounds(), 0.0), Doors()), base_url=HOST) as client:
+    with TestClient(
+        app.application(app.Served(root, Bounds(), 0.0), Doors()), base_url=HOST
+    ) as client:
         yield client
 
 
@@ -125,14 +168,23 @@ def studied(here, rng, world):
 def frozen(here, rng, world):
     """A registration that was changed after it was frozen."""
     shutil.copytree(world[0] / "frozen", here / "f")
-    files = sorted(p for p in (here / "f").rglob("*.json") if "registered" in str(p) or "frozen" in p.name or "registered" in p.name)
+    files = sorted(
+        p
+        for p in (here / "f").rglob("*.json")
+        if "registered" in str(p) or "frozen" in p.name or "registered" in p.name
+    )
     victim = files[int(rng.integers(len(files)))]
     before = victim.read_bytes()
     how = settings_changed(victim, rng) if rng.random() < 0.5 else harm(victim, rng)
     changed = not victim.is_file() or not same(before, victim.read_bytes())
     found = ""
     with contextlib.chdir(here / "f"):
-        for words in (("plan", "asks.toml"), ("show", "asks.toml"), ("preregister", "asks.toml"), ("doctor",)):
+        for words in (
+            ("plan", "asks.toml"),
+            ("show", "asks.toml"),
+            ("preregister", "asks.toml"),
+            ("doctor",),
+        ):
             code, out, err = said(*words, "--root", "s")
             found = found or wrong(code, err, codes=(0, 1, 2, 3))
             if changed and words[0] == "show" and code == 0 and "confirmatory" in out:
@@ -154,13 +206,23 @@ def job(here, rng, world):
     shutil.copytree(home / "api/store", here / "store")
     files = sorted(p for p in (here / "store/jobs").rglob("*") if p.is_file())
     victim = files[int(rng.integers(len(files)))]
-    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    how = (
+        settings_changed(victim, rng)
+        if victim.suffix == ".json" and rng.random() < 0.5
+        else harm(victim, rng)
+    )
     found = ""
     with asking(here / "store") as asks:
         for path in ("/jobs", f"/jobs/{key}", f"/jobs/{key}/result", f"/jobs/{key}/events"):
             found = found or refusal(asks.get(path))
-            if path.endswith("result") and not found and (answer := asks.get(path)).status_code == 200:
-                found = "" if answer.json() == {"verdicts": [], "provenance": {}} else "other numbers"
+            if (
+                path.endswith("result")
+                and not found
+                and (answer := asks.get(path)).status_code == 200
+            ):
+                found = (
+                    "" if answer.json() == {"verdicts": [], "provenance": {}} else "other numbers"
+                )
         found = found or refusal(asks.delete(f"/jobs/{key}"))
     return f"{victim.name}: {how}", found
 
@@ -171,24 +233,60 @@ def refusal(answer):
         return f"{answer.status_code}: {answer.text[:200]}"
     if "Traceback" in answer.text or 'File "' in answer.text:
         return f"a traceback: {answer.text[:200]}"
-    if answer.status_code >= 400 and answer.content and answer.headers.get("content-type", "").startswith("application/problem+json"):
+    if (
+        answer.status_code >= 400
+        and answer.content
+        and answer.headers.get("content-type", "").startswith("application/problem+json")
+    ):
         detail = answer.json()["detail"]
         return "more than a line" if "\n" in detail else ""
     return ""
 
 
 PATHS = (
-    "/", "/studies", "/plan", "/jobs", "/jobs/{key}", "/jobs/{key}/result", "/jobs/{key}/events", "/experiments", "/experiments/superposition",
-    "/openapi.json", "/jobs/" + "0" * 32, "/jobs/../../etc/passwd", "/jobs/%2e%2e%2fstore.json", "/jobs/%00", "/experiments/..%2f..%2fx",
-    "/" + "a" * 9_000, "//", "/jobs/{key}/text/asks.toml", "/store/store.json", "/jobs/" + "é" * 20,
-)  # fmt: skip
+    "/",
+    "/studies",
+    "/plan",
+    "/jobs",
+    "/jobs/{key}",
+    "/jobs/{key}/result",
+    "/jobs/{key}/events",
+    "/experiments",
+    "/experiments/superposition",
+    "/openapi.json",
+    "/jobs/" + "0" * 32,
+    "/jobs/../../etc/passwd",
+    "/jobs/%2e%2e%2fstore.json",
+    "/jobs/%00",
+    "/experiments/..%2f..%2fx",
+    "/" + "a" * 9_000,
+    "//",
+    "/jobs/{key}/text/asks.toml",
+    "/store/store.json",
+    "/jobs/" + "é" * 20,
+)
 HEADERS = (
-    "content-type", "content-length", "host", "origin", "sec-fetch-site", "authorization", "last-event-id", "accept", "transfer-encoding", "x",
+    "content-type",
+    "content-length",
+    "host",
+    "origin",
+    "sec-fetch-site",
+    "authorization",
+    "last-event-id",
+    "accept",
+    "transfer-encoding",
+    "x",
     "cookie",
-)  # fmt: skip
+)
 KINDS_OF_BODY = (
-    "application/json", "application/toml", "text/markdown", "text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-7", "",
-)  # fmt: skip
+    "application/json",
+    "application/toml",
+    "text/markdown",
+    "text/plain",
+    "multipart/form-data; boundary=x",
+    "application/json; charset=utf-7",
+    "",
+)
 
 
 def value(rng, deep=0):
@@ -207,7 +305,9 @@ def requested(here, rng, world):
     """A request that no program sends."""
     home, key, _ = world
     shutil.copytree(home / "api/store", here / "store")
-    method = ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS")[int(rng.choice(6, p=(0.3, 0.45, 0.1, 0.05, 0.05, 0.05)))]
+    method = ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS")[
+        int(rng.choice(6, p=(0.3, 0.45, 0.1, 0.05, 0.05, 0.05)))
+    ]
     path = PATHS[int(rng.integers(len(PATHS)))].replace("{key}", key)
     if method == "POST" and rng.random() < 0.7:
         path = ("/studies", "/plan")[int(rng.integers(2))]
@@ -215,7 +315,11 @@ def requested(here, rng, world):
     if chance < 0.4:
         fields = ("study", "experiment", "name", "preset", "set", "sets", "seeds", "x")
         usual = {"study": STUDY, "experiment": "superposition", "preset": "smoke"}
-        sent = {name: usual.get(name) if rng.random() < 0.4 else value(rng) for name in fields if rng.random() < 0.5}
+        sent = {
+            name: usual.get(name) if rng.random() < 0.4 else value(rng)
+            for name in fields
+            if rng.random() < 0.5
+        }
         body = json.dumps(sent).encode(errors="surrogatepass")
     elif chance < 0.7:
         aside = here / "asks.toml"
@@ -228,19 +332,58 @@ def requested(here, rng, world):
     if rng.random() < 0.5:
         odd = ("", "x", "-1", "0", "99999999999999999999", "null", "evil.example", "a" * 5_000)
         headers[HEADERS[int(rng.integers(len(HEADERS)))]] = odd[int(rng.integers(len(odd)))]
-    query = {("preset", "set", "name", "wait", "since")[int(rng.integers(5))]: str(value(rng, 3))[:3_000]} if rng.random() < 0.5 else None
+    query = (
+        {
+            ("preset", "set", "name", "wait", "since")[int(rng.integers(5))]: str(value(rng, 3))[
+                :3_000
+            ]
+        }
+        if rng.random() < 0.5
+        else None
+    )
     with asking(here / "store") as asks:
         try:
             answer = asks.request(method, path, content=body, headers=headers, params=query)
         except (ValueError, UnicodeError) as error:  # what not even the client sends
-            return "not sent", "" if type(error).__module__.startswith(("httpx", "builtins")) else repr(error)
+            return "not sent", "" if type(error).__module__.startswith(
+                ("httpx", "builtins")
+            ) else repr(error)
         found = refusal(answer)
     outside = [p.name for p in here.iterdir() if p.name not in ("store", "asks.toml")]
-    return f"{method} {path[:60]} {headers}"[:160], found or (f"written outside: {outside}" if outside else "")
+    return f"{method} {path[:60]} {headers}"[:160], found or (
+        f"written outside: {outside}" if outside else ""
+    )
 
 
-TOOLS = ("experiments", "write_study", "plan", "run", "status", "verdicts", "measures", "judge", "explain", "nothing")
-FIELDS = ("key", "name", "study", "experiment", "claims", "seeds", "fields", "question", "find", "preset", "table", "claim", "unit", "control", "x")
+TOOLS = (
+    "experiments",
+    "write_study",
+    "plan",
+    "run",
+    "status",
+    "verdicts",
+    "measures",
+    "judge",
+    "explain",
+    "nothing",
+)
+FIELDS = (
+    "key",
+    "name",
+    "study",
+    "experiment",
+    "claims",
+    "seeds",
+    "fields",
+    "question",
+    "find",
+    "preset",
+    "table",
+    "claim",
+    "unit",
+    "control",
+    "x",
+)
 
 
 def messaged(here, rng, world):
@@ -253,7 +396,12 @@ def messaged(here, rng, world):
 
     chance = rng.random()
     given = {f: value(rng) for f in FIELDS if rng.random() < 0.25}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": TOOLS[int(rng.integers(len(TOOLS)))], "arguments": given}}
+    message = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": TOOLS[int(rng.integers(len(TOOLS)))], "arguments": given},
+    }
     if chance < 0.25:
         message[("jsonrpc", "id", "method", "params")[int(rng.integers(4))]] = value(rng)
     body = json.dumps(message).encode(errors="surrogatepass")
@@ -263,23 +411,45 @@ def messaged(here, rng, world):
         harm(aside, rng)
         body = aside.read_bytes() if aside.is_file() else b""
         shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
-    with TestClient(application(made(Tools(here / "store", Bounds())), Doors()), base_url=HOST) as client:
-        answer = client.post(PATH, content=body, headers={"accept": "application/json, text/event-stream", "content-type": "application/json"})
+    with TestClient(
+        application(made(Tools(here / "store", Bounds())), Doors()), base_url=HOST
+    ) as client:
+        answer = client.post(
+            PATH,
+            content=body,
+            headers={
+                "accept": "application/json, text/event-stream",
+                "content-type": "application/json",
+            },
+        )
     outside = [p.name for p in here.iterdir() if p.name != "store"]
-    return body[:160].decode(errors="replace"), refusal(answer) or (f"written outside: {outside}" if outside else "")
+    return body[:160].decode(errors="replace"), refusal(answer) or (
+        f"written outside: {outside}" if outside else ""
+    )
 
 
 def bundled(here, rng, world):
     """A bundle in which a file was changed: told by name, and never a traceback."""
     shutil.copytree(world[0] / "bundle", here / "b")
     root = next(p.parent for p in (here / "b").rglob("judge.py"))
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name not in ("judge.py", "SHA256SUMS"))
+    files = sorted(
+        p for p in root.rglob("*") if p.is_file() and p.name not in ("judge.py", "SHA256SUMS")
+    )
     victim = files[int(rng.integers(len(files)))]
     before = victim.read_bytes()
-    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    how = (
+        settings_changed(victim, rng)
+        if victim.suffix == ".json" and rng.random() < 0.5
+        else harm(victim, rng)
+    )
     changed = not victim.is_file() or victim.read_bytes() != before
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
         patch.setattr(sys, "argv", ["judge.py", "--claim", "1"])
         runpy.run_path(str(root / "judge.py"), run_name="__main__")
     code, text = ended.value.code, out.getvalue()
@@ -289,17 +459,29 @@ def bundled(here, rng, world):
 
 
 def joined(here, rng, world):
-    """A file that workers leave each other, harmed: the next one does the work, or says in one line why not."""
+    """A file that workers leave each other, harmed: the next one does the work, or says in one line
+    why not."""
     home, _, expected = world
     shutil.copytree(home / "left", here / "left")
     root = here / "left/s"
     for path in root.glob("owners/*"):
         path.write_text(json.dumps({"origin": "../walk.py"}))
     for path in root.glob("wanted/*"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")}))
-    files = sorted(p for part in ("wanted", "leases", "groups") for p in (root / part).rglob("*") if p.is_file())
+        path.write_text(
+            json.dumps({**json.loads(path.read_text()), "origin": str(here / "left/walk.py")})
+        )
+    files = sorted(
+        p
+        for part in ("wanted", "leases", "groups")
+        for p in (root / part).rglob("*")
+        if p.is_file()
+    )
     victim = files[int(rng.integers(len(files)))]
-    how = settings_changed(victim, rng) if victim.suffix == ".json" and rng.random() < 0.5 else harm(victim, rng)
+    how = (
+        settings_changed(victim, rng)
+        if victim.suffix == ".json" and rng.random() < 0.5
+        else harm(victim, rng)
+    )
     intact._seen.clear()
     told = []
     try:
@@ -307,10 +489,16 @@ def joined(here, rng, world):
             did = Joined(root, tell=told.append).run(idle=0.0)
     except AssayError as error:
         did, told = [], [str(error)]
-    found = "" if all("\n" not in line for line in told if isinstance(line, str)) else "more than a line"
+    found = (
+        ""
+        if all("\n" not in line for line in told if isinstance(line, str))
+        else "more than a line"
+    )
     found = found or ("a failure of its own" if any(one.status == "failed" for one in did) else "")
     there = measures(root)
-    found = found or ("other numbers" if any(expected[name] != data for name, data in there.items()) else "")
+    found = found or (
+        "other numbers" if any(expected[name] != data for name, data in there.items()) else ""
+    )
     code, _, err = said("doctor", "--clean", "--root", str(root))
     return f"{victim.relative_to(root)}: {how}", found or wrong(code, err, codes=(0, 1, 2))
 
@@ -329,7 +517,12 @@ def told(world, tmp_path, seeds):
                 how, why = kind(here, np.random.default_rng([31, seed]), world)
             except Exception as error:
                 at = traceback.extract_tb(error.__traceback__)[-1]
-                how, why = "", f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[:400]
+                how, why = (
+                    "",
+                    f"{type(error).__name__} in {Path(at.filename).name} line {at.lineno}: {error}"[
+                        :400
+                    ],
+                )
         if why:
             lines.append(f"seed {seed}: {kind.__name__}, {how}: {why}")
         shutil.rmtree(here, ignore_errors=True)
@@ -346,14 +539,28 @@ def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world,
     folder = Folder(tmp_path / "store", key)
     before = folder.events()
     with (folder.path / "events.jsonl").open("ab") as file:
-        file.write(b'{"n": 7, "kind": "progress"}\n{"n": 8, "kind": "progress", "time": 1e300}\n[]\n\xff\n{"n": 9, "kind": "pro')
+        file.write(
+            b'{"n": 7, "kind": "progress"}\n{"n": 8, "kind": "progress", "time": 1e300}\n[]\n'
+            b'\xff\n{"n": 9, "kind": "pro'
+        )
     assert folder.events() == before
     folder.tell("done")
     assert [event["n"] for event in folder.events()] == list(range(1, len(before) + 2))
 
 
 def test_messages_that_once_were_too_much(world, tmp_path):
-    seeds = (1145, 1265, 1515, 1665, 1765, 1935, 2067, 2495, 3025, 3257)  # of the slow ones, each another mistake
+    seeds = (
+        1145,
+        1265,
+        1515,
+        1665,
+        1765,
+        1935,
+        2067,
+        2495,
+        3025,
+        3257,
+    )  # of the slow ones, each another mistake
     assert not (wrong := told(world, tmp_path, seeds)), wrong
 
 
@@ -361,4 +568,6 @@ def test_messages_that_once_were_too_much(world, tmp_path):
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(30))
 def test_three_thousand_messages_that_nobody_meant(world, tmp_path, block):
-    assert not (wrong := told(world, tmp_path, range(100 * block + 1000, 100 * block + 1100))), wrong
+    assert not (wrong := told(world, tmp_path, range(100 * block + 1000, 100 * block + 1100))), (
+        wrong
+    )

@@ -151,8 +151,12 @@ def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
         study("third.toml", 1, **{"1000000": "3000000", "1000006": "3000006"}),
     )
     first, last = whole.splitlines(keepends=True)
-    for harmed, told in ((last, "1 line is gone"), (first, "1 line is gone"), (b"", "2 lines are gone"),
-                         (whole.replace(b"judged", b"jud7ed", 1), "line 1 is not as written")):  # fmt: skip
+    for harmed, told in (
+        (last, "1 line is gone"),
+        (first, "1 line is gone"),
+        (b"", "2 lines are gone"),
+        (whole.replace(b"judged", b"jud7ed", 1), "line 1 is not as written"),
+    ):
         ledger.write_bytes(harmed)
         assert (
             told in (line := refused("preregister", fresh, *ROOT)) and "freeze in another" in line
@@ -166,7 +170,8 @@ def test_a_ledger_with_a_gap_lets_nothing_be_frozen(here: Path) -> None:
 
 
 def harms(rng: np.random.Generator, whole: bytes, number: int) -> bytes:
-    """What is left of a file after one harm: a bit, an end that is missing, a line, or everything."""
+    """What is left of a file after one harm: a bit, an end that is missing, a line, or
+    everything."""
     kind = number % 3
     if kind == 0:
         at, bit = (
@@ -193,7 +198,8 @@ def harmed(followed: Path, numbers: range) -> list[str]:
                 or not any("looks.jsonl" in n for n in data["notes"])
             ):
                 wrong.append(
-                    f"{number}: {data['inference']}, {data['registration']['missing']}, {data['notes']}"
+                    f"{number}: {data['inference']}, {data['registration']['missing']}, "
+                    f"{data['notes']}"
                 )
         LOOKS.write_bytes(whole)
     return wrong

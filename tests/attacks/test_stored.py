@@ -1,4 +1,5 @@
-"""Every kind of stored file, harmed in every way: the numbers are the same, or one line names what is wrong, and no other verb stops.
+"""Every kind of stored file, harmed in every way: the numbers are the same, or one line names what
+is wrong, and no other verb stops.
 
 A short form runs always; `pytest -m slow tests/attacks` tries 2,000.
 """
@@ -40,12 +41,16 @@ def said(*words):
 def numbers(text):
     """What a result says of its statements: the part of `--json` that is judged."""
     data = json.loads(text)
-    return [{k: v.get(k) for k in ("text", "outcome", "estimate", "low", "high", "n")} for v in data["verdicts"]] + data["findings"]
+    return [
+        {k: v.get(k) for k in ("text", "outcome", "estimate", "low", "high", "n")}
+        for v in data["verdicts"]
+    ] + data["findings"]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A folder with an experiment, and a store with everything that a store may hold; and what it says."""
+    """A folder with an experiment, and a store with everything that a store may hold; and what it
+    says."""
     home = tmp_path_factory.mktemp("whole")
     shutil.copy(WALK, home / "walk.py")
     where = ("--preset", "smoke", "--root", str(home / "s"))
@@ -57,32 +62,56 @@ def world(tmp_path_factory):
         patch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
         stopped = home / "stopped.py"
         stop = "(_ for _ in ()).throw(KeyboardInterrupt) if at == 2 else None"
-        stopped.write_text(WALK.read_text().replace("os._exit(7)", stop).replace('trouble: str = ""', 'trouble: str = "exit"'))
+        stopped.write_text(
+            WALK.read_text()
+            .replace("os._exit(7)", stop)
+            .replace('trouble: str = ""', 'trouble: str = "exit"')
+        )
         assert said("run", "stopped.py", *where, "--executor", "inline")[0] == 130
     assert list((home / "s").glob("groups/*/fit-*.safetensors"))
     return home, numbers(out)
 
 
-EVALUATED = ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "600", "--root", "e", "--json")
+EVALUATED = (
+    "evaluate",
+    "d.safetensors",
+    "--model",
+    "model",
+    "--text",
+    "texts",
+    "--tokens",
+    "600",
+    "--root",
+    "e",
+    "--json",
+)
 
 
 def measured(text):
     """What an evaluation says of its dictionaries, but whether it was stored already."""
-    return [{k: v for k, v in entry.items() if k != "cached"} for entry in json.loads(text)["dictionaries"]]
+    return [
+        {k: v for k, v in entry.items() if k != "cached"}
+        for entry in json.loads(text)["dictionaries"]
+    ]
 
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """A folder with a dictionary, a model, texts, and a store with everything that evaluating stores; and what it says."""
+    """A folder with a dictionary, a model, texts, and a store with everything that evaluating
+    stores; and what it says."""
     home = tmp_path_factory.mktemp("evaluated")
     tiny_models.make(home / "model", "llama", bos_token_id=3)
     (home / "texts").mkdir()
     for i in range(12):
-        (home / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12)))
+        (home / f"texts/t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12))
+        )
     draw = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(1, 40, 24, generator=draw), dim=-1)
     site = ("blocks.1.hook_resid_post",)
-    Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 24), ReLU(), sites=site).save(home / "d.safetensors")
+    Dictionary(
+        0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, 24), ReLU(), sites=site
+    ).save(home / "d.safetensors")
     with contextlib.chdir(home):
         code, out, err = said(*EVALUATED)
     assert code == 0, err
@@ -93,7 +122,8 @@ KINDS = ("runs/**/*", "results/**/*", "groups/**/*", "artefacts/**/*", "owners/*
 
 
 UNHASHED = {"owners", "store.json", "clock.json", "failed.json"}
-"""Which file a name belongs to, the store's format, the time that was spent, an error's text: none is a number that is judged."""
+"""Which file a name belongs to, the store's format, the time that was spent, an error's text: none
+is a number that is judged."""
 
 
 def content(path):
@@ -124,7 +154,8 @@ def unending(path, rng):
 
 
 def attacked(world, tmp_path, seed, harm=harm):
-    """What one harm led to: the kind of file, the harm, and what is wrong with how it was met; empty where nothing is."""
+    """What one harm led to: the kind of file, the harm, and what is wrong with how it was met;
+    empty where nothing is."""
     whole, expected = world
     rng = np.random.default_rng([11, seed])
     here = tmp_path / str(seed)
@@ -138,12 +169,18 @@ def attacked(world, tmp_path, seed, harm=harm):
     wrong = []
     after = content(victim)
     if victim.suffix == ".jsonl":
-        lost = after is not None and all(line in before for line in after)  # whole lines, or all of them
+        lost = after is not None and all(
+            line in before for line in after
+        )  # whole lines, or all of them
     else:
-        lost = after == [] and (victim.name.startswith("fit-") or victim.parent.parent.name == "results")  # as if not written yet
+        lost = after == [] and (
+            victim.name.startswith("fit-") or victim.parent.parent.name == "results"
+        )  # as if not written yet
     if after != before and not lost and not set(victim.relative_to(here / "s").parts) & UNHASHED:
         code, out, _ = said("doctor", "--root", str(here / "s"), "--json")
-        if code != 1 or not any(c["about"].startswith("damaged") for c in json.loads(out)["checks"]):
+        if code != 1 or not any(
+            c["about"].startswith("damaged") for c in json.loads(out)["checks"]
+        ):
             wrong.append(("doctor", "finds nothing", out[-300:]))
     if rng.random() < 0.25:
         said("doctor", "--clean", "--root", str(here / "s"))
@@ -151,17 +188,34 @@ def attacked(world, tmp_path, seed, harm=harm):
         if "damaged" in (out := said("doctor", "--root", str(here / "s"))[1]):
             wrong.append(("doctor --clean", "mends not all", out[-600:]))
     where = ("--preset", "smoke", "--root", str(here / "s"))
-    seldom = [("list", "--root", str(here / "s"), "--json")] if rng.random() < 0.25 else []  # it reads every record there is
-    tried = [*seldom, ("show", "walk.py", *where, "--json"), ("doctor", "--root", str(here / "s")),
-             ("report", "walk.py", *where, "--out", str(here / "pages")), ("plan", "walk.py", *where, "--json"),
-             ("run", "walk.py", *where, "--executor", "inline", "--json"), ("show", "walk.py", *where, "--json"),
-             ("run", "stopped.py", *where, "--executor", "inline")]  # fmt: skip
+    seldom = (
+        [("list", "--root", str(here / "s"), "--json")] if rng.random() < 0.25 else []
+    )  # it reads every record there is
+    tried = [
+        *seldom,
+        ("show", "walk.py", *where, "--json"),
+        ("doctor", "--root", str(here / "s")),
+        ("report", "walk.py", *where, "--out", str(here / "pages")),
+        ("plan", "walk.py", *where, "--json"),
+        ("run", "walk.py", *where, "--executor", "inline", "--json"),
+        ("show", "walk.py", *where, "--json"),
+        ("run", "stopped.py", *where, "--executor", "inline"),
+    ]
     for words in tried:
         with contextlib.chdir(here):
             code, out, err = said(*words)
-        if code not in (0, 1, 2, 3, 130) or "Traceback" in err or (code == 1 and words[0] != "doctor"):
+        if (
+            code not in (0, 1, 2, 3, 130)
+            or "Traceback" in err
+            or (code == 1 and words[0] != "doctor")
+        ):
             wrong.append((words[0], code, err[-200:]))
-        if code == 0 and words[0] in ("run", "show") and words[1] == "walk.py" and numbers(out) != expected:
+        if (
+            code == 0
+            and words[0] in ("run", "show")
+            and words[1] == "walk.py"
+            and numbers(out) != expected
+        ):
             wrong.append((words[0], "other numbers", out[:200]))
         if code == 2 and err.strip().count("\n"):
             wrong.append((words[0], "more than a line", err[-300:]))
@@ -205,14 +259,32 @@ def told(found):
 
 def attacks(world, evaluated, tmp_path, seeds):
     """One in five is about an evaluation."""
-    return told([attacked_evaluation(evaluated, tmp_path, s) if s % 5 == 4 else attacked(world, tmp_path, s) for s in seeds])
+    return told(
+        [
+            attacked_evaluation(evaluated, tmp_path, s)
+            if s % 5 == 4
+            else attacked(world, tmp_path, s)
+            for s in seeds
+        ]
+    )
 
 
 PLACES = (
-    "store.json", "ledger.jsonl", "owners/*.json", "results/*/*.json", "results/*/looks.jsonl", "results/*/frozen.jsonl", "groups/*/keys.json",
-    "groups/*/clock.json", "groups/*/fit-*", "artefacts/*/*/hashes.json", "artefacts/*/*/*.npy", "runs/*/*/status.json", "runs/*/*/spec.json",
+    "store.json",
+    "ledger.jsonl",
+    "owners/*.json",
+    "results/*/*.json",
+    "results/*/looks.jsonl",
+    "results/*/frozen.jsonl",
+    "groups/*/keys.json",
+    "groups/*/clock.json",
+    "groups/*/fit-*",
+    "artefacts/*/*/hashes.json",
+    "artefacts/*/*/*.npy",
+    "runs/*/*/status.json",
+    "runs/*/*/spec.json",
     "runs/*/*/measures.safetensors",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("kind", range(3))
@@ -227,7 +299,11 @@ def test_what_never_ends_in_a_store_is_damage_like_any_other(world, tmp_path, ki
         intact._seen.clear()
         with limited(20):
             code, out, err = said("doctor", "--root", str(here / "s"))
-        assert (code, "Traceback" in err) in ((1, False), (2, False)) or victim.parent.name in UNHASHED or victim.name in UNHASHED, (place, out, err)
+        assert (
+            (code, "Traceback" in err) in ((1, False), (2, False))
+            or victim.parent.name in UNHASHED
+            or victim.name in UNHASHED
+        ), (place, out, err)
         victim.unlink()
         victim.write_bytes(before)
 
@@ -237,10 +313,17 @@ def test_a_status_that_was_changed_by_hand_is_no_run(world, tmp_path):
     path = min((tmp_path / "s").glob("runs/walk/*/status.json"))
     text = path.read_text()
     assert Store(tmp_path / "s").at(path.parent).status == "done"
-    for changed in (text.replace('"done"', '"diverged"'), text.replace('"done"', '"dnne"'), text.replace('"measured":1', '"measured":2')):
+    for changed in (
+        text.replace('"done"', '"diverged"'),
+        text.replace('"done"', '"dnne"'),
+        text.replace('"measured":1', '"measured":2'),
+    ):
         assert changed != text
         path.write_text(changed)
-        assert Store(tmp_path / "s").at(path.parent).reason == "status.json was changed after it was written"
+        assert (
+            Store(tmp_path / "s").at(path.parent).reason
+            == "status.json was changed after it was written"
+        )
     said_of = json.loads(text)
     del said_of["sha256"]  # as older versions stored it
     path.write_text(json.dumps(said_of))
@@ -265,4 +348,6 @@ def test_a_hundred_things_that_never_end(world, tmp_path):
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("block", range(20))
 def test_two_thousand_harms_to_what_is_stored(world, evaluated, tmp_path, block):
-    assert not (wrong := attacks(world, evaluated, tmp_path, range(100 * block + 1000, 100 * block + 1100))), wrong
+    assert not (
+        wrong := attacks(world, evaluated, tmp_path, range(100 * block + 1000, 100 * block + 1100))
+    ), wrong

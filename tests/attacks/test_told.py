@@ -1,4 +1,5 @@
-"""What nobody planned for is told, and what comes from outside stays text: in tables, files, pages, and whatever an experiment's own code does."""
+"""What nobody planned for is told, and what comes from outside stays text: in tables, files, pages,
+and whatever an experiment's own code does."""
 
 import csv
 import io
@@ -24,21 +25,55 @@ from assay.report import export, pages
 from assay.verbs.pages import slug
 
 TEXT = st.text(st.characters(), max_size=40)
-FORMULA = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=", "-", "−", "--", "+1_000", "-inf")
+FORMULA = (
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "=",
+    "-",
+    "−",
+    "--",
+    "+1_000",
+    "-inf",
+)
 EVIL = "a\x1b[31mred\x9b2J\u202egnirts\ud800\ufffe<script>{\\input{x}%$&#_^~}}\"'`"
 
 
 @pytest.mark.parametrize("text", FORMULA)
 def test_no_cell_is_a_formula_in_any_table_that_is_written(text, tmp_path):
     figure = Figure(text, {text: [1.0, -0.5], "y": [text, text]}, "points", x=text, y="y")
-    entry = {"name": text, "site": text, "measures": {"fvu": {"estimate": -0.5, "low": None, "high": 1e-9, "n": {"document": 3}, "why": text}}}
+    entry = {
+        "name": text,
+        "site": text,
+        "measures": {
+            "fvu": {"estimate": -0.5, "low": None, "high": 1e-9, "n": {"document": 3}, "why": text}
+        },
+    }
     entry |= {"cached": False, "notes": [], "histogram": {"log10": [], "features": []}}
-    verdict = dict.fromkeys(("text", "arm", "reason", "unit"), text) | {"outcome": "holds", "estimate": -0.5, "n": {text: 6}}
+    verdict = dict.fromkeys(("text", "arm", "reason", "unit"), text) | {
+        "outcome": "holds",
+        "estimate": -0.5,
+        "n": {text: 6},
+    }
     measures = Evaluation({"dictionaries": [entry]}).to_pandas()
-    for table in (export.figure_csv(figure), export.verdicts_csv({"verdicts": [verdict]}), export.table_csv(measures)):
+    for table in (
+        export.figure_csv(figure),
+        export.verdicts_csv({"verdicts": [verdict]}),
+        export.table_csv(measures),
+    ):
         cells = [c for row in csv.reader(io.StringIO(table)) for c in row]
-        assert "-0.5" in cells and (text in cells or f"'{text}" in cells or f"'{plain(text)}" in cells)
-        assert not [c for c in cells if re.match(r"[=+\-@\t\r\n]", c) and not re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?", c)], table
+        assert "-0.5" in cells and (
+            text in cells or f"'{text}" in cells or f"'{plain(text)}" in cells
+        )
+        assert not [
+            c
+            for c in cells
+            if re.match(r"[=+\-@\t\r\n]", c) and not re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?", c)
+        ], table
 
 
 @given(st.one_of(st.floats(allow_nan=False), st.integers(), st.booleans(), st.none()))
@@ -52,27 +87,48 @@ def test_numbers_stay_numbers(value):
 @given(TEXT)
 def test_json_reads_back_the_same_and_no_terminal_obeys_it(text):
     written = as_json({text: [text, -0.5]}, indent=1)
-    assert json.loads(written) == {text: [text, -0.5]} and plain(written) == written and written.encode()
+    assert (
+        json.loads(written) == {text: [text, -0.5]}
+        and plain(written) == written
+        and written.encode()
+    )
 
 
 def read_tex(text):
     """What LaTeX makes of words that `tex` has set, for those signs that plain ASCII has."""
     back = {v: k for k, v in export.TEX.items()}
-    parts = re.split("(" + "|".join(re.escape(v) for v in sorted(back, key=len, reverse=True)) + r"|\[U\+[0-9A-F]+\])", text)
-    return "".join(back.get(p, chr(int(p[3:-1], 16)) if re.fullmatch(r"\[U\+[0-9A-F]+\]", p) else p) for p in parts)
+    parts = re.split(
+        "("
+        + "|".join(re.escape(v) for v in sorted(back, key=len, reverse=True))
+        + r"|\[U\+[0-9A-F]+\])",
+        text,
+    )
+    return "".join(
+        back.get(p, chr(int(p[3:-1], 16)) if re.fullmatch(r"\[U\+[0-9A-F]+\]", p) else p)
+        for p in parts
+    )
 
 
 @given(TEXT)
 def test_latex_and_bibtex_set_any_words_and_lose_none(text):
     found = export.tex(text)
     assert set(found) <= {chr(i) for i in range(32, 127)} | set(export.LETTERS)
-    assert found.count("{") == found.count("}") and found.count("$") % 2 == len(re.findall(r"\\\$", found)) % 2
+    assert (
+        found.count("{") == found.count("}")
+        and found.count("$") % 2 == len(re.findall(r"\\\$", found)) % 2
+    )
     words = " ".join(unicodedata.normalize("NFC", plain(text)).split())
-    assert read_tex(found) == words or set(words) & set("[]-'`$^_") or "\u0302" in words or "µ" in words
+    assert (
+        read_tex(found) == words
+        or set(words) & set("[]-'`$^_")
+        or "\u0302" in words
+        or "µ" in words
+    )
 
 
 def fields(text):
-    """The entries of a BibTeX file, read as BibTeX does: braces are counted, whatever stands before them."""
+    """The entries of a BibTeX file, read as BibTeX does: braces are counted, whatever stands before
+    them."""
     found, depth, start = [], 0, 0
     for i, c in enumerate(text):
         depth += (c == "{") - (c == "}")
@@ -88,16 +144,36 @@ def fields(text):
 @given(TEXT)
 def test_a_bibtex_file_has_two_entries_whatever_their_words(text):
     header = type("Header", (), {"title": text, "paper": text + " 2024"})
-    found = export.bibtex({"experiment": text, "preset": text, "provenance": {"finished": "2026", "software": {"commit": text}}}, header)
+    found = export.bibtex(
+        {
+            "experiment": text,
+            "preset": text,
+            "provenance": {"finished": "2026", "software": {"commit": text}},
+        },
+        header,
+    )
     assert len(fields(found)) == 2 and found.count("\n@misc{") + found.startswith("@misc{") == 2
 
 
 def evil_table(path):
     """A table with an arm whose name a terminal would obey, and the words that judge it."""
     name = "\x1b[31mg\x9b2J"
-    rows = (f'"{arm}",{seed},{0.2 + 0.01 * seed + 0.1 * (arm == "relu")}' for arm in (name, "relu", "none") for seed in range(8))
+    rows = (
+        f'"{arm}",{seed},{0.2 + 0.01 * seed + 0.1 * (arm == "relu")}'
+        for arm in (name, "relu", "none")
+        for seed in range(8)
+    )
     path.write_text("\n".join(["arm,seed,fvu", *rows]))
-    return "judge", str(path), "--claim", f'"{name}".fvu - relu.fvu < -0.02', "--unit", "seed", "--control", "none"
+    return (
+        "judge",
+        str(path),
+        "--claim",
+        f'"{name}".fvu - relu.fvu < -0.02',
+        "--unit",
+        "seed",
+        "--control",
+        "none",
+    )
 
 
 def test_no_terminal_obeys_a_table(capsys, tmp_path):
@@ -110,11 +186,26 @@ def test_no_terminal_obeys_a_table(capsys, tmp_path):
 
 def test_a_page_shows_evil_text_as_text(capsys, tmp_path):
     main([*evil_table(tmp_path / "t.csv"), "--json"])
-    row = json.loads(capsys.readouterr().out) | dict.fromkeys(("text", "scope", "source", "unit", "reason"), EVIL) | {"notes": [EVIL]}
+    row = (
+        json.loads(capsys.readouterr().out)
+        | dict.fromkeys(("text", "scope", "source", "unit", "reason"), EVIL)
+        | {"notes": [EVIL]}
+    )
     row["controls"] = {EVIL: row["controls"]["none"] | {"arm": EVIL}}
-    data = {"experiment": EVIL, "verdicts": [row], "exact": [], "findings": [], "provenance": {"keys": EVIL, EVIL: EVIL}}
+    data = {
+        "experiment": EVIL,
+        "verdicts": [row],
+        "exact": [],
+        "findings": [],
+        "provenance": {"keys": EVIL, EVIL: EVIL},
+    }
     page = pages.page(data, text=EVIL, notes={"main": EVIL})
-    assert page.encode() and plain(page) == page and "<script>{" not in page and "red�2J�gnirts" in page
+    assert (
+        page.encode()
+        and plain(page) == page
+        and "<script>{" not in page
+        and "red�2J�gnirts" in page
+    )
 
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
@@ -122,7 +213,11 @@ WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 
 def test_a_million_names_are_not_listed():
     line = nearest("arm", [f"c{i}" for i in range(10**6)])
-    assert len(line) < 1000 and line.startswith("known: c0, c1, ") and line.endswith(" … (1,000,000 in all)")
+    assert (
+        len(line) < 1000
+        and line.startswith("known: c0, c1, ")
+        and line.endswith(" … (1,000,000 in all)")
+    )
     assert nearest("arm", ["x", "y"]) == "known: x, y"
 
 
@@ -130,26 +225,61 @@ def test_no_page_of_an_experiment_is_the_index():
     assert slug("index", "default") != "index" and slug("index", "smoke") != "index"
 
 
-@pytest.mark.parametrize("words", [("evaluate", "d", "--acts", "a", "--out"), ("look", "some text", "--html"), ("report", "walk.py", "--out"),
-                                   ("report", "walk.py", "--export"), ("import", "d", "--out"), ("run", "catalogue", "--page")])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "d", "--acts", "a", "--out"),
+        ("look", "some text", "--html"),
+        ("report", "walk.py", "--out"),
+        ("report", "walk.py", "--export"),
+        ("import", "d", "--out"),
+        ("run", "catalogue", "--page"),
+    ],
+)
 @pytest.mark.parametrize("where", ["file/report.md", "/proc/assay/report.md"])
-def test_where_results_go_is_checked_before_anything_is_measured(tmp_path, monkeypatch, capsys, words, where):
+def test_where_results_go_is_checked_before_anything_is_measured(
+    tmp_path, monkeypatch, capsys, words, where
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     shutil.copy(WALK, tmp_path / "walk.py")
     assert main([*words, where]) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "cannot write into the folder" in err and (words[-1] in err), err
+    assert err.count("\n") == 1 and "cannot write into the folder" in err and (words[-1] in err), (
+        err
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
 
 
 def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path):
     shutil.copy(WALK, tmp_path / "walk.py")
-    command = [sys.executable, "-m", "assay", "run", "walk.py", "--preset", "smoke", "--executor", "inline"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=slowly()) for _ in range(2)]
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "run",
+        "walk.py",
+        "--preset",
+        "smoke",
+        "--executor",
+        "inline",
+    ]
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=slowly(),
+        )
+        for _ in range(2)
+    ]
     said = [p.communicate(timeout=100)[1] for p in both]
     assert [p.returncode for p in both] == [0, 0], said
-    assert sum(text.count("started") for text in said) == 2, said  # one group of main and still, one of far
+    assert sum(text.count("started") for text in said) == 2, (
+        said
+    )  # one group of main and still, one of far
 
 
 def slowly():

@@ -1,4 +1,5 @@
-"""Challenges: a disguise leaves the function, the planted explanation is as good as before it, and no answer of another seed is."""
+"""Challenges: a disguise leaves the function, the planted explanation is as good as before it, and
+no answer of another seed is."""
 
 from __future__ import annotations
 
@@ -32,8 +33,14 @@ def test_a_disguise_leaves_the_function(kind, seed):
     made = plant(seed, kind, noise=0)
     tokens = made.circuit.task.draw(3, 0, 40)
     plain, _ = forward(made.circuit.params, torch.from_numpy(tokens), made.circuit.shape.activation)
-    told, _ = forward(made.problem.params, torch.from_numpy(made.disguised.tokens[tokens]), made.problem.activation)
-    assert torch.allclose(told[..., torch.from_numpy(made.disguised.answers)], plain, rtol=0, atol=1e-5)
+    told, _ = forward(
+        made.problem.params,
+        torch.from_numpy(made.disguised.tokens[tokens]),
+        made.problem.activation,
+    )
+    assert torch.allclose(
+        told[..., torch.from_numpy(made.disguised.answers)], plain, rtol=0, atol=1e-5
+    )
     right = made.problem.task.answer(made.disguised.tokens[tokens])
     where = right >= 0
     assert (right[where] == made.disguised.answers[made.circuit.task.answer(tokens)[where]]).all()
@@ -42,11 +49,16 @@ def test_a_disguise_leaves_the_function(kind, seed):
 @KINDS
 def test_names_places_and_weights_are_others(kind):
     made, again, other = plant(1, kind), plant(1, kind), plant(2, kind)
-    assert all(torch.equal(x, again.problem.params[name]) for name, x in made.problem.params.items()) and made.answer == again.answer
+    assert (
+        all(torch.equal(x, again.problem.params[name]) for name, x in made.problem.params.items())
+        and made.answer == again.answer
+    )
     assert made.answer != other.answer
     x = made.problem.params["W_QKV"]
     assert x.shape[4] > made.circuit.shape.heads and x.shape[2] > made.circuit.shape.d
-    assert all(x.ne(0).all() or x.eq(0).all() for x in made.problem.params.values()), "a zero would tell what is idle"
+    assert all(x.ne(0).all() or x.eq(0).all() for x in made.problem.params.values()), (
+        "a zero would tell what is idle"
+    )
     assert not {*made.problem.task.tokens} & {"START", "END", "SEP", "=", "("}
 
 
@@ -70,7 +82,8 @@ def test_the_planted_explanation_is_as_good_as_without_the_disguise(kind):
     own = score(made.explained(), made.problem, 7, SMALL)
     before = Problem(made.circuit.task, made.circuit.params, made.circuit.shape.activation)
     plain = score(parsed(made.plain.encode(), Path("plain")), before, 7, SMALL)
-    # E1 gives pieces what they are on other inputs, drawn piece by piece: with 100 inputs that alone moves it by some hundredths
+    # E1 gives pieces what they are on other inputs, drawn piece by piece: with 100 inputs that
+    # alone moves it by some hundredths
     for told, was, off in zip(own.parts[:3], plain.parts[:3], (0.1, 0.02, 0.02), strict=True):
         assert told.estimate == pytest.approx(was.estimate, abs=off)
     assert own.quality.estimate > 0.85 and np.isnan(own.parts[3].estimate)
@@ -82,7 +95,9 @@ def test_a_remembered_answer_of_another_seed_scores_low(kind):
     reached = []
     for seed in range(10, 14):
         try:
-            reached.append(score(plant(seed, kind).explained(), made.problem, 7, SMALL).quality.estimate)
+            reached.append(
+                score(plant(seed, kind).explained(), made.problem, 7, SMALL).quality.estimate
+            )
         except (ModelError, SpecError):  # it names what this model does not have
             reached.append(0)
     assert np.mean(reached) < 0.3
@@ -102,38 +117,68 @@ def given(tmp_path):
 
 
 def test_a_folder_says_nothing_of_the_answer(given, tmp_path):
-    texts = "".join((tmp_path / "puzzle" / name).read_text() for name in ("README.md", "config.json", "my_explanation.toml", "challenge.json"))
-    assert not [word for word in (*names(), "induction", "modul", "remainder", "sum", '"seed"', "salt\"") if word in texts]
-    assert {p.name for p in (tmp_path / "puzzle").iterdir()} == {*given.files} and {p.name for p in tmp_path.iterdir()} == {"puzzle", "store"}
+    texts = "".join(
+        (tmp_path / "puzzle" / name).read_text()
+        for name in ("README.md", "config.json", "my_explanation.toml", "challenge.json")
+    )
+    assert not [
+        word
+        for word in (*names(), "induction", "modul", "remainder", "sum", '"seed"', 'salt"')
+        if word in texts
+    ]
+    assert {p.name for p in (tmp_path / "puzzle").iterdir()} == {*given.files} and {
+        p.name for p in tmp_path.iterdir()
+    } == {"puzzle", "store"}
 
 
 def test_a_folder_opens_as_the_model_that_was_planted(given, tmp_path):
     problem, made = folder.opened(tmp_path / "puzzle"), plant(5, "modular_sum").problem
     tokens = problem.task.draw(0, 0, 50)
     assert np.array_equal(problem.logits(tokens), made.logits(tokens))
-    assert np.array_equal(problem.task.answer(tokens), made.task.answer(tokens)), "it answers right, so its own answers are the right ones"
+    assert np.array_equal(problem.task.answer(tokens), made.task.answer(tokens)), (
+        "it answers right, so its own answers are the right ones"
+    )
     assert json.loads((tmp_path / "puzzle/config.json").read_text())["asked"] == [2]
 
 
 def test_the_hash_binds_kind_seed_salt_and_files(given, tmp_path):
     key, scored = seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
-    assert key.commitment == given.commitment and (key.kind, key.seed, scored) == ("modular_sum", 5, [])
-    for changed in ({"seed": 6}, {"kind": "sorting"}, {"salt": "0"}, {"files": {**key.files, "config.json": "0"}}):
+    assert key.commitment == given.commitment and (key.kind, key.seed, scored) == (
+        "modular_sum",
+        5,
+        [],
+    )
+    for changed in (
+        {"seed": 6},
+        {"kind": "sorting"},
+        {"salt": "0"},
+        {"files": {**key.files, "config.json": "0"}},
+    ):
         assert dataclasses.replace(key, **changed).commitment != given.commitment
     again = challenge.given(tmp_path / "again", tmp_path / "store", seed=5, kind="modular_sum")
-    assert again.commitment != given.commitment, "a salt keeps seeds from being tried against the hash"
-    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "puzzle/model.safetensors").read_bytes()
+    assert again.commitment != given.commitment, (
+        "a salt keeps seeds from being tried against the hash"
+    )
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (
+        tmp_path / "puzzle/model.safetensors"
+    ).read_bytes()
 
 
 def test_seeds_of_the_operating_system_differ(tmp_path):
     found = [challenge.given(tmp_path / name, tmp_path / "store", kind="two_hops") for name in "ab"]
-    seeds = [json.loads((tmp_path / "store/challenges" / f"{one.name}.json").read_text())["seed"] for one in found]
+    seeds = [
+        json.loads((tmp_path / "store/challenges" / f"{one.name}.json").read_text())["seed"]
+        for one in found
+    ]
     assert seeds[0] != seeds[1] and min(seeds) > 1000
 
 
 @pytest.mark.parametrize("name", folder.SEALED)
 def test_an_edited_folder_is_refused(given, tmp_path, name):
-    path, key = tmp_path / "puzzle" / name, seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)[0]
+    path, key = (
+        tmp_path / "puzzle" / name,
+        seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)[0],
+    )
     data = path.read_bytes()
     path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
     with pytest.raises(DataError, match=f"{name} was changed"):
@@ -176,4 +221,6 @@ def test_kinds_of_the_command_are_those_that_can_be_planted():
 
 def test_the_model_is_one_of_the_decoders(given, tmp_path):
     problem = folder.opened(tmp_path / "puzzle")
-    assert isinstance(problem, Problem) and problem.size == sum(x.numel() for x in problem.params.values())
+    assert isinstance(problem, Problem) and problem.size == sum(
+        x.numel() for x in problem.params.values()
+    )

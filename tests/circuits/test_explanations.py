@@ -1,4 +1,5 @@
-"""Explanations as values and files: the same as TOML and as Python, run with a variable set, and each mistake one line that names its place."""
+"""Explanations as values and files: the same as TOML and as Python, run with a variable set, and
+each mistake one line that names its place."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.core.errors import AssayError
 
-CODE = '''
+CODE = """
 import numpy as np
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
@@ -41,7 +42,7 @@ explanation = Explanation(
         Variable("found", found, (Place.parse("a1.0"),), ("token.q", "before.k", "token.v")),
     ),
 )
-'''
+"""
 
 
 @pytest.fixture
@@ -52,7 +53,10 @@ def induction():
 def test_a_file_of_code_and_one_of_data_say_the_same(tmp_path, induction):
     (tmp_path / "mine.py").write_text(CODE)
     tokens = induction.task.draw(3, 0, 20)
-    code, data = Program(load(tmp_path / "mine.py"), induction), Program(known.explained("induction"), induction)
+    code, data = (
+        Program(load(tmp_path / "mine.py"), induction),
+        Program(known.explained("induction"), induction),
+    )
     assert np.array_equal(code.logits(tokens), data.logits(tokens))
     assert code.size > data.size > 10
 
@@ -61,15 +65,27 @@ def test_a_file_of_code_and_one_of_data_say_the_same(tmp_path, induction):
 def test_ours_answer_every_question(name):
     problem = known.problem(name)
     tokens = problem.task.draw(5, 0, 200)
-    said, right = Program(known.explained(name), problem).logits(tokens), problem.task.answer(tokens)
+    said, right = (
+        Program(known.explained(name), problem).logits(tokens),
+        problem.task.answer(tokens),
+    )
     assert np.array_equal(said.argmax(-1)[right >= 0], right[right >= 0])
-    assert not np.array_equal(Program(known.rival(name), problem).logits(tokens).argmax(-1)[right >= 0], right[right >= 0]) or name == "redundant"
+    assert (
+        not np.array_equal(
+            Program(known.rival(name), problem).logits(tokens).argmax(-1)[right >= 0],
+            right[right >= 0],
+        )
+        or name == "redundant"
+    )
 
 
 @pytest.mark.parametrize("name", known.names())
 def test_ours_name_the_edges_that_were_built(name):
     circuit_wires = {(str(w), str(r)) for w, r in _built(name).wires}
-    ours = {(str(u.place.part), str(r)) for u, r in Program(known.explained(name), known.problem(name)).edges}
+    ours = {
+        (str(u.place.part), str(r))
+        for u, r in Program(known.explained(name), known.problem(name)).edges
+    }
     assert ours == circuit_wires
 
 
@@ -84,7 +100,12 @@ def test_setting_a_variable_sets_what_follows(induction):
 
 
 def explanation(**changed) -> Explanation:
-    given = {"of": "induction", "name": "x", "variables": (Variable("before", "place - 1", (Place.parse("a0.0"),)),), "answer": "before * 0"}
+    given = {
+        "of": "induction",
+        "name": "x",
+        "variables": (Variable("before", "place - 1", (Place.parse("a0.0"),)),),
+        "answer": "before * 0",
+    }
     return Explanation(**given | changed)
 
 
@@ -110,19 +131,34 @@ def broken(token):
         ({"matter": (Place.parse("a0.0"),)}, "a0.0 was named before"),
         (variable("tokn"), "uses tokn, which is no variable; did you mean token?"),
         (variable("token", reads=("place",)), "reads lacks token"),
-        (variable("token", reads=("tokne.v",)), "variable v reads tokne, which is no variable; did you mean token?"),
+        (
+            variable("token", reads=("tokne.v",)),
+            "variable v reads tokne, which is no variable; did you mean token?",
+        ),
         (variable("token", reads=("token.z",)), "a head has q, k and v"),
         (variable("token", reads=("token", "that")), "reads that, which is no variable"),
-        ({"variables": (Variable("a", "b"), Variable("b", "a")), "answer": "a"}, "go round in a circle"),
+        (
+            {"variables": (Variable("a", "b"), Variable("b", "a")), "answer": "a"},
+            "go round in a circle",
+        ),
         ({"variables": (Variable("a", "a + 1"),), "answer": "a"}, "go round in a circle: a → a"),
         ({"variables": (Variable("mean", "token"),), "answer": "mean"}, "'mean' is taken"),
         ({"variables": (Variable("place", "token"),), "answer": "place"}, "'place' is taken"),
         ({"variables": (Variable("a b", "token"),), "answer": "token"}, "is no name"),
-        ({"variables": (Variable("answer", "token"),), "answer": "answer"}, "variable 'answer' has the name of what the model says"),
-        ({"variables": (Variable("logits", "token"),), "answer": "logits"}, "variable 'logits' has the name of what the model says"),
+        (
+            {"variables": (Variable("answer", "token"),), "answer": "answer"},
+            "variable 'answer' has the name of what the model says",
+        ),
+        (
+            {"variables": (Variable("logits", "token"),), "answer": "logits"},
+            "variable 'logits' has the name of what the model says",
+        ),
         ({"logits": ("token",)}, "it has answer and logits"),
         ({"answer": None, "logits": ("token",)}, "logits has 1 rule; the model has 16 classes"),
-        ({"answer": None, "logits": ("token", "token")}, "logits has 2 rules; the model has 16 classes"),
+        (
+            {"answer": None, "logits": ("token", "token")},
+            "logits has 2 rules; the model has 16 classes",
+        ),
         ({"answer": "16"}, "names class 16 at position 9 of 'START"),
         ({"answer": "0.5"}, "names class 0.5"),
         ({"answer": "token / 0"}, "only finite numbers count"),
@@ -132,18 +168,29 @@ def broken(token):
         (variable(lambda token: "no"), "gives str; a number for each position"),
         (variable(lambda token: exit()), "raised SystemExit"),
         ({"weights": {"W_Q": torch.zeros(1)}}, "the model has no W_Q"),
-        ({"weights": {"W_E": torch.zeros(1, 2, 3)}}, "W_E is [1, 2, 3]; the model's is [1, 17, 85]"),
+        (
+            {"weights": {"W_E": torch.zeros(1, 2, 3)}},
+            "W_E is [1, 2, 3]; the model's is [1, 17, 85]",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_its_place(changed, said, induction):
     with pytest.raises(AssayError) as error:
-        Program(dataclasses.replace(explanation(), **changed), induction).logits(induction.task.draw(1, 0, 4))
+        Program(dataclasses.replace(explanation(), **changed), induction).logits(
+            induction.task.draw(1, 0, 4)
+        )
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_what_comes_later_cannot_be_read(induction):
-    late = (Variable("found", "token", (Place.parse("a1.0"),)), Variable("before", "found", (Place.parse("a0.0"),)))
-    with pytest.raises(AssayError, match=r"variable before at a0\.0 reads found at a1\.0, which the model writes no earlier"):
+    late = (
+        Variable("found", "token", (Place.parse("a1.0"),)),
+        Variable("before", "found", (Place.parse("a0.0"),)),
+    )
+    with pytest.raises(
+        AssayError,
+        match=r"variable before at a0\.0 reads found at a1\.0, which the model writes no earlier",
+    ):
         Program(explanation(variables=late), induction)
 
 
@@ -154,9 +201,13 @@ def test_a_function_that_does_not_end_is_ended(induction, monkeypatch):
 
 
 def test_logits_ask_no_variable_that_they_are_not_computed_from(induction):
-    """Check that a variable which cannot be worked out, and which no rule uses, changes no logits; whoever asks for all is told of it."""
+    """Check that a variable which cannot be worked out, and which no rule uses, changes no logits;
+    whoever asks for all is told of it."""
     whole, tokens = known.explained("induction"), induction.task.draw(1, 0, 20)
-    more = Program(dataclasses.replace(whole, variables=(*whole.variables, Variable("idle", "1 / 0"))), induction)
+    more = Program(
+        dataclasses.replace(whole, variables=(*whole.variables, Variable("idle", "1 / 0"))),
+        induction,
+    )
     assert np.array_equal(more.logits(tokens), Program(whole, induction).logits(tokens))
     assert np.array_equal(more.fails(tokens), Program(whole, induction).fails(tokens))
     with pytest.raises(AssayError, match=r"variable idle gives inf at position 0"):
@@ -172,7 +223,10 @@ def test_logits_ask_no_variable_that_they_are_not_computed_from(induction):
         ("of = 'x'\nvariables = 1", "variables must be tables"),
         ("of = 'x'\n[variables.a]\nat = 'a0.0'", "variable a: is must be a text"),
         ("of = 'x'\n[variables.a]\nis = 'token'\nat = 'b3'", "variable a: no part 'b3'"),
-        ("of = 'x'\n[variables.a]\nis = 'token'\nat = ['m0']\nalong = [1]", "along must be lists of numbers"),
+        (
+            "of = 'x'\n[variables.a]\nis = 'token'\nat = ['m0']\nalong = [1]",
+            "along must be lists of numbers",
+        ),
         ("of = 'x'\n[answer]\nis = 'token'\nmargin = -1", "margin must be a positive number"),
         ("of = 'x'\nweights = '../other'", "safetensors file beside it"),
         ("of = ", "is no TOML"),
@@ -182,15 +236,28 @@ def test_a_file_of_data_with_a_mistake_is_one_line(text, said, tmp_path):
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(AssayError) as error:
         load(tmp_path / "mine.toml")
-    assert said in str(error.value) and "mine.toml" in str(error.value) and "\n" not in str(error.value)
+    assert (
+        said in str(error.value)
+        and "mine.toml" in str(error.value)
+        and "\n" not in str(error.value)
+    )
 
 
-@pytest.mark.parametrize(("text", "said"), [("1/0", "raised ZeroDivisionError"), ("def", "raised SyntaxError"), ("x = 1", "defines no explanation")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1/0", "raised ZeroDivisionError"),
+        ("def", "raised SyntaxError"),
+        ("x = 1", "defines no explanation"),
+    ],
+)
 def test_a_file_of_code_with_a_mistake_is_one_line(text, said, tmp_path):
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(AssayError) as error:
         load(tmp_path / "mine.py")
-    assert said in str(error.value) and "mine.py" in str(error.value) and "\n" not in str(error.value)
+    assert (
+        said in str(error.value) and "mine.py" in str(error.value) and "\n" not in str(error.value)
+    )
 
 
 def test_a_file_that_is_neither_is_refused(tmp_path):

@@ -1,4 +1,5 @@
-"""Cuts done many at a time are those done one by one; cutting all is the donor's own pass, and cutting nothing the clean one."""
+"""Cuts done many at a time are those done one by one; cutting all is the donor's own pass, and
+cutting nothing the clean one."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ import torch
 
 from assay.circuits.find.cutting import without_edges, without_parts
 from assay.circuits.find.grids import effects, grid
-from assay.circuits.find.question import Question, logit_difference, mean, nothing, other, right_alone
+from assay.circuits.find.question import (
+    Question,
+    logit_difference,
+    mean,
+    nothing,
+    other,
+    right_alone,
+)
 from assay.core.errors import DataError, ModelError
 from assay.subjects.decoder import forward
 from assay.subjects.parts import Part, Reader, apart
@@ -20,10 +28,16 @@ ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
 def number(q, logits) -> np.ndarray:
-    """Of each run and input, the logit of the right answer less that of the next one, over the last two places."""
+    """Of each run and input, the logit of the right answer less that of the next one, over the last
+    two places."""
     right = np.arange(len(q.tokens)) % 3
     logits = logits.numpy()
-    return np.array([[(one[3:, r] - one[3:, (r + 1) % 3]).mean() for one, r in zip(run, right, strict=True)] for run in logits])
+    return np.array(
+        [
+            [(one[3:, r] - one[3:, (r + 1) % 3]).mean() for one, r in zip(run, right, strict=True)]
+            for run in logits
+        ]
+    )
 
 
 @ALL
@@ -34,8 +48,16 @@ def test_edges_cut_many_at_a_time_are_those_cut_one_set_at_a_time(kind):
     found = without_edges(q, cuts, rows=9)
     for run, cut in itertools.product(range(2), range(7)):
         alone = {name: x[run : run + 1] for name, x in q.params.items()}
-        read = {edge: q.donor[edge[0]][run : run + 1] for i, edge in enumerate(q.edges) if cuts[run, cut, i]}
-        np.testing.assert_allclose(found[run, cut], number(q, apart(alone, q.tokens, "gelu", read=read).logits)[0], atol=1e-10)
+        read = {
+            edge: q.donor[edge[0]][run : run + 1]
+            for i, edge in enumerate(q.edges)
+            if cuts[run, cut, i]
+        }
+        np.testing.assert_allclose(
+            found[run, cut],
+            number(q, apart(alone, q.tokens, "gelu", read=read).logits)[0],
+            atol=1e-10,
+        )
 
 
 @ALL
@@ -64,9 +86,17 @@ def test_a_grid_is_its_cells_one_by_one(kind):
             x[:, :, at] = new[:, :, at]
             return x
 
-        one = apart(q.params, q.tokens, "gelu", written={part: lambda x, part=part: put(x, q.donor[part])}).logits
-        np.testing.assert_allclose(cells[:, :, i, at], number(q, q.clean.logits) - number(q, one), atol=1e-10)
-        given = {part: lambda x, part=part: put(q.donor[part] if part.layer < 0 else x, q.clean.wrote[part])}
+        one = apart(
+            q.params, q.tokens, "gelu", written={part: lambda x, part=part: put(x, q.donor[part])}
+        ).logits
+        np.testing.assert_allclose(
+            cells[:, :, i, at], number(q, q.clean.logits) - number(q, one), atol=1e-10
+        )
+        given = {
+            part: lambda x, part=part: put(
+                q.donor[part] if part.layer < 0 else x, q.clean.wrote[part]
+            )
+        }
         one = apart(q.params, q.tokens, "gelu", written=inputs | given).logits
         np.testing.assert_allclose(back[:, :, i, at], number(q, one) - base, atol=1e-10)
 
@@ -74,7 +104,9 @@ def test_a_grid_is_its_cells_one_by_one(kind):
 def test_a_part_replaced_at_all_places_is_all_its_edges_cut():
     q = posed(drawn())
     cuts = torch.stack([torch.tensor([u == part for u, _ in q.edges]) for part in q.parts])
-    np.testing.assert_allclose(effects(q), (q.full[:, None] - without_edges(q, cuts)).transpose(1, 2), atol=1e-10)
+    np.testing.assert_allclose(
+        effects(q), (q.full[:, None] - without_edges(q, cuts)).transpose(1, 2), atol=1e-10
+    )
 
 
 def test_all_parts_restored_is_the_clean_pass():
@@ -92,7 +124,10 @@ def test_donors_are_other_inputs_means_and_nothing():
     for at in range(5):
         one = sum(wrote[part][:, i, at] for i in range(4)) / 4
         torch.testing.assert_close(mean(params, tokens, "gelu")[part][:, 2, at], one)
-    torch.testing.assert_close(mean(params, tokens, "gelu", over_places=True)[part][:, 0, 3], wrote[part].flatten(1, 2).mean(1))
+    torch.testing.assert_close(
+        mean(params, tokens, "gelu", over_places=True)[part][:, 0, 3],
+        wrote[part].flatten(1, 2).mean(1),
+    )
     plain, none = other(params, tokens, "gelu"), nothing(params, tokens)
     assert set(none) == set(plain) and not any(x.any() for x in none.values())
     places = torch.tensor([[4, 3, 2, 1, 0]]).expand(4, 5)
@@ -103,17 +138,29 @@ def test_donors_are_other_inputs_means_and_nothing():
 
 
 def test_weights_are_differences_of_logits():
-    logits = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    logits = torch.randn(
+        2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     right = torch.tensor([[0, 1, 2, 3]] * 3)
     at = torch.tensor([[True, True, False, True]] * 3)
     params = drawn()
-    for weights, rivals in ((logit_difference(right, right + 1, 5, at), None), (right_alone(right, 5, at), 4)):
+    for weights, rivals in (
+        (logit_difference(right, right + 1, 5, at), None),
+        (right_alone(right, 5, at), 4),
+    ):
         q = Question(params, torch.zeros(3, 4, dtype=torch.long), weights, {})
         for run, i in itertools.product(range(2), range(3)):
             each = []
             for s in (0, 1, 3):
                 one, own = logits[run, i, s], int(right[i, s])
-                each.append(one[own] - (one[own + 1] if rivals is None else sum(one[v] for v in range(5) if v != own) / rivals))
+                each.append(
+                    one[own]
+                    - (
+                        one[own + 1]
+                        if rivals is None
+                        else sum(one[v] for v in range(5) if v != own) / rivals
+                    )
+                )
             assert float(q.measured(logits)[run, i]) == pytest.approx(float(sum(each)) / 3)
 
 

@@ -1,4 +1,5 @@
-"""Direct attribution and score terms add up to what they divide; paths and tables are the products of matrices that they stand for."""
+"""Direct attribution and score terms add up to what they divide; paths and tables are the products
+of matrices that they stand for."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def test_direct_attribution_adds_up_to_the_logit_difference(kind):
 
 def test_without_a_norm_what_a_part_adds_directly_is_lost_with_its_edge_to_the_logits():
     q = posed(drawn("none", "learned", False, 6))
-    nothing = type(q)(q.params, q.tokens, q.weights, {p: torch.zeros_like(x) for p, x in q.donor.items()}, "gelu")
+    nothing = type(q)(
+        q.params, q.tokens, q.weights, {p: torch.zeros_like(x) for p, x in q.donor.items()}, "gelu"
+    )
     lost, found = by_cutting(nothing), direct(q)
     for i, (part, reader) in enumerate(q.edges):
         if reader == Reader("logits"):
@@ -49,7 +52,10 @@ def test_terms_of_scores_add_up_to_the_scores_behind_the_pattern(kind):
         terms = score_terms(q, layer, head)
         pattern = terms.scores.masked_fill(later, -torch.inf).softmax(-1)
         torch.testing.assert_close(pattern, q.clean.patterns[layer][:, :, head])
-        assert len(terms.sources) == terms.values.shape[2] == sum(p.layer < layer for p in q.parts) + 1 and terms.sources[-1] is None
+        assert (
+            len(terms.sources) == terms.values.shape[2] == sum(p.layer < layer for p in q.parts) + 1
+            and terms.sources[-1] is None
+        )
         torch.testing.assert_close(terms.share.sum((1, 2)), torch.ones(2, dtype=torch.float64))
 
 
@@ -79,7 +85,14 @@ def test_shares_of_scores_are_covariances_by_hand():
 def test_a_path_through_values_is_the_product_of_its_matrices():
     q = posed(drawn("none", "learned", False, 0))
     p = {name: x.numpy() for name, x in q.params.items()}
-    found = path_effects(q, [Path.parse("embed → a0.1.v → a1.0.v → logits"), Path.parse("pos → logits"), Path.parse("embed → a1.1.v → logits")])
+    found = path_effects(
+        q,
+        [
+            Path.parse("embed → a0.1.v → a1.0.v → logits"),
+            Path.parse("pos → logits"),
+            Path.parse("embed → a1.1.v → logits"),
+        ],
+    )
     for run, b in itertools.product(range(2), range(3)):
 
         def through(x, layer, head, run=run, b=b):
@@ -91,7 +104,9 @@ def test_a_path_through_values_is_the_product_of_its_matrices():
 
         off = (q.clean.wrote[Part("embed")] - q.donor[Part("embed")])[run, b].numpy()
         assert float(found[run, 0, b]) == pytest.approx(lost(through(through(off, 0, 1), 1, 0)))
-        assert float(found[run, 1, b]) == pytest.approx(0, abs=1e-12)  # positions are the same on every input
+        assert float(found[run, 1, b]) == pytest.approx(
+            0, abs=1e-12
+        )  # positions are the same on every input
         assert float(found[run, 2, b]) == pytest.approx(lost(through(off, 1, 1)))
 
 
@@ -99,9 +114,18 @@ def test_a_path_through_values_is_the_product_of_its_matrices():
 def test_a_path_through_a_key_changes_that_head_for_the_logits_alone(kind):
     q = posed(drawn(*kind))
     key, logits = Reader("head", 1, 0, "k"), Reader("logits")
-    changed = apart(q.params, q.tokens, "gelu", read={(Part("head", 0, 1), key): q.donor[Part("head", 0, 1)]})
-    alone = apart(q.params, q.tokens, "gelu", read={(Part("head", 1, 0), logits): changed.wrote[Part("head", 1, 0)]})
-    to_logits, all_after = path_effects(q, [Path.parse("a0.1 → a1.0.k → logits"), Path.parse("a0.1 → a1.0.k")]).unbind(1)
+    changed = apart(
+        q.params, q.tokens, "gelu", read={(Part("head", 0, 1), key): q.donor[Part("head", 0, 1)]}
+    )
+    alone = apart(
+        q.params,
+        q.tokens,
+        "gelu",
+        read={(Part("head", 1, 0), logits): changed.wrote[Part("head", 1, 0)]},
+    )
+    to_logits, all_after = path_effects(
+        q, [Path.parse("a0.1 → a1.0.k → logits"), Path.parse("a0.1 → a1.0.k")]
+    ).unbind(1)
     torch.testing.assert_close(to_logits, q.full - q.measured(alone.logits))
     torch.testing.assert_close(all_after, q.full - q.measured(changed.logits))
     assert float(to_logits.abs().max()) > 1e-6
@@ -110,7 +134,9 @@ def test_a_path_through_a_key_changes_that_head_for_the_logits_alone(kind):
 def test_all_paths_are_there_once():
     params = drawn("none", "learned", False, 0)
     found = paths(params, Part("embed"))
-    assert len(set(found)) == len(found) == 1 + 6 + 6 + 6 * 6  # none, a block's heads by their slots, the other's, one after the other
+    assert (
+        len(set(found)) == len(found) == 1 + 6 + 6 + 6 * 6
+    )  # none, a block's heads by their slots, the other's, one after the other
     assert [Path.parse(str(one)) for one in found] == list(found)
     with_mlp = paths(drawn("none", "learned", False, 6), Part("mlp", 0))
     assert len(with_mlp) == 1 + 6 + 1 + 6
@@ -129,10 +155,14 @@ def test_tables_are_products_of_weights_with_gains_folded_in(kind):
     moved = folded(p["W_E"], "gain_1") @ qkv[0, :, 2] @ p["W_O"][0, 1]
     table = ov_table(drawn(*kind), Part("head", 0, 1))[1]
     np.testing.assert_allclose(table, folded(moved, "gain") @ p["W_U"], atol=1e-12)
-    np.testing.assert_allclose(written_table(drawn(*kind), "embed", [Part("head", 0, 1)])[1], moved, atol=1e-12)
+    np.testing.assert_allclose(
+        written_table(drawn(*kind), "embed", [Part("head", 0, 1)])[1], moved, atol=1e-12
+    )
     if positions == "learned" and norm == "none":
         asks, has = p["W_pos"] @ qkv[1, :, 0], moved @ qkv[1, :, 1]
-        found = qk_table(drawn(*kind), Part("head", 1, 1), ("pos", ()), ("embed", (Part("head", 0, 1),)))[1]
+        found = qk_table(
+            drawn(*kind), Part("head", 1, 1), ("pos", ()), ("embed", (Part("head", 0, 1),))
+        )[1]
         np.testing.assert_allclose(found, asks @ has.T / 2, atol=1e-12)
 
 
@@ -144,7 +174,9 @@ def test_a_table_of_tokens_is_what_heads_score_at_that_distance(positions):
         table = qk_table(q.params, Part("head", 0, 1), distance=distance)
         for run, b, at in itertools.product(range(2), range(3), range(distance, 5)):
             one = table[run, q.tokens[b, at], q.tokens[b, at - distance]]
-            assert float(terms[run, b, at, at - distance]) == pytest.approx(float(one), abs=1e-6)  # angles are float32
+            assert float(terms[run, b, at, at - distance]) == pytest.approx(
+                float(one), abs=1e-6
+            )  # angles are float32
 
 
 def test_copying_is_the_share_of_rows_that_are_largest_at_themselves():
@@ -156,11 +188,20 @@ def test_copying_is_the_share_of_rows_that_are_largest_at_themselves():
     ("asked", "said"),
     [
         (lambda p: Path.parse("a0.0"), "no path 'a0.0'"),
-        (lambda p: path_effects(posed(p), [Path.parse("a1.0 → m0 → logits")]), "m0 reads nothing that a1.0 writes"),
-        (lambda p: path_effects(posed(p), [Path.parse("embed → logits → m1")]), "nothing reads the logits"),
+        (
+            lambda p: path_effects(posed(p), [Path.parse("a1.0 → m0 → logits")]),
+            "m0 reads nothing that a1.0 writes",
+        ),
+        (
+            lambda p: path_effects(posed(p), [Path.parse("embed → logits → m1")]),
+            "nothing reads the logits",
+        ),
         (lambda p: ov_table(p, Part("head", 1, 0), Part("head", 0, 0)), "later and later blocks"),
         (lambda p: ov_table(p, Part("head", 4, 0)), "no part a4.0"),
-        (lambda p: qk_table(p, Part("head", 0, 0), key=("embed", (Part("head", 0, 1),))), "a0.0 is no head that reads what a0.1 wrote"),
+        (
+            lambda p: qk_table(p, Part("head", 0, 0), key=("embed", (Part("head", 0, 1),))),
+            "a0.0 is no head that reads what a0.1 wrote",
+        ),
     ],
     ids=range(6),
 )

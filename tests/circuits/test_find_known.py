@@ -1,4 +1,5 @@
-"""Every method held to circuits by construction: what it finds of the edges that are known, and where it must be seen to fail."""
+"""Every method held to circuits by construction: what it finds of the edges that are known, and
+where it must be seen to fail."""
 
 from __future__ import annotations
 
@@ -78,13 +79,19 @@ def test_what_is_the_same_on_every_input_is_found_where_parts_write_nothing(name
     q = question_of(BUILT[name](), N, "nothing")
     at = [f"{u} → {v}" for u, v in q.edges].index(*CONSTANT[name])
     lost = by_cutting(q).values[0, :, at]
-    np.testing.assert_allclose(lost.abs(), 30.0, atol=1e-9)  # for one answer and against the other, so that its mean says little
+    np.testing.assert_allclose(
+        lost.abs(), 30.0, atol=1e-9
+    )  # for one answer and against the other, so that its mean says little
 
 
 def test_of_two_copies_gradients_and_single_cuts_see_nothing_and_joint_cuts_both():
     circuit = redundant()
     q = question_of(circuit, N, "nothing")
-    copied = {f"{part} → {reader}" for h in (0, 1) for part, reader in (("embed", f"a0.{h}.v"), (f"a0.{h}", "m0"))}
+    copied = {
+        f"{part} → {reader}"
+        for h in (0, 1)
+        for part, reader in (("embed", f"a0.{h}.v"), (f"a0.{h}", "m0"))
+    }
     assert copied < wires(circuit)
     assert not names(q, by_cutting(q).found(q)[0]) & copied
     assert names(q, by_gradient(q).found(q)[0]) == {"m0 → logits"}
@@ -93,7 +100,9 @@ def test_of_two_copies_gradients_and_single_cuts_see_nothing_and_joint_cuts_both
     pairs = pairs_of_parts(q).mean(1)[0]
     assert float(pairs.diagonal()[heads].abs().max()) < 1e-9
     assert float(pairs[heads[0], heads[1]]) == pytest.approx(float(q.span()))  # all there is
-    assert float(interaction(pairs_of_parts(q))[0, :, heads[0], heads[1]].mean()) == pytest.approx(float(q.span()))
+    assert float(interaction(pairs_of_parts(q))[0, :, heads[0], heads[1]].mean()) == pytest.approx(
+        float(q.span())
+    )
 
 
 def test_of_two_copies_pruning_keeps_one_which_is_enough_and_not_all():
@@ -130,7 +139,9 @@ def test_paths_that_matter_are_those_made_of_wires(name):
     lost = path_effects(q, every)[0].mean(1).abs() >= 0.01 * q.span().abs()
     for path, matters in zip(every, lost, strict=True):
         writers = [path.start, *(reader.of for reader in path.through[:-1])]
-        assert bool(matters) == ({f"{u} → {v}" for u, v in zip(writers, path.through, strict=True)} <= known), str(path)
+        assert bool(matters) == (
+            {f"{u} → {v}" for u, v in zip(writers, path.through, strict=True)} <= known
+        ), str(path)
 
 
 def test_of_two_copies_no_path_of_values_loses_anything_by_removal():
@@ -140,14 +151,17 @@ def test_of_two_copies_no_path_of_values_loses_anything_by_removal():
 
 
 def test_a_grid_shows_where_each_part_of_induction_works():
-    """What follows a token is asked in the second half: there the reading head works, and the head before it in the first."""
+    """What follows a token is asked in the second half: there the reading head works, and the head
+    before it in the first."""
     q = question_of(induction(), N)
     found = grid(q)[0].mean(0)
     share = (found.abs() / float(q.span())).numpy()
     at = {str(part): share[i] for i, part in enumerate(q.parts)}
     asked = np.flatnonzero(q.weights.abs().sum((0, 2)).numpy())
     assert set(np.flatnonzero(at["a1.0"] > 0.01)) == set(asked) and asked.min() == 9
-    assert set(np.flatnonzero(at["a0.0"] > 0.05)) == set(range(2, 9))  # copies of what stood before, at what is read
+    assert set(np.flatnonzero(at["a0.0"] > 0.05)) == set(
+        range(2, 9)
+    )  # copies of what stood before, at what is read
     assert at["a0.1"].max() < 1e-9 and at["a1.1"].max() < 1e-9
     back = grid(q, restored=True)[0].mean(0)
     assert float(back[q.parts.index(Part("head", 1, 0)), asked].sum()) > 0.5 * float(q.span())
@@ -166,9 +180,17 @@ def test_scores_of_induction_are_made_by_what_it_says():
 def test_tables_of_induction_and_sorting_are_the_ones_written_down():
     built = induction()
     key = ("embed", (Part("head", 0, 0),))
-    torch.testing.assert_close(qk_table(built.params, Part("head", 1, 0), key=key)[0], 30 * torch.eye(17, dtype=torch.float64))
-    torch.testing.assert_close(ov_table(built.params, Part("head", 1, 0))[0], 30 * torch.eye(17, 16, dtype=torch.float64))
-    assert not ov_table(built.params, Part("head", 1, 1)).any() and float(copying(ov_table(built.params, Part("head", 1, 0)))) == 1
+    torch.testing.assert_close(
+        qk_table(built.params, Part("head", 1, 0), key=key)[0],
+        30 * torch.eye(17, dtype=torch.float64),
+    )
+    torch.testing.assert_close(
+        ov_table(built.params, Part("head", 1, 0))[0], 30 * torch.eye(17, 16, dtype=torch.float64)
+    )
+    assert (
+        not ov_table(built.params, Part("head", 1, 1)).any()
+        and float(copying(ov_table(built.params, Part("head", 1, 0)))) == 1
+    )
     back = qk_table(built.params, Part("head", 0, 0), ("pos", ()), ("pos", ()))[0]
     torch.testing.assert_close(back, 30 * torch.diag(torch.ones(16, dtype=torch.float64), -1))
     table = qk_table(sorting().params, Part("head", 0, 0))[0]
@@ -180,7 +202,9 @@ def test_tables_of_induction_and_sorting_are_the_ones_written_down():
 def test_noise_on_weights_is_as_large_as_asked_and_leaves_the_answers():
     plain, noisy = question_of(sorting(), 64), question_of(sorting(), 64, noise=NOISE)
     off = torch.cat([(noisy.params[name] - x).flatten() for name, x in plain.params.items()])
-    assert float(off.std()) == pytest.approx(NOISE, rel=0.05) and torch.equal(plain.tokens, noisy.tokens)
+    assert float(off.std()) == pytest.approx(NOISE, rel=0.05) and torch.equal(
+        plain.tokens, noisy.tokens
+    )
     assert float(noisy.full.mean()) == pytest.approx(float(plain.full.mean()), rel=0.1)
 
 
@@ -205,7 +229,15 @@ def asked(column: str, noise: float):
     return circuit, question_of(circuit, N, "nothing" if removed else "other", noise=noise)
 
 
-COLUMNS = ["sorting", "modular_sum", "two_hops", "brackets", "redundant", "redundant, removed", "induction"]
+COLUMNS = [
+    "sorting",
+    "modular_sum",
+    "two_hops",
+    "brackets",
+    "redundant",
+    "redundant, removed",
+    "induction",
+]
 
 
 def two(x: float) -> str:
@@ -214,7 +246,9 @@ def two(x: float) -> str:
 
 def shown(*found: Held) -> tuple[str, str]:
     ranked = np.mean([(one.auroc, one.cpr, one.cmd) for one in found], 0)
-    return f"{two(found[0].match.precision)} / {two(found[0].match.recall)}", " · ".join(map(two, ranked))
+    return f"{two(found[0].match.precision)} / {two(found[0].match.recall)}", " · ".join(
+        map(two, ranked)
+    )
 
 
 def numbers(cell: str) -> list[float]:
@@ -222,15 +256,27 @@ def numbers(cell: str) -> list[float]:
 
 
 def made(column: str) -> dict[str, tuple[str, str]]:
-    """Each row of both tables: precision and recall without noise; area under the ROC curve, CPR and CMD with it."""
+    """Each row of both tables: precision and recall without noise; area under the ROC curve, CPR
+    and CMD with it."""
     circuit, q = asked(column, 0.0)
     _, noisy = asked(column, NOISE)
     true = q.named(circuit.wires).numpy()
-    out = {row: (shown(held(q, method(q), true))[0], shown(held(noisy, method(noisy), true))[1]) for row, method in ROWS.items()}
+    out = {
+        row: (shown(held(q, method(q), true))[0], shown(held(noisy, method(noisy), true))[1])
+        for row, method in ROWS.items()
+    }
     one = match(pruned(q).numpy(), true)
     out["pruning"] = f"{two(one.precision)} / {two(one.recall)}", ""
-    out["the wires first"] = "", shown(held(noisy, Scores(q.edges, torch.from_numpy(true).double().expand(1, N, -1)), true))[1]
-    out["chance"] = "", shown(*(held(noisy, by_chance(noisy, [seed]), true) for seed in range(DRAWS)))[1]
+    out["the wires first"] = (
+        "",
+        shown(held(noisy, Scores(q.edges, torch.from_numpy(true).double().expand(1, N, -1)), true))[
+            1
+        ],
+    )
+    out["chance"] = (
+        "",
+        shown(*(held(noisy, by_chance(noisy, [seed]), true) for seed in range(DRAWS)))[1],
+    )
     return out
 
 
@@ -240,4 +286,6 @@ def test_the_tables_of_the_page_are_what_comes_out(column):
     for row, both in made(column).items():
         for table, cell in zip(tables, both, strict=True):
             assert (row in table) == bool(cell), row
-            assert numbers(table[row][column] if cell else "") == pytest.approx(numbers(cell), abs=0.011), f"{row}: {column}"
+            assert numbers(table[row][column] if cell else "") == pytest.approx(
+                numbers(cell), abs=0.011
+            ), f"{row}: {column}"

@@ -1,4 +1,5 @@
-"""The language of explanations: each function is what a plain loop over earlier places gives; nothing else is let in."""
+"""The language of explanations: each function is what a plain loop over earlier places gives;
+nothing else is let in."""
 
 from __future__ import annotations
 
@@ -27,14 +28,26 @@ def picked(so_far, where):
         ("token * 2 - place // 2 % 3", lambda t, i: t[-1] * 2 - i // 2 % 3),
         ("last(token, there(place) == place - 1)", lambda t, i: t[i - 1] if i else -1),
         ("first(place, there(token) == token)", lambda t, i: t.index(t[-1])),
-        ("last(token, there(token) != token, 9)", lambda t, i: (picked(t, lambda j, x: x != t[-1]) or [9])[-1]),
+        (
+            "last(token, there(token) != token, 9)",
+            lambda t, i: (picked(t, lambda j, x: x != t[-1]) or [9])[-1],
+        ),
         ("mean(token, True)", lambda t, i: sum(t) / len(t)),
         ("total(token, there(place) < 3)", lambda t, i: sum(t[:3])),
-        ("least(token, there(token) > token)", lambda t, i: min(picked(t, lambda j, x: x > t[-1]), default=-1)),
-        ("most(token, there(token) < token and there(place) > 0)", lambda t, i: max(picked(t, lambda j, x: x < t[-1] and j > 0), default=-1)),
+        (
+            "least(token, there(token) > token)",
+            lambda t, i: min(picked(t, lambda j, x: x > t[-1]), default=-1),
+        ),
+        (
+            "most(token, there(token) < token and there(place) > 0)",
+            lambda t, i: max(picked(t, lambda j, x: x < t[-1] and j > 0), default=-1),
+        ),
         ("count(there(token) == token)", lambda t, i: t.count(t[-1])),
         ("some(there(token) == 3) and not token == 3", lambda t, i: 3 in t and t[-1] != 3),
-        ("1 if 1 < token <= 3 else -1 if token == 'd' else 0", lambda t, i: 1 if 1 < t[-1] <= 3 else -1 if t[-1] == 4 else 0),
+        (
+            "1 if 1 < token <= 3 else -1 if token == 'd' else 0",
+            lambda t, i: 1 if 1 < t[-1] <= 3 else -1 if t[-1] == 4 else 0,
+        ),
         ("max(abs(token - 3), min(place, 2))", lambda t, i: max(abs(t[-1] - 3), min(i, 2))),
     ],
 )

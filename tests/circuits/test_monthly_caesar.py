@@ -1,4 +1,5 @@
-"""Caesar explained: votes that were written into logits are found again, and what a naive count of attention and letters says is what is named."""
+"""Caesar explained: votes that were written into logits are found again, and what a naive count of
+attention and letters says is what is named."""
 
 from __future__ import annotations
 
@@ -6,7 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.caesar import LETTERS, ahead, evidence, explanation, gathered, half_right, rival, votes, weakest
+from assay.circuits.monthly.caesar import (
+    LETTERS,
+    ahead,
+    evidence,
+    explanation,
+    gathered,
+    half_right,
+    rival,
+    votes,
+    weakest,
+)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -44,7 +55,9 @@ def shape(length: int) -> Shape:
 def trained() -> Problem:
     task = caesar(commonest(), 12)
     sizes = shape(task.length)
-    out = training(task, sizes)(Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept())
+    out = training(task, sizes)(
+        Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept()
+    )
     return Problem.nth(task, {name: out.tensors[name] for name in sizes.parameters()}, 0)
 
 
@@ -77,8 +90,13 @@ def test_another_shift_is_ahead_by_the_difference_of_its_votes(trained):
 
 def test_a_model_that_attends_evenly_gathers_every_letter_of_a_word():
     sizes = shape(12)
-    even = Problem(caesar(commonest(), 12), {name: torch.zeros(1, *size) for name, size in sizes.parameters().items()})
-    assert gathered(even) == (((0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)),) * 2  # at the last place of a word each draws a quarter
+    even = Problem(
+        caesar(commonest(), 12),
+        {name: torch.zeros(1, *size) for name, size in sizes.parameters().items()},
+    )
+    assert (
+        gathered(even) == (((0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)),) * 2
+    )  # at the last place of a word each draws a quarter
 
 
 def test_its_words_are_numbers_for_the_letters_so_far(trained):
@@ -88,7 +106,9 @@ def test_its_words_are_numbers_for_the_letters_so_far(trained):
     for s in range(12):
         for j in range(s % 4 + 1):
             assert np.array_equal(values[f"letter{j}"][:, s], tokens[:, s - s % 4 + j])
-    assert np.array_equal(values["guess"], evidence(tokens.astype(float), votes(trained)).argmax(-1))
+    assert np.array_equal(
+        values["guess"], evidence(tokens.astype(float), votes(trained)).argmax(-1)
+    )
 
 
 def test_controls_rank_below(trained):
@@ -98,7 +118,9 @@ def test_controls_rank_below(trained):
     e1, e2, e3, e4, short = (row.estimate for row in own.parts)
     recovered = {row.name: row.estimate for row in own.details}["E2 recovered"]
     assert (e1 * recovered * e3 * e4) ** 0.25 * short > 0.4
-    assert 0 < e2 < 0.4 and own.parts[1].why  # letters of a word are hardly ever shared, and no answer is foretold from them
+    assert (
+        0 < e2 < 0.4 and own.parts[1].why
+    )  # letters of a word are hardly ever shared, and no answer is foretold from them
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.high < own.quality.low
@@ -116,6 +138,7 @@ def test_to_who_is_half_right_last_letters_of_words_alone_have_a_vote_and_it_sco
             assert given[n, -1, shift] == pytest.approx(total / 3)
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours, found = score(explanation(trained), trained, 7, effort), score(half, trained, 7, effort)
-    # Quality is the least part, and few inputs share a letter's place with another: what tells them apart is the mean.
+    # Quality is the least part, and few inputs share a letter's place with another: what tells them
+    # apart is the mean.
     means = [np.nanmean([row.estimate for row in each.parts[:4]]) for each in (ours, found)]
     assert 0 < means[1] < means[0] - 0.05

@@ -1,4 +1,5 @@
-"""Distinct symbols explained: detectors and miscounted sets are found as they were written by hand; a model can be trained without positions."""
+"""Distinct symbols explained: detectors and miscounted sets are found as they were written by hand;
+a model can be trained without positions."""
 
 from __future__ import annotations
 
@@ -36,10 +37,13 @@ DETECTS = {(0, 0): 2, (0, 1): 0, (1, 0): 3, (1, 1): 1}
 
 
 def by_hand(weights: tuple[float, ...] = (1, 1, 1, 1)) -> Problem:
-    """Each head attends from ANS to its own symbol, or to BOS, and adds the symbol's weight to a count; logits are k · count − k²/2."""
+    """Each head attends from ANS to its own symbol, or to BOS, and adds the symbol's weight to a
+    count; logits are k · count − k²/2."""
     task = distinct(6, 4)
     r = rooms(token=6, count=1)
-    shape = Shape(layers=2, d=7, heads=2, m=0, context=task.length, vocab=6, norm="none", d_head=2, answers=4)
+    shape = Shape(
+        layers=2, d=7, heads=2, m=0, context=task.length, vocab=6, norm="none", d_head=2, answers=4
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(6)
     query = torch.zeros(6, 1, dtype=torch.float64)
@@ -57,16 +61,23 @@ def by_hand(weights: tuple[float, ...] = (1, 1, 1, 1)) -> Problem:
 
 def test_each_detector_is_found_with_its_symbol_and_the_controls_rank_below():
     problem = by_hand()
-    assert {key: told(problem, *key) for key in DETECTS} == {key: (symbol,) for key, symbol in DETECTS.items()}
+    assert {key: told(problem, *key) for key in DETECTS} == {
+        key: (symbol,) for key, symbol in DETECTS.items()
+    }
     assert missed(problem) == () and explanation(problem).fails == "0"
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
-    assert found.ranked and found.own.quality.estimate > 0.7  # of a model with few numbers any words are long
+    assert (
+        found.ranked and found.own.quality.estimate > 0.7
+    )  # of a model with few numbers any words are long
     assert all(row.estimate > 0.98 for row in found.own.parts[:3])
-    assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+    assert found.controls["another"].quality.estimate < 0.2 and not any(
+        c.refused for c in found.controls.values()
+    )
 
 
 def test_the_count_is_read_from_what_heads_write_and_changes_with_it():
-    """A head's writing comes from another input: its symbol counts where that one has it, in the model and in what is said."""
+    """A head's writing comes from another input: its symbol counts where that one has it, in the
+    model and in what is said."""
     problem = by_hand()
     tokens = problem.task.draw(8, 0, 200, held_out=True)
     program, others = Program(explanation(problem), problem), np.roll(tokens, 1, 0)
@@ -116,14 +127,21 @@ def test_sets_that_are_miscounted_are_those_with_a_symbol_that_counts_twice():
 def test_logits_are_met_by_parabolas_exactly_where_they_are_lines():
     problem = by_hand()
     tokens = problem.task.draw(8, 0, 100, held_out=True)
-    said, logits = Program(explanation(problem), problem).logits(tokens)[:, -1], problem.logits(tokens)[:, -1]
-    assert np.abs(said - (logits - logits.mean(1, keepdims=True))).max() < 0.3  # written with a digit or two after the point
+    said, logits = (
+        Program(explanation(problem), problem).logits(tokens)[:, -1],
+        problem.logits(tokens)[:, -1],
+    )
+    assert (
+        np.abs(said - (logits - logits.mean(1, keepdims=True))).max() < 0.3
+    )  # written with a digit or two after the point
     assert len(parabolas(problem)) == 4
 
 
 def test_the_rival_counts_changes_and_is_right_where_equal_symbols_stand_together():
     problem = by_hand()
-    tokens = np.stack([problem.task.read(text) for text in ("BOS a a b b b d ANS", "BOS a b a b a b ANS")])
+    tokens = np.stack(
+        [problem.task.read(text) for text in ("BOS a a b b b d ANS", "BOS a b a b a b ANS")]
+    )
     known = Program(rival(problem), problem).values(tokens)["known"][:, -1]
     assert known.tolist() == [3, 4]  # six changes, of at most four symbols
     assert problem.task.answer(tokens)[:, -1].tolist() == [2, 1]
@@ -131,8 +149,12 @@ def test_the_rival_counts_changes_and_is_right_where_equal_symbols_stand_togethe
 
 def test_a_model_that_is_trained_without_positions_counts_and_is_explained():
     task = distinct(4, 3)
-    shape = Shape(layers=2, d=16, heads=2, m=0, context=task.length, vocab=5, norm="none", d_head=8, answers=3)
-    out = training(task, shape, ("W_pos",))(Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept())
+    shape = Shape(
+        layers=2, d=16, heads=2, m=0, context=task.length, vocab=5, norm="none", d_head=8, answers=3
+    )
+    out = training(task, shape, ("W_pos",))(
+        Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept()
+    )
     params = {name: out.tensors[name] for name in shape.parameters()}
     assert (params["W_pos"] == 0).all() and (params["W_E"] != 0).any()
     assert right(params, task, 11, 500)[0][0] > 0.9
@@ -145,9 +167,13 @@ def test_a_model_that_is_trained_without_positions_counts_and_is_explained():
 @pytest.mark.parametrize("named", [(), ("W_pos",)])
 def test_only_what_is_named_stays_at_zero(named):
     task = distinct(3, 2)
-    shape = Shape(layers=1, d=8, heads=1, m=0, context=task.length, vocab=4, norm="none", d_head=4, answers=2)
+    shape = Shape(
+        layers=1, d=8, heads=1, m=0, context=task.length, vocab=4, norm="none", d_head=4, answers=2
+    )
     out = training(task, shape, named)(Runs(grid(Solved(steps=3, batch=16), seed=[3])), Unkept())
-    assert {name for name in ("W_pos", "W_E", "W_U", "W_O") if (out.tensors[name] == 0).all()} == set(named)
+    assert {
+        name for name in ("W_pos", "W_E", "W_U", "W_O") if (out.tensors[name] == 0).all()
+    } == set(named)
 
 
 def test_who_is_half_right_counts_no_further_than_half_and_scores_between():

@@ -1,4 +1,5 @@
-"""First unique explained: the letters that heads read and answer for are those that a naive look gives, and controls rank below."""
+"""First unique explained: the letters that heads read and answer for are those that a naive look
+gives, and controls rank below."""
 
 from __future__ import annotations
 
@@ -6,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.first_unique import counted, explanation, half_right, margin, rival, shared
+from assay.circuits.monthly.first_unique import (
+    counted,
+    explanation,
+    half_right,
+    margin,
+    rival,
+    shared,
+)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -24,7 +32,9 @@ from assay.worlds.algorithms.solved import Solved, training
 def trained() -> Problem:
     task = first_unique(3, 7)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=4, d_head=12, answers=4)
-    out = training(task, shape)(Runs(grid(Solved(steps=500, batch=128, lr=5e-3), seed=[3])), Unkept())
+    out = training(task, shape)(
+        Runs(grid(Solved(steps=500, batch=128, lr=5e-3), seed=[3])), Unkept()
+    )
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
@@ -37,22 +47,29 @@ def test_its_steps_give_the_task_s_answers_on_every_sequence(trained):
 
 
 def test_a_head_of_the_second_block_tells_the_answer_only_where_it_is_a_letter_of_its_own(trained):
-    """Told apart place by place: equal numbers are equal states of the head's letters and, where it is one of them, the same answer."""
+    """Told apart place by place: equal numbers are equal states of the head's letters and, where it
+    is one of them, the same answer."""
     tokens = trained.task.draw(9, 1, 150, held_out=True)
-    answers, values = trained.task.answer(tokens), Program(explanation(trained), trained).values(tokens)
+    answers, values = (
+        trained.task.answer(tokens),
+        Program(explanation(trained), trained).values(tokens),
+    )
     for head, own in enumerate(shared(trained)):
         if own:
             seen: dict[tuple, float] = {}
             for row, answer, said in zip(tokens, answers, values[f"said{head}"], strict=True):
                 for at in range(1, len(row)):
                     often = tuple(min(list(row[: at + 1]).count(k), 2) for k in own)
-                    seen.setdefault((int(answer[at]) if answer[at] in own else None, often), said[at])
+                    seen.setdefault(
+                        (int(answer[at]) if answer[at] in own else None, often), said[at]
+                    )
                     assert said[at] == seen[(int(answer[at]) if answer[at] in own else None, often)]
             assert len({*seen.values()}) == len(seen)
 
 
 def test_the_answer_is_read_from_what_heads_say_and_changes_with_it(trained):
-    """A head says what it does on another input: the answer there, if that is a letter of its own. The least letter said is the answer."""
+    """A head says what it does on another input: the answer there, if that is a letter of its own.
+    The least letter said is the answer."""
     tokens = trained.task.draw(9, 2, 150, held_out=True)
     others = np.roll(tokens, 1, 0)
     here, there = (trained.task.answer(x)[:, 1:] for x in (tokens, others))
@@ -64,8 +81,9 @@ def test_the_answer_is_read_from_what_heads_say_and_changes_with_it(trained):
             given = {f"said{head}": theirs[f"said{head}"]}
             words = [
                 (there[i, j] if i_head == head else here[i, j], x)
-                for i, j in np.ndindex(*here.shape) for i_head, x in enumerate(letters)
-            ]  # fmt: skip
+                for i, j in np.ndindex(*here.shape)
+                for i_head, x in enumerate(letters)
+            ]
             said = np.array([k if k in x else 3 for k, x in words]).reshape(*here.shape, -1)
             named = said.min(-1)
             assert np.array_equal(program.values(tokens, given)["named"][:, 1:], named)
@@ -83,15 +101,18 @@ def test_a_head_reads_the_letters_that_draw_its_attention(trained):
             for q in {0, 1, 2} - {k}:
                 drawn = [
                     sum(pattern[n, head, i, j] for j in range(i) if row[j] == k)
-                    for n, row in enumerate(tokens) for i in range(1, 7) if row[i] == q and k in row[:i]
-                ]  # fmt: skip
+                    for n, row in enumerate(tokens)
+                    for i in range(1, 7)
+                    if row[i] == q and k in row[:i]
+                ]
                 most = max(most, float(np.mean(drawn)))
             if abs(most - 0.1) > 0.02:  # fewer sequences than the code looks at
                 assert (k in own) == (most > 0.1)
 
 
 def test_a_letter_is_the_business_of_the_heads_without_which_its_logit_falls(trained):
-    """Heads are taken out one by one, by their mean: the one whose loss costs a letter most is among those it is said to belong to."""
+    """Heads are taken out one by one, by their mean: the one whose loss costs a letter most is
+    among those it is said to belong to."""
     tokens = trained.task.draw(9, 0, 600, held_out=True)
     answers = trained.task.answer(tokens)
     whole = trained.logits(tokens)
@@ -123,7 +144,9 @@ def test_controls_rank_below(trained):
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate
-        assert {row.name: row.estimate for row in beside.details}["E2 recovered"] < parts["E2 recovered"] - 0.2
+        assert {row.name: row.estimate for row in beside.details}["E2 recovered"] < parts[
+            "E2 recovered"
+        ] - 0.2
 
 
 def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_between(trained):

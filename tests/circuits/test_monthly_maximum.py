@@ -1,4 +1,5 @@
-"""Maximum explained: roles found in a model written by hand and in one trained for seconds are those that a direct look gives."""
+"""Maximum explained: roles found in a model written by hand and in one trained for seconds are
+those that a direct look gives."""
 
 from __future__ import annotations
 
@@ -22,19 +23,30 @@ SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 
 
 def by_hand(deaf: int | None = None) -> Problem:
-    """Head 1 attends by size and copies; head 0 spreads evenly and writes where nobody reads. To one number it may be deaf."""
+    """Head 1 attends by size and copies; head 0 spreads evenly and writes where nobody reads. To
+    one number it may be deaf."""
     task = maximum(4, 6)
     r = rooms(token=9, found=9, noise=9)
-    shape = Shape(layers=1, d=27, heads=2, m=0, context=task.length, vocab=9, norm="none", d_head=9, answers=6)
+    shape = Shape(
+        layers=1, d=27, heads=2, m=0, context=task.length, vocab=9, norm="none", d_head=9, answers=6
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(9)
     size = torch.tensor([[float(v) if v < 6 else -1.0] for v in range(9)], dtype=torch.float64)
-    attends(p, 0, 1, matrix(shape, r["token"], torch.ones(9, 1, dtype=torch.float64)), matrix(shape, r["token"], SHARP * size))
+    attends(
+        p,
+        0,
+        1,
+        matrix(shape, r["token"], torch.ones(9, 1, dtype=torch.float64)),
+        matrix(shape, r["token"], SHARP * size),
+    )
     moves(p, 0, 1, r["token"], r["found"])
     moves(p, 0, 0, r["token"], r["noise"])
     p["W_U"][0, r["found"].all] = 12 * torch.eye(9, 6, dtype=torch.float64)
     if deaf is not None:
-        p["W_U"][0, r["found"].start + deaf, [deaf, deaf + 1]] = torch.tensor([0.0, 12.0], dtype=torch.float64)
+        p["W_U"][0, r["found"].start + deaf, [deaf, deaf + 1]] = torch.tensor(
+            [0.0, 12.0], dtype=torch.float64
+        )
     return Problem(task, p)
 
 
@@ -42,7 +54,9 @@ def by_hand(deaf: int | None = None) -> Problem:
 def trained() -> Problem:
     task = maximum(4, 6)
     shape = Shape(layers=1, d=24, heads=1, m=0, context=task.length, vocab=9, d_head=16, answers=6)
-    out = training(task, shape)(Runs(grid(Solved(steps=300, batch=128, lr=5e-3), seed=[5])), Unkept())
+    out = training(task, shape)(
+        Runs(grid(Solved(steps=300, batch=128, lr=5e-3), seed=[5])), Unkept()
+    )
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
@@ -64,13 +78,25 @@ def test_a_number_that_is_never_named_is_found_and_foretold():
     assert found.ranked
 
 
-def test_of_a_trained_model_its_head_attends_to_the_largest_number_and_the_controls_rank_below(trained):
+def test_of_a_trained_model_its_head_attends_to_the_largest_number_and_the_controls_rank_below(
+    trained,
+):
     tokens = trained.task.draw(9, 0, 50, held_out=True)
     pattern = trained.run(tokens).patterns[0][0, :, 0, -1].numpy()
-    assert np.mean([tokens[i, pattern[i].argmax()] == trained.task.answer(tokens)[i, -1] for i in range(50)]) > 0.9  # a naive look
+    assert (
+        np.mean(
+            [
+                tokens[i, pattern[i].argmax()] == trained.task.answer(tokens)[i, -1]
+                for i in range(50)
+            ]
+        )
+        > 0.9
+    )  # a naive look
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.7
-    assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+    assert found.controls["another"].quality.estimate < 0.2 and not any(
+        c.refused for c in found.controls.values()
+    )
 
 
 def test_who_is_half_right_names_the_right_number_by_another_rule_and_scores_between(trained):
@@ -79,9 +105,13 @@ def test_who_is_half_right_names_the_right_number_by_another_rule_and_scores_bet
     said = Program(half, problem).logits(tokens)[:, -1]
     assert not problem.wrong(np.repeat(said[:, None], tokens.shape[1], 1), tokens).any()
     steps = np.diff(said, axis=1)
-    assert np.isclose(np.abs(steps), slope(problem), atol=0.006).sum(1).min() >= 3  # along a line, up to half of six numbers away
+    assert (
+        np.isclose(np.abs(steps), slope(problem), atol=0.006).sum(1).min() >= 3
+    )  # along a line, up to half of six numbers away
     ours, found = score(explanation(problem), problem, 7, SMALL), score(half, problem, 7, SMALL)
-    assert [r.estimate for r in found.parts[:2]] == pytest.approx([r.estimate for r in ours.parts[:2]], abs=0.01)  # its head and what it holds
+    assert [r.estimate for r in found.parts[:2]] == pytest.approx(
+        [r.estimate for r in ours.parts[:2]], abs=0.01
+    )  # its head and what it holds
     assert 0 < found.quality.estimate < ours.quality.estimate - 0.1
 
 
@@ -92,4 +122,6 @@ def test_the_slope_is_that_of_a_naive_fit(trained):
         largest = max(v for v in row if v < 6)
         rows.append([-min(abs(v - largest), 4) for v in range(6)])
     x, y = np.array(rows, float), logits - logits.mean(1, keepdims=True)
-    assert slope(trained) == pytest.approx(np.polyfit((x - x.mean(1, keepdims=True)).ravel(), y.ravel(), 1)[0])
+    assert slope(trained) == pytest.approx(
+        np.polyfit((x - x.mean(1, keepdims=True)).ravel(), y.ravel(), 1)[0]
+    )

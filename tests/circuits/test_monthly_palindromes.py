@@ -1,4 +1,5 @@
-"""Palindromes explained: the pulls that are found in a model are those that were written into it, and in a trained one heads look where they say."""
+"""Palindromes explained: the pulls that are found in a model are those that were written into it,
+and in a trained one heads look where they say."""
 
 from __future__ import annotations
 
@@ -24,11 +25,22 @@ WEIGHTS = (-1.5, 0.5, 1.0)
 
 
 def by_hand(weights: tuple[float, ...] = WEIGHTS) -> Problem:
-    """A model of lists of four: head 0 weighs the outer pair at END, head 1 the inner one at its second place; block 1 does nothing."""
+    """A model of lists of four: head 0 weighs the outer pair at END, head 1 the inner one at its
+    second place; block 1 does nothing."""
     task = palindromes(2, len(weights))
     v, s = len(weights) + 2, task.length
     r = rooms(token=v, place=s, found=s)
-    shape = Shape(layers=2, d=v + 2 * s, heads=2, m=0, context=s, vocab=v, norm="none", d_head=v + s, answers=2)
+    shape = Shape(
+        layers=2,
+        d=v + 2 * s,
+        heads=2,
+        m=0,
+        context=s,
+        vocab=v,
+        norm="none",
+        d_head=v + s,
+        answers=2,
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(v)
     p["W_pos"][0, :, r["place"].all] = torch.eye(s)
@@ -49,7 +61,9 @@ def by_hand(weights: tuple[float, ...] = WEIGHTS) -> Problem:
 def trained() -> Problem:
     task = palindromes(2, 4)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=6, d_head=12, answers=2)
-    out = training(task, shape)(Runs(grid(Solved(steps=600, batch=128, lr=5e-3), seed=[3])), Unkept())
+    out = training(task, shape)(
+        Runs(grid(Solved(steps=600, batch=128, lr=5e-3), seed=[3])), Unkept()
+    )
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
@@ -62,7 +76,9 @@ def test_the_pulls_are_those_that_were_written():
     found = pulls(by_hand())
     for head, place, pair in ((0, 5, (1, 4)), (1, 3, (2, 3))):
         one = told(found, head, place)
-        assert np.allclose(one.tokens, WEIGHTS, atol=0.11)  # they sum to 0, as fitted ones do; both are rounded to tenths
+        assert np.allclose(
+            one.tokens, WEIGHTS, atol=0.11
+        )  # they sum to 0, as fitted ones do; both are rounded to tenths
         assert tuple(one.places) == pair and abs(one.places[pair[0]] - one.places[pair[1]]) < 0.11
 
 
@@ -82,7 +98,8 @@ def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal()
 
 
 def test_what_heads_write_goes_with_the_token_they_look_at_and_which_pairs_differ():
-    """Told apart list by list, in a model that was written: which place pulls most, what stands there, and which pairs are no pairs."""
+    """Told apart list by list, in a model that was written: which place pulls most, what stands
+    there, and which pairs are no pairs."""
     problem = by_hand()
     tokens = problem.task.draw(9, 0, 200, held_out=True)
     values = Program(explanation(problem), problem).values(tokens)
@@ -91,14 +108,25 @@ def test_what_heads_write_goes_with_the_token_they_look_at_and_which_pairs_diffe
             weights = [WEIGHTS[list_[at]] for at in pair]
             if weights[0] != weights[1]:
                 look = pair[int(np.argmax(weights))]
-                assert values[f"look{head}_{place}"][row, place] == look and values[f"seen{head}_{place}"][row, place] == list_[look]
+                assert (
+                    values[f"look{head}_{place}"][row, place] == look
+                    and values[f"seen{head}_{place}"][row, place] == list_[look]
+                )
         assert values["differ"][row, -1] == (list_[1] != list_[4]) + 2 * (list_[2] != list_[3])
-        of_no_other = [r for r in range(len(tokens)) if values["balance0"][r, -1] == values["balance0"][row, -1]]
-        assert all(tokens[r][int(values["look0_5"][r, -1])] == list_[int(values["look0_5"][row, -1])] for r in of_no_other)
+        of_no_other = [
+            r
+            for r in range(len(tokens))
+            if values["balance0"][r, -1] == values["balance0"][row, -1]
+        ]
+        assert all(
+            tokens[r][int(values["look0_5"][r, -1])] == list_[int(values["look0_5"][row, -1])]
+            for r in of_no_other
+        )
 
 
 def test_tokens_tell_where_a_trained_model_looks_and_places_alone_tell_less(trained):
-    """The pulls leave out what the token of the own place does, so they miss some; a guess that knows no tokens misses more."""
+    """The pulls leave out what the token of the own place does, so they miss some; a guess that
+    knows no tokens misses more."""
     tokens = trained.task.draw(9, 0, 400, held_out=True)
     pattern = trained.run(tokens).patterns[0][0].double().numpy()
     values = Program(explanation(trained), trained).values(tokens)
@@ -110,7 +138,10 @@ def test_tokens_tell_where_a_trained_model_looks_and_places_alone_tell_less(trai
         most = pattern[:, one.head, one.place].argmax(-1)[clear]
         hits += list(values[f"look{one.head}_{one.place}"][clear, one.place] == most)
         guessed += list(most == np.bincount(most).argmax()) if len(most) else []
-    assert len(hits) > 100 and np.mean(hits) > np.mean(guessed) + 0.1, (np.mean(hits), np.mean(guessed))
+    assert len(hits) > 100 and np.mean(hits) > np.mean(guessed) + 0.1, (
+        np.mean(hits),
+        np.mean(guessed),
+    )
 
 
 def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
@@ -133,7 +164,12 @@ def test_controls_rank_below(trained):
     ours = explanation(trained)
     own = score(ours, trained, 7, effort)
     assert own.quality.estimate > 0.3
-    for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours), controls.whole(ours, trained)):
+    for other in (
+        rival(trained),
+        controls.shuffled(ours, trained, 7),
+        controls.empty(ours),
+        controls.whole(ours, trained),
+    ):
         beside = score(other, trained, 7, effort)
         assert not beside.refused and beside.quality.estimate < own.quality.estimate
 

@@ -1,4 +1,5 @@
-"""Sorted lists explained: the heads that are found are those that a direct look gives, in a model written by hand and in one trained for seconds."""
+"""Sorted lists explained: the heads that are found are those that a direct look gives, in a model
+written by hand and in one trained for seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ SMALL = Effort(inputs=100, resamples=200, candidates=5_000)
 def trained() -> Problem:
     task = sorted_list(3, 8)
     shape = Shape(layers=1, d=32, heads=2, m=0, context=task.length, vocab=9, d_head=16, answers=9)
-    out = training(task, shape)(Runs(grid(Solved(steps=700, batch=64, lr=5e-3), seed=[5])), Unkept())
+    out = training(task, shape)(
+        Runs(grid(Solved(steps=700, batch=64, lr=5e-3), seed=[5])), Unkept()
+    )
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
@@ -38,7 +41,12 @@ def test_in_a_model_written_by_hand_the_one_head_is_found_and_nothing_is_left_to
     tokens = built.task.draw(3, 0, 200, held_out=True)
     items = built.task.length // 2
     logits, answers = problem.logits(tokens)[:, items:-1], built.task.answer(tokens)[:, items:-1]
-    naive = np.mean([row[a] - np.delete(row, a).mean() for row, a in zip(logits.reshape(-1, logits.shape[2]), answers.ravel(), strict=True)])
+    naive = np.mean(
+        [
+            row[a] - np.delete(row, a).mean()
+            for row, a in zip(logits.reshape(-1, logits.shape[2]), answers.ravel(), strict=True)
+        ]
+    )
     assert margin(problem) == pytest.approx(naive, abs=0.1)
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.95
@@ -51,8 +59,15 @@ def test_a_head_that_looks_elsewhere_is_not_named():
     p, tokens = built.params, len(built.task.tokens)
     looks = torch.zeros_like(p["W_QKV"][:, :, :, :, :1])
     looks[0, 0, :tokens, 0, 0, 0], looks[0, 0, tokens - 1, 1, 0, 0] = 1, 500
-    extra = {"W_QKV": (looks, -2), "b_QKV": (torch.zeros_like(p["b_QKV"][:, :, :, :1]), -2), "W_O": (torch.zeros_like(p["W_O"]), 2)}
-    grown = {name: torch.cat([x, extra[name][0]], extra[name][1]) if name in extra else x for name, x in p.items()}
+    extra = {
+        "W_QKV": (looks, -2),
+        "b_QKV": (torch.zeros_like(p["b_QKV"][:, :, :, :1]), -2),
+        "W_O": (torch.zeros_like(p["W_O"]), 2),
+    }
+    grown = {
+        name: torch.cat([x, extra[name][0]], extra[name][1]) if name in extra else x
+        for name, x in p.items()
+    }
     problem = Problem(built.task, grown)
     assert problem.run(built.task.draw(0, 0, 20)).patterns[0][0, :, 1, 4:, 4].min() > 0.99
     assert finders(problem) == (0,)
@@ -69,7 +84,9 @@ def test_of_a_trained_model_those_heads_are_named_that_attend_to_the_next_value(
     assert [h for h in range(2) if share[h] > 0.1] == list(finders(trained))
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.5
-    assert found.controls["another"].quality.estimate < 0.2 and not any(c.refused for c in found.controls.values())
+    assert found.controls["another"].quality.estimate < 0.2 and not any(
+        c.refused for c in found.controls.values()
+    )
 
 
 def test_who_is_half_right_looks_no_further_than_a_quarter_of_the_values():
@@ -83,8 +100,13 @@ def test_who_is_half_right_looks_no_further_than_a_quarter_of_the_values():
             floor = -1 if place == items else row[place]
             near = [v for v in row[:items] if floor < v <= floor + 2]
             assert answers[place] == (min(near) if near else min(floor + 3, 8))
-    ours, found = score(explanation(problem), problem, 7, SMALL), score(half_right(problem), problem, 7, SMALL)
-    assert found.parts[0].estimate == pytest.approx(ours.parts[0].estimate, abs=0.01)  # its heads are the right ones
+    ours, found = (
+        score(explanation(problem), problem, 7, SMALL),
+        score(half_right(problem), problem, 7, SMALL),
+    )
+    assert found.parts[0].estimate == pytest.approx(
+        ours.parts[0].estimate, abs=0.01
+    )  # its heads are the right ones
     assert 0 <= found.quality.estimate < ours.quality.estimate - 0.1
 
 

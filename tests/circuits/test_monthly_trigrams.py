@@ -1,4 +1,5 @@
-"""Trigrams explained: pairs found in a model written by hand and in one trained for seconds are those of the law; and what drawn answers count."""
+"""Trigrams explained: pairs found in a model written by hand and in one trained for seconds are
+those of the law; and what drawn answers count."""
 
 from __future__ import annotations
 
@@ -26,10 +27,22 @@ PAIRS = {(int(A), int(a) + 8): int(b) + 8 for A, a, b in zip(LAW.A, LAW.a, LAW.b
 
 
 def by_hand(*lost: tuple[int, int]) -> Problem:
-    """Head 1 looks one back at bound pairs, else at START; a neuron for each pair, but for those that are lost. Head 0 does nothing."""
+    """Head 1 looks one back at bound pairs, else at START; a neuron for each pair, but for those
+    that are lost. Head 0 does nothing."""
     r = rooms(token=17, place=16, before=17, told=17)
     size = sum(x.size for x in r.values())
-    shape = Shape(layers=1, d=size, heads=2, m=6, context=16, vocab=17, norm="none", activation="relu", d_head=34, answers=17)
+    shape = Shape(
+        layers=1,
+        d=size,
+        heads=2,
+        m=6,
+        context=16,
+        vocab=17,
+        norm="none",
+        activation="relu",
+        d_head=34,
+        answers=17,
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(17)
     p["W_pos"][0, :, r["place"].all] = torch.eye(16)
@@ -53,8 +66,20 @@ def by_hand(*lost: tuple[int, int]) -> Problem:
 
 @pytest.fixture(scope="module")
 def trained() -> Problem:
-    shape = Shape(layers=1, d=24, heads=1, m=32, context=16, vocab=17, activation="relu", d_head=16, answers=17)
-    out = training(TASK, shape)(Runs(grid(Solved(steps=400, batch=128, lr=1e-2), seed=[3])), Unkept())
+    shape = Shape(
+        layers=1,
+        d=24,
+        heads=1,
+        m=32,
+        context=16,
+        vocab=17,
+        activation="relu",
+        d_head=16,
+        answers=17,
+    )
+    out = training(TASK, shape)(
+        Runs(grid(Solved(steps=400, batch=128, lr=1e-2), seed=[3])), Unkept()
+    )
     return Problem.nth(TASK, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
@@ -62,24 +87,44 @@ def test_goodness_is_the_mean_over_all_answers_that_could_have_been_drawn():
     problem, tokens = by_hand(), TASK.draw(4, 0, 5)
     logits, chances = problem.logits(tokens), LAW.exact(tokens)
     said = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    naive = [np.mean([sum(chances[n, s, v] * said[n, s, v] for v in range(17)) for s in range(15)]) for n in range(5)]
+    naive = [
+        np.mean([sum(chances[n, s, v] * said[n, s, v] for v in range(17)) for s in range(15)])
+        for n in range(5)
+    ]
     assert problem.goodness(logits, tokens) == pytest.approx(naive)
     with np.errstate(divide="ignore"):
         best = np.maximum(np.log(chances), -1e9)
-    assert (problem.goodness(best, tokens) > naive).all()  # no other forecast is better than the chances themselves
+    assert (
+        problem.goodness(best, tokens) > naive
+    ).all()  # no other forecast is better than the chances themselves
     known = chances.max(-1) >= 1 / 3
-    assert problem.right(best, tokens).mean() == pytest.approx(1) and unread(problem, tokens).mean() < 1
-    assert problem.shares(known, tokens).mean() == pytest.approx(1)  # where no answer is likely, none is counted
+    assert (
+        problem.right(best, tokens).mean() == pytest.approx(1)
+        and unread(problem, tokens).mean() < 1
+    )
+    assert problem.shares(known, tokens).mean() == pytest.approx(
+        1
+    )  # where no answer is likely, none is counted
 
 
 def test_an_answer_is_named_that_has_a_third_of_the_probability_and_missed_where_it_is_not():
     problem, tokens = by_hand(), TASK.draw(4, 0, 200)
     chances = LAW.exact(tokens)[:, :-1]
     due = chances.max(-1) >= SURE
-    complete = np.array([[(row[s - 1], row[s]) in PAIRS if s else False for s in range(15)] for row in tokens.tolist()])
-    assert np.array_equal(due, complete) and due.any()  # only a complete pair makes anything that likely
+    complete = np.array(
+        [
+            [(row[s - 1], row[s]) in PAIRS if s else False for s in range(15)]
+            for row in tokens.tolist()
+        ]
+    )
+    assert (
+        np.array_equal(due, complete) and due.any()
+    )  # only a complete pair makes anything that likely
     flat = np.zeros((*tokens.shape, 17))
-    assert np.array_equal(problem.missed(flat, tokens)[:, :-1], due) and not problem.missed(flat, tokens)[:, -1].any()
+    assert (
+        np.array_equal(problem.missed(flat, tokens)[:, :-1], due)
+        and not problem.missed(flat, tokens)[:, -1].any()
+    )
     assert not problem.wrong(problem.logits(tokens), tokens).any()
 
 
@@ -102,25 +147,40 @@ def test_a_pair_that_was_lost_is_not_found_and_is_where_the_model_is_foretold_to
 def test_a_model_that_holds_nothing_is_said_to_hold_nothing():
     problem = by_hand(*PAIRS)
     assert seen(problem).pairs == {} == dict(seen(problem).hints)
-    assert Program(explanation(problem), problem).order and Program(rival(problem), problem).order  # both still fit
+    assert (
+        Program(explanation(problem), problem).order and Program(rival(problem), problem).order
+    )  # both still fit
     tokens = TASK.draw(9, 0, 20)
     foretold = Program(explanation(problem), problem).fails(tokens)
-    assert np.array_equal(foretold, problem.missed(problem.logits(tokens), tokens)) and foretold.any()
+    assert (
+        np.array_equal(foretold, problem.missed(problem.logits(tokens), tokens)) and foretold.any()
+    )
 
 
 def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(trained):
     assert seen(trained).pairs == PAIRS
     tokens = trained.task.draw(9, 0, 300, held_out=True)
     pattern = trained.run(tokens).patterns[0][0, :, 0].numpy()
-    at_pairs, elsewhere = [], []  # a naive look: attention one back where a pair stands, and where none does
+    at_pairs, elsewhere = (
+        [],
+        [],
+    )  # a naive look: attention one back where a pair stands, and where none does
     for n, row in enumerate(tokens.tolist()):
         for s in range(1, 16):
             (at_pairs if (row[s - 1], row[s]) in PAIRS else elsewhere).append(pattern[n, s, s - 1])
     assert np.mean(at_pairs) > 0.5 > 2 * np.mean(elsewhere)
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
-    parts = {name: {row.name[:2]: row.estimate for row in each.parts} for name, each in (("own", found.own), *found.controls.items())}
-    assert parts["own"]["E1"] > 0.9 and parts["own"]["E3"] > 0.6, "E2 is low here: of 300 inputs few share a pair with another"
-    assert all(max(parts[name]["E1"], parts[name]["E3"]) > 0.6 > min(parts[name]["E1"], parts[name]["E3"]) for name in ("shuffled",))
+    parts = {
+        name: {row.name[:2]: row.estimate for row in each.parts}
+        for name, each in (("own", found.own), *found.controls.items())
+    }
+    assert parts["own"]["E1"] > 0.9 and parts["own"]["E3"] > 0.6, (
+        "E2 is low here: of 300 inputs few share a pair with another"
+    )
+    assert all(
+        max(parts[name]["E1"], parts[name]["E3"]) > 0.6 > min(parts[name]["E1"], parts[name]["E3"])
+        for name in ("shuffled",)
+    )
     assert parts["another"]["E3"] < 0.3 and not any(c.refused for c in found.controls.values())
 
 

@@ -1,4 +1,5 @@
-"""What a page shows of a small model is what naive loops give; its graph is the explanation's; and it is bounded, whatever the model is."""
+"""What a page shows of a small model is what naive loops give; its graph is the explanation's; and
+it is bounded, whatever the model is."""
 
 from __future__ import annotations
 
@@ -51,40 +52,58 @@ def test_attention_is_that_of_a_loop(redundant: Picture, inputs: np.ndarray) -> 
     problem = known.problem("redundant")
     for head, shown in enumerate(redundant.attention):
         every = [naive_pattern(problem, row, head) for row in inputs]
-        for drawn, wanted in [(shown.mean, np.mean(every, 0)), *zip(shown.examples, every, strict=False)]:
+        for drawn, wanted in [
+            (shown.mean, np.mean(every, 0)),
+            *zip(shown.examples, every, strict=False),
+        ]:
             for q, row in enumerate(drawn.values):
                 assert row[: q + 1] == pytest.approx(wanted[q, : q + 1].tolist(), abs=1e-9)
-                assert row[q + 1 :] == (None,) * (len(row) - q - 1), "what comes later cannot be looked at"
+                assert row[q + 1 :] == (None,) * (len(row) - q - 1), (
+                    "what comes later cannot be looked at"
+                )
         assert shown.examples[2].rows == tuple(problem.task.tokens[t] for t in inputs[2])
 
 
 def good(problem: Problem, tokens: np.ndarray, **changed: object) -> float:
-    """The right answer's logit less the mean of the others, over positions that are asked and inputs, by loops."""
+    """The right answer's logit less the mean of the others, over positions that are asked and
+    inputs, by loops."""
     logits, answers, found = problem.logits(tokens, **changed), problem.task.answer(tokens), []
     for row, right in zip(logits, answers, strict=True):
-        per = [own[a] - np.delete(own, a).mean() for own, a in zip(row, right, strict=True) if a >= 0]
+        per = [
+            own[a] - np.delete(own, a).mean() for own, a in zip(row, right, strict=True) if a >= 0
+        ]
         found.append(np.mean(per))
     return float(np.mean(found))
 
 
-def test_what_parts_add_and_cost_is_what_running_without_them_says(redundant: Picture, inputs: np.ndarray) -> None:
+def test_what_parts_add_and_cost_is_what_running_without_them_says(
+    redundant: Picture, inputs: np.ndarray
+) -> None:
     problem = known.problem("redundant")
     full = good(problem, inputs)
     assert sum(row.direct for row in redundant.parts) == pytest.approx(full)
     wrote = problem.run(inputs).wrote
-    mean = {part: (lambda _, x=x: x.mean(1, keepdim=True).expand_as(x)) for part, x in wrote.items()}
+    mean = {
+        part: (lambda _, x=x: x.mean(1, keepdim=True).expand_as(x)) for part, x in wrote.items()
+    }
     span = full - good(problem, inputs, written=mean)
 
     def without(*names: str) -> float:
-        return (full - good(problem, inputs, written={p: mean[p] for p in map(Part.parse, names)})) / span
+        return (
+            full - good(problem, inputs, written={p: mean[p] for p in map(Part.parse, names)})
+        ) / span
 
     names = [row.part for row in redundant.parts]
     for row in redundant.parts:
         assert row.alone == pytest.approx(without(row.part), abs=1e-9)
-        beside = {other: without(row.part, other) - without(other) for other in names if other != row.part}
+        beside = {
+            other: without(row.part, other) - without(other) for other in names if other != row.part
+        }
         assert row.joint == pytest.approx(max(row.alone, *beside.values()), abs=1e-9)
     rows = {row.part: row for row in redundant.parts}
-    assert rows["a0.0"].partner == "a0.1" and rows["a0.1"].partner == "a0.0", "each stands in for the other"
+    assert rows["a0.0"].partner == "a0.1" and rows["a0.1"].partner == "a0.0", (
+        "each stands in for the other"
+    )
     assert rows["a0.0"].joint > 2 * rows["a0.0"].alone and not rows["m0"].partner
 
 
@@ -94,9 +113,12 @@ def test_where_a_head_looks_is_counted_by_a_loop() -> None:
     pattern = torch.rand(4, 7, 7, generator=g, dtype=torch.float64).tril()
     pattern /= pattern.sum(-1, keepdim=True)
     meant = {
-        "itself": lambda t, q, k: k == q, "first": lambda t, q, k: k == 0 < q, "before": lambda t, q, k: k == q - 1,
-        "same token": lambda t, q, k: k < q and t[k] == t[q], "after the same": lambda t, q, k: k > 0 and t[k - 1] == t[q],
-    }  # fmt: skip
+        "itself": lambda t, q, k: k == q,
+        "first": lambda t, q, k: k == 0 < q,
+        "before": lambda t, q, k: k == q - 1,
+        "same token": lambda t, q, k: k < q and t[k] == t[q],
+        "after the same": lambda t, q, k: k > 0 and t[k - 1] == t[q],
+    }
     found = {look.kind: look for look in looks(pattern, tokens)}
     assert tuple(found) == NAMES
     for kind, is_meant in meant.items():
@@ -107,14 +129,20 @@ def test_where_a_head_looks_is_counted_by_a_loop() -> None:
                 if keys:
                     shares.append(sum(own[q][k] for k in keys))
                     alike.append(len(keys) / (q + 1))
-        assert found[kind].share == pytest.approx(np.mean(shares)) and found[kind].alike == pytest.approx(np.mean(alike))
+        assert found[kind].share == pytest.approx(np.mean(shares)) and found[
+            kind
+        ].alike == pytest.approx(np.mean(alike))
 
 
 def test_heads_of_induction_are_told_by_where_they_look_and_what_they_compare() -> None:
     rows = {row.part: row for row in take(known.problem("induction")).parts}
     share = {part: {look.kind: look.share for look in row.looks} for part, row in rows.items()}
-    assert share["a0.0"]["before"] == pytest.approx(1) and share["a1.0"]["after the same"] == pytest.approx(1)
-    assert (rows["a1.0"].asks, rows["a1.0"].finds) == ("embed", "a0.0") and rows["a1.0"].copying == 1
+    assert share["a0.0"]["before"] == pytest.approx(1) and share["a1.0"][
+        "after the same"
+    ] == pytest.approx(1)
+    assert (rows["a1.0"].asks, rows["a1.0"].finds) == ("embed", "a0.0") and rows[
+        "a1.0"
+    ].copying == 1
     assert rows["a0.1"].share is None, "a head that looks alike everywhere compares nothing"
 
 
@@ -166,10 +194,14 @@ def test_the_graph_has_the_explanations_variables_and_edges_and_no_others(name: 
     found = graph(Program(known.explained(name), problem), None, (), tokens, 0)
     variables = table["variables"]
     end = "answer" if "answer" in table else "logits"
-    rules = {v: of["is"] for v, of in variables.items()} | {end: " ".join([table[end]["is"]] if end == "answer" else table[end]["are"])}
+    rules = {v: of["is"] for v, of in variables.items()} | {
+        end: " ".join([table[end]["is"]] if end == "answer" else table[end]["are"])
+    }
     wanted = set()
     for target, rule in rules.items():
-        told = (variables | {end: table[end]})[target].get("reads") or re.findall(r"[a-z_]+", re.sub(r"'[^']*'", "", rule))
+        told = (variables | {end: table[end]})[target].get("reads") or re.findall(
+            r"[a-z_]+", re.sub(r"'[^']*'", "", rule)
+        )
         for read in told:
             source, _, slot = read.partition(".")
             if source in {*variables, "token", "place"}:
@@ -178,7 +210,10 @@ def test_the_graph_has_the_explanations_variables_and_edges_and_no_others(name: 
     assert links == wanted
     assert {n.name for n in found.nodes} == {*variables, end} | {s for s, _, _ in wanted}
     lives = {n.name: list(n.places) for n in found.nodes if n.kind == "variable"}
-    assert lives == {v: [of["at"]] if isinstance(of.get("at"), str) else of.get("at", []) for v, of in variables.items()}
+    assert lives == {
+        v: [of["at"]] if isinstance(of.get("at"), str) else of.get("at", [])
+        for v, of in variables.items()
+    }
     depth = {n.name: n.depth for n in found.nodes}
     assert all(depth[x.source] < depth[x.target] for x in found.links)
 
@@ -188,7 +223,10 @@ def test_a_wire_costs_what_showing_one_reader_the_other_writing_costs(redundant:
     from assay.circuits.picture.asking import against_others
 
     q, _ = against_others(known.problem("redundant"), 0)
-    every = {f"{u} → {v}": float(x) for (u, v), x in zip(q.edges, (by_cutting(q).mean() / q.span()[:, None])[0], strict=True)}
+    every = {
+        f"{u} → {v}": float(x)
+        for (u, v), x in zip(q.edges, (by_cutting(q).mean() / q.span()[:, None])[0], strict=True)
+    }
     wires = [w for link in redundant.graph.links for w in link.wires]
     assert len(wires) == 9 and all(cost == pytest.approx(every[wire]) for wire, cost in wires)
 
@@ -203,9 +241,21 @@ def test_scrubbing_one_variable_alone_tells_a_right_one_from_a_wrong_one() -> No
 
 def drawn(vocab: int, length: int, layers: int, heads: int) -> Problem:
     """A model of random weights with names that a page might obey."""
-    shape = Shape(layers=layers, d=8, heads=heads, m=4, context=length, vocab=vocab, norm="none", d_head=2, answers=vocab)
+    shape = Shape(
+        layers=layers,
+        d=8,
+        heads=heads,
+        m=4,
+        context=length,
+        vocab=vocab,
+        norm="none",
+        d_head=2,
+        answers=vocab,
+    )
     g = torch.Generator().manual_seed(0)
-    params = {name: 0.5 * torch.randn(1, *size, generator=g) for name, size in shape.parameters().items()}
+    params = {
+        name: 0.5 * torch.randn(1, *size, generator=g) for name, size in shape.parameters().items()
+    }
     names = tuple(f"</script><script>alert({i})</script>\u202e" + "x" * 5000 for i in range(vocab))
 
     def answer(tokens: np.ndarray) -> np.ndarray:
@@ -213,33 +263,61 @@ def drawn(vocab: int, length: int, layers: int, heads: int) -> Problem:
         out[:, -1] = tokens[:, 0]
         return out
 
-    return Problem(Task("x" * 9000, names, names, length, lambda of, n: of.integers(vocab, size=(n, length)), answer), params)
+    return Problem(
+        Task(
+            "x" * 9000,
+            names,
+            names,
+            length,
+            lambda of, n: of.integers(vocab, size=(n, length)),
+            answer,
+        ),
+        params,
+    )
 
 
 def test_what_is_shown_is_bounded_and_says_what_is_not() -> None:
     found = take(drawn(vocab=200, length=48, layers=2, heads=10))
-    assert len(found.attention) == bounds.HEADS and len(found.attention[0].mean.rows) == bounds.PLACES and not found.tables
+    assert (
+        len(found.attention) == bounds.HEADS
+        and len(found.attention[0].mean.rows) == bounds.PLACES
+        and not found.tables
+    )
     assert found.attention[0].mean.rows[0] == "position 16" and found.first == 16
     said = " ".join(found.left_out)
     assert all(word in said for word in ("4 of 20 heads", "last 32 of 48 positions", "200 tokens"))
     assert len(json.dumps(to_json(found))) < 2_500_000
-    assert max(len(t) for e in found.examples for t in e.tokens) <= bounds.NAME and "\u202e" not in json.dumps(to_json(found), ensure_ascii=False)
+    assert max(
+        len(t) for e in found.examples for t in e.tokens
+    ) <= bounds.NAME and "\u202e" not in json.dumps(to_json(found), ensure_ascii=False)
 
 
 def test_a_task_that_asks_nothing_still_shows_where_heads_look() -> None:
     problem = drawn(vocab=5, length=4, layers=1, heads=1)
-    silent = Task("silent", problem.task.tokens, problem.task.answers, 4, problem.task.drawn, unasked)
+    silent = Task(
+        "silent", problem.task.tokens, problem.task.answers, 4, problem.task.drawn, unasked
+    )
     found = take(Problem(silent, problem.params))
-    assert not found.parts and not found.patching and "no position" in found.left_out[0] and len(found.attention) == 1
+    assert (
+        not found.parts
+        and not found.patching
+        and "no position" in found.left_out[0]
+        and len(found.attention) == 1
+    )
 
 
-def test_a_model_is_not_changed_and_the_same_seed_gives_the_same_picture(redundant: Picture) -> None:
+def test_a_model_is_not_changed_and_the_same_seed_gives_the_same_picture(
+    redundant: Picture,
+) -> None:
     problem = known.problem("redundant")
     before = {name: x.clone() for name, x in problem.params.items()}
     again = take(problem, known.explained("redundant"))
     assert to_json(again) == to_json(redundant)
     assert all(torch.equal(before[name], x) for name, x in problem.params.items())
-    assert apart(problem.params, torch.zeros(1, 8, dtype=torch.long)).logits.shape[-1] == problem.classes
+    assert (
+        apart(problem.params, torch.zeros(1, 8, dtype=torch.long)).logits.shape[-1]
+        == problem.classes
+    )
 
 
 def test_depth_follows_what_is_said_to_be_read_whatever_the_order():

@@ -40,4 +40,9 @@ def test_what_cannot_be_read_is_refused(text):
 
 def test_places_overlap_where_they_share_something():
     whole, first, second, late = (Place.parse(t) for t in ("m0", "m0[0]", "m0[1]", "m0[0]@3"))
-    assert whole.overlaps(first) and first.overlaps(late) and not first.overlaps(second) and not Place.parse("m0@2").overlaps(late)
+    assert (
+        whole.overlaps(first)
+        and first.overlaps(late)
+        and not first.overlaps(second)
+        and not Place.parse("m0@2").overlaps(late)
+    )

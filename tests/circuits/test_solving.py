@@ -1,4 +1,5 @@
-"""Models that are trained on a problem: what is measured of them against naive loops, alone and together, and found again by name."""
+"""Models that are trained on a problem: what is measured of them against naive loops, alone and
+together, and found again by name."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ from assay.verbs import serve
 from assay.verbs.explained import subject
 from assay.worlds.algorithms.solved import right
 
-FIRST = monthly_first_unique.FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100)
+FIRST = monthly_first_unique.FirstUnique(
+    layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=30, batch=16, tested=100
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +68,28 @@ def test_shares_right_are_those_of_a_naive_loop(trained):
             wrong += any(row[at].argmax() != answer[at] for at in range(6))
         np.testing.assert_allclose(found["right"][i], (hits + 0.5) / 101)
         np.testing.assert_allclose(found["chance"][i], chance, rtol=1e-6)
-        assert float(found["wrong"][i]) == pytest.approx((wrong + 0.5) / 101) and 0 < hits.sum() < 600
+        assert (
+            float(found["wrong"][i]) == pytest.approx((wrong + 0.5) / 101) and 0 < hits.sum() < 600
+        )
     share, whole = right(both.tensors, task, 8, 50)
     tokens = task.draw(8, 0, 50, held_out=True)
     for i in range(2):
-        said = monthly_first_unique.monthly.problem(FIRST, both.tensors, i).logits(tokens).argmax(-1)
+        said = (
+            monthly_first_unique.monthly.problem(FIRST, both.tensors, i).logits(tokens).argmax(-1)
+        )
         rows = [[said[n, at] == task.answer(tokens)[n, at] for at in range(6)] for n in range(50)]
-        assert share[i] == pytest.approx(sum(map(sum, rows)) / 300) and whole[i] == pytest.approx(sum(map(all, rows)) / 50)
+        assert share[i] == pytest.approx(sum(map(sum, rows)) / 300) and whole[i] == pytest.approx(
+            sum(map(all, rows)) / 50
+        )
 
 
 def test_the_shift_of_a_text_is_measured_against_the_exact_predictor():
     """Models that were never trained lie far above it; as logits, its own logarithms lie on it."""
     spec = monthly_caesar.Caesar(layers=1, heads=1, d=8, e=8, length=12, steps=0, tested=100)
     runs = Runs(grid(spec, seed=(0, 1)))
-    found = scored.measuring(monthly_caesar.monthly, ())(runs, monthly_caesar.monthly.train(runs, Unkept()), Unkept())
+    found = scored.measuring(monthly_caesar.monthly, ())(
+        runs, monthly_caesar.monthly.train(runs, Unkept()), Unkept()
+    )
     tokens = monthly_caesar.task(spec).draw(0, 0, 100, held_out=True)
     chances = monthly_caesar.task(spec).chances(tokens)
     entropy = [-sum(p * math.log(p) for p in row if p > 0) for row in chances.reshape(-1, 26)]
@@ -95,14 +106,26 @@ def test_what_is_without_positions_never_gets_any():
 def test_the_values_of_the_claims_by_hand():
     from assay.core.measures import measures
 
-    coords = {"explanation": (scored.OURS, scored.HALF_RIGHT), "part": scored.PARTS, "inputs": scored.ERRORS}
-    reached = np.array([[[0.9, 0.7, 0.8, np.nan, 0.5], [0.1, 0, 0, 0, 1]], [[0.9, 0.7, 0.8, 0.3, 0.5], [0.1, 0, 0, 0, 1]]])
+    coords = {
+        "explanation": (scored.OURS, scored.HALF_RIGHT),
+        "part": scored.PARTS,
+        "inputs": scored.ERRORS,
+    }
+    reached = np.array(
+        [
+            [[0.9, 0.7, 0.8, np.nan, 0.5], [0.1, 0, 0, 0, 1]],
+            [[0.9, 0.7, 0.8, 0.3, 0.5], [0.1, 0, 0, 0, 1]],
+        ]
+    )
     errors = np.array([[[0.5, 0, 0, 0], [0.1, 0, 0, 0]], [[np.nan, 0, 0, 0], [0, 0, 0, 0]]])
     arm = measures(
-        Runs(grid(FIRST, seed=(3, 4))), coords=coords, quality=("run explanation", np.array([[0.6, 0.1], [0.5, 0.4]]), "share"),
-        reached=("run explanation part", reached, "share"), errors=("run explanation inputs", errors, "share"),
+        Runs(grid(FIRST, seed=(3, 4))),
+        coords=coords,
+        quality=("run explanation", np.array([[0.6, 0.1], [0.5, 0.4]]), "share"),
+        reached=("run explanation part", reached, "share"),
+        errors=("run explanation inputs", errors, "share"),
         wrong=("run", np.array([0.05, 0.05]), "share"),
-    )  # fmt: skip
+    )
     assert least(arm).values.tolist() == [0.7, 0.3]
     np.testing.assert_allclose(lead(arm, {}), [0.8 * 0.5 - 0.025, 0.675 * 0.5 - 0.025])
     np.testing.assert_allclose(enriched(arm, {}), [math.log(10), 0])
@@ -117,8 +140,18 @@ def test_an_explanation_that_is_written_reads_back_as_the_same(name, rival, tmp_
 
 
 def _plain(e: Explanation) -> tuple:
-    return (e.of, e.name, e.leaves_out, tuple((v.name, v.rule, v.at, v.reads) for v in e.variables), e.matter, e.answer, e.margin, e.logits,
-            e.reads, e.fails)  # fmt: skip
+    return (
+        e.of,
+        e.name,
+        e.leaves_out,
+        tuple((v.name, v.rule, v.at, v.reads) for v in e.variables),
+        e.matter,
+        e.answer,
+        e.margin,
+        e.logits,
+        e.reads,
+        e.fails,
+    )
 
 
 def test_a_function_is_not_written_as_data():
@@ -129,21 +162,47 @@ def test_a_function_is_not_written_as_data():
 def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = monthly_maximum.experiment.smoke[0].replace(steps=20)
-    seeds = tuple(small.replace(seed=seed) for seed in monthly_maximum.experiment.default[0].replace().seed + np.arange(2))
+    seeds = tuple(
+        small.replace(seed=seed)
+        for seed in monthly_maximum.experiment.default[0].replace().seed + np.arange(2)
+    )
     only = dataclasses.replace(catalogue.find("monthly-maximum"), default=seeds)
     arms = {"main": only.arms["main"]}
-    monkeypatch.setattr(monthly_maximum, "experiment", dataclasses.replace(monthly_maximum.experiment, default=seeds))
-    Lab(tmp_path / "assay-store", executor=Inline()).run(dataclasses.replace(only, arms=arms, claims=(), figures=lambda arms: []), "default")
+    monkeypatch.setattr(
+        monthly_maximum,
+        "experiment",
+        dataclasses.replace(monthly_maximum.experiment, default=seeds),
+    )
+    Lab(tmp_path / "assay-store", executor=Inline()).run(
+        dataclasses.replace(only, arms=arms, claims=(), figures=lambda arms: []), "default"
+    )
     assert main(["explain", "show", "monthly-maximum"]) == 0
     text = capsys.readouterr().out
     assert text.startswith('of = "monthly-maximum"\n') and "[variables.largest]" in text
     (tmp_path / "mine.toml").write_text(text)
-    assert main(["explain", "check", "mine.toml", "--inputs", "100", "--resamples", "100", "--candidates", "5000"]) == 0
+    assert (
+        main(
+            [
+                "explain",
+                "check",
+                "mine.toml",
+                "--inputs",
+                "100",
+                "--resamples",
+                "100",
+                "--candidates",
+                "5000",
+            ]
+        )
+        == 0
+    )
     assert "monthly-maximum" in capsys.readouterr().out
     assert main(["explain", "show", f"monthly-maximum/{seeds[1].seed}", "--rival"]) == 0
     assert f'of = "monthly-maximum/{seeds[1].seed}"' in capsys.readouterr().out
     listed = serve.trained(tmp_path / "assay-store")
-    assert [s.name for s in listed()] == [f"monthly-maximum-{spec.seed}" for spec in seeds] and all(s.ours for s in listed())
+    assert [s.name for s in listed()] == [f"monthly-maximum-{spec.seed}" for spec in seeds] and all(
+        s.ours for s in listed()
+    )
     picture = Shelf(listed).picture(f"monthly-maximum-{seeds[1].seed}")
     assert {n.name for n in picture.graph.nodes} >= {"token", "largest"}
     assert serve.trained(tmp_path / "nothing")() == ()
@@ -181,7 +240,8 @@ def test_a_folder_beside_the_file_is_a_model_and_a_challenge_is_not_scored_here(
 
 
 def test_every_model_has_a_donor_and_no_two_have_the_same():
-    """Of all nine problems: a donor is what training alone gives, on the seed a million further on."""
+    """Of all nine problems: a donor is what training alone gives, on the seed a million further
+    on."""
     for name in (
         "caesar",
         "digit_sum",
@@ -214,7 +274,8 @@ def test_every_model_has_a_donor_and_no_two_have_the_same():
 
 
 def test_what_another_reaches_is_the_score_of_the_explanation_of_a_model_s_own_donor():
-    """Two runs in a group: each is explained by what its own donor shows, trained here by itself."""
+    """Two runs in a group: each is explained by what its own donor shows, trained here by
+    itself."""
     monthly, file = monthly_first_unique.monthly, monthly_first_unique.explains()
     runs = Runs(grid(FIRST.replace(tried=100, resamples=100, candidates=100), seed=(3, 4)))
     trained = monthly.train(runs, Unkept())

@@ -1,4 +1,5 @@
-"""E1: pieces add up to the model; what is kept and taken is what a loop over inputs gives; redundant copies fool single ablation alone."""
+"""E1: pieces add up to the model; what is kept and taken is what a loop over inputs gives;
+redundant copies fool single ablation alone."""
 
 from __future__ import annotations
 
@@ -29,7 +30,12 @@ def one(statistic, terms) -> float:
 def test_pieces_of_a_part_add_up_to_what_it_writes():
     problem = known.problem("modular_sum")
     d = problem.params["W_E"].shape[-1]
-    places = [Place.parse("m0[1,3]@2"), Place.parse("m0[0]"), Place.parse("a0.0@1"), Place(Part("embed"), along=((1.0,) + (0.0,) * (d - 1),))]
+    places = [
+        Place.parse("m0[1,3]@2"),
+        Place.parse("m0[0]"),
+        Place.parse("a0.0@1"),
+        Place(Part("embed"), along=((1.0,) + (0.0,) * (d - 1),)),
+    ]
     cut = Cut(problem, places)
     tokens = problem.task.draw(1, 0, 30)
     run = problem.run(tokens)
@@ -51,8 +57,16 @@ def test_replacing_is_what_one_input_at_a_time_gives():
     found = cut.replaced(tokens, kept, [x.roll(1, 0) for x in clean])
     for n in range(6):
         other = apart(problem.params, torch.from_numpy(tokens[[n - 1]])).wrote
-        gone = {Part.parse(name): other[Part.parse(name)] for name, k in zip(names, kept[n], strict=True) if not k}
-        alone = apart(problem.params, torch.from_numpy(tokens[[n]]), written={p: lambda _, x=x: x for p, x in gone.items()}).logits[0, 0]
+        gone = {
+            Part.parse(name): other[Part.parse(name)]
+            for name, k in zip(names, kept[n], strict=True)
+            if not k
+        }
+        alone = apart(
+            problem.params,
+            torch.from_numpy(tokens[[n]]),
+            written={p: lambda _, x=x: x for p, x in gone.items()},
+        ).logits[0, 0]
         assert torch.allclose(found[n], alone)
 
 
@@ -65,7 +79,9 @@ def test_a_sweep_over_masks_gives_what_each_alone_gives_bit_for_bit(name):
     masks = list(np.random.default_rng(0).random((12, len(cut.pieces))) < 0.6)
     found = Sweep(cut, tokens, instead).each([*masks, masks[0]], lambda logits: logits.numpy())
     for mask, logits in zip([*masks, masks[0]], found, strict=True):
-        assert np.array_equal(logits, cut.replaced(tokens, np.broadcast_to(mask, (12, len(mask))), instead).numpy())
+        assert np.array_equal(
+            logits, cut.replaced(tokens, np.broadcast_to(mask, (12, len(mask))), instead).numpy()
+        )
 
 
 @pytest.mark.parametrize("name", known.names())
@@ -78,25 +94,47 @@ def test_the_true_explanation_keeps_all_and_takes_all(name):
 @pytest.mark.parametrize("name", known.names())
 def test_saying_nothing_keeps_nothing(name):
     problem = known.problem(name)
-    cut = ablated(Program(Explanation(of=name, name="nothing"), problem), problem.task.draw(2, 0, 96), 0)
-    assert one(ablation.keep, cut.terms) == one(ablation.remove, cut.terms) == one(ablation.complete, cut.terms) == 0
+    cut = ablated(
+        Program(Explanation(of=name, name="nothing"), problem), problem.task.draw(2, 0, 96), 0
+    )
+    assert (
+        one(ablation.keep, cut.terms)
+        == one(ablation.remove, cut.terms)
+        == one(ablation.complete, cut.terms)
+        == 0
+    )
 
 
 def test_single_ablation_is_fooled_by_a_copy_and_joint_ablation_is_not():
     problem = known.problem("redundant")
     tokens = problem.task.draw(2, 0, 200)
-    both, single = (ablated(Program(e, problem), tokens, 0) for e in (known.explained("redundant"), known.rival("redundant")))
-    assert abs(both.alone["a0.0"]) < 1e-6 and abs(both.alone["a0.1"]) < 1e-6, "each head alone looks idle"
-    heads = Explanation(of="redundant", name="heads", matter=(Place.parse("a0.0"), Place.parse("a0.1")))
-    assert one(ablation.remove, ablated(Program(heads, problem), tokens, 0).terms) > 0.95, "both together are all there is"
+    both, single = (
+        ablated(Program(e, problem), tokens, 0)
+        for e in (known.explained("redundant"), known.rival("redundant"))
+    )
+    assert abs(both.alone["a0.0"]) < 1e-6 and abs(both.alone["a0.1"]) < 1e-6, (
+        "each head alone looks idle"
+    )
+    heads = Explanation(
+        of="redundant", name="heads", matter=(Place.parse("a0.0"), Place.parse("a0.1"))
+    )
+    assert one(ablation.remove, ablated(Program(heads, problem), tokens, 0).terms) > 0.95, (
+        "both together are all there is"
+    )
     assert one(ablation.complete, both.terms) > 0.98
-    assert single.apart == ("a0.0",) and one(ablation.complete, single.terms) < 0.1, "one copy is told apart once the other stands in for it"
+    assert single.apart == ("a0.0",) and one(ablation.complete, single.terms) < 0.1, (
+        "one copy is told apart once the other stands in for it"
+    )
 
 
 def test_what_was_forgotten_is_found_among_all_sets_of_what_is_left():
     problem, whole = known.problem("induction"), known.explained("induction")
-    less = dataclasses.replace(whole, variables=whole.variables[1:], answer="token", reads=("token", "found"))
-    less = dataclasses.replace(less, variables=(dataclasses.replace(less.variables[0], rule="token", reads=("token",)),))
+    less = dataclasses.replace(
+        whole, variables=whole.variables[1:], answer="token", reads=("token", "found")
+    )
+    less = dataclasses.replace(
+        less, variables=(dataclasses.replace(less.variables[0], rule="token", reads=("token",)),)
+    )
     cut = ablated(Program(less, problem), problem.task.draw(2, 0, 96), 0)
     assert "a0.0" in cut.worst and one(ablation.keep, cut.terms) < 0.3
 

@@ -1,4 +1,5 @@
-"""E2: donors agree and are drawn evenly; true graphs survive, graphs that lack an edge or confuse values do not."""
+"""E2: donors agree and are drawn evenly; true graphs survive, graphs that lack an edge or confuse
+values do not."""
 
 from __future__ import annotations
 
@@ -14,7 +15,15 @@ from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.chance import unread
 from assay.circuits.verify.pieces import Cut
-from assay.circuits.verify.scrubbing import alike, floor, identities, once, prefixes, recovered, scrubbed
+from assay.circuits.verify.scrubbing import (
+    alike,
+    floor,
+    identities,
+    once,
+    prefixes,
+    recovered,
+    scrubbed,
+)
 from assay.subjects.parts import Part, Reader, apart, earlier
 
 
@@ -27,7 +36,8 @@ def scrub(explanation, problem, n=200, resamples=200):
 
 
 def test_donors_agree_and_each_is_as_likely():
-    """Each that has the same value and was not the same so far; itself, or one that was, only where there is no other."""
+    """Each that has the same value and was not the same so far; itself, or one that was, only where
+    there is no other."""
     ids = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [2, 2]])
     read = np.array([[0, 0], [1, 1], [0, 2], [2, 3], [3, 2], [4, 2]])
     of = np.random.default_rng(0)
@@ -38,7 +48,9 @@ def test_donors_agree_and_each_is_as_likely():
             equal = [m for m in same if read[m, i] != read[n, i]] or same
             assert alike(ids, read).others[n, i] == len({read[m, i] for m in same}) - 1
             share_of = np.bincount(drawn[:, n, i], minlength=6) / 3000
-            assert np.allclose(share_of[equal], 1 / len(equal), atol=0.04) and share_of.sum() == pytest.approx(share_of[equal].sum())
+            assert np.allclose(
+                share_of[equal], 1 / len(equal), atol=0.04
+            ) and share_of.sum() == pytest.approx(share_of[equal].sum())
 
 
 def naive(program, tokens, seed):
@@ -54,9 +66,22 @@ def naive(program, tokens, seed):
             for part in earlier(problem.params, reader):
                 total = torch.zeros_like(clean[0])
                 for i in cut.of(part):
-                    said = [j for j, u in enumerate(program.units) if home[u.place] == i and (u, reader) in program.edges]
-                    rows = alike(ids[said[0]], prefixes(tokens)).drawn(of) if said else of.integers(len(tokens), size=tokens.shape)
-                    total = total + (pool if said else clean)[i][torch.from_numpy(rows), torch.arange(tokens.shape[1])]
+                    said = [
+                        j
+                        for j, u in enumerate(program.units)
+                        if home[u.place] == i and (u, reader) in program.edges
+                    ]
+                    rows = (
+                        alike(ids[said[0]], prefixes(tokens)).drawn(of)
+                        if said
+                        else of.integers(len(tokens), size=tokens.shape)
+                    )
+                    total = (
+                        total
+                        + (pool if said else clean)[i][
+                            torch.from_numpy(rows), torch.arange(tokens.shape[1])
+                        ]
+                    )
                 read[part, reader] = total[None]
         return apart(problem.params, torch.from_numpy(tokens), problem.activation, read=read)
 
@@ -66,7 +91,9 @@ def naive(program, tokens, seed):
             pool[i] = clean[i]
         elif unit.variable:
             slots = ("q", "k", "v") if part.kind == "head" else (None,)
-            pool[i] = cut.divided(run(*(Reader(part.kind, part.layer, part.head, slot) for slot in slots)))[i]
+            pool[i] = cut.divided(
+                run(*(Reader(part.kind, part.layer, part.head, slot) for slot in slots))
+            )[i]
     return run(Reader("logits")).logits[0]
 
 
@@ -74,7 +101,12 @@ def naive(program, tokens, seed):
 def test_one_block_at_a_time_gives_what_whole_passes_give_bit_for_bit(name):
     problem = known.problem(name)
     program, tokens = Program(known.explained(name), problem), problem.task.draw(4, 0, 40)
-    found = once(program, tokens, [alike(x, prefixes(tokens)) for x in identities(program, tokens)], np.random.default_rng(3))
+    found = once(
+        program,
+        tokens,
+        [alike(x, prefixes(tokens)) for x in identities(program, tokens)],
+        np.random.default_rng(3),
+    )
     assert torch.equal(found, naive(program, tokens, 3))
 
 
@@ -92,16 +124,28 @@ def test_plausible_rivals_do_not_survive(name):
 
 @pytest.mark.parametrize(
     ("variable", "reads"),
-    [("found", ("token.q", "token.v", "before.v")), ("found", ("token.k", "before.k", "token.v")), ("before", ("place.q", "place.k", "token.k"))],
+    [
+        ("found", ("token.q", "token.v", "before.v")),
+        ("found", ("token.k", "before.k", "token.v")),
+        ("before", ("place.q", "place.k", "token.k")),
+    ],
 )
 def test_a_missing_edge_is_noticed(variable, reads):
     whole = known.explained("induction")
-    less = tuple(dataclasses.replace(v, reads=reads) if v.name == variable else v for v in whole.variables)
-    assert share(recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))) < 0.1
+    less = tuple(
+        dataclasses.replace(v, reads=reads) if v.name == variable else v for v in whole.variables
+    )
+    assert (
+        share(
+            recovered, scrub(dataclasses.replace(whole, variables=less), known.problem("induction"))
+        )
+        < 0.1
+    )
 
 
 def test_a_direction_is_as_good_a_place_as_the_neuron_that_writes_it():
-    """The first MLP of two hops writes the hop along coordinate 5 alone, and nothing else along any other.
+    """The first MLP of two hops writes the hop along coordinate 5 alone, and nothing else along any
+    other.
 
     Formula: with the hop of any input, of share h, an answer is right in h² + (1 − h)² of cases.
     """
@@ -112,7 +156,10 @@ def test_a_direction_is_as_good_a_place_as_the_neuron_that_writes_it():
     for coordinate, low, high in ((5, 0.98, 1.0), (6, lost - 0.1, lost + 0.1)):
         along = (tuple(float(i == coordinate) for i in range(8)),)
         moved = dataclasses.replace(whole.variables[0], at=(Place(Part("mlp", 0), along=along),))
-        found = share(recovered, scrub(dataclasses.replace(whole, variables=(moved, *whole.variables[1:])), problem))
+        found = share(
+            recovered,
+            scrub(dataclasses.replace(whole, variables=(moved, *whole.variables[1:])), problem),
+        )
         assert low <= found <= high, coordinate
 
 
@@ -124,7 +171,8 @@ def test_the_whole_model_survives_exactly_and_exchanges_little():
 
 
 def test_counted_from_an_answer_that_reads_nothing():
-    """Formula: of 2 classes, one with frequency f: the larger of f and 1 − f; of 7 that are even: 1/7."""
+    """Formula: of 2 classes, one with frequency f: the larger of f and 1 − f; of 7 that are even:
+    1/7."""
     problem = known.problem("two_hops")
     tokens = problem.task.draw(4, 0, 500)
     f = problem.task.answer(tokens).mean()

@@ -1,4 +1,5 @@
-"""What the tests of the catalogue share: its entries, their records, and the worlds planted for their claims."""
+"""What the tests of the catalogue share: its entries, their records, and the worlds planted for
+their claims."""
 
 from __future__ import annotations
 
@@ -12,21 +13,55 @@ from assay.lab import catalogue, recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {
-    "lm-importance": "three of its four claims are undecided: features are worth more after longer training than five minutes hold",
-    "mamba-induction": "three of its six claims are undecided after two looks: one block of eight takes a slower way, the value three tokens late",
-    "streetlight": "five of its thirteen claims are undecided after three looks: one seed of eight lies far from the others, and 24 concepts are few",
-    "path-split": "the only control of one claim, that the norm hardly matters to ratios, is undecided in its record: seven models differ too much",
-    "monthly-first-unique": "two of its four claims are undecided: one model errs more than the others, and a half-right rival comes near",
-    "monthly-palindromes": "four of its five claims are undecided: what is explained differs too much between six models",
-    "monthly-digit-sum": "all four claims are undecided: of one model in six the explanation earns nothing",
-    "monthly-trigrams": "all six claims are undecided: one model of six lags behind, and of two no part of the explanation earns anything",
-    "monthly-caesar": "three of its six claims are undecided: of one model what is exchanged is foretold, of five it is not",
-    "sae-zoo": "two of its four claims are undecided: a control lies too near to be told from the threshold with these documents",
+    "lm-importance": (
+        "three of its four claims are undecided: features are worth more after longer training "
+        "than five minutes hold"
+    ),
+    "mamba-induction": (
+        "three of its six claims are undecided after two looks: one block of eight takes a slower "
+        "way, the value three tokens late"
+    ),
+    "streetlight": (
+        "five of its thirteen claims are undecided after three looks: one seed of eight lies far "
+        "from the others, and 24 concepts are few"
+    ),
+    "path-split": (
+        "the only control of one claim, that the norm hardly matters to ratios, is undecided in "
+        "its record: seven models differ too much"
+    ),
+    "monthly-first-unique": (
+        "two of its four claims are undecided: one model errs more than the others, and a "
+        "half-right rival comes near"
+    ),
+    "monthly-palindromes": (
+        "four of its five claims are undecided: what is explained differs too much between six "
+        "models"
+    ),
+    "monthly-digit-sum": (
+        "all four claims are undecided: of one model in six the explanation earns nothing"
+    ),
+    "monthly-trigrams": (
+        "all six claims are undecided: one model of six lags behind, and of two no part of the "
+        "explanation earns anything"
+    ),
+    "monthly-caesar": (
+        "three of its six claims are undecided: of one model what is exchanged is foretold, of "
+        "five it is not"
+    ),
+    "sae-zoo": (
+        "two of its four claims are undecided: a control lies too near to be told from the "
+        "threshold with these documents"
+    ),
 }
 """Entries that do not meet the bar yet, and why; what needs no record is asked of them as well."""
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
-ELSEWHERE = sorted(p.name.removesuffix(".json") for p in (ROOT / "records").glob("*.*.json") if not p.name.endswith(".card.json"))
-"""Records of presets that lie elsewhere, as NAME.PRESET: they are held to all that is asked of a record."""
+ELSEWHERE = sorted(
+    p.name.removesuffix(".json")
+    for p in (ROOT / "records").glob("*.*.json")
+    if not p.name.endswith(".card.json")
+)
+"""Records of presets that lie elsewhere, as NAME.PRESET: they are held to all that is asked of a
+record."""
 RECORDED = [name for name in ENTRIES if (ROOT / "records" / f"{name}.json").exists()] + ELSEWHERE
 NAMES = [name for name in ENTRIES if name not in PENDING]
 JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PENDING]
@@ -41,7 +76,10 @@ def committed(name):
     experiment = catalogue.find(of)
     record = records.read(name, experiment.origin)
     typed = f"{of} --preset {other}" if other else of
-    assert record is not None, f"records/{name}.json is missing; make it with: assay run {typed}, then assay check {typed} --record"
+    assert record is not None, (
+        f"records/{name}.json is missing; make it with: assay run {typed}, then assay check "
+        f"{typed} --record"
+    )
     return experiment, record
 
 
@@ -62,7 +100,8 @@ def claims(name):
 
 
 def theorems(name):
-    """The exact statements of an experiment that makes no claim; of others their own tests see to them."""
+    """The exact statements of an experiment that makes no claim; of others their own tests see to
+    them."""
     return [] if claims(name) else [e for e in catalogue.find(name).claims if isinstance(e, Exact)]
 
 
@@ -71,27 +110,36 @@ def planted(name):
     """The module that plants WORLD and CASES for the claims of an experiment."""
     file = f"test_{name.replace('-', '_')}_claims"
     advice = "with WORLD and CASES, as in tests/experiments/test_superposition_claims.py"
-    assert (PLANTED / f"{file}.py").exists(), f"tests/experiments/{file}.py is missing: write it {advice}"
+    assert (PLANTED / f"{file}.py").exists(), (
+        f"tests/experiments/{file}.py is missing: write it {advice}"
+    )
     if str(PLANTED) not in sys.path:
         sys.path.append(str(PLANTED))
     module = importlib.import_module(file)
-    assert hasattr(module, "WORLD") and hasattr(module, "CASES"), f"tests/experiments/{file}.py has to be written {advice}"
+    assert hasattr(module, "WORLD") and hasattr(module, "CASES"), (
+        f"tests/experiments/{file}.py has to be written {advice}"
+    )
     return module
 
 
 @functools.cache
 def cases(name):
-    """Each claim of an experiment that CASES names: claim → (a world where it holds, one without the effect, {control: a world})."""
+    """Each claim of an experiment that CASES names: claim → (a world where it holds, one without
+    the effect, {control: a world})."""
     found = {}
     for named, start, case in named_cases(name, claims(name)):
-        assert len(case) in (2, 3), f"CASES of {name}: {start!r} needs ([a world where it holds,] one without, {{control: a world}})"
+        assert len(case) in (2, 3), (
+            f"CASES of {name}: {start!r} needs ([a world where it holds,] one without, "
+            "{control: a world})"
+        )
         found[named] = case if len(case) == 3 else (planted(name).WORLD, *case)
     return found
 
 
 @functools.cache
 def violations(name):
-    """Each exact statement of an experiment without claims that CASES names: statement → a world in which it is violated."""
+    """Each exact statement of an experiment without claims that CASES names: statement → a world in
+    which it is violated."""
     return {e: world for e, _, world in named_cases(name, theorems(name))}
 
 
@@ -99,7 +147,9 @@ def named_cases(name, statements):
     """What CASES has on these statements: (the statement, the words that name it, its case)."""
     for start, case in planted(name).CASES.items() if statements else ():
         named = [s for s in statements if s.text.startswith(start)]
-        assert len(named) == 1, f"CASES of {name}: {start!r} starts {len(named)} claims; give as many words as name one"
+        assert len(named) == 1, (
+            f"CASES of {name}: {start!r} starts {len(named)} claims; give as many words as name one"
+        )
         yield named[0], start, case
 
 

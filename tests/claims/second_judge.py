@@ -1,15 +1,18 @@
-"""The judging rule a second time, written from docs/verdicts.md alone; test_second_judge.py compares it with the engine.
+"""The judging rule a second time, written from docs/verdicts.md alone; test_second_judge.py
+compares it with the engine.
 
-Its author had read the page, what a claim consists of (claims.py, measures.py) and the records; neither the engine nor an earlier
-second judge. Choices were written down where the page was silent, then 1,262 answers compared and the engine asked about planted
-measures. For what came out these were mended on the page: a mean on a scale can have units that agree, too; the units of all arms
-but the method may agree; other arms are judged like controls, with the gate `overlap`, planted ones with the claim's own gates as
-well; groups of runs need no more units than runs do; diverged units count before they leave, leave before the value is computed,
-and block where too few are left or no factor is a field of runs.
+Its author had read the page, what a claim consists of (claims.py, measures.py) and the records;
+neither the engine nor an earlier second judge. Choices were written down where the page was silent,
+then 1,262 answers compared and the engine asked about planted measures. For what came out these
+were mended on the page: a mean on a scale can have units that agree, too; the units of all arms but
+the method may agree; other arms are judged like controls, with the gate `overlap`, planted ones
+with the claim's own gates as well; groups of runs need no more units than runs do; diverged units
+count before they leave, leave before the value is computed, and block where too few are left or no
+factor is a field of runs.
 
-Not on the page: a cell of several runs is missing if one is; runs of half the training may have diverged; `where` comes first, and an
-arm that it leaves empty cannot be asked; several controls are named with commas, of planted arms the first.
-"""
+Not on the page: a cell of several runs is missing if one is; runs of half the training may have
+diverged; `where` comes first, and an arm that it leaves empty cannot be asked; several controls are
+named with commas, of planted arms the first."""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ from scipy import stats
 from assay.core.stats import mean
 
 DRAWS = 10_000
-"""As many as the page has: two streams of so many put a limit within a fiftieth of the interval's width of each other."""
+"""As many as the page has: two streams of so many put a limit within a fiftieth of the interval's
+width of each other."""
 SPACINGS = 100_000
 LEAST, LEAST_LEVELS = 6, 20
 MAP = {
@@ -34,12 +38,18 @@ MAP = {
     "log1m": (lambda x: -np.log1p(-x), lambda y: -np.expm1(-y)),
     "logit": (lambda x: np.log(x) - np.log1p(-x), lambda y: 1 / (1 + np.exp(-y))),
 }
-INSIDE = {"plain": (-math.inf, math.inf), "log": (0, math.inf), "log1m": (-math.inf, 1), "logit": (0, 1)}
+INSIDE = {
+    "plain": (-math.inf, math.inf),
+    "log": (0, math.inf),
+    "log1m": (-math.inf, 1),
+    "logit": (0, 1),
+}
 
 
 @dataclass
 class Table:
-    """Holds the cells of a claim: terms[name][first factor, second factor, sweep ...], NaN for a missing one."""
+    """Holds the cells of a claim: terms[name][first factor, second factor, sweep ...], NaN for a
+    missing one."""
 
     terms: dict
     levels: list
@@ -49,7 +59,9 @@ class Table:
     @property
     def present(self):
         """Which cells count, [first, second]."""
-        return np.all([np.isfinite(x).all(tuple(range(2, x.ndim))) for x in self.terms.values()], axis=0)
+        return np.all(
+            [np.isfinite(x).all(tuple(range(2, x.ndim))) for x in self.terms.values()], axis=0
+        )
 
     @property
     def sizes(self):
@@ -58,8 +70,12 @@ class Table:
 
     def take(self, first, second):
         """Keeps these positions of the two factors, repeated if they are."""
-        levels = [[own[i] for i in at] for own, at in zip(self.levels, (first, second), strict=True)]
-        return Table({k: x[np.ix_(first, second)] for k, x in self.terms.items()}, levels, self.measured)
+        levels = [
+            [own[i] for i in at] for own, at in zip(self.levels, (first, second), strict=True)
+        ]
+        return Table(
+            {k: x[np.ix_(first, second)] for k, x in self.terms.items()}, levels, self.measured
+        )
 
 
 @dataclass
@@ -105,7 +121,8 @@ def selected(arm, where):
 
 
 def cells(term, units):
-    """Gives the levels of each factor and a term's cells over them; runs that share all units are averaged."""
+    """Gives the levels of each factor and a term's cells over them; runs that share all units are
+    averaged."""
     along = [f if f in term.dims else "run" for f in units]
     if any(not is_field(term, f) for f, d in zip(units, along, strict=True) if d != f):
         raise ValueError(f"no units {units}")
@@ -143,7 +160,9 @@ def computed(claim, arms, name):
         raise ValueError("a cell on the bound of the scale, or infinite")
     measured = set(claim.units) <= set(arms[name].dims)
     made = Table({k: forward(x) for k, (_, x) in found.items()}, levels, measured)
-    return made.take(*(np.flatnonzero(made.present.any(other)) for other in (1, 0))), others.read | {name}
+    return made.take(
+        *(np.flatnonzero(made.present.any(other)) for other in (1, 0))
+    ), others.read | {name}
 
 
 def is_field(arm, name):
@@ -153,7 +172,10 @@ def is_field(arm, name):
 
 def without(arms, field, lost):
     """Leaves runs with these levels of a field out of all arms."""
-    return {k: a.isel(run=~np.isin(a[field].values, list(lost))) if is_field(a, field) else a for k, a in arms.items()}
+    return {
+        k: a.isel(run=~np.isin(a[field].values, list(lost))) if is_field(a, field) else a
+        for k, a in arms.items()
+    }
 
 
 def diverged(arm, field):
@@ -167,7 +189,8 @@ def diverged(arm, field):
 
 
 def theta(claim, made, *weights):
-    """Gives the statistic for each row of weights of the levels, [draw, level] for both factors; by default of all."""
+    """Gives the statistic for each row of weights of the levels, [draw, level] for both factors; by
+    default of all."""
     first, second = weights or [np.ones((1, n)) for n in made.sizes]
     present = made.present
     with np.errstate(all="ignore"):
@@ -187,7 +210,9 @@ def without_cells(claim, made):
     """Gives the statistic without each single cell."""
     own = {k: x[made.present] for k, x in made.terms.items()}
     with np.errstate(all="ignore"):
-        return np.asarray(claim.statistic({k: (x.sum(0) - x) / (len(x) - 1) for k, x in own.items()}), float).reshape(-1)
+        return np.asarray(
+            claim.statistic({k: (x.sum(0) - x) / (len(x) - 1) for k, x in own.items()}), float
+        ).reshape(-1)
 
 
 def spread(left_out):
@@ -215,12 +240,18 @@ def measure(claim, made):
     error, t = math.sqrt(V), stats.t.ppf(0.975, n - 1)
 
     rng = np.random.default_rng(1)
-    draws = theta(claim, made, *(rng.multinomial(m, np.full(m, 1 / m), DRAWS).astype(float) for m in sizes))
+    draws = theta(
+        claim, made, *(rng.multinomial(m, np.full(m, 1 / m), DRAWS).astype(float) for m in sizes)
+    )
     undefined = ~np.isfinite(draws)
     at = stats.norm.cdf(np.array([-t, t]) * math.sqrt(n / (n - 1)))
     boot = np.quantile(draws[~undefined], at) if not undefined.all() else (math.nan, math.nan)
 
-    k = sum((len(x) - 1) ** 2 / (len(x) * (len(x) - 2)) * np.sum((x.mean() - x) ** 3) for x in left_out if len(x) > 2)
+    k = sum(
+        (len(x) - 1) ** 2 / (len(x) * (len(x) - 2)) * np.sum((x.mean() - x) ** 3)
+        for x in left_out
+        if len(x) > 2
+    )
     c = k / V**1.5 if V > 0 else 0.0
 
     def h(q):
@@ -231,8 +262,14 @@ def measure(claim, made):
         "t": (estimate - t * error, estimate + t * error),
         "skew": (estimate - h(t) * error, estimate - h(-t) * error),
     }
-    low, high = (pick([pair[side] for pair in limits.values()]) for side, pick in enumerate((np.min, np.max)))
-    overlap = math.isfinite(estimate) and undefined.mean() <= 0.01 and all(np.isfinite(x).all() for x in left_out)
+    low, high = (
+        pick([pair[side] for pair in limits.values()]) for side, pick in enumerate((np.min, np.max))
+    )
+    overlap = (
+        math.isfinite(estimate)
+        and undefined.mean() <= 0.01
+        and all(np.isfinite(x).all() for x in left_out)
+    )
     agree = error <= 1e-15 * abs(estimate) or half_alike(claim, made)
     return Interval(estimate, low, high, limits, agree, overlap)
 
@@ -252,14 +289,18 @@ def between_bounds(claim, made, estimate):
     square = np.zeros(2)
     for f in range(len(claim.units)):
         levels = np.nanmean(np.where(made.present, x, math.nan), 1 - f)
-        limits = [gaffke(levels, bound, at) for bound, at in zip(claim.bounds, (0.025, 0.975), strict=True)]
+        limits = [
+            gaffke(levels, bound, at)
+            for bound, at in zip(claim.bounds, (0.025, 0.975), strict=True)
+        ]
         square += (np.array(limits) - estimate) ** 2
     low, high = estimate + np.array([-1, 1]) * np.sqrt(square)
     return Interval(estimate, max(low, claim.bounds[0]), min(high, claim.bounds[1]))
 
 
 def gaffke(levels, bound, at):
-    """Gives a percentile of the mean of the levels and a bound under weights that are uniform on the simplex."""
+    """Gives a percentile of the mean of the levels and a bound under weights that are uniform on
+    the simplex."""
     names, counts = np.unique([*levels, bound], return_counts=True)
     weights = np.random.default_rng(2).gamma(counts, size=(SPACINGS, len(names)))
     return np.quantile(weights @ names / weights.sum(1), at)
@@ -271,7 +312,10 @@ def gaffke(levels, bound, at):
 def outcome(claim, low, high):
     """Says whether an interval on the scale of judging holds, fails or straddles."""
     forward = MAP[claim.scale][0]
-    edges = [float(forward(e)) if math.isfinite(e) else e for e in (claim.low, claim.high, *claim.fail_range)]
+    edges = [
+        float(forward(e)) if math.isfinite(e) else e
+        for e in (claim.low, claim.high, *claim.fail_range)
+    ]
     if edges[0] <= low and high <= edges[1]:
         return "holds"
     return "fails" if low > edges[3] or high < edges[2] else "straddles"
@@ -280,12 +324,15 @@ def outcome(claim, low, high):
 def few(claim, made):
     """Tells of which factor there are too few units, if of one."""
     needed = LEAST_LEVELS if made.measured else LEAST
-    short = [f"{n} of {needed} {f}s" for n, f in zip(made.sizes, claim.units, strict=False) if n < needed]
+    short = [
+        f"{n} of {needed} {f}s" for n, f in zip(made.sizes, claim.units, strict=False) if n < needed
+    ]
     return f"too few units: {short[0]}" if short else ""
 
 
 def divergence_decides(claim, factor, made, whole, decided):
-    """Says whether the units that have a diverged run are too many, or could have changed the outcome."""
+    """Says whether the units that have a diverged run are too many, or could have changed the
+    outcome."""
     if factor is None or few(claim, made):
         return True
     at = claim.units.index(factor)
@@ -305,15 +352,22 @@ def divergence_decides(claim, factor, made, whole, decided):
 
 
 def survives(claim, arms, field, found, decided):
-    """Says whether the outcome stays when the interval moves by what the second half of training changed."""
+    """Says whether the outcome stays when the interval moves by what the second half of training
+    changed."""
     for pair in claim.half.items():
         for k, other in (pair, pair[::-1]):
-            arms = without(arms, field, set(arms[k][field].values.tolist()) - set(arms[other][field].values.tolist()))
+            arms = without(
+                arms,
+                field,
+                set(arms[k][field].values.tolist()) - set(arms[other][field].values.tolist()),
+            )
     if not arms[claim.of].sizes["run"]:
         return False
     halved = {k: arms[claim.half.get(k, k)] for k in arms}
     full, half = (theta(claim, computed(claim, a, claim.of)[0])[0] for a in (arms, halved))
-    return all(outcome(claim, found.low + d, found.high + d) == decided for d in (full - half, half - full))
+    return all(
+        outcome(claim, found.low + d, found.high + d) == decided for d in (full - half, half - full)
+    )
 
 
 def obstacle(claim, arms, name, gates):
@@ -340,33 +394,59 @@ def obstacle(claim, arms, name, gates):
     if name == claim.of and name in claim.half and not survives(claim, arms, field, found, decided):
         return "gate converged", found
     if found.agree and name == claim.of:
-        return ("identical in every unit" if decided == "fails" and identical(claim, arms, name) else "units agree"), found
+        return (
+            "identical in every unit"
+            if decided == "fails" and identical(claim, arms, name)
+            else "units agree"
+        ), found
     return "", found
 
 
 def identical(claim, arms, name):
-    """Says whether nothing differs in any unit, though the units of the arms that are compared do, as turning them by one place shows."""
+    """Says whether nothing differs in any unit, though the units of the arms that are compared do,
+    as turning them by one place shows."""
     made = computed(claim, arms, name)[0]
     unit = claim.units[0]
-    if claim.scale != "plain" or any(theta(claim, made.take([i], list(range(made.sizes[1]))))[0] for i in range(made.sizes[0])):
+    if claim.scale != "plain" or any(
+        theta(claim, made.take([i], list(range(made.sizes[1]))))[0] for i in range(made.sizes[0])
+    ):
         return False
-    others = {k: a if k == name else a.roll({a[unit].dims[0]: 1}) for k, a in arms.items() if unit in a.coords}
+    others = {
+        k: a if k == name else a.roll({a[unit].dims[0]: 1})
+        for k, a in arms.items()
+        if unit in a.coords
+    }
     try:
         turned = computed(claim, others, name)[0]
     except Exception:
         return False
-    single = [theta(claim, turned.take([i], list(range(turned.sizes[1]))))[0] for i in range(turned.sizes[0])]
+    single = [
+        theta(claim, turned.take([i], list(range(turned.sizes[1]))))[0]
+        for i in range(turned.sizes[0])
+    ]
     return all(single) and abs(theta(claim, turned)[0]) <= 1e-9 * max(map(abs, single))
 
 
 def ask(claim, arms, name, gates=()):
     """Judges one arm in the method's place by its interval."""
     reason, found = obstacle(claim, arms, name, gates)
-    decided = "undecided" if reason and "identical" not in reason else outcome(claim, found.low, found.high)
+    decided = (
+        "undecided"
+        if reason and "identical" not in reason
+        else outcome(claim, found.low, found.high)
+    )
     back = MAP[claim.scale][1]
     limits = {k: tuple(float(back(x)) for x in pair) for k, pair in found.limits.items()}
     estimate, low, high = (float(back(x)) for x in (found.estimate, found.low, found.high))
-    return SimpleNamespace(arm=name, outcome=decided, reason=reason, estimate=estimate, low=low, high=high, limits=limits)
+    return SimpleNamespace(
+        arm=name,
+        outcome=decided,
+        reason=reason,
+        estimate=estimate,
+        low=low,
+        high=high,
+        limits=limits,
+    )
 
 
 def judge(claim, arms):
@@ -393,10 +473,15 @@ def judge(claim, arms):
     elif verdict.outcome == "holds" and satisfied:
         told = ("unspecific", f"control {', '.join(satisfied)} satisfies it too")
     elif verdict.outcome == "holds" and unnamed:
-        told = ("unspecific", f"{', '.join(unnamed)} {'satisfy' if unnamed[1:] else 'satisfies'} it too")
+        told = (
+            "unspecific",
+            f"{', '.join(unnamed)} {'satisfy' if unnamed[1:] else 'satisfies'} it too",
+        )
     elif verdict.outcome == "holds" and open_ones:
         told = ("undecided", f"control {', '.join(open_ones)} undecided")
     else:
         told = (verdict.outcome, verdict.reason)
     verdict.outcome, verdict.reason = told
-    return SimpleNamespace(verdict=verdict, controls=controls, planted=planted, others=others, also=also)
+    return SimpleNamespace(
+        verdict=verdict, controls=controls, planted=planted, others=others, also=also
+    )

@@ -1,4 +1,5 @@
-"""Every record of the catalogue judged again by the code of a bundle, which shares nothing with Assay but the generator of draws."""
+"""Every record of the catalogue judged again by the code of a bundle, which shares nothing with
+Assay but the generator of draws."""
 
 import json
 
@@ -11,7 +12,8 @@ from assay.lab.result import with_derived
 from assay.report.bundle import carried, files, judge
 
 NOT_CARRIED: dict[str, str] = {}
-"""Claims whose statistic cannot be written as steps, and why: none, and none may be added without a reason."""
+"""Claims whose statistic cannot be written as steps, and why: none, and none may be added without a
+reason."""
 
 
 @pytest.mark.slow
@@ -19,7 +21,11 @@ NOT_CARRIED: dict[str, str] = {}
 def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))
-    found = carried.carry_all([c for c in experiment.claims if isinstance(c, Claim)], arms, experiment.scope_of(record["preset"]))
+    found = carried.carry_all(
+        [c for c in experiment.claims if isinstance(c, Claim)],
+        arms,
+        experiment.scope_of(record["preset"]),
+    )
     recorded = {v["text"]: v["outcome"] for v in record["verdicts"]}
     for c in found:
         assert (c.why_not == "") is (c.said["text"] not in NOT_CARRIED), c.why_not
@@ -28,5 +34,7 @@ def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
         (tmp_path / "numbers.npz").write_bytes(files.npz(c.numbers))
         claim = json.loads(json.dumps({**c.said, "condition": "", "file": "numbers.npz"}))
         ours = judge.judge_claim(judge.with_numbers(claim, judge.Study({}, {}, tmp_path)))
-        assert judge.compared(json.loads(json.dumps(c.judged.to_json())), ours) == [], c.said["text"]
+        assert judge.compared(json.loads(json.dumps(c.judged.to_json())), ours) == [], c.said[
+            "text"
+        ]
         assert ours["outcome"] == recorded[c.said["text"]]

@@ -1,9 +1,11 @@
-"""The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of this and registers nowhere.
+"""The bar for every experiment of the catalogue, found by walking it: a new entry is held to all of
+this and registers nowhere.
 
-ENTRIES are all of them, NAMES those that meet it, JUDGED their records; `committed.PENDING` says why one does not yet.
+ENTRIES are all of them, NAMES those that meet it, JUDGED their records; `committed.PENDING` says
+why one does not yet.
 
-One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its message says to write.
-"""
+One entry alone: pytest tests/claims/test_catalogue_bar.py -k NAME. What a test asks for is what its
+message says to write."""
 
 import json
 import re
@@ -11,7 +13,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from committed import ENTRIES, JUDGED, NAMES, ROOT, arms, cases, claims, committed, planted, preset, theorems, violations
+from committed import (
+    ENTRIES,
+    JUDGED,
+    NAMES,
+    ROOT,
+    arms,
+    cases,
+    claims,
+    committed,
+    planted,
+    preset,
+    theorems,
+    violations,
+)
 from scipy.stats import skew as skew_of
 
 from assay.core.claims import Claim, Exact, Published
@@ -37,9 +52,11 @@ CPU_SECONDS = 550
 """What five minutes on two free cores hold, and room for the start of workers."""
 ORIGINS = ("paper: ", "theory: ", "plan: ", "plan, ", "pilot: ")
 SKEWED = 2.0
-"""Sample skew above which units are no exponential ones: the hull's coverage was measured up to there."""
+"""Sample skew above which units are no exponential ones: the hull's coverage was measured up to
+there."""
 COVERAGE = 0.93
-"""The least share of simulated worlds in which the interval of a decided claim contains the truth, nominal 0.95."""
+"""The least share of simulated worlds in which the interval of a decided claim contains the truth,
+nominal 0.95."""
 UNITS = 6
 """Levels of every factor that a claim generalises over."""
 SKIPPED = pytest.mark.skipif(present() is None, reason=ABSENT)
@@ -52,19 +69,32 @@ def reads_a_model(name):
 
 READING = [name for name in ENTRIES if reads_a_model(name)]
 LIGHT = [name for name in ENTRIES if name not in READING]
-HEAVY = [pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in READING]
-FAMILY = [name for name in LIGHT if name.startswith("monthly-") and name not in ("monthly-maximum", "monthly-caesar")]
+HEAVY = [
+    pytest.param(name, marks=[pytest.mark.model, pytest.mark.slow, SKIPPED]) for name in READING
+]
+FAMILY = [
+    name
+    for name in LIGHT
+    if name.startswith("monthly-") and name not in ("monthly-maximum", "monthly-caesar")
+]
 """Entries that share with two others all that a smoke preset goes through, but for the task."""
 DEAR = [*FAMILY, "belief-states", "compute-planner", "gated-ablations", "superposition-llc"]
 QUICK = [pytest.param(name, marks=[pytest.mark.slow] if name in DEAR else []) for name in LIGHT]
 
 
 def measured_coverage():
-    """{law: {units: share}}: how often intervals contained the truth, by the rows of docs/coverage.md for units of one factor."""
+    """{law: {units: share}}: how often intervals contained the truth, by the rows of
+    docs/coverage.md for units of one factor."""
     laws = {}
-    for law, units, *rates in re.findall(r"^\| ([^|]+) \| (\d+) \|((?: [\d.]+% \|)+)", (ROOT / "docs" / "coverage.md").read_text(), re.MULTILINE):
+    for law, units, *rates in re.findall(
+        r"^\| ([^|]+) \| (\d+) \|((?: [\d.]+% \|)+)",
+        (ROOT / "docs" / "coverage.md").read_text(),
+        re.MULTILINE,
+    ):
         found = [float(x) / 100 for x in re.findall(r"([\d.]+)%", rates[0])]
-        laws.setdefault(law, {})[int(units)] = found[-3]  # the hull, or the exact interval; then falsely below and above
+        laws.setdefault(law, {})[int(units)] = found[
+            -3
+        ]  # the hull, or the exact interval; then falsely below and above
     return laws
 
 
@@ -85,43 +115,84 @@ def test_its_header_says_what_a_run_costs(name):
     wanted = "Cost: 120 s on 2 cores, 230 CPU-seconds, 1.1 GB a process; full …"
     _, record = committed(name)
     measured = record["seconds"], record["cpu_seconds"], record["provenance"]["peak_rss"] / 1e9
-    assert said, f"the header of {name} has to say {wanted!r} (its record: {', '.join(f'{m:.3g}' for m in measured)})"
-    for what, claimed, found, factor in zip(("s", "CPU-seconds", "GB"), map(float, said.groups()), measured, (2, 1.3, 1.3), strict=True):
-        assert found / factor <= claimed <= found * factor, f"the header says {claimed:g} {what}, the record {found:.3g}"
+    assert said, (
+        f"the header of {name} has to say {wanted!r} (its record: "
+        f"{', '.join(f'{m:.3g}' for m in measured)})"
+    )
+    for what, claimed, found, factor in zip(
+        ("s", "CPU-seconds", "GB"), map(float, said.groups()), measured, (2, 1.3, 1.3), strict=True
+    ):
+        assert found / factor <= claimed <= found * factor, (
+            f"the header says {claimed:g} {what}, the record {found:.3g}"
+        )
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_is_complete(name):
     experiment = catalogue.find(name)
-    problems = [] if experiment.scope else ["the experiment says no scope: for which model, site, corpus or world it speaks"]
-    problems += [f"arm {arm} has no note: what it is, and why it is honest" for arm, a in experiment.arms.items() if not a.note]
+    problems = (
+        []
+        if experiment.scope
+        else ["the experiment says no scope: for which model, site, corpus or world it speaks"]
+    )
+    problems += [
+        f"arm {arm} has no note: what it is, and why it is honest"
+        for arm, a in experiment.arms.items()
+        if not a.note
+    ]
     for c in claims(name):
         here = f"claim {c.text!r}"
         if not c.source:
             problems.append(f"{here} names no source")
         if not c.near:
-            problems.append(f"{here} names no near control: near={{control: what it would explain without the method}}")
-        if c.kind == "risky" and "pilot" in re.sub(r"before (any|the|a|a second) pilot", "", c.threshold_from):
-            problems.append(f"{here}: a threshold that a pilot had a part in starts with pilot:; got {c.threshold_from!r}")
+            problems.append(
+                f"{here} names no near control: near={{control: what it would explain without "
+                "the method}"
+            )
+        if c.kind == "risky" and "pilot" in re.sub(
+            r"before (any|the|a|a second) pilot", "", c.threshold_from
+        ):
+            problems.append(
+                f"{here}: a threshold that a pilot had a part in starts with pilot:; got "
+                f"{c.threshold_from!r}"
+            )
         if not (c.published == "new" or isinstance(c.published, Published)):
-            problems.append(f'{here} does not say what is published: Published(number, source, same=…), or "new"')
+            problems.append(
+                f"{here} does not say what is published: Published(number, source, same=…), "
+                'or "new"'
+            )
         if isinstance(c.published, Published) and not c.published.source:
             problems.append(f"{here} prints a published number without its source")
         if not c.threshold_from.startswith(ORIGINS):
-            problems.append(f"{here}: threshold_from starts with one of {', '.join(ORIGINS)}; got {c.threshold_from!r}")
+            problems.append(
+                f"{here}: threshold_from starts with one of {', '.join(ORIGINS)}; got "
+                f"{c.threshold_from!r}"
+            )
         if c.threshold_from.startswith("pilot") and not re.search(r"seeds? \d", c.threshold_from):
-            problems.append(f"{here}: a threshold from a pilot names the pilot's seeds; got {c.threshold_from!r}")
-    assert claims(name) or theorems(name), "an experiment of the catalogue makes at least one claim, or exact statements only"
+            problems.append(
+                f"{here}: a threshold from a pilot names the pilot's seeds; got "
+                f"{c.threshold_from!r}"
+            )
+    assert claims(name) or theorems(name), (
+        "an experiment of the catalogue makes at least one claim, or exact statements only"
+    )
     none(problems)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_an_experiment_without_claims_says_so_wherever_it_is_listed(name):
     said = catalogue.entry(name).header().claim.startswith("exact statements only: ")
-    assert said == (not claims(name)), "'Claim: exact statements only: …' stands in the header of an experiment without claims, and of no other"
+    assert said == (not claims(name)), (
+        "'Claim: exact statements only: …' stands in the header of an experiment without "
+        "claims, and of no other"
+    )
     if said:
-        assert not [s for s in catalogue.find(name).claims if not isinstance(s, Exact)], "a finding is no exact statement"
-        assert all(e.source for e in theorems(name)), "an exact statement names what it follows from"
+        assert not [s for s in catalogue.find(name).claims if not isinstance(s, Exact)], (
+            "a finding is no exact statement"
+        )
+        assert all(e.source for e in theorems(name)), (
+            "an exact statement names what it follows from"
+        )
         assert tables.ONLY_EXACT in docs.claims(name)
 
 
@@ -131,12 +202,17 @@ def test_an_experiment_without_claims_says_so_wherever_it_is_listed(name):
 @pytest.mark.parametrize("name", JUDGED)
 def test_every_claim_was_judged_on_enough_units_against_its_controls(name):
     experiment, record = committed(name)
-    named = {c.text: {*c.must_fail, *c.must_hold} for c in experiment.claims if isinstance(c, Claim)}
+    named = {
+        c.text: {*c.must_fail, *c.must_hold} for c in experiment.claims if isinstance(c, Claim)
+    }
     problems = []
     for v in record["verdicts"]:
         here = f"{v['outcome']}: {v['text']!r}"
         if {*v["controls"], *v["planted"]} != named[v["text"]]:
-            problems.append(f"{here}: the record judged {sorted({*v['controls'], *v['planted']})}, the claim names {named[v['text']]}")
+            problems.append(
+                f"{here}: the record judged {sorted({*v['controls'], *v['planted']})}, the "
+                f"claim names {named[v['text']]}"
+            )
         if not v["scope"]:
             problems.append(f"{here} says no scope")
         few = {unit: n for unit, n in v["n"].items() if n < UNITS}
@@ -156,8 +232,13 @@ def test_no_verdict_rests_on_an_interval_without_width(name):
         here = f"{v['outcome']}: {v['text']!r}"
         if v["outcome"] != "undecided" and not (v["p"] and v["low"] < v["high"]):
             problems.append(f"{here} has p = {v['p']} and the interval [{v['low']}, {v['high']}]")
-        if v["outcome"] in ("holds", "fails") and not any(wide(v["controls"][arm]) for arm in v["near"]):
-            problems.append(f"{here}: its near controls {list(v['near'])} have no width, so none had a chance; name one that varies")
+        if v["outcome"] in ("holds", "fails") and not any(
+            wide(v["controls"][arm]) for arm in v["near"]
+        ):
+            problems.append(
+                f"{here}: its near controls {list(v['near'])} have no width, so none had a "
+                "chance; name one that varies"
+            )
         if v["outcome"] in ("fails", "undecided") and "detectable" not in v:
             problems.append(f"{here} does not say which effect would have been found")
     none(problems)
@@ -190,12 +271,25 @@ def test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them(name
 @pytest.mark.parametrize("name", JUDGED)
 def test_skewed_units_are_judged_on_a_log_scale(name):
     experiment, record = committed(name)
-    plain = {c.text for c in experiment.claims if isinstance(c, Claim) and c.scale == "plain" and c.bounds is None and c.statistic is mean}
+    plain = {
+        c.text
+        for c in experiment.claims
+        if isinstance(c, Claim) and c.scale == "plain" and c.bounds is None and c.statistic is mean
+    }
     problems = []
     for v in record["verdicts"]:
         points = np.array([p for p in v["points"] if p is not None])
-        if v["text"] in plain and v["outcome"] in ("holds", "fails") and len(points) > 2 and (points > 0).all() and skew(points) > SKEWED:
-            problems.append(f"units have skew {skew(points):.1f}, where no plain interval covers: scale='log' for {v['text']!r}")
+        if (
+            v["text"] in plain
+            and v["outcome"] in ("holds", "fails")
+            and len(points) > 2
+            and (points > 0).all()
+            and skew(points) > SKEWED
+        ):
+            problems.append(
+                f"units have skew {skew(points):.1f}, where no plain interval covers: "
+                f"scale='log' for {v['text']!r}"
+            )
     none(problems)
 
 
@@ -209,28 +303,59 @@ def test_intervals_of_such_units_were_measured_to_contain_the_truth(name):
         points = np.array([p for p in v["points"] if p is not None])
         law = "binary, share 0.9" if v["bounds"] else "normal units"
         if not v["bounds"] and len(points) > 2 and np.ptp(points) > 0:
-            law = "log-normal units" if abs(skew(points)) > SKEWED else "exponential units" if abs(skew(points)) > 1 else law
+            law = (
+                "log-normal units"
+                if abs(skew(points)) > SKEWED
+                else "exponential units"
+                if abs(skew(points)) > 1
+                else law
+            )
         n = min(v["n"].values())
-        rate = min((hull for units, hull in COVERED[law].items() if units >= max(k for k in COVERED[law] if k <= n)), default=0.0)
+        rate = min(
+            (
+                hull
+                for units, hull in COVERED[law].items()
+                if units >= max(k for k in COVERED[law] if k <= n)
+            ),
+            default=0.0,
+        )
         if rate < COVERAGE and not spare(v):
-            problems.append(f"{v['outcome']}: {n} units like {law} are covered in {rate:.1%} of worlds: more units, or a log scale: {v['text']!r}")
+            problems.append(
+                f"{v['outcome']}: {n} units like {law} are covered in {rate:.1%} of worlds: "
+                f"more units, or a log scale: {v['text']!r}"
+            )
     none(problems)
 
 
 def spare(verdict):
-    """Whether an interval three times as wide would decide the same: the law of the units then hardly matters."""
-    width, (low, high) = verdict["high"] - verdict["low"], verdict["range" if verdict["outcome"] != "fails" else "fail_range"]
+    """Whether an interval three times as wide would decide the same: the law of the units then
+    hardly matters."""
+    width, (low, high) = (
+        verdict["high"] - verdict["low"],
+        verdict["range" if verdict["outcome"] != "fails" else "fail_range"],
+    )
     low, high = (-np.inf if low is None else low), (np.inf if high is None else high)
     wide_low, wide_high = verdict["low"] - width, verdict["high"] + width
-    return wide_high < low or wide_low > high if verdict["outcome"] == "fails" else low <= wide_low and wide_high <= high
+    return (
+        wide_high < low or wide_low > high
+        if verdict["outcome"] == "fails"
+        else low <= wide_low and wide_high <= high
+    )
 
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_nothing_was_changed_after_a_look_at_these_seeds(name, tmp_path):
     experiment, _record = committed(name)
-    asked = plan(Store(tmp_path), experiment, override(experiment, preset(name)), inputs_of=lambda job, stored: {})
+    asked = plan(
+        Store(tmp_path),
+        experiment,
+        override(experiment, preset(name)),
+        inputs_of=lambda job, stored: {},
+    )
     seen, now = journal.read(looks.committed(experiment)), looks.frozen(experiment, asked)
-    assert any({k: look[k] for k in now} == now for look in seen), "no look says what the record judged; assay check NAME --record notes it"
+    assert any({k: look[k] for k in now} == now for look in seen), (
+        "no look says what the record judged; assay check NAME --record notes it"
+    )
     none([f"{change}; judge on fresh seeds" for change in looks.changed(experiment, asked)])
 
 
@@ -240,14 +365,24 @@ def test_most_claims_get_an_answer_and_the_others_say_what_is_missing(name):
     undecided = [v for v in record["verdicts"] if v["outcome"] == "undecided"]
     total = len(record["verdicts"])
     most = max(1, total // 4)
-    assert len(undecided) <= most, f"{len(undecided)} of {total} claims are undecided; at most {most} may be"
-    none([f"undecided without reason or price: {v['text']!r}" for v in undecided if not (v["reason"] and v["price"]["text"])])
+    assert len(undecided) <= most, (
+        f"{len(undecided)} of {total} claims are undecided; at most {most} may be"
+    )
+    none(
+        [
+            f"undecided without reason or price: {v['text']!r}"
+            for v in undecided
+            if not (v["reason"] and v["price"]["text"])
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_it_fits_five_minutes_on_two_cores(name):
     _, record = committed(name)
-    assert record["cpu_seconds"] <= CPU_SECONDS, f"the default preset costs {record['cpu_seconds']} CPU-seconds of {CPU_SECONDS}"
+    assert record["cpu_seconds"] <= CPU_SECONDS, (
+        f"the default preset costs {record['cpu_seconds']} CPU-seconds of {CPU_SECONDS}"
+    )
 
 
 @pytest.mark.parametrize("name", JUDGED)
@@ -258,12 +393,14 @@ def test_its_figures_are_made_from_the_record_and_labelled(name):
 
 
 def unlabelled(figure: Figure) -> list[str]:
-    """What a figure's words lack: a title that says something, and what its axes measure; columns of words need no axis title."""
+    """What a figure's words lack: a title that says something, and what its axes measure; columns
+    of words need no axis title."""
     words = all(isinstance(v, str) for v in figure.columns[figure.x])
     checks = {
         "the title says what is seen, in at least two words": len(figure.title.split()) >= 2,
         "x_title names what x is, and its unit": bool(figure.x_title) or words,
-        "y_title names what y is, and its unit": bool(figure.y_title) and figure.y_title not in ("mean", "value", "y"),
+        "y_title names what y is, and its unit": bool(figure.y_title)
+        and figure.y_title not in ("mean", "value", "y"),
         "it has data": any(len(column) for column in figure.columns.values()),
     }
     return [problem for problem, fine in checks.items() if not fine]
@@ -279,9 +416,18 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
     text = page.read_text(encoding="utf-8")
     marks = {m["kind"] for m in docs.BLOCK.finditer(text) if m["name"] == name}
     wanted = {"arms", "claims", "verdicts", "picture", "budget"}
-    none([f"docs/{name}.md lacks <!-- made: {kind} {name} --> and <!-- end -->" for kind in sorted(wanted - marks)])
-    assert pictures.path(name).exists(), f"no picture yet: python -m assay.report.docs docs/{name}.md"
-    assert re.search(r"^## What would change", text, re.MULTILINE), f"docs/{name}.md has no section '## What would change …'"
+    none(
+        [
+            f"docs/{name}.md lacks <!-- made: {kind} {name} --> and <!-- end -->"
+            for kind in sorted(wanted - marks)
+        ]
+    )
+    assert pictures.path(name).exists(), (
+        f"no picture yet: python -m assay.report.docs docs/{name}.md"
+    )
+    assert re.search(r"^## What would change", text, re.MULTILINE), (
+        f"docs/{name}.md has no section '## What would change …'"
+    )
 
 
 # planted worlds
@@ -290,11 +436,20 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_claim_and_every_control_has_its_planted_worlds(name):
     missing = [f"CASES lacks the claim {c.text!r}" for c in claims(name) if c not in cases(name)]
-    missing += [f"CASES lacks the exact statement {e.text!r}: {{its first words: a world in which it is violated}}"
-                for e in theorems(name) if e not in violations(name)]  # fmt: skip
+    missing += [
+        (
+            f"CASES lacks the exact statement {e.text!r}: {{its first words: a world in which it "
+            "is violated}"
+        )
+        for e in theorems(name)
+        if e not in violations(name)
+    ]
     for c, (*_, passing) in cases(name).items():
         if set(passing) != set(c.must_fail):
-            missing.append(f"CASES of {c.text!r} has worlds for {sorted(passing)}, its controls are {sorted(c.must_fail)}")
+            missing.append(
+                f"CASES of {c.text!r} has worlds for {sorted(passing)}, its controls are "
+                f"{sorted(c.must_fail)}"
+            )
     none(missing)
 
 
@@ -303,8 +458,13 @@ def test_every_claim_holds_in_its_world_and_every_control_fails(name):
     problems = []
     for c, (holds, *_) in cases(name).items():
         judged = judged_alone(c, arms(holds))
-        told = {judged.verdict.arm: said(judged.verdict), **{arm: v.outcome for arm, v in judged.controls.items()}}
-        if said(judged.verdict) != "holds" or {v.outcome for v in judged.controls.values()} != {"fails"}:
+        told = {
+            judged.verdict.arm: said(judged.verdict),
+            **{arm: v.outcome for arm, v in judged.controls.items()},
+        }
+        if said(judged.verdict) != "holds" or {v.outcome for v in judged.controls.values()} != {
+            "fails"
+        }:
             problems.append(f"{c.text!r} should hold and its controls fail in WORLD; got {told}")
     none(problems)
 
@@ -315,15 +475,27 @@ def test_every_theorem_of_an_experiment_without_claims_can_be_violated(name):
     for e, world in violations(name).items():
         told = verify(e, arms(planted(name).WORLD)).outcome, verify(e, arms(world)).outcome
         if told != ("exact", "violated"):
-            problems.append(f"{e.text!r} should be exact in WORLD and violated in its case; got {told[0]} and {told[1]}")
+            problems.append(
+                f"{e.text!r} should be exact in WORLD and violated in its case; got {told[0]} "
+                f"and {told[1]}"
+            )
     none(problems)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_without_its_effect_every_claim_fails(name):
     # one control is enough here: controls take away a *holds*, never a *fails*
-    verdicts = {c: judged_alone(with_control(c, c.must_fail[0]), arms(removed)).verdict for c, (_, removed, _) in cases(name).items()}
-    none([f"{c.text!r} should fail without its effect; got {said(v)}" for c, v in verdicts.items() if v.outcome != "fails"])
+    verdicts = {
+        c: judged_alone(with_control(c, c.must_fail[0]), arms(removed)).verdict
+        for c, (_, removed, _) in cases(name).items()
+    }
+    none(
+        [
+            f"{c.text!r} should fail without its effect; got {said(v)}"
+            for c, v in verdicts.items()
+            if v.outcome != "fails"
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -332,20 +504,32 @@ def test_every_control_can_pass_and_then_the_claim_is_unspecific(name):
     for c, (*_, passing) in cases(name).items():
         for control, world in passing.items():
             judged = judged_alone(with_control(c, control), arms(world))
-            if (judged.controls[control].outcome, judged.verdict.outcome) != ("holds", "unspecific"):
-                told = f"the control {said(judged.controls[control])}, the claim {said(judged.verdict)}"
-                problems.append(f"{c.text!r}: {control} should pass in its world and the claim be unspecific; got: {told}")
+            if (judged.controls[control].outcome, judged.verdict.outcome) != (
+                "holds",
+                "unspecific",
+            ):
+                told = (
+                    f"the control {said(judged.controls[control])}, the claim "
+                    f"{said(judged.verdict)}"
+                )
+                problems.append(
+                    f"{c.text!r}: {control} should pass in its world and the claim be "
+                    f"unspecific; got: {told}"
+                )
     none(problems)
 
 
 def judged_alone(claim, world):
-    """The judgement as if all arms that are not its controls might satisfy the claim as well: what others do is the record's matter."""
+    """The judgement as if all arms that are not its controls might satisfy the claim as well: what
+    others do is the record's matter."""
     reads = {claim.of, *claim.must_fail, *claim.must_hold, *claim.half, *claim.half.values()}
     for name in (claim.of, *claim.must_fail, *claim.must_hold):
         others = Others(world, name, claim.where)
         claim.value(others.take(name), others)
         reads |= others.read
-    world = {name: arm for name, arm in world.items() if name in reads}  # no other is asked, which would take most of the time
+    world = {
+        name: arm for name, arm in world.items() if name in reads
+    }  # no other is asked, which would take most of the time
     others = [a for a in world if a not in (claim.of, *claim.must_fail, *claim.must_hold)]
     return judge(replace(claim, also=dict.fromkeys(others, "planted")), world)
 
@@ -373,7 +557,9 @@ def shared(tmp_path_factory):
 def test_smoke_runs_and_judges_every_claim(name, shared):
     result = Lab(shared / "store", executor=Inline()).run(catalogue.find(name), "smoke")
     assert len(result.judged) == len(claims(name)) and result.figures
-    assert json.loads(result.path(Lab(shared / "store").store).read_text())["verdicts" if claims(name) else "exact"]
+    assert json.loads(result.path(Lab(shared / "store").store).read_text())[
+        "verdicts" if claims(name) else "exact"
+    ]
 
 
 @pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
@@ -381,20 +567,30 @@ def test_the_same_key_gives_the_same_numbers_alone_or_among_others(name, shared,
     experiment, bench = catalogue.find(name), plain_bench(shared / "artefacts")
     first, again = (numbers(trained(experiment, "main", bench)) for _ in range(2))
     for what in first:
-        np.testing.assert_array_equal(first[what], again[what], f"{what}: trained twice from one key, the numbers differ")
-    plain = tuple(s.replace(products="float32") if getattr(s, "products", "") == "bfloat16" else s for s in experiment.smoke)
-    if plain != experiment.smoke:  # bfloat16 keeps three digits of a product, and how it is summed depends on the neighbours
+        np.testing.assert_array_equal(
+            first[what], again[what], f"{what}: trained twice from one key, the numbers differ"
+        )
+    plain = tuple(
+        s.replace(products="float32") if getattr(s, "products", "") == "bfloat16" else s
+        for s in experiment.smoke
+    )
+    if (
+        plain != experiment.smoke
+    ):  # bfloat16 keeps three digits of a product, and how it is summed depends on the neighbours
         experiment = replace(experiment, smoke=plain)
         first = numbers(trained(experiment, "main", bench))
     for what, value in numbers(trained(experiment, "main", bench, alone=True)).items():
         among = first[what][-1:]
         scale = np.nanmax(np.abs(among), initial=1e-12) if among.dtype.kind == "f" else 1
         near = np.allclose(value, among, rtol=1e-5, atol=1e-5 * scale, equal_nan=True)
-        assert near, f"{what}: a run trained alone differs from the same run among others by more than 1e-5"
+        assert near, (
+            f"{what}: a run trained alone differs from the same run among others by more than 1e-5"
+        )
 
 
 def group(experiment, arm):
-    """The last group of an arm's smoke runs, whole seeds as the lab puts them together, each with the run it builds on."""
+    """The last group of an arm's smoke runs, whole seeds as the lab puts them together, each with
+    the run it builds on."""
     pairs = experiment.pairs(arm, experiment.smoke)
     seeds = sorted({spec.seed for spec, _ in pairs})
     size = experiment.seeds_per_group
@@ -403,7 +599,8 @@ def group(experiment, arm):
 
 
 def trained(experiment, arm, bench, alone=False):
-    """That group trained in this process, or its last run alone; what it builds on is trained with all its runs."""
+    """That group trained in this process, or its last run alone; what it builds on is trained with
+    all its runs."""
     a, pairs = experiment.arms[arm], group(experiment, arm)
     pairs = pairs[-1:] if alone else pairs
     runs = Runs([spec for spec, _ in pairs])
@@ -411,8 +608,13 @@ def trained(experiment, arm, bench, alone=False):
         return a.train.train([runs], bench)[0]
     if a.after is None:
         return a.train(runs, bench)
-    before, parents = trained(experiment, a.after, bench), [spec for spec, _ in group(experiment, a.after)]
-    return a.train(runs, bench, joined([rows(before, [parents.index(parent)]) for _, parent in pairs]))
+    before, parents = (
+        trained(experiment, a.after, bench),
+        [spec for spec, _ in group(experiment, a.after)],
+    )
+    return a.train(
+        runs, bench, joined([rows(before, [parents.index(parent)]) for _, parent in pairs])
+    )
 
 
 def numbers(done):

@@ -1,4 +1,5 @@
-"""Every committed record: judged again from its own measures it says what it says; and it is what a record has to be."""
+"""Every committed record: judged again from its own measures it says what it says; and it is what a
+record has to be."""
 
 import pytest
 from committed import ENTRIES, PENDING, RECORDED, committed, judged_again, preset
@@ -11,10 +12,14 @@ from assay.lab.store import Store
 
 
 def test_entries_without_a_record_are_named_with_the_reason():
-    asked = {*ENTRIES, *(f"{name}.{other}" for name in ENTRIES for other in catalogue.find(name).elsewhere)}
+    asked = {
+        *ENTRIES,
+        *(f"{name}.{other}" for name in ENTRIES for other in catalogue.find(name).elsewhere),
+    }
     assert set(RECORDED) <= asked, "a record of no preset"
     missing = asked - set(RECORDED)
     assert missing == {name for name, why in PENDING.items() if why.startswith("no record: ")}
+
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_its_measures_give_its_verdicts(name):
@@ -24,10 +29,16 @@ def test_its_measures_give_its_verdicts(name):
     for j, v in zip(claims, record["verdicts"], strict=True):
         assert (j.verdict.outcome, j.claim.kind) == (v["outcome"], v["kind"]), v["text"]
         assert list(j.also) == list(v["also"]) and list(j.asked) == v["asked"], v["text"]
-        assert {arm: c.outcome for arm, c in j.controls.items()} == {arm: c["outcome"] for arm, c in v["controls"].items()}
+        assert {arm: c.outcome for arm, c in j.controls.items()} == {
+            arm: c["outcome"] for arm, c in v["controls"].items()
+        }
         for number in ("estimate", "low", "high"):
-            recorded = float("nan") if v[number] is None else v[number]  # a record has no NaN: None where there was no unit
-            assert getattr(j.verdict, number) == pytest.approx(recorded, rel=1e-3, abs=1e-6, nan_ok=True), v["text"]
+            recorded = (
+                float("nan") if v[number] is None else v[number]
+            )  # a record has no NaN: None where there was no unit
+            assert getattr(j.verdict, number) == pytest.approx(
+                recorded, rel=1e-3, abs=1e-6, nan_ok=True
+            ), v["text"]
     assert [e.outcome for e in exact] == [e["outcome"] for e in record["exact"]]
     found = [float("nan") if f["estimate"] is None else f["estimate"] for f in record["findings"]]
     assert [f.estimate for f in findings] == pytest.approx(found, rel=1e-3, nan_ok=True)
@@ -36,17 +47,30 @@ def test_its_measures_give_its_verdicts(name):
 @pytest.mark.parametrize("name", RECORDED)
 def test_its_statements_are_todays(name):
     experiment, record = committed(name)
-    assert record["claims_key"] == claims_key(experiment.claims), "a text, range or control was changed since the record"
+    assert record["claims_key"] == claims_key(experiment.claims), (
+        "a text, range or control was changed since the record"
+    )
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_its_runs_are_those_of_its_preset(name, tmp_path):
     experiment, record = committed(name)
-    asked = plan(Store(tmp_path), experiment, override(experiment, preset(name)), inputs_of=lambda job, stored: {}).by_arm()
+    asked = plan(
+        Store(tmp_path),
+        experiment,
+        override(experiment, preset(name)),
+        inputs_of=lambda job, stored: {},
+    ).by_arm()
     assert record["preset"] == preset(name)
     assert {arm: [row.job.key for row in rows] for arm, rows in asked.items()} == {
         a: d["keys"] for a, d in record["arms"].items()
     }
     assert (
-        min(spec["seed"] for arm in record["arms"].values() for spec in [arm["shared"], *arm["specs"]] if "seed" in spec) >= 1000
+        min(
+            spec["seed"]
+            for arm in record["arms"].values()
+            for spec in [arm["shared"], *arm["specs"]]
+            if "seed" in spec
+        )
+        >= 1000
     )

@@ -1,4 +1,5 @@
-"""gated-sae on the real model, killed twenty times at random moments: the measures are the bytes of an uninterrupted run."""
+"""gated-sae on the real model, killed twenty times at random moments: the measures are the bytes of
+an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -14,20 +15,41 @@ import pytest
 
 from assay.subjects.fetch import ABSENT, present
 
-pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(3600), pytest.mark.skipif(present() is None, reason=ABSENT)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.model,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(present() is None, reason=ABSENT),
+]
 
-RUN = [sys.executable, "-m", "assay", "run", "gated-sae", "--preset", "smoke", "--set", "steps=400", "--set", "windows=200"]
+RUN = [
+    sys.executable,
+    "-m",
+    "assay",
+    "run",
+    "gated-sae",
+    "--preset",
+    "smoke",
+    "--set",
+    "steps=400",
+    "--set",
+    "windows=200",
+]
 KILLS = 20
 
 
 def start(root: Path) -> subprocess.Popen:
     environment = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([*RUN, "--root", str(root)], env=environment, start_new_session=True, **quiet)
+    return subprocess.Popen(
+        [*RUN, "--root", str(root)], env=environment, start_new_session=True, **quiet
+    )
 
 
 def measures_of(root: Path) -> dict[str, bytes]:
-    return {p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))}
+    return {
+        p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
+    }
 
 
 def phase(root: Path) -> str:

@@ -16,16 +16,24 @@ CHANCE = 0.05
 
 def same(ours, recorded, slack):
     """Whether a number is the recorded one; a record has None where there is none."""
-    return math.isfinite(ours) == (recorded is not None) and (recorded is None or abs(ours - recorded) <= slack)
+    return math.isfinite(ours) == (recorded is not None) and (
+        recorded is None or abs(ours - recorded) <= slack
+    )
 
 
 def numbers(answer, recorded):
     """Which numbers of an arm differ from the recorded ones."""
     low, high, estimate = (recorded[k] for k in ("low", "high", "estimate"))
     width = 0.0 if low is None or high is None else high - low
-    fine = {k: 1e-6 * (abs(recorded[k] or 0) + width) + 1e-12 for k in recorded if k.startswith(("t_", "skew_"))}
+    fine = {
+        k: 1e-6 * (abs(recorded[k] or 0) + width) + 1e-12
+        for k in recorded
+        if k.startswith(("t_", "skew_"))
+    }
     wrong = (
-        [] if same(answer.estimate, estimate, 1e-6 * abs(estimate or 0) + 1e-12) else [("estimate", answer.estimate, estimate)]
+        []
+        if same(answer.estimate, estimate, 1e-6 * abs(estimate or 0) + 1e-12)
+        else [("estimate", answer.estimate, estimate)]
     )
     for kind in {"t", "skew"} & answer.limits.keys():
         for side, ours in zip(("low", "high"), answer.limits[kind], strict=True):
@@ -41,7 +49,8 @@ def numbers(answer, recorded):
 
 
 def by_chance(claim, low, high):
-    """Whether a limit lies so near a threshold that another stream of draws may put it on the other side."""
+    """Whether a limit lies so near a threshold that another stream of draws may put it on the other
+    side."""
     edges = [e for e in (claim.low, claim.high, *claim.fail_range) if math.isfinite(e)]
     return any(abs(limit - e) <= CHANCE * (high - low) for limit in (low, high) for e in edges)
 
@@ -53,26 +62,45 @@ def kind(reason):
 
 @functools.cache
 def compared(name):
-    """How many answers were compared, what differs, and what differs only because a limit lies at a threshold."""
+    """How many answers were compared, what differs, and what differs only because a limit lies at a
+    threshold."""
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))
     count, wrong, tolerated = 0, [], []
-    again = [judged.to_json() for judged in judged_again(name)[0]]  # a record's numbers have seen more digits than its measures have
+    again = [
+        judged.to_json() for judged in judged_again(name)[0]
+    ]  # a record's numbers have seen more digits than its measures have
     for claim, recorded in zip(claims(name), again, strict=True):
         ours = second_judge.judge(claim, arms)
         found, near = [], []
-        pairs = [(a, recorded[role][arm]) for role in ("controls", "planted") for arm, a in getattr(ours, role).items()]
+        pairs = [
+            (a, recorded[role][arm])
+            for role in ("controls", "planted")
+            for arm, a in getattr(ours, role).items()
+        ]
         for answer, told in [*pairs, (ours.verdict, recorded)]:
             found += numbers(answer, told)
             if (answer.outcome, kind(answer.reason)) != (told["outcome"], kind(told["reason"])):
-                told_apart = (answer.arm, answer.outcome, answer.reason, told["outcome"], told["reason"])
+                told_apart = (
+                    answer.arm,
+                    answer.outcome,
+                    answer.reason,
+                    told["outcome"],
+                    told["reason"],
+                )
                 known = told["low"] is not None and told["high"] is not None
-                (near if near or (known and by_chance(claim, told["low"], told["high"])) else found).append(told_apart)
+                (
+                    near
+                    if near or (known and by_chance(claim, told["low"], told["high"]))
+                    else found
+                ).append(told_apart)
         if list(ours.others) != recorded["asked"]:
             found.append(("asked", list(ours.others), recorded["asked"]))
         for arm in set(ours.also) ^ set(recorded["also"]):
             a = ours.others[arm]
-            (near if by_chance(claim, a.low, a.high) else found).append((arm, "satisfies it in one judgement only"))
+            (near if by_chance(claim, a.low, a.high) else found).append(
+                (arm, "satisfies it in one judgement only")
+            )
         count += 1 + len(pairs) + len(ours.others)
         wrong += [(claim.text, *f) for f in found]
         tolerated += [(claim.text, *t) for t in near]
@@ -80,7 +108,8 @@ def compared(name):
 
 
 SOME = RECORDED[::4]
-"""Judged again with every `make test`; the others with the slow tests, since a record hardly ever changes."""
+"""Judged again with every `make test`; the others with the slow tests, since a record hardly ever
+changes."""
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -96,7 +125,9 @@ def test_a_second_judge_says_the_same_of_all_others(name):
 
 def says_the_same(name):
     _, record = committed(name)
-    assert [c.text for c in claims(name)] == [v["text"] for v in record["verdicts"]], "the record is older than the claims"
+    assert [c.text for c in claims(name)] == [v["text"] for v in record["verdicts"]], (
+        "the record is older than the claims"
+    )
     assert compared(name)[1] == []
 
 

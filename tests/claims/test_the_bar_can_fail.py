@@ -1,4 +1,5 @@
-"""The bar turns away what it is there to turn away: superposition, with one thing taken from it at a time."""
+"""The bar turns away what it is there to turn away: superposition, with one thing taken from it at
+a time."""
 
 import copy
 import dataclasses
@@ -40,7 +41,9 @@ def entry(monkeypatch):
         if module is not None:
             monkeypatch.setattr(committed, "planted", lambda name: module)
             monkeypatch.setattr(bar, "planted", lambda name: module)
-        monkeypatch.setattr(bar, "cases", committed.cases.__wrapped__)  # not what the other tests have cached
+        monkeypatch.setattr(
+            bar, "cases", committed.cases.__wrapped__
+        )  # not what the other tests have cached
         monkeypatch.setattr(bar, "violations", committed.violations.__wrapped__)
 
     return put
@@ -63,7 +66,9 @@ def cases(change):
     """The planted module with the first of its CASES changed."""
     module = committed.planted(NAME)
     start, (removed, passing) = next(iter(module.CASES.items()))
-    return SimpleNamespace(WORLD=module.WORLD, CASES={**module.CASES, start: change(module.WORLD, removed, passing)})
+    return SimpleNamespace(
+        WORLD=module.WORLD, CASES={**module.CASES, start: change(module.WORLD, removed, passing)}
+    )
 
 
 def theorems(*kinds):
@@ -78,22 +83,40 @@ def theorem_cases(**named):
 
 def figures(**changes):
     """The experiment with its first figure changed."""
-    return dataclasses.replace(FOUND, figures=lambda arms: [dataclasses.replace(FOUND.figures(arms)[0], **changes)])
+    return dataclasses.replace(
+        FOUND, figures=lambda arms: [dataclasses.replace(FOUND.figures(arms)[0], **changes)]
+    )
 
 
 @pytest.mark.parametrize(
     ("test", "put", "said"),
     [
-        (bar.test_every_claim_is_complete, {"experiment": claims(published=None)}, "does not say what is published"),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": claims(published=None)},
+            "does not say what is published",
+        ),
         (bar.test_every_claim_is_complete, {"experiment": claims(source="")}, "names no source"),
-        (bar.test_every_claim_is_complete, {"experiment": claims(near={})}, "names no near control"),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": claims(near={})},
+            "names no near control",
+        ),
         (
             bar.test_every_claim_is_complete,
             {"experiment": claims(threshold_from="theory: 1, as the pilot has it")},
             "that a pilot had a part in starts with pilot:",
         ),
-        (bar.test_every_claim_is_complete, {"experiment": theorems(Finding)}, "at least one claim, or exact statements only"),
-        (bar.test_an_experiment_without_claims_says_so_wherever_it_is_listed, {"experiment": theorems(Exact)}, "stands in the header"),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": theorems(Finding)},
+            "at least one claim, or exact statements only",
+        ),
+        (
+            bar.test_an_experiment_without_claims_says_so_wherever_it_is_listed,
+            {"experiment": theorems(Exact)},
+            "stands in the header",
+        ),
         (
             bar.test_every_claim_and_every_control_has_its_planted_worlds,
             {"experiment": theorems(Exact), "module": theorem_cases()},
@@ -101,12 +124,27 @@ def figures(**changes):
         ),
         (
             bar.test_every_theorem_of_an_experiment_without_claims_can_be_violated,
-            {"experiment": theorems(Exact), "module": theorem_cases(The=committed.planted(NAME).WORLD)},
+            {
+                "experiment": theorems(Exact),
+                "module": theorem_cases(The=committed.planted(NAME).WORLD),
+            },
             "violated in its case; got exact and exact",
         ),
-        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(low=2.0, high=2.0)}, "the interval [2.0, 2.0]"),
-        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(p=0.0)}, "has p = 0.0"),
-        (bar.test_no_verdict_rests_on_an_interval_without_width, {"record": verdict(near={})}, "have no width, so none had a chance"),
+        (
+            bar.test_no_verdict_rests_on_an_interval_without_width,
+            {"record": verdict(low=2.0, high=2.0)},
+            "the interval [2.0, 2.0]",
+        ),
+        (
+            bar.test_no_verdict_rests_on_an_interval_without_width,
+            {"record": verdict(p=0.0)},
+            "has p = 0.0",
+        ),
+        (
+            bar.test_no_verdict_rests_on_an_interval_without_width,
+            {"record": verdict(near={})},
+            "have no width, so none had a chance",
+        ),
         (
             bar.test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them,
             {"record": verdict(also={"other": {"reason": None}})},
@@ -114,24 +152,60 @@ def figures(**changes):
         ),
         (
             bar.test_skewed_units_are_judged_on_a_log_scale,
-            {"experiment": claims(bounds=None), "record": verdict(points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0])},
+            {
+                "experiment": claims(bounds=None),
+                "record": verdict(points=[1.0, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 9.0]),
+            },
             "scale='log'",
         ),
         (
             bar.test_intervals_of_such_units_were_measured_to_contain_the_truth,
-            {"record": verdict(bounds=None, n={"seed": 8}, points=[1, 1, 1.1, 0.9, 1, 1, 1, 9], low=1.0, high=2.0, range=[0.9, None])},
+            {
+                "record": verdict(
+                    bounds=None,
+                    n={"seed": 8},
+                    points=[1, 1, 1.1, 0.9, 1, 1, 1, 9],
+                    low=1.0,
+                    high=2.0,
+                    range=[0.9, None],
+                )
+            },
             "8 units like log-normal units are covered in 89.9% of worlds",
         ),
-        (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="a guess")}, "threshold_from starts with"),
-        (bar.test_every_claim_is_complete, {"experiment": claims(threshold_from="pilot: as seen")}, "names the pilot's seeds"),
-        (bar.test_every_claim_is_complete, {"experiment": dataclasses.replace(FOUND, scope="")}, "says no scope"),
         (
             bar.test_every_claim_is_complete,
-            {"experiment": dataclasses.replace(FOUND, arms={**FOUND.arms, "linear": Arm(FOUND.arms["linear"].train)})},
+            {"experiment": claims(threshold_from="a guess")},
+            "threshold_from starts with",
+        ),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": claims(threshold_from="pilot: as seen")},
+            "names the pilot's seeds",
+        ),
+        (
+            bar.test_every_claim_is_complete,
+            {"experiment": dataclasses.replace(FOUND, scope="")},
+            "says no scope",
+        ),
+        (
+            bar.test_every_claim_is_complete,
+            {
+                "experiment": dataclasses.replace(
+                    FOUND, arms={**FOUND.arms, "linear": Arm(FOUND.arms["linear"].train)}
+                )
+            },
             "arm linear has no note",
         ),
-        (bar.test_its_header_says_what_a_run_costs, {"record": RECORD | {"cpu_seconds": 2 * RECORD["cpu_seconds"]}}, "CPU-seconds, the record"),
-        (bar.test_it_fits_five_minutes_on_two_cores, {"record": RECORD | {"cpu_seconds": 551.0}}, "551.0 CPU-seconds of 550"),
+        (
+            bar.test_its_header_says_what_a_run_costs,
+            {"record": RECORD | {"cpu_seconds": 2 * RECORD["cpu_seconds"]}},
+            "CPU-seconds, the record",
+        ),
+        (
+            bar.test_it_fits_five_minutes_on_two_cores,
+            {"record": RECORD | {"cpu_seconds": 551.0}},
+            "551.0 CPU-seconds of 550",
+        ),
         (
             bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
             {"record": verdict(n={"seed": 5})},
@@ -139,7 +213,11 @@ def figures(**changes):
         ),
         (
             bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
-            {"record": verdict(controls={arm: {"outcome": "undecided"} for arm in ("drawn", "linear")})},
+            {
+                "record": verdict(
+                    controls={arm: {"outcome": "undecided"} for arm in ("drawn", "linear")}
+                )
+            },
             "none of its controls fails",
         ),
         (
@@ -149,17 +227,40 @@ def figures(**changes):
         ),
         (
             bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
-            {"record": RECORD | {"verdicts": [{**v, "outcome": "undecided"} for v in RECORD["verdicts"]]}},
+            {
+                "record": RECORD
+                | {"verdicts": [{**v, "outcome": "undecided"} for v in RECORD["verdicts"]]}
+            },
             "3 of 3 claims are undecided",
         ),
         (
             bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
-            {"record": RECORD | {"verdicts": [*RECORD["verdicts"], {**RECORD["verdicts"][0], "outcome": "undecided", "price": None}]}},
+            {
+                "record": RECORD
+                | {
+                    "verdicts": [
+                        *RECORD["verdicts"],
+                        {**RECORD["verdicts"][0], "outcome": "undecided", "price": None},
+                    ]
+                }
+            },
             "undecided without reason or price",
         ),
-        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(y_title="")}, "y_title names what y is"),
-        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(x_title="")}, "x_title names what x is"),
-        (bar.test_its_figures_are_made_from_the_record_and_labelled, {"experiment": figures(title="Result")}, "at least two words"),
+        (
+            bar.test_its_figures_are_made_from_the_record_and_labelled,
+            {"experiment": figures(y_title="")},
+            "y_title names what y is",
+        ),
+        (
+            bar.test_its_figures_are_made_from_the_record_and_labelled,
+            {"experiment": figures(x_title="")},
+            "x_title names what x is",
+        ),
+        (
+            bar.test_its_figures_are_made_from_the_record_and_labelled,
+            {"experiment": figures(title="Result")},
+            "at least two words",
+        ),
         (
             bar.test_every_claim_and_every_control_has_its_planted_worlds,
             {"module": cases(lambda world, removed, passing: (removed, {}))},
@@ -177,7 +278,11 @@ def figures(**changes):
         ),
         (
             bar.test_every_control_can_pass_and_then_the_claim_is_unspecific,
-            {"module": cases(lambda world, removed, passing: (removed, {**passing, "linear": world}))},
+            {
+                "module": cases(
+                    lambda world, removed, passing: (removed, {**passing, "linear": world})
+                )
+            },
             "linear should pass in its world",
         ),
     ],
@@ -201,13 +306,19 @@ def test_what_assay_new_writes_meets_the_bar(entry, tmp_path):
 def test_a_claim_without_a_case_is_named(entry):
     module = committed.planted(NAME)
     entry(module=SimpleNamespace(WORLD=module.WORLD, CASES=dict(list(module.CASES.items())[1:])))
-    with pytest.raises(AssertionError, match=r"CASES lacks the claim 'At density 0.01 at least 1.5 features"):
+    with pytest.raises(
+        AssertionError, match=r"CASES lacks the claim 'At density 0.01 at least 1.5 features"
+    ):
         bar.test_every_claim_and_every_control_has_its_planted_worlds(NAME)
 
 
 def test_a_start_that_names_two_claims_is_turned_away(entry):
     module = committed.planted(NAME)
-    entry(module=SimpleNamespace(WORLD=module.WORLD, CASES={"At density 0.01": next(iter(module.CASES.values()))}))
+    entry(
+        module=SimpleNamespace(
+            WORLD=module.WORLD, CASES={"At density 0.01": next(iter(module.CASES.values()))}
+        )
+    )
     with pytest.raises(AssertionError, match=r"'At density 0.01' starts 2 claims"):
         bar.test_every_claim_and_every_control_has_its_planted_worlds(NAME)
 
@@ -220,7 +331,9 @@ def test_training_that_depends_on_its_neighbours_is_seen(entry, tmp_path, plain_
 
     entry(experiment=dataclasses.replace(FOUND, arms={**FOUND.arms, "main": Arm(leaky)}))
     with pytest.raises(AssertionError, match="tensor W: a run trained alone differs"):
-        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(NAME, tmp_path, plain_bench)
+        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(
+            NAME, tmp_path, plain_bench
+        )
 
 
 def test_training_that_is_not_a_function_of_its_key_is_seen(entry, tmp_path, plain_bench):
@@ -233,4 +346,6 @@ def test_training_that_is_not_a_function_of_its_key_is_seen(entry, tmp_path, pla
 
     entry(experiment=dataclasses.replace(FOUND, arms={**FOUND.arms, "main": Arm(careless)}))
     with pytest.raises(AssertionError, match="trained twice from one key, the numbers differ"):
-        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(NAME, tmp_path, plain_bench)
+        bar.test_the_same_key_gives_the_same_numbers_alone_or_among_others(
+            NAME, tmp_path, plain_bench
+        )

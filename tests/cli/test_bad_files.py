@@ -1,7 +1,8 @@
-"""Other people's files, broken in every way: `assay import` ends with 2 and one line, writes nothing, and runs nothing of theirs.
+"""Other people's files, broken in every way: `assay import` ends with 2 and one line, writes
+nothing, and runs nothing of theirs.
 
-Each case is a process of its own in a folder that holds one file or folder to import, called `it` or by the name given. A
-hostile file would make a folder named `ran`.
+Each case is a process of its own in a folder that holds one file or folder to import, called `it`
+or by the name given. A hostile file would make a folder named `ran`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ DATA = Path(__file__).parents[1] / "fixtures/formats"
 
 @dataclass(frozen=True)
 class Case:
-    """What lies in the folder, what the one line must say, and further words after `assay import PATH --out new.safetensors`."""
+    """What lies in the folder, what the one line must say, and further words after `assay import
+    PATH --out new.safetensors`."""
 
     given: Callable[[Path], object]
     says: str
@@ -42,7 +44,10 @@ class Case:
 
 
 def copied(
-    name: str, config: dict[str, Any] | None = None, weights: Callable[[dict], dict] | None = None, lose: str = ""
+    name: str,
+    config: dict[str, Any] | None = None,
+    weights: Callable[[dict], dict] | None = None,
+    lose: str = "",
 ) -> Callable:
     """A fixture's folder with other settings, other tensors, or one file less."""
 
@@ -88,7 +93,9 @@ def cut(name: str, file: str, keep: float) -> Callable:
 
 
 def written(
-    data: bytes | Callable[[], bytes], name: str = "sae_weights.safetensors", beside: str = "saelens/standard/cfg.json"
+    data: bytes | Callable[[], bytes],
+    name: str = "sae_weights.safetensors",
+    beside: str = "saelens/standard/cfg.json",
 ) -> Callable:
     """A folder with these bytes as its weights."""
 
@@ -181,7 +188,8 @@ def deep() -> bytes:
 
 
 def shared() -> bytes:
-    """A list that holds another one twice, sixty times over: 2⁶⁰ values to whoever visits each of them."""
+    """A list that holds another one twice, sixty times over: 2⁶⁰ values to whoever visits each of
+    them."""
     values: list = []
     for _ in range(60):
         values = [values, values]
@@ -192,7 +200,9 @@ def flipped() -> bytes:
     """A torch file in which one bit of a weight is another, so that its checksum no longer fits."""
     whole = bytearray(saved(STATE))
     with zipfile.ZipFile(io.BytesIO(bytes(whole))) as archive:
-        at = max(archive.infolist(), key=lambda entry: entry.file_size * ("/data/" in entry.filename)).header_offset
+        at = max(
+            archive.infolist(), key=lambda entry: entry.file_size * ("/data/" in entry.filename)
+        ).header_offset
     name, extra = struct.unpack_from("<HH", whole, at + 26)
     whole[at + 30 + name + extra + 8] ^= 1
     return bytes(whole)
@@ -212,8 +222,19 @@ def arrays(**tensors: np.ndarray) -> bytes:
 
 def gemma(d: int = 8, n: int = 32, **other: np.ndarray) -> bytes:
     g = np.random.default_rng(0)
-    tensors = {"W_enc": g.normal(size=(d, n)), "W_dec": g.normal(size=(n, d)), "b_enc": np.zeros(n), "b_dec": np.zeros(d)}
-    return arrays(**({k: v.astype(np.float32) for k, v in tensors.items()} | {"threshold": np.ones(n, np.float32)} | other))
+    tensors = {
+        "W_enc": g.normal(size=(d, n)),
+        "W_dec": g.normal(size=(n, d)),
+        "b_enc": np.zeros(n),
+        "b_dec": np.zeros(d),
+    }
+    return arrays(
+        **(
+            {k: v.astype(np.float32) for k, v in tensors.items()}
+            | {"threshold": np.ones(n, np.float32)}
+            | other
+        )
+    )
 
 
 def activations(rows: int = 5000, width: int = 8, bad: bool = False) -> Callable[[Path], None]:
@@ -227,171 +248,427 @@ def activations(rows: int = 5000, width: int = 8, bad: bool = False) -> Callable
 
 
 ACTS = ("--acts", "acts.safetensors")
-STANDARD, DL, SPARSIFY = "saelens/standard", "dictionary_learning/standard", "sparsify/topk/layers.3"
+STANDARD, DL, SPARSIFY = (
+    "saelens/standard",
+    "dictionary_learning/standard",
+    "sparsify/topk/layers.3",
+)
 HEADER = struct.pack("<Q", 2**62) + b"{}"
 
 CASES = {
     # nothing there, or nothing of the kind
     "no such path": Case(lambda it: None, "it does not exist"),
-    "empty folder": Case(lambda it: it.mkdir(), "holds no dictionary; expected a folder with one of .*sae_weights.safetensors"),
-    "the folder above": Case(lambda it: shutil.copytree(DATA / "sparsify/topk", it), "layers.3 below it do; name one"),
-    "settings alone": Case(copied(STANDARD, lose="sae_weights.safetensors"), "has cfg.json but no weights"),
+    "empty folder": Case(
+        lambda it: it.mkdir(),
+        "holds no dictionary; expected a folder with one of .*sae_weights.safetensors",
+    ),
+    "the folder above": Case(
+        lambda it: shutil.copytree(DATA / "sparsify/topk", it), "layers.3 below it do; name one"
+    ),
+    "settings alone": Case(
+        copied(STANDARD, lose="sae_weights.safetensors"), "has cfg.json but no weights"
+    ),
     "weights alone": Case(copied(STANDARD, lose="cfg.json"), "cfg.json is missing"),
     "unknown ending": Case(alone(b"x"), "read by none of assay, .*saelens"),
-    "unknown names": Case(lambda it: save_file({"A": torch.zeros(2, 2)}, it), "holds A, and neither its name nor its header", path="it.safetensors"),
-    "unknown names in a pickle": Case(alone(saved({"A": torch.zeros(2, 2)})), "holds A, names that no known format has", path="it.pt"),
-    "a list in a pickle": Case(alone(saved([torch.zeros(2)])), "holds a list, not a dictionary", path="it.pt"),
+    "unknown names": Case(
+        lambda it: save_file({"A": torch.zeros(2, 2)}, it),
+        "holds A, and neither its name nor its header",
+        path="it.safetensors",
+    ),
+    "unknown names in a pickle": Case(
+        alone(saved({"A": torch.zeros(2, 2)})),
+        "holds A, names that no known format has",
+        path="it.pt",
+    ),
+    "a list in a pickle": Case(
+        alone(saved([torch.zeros(2)])), "holds a list, not a dictionary", path="it.pt"
+    ),
     "unknown format": Case(copied(STANDARD), "did you mean saelens", ("--format", "saelense")),
-    "the wrong format": Case(copied(STANDARD), "no weights; expected sae.safetensors beside", ("--format", "sparsify")),
+    "the wrong format": Case(
+        copied(STANDARD), "no weights; expected sae.safetensors beside", ("--format", "sparsify")
+    ),
     "two dictionaries": Case(
-        lambda it: (copied(STANDARD)(it), shutil.copy(DATA / SPARSIFY / "sae.safetensors", it)), "sae_weights.safetensors and sae.safetensors"
+        lambda it: (copied(STANDARD)(it), shutil.copy(DATA / SPARSIFY / "sae.safetensors", it)),
+        "sae_weights.safetensors and sae.safetensors",
     ),
     # settings
-    "settings that are no JSON": Case(lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("{")), "cfg.json is not readable JSON"),
-    "settings that are a list": Case(lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[]")), "must hold one JSON object"),
+    "settings that are no JSON": Case(
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("{")),
+        "cfg.json is not readable JSON",
+    ),
+    "settings that are a list": Case(
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[]")),
+        "must hold one JSON object",
+    ),
     "settings without end": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)), "cfg.json is not readable JSON"
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_text("[" * 100_000)),
+        "cfg.json is not readable JSON",
     ),
     "settings of 20 MiB": Case(
         lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
-        "cfg.json has 20,971,520 bytes; at most 16,777,216 are read: --limits 2 or ASSAY_LIMITS=2 raises that",
+        (
+            "cfg.json has 20,971,520 bytes; at most 16,777,216 are read: --limits 2 or "
+            "ASSAY_LIMITS=2 raises that"
+        ),
     ),
     "settings of 20 MiB, raised": Case(
-        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)), "cfg.json is not readable JSON", ("--limits", "2")
+        lambda it: (copied(STANDARD)(it), (it / "cfg.json").write_bytes(b" " * 20 * 2**20)),
+        "cfg.json is not readable JSON",
+        ("--limits", "2"),
     ),
-    "unknown architecture": Case(copied(STANDARD, {"architecture": "standart"}), "did you mean standard"),
-    "an architecture that is a number": Case(copied(STANDARD, {"architecture": 3}), "architecture 3 is not known"),
-    "matching pursuit": Case(copied("saelens/matching_pursuit"), "goes on until the residual is small"),
+    "unknown architecture": Case(
+        copied(STANDARD, {"architecture": "standart"}), "did you mean standard"
+    ),
+    "an architecture that is a number": Case(
+        copied(STANDARD, {"architecture": 3}), "architecture 3 is not known"
+    ),
+    "matching pursuit": Case(
+        copied("saelens/matching_pursuit"), "goes on until the residual is small"
+    ),
     "temporal": Case(copied("saelens/temporal"), "attends to earlier tokens"),
-    "unknown normalisation": Case(copied(STANDARD, {"normalize_activations": "batch_norm"}), "normalize_activations 'batch_norm' is not known"),
-    "unknown activation": Case(copied("saelens/old_standard", {"activation_fn_str": "tanh"}), "activation_fn 'tanh' is not known"),
-    "a lost scale": Case(copied("saelens/checkpoint_standard", lose="activation_scaler.json"), "give it with scale= .--scale."),
-    "a scale of 0": Case(copied("saelens/checkpoint_standard"), "must be a positive number", ("--scale", "0")),
-    "a scale without a place": Case(copied(STANDARD), "so scale=2.0 has no place", ("--scale", "2")),
+    "unknown normalisation": Case(
+        copied(STANDARD, {"normalize_activations": "batch_norm"}),
+        "normalize_activations 'batch_norm' is not known",
+    ),
+    "unknown activation": Case(
+        copied("saelens/old_standard", {"activation_fn_str": "tanh"}),
+        "activation_fn 'tanh' is not known",
+    ),
+    "a lost scale": Case(
+        copied("saelens/checkpoint_standard", lose="activation_scaler.json"),
+        "give it with scale= .--scale.",
+    ),
+    "a scale of 0": Case(
+        copied("saelens/checkpoint_standard"), "must be a positive number", ("--scale", "0")
+    ),
+    "a scale without a place": Case(
+        copied(STANDARD), "so scale=2.0 has no place", ("--scale", "2")
+    ),
     "a lost whitening": Case(
-        copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"), "inputs were whitened, and activation_whitening"
+        copied("saelens/checkpoint_gated_whitened", lose="activation_whitening.safetensors"),
+        "inputs were whitened, and activation_whitening",
     ),
-    "k of 0": Case(copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"),
-    "k without end": Case(copied("saelens/topk", {"k": float("inf")}), "cfg.json is not readable JSON .Infinity is no number"),
-    "k that is no number": Case(copied("saelens/topk", {"k": float("nan")}), "cfg.json is not readable JSON .NaN is no number"),
-    "an architecture that is a list": Case(copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"),
-    "a scale without measure": Case(copied("saelens/checkpoint_standard"), "too large for float32", ("--scale", "1e300")),
-    "k above the width": Case(copied("saelens/topk", {"k": 33}), "k must be a whole number from 1 to 32, got 33"),
+    "k of 0": Case(
+        copied("saelens/topk", {"k": 0}), "k must be a whole number from 1 to 32, got 0"
+    ),
+    "k without end": Case(
+        copied("saelens/topk", {"k": float("inf")}),
+        "cfg.json is not readable JSON .Infinity is no number",
+    ),
+    "k that is no number": Case(
+        copied("saelens/topk", {"k": float("nan")}),
+        "cfg.json is not readable JSON .NaN is no number",
+    ),
+    "an architecture that is a list": Case(
+        copied(STANDARD, {"architecture": ["standard"]}), "architecture .'standard'. is not known"
+    ),
+    "a scale without measure": Case(
+        copied("saelens/checkpoint_standard"), "too large for float32", ("--scale", "1e300")
+    ),
+    "k above the width": Case(
+        copied("saelens/topk", {"k": 33}), "k must be a whole number from 1 to 32, got 33"
+    ),
     "no k": Case(copied("saelens/topk", {"k": None}), "k must be a whole number"),
-    "a width that is text": Case(copied(STANDARD, {"d_sae": "32"}), "d_sae = '32'; a size is a whole number"),
-    "metadata that is text": Case(copied(STANDARD, {"metadata": "x"}), "metadata must be an object"),
-    "groups that do not divide": Case(copied("sparsify/groupmax/layers.3", {"k": 5}), "a width that k divides"),
-    "unknown sparsify activation": Case(copied(SPARSIFY, {"activation": "relu"}), "activation 'relu' is not known"),
-    "unknown class": Case(copied(DL, {"dict_class": "AutoEncode"}), "did you mean AutoEncoder"),
-    "trainer that is text": Case(lambda it: (copied(DL)(it), (it / "config.json").write_text('{"trainer": "x"}')), "trainer must be an object"),
-    # tensors
-    "missing tensor": Case(copied(STANDARD, weights=changed(b_enc=None)), "lacks the tensor b_enc; it holds W_dec, W_enc, b_dec"),
-    "extra tensor": Case(copied(STANDARD, weights=changed(b_extra=torch.zeros(3))), "tensors that a SAELens standard file does not have: b_extra"),
-    "missing threshold": Case(copied("saelens/jumprelu", weights=changed(threshold=None)), "lacks the tensor threshold"),
-    "threshold too much": Case(copied("saelens/jumprelu", {"architecture": "standard"}), "does not have: threshold"),
-    "wrong shape": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(31))), r"b_enc is \[31\], expected \[d_sae 32\]"),
-    "wrong rank": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(1, 32))), r"b_enc is \[1, 32\], expected \[d_sae 32\]"),
-    "empty": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(0))), r"b_enc is \[0\]"),
-    "swapped encoder": Case(copied(STANDARD, weights=changed(W_enc=turned)), r"W_enc is \[32, 8\], expected .* it looks transposed"),
-    "swapped decoder": Case(copied(STANDARD, weights=changed(W_dec=turned)), r"W_dec is \[8, 32\], expected .* it looks transposed"),
-    "swapped in dictionary_learning": Case(copied(DL, weights=changed(**{"encoder.weight": turned})), "it looks transposed"),
-    "swapped in sparsify": Case(copied(SPARSIFY, weights=changed(W_dec=turned)), r"W_dec is \[8, 32\], expected .* it looks transposed"),
-    "mismatched width": Case(copied(STANDARD, {"d_in": 16}), r"W_enc is \[8, 32\], expected \[d_in 16, d_sae 32\]"),
-    "mismatched width in sparsify": Case(copied(SPARSIFY, {"num_latents": 0}), r"encoder.weight is \[32, 8\], expected \[N 256, d 8\]"),
-    "NaN": Case(copied(STANDARD, weights=changed(W_dec=nan)), "1 of 256 numbers of W_dec are NaN or infinite"),
-    "infinity": Case(copied(DL, weights=changed(bias=infinite)), "2 of 8 numbers of bias are NaN or infinite"),
-    "whole numbers": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(32, dtype=torch.int64))), "floating-point numbers, got int64"),
-    "scaling factor": Case(copied(STANDARD, weights=changed(scaling_factor=torch.full((32,), 2.0))), "its settings say that there is none"),
-    "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
-    "topk or batchtopk": Case(copied("dictionary_learning/topk_no_config"), "--architecture AutoEncoderTopK, or BatchTopKSAE"),
-    "both orientations fit": Case(copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"),
-    "threshold never set": Case(copied("dictionary_learning/batchtopk_unset"), "training never set it"),
-    "threshold that is no number": Case(copied("dictionary_learning/batchtopk_unset"), "training never set it", ("--threshold", "nan")),
-    "threshold without end": Case(
-        copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))), "threshold must be one number, got"
+    "a width that is text": Case(
+        copied(STANDARD, {"d_sae": "32"}), "d_sae = '32'; a size is a whole number"
     ),
-    "square npz": Case(alone(lambda: gemma(8, 8)), "W_enc is square, so both orientations fit", path="params.npz"),
-    "swapped npz": Case(alone(lambda: gemma(W_dec=np.zeros((8, 32), np.float32))), r"W_dec is \[8, 32\], expected \[N 32", path="params.npz"),
-    "npz without threshold": Case(alone(lambda: arrays(W_enc=np.zeros((8, 32), np.float32))), "lacks the tensor b_enc", path="params.npz"),
-    "npz of whole numbers": Case(alone(lambda: gemma(b_dec=np.zeros(8, np.int32))), "b_dec must be a tensor of floating-point", path="params.npz"),
-    "training checkpoint": Case(lambda it: shutil.copy(DATA / "openai/training/3.pt", it), "--architecture TopK --k 32", path="it.pt"),
+    "metadata that is text": Case(
+        copied(STANDARD, {"metadata": "x"}), "metadata must be an object"
+    ),
+    "groups that do not divide": Case(
+        copied("sparsify/groupmax/layers.3", {"k": 5}), "a width that k divides"
+    ),
+    "unknown sparsify activation": Case(
+        copied(SPARSIFY, {"activation": "relu"}), "activation 'relu' is not known"
+    ),
+    "unknown class": Case(copied(DL, {"dict_class": "AutoEncode"}), "did you mean AutoEncoder"),
+    "trainer that is text": Case(
+        lambda it: (copied(DL)(it), (it / "config.json").write_text('{"trainer": "x"}')),
+        "trainer must be an object",
+    ),
+    # tensors
+    "missing tensor": Case(
+        copied(STANDARD, weights=changed(b_enc=None)),
+        "lacks the tensor b_enc; it holds W_dec, W_enc, b_dec",
+    ),
+    "extra tensor": Case(
+        copied(STANDARD, weights=changed(b_extra=torch.zeros(3))),
+        "tensors that a SAELens standard file does not have: b_extra",
+    ),
+    "missing threshold": Case(
+        copied("saelens/jumprelu", weights=changed(threshold=None)), "lacks the tensor threshold"
+    ),
+    "threshold too much": Case(
+        copied("saelens/jumprelu", {"architecture": "standard"}), "does not have: threshold"
+    ),
+    "wrong shape": Case(
+        copied(STANDARD, weights=changed(b_enc=torch.zeros(31))),
+        r"b_enc is \[31\], expected \[d_sae 32\]",
+    ),
+    "wrong rank": Case(
+        copied(STANDARD, weights=changed(b_enc=torch.zeros(1, 32))),
+        r"b_enc is \[1, 32\], expected \[d_sae 32\]",
+    ),
+    "empty": Case(copied(STANDARD, weights=changed(b_enc=torch.zeros(0))), r"b_enc is \[0\]"),
+    "swapped encoder": Case(
+        copied(STANDARD, weights=changed(W_enc=turned)),
+        r"W_enc is \[32, 8\], expected .* it looks transposed",
+    ),
+    "swapped decoder": Case(
+        copied(STANDARD, weights=changed(W_dec=turned)),
+        r"W_dec is \[8, 32\], expected .* it looks transposed",
+    ),
+    "swapped in dictionary_learning": Case(
+        copied(DL, weights=changed(**{"encoder.weight": turned})), "it looks transposed"
+    ),
+    "swapped in sparsify": Case(
+        copied(SPARSIFY, weights=changed(W_dec=turned)),
+        r"W_dec is \[8, 32\], expected .* it looks transposed",
+    ),
+    "mismatched width": Case(
+        copied(STANDARD, {"d_in": 16}), r"W_enc is \[8, 32\], expected \[d_in 16, d_sae 32\]"
+    ),
+    "mismatched width in sparsify": Case(
+        copied(SPARSIFY, {"num_latents": 0}),
+        r"encoder.weight is \[32, 8\], expected \[N 256, d 8\]",
+    ),
+    "NaN": Case(
+        copied(STANDARD, weights=changed(W_dec=nan)),
+        "1 of 256 numbers of W_dec are NaN or infinite",
+    ),
+    "infinity": Case(
+        copied(DL, weights=changed(bias=infinite)), "2 of 8 numbers of bias are NaN or infinite"
+    ),
+    "whole numbers": Case(
+        copied(STANDARD, weights=changed(b_enc=torch.zeros(32, dtype=torch.int64))),
+        "floating-point numbers, got int64",
+    ),
+    "scaling factor": Case(
+        copied(STANDARD, weights=changed(scaling_factor=torch.full((32,), 2.0))),
+        "its settings say that there is none",
+    ),
+    "no decoder": Case(copied(SPARSIFY, weights=changed(W_dec=None)), "saved without its decoder"),
+    "topk or batchtopk": Case(
+        copied("dictionary_learning/topk_no_config"),
+        "--architecture AutoEncoderTopK, or BatchTopKSAE",
+    ),
+    "both orientations fit": Case(
+        copied("dictionary_learning/jumprelu_no_config"), "both orientations of W_enc fit"
+    ),
+    "threshold never set": Case(
+        copied("dictionary_learning/batchtopk_unset"), "training never set it"
+    ),
+    "threshold that is no number": Case(
+        copied("dictionary_learning/batchtopk_unset"),
+        "training never set it",
+        ("--threshold", "nan"),
+    ),
+    "threshold without end": Case(
+        copied("dictionary_learning/batchtopk", weights=changed(threshold=torch.tensor(torch.inf))),
+        "threshold must be one number, got",
+    ),
+    "square npz": Case(
+        alone(lambda: gemma(8, 8)), "W_enc is square, so both orientations fit", path="params.npz"
+    ),
+    "swapped npz": Case(
+        alone(lambda: gemma(W_dec=np.zeros((8, 32), np.float32))),
+        r"W_dec is \[8, 32\], expected \[N 32",
+        path="params.npz",
+    ),
+    "npz without threshold": Case(
+        alone(lambda: arrays(W_enc=np.zeros((8, 32), np.float32))),
+        "lacks the tensor b_enc",
+        path="params.npz",
+    ),
+    "npz of whole numbers": Case(
+        alone(lambda: gemma(b_dec=np.zeros(8, np.int32))),
+        "b_dec must be a tensor of floating-point",
+        path="params.npz",
+    ),
+    "training checkpoint": Case(
+        lambda it: shutil.copy(DATA / "openai/training/3.pt", it),
+        "--architecture TopK --k 32",
+        path="it.pt",
+    ),
     # broken files
-    "truncated safetensors": Case(cut(STANDARD, "sae_weights.safetensors", 0.6), "is not a readable safetensors file"),
+    "truncated safetensors": Case(
+        cut(STANDARD, "sae_weights.safetensors", 0.6), "is not a readable safetensors file"
+    ),
     "empty safetensors": Case(written(b""), "is not a readable safetensors file"),
     "huge header": Case(written(HEADER), "is not a readable safetensors file"),
-    "header of garbage": Case(written(struct.pack("<Q", 9) + b"{garbage}" + b"\0" * 64), "is not a readable safetensors file"),
-    "header that lies": Case(
-        written(lambda: (h := b'{"W_enc":{"dtype":"F32","shape":[8,32],"data_offsets":[0,1024]}}') and struct.pack("<Q", len(h)) + h + b"\0" * 8),
+    "header of garbage": Case(
+        written(struct.pack("<Q", 9) + b"{garbage}" + b"\0" * 64),
         "is not a readable safetensors file",
     ),
-    "truncated pickle": Case(cut(DL, "ae.pt", 0.5), "is not a readable torch file|is not a torch file"),
-    "truncated legacy pickle": Case(cut("dictionary_learning/standard_legacy", "ae.pt", 0.5), "is not a readable torch file"),
-    "pickle cut in its opcodes": Case(alone(b"\x80\x02}q\x00(X\xff\xff"), "is not a readable torch file", path="it.pt"),
+    "header that lies": Case(
+        written(
+            lambda: (
+                (h := b'{"W_enc":{"dtype":"F32","shape":[8,32],"data_offsets":[0,1024]}}')
+                and struct.pack("<Q", len(h)) + h + b"\0" * 8
+            )
+        ),
+        "is not a readable safetensors file",
+    ),
+    "truncated pickle": Case(
+        cut(DL, "ae.pt", 0.5), "is not a readable torch file|is not a torch file"
+    ),
+    "truncated legacy pickle": Case(
+        cut("dictionary_learning/standard_legacy", "ae.pt", 0.5), "is not a readable torch file"
+    ),
+    "pickle cut in its opcodes": Case(
+        alone(b"\x80\x02}q\x00(X\xff\xff"), "is not a readable torch file", path="it.pt"
+    ),
     "text called .pt": Case(alone(b"weights"), "is not a torch file: it is neither", path="it.pt"),
     "empty .pt": Case(alone(b""), "is not a torch file", path="it.pt"),
-    "zip without a pickle": Case(alone(zip_with({"a": b"x"})), "must hold one data.pkl", path="it.pt"),
-    "compressed zip": Case(alone(zip_with({"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED)), "is compressed, which torch never", path="it.pt"),
-    "a program in TorchScript": Case(
-        alone(zip_with({"a/data.pkl": b"\x80\x02}.", "a/code/__torch__.py": b"x", "a/constants.pkl": b"\x80\x02}."})), "TorchScript", path="it.pt"
+    "zip without a pickle": Case(
+        alone(zip_with({"a": b"x"})), "must hold one data.pkl", path="it.pt"
     ),
-    "a tensor larger than what is stored": Case(alone(strided), "encoder.weight claims shape", path="it.pt"),
-    "names that are numbers": Case(alone(saved({1: torch.zeros(2), "a": 3})), "holds 1, a, names that no", path="it.pt"),
-    "values without end": Case(alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"),
-    "values that are shared": Case(alone(shared), "holds a, names that no known format has|only tensors, numbers", path="it.pt"),
+    "compressed zip": Case(
+        alone(zip_with({"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED)),
+        "is compressed, which torch never",
+        path="it.pt",
+    ),
+    "a program in TorchScript": Case(
+        alone(
+            zip_with(
+                {
+                    "a/data.pkl": b"\x80\x02}.",
+                    "a/code/__torch__.py": b"x",
+                    "a/constants.pkl": b"\x80\x02}.",
+                }
+            )
+        ),
+        "TorchScript",
+        path="it.pt",
+    ),
+    "a tensor larger than what is stored": Case(
+        alone(strided), "encoder.weight claims shape", path="it.pt"
+    ),
+    "names that are numbers": Case(
+        alone(saved({1: torch.zeros(2), "a": 3})), "holds 1, a, names that no", path="it.pt"
+    ),
+    "values without end": Case(
+        alone(lambda: deep()), "nests its values too deep|not a readable torch file", path="it.pt"
+    ),
+    "values that are shared": Case(
+        alone(shared), "holds a, names that no known format has|only tensors, numbers", path="it.pt"
+    ),
     "a wrong checksum": Case(alone(flipped), "differs from its checksum", path="it.pt"),
-    "a pipe": Case(lambda it: (copied(STANDARD, lose="cfg.json")(it), os.mkfifo(it / "cfg.json")), "cfg.json is a pipe, which may never end"),
-    "a device": Case(lambda it: (copied(STANDARD, lose="cfg.json")(it), (it / "cfg.json").symlink_to("/dev/zero")), "cfg.json is a device"),
+    "a pipe": Case(
+        lambda it: (copied(STANDARD, lose="cfg.json")(it), os.mkfifo(it / "cfg.json")),
+        "cfg.json is a pipe, which may never end",
+    ),
+    "a device": Case(
+        lambda it: (
+            copied(STANDARD, lose="cfg.json")(it),
+            (it / "cfg.json").symlink_to("/dev/zero"),
+        ),
+        "cfg.json is a device",
+    ),
     "weights that are a pipe": Case(
-        lambda it: (copied(STANDARD, lose="sae_weights.safetensors")(it), os.mkfifo(it / "sae_weights.safetensors")), "has cfg.json but no weights"
+        lambda it: (
+            copied(STANDARD, lose="sae_weights.safetensors")(it),
+            os.mkfifo(it / "sae_weights.safetensors"),
+        ),
+        "has cfg.json but no weights",
     ),
     "a swollen npz": Case(
         alone(lambda: zip_with({"W_enc.npy": b"\0" * 10**8}, zipfile.ZIP_DEFLATED)),
-        "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: --limits 2 or ASSAY_LIMITS=2 raises that",
+        (
+            "has 100,000,000 bytes unpacked, .* times its size; at most 67,108,864 are read: "
+            "--limits 2 or ASSAY_LIMITS=2 raises that"
+        ),
         path="params.npz",
     ),
-    "truncated npz": Case(alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"),
-    "an array called .npz": Case(alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"),
+    "truncated npz": Case(
+        alone(lambda: gemma()[:900]), "is not a readable npz file", path="params.npz"
+    ),
+    "an array called .npz": Case(
+        alone(b"\x93NUMPY\x01\x00"), "is not a readable npz file", path="params.npz"
+    ),
     "own file without its header": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it), "was not written by it", ("--format", "assay"), "it.safetensors"
+        lambda it: save_file({"A": torch.zeros(1)}, it),
+        "was not written by it",
+        ("--format", "assay"),
+        "it.safetensors",
     ),
     "own file of something else": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": '{"header": {}}'}), "holds no dictionary", path="it.safetensors"
+        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": '{"header": {}}'}),
+        "holds no dictionary",
+        path="it.safetensors",
     ),
     "own file with a broken header": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "{"}), "it.safetensors is not a readable", path="it.safetensors"
+        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "{"}),
+        "it.safetensors is not a readable",
+        path="it.safetensors",
     ),
     "own file whose header is a number": Case(
-        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "3"}), "does not describe its tensors", path="it.safetensors"
+        lambda it: save_file({"A": torch.zeros(1)}, it, {"assay": "3"}),
+        "does not describe its tensors",
+        path="it.safetensors",
     ),
     # hostile files: none of them may make a folder called `ran`
-    "hostile pickle in a zip": Case(alone(saved(STATE | {"x": Hostile()})), r"would call (posix|nt|os)\.mkdir; nothing was run", path="it.pt"),
-    "hostile legacy pickle": Case(
-        alone(saved(STATE | {"x": Hostile()}, _use_new_zipfile_serialization=False)), r"would call (posix|nt|os)\.mkdir", path="it.pt"
+    "hostile pickle in a zip": Case(
+        alone(saved(STATE | {"x": Hostile()})),
+        r"would call (posix|nt|os)\.mkdir; nothing was run",
+        path="it.pt",
     ),
-    "hostile pickle behind harmless ones": Case(alone(last_pickle), r"would call (posix|nt|os)\.mkdir", path="it.pt"),
-    "bare hostile pickle": Case(alone(pickle.dumps(Hostile(), 2)), r"would call (posix|nt|os)\.mkdir", path="it.pt"),
-    "hostile pickle by names from its stack": Case(alone(STACKED), r"would call os\.mkdir", path="it.pt"),
+    "hostile legacy pickle": Case(
+        alone(saved(STATE | {"x": Hostile()}, _use_new_zipfile_serialization=False)),
+        r"would call (posix|nt|os)\.mkdir",
+        path="it.pt",
+    ),
+    "hostile pickle behind harmless ones": Case(
+        alone(last_pickle), r"would call (posix|nt|os)\.mkdir", path="it.pt"
+    ),
+    "bare hostile pickle": Case(
+        alone(pickle.dumps(Hostile(), 2)), r"would call (posix|nt|os)\.mkdir", path="it.pt"
+    ),
+    "hostile pickle by names from its stack": Case(
+        alone(STACKED), r"would call os\.mkdir", path="it.pt"
+    ),
     "hostile pickle by an old opcode": Case(alone(INSTANCE), r"would call os\.mkdir", path="it.pt"),
-    "hostile pickle in a folder": Case(written(saved(STATE | {"x": Hostile()}), "ae.pt", ""), r"would call (posix|nt|os)\.mkdir"),
-    "a pickle that torch would allow": Case(alone(ARRAY), r"would call numpy\._core\.multiarray\._reconstruct", path="it.pt"),
+    "hostile pickle in a folder": Case(
+        written(saved(STATE | {"x": Hostile()}), "ae.pt", ""), r"would call (posix|nt|os)\.mkdir"
+    ),
+    "a pickle that torch would allow": Case(
+        alone(ARRAY), r"would call numpy\._core\.multiarray\._reconstruct", path="it.pt"
+    ),
     "hostile npz": Case(alone(object_array), "it holds Python objects", path="params.npz"),
     # real activations
     "too few activations": Case(activations(100), "at least 4,096 activations, got ", ACTS),
-    "activations of another width": Case(activations(width=7), r"must be \[b, 8\] for this dictionary", ACTS),
+    "activations of another width": Case(
+        activations(width=7), r"must be \[b, 8\] for this dictionary", ACTS
+    ),
     "activations with NaN": Case(activations(bad=True), "NaN or infinite", ACTS),
-    "does not reconstruct": Case(activations(), r"loads but does not reconstruct \(EV -.*usual causes, in order: wrong place", ACTS),
+    "does not reconstruct": Case(
+        activations(),
+        r"loads but does not reconstruct \(EV -.*usual causes, in order: wrong place",
+        ACTS,
+    ),
     "no such activations": Case(copied(STANDARD), "no file acts.safetensors", ACTS),
     "a model without a text": Case(copied(STANDARD), "go together", ("--model", "smollm2")),
-    "activations twice": Case(copied(STANDARD), "and not both", (*ACTS, "--model", "smollm2", "--text", "stdlib")),
-    "a place that no model has": Case(copied(STANDARD), "no model 'nowhere'|no site", ("--model", "nowhere", "--text", "stdlib", "--site", "x")),
-}  # fmt: skip
+    "activations twice": Case(
+        copied(STANDARD), "and not both", (*ACTS, "--model", "smollm2", "--text", "stdlib")
+    ),
+    "a place that no model has": Case(
+        copied(STANDARD),
+        "no model 'nowhere'|no site",
+        ("--model", "nowhere", "--text", "stdlib", "--site", "x"),
+    ),
+}
 
 
 @pytest.fixture(scope="module")
-def ended(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended, set[str]]]:
-    """How every case ended, and what lay in its folder before and did not after, or the other way round."""
+def ended(
+    forks: Forks, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Ended, set[str]]]:
+    """How every case ended, and what lay in its folder before and did not after, or the other way
+    round."""
     found = {}
-    env = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")} | {"OMP_NUM_THREADS": "1"}
+    env = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")} | {
+        "OMP_NUM_THREADS": "1"
+    }
     for name, case in CASES.items():
         here = tmp_path_factory.mktemp("case")
         case.given(here / case.path)
@@ -422,19 +699,22 @@ def test_a_hostile_pickle_is_hostile(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Path) -> None:
-    """An orthonormal dictionary reconstructs; its way through SAELens's form and back loses nothing."""
+    """An orthonormal dictionary reconstructs; its way through SAELens's form and back loses
+    nothing."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
 
     W = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(1)))[0]
     both = torch.cat([W, -W], 1)[None]
     sites = ("blocks.3.hook_resid_pre",)
-    Dictionary(both, torch.zeros(1, 16), both.mT.contiguous(), torch.zeros(1, 8), ReLU(), sites=sites).save(
-        tmp_path / "d.safetensors"
-    )
+    Dictionary(
+        both, torch.zeros(1, 16), both.mT.contiguous(), torch.zeros(1, 8), ReLU(), sites=sites
+    ).save(tmp_path / "d.safetensors")
     activations()(tmp_path / "unused")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    export = forks.run(("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env)
+    export = forks.run(
+        ("export", "d.safetensors", "--out", "sae", "--model", "gpt2"), tmp_path, env
+    )
     again = forks.run(("export", "d.safetensors", "--out", "sae"), tmp_path, env)
     missing = forks.run(("export", "gated-sea/main", "--out", "other"), tmp_path, env)
     tried = forks.run(("import", "sae", "--out", "back.safetensors", *ACTS), tmp_path, env)
@@ -442,17 +722,26 @@ def test_what_is_right_is_imported_tried_and_exported(forks: Forks, tmp_path: Pa
     run = forks.run(("export", "d.safetensors", "--out", "other", "--run", "2"), tmp_path, env)
     assert export.code == 0 and "wrote sae" in export.out
     assert again.code == 2 and "exists already" in again.err
-    assert missing.code == 2 and "no file, folder or stored run" in missing.err and not (tmp_path / "other").exists()
+    assert (
+        missing.code == 2
+        and "no file, folder or stored run" in missing.err
+        and not (tmp_path / "other").exists()
+    )
     assert run.code == 2 and "there is no run 2" in run.err
     assert tried.code == 0 and "reconstructs: EV 1, L0 8.0" in tried.out, tried
     figures = json.loads(told.out)["self_test"][0]
-    assert figures["ev"] == pytest.approx(1, abs=1e-6) and figures["l0"] == 8 and figures["reconstructs"]
+    assert (
+        figures["ev"] == pytest.approx(1, abs=1e-6)
+        and figures["l0"] == 8
+        and figures["reconstructs"]
+    )
     assert torch.equal(Dictionary.load(tmp_path / "back.safetensors").W_enc, both)
     assert json.loads((tmp_path / "sae/cfg.json").read_text())["metadata"]["model_name"] == "gpt2"
 
 
 def test_a_model_and_a_text_are_activations_too(forks: Forks, tmp_path: Path) -> None:
-    """The same dictionary at the place it fits, at one of another width, and at one that is not named."""
+    """The same dictionary at the place it fits, at one of another width, and at one that is not
+    named."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
     from tiny_models import TEXT, make
@@ -463,13 +752,26 @@ def test_a_model_and_a_text_are_activations_too(forks: Forks, tmp_path: Path) ->
         (tmp_path / f"text/{i}.txt").write_text(f"# {i}\n" + TEXT * 60)
     W = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(1)))[0]
     both, zero = torch.cat([W, -W], 1)[None], torch.zeros(1, 48)
-    Dictionary(both, zero, both.mT.contiguous(), zero[:, :24], ReLU()).save(tmp_path / "d.safetensors")
-    on = ("import", "d.safetensors", "--out", "new.safetensors", "--model", "model", "--text", "text")
+    Dictionary(both, zero, both.mT.contiguous(), zero[:, :24], ReLU()).save(
+        tmp_path / "d.safetensors"
+    )
+    on = (
+        "import",
+        "d.safetensors",
+        "--out",
+        "new.safetensors",
+        "--model",
+        "model",
+        "--text",
+        "text",
+    )
     unsaid = forks.run(on, tmp_path, os.environ)
     wide = forks.run((*on, "--site", "blocks.1.mlp.hook_post"), tmp_path, os.environ)
     assert not (tmp_path / "new.safetensors").exists()
     good = forks.run((*on, "--site", "blocks.1.hook_resid_pre"), tmp_path, os.environ)
     assert unsaid.code == 2 and "say it with --site" in unsaid.err, unsaid
     assert wide.code == 2 and "has 40 numbers per token, the dictionary has 24" in wide.err, wide
-    assert good.code == 0 and re.search(r"reconstructs: EV 1, L0 24\.0, .* on \d,\d{3} activations", good.out), good
+    assert good.code == 0 and re.search(
+        r"reconstructs: EV 1, L0 24\.0, .* on \d,\d{3} activations", good.out
+    ), good
     assert Dictionary.load(tmp_path / "new.safetensors").sites == ("blocks.1.hook_resid_pre",)

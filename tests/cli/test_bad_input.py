@@ -1,7 +1,8 @@
-"""Whatever a user gets wrong ends with exit code 2, one line on standard error saying what would be right, and nothing changed.
+"""Whatever a user gets wrong ends with exit code 2, one line on standard error saying what would be
+right, and nothing changed.
 
-Each case is a process of its own in its own copy of a small world: an experiment file, a store with finished runs, a table
-of numbers. All cases have ended before the first assertion.
+Each case is a process of its own in its own copy of a small world: an experiment file, a store with
+finished runs, a table of numbers. All cases have ended before the first assertion.
 """
 
 import hashlib
@@ -24,7 +25,14 @@ from forks import Forks
 
 STORE = "assay-store"
 TABLE = "\n".join(
-    ["arm,seed,fvu", *(f"{arm},{seed},{0.2 + 0.01 * seed}" for arm in ("gated", "relu", "shuffled") for seed in range(8))]
+    [
+        "arm,seed,fvu",
+        *(
+            f"{arm},{seed},{0.2 + 0.01 * seed}"
+            for arm in ("gated", "relu", "shuffled")
+            for seed in range(8)
+        ),
+    ]
 )
 CLAIM = ("--claim", "gated.fvu - relu.fvu < -0.02", "--unit", "seed", "--control", "shuffled")
 
@@ -75,7 +83,13 @@ def damaged(world: Path) -> None:
 def broken_model(world: Path) -> None:
     """A model folder whose weights are no safetensors file."""
     (world / "model").mkdir()
-    config = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     shape = {"vocab_size": 9, "max_position_embeddings": 256, "architectures": ["LlamaForCausalLM"]}
     (world / "model/config.json").write_text(json.dumps(config | shape))
     (world / "model/tokenizer.json").write_text("{}")
@@ -83,14 +97,19 @@ def broken_model(world: Path) -> None:
 
 
 def unreadable_text(world: Path) -> None:
-    """A corpus folder in which one text cannot be read, even by root: its name is a link to itself."""
+    """A corpus folder in which one text cannot be read, even by root: its name is a link to
+    itself."""
     (world / "texts").mkdir()
     (world / "texts/a.txt").symlink_to("a.txt")
 
 
 def greedy(world: Path) -> None:
     """An experiment that needs more disk than there is."""
-    edit("own.py", "    measure=measure,", "    measure=measure,\n    cost=lambda runs: Cost(1, 10**18),")(world)
+    edit(
+        "own.py",
+        "    measure=measure,",
+        "    measure=measure,\n    cost=lambda runs: Cost(1, 10**18),",
+    )(world)
     edit("own.py", "import numpy as np", "import numpy as np\nfrom assay.core import Cost")(world)
 
 
@@ -102,65 +121,229 @@ CASES = {
     "one word too many": case("run", "own.py", "now", says="'now' is one word too many"),
     "no experiment given": case("run", says="NAME"),
     "unknown experiment": case("run", "superpostion", says="did you mean superposition"),
-    "unknown field": case("run", "own.py", "--set", "stesp=3", says="no field stesp; did you mean steps"),
+    "unknown field": case(
+        "run", "own.py", "--set", "stesp=3", says="no field stesp; did you mean steps"
+    ),
     "no value": case("run", "own.py", "--set", "steps", says="field=value"),
-    "wrong type": case("run", "own.py", "--set", "steps=many", says=r"steps must be int, got 'many'"),
-    "impossible value": case("run", "superposition", "--set", "density=2", says="Superposition.density must be above 0 and at most 1, got 2"),
-    "unstable step": case("run", "llc", "--set", "lr=0.05", says=r"unstable Langevin step.*has to be below 4"),
-    "n_beta below 0": case("run", "llc", "--set", "n_beta=-3", says="n_beta, data points over temperature, must be positive"),
-    "localisation below 0": case("run", "llc", "--set", "localisation=-1", says="localisation.*must be above 0"),
-    "no localisation": case("run", "llc", "--set", "localisation=0", says="localisation.*must be above 0.*wander off"),
-    "a curvature that is none": case("run", "llc", "--set", "potential=quadratic .", says="no potential 'quadratic .'; it is like"),
-    "two dots": case("run", "llc", "--set", "potential=quadratic 1.2.3", says="no potential 'quadratic 1.2.3'; it is like"),
-    "rank above size": case("run", "llc", "--set", "potential=network 3-1-3 rank 2", says="rank 2 is above the smallest size, 1"),
-    "negative size": case("run", "compute-planner", "--set", "features=-8", says="Planner.features must be at least 1, got -8"),
-    "unknown entry": case("run", "compute-planner", "--set", "entry=nothing", says="Planner.entry is one of deep-linear,"),
-    "negative FLOP": case("plan", "superposition", "--budget=-1e15flop", says="a budget is above 0 and finite, got '-1e15flop'"),
-    "no budget": case("plan", "superposition", "--budget", "0flop", says="a budget is above 0 and finite"),
-    "a budget without bound": case("plan", "superposition", "--budget", "1e308flop", says="a budget is at most 1e60, got '1e308flop'"),
-    "a range without bound": case("run", "own.py", "--set", "seed=0:99999999999", says="a range has up to 100,000 values, got 0:99999999999"),
-    "a range of long numbers": case("plan", "own.py", "--set", f"seed=0:{'9' * 5000}", says="a range has up to 100,000 values"),
-    "too many runs": case("plan", "own.py", "--set", "seed=0:400", "--set", "seed=0:400", says="runs of an arm; one command takes up to"),
-    "unknown device": case("plan", "superposition", "--budget", "8h@h20", says="'h20'; did you mean h200?"),
+    "wrong type": case(
+        "run", "own.py", "--set", "steps=many", says=r"steps must be int, got 'many'"
+    ),
+    "impossible value": case(
+        "run",
+        "superposition",
+        "--set",
+        "density=2",
+        says="Superposition.density must be above 0 and at most 1, got 2",
+    ),
+    "unstable step": case(
+        "run", "llc", "--set", "lr=0.05", says=r"unstable Langevin step.*has to be below 4"
+    ),
+    "n_beta below 0": case(
+        "run",
+        "llc",
+        "--set",
+        "n_beta=-3",
+        says="n_beta, data points over temperature, must be positive",
+    ),
+    "localisation below 0": case(
+        "run", "llc", "--set", "localisation=-1", says="localisation.*must be above 0"
+    ),
+    "no localisation": case(
+        "run", "llc", "--set", "localisation=0", says="localisation.*must be above 0.*wander off"
+    ),
+    "a curvature that is none": case(
+        "run",
+        "llc",
+        "--set",
+        "potential=quadratic .",
+        says="no potential 'quadratic .'; it is like",
+    ),
+    "two dots": case(
+        "run",
+        "llc",
+        "--set",
+        "potential=quadratic 1.2.3",
+        says="no potential 'quadratic 1.2.3'; it is like",
+    ),
+    "rank above size": case(
+        "run",
+        "llc",
+        "--set",
+        "potential=network 3-1-3 rank 2",
+        says="rank 2 is above the smallest size, 1",
+    ),
+    "negative size": case(
+        "run",
+        "compute-planner",
+        "--set",
+        "features=-8",
+        says="Planner.features must be at least 1, got -8",
+    ),
+    "unknown entry": case(
+        "run",
+        "compute-planner",
+        "--set",
+        "entry=nothing",
+        says="Planner.entry is one of deep-linear,",
+    ),
+    "negative FLOP": case(
+        "plan",
+        "superposition",
+        "--budget=-1e15flop",
+        says="a budget is above 0 and finite, got '-1e15flop'",
+    ),
+    "no budget": case(
+        "plan", "superposition", "--budget", "0flop", says="a budget is above 0 and finite"
+    ),
+    "a budget without bound": case(
+        "plan",
+        "superposition",
+        "--budget",
+        "1e308flop",
+        says="a budget is at most 1e60, got '1e308flop'",
+    ),
+    "a range without bound": case(
+        "run",
+        "own.py",
+        "--set",
+        "seed=0:99999999999",
+        says="a range has up to 100,000 values, got 0:99999999999",
+    ),
+    "a range of long numbers": case(
+        "plan", "own.py", "--set", f"seed=0:{'9' * 5000}", says="a range has up to 100,000 values"
+    ),
+    "too many runs": case(
+        "plan",
+        "own.py",
+        "--set",
+        "seed=0:400",
+        "--set",
+        "seed=0:400",
+        says="runs of an arm; one command takes up to",
+    ),
+    "unknown device": case(
+        "plan", "superposition", "--budget", "8h@h20", says="'h20'; did you mean h200?"
+    ),
     "budget of all": case("plan", "catalogue", "--budget", "5m", says="planned for one experiment"),
-    "rank above the map": case("run", "deep-linear", "--set", "size=3", says="no 3 × 3 map has rank 4"),
-    "unstable descent": case("run", "deep-linear", "--set", "lr=0.5", says="below 0.25, where gradient descent becomes unstable, got 0.5"),
-    "start above a strength": case("run", "deep-linear", "--set", "start=1.5", says="below every strength, the least of which is 1"),
-    "width above features": case("run", "features-per-dimension", "--set", "width=6", says="the rank, at most the 5 features, got 6"),
-    "more sides than columns": case("run", "superposition-llc", "--set", "columns=4", says="no polygon with 5 sides fits 4 columns"),
-    "unstable chain": case("run", "superposition-llc", "--set", "step=1e-4", says=r"step must be above 0 and below 2\.76e-05"),
-    "a field of arms": case("run", "superposition-llc", "--set", "passing=True", says="passing is for arms to set"),
+    "rank above the map": case(
+        "run", "deep-linear", "--set", "size=3", says="no 3 × 3 map has rank 4"
+    ),
+    "unstable descent": case(
+        "run",
+        "deep-linear",
+        "--set",
+        "lr=0.5",
+        says="below 0.25, where gradient descent becomes unstable, got 0.5",
+    ),
+    "start above a strength": case(
+        "run",
+        "deep-linear",
+        "--set",
+        "start=1.5",
+        says="below every strength, the least of which is 1",
+    ),
+    "width above features": case(
+        "run",
+        "features-per-dimension",
+        "--set",
+        "width=6",
+        says="the rank, at most the 5 features, got 6",
+    ),
+    "more sides than columns": case(
+        "run",
+        "superposition-llc",
+        "--set",
+        "columns=4",
+        says="no polygon with 5 sides fits 4 columns",
+    ),
+    "unstable chain": case(
+        "run",
+        "superposition-llc",
+        "--set",
+        "step=1e-4",
+        says=r"step must be above 0 and below 2\.76e-05",
+    ),
+    "a field of arms": case(
+        "run", "superposition-llc", "--set", "passing=True", says="passing is for arms to set"
+    ),
     "not a number": case("run", "own.py", "--set", "lr=nan", says="lr must be finite"),
-    "missing preset": case("run", "own.py", "--preset", "huge", says="no preset 'huge'; presets: smoke, default, full"),
-    "a preset of one": case("run", "catalogue", "--preset", "docs", says="not every experiment has a preset 'docs': smoke, default, full; name one"),
-    "plan a preset of one": case("plan", "catalogue", "--preset", "docs", says="name one experiment in place of catalogue"),
-    "unknown arm": case("show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"),
+    "missing preset": case(
+        "run", "own.py", "--preset", "huge", says="no preset 'huge'; presets: smoke, default, full"
+    ),
+    "a preset of one": case(
+        "run",
+        "catalogue",
+        "--preset",
+        "docs",
+        says="not every experiment has a preset 'docs': smoke, default, full; name one",
+    ),
+    "plan a preset of one": case(
+        "plan", "catalogue", "--preset", "docs", says="name one experiment in place of catalogue"
+    ),
+    "unknown arm": case(
+        "show", "own.py", "--preset", "smoke", "--arm", "flatt", says="did you mean flat"
+    ),
     "no threads": case("run", "own.py", "--threads", "0", says="from 1 up, got 0"),
     "no such device": case("run", "own.py", "--device", "cuda:99", says="this machine has cpu"),
     "nothing stored": case("show", "own.py", says="are not stored .* run: assay run"),
-    "damaged run": case("show", "own.py", "--preset", "smoke", says="damaged: measures.safetensors has", given=damaged),
-    "no record": case("check", "own.py", "--preset", "smoke", says="has no record"),
-    "broken record": case("check", "own.py", "--preset", "smoke", says="is not a record", given=write("records/own.json", "{")),
-    "no such file": case("run", "nowhere.py", says="no experiment file nowhere.py"),
-    "a folder": case("run", "folder.py", says="no experiment file folder.py", given=write("folder.py/x", "")),
-    "syntax error": case("run", "own.py", says="own.py line", given=edit("own.py", "def train(", "def train((")),
-    "crash on import": case(
-        "run", "own.py", says="own.py line .*ZeroDivisionError", given=edit("own.py", "EXAMPLES = 256", "EXAMPLES = 1 // 0")
+    "damaged run": case(
+        "show",
+        "own.py",
+        "--preset",
+        "smoke",
+        says="damaged: measures.safetensors has",
+        given=damaged,
     ),
-    "no experiment in it": case("run", "plain.py", says="must define `experiment", given=write("plain.py", "x = 1\n")),
+    "no record": case("check", "own.py", "--preset", "smoke", says="has no record"),
+    "broken record": case(
+        "check",
+        "own.py",
+        "--preset",
+        "smoke",
+        says="is not a record",
+        given=write("records/own.json", "{"),
+    ),
+    "no such file": case("run", "nowhere.py", says="no experiment file nowhere.py"),
+    "a folder": case(
+        "run", "folder.py", says="no experiment file folder.py", given=write("folder.py/x", "")
+    ),
+    "syntax error": case(
+        "run", "own.py", says="own.py line", given=edit("own.py", "def train(", "def train((")
+    ),
+    "crash on import": case(
+        "run",
+        "own.py",
+        says="own.py line .*ZeroDivisionError",
+        given=edit("own.py", "EXAMPLES = 256", "EXAMPLES = 1 // 0"),
+    ),
+    "no experiment in it": case(
+        "run", "plain.py", says="must define `experiment", given=write("plain.py", "x = 1\n")
+    ),
     "binary file": case("run", "blob.py", says="blob.py", given=write("blob.py", b"\x00\xff\xfe")),
     "name taken": case("new", "own", says="own.py is already there"),
     "not a name": case("new", "1st", says="try my_claim"),
     "remove unsaid": case("remove", "own.py", says="--yes"),
     "newer store": case(
-        "run", "own.py", says="format 99, this version reads up to", given=write(f"{STORE}/store.json", '{"format": 99}')
+        "run",
+        "own.py",
+        says="format 99, this version reads up to",
+        given=write(f"{STORE}/store.json", '{"format": 99}'),
     ),
-    "broken store": case("show", "own.py", says="store.json is damaged", given=write(f"{STORE}/store.json", "{")),
+    "broken store": case(
+        "show", "own.py", says="store.json is damaged", given=write(f"{STORE}/store.json", "{")
+    ),
     "root is a file": case("run", "own.py", "--root", "own.py", says="a store is a folder"),
     "root is no store": case(
-        "run", "own.py", "--root", "other", says="has no store.json but holds thesis.tex", given=write("other/thesis.tex", "")
+        "run",
+        "own.py",
+        "--root",
+        "other",
+        says="has no store.json but holds thesis.tex",
+        given=write("other/thesis.tex", ""),
     ),
-    "root cannot be written": case("run", "own.py", "--preset", "smoke", "--root", "/proc/assay", says="/proc/assay"),
+    "root cannot be written": case(
+        "run", "own.py", "--preset", "smoke", "--root", "/proc/assay", says="/proc/assay"
+    ),
     "disk too small": case(
         "run",
         "own.py",
@@ -168,11 +351,23 @@ CASES = {
         given=greedy,
     ),
     "no table": case("judge", "nowhere.csv", *CLAIM, says="cannot read nowhere.csv"),
-    "empty table": case("judge", "empty.csv", *CLAIM, says="empty.csv is empty", given=write("empty.csv", "")),
-    "binary table": case(
-        "judge", "blob.csv", *CLAIM, says="blob.csv is not a comma-separated table", given=write("blob.csv", b"\xff\xfe\x00\x01")
+    "empty table": case(
+        "judge", "empty.csv", *CLAIM, says="empty.csv is empty", given=write("empty.csv", "")
     ),
-    "no arm column": case("judge", "numbers.csv", *CLAIM, says="no column 'arm'", given=edit("numbers.csv", "arm,", "method,")),
+    "binary table": case(
+        "judge",
+        "blob.csv",
+        *CLAIM,
+        says="blob.csv is not a comma-separated table",
+        given=write("blob.csv", b"\xff\xfe\x00\x01"),
+    ),
+    "no arm column": case(
+        "judge",
+        "numbers.csv",
+        *CLAIM,
+        says="no column 'arm'",
+        given=edit("numbers.csv", "arm,", "method,"),
+    ),
     "words for numbers": case(
         "judge",
         "numbers.csv",
@@ -180,29 +375,76 @@ CASES = {
         says="must hold numbers, got 'good'",
         given=edit("numbers.csv", "gated,3,0.23", "gated,3,good"),
     ),
-    "nonsense claim": case("judge", "numbers.csv", "--claim", "gated is better", *CLAIM[2:], says="claim"),
-    "claim that runs code": case(
-        "judge", "numbers.csv", "--claim", "__import__('os').system('ls') < 1", *CLAIM[2:], says="claim|may|only"
+    "nonsense claim": case(
+        "judge", "numbers.csv", "--claim", "gated is better", *CLAIM[2:], says="claim"
     ),
-    "unknown arm in a claim": case("judge", "numbers.csv", "--claim", "gatd.fvu < 1", *CLAIM[2:], says="did you mean gated"),
-    "unknown unit": case("judge", "numbers.csv", *CLAIM[:2], "--unit", "sed", "--control", "shuffled", says="did you mean seed"),
+    "claim that runs code": case(
+        "judge",
+        "numbers.csv",
+        "--claim",
+        "__import__('os').system('ls') < 1",
+        *CLAIM[2:],
+        says="claim|may|only",
+    ),
+    "unknown arm in a claim": case(
+        "judge", "numbers.csv", "--claim", "gatd.fvu < 1", *CLAIM[2:], says="did you mean gated"
+    ),
+    "unknown unit": case(
+        "judge",
+        "numbers.csv",
+        *CLAIM[:2],
+        "--unit",
+        "sed",
+        "--control",
+        "shuffled",
+        says="did you mean seed",
+    ),
     "no control": case("judge", "numbers.csv", *CLAIM[:4], says="--control"),
     "broken GGUF": case(
-        "fetch", "smollm2", says="sha256|whole GGUF", given=write("model.gguf", b"GGUF\x03\x00\x00\x00"), env=GGUF
+        "fetch",
+        "smollm2",
+        says="sha256|whole GGUF",
+        given=write("model.gguf", b"GGUF\x03\x00\x00\x00"),
+        env=GGUF,
     ),
-    "wrong hash": case("fetch", "smollm2", says="sha256 should be", given=write("model.gguf", b"another file"), env=GGUF),
+    "wrong hash": case(
+        "fetch",
+        "smollm2",
+        says="sha256 should be",
+        given=write("model.gguf", b"another file"),
+        env=GGUF,
+    ),
     "GGUF that is not there": case("fetch", "smollm2", says="ASSAY_SMOLLM2_GGUF names", env=GGUF),
     "unknown model": case("fetch", "smollm3", says='"smollm2"'),
     "unknown subject": case("run", "gated-sae", "--set", "subject=gpt9", says="no model 'gpt9'"),
     "broken safetensors": case(
-        "run", "gated-sae", "--set", "subject=model", "--set", "layer=1", says="is no whole safetensors file", given=broken_model
+        "run",
+        "gated-sae",
+        "--set",
+        "subject=model",
+        "--set",
+        "layer=1",
+        says="is no whole safetensors file",
+        given=broken_model,
     ),
-    "unknown corpus": case("run", "gated-sae", "--set", "corpus=stdlibb", says="no corpus 'stdlibb'", model=True),
+    "unknown corpus": case(
+        "run", "gated-sae", "--set", "corpus=stdlibb", says="no corpus 'stdlibb'", model=True
+    ),
     "empty corpus": case(
-        "run", "gated-sae", "--set", "corpus=texts", says="holds no text", given=write("texts/.keep", ""), model=True
+        "run",
+        "gated-sae",
+        "--set",
+        "corpus=texts",
+        says="holds no text",
+        given=write("texts/.keep", ""),
+        model=True,
     ),
-    "unreadable text": case("run", "gated-sae", "--set", "corpus=texts", says="texts", given=unreadable_text, model=True),
-    "layer out of range": case("run", "gated-sae", "--set", "layer=99", says="has 30 blocks, 0 to 29", model=True),
+    "unreadable text": case(
+        "run", "gated-sae", "--set", "corpus=texts", says="texts", given=unreadable_text, model=True
+    ),
+    "layer out of range": case(
+        "run", "gated-sae", "--set", "layer=99", says="has 30 blocks, 0 to 29", model=True
+    ),
 }
 
 
@@ -217,26 +459,41 @@ class Ended:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file and folder with the hash of what it holds; compiled Python apart, which imports may write."""
+    """Every file and folder with the hash of what it holds; compiled Python apart, which imports
+    may write."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if "__pycache__" not in path.parts:
-            content = b"" if path.is_dir() else str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+            content = (
+                b""
+                if path.is_dir()
+                else str(path.readlink()).encode()
+                if path.is_symlink()
+                else path.read_bytes()
+            )
             found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
     return found
 
 
-def limited(world: Path, words: tuple[str, ...], env: dict[str, str], largest: int) -> subprocess.CompletedProcess[str]:
+def limited(
+    world: Path, words: tuple[str, ...], env: dict[str, str], largest: int
+) -> subprocess.CompletedProcess[str]:
     """A process that can write no file larger than so many bytes."""
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest, largest))
     command = [sys.executable, "-m", "assay", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=world, env=env, preexec_fn=limit, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=world, env=env, preexec_fn=limit, check=False
+    )
 
 
 def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
     kept["ASSAY_CACHE"] = str(fetch.cache_folder())
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | {key: str(world / value) for key, value in more}
+    return (
+        kept
+        | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        | {key: str(world / value) for key, value in more}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -269,8 +526,13 @@ def ended(world: Path, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -
     return {name: run(name) for name in asked}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()])
-def test_it_says_what_would_be_right_and_changes_nothing(name: str, ended: dict[str, Ended]) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.model] * case.model) for name, case in CASES.items()],
+)
+def test_it_says_what_would_be_right_and_changes_nothing(
+    name: str, ended: dict[str, Ended]
+) -> None:
     if name not in ended:
         pytest.skip("needs SmolLM2-135M: assay fetch smollm2")
     end = ended[name]
@@ -287,7 +549,10 @@ def test_a_full_disk_loses_nothing(world: Path, forks: Forks, tmp_path: Path) ->
     before = tree(own / STORE / "runs")
     words = ("run", "own.py", "--preset", "smoke", "--set", "steps=21", "--executor", "inline")
     done = limited(own, words, environment(own), 2000)  # room for small files, not for checkpoints
-    assert (done.returncode, len(done.stderr.splitlines()[-1:])) == (2, 1) and "Traceback" not in done.stderr, done.stderr
+    assert (done.returncode, len(done.stderr.splitlines()[-1:])) == (
+        2,
+        1,
+    ) and "Traceback" not in done.stderr, done.stderr
     assert "is full; what was stored so far is whole" in done.stderr.splitlines()[-1]
     assert before.items() <= tree(own / STORE / "runs").items()
     again = forks.run(words, own, environment(own))

@@ -1,4 +1,5 @@
-"""`assay run catalogue` and `assay reproduce`, on a catalogue of tiny experiments: pages, errors, interrupts, planted differences."""
+"""`assay run catalogue` and `assay reproduce`, on a catalogue of tiny experiments: pages, errors,
+interrupts, planted differences."""
 
 import json
 import os
@@ -33,7 +34,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("early", "late", "sick"):
         write_experiment(name, folder)
     text = (folder / "sick.py").read_text()
-    (folder / "sick.py").write_text(text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch('))
+    (folder / "sick.py").write_text(
+        text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch(')
+    )
     return folder
 
 
@@ -60,33 +63,54 @@ def test_the_whole_catalogue_on_one_page(capsys: pytest.CaptureFixture[str], wel
     code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
     assert code == 0, err
     assert "catalogue: 2 experiments, 8 runs, 0 stored; 8 to train on 1 worker" in err
-    assert [line.split(":")[0] for line in err.splitlines() if " of 2  " in line] == ["1 of 2  early", "2 of 2  late"]
-    page, html = (well / "docs/run.md").read_text(), (well / "report/catalogue-smoke.html").read_text()
+    assert [line.split(":")[0] for line in err.splitlines() if " of 2  " in line] == [
+        "1 of 2  early",
+        "2 of 2  late",
+    ]
+    page, html = (
+        (well / "docs/run.md").read_text(),
+        (well / "report/catalogue-smoke.html").read_text(),
+    )
     claim = "largest angle between the kept and the planted subspace"
     for text in (page, html):
         assert text.count(claim) >= 2, "the claim of each"
         for fact in ("CPU-seconds", "Python 3.", "UTC", "cores", "measured rates", "new"):
             assert fact in text
     assert "Written by `assay run catalogue --preset smoke --page docs/run.md`" in page
-    assert all(str(well) not in text and os.uname().nodename not in text for text in (page, html)), "no paths, no host names"
+    assert all(
+        str(well) not in text and os.uname().nodename not in text for text in (page, html)
+    ), "no paths, no host names"
     assert out.splitlines()[-2:] == ["report/catalogue-smoke.html", "docs/run.md"]
     assert all(len(line) <= 100 for line in out.splitlines())
 
     code, out, err = ran(capsys, "run", "catalogue", *SMALL, "--json")
     found = json.loads(out)
-    assert (code, [e["trained"] for e in found["experiments"]]) == (0, [0, 0]), "everything is stored"
+    assert (code, [e["trained"] for e in found["experiments"]]) == (0, [0, 0]), (
+        "everything is stored"
+    )
     assert {"preset", "seconds", "cpu_seconds", "planned_seconds", "errors", "pages"} <= set(found)
     assert "early: " in err and "stored" in err
     again = ran(capsys, "run", "catalogue", *SMALL, "--page", "docs/run.md")
     assert again[0] == 0
-    changed = [(a, b) for a, b in zip(page.splitlines(), (well / "docs/run.md").read_text().splitlines(), strict=True) if a != b]
-    assert all("stored before" in b or "made by the command" in b or "| took |" in b for _, b in changed), changed
+    changed = [
+        (a, b)
+        for a, b in zip(
+            page.splitlines(), (well / "docs/run.md").read_text().splitlines(), strict=True
+        )
+        if a != b
+    ]
+    assert all(
+        "stored before" in b or "made by the command" in b or "| took |" in b for _, b in changed
+    ), changed
 
 
 def test_those_of_some_names_on_one_page(capsys: pytest.CaptureFixture[str], well: Path) -> None:
     code, _, err = ran(capsys, "run", "ea*", *SMALL)
     assert code == 0 and "ea*: 1 experiment" in err, err
-    assert "A run of all experiments called ea*" in (well / "report/catalogue-ea-smoke.html").read_text()
+    assert (
+        "A run of all experiments called ea*"
+        in (well / "report/catalogue-ea-smoke.html").read_text()
+    )
     code, _, err = ran(capsys, "run", "x*", *SMALL)
     assert code == 2 and "no experiment of the catalogue fits 'x*'; assay list names them" in err
 
@@ -110,13 +134,23 @@ def test_one_that_crashes_is_told_at_the_end(
         (("run", "catalogue", "--page", "page.html"), "--page is a Markdown file"),
         (("run", "early", "--page", "page.md"), "--page belongs to `assay run catalogue`"),
         (("new", "catalogue"), "what all experiments together are called"),
-        *(((verb, "catalogue"), "every experiment at once, which only assay run and assay plan take")
-          for verb in ("show", "check", "reproduce", "report", "remove")),
+        *(
+            (
+                (verb, "catalogue"),
+                "every experiment at once, which only assay run and assay plan take",
+            )
+            for verb in ("show", "check", "reproduce", "report", "remove")
+        ),
         (("run", "catalog"), "did you mean catalogue?"),
-        (("reproduce", "early"), "early has no record; make one: assay run early.py, then assay check early.py --record"),
+        (
+            ("reproduce", "early"),
+            "early has no record; make one: assay run early.py, then assay check early.py --record",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_one_line(capsys: pytest.CaptureFixture[str], well: Path, words: Any, says: str) -> None:
+def test_what_makes_no_sense_is_one_line(
+    capsys: pytest.CaptureFixture[str], well: Path, words: Any, says: str
+) -> None:
     code, out, err = ran(capsys, *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err
@@ -131,22 +165,29 @@ folder = Path(sys.argv[1])
 catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
 from assay.cli.main import main
 sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
-"""
+"""  # noqa: E501
 
 
 def test_an_interrupted_catalogue_goes_on_where_it_was(
     capsys: pytest.CaptureFixture[str], well: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first is long enough to be interrupted in, the second of the usual few steps."""
-    longer = re.sub(r"(smoke=grid\(\w+\().*?\)", r"\1steps=1_500)", (files / "early.py").read_text())
+    longer = re.sub(
+        r"(smoke=grid\(\w+\().*?\)", r"\1steps=1_500)", (files / "early.py").read_text()
+    )
     assert "steps=1_500), seed" in longer
     (well / "early.py").write_text(longer)
     (well / "late.py").write_text((files / "late.py").read_text())
     words = [sys.executable, "-c", CHILD, str(well)]
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.05"}
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    process = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
+    )
     deadline = time.monotonic() + 120
-    while not list(well.glob("assay-store/groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
+    while (
+        not list(well.glob("assay-store/groups/*/fit-*.safetensors"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -162,7 +203,9 @@ def test_an_interrupted_catalogue_goes_on_where_it_was(
 def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
     plans = tuple(SimpleNamespace(rows=[0] * n, missing=[0] * n) for n in (10, 20))
     out = StringIO()
-    display = Display("catalogue", Console(file=out, width=100, force_terminal=True, color_system=None))
+    display = Display(
+        "catalogue", Console(file=out, width=100, force_terminal=True, color_system=None)
+    )
     verdicts = {"verdicts": [{"outcome": "holds"}], "seconds": 61.0, "cpu_seconds": 100.0}
     with display:
         display("", Surveyed(3, plans, Range(100, 225), 2))  # type: ignore[arg-type]
@@ -175,13 +218,18 @@ def test_a_watcher_sees_what_is_at_work_and_the_time_left() -> None:
     assert head == "catalogue  1 of 3 experiments, 0 s so far; 1 min to 1 min 30 s left"
     assert at_work == "  ━━━━━━──────────────────  early · main, relu: 250 of 1,000 steps"
     said = out.getvalue()
-    assert "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to 3 min 40 s" in said
+    assert (
+        "catalogue: 3 experiments, 30 runs, 0 stored; 30 to train on 2 workers, 1 min 40 s to "
+        "3 min 40 s"
+    ) in said
     assert "1 of 3  late: ● 1, 61 s, 100 CPU-seconds; 1 min to 1 min 30 s left" in said
     assert "2 of 3  sick: no result, it fell here" in said
 
 
 @pytest.fixture
-def recorded(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def recorded(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The record of an experiment's smoke preset, in its folder's `records`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_ROOT", raising=False)
@@ -200,14 +248,23 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
     assert all(word in out for word in ("processor", "torch", "Python", "commit", "CPU-seconds"))
     assert all(len(line) <= 100 for line in lines)
     assert os.uname().nodename not in out and str(recorded.parent) not in out
-    left = {p.name for p in recorded.parent.parent.iterdir()} - {"__pycache__"}  # Python's own, where it keeps bytecode
+    left = {p.name for p in recorded.parent.parent.iterdir()} - {
+        "__pycache__"
+    }  # Python's own, where it keeps bytecode
     assert left == {"assay-store", "own.py", "records"}, "its own store is gone"
 
     code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--root", "kept", "--json")
     found = json.loads(out)
     assert (code, found["same"], found["same_runs"], found["same_claims"]) == (0, True, True, True)
-    assert found["numbers"]["equal"] == found["numbers"]["total"] > 0 and found["numbers"]["expected_equal"]
-    assert found["cost"]["recorded"].keys() == found["cost"]["reproduced"].keys() == {"seconds", "cpu_seconds"}
+    assert (
+        found["numbers"]["equal"] == found["numbers"]["total"] > 0
+        and found["numbers"]["expected_equal"]
+    )
+    assert (
+        found["cost"]["recorded"].keys()
+        == found["cost"]["reproduced"].keys()
+        == {"seconds", "cpu_seconds"}
+    )
     assert found["environment"]["recorded"]["torch"] == found["environment"]["reproduced"]["torch"]
     (claim,) = [s for s in found["statements"] if s["kind"] == "verdicts"]
     assert claim["recorded"] == claim["reproduced"] and claim["same"]
@@ -218,7 +275,10 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
     ("planted", "why"),
     [
         ({"outcome": "holds"}, "another outcome"),
-        ({"estimate": 80.0, "low": 79.0, "high": 81.0}, "each estimate lies outside the other's interval"),
+        (
+            {"estimate": 80.0, "low": 79.0, "high": 81.0},
+            "each estimate lies outside the other's interval",
+        ),
         ({"text": "something else"}, "not in the record"),
     ],
 )
@@ -234,12 +294,16 @@ def test_a_planted_difference_is_found(
     assert "After training" in out, "the claim has room beside the reason"
 
 
-def test_other_digits_are_no_difference_but_are_counted(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+def test_other_digits_are_no_difference_but_are_counted(
+    capsys: pytest.CaptureFixture[str], recorded: Path
+) -> None:
     """As another machine would leave them: a record whose measures are moved by a millionth."""
     record = json.loads(recorded.read_text())
     for data in record["arms"].values():
         for v in data["measures"]["variables"].values():
-            v["values"] = json.loads(json.dumps(v["values"]), parse_float=lambda t: float(t) * (1 + 1e-6))
+            v["values"] = json.loads(
+                json.dumps(v["values"]), parse_float=lambda t: float(t) * (1 + 1e-6)
+            )
     record["provenance"]["machine"]["cpu"] = "another"
     recorded.write_text(json.dumps(record))
     code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--json")
@@ -254,6 +318,11 @@ def test_a_used_store_is_refused(capsys: pytest.CaptureFixture[str], recorded: P
     assert "assay-store already holds own (runs/own), which would be read and not reproduced" in err
 
 
-def test_a_record_of_another_preset_is_refused(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+def test_a_record_of_another_preset_is_refused(
+    capsys: pytest.CaptureFixture[str], recorded: Path
+) -> None:
     code, out, err = ran(capsys, "reproduce", "own.py", "--executor", "inline")
-    assert (code, out) == (2, "") and "is of preset smoke, not default; compare with --preset smoke" in err
+    assert (code, out) == (
+        2,
+        "",
+    ) and "is of preset smoke, not default; compare with --preset smoke" in err

@@ -1,4 +1,5 @@
-"""`assay challenge`: made, answered, scored and revealed as the page says; what is wrong is one line, and nothing is left half written."""
+"""`assay challenge`: made, answered, scored and revealed as the page says; what is wrong is one
+line, and nothing is left half written."""
 
 from __future__ import annotations
 
@@ -25,25 +26,43 @@ def here(tmp_path, monkeypatch):
 def test_the_right_answer_wins_and_only_the_first_is_blind(capsys):
     assert main(SCORE) == 0
     out = capsys.readouterr().out
-    assert "It is better than every control." in out and "scored blind" in out and "Planted was modular_sum, from seed 5" in out
+    assert (
+        "It is better than every control." in out
+        and "scored blind" in out
+        and "Planted was modular_sum, from seed 5" in out
+    )
     assert out.rstrip().endswith(plant(5, "modular_sum").answer.rstrip())
     assert main([*SCORE, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["before"] == 1 and found["found"]["ranked"] and found["found"]["quality"]["estimate"] > 0.9
+    assert (
+        found["before"] == 1
+        and found["found"]["ranked"]
+        and found["found"]["quality"]["estimate"] > 0.9
+    )
     assert found["planted"]["quality"]["estimate"] == found["found"]["quality"]["estimate"]
-    assert [c["kind"] for c in found["found"]["controls"]] == ["another", "shuffled", "empty", "whole"]
+    assert [c["kind"] for c in found["found"]["controls"]] == [
+        "another",
+        "shuffled",
+        "empty",
+        "whole",
+    ]
     assert main(SCORE) == 0 and "2 answers had been scored before" in capsys.readouterr().out
 
 
 def test_an_empty_answer_scores_nothing(capsys):
-    assert main(["challenge", "score", "puzzle", "puzzle/my_explanation.toml", *LITTLE, "--json"]) == 0
+    assert (
+        main(["challenge", "score", "puzzle", "puzzle/my_explanation.toml", *LITTLE, "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out)["found"]["quality"]["estimate"] == 0
 
 
 def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
     assert main(["challenge", "new", "another"]) == 0
     out = capsys.readouterr().out
-    assert "assay challenge score another another/my_explanation.toml" in out and "assay-store/challenges/" in out
+    assert (
+        "assay challenge score another another/my_explanation.toml" in out
+        and "assay-store/challenges/" in out
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +72,10 @@ def test_what_is_new_says_where_it_is_and_what_comes_next(capsys):
         (("new", "a", "mine.toml"), "has no answer yet"),
         (("score", "puzzle"), "which answer?"),
         (("score", "puzzle", "mine.toml", "--kind", "sorting"), "the key of this one knows"),
-        (("score", "puzzle", "mine.toml", "--root", "elsewhere"), "is in the store in which the challenge was made"),
+        (
+            ("score", "puzzle", "mine.toml", "--root", "elsewhere"),
+            "is in the store in which the challenge was made",
+        ),
         (("score", "puzzle", "mine.toml", "--inputs", "5"), "at least 100"),
         (("score", "puzzle", "absent.toml"), "cannot read absent.toml"),
         (("score", "puzzle", "mine.py"), "no answer to a challenge"),

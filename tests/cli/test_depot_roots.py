@@ -15,7 +15,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
 
 
-def test_what_one_machine_ran_another_shows_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_one_machine_ran_another_shows_and_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = f"file://{tmp_path}/share"
     assert main(["run", WALK, "--preset", "smoke", "--executor", "inline", "--root", url]) == 0
     assert f"--root {url}" in capsys.readouterr().out  # what to type next
@@ -37,7 +39,11 @@ def test_what_one_machine_ran_another_shows_and_lists(tmp_path: Path, monkeypatc
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2

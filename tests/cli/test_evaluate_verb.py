@@ -1,4 +1,5 @@
-"""`assay evaluate` and `assay look` as processes: what they print, what they write, and what they refuse in one line, changing nothing."""
+"""`assay evaluate` and `assay look` as processes: what they print, what they write, and what they
+refuse in one line, changing nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ ON = ("--model", "model", "--text", "texts", "--tokens", "600", "--root", "store
 def plain(sites, seed=0, d=24):
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, 40, d, generator=draw), dim=-1)
-    return Dictionary(0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, d), ReLU(), sites=sites)
+    return Dictionary(
+        0.6 * W.mT, torch.full((1, 40), -0.2), W, torch.zeros(1, d), ReLU(), sites=sites
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,9 @@ def world(tmp_path_factory):
     for name in ("texts", "empty", "short"):
         (origin / name).mkdir()
     for i in range(12):
-        (origin / f"texts/t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12)))
+        (origin / f"texts/t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(12))
+        )
     (origin / "short/a.txt").write_text("ab")
     shutil.copytree(SAELENS / "topk", origin / "sae")
     plain(("blocks.1.hook_resid_post",)).save(origin / "d.safetensors")
@@ -49,43 +54,105 @@ def env(world):
     import os
 
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "ASSAY_CACHE": str(world / "cache")}
+    return kept | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ASSAY_CACHE": str(world / "cache"),
+    }
 
 
 def files(folder):
-    return {p.relative_to(folder): p.stat().st_mtime_ns for p in folder.rglob("*") if "__pycache__" not in p.parts}
+    return {
+        p.relative_to(folder): p.stat().st_mtime_ns
+        for p in folder.rglob("*")
+        if "__pycache__" not in p.parts
+    }
 
 
 REFUSED = {
     "no dictionary": (("evaluate", *ON), "name at least one dictionary"),
     "nothing to measure on": (("evaluate", "d.safetensors"), "give a model and a text"),
     "both": (("evaluate", "d.safetensors", *ON, "--acts", "acts.safetensors"), "not both"),
-    "no such dictionary": (("evaluate", "q.safetensors", *ON), "no file, folder or stored run 'q.safetensors'"),
+    "no such dictionary": (
+        ("evaluate", "q.safetensors", *ON),
+        "no file, folder or stored run 'q.safetensors'",
+    ),
     "a folder without one": (("evaluate", "texts", *ON), "texts holds no dictionary"),
-    "no such model": (("evaluate", "d.safetensors", "--model", "gpt9", "--text", "texts"), "no model 'gpt9'"),
-    "no such text": (("evaluate", "d.safetensors", "--model", "model", "--text", "novels"), "no corpus 'novels'"),
-    "empty text": (("evaluate", "d.safetensors", "--model", "model", "--text", "empty"), "empty holds no text"),
+    "no such model": (
+        ("evaluate", "d.safetensors", "--model", "gpt9", "--text", "texts"),
+        "no model 'gpt9'",
+    ),
+    "no such text": (
+        ("evaluate", "d.safetensors", "--model", "model", "--text", "novels"),
+        "no corpus 'novels'",
+    ),
+    "empty text": (
+        ("evaluate", "d.safetensors", "--model", "model", "--text", "empty"),
+        "empty holds no text",
+    ),
     "short text": (
         ("evaluate", "d.safetensors", "--model", "model", "--text", "short"),
         "no document of short has 64 tokens, the longest has 2; say --context 2",
     ),
-    "another width": (("evaluate", "narrow.safetensors", *ON), "narrow reads 10 numbers per token, model has 24"),
-    "a site the model lacks": (("evaluate", "far.safetensors", *ON), "blocks.9.hook_resid_post does not exist: model has 3 blocks"),
-    "an unknown site": (("evaluate", "d.safetensors", *ON, "--site", "block.1"), "no site 'block.1'; sites: blocks"),
-    "no site": (("evaluate", "nowhere.safetensors", *ON), "does not say where its activations come from; say so with --site"),
-    "a long context": (("evaluate", "d.safetensors", *ON, "--context", "900"), "reads at most 64 tokens at once"),
-    "no tokens": (("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"), "tokens must be at least 1"),
+    "another width": (
+        ("evaluate", "narrow.safetensors", *ON),
+        "narrow reads 10 numbers per token, model has 24",
+    ),
+    "a site the model lacks": (
+        ("evaluate", "far.safetensors", *ON),
+        "blocks.9.hook_resid_post does not exist: model has 3 blocks",
+    ),
+    "an unknown site": (
+        ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
+        "no site 'block.1'; sites: blocks",
+    ),
+    "no site": (
+        ("evaluate", "nowhere.safetensors", *ON),
+        "does not say where its activations come from; say so with --site",
+    ),
+    "a long context": (
+        ("evaluate", "d.safetensors", *ON, "--context", "900"),
+        "reads at most 64 tokens at once",
+    ),
+    "no tokens": (
+        ("evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "0"),
+        "tokens must be at least 1",
+    ),
     "no such part": (("evaluate", "d.safetensors", *ON, "--part", "tset"), '"test"'),
-    "no such device": (("evaluate", "d.safetensors", *ON, "--device", "cuda:9"), "this machine has cpu"),
+    "no such device": (
+        ("evaluate", "d.safetensors", *ON, "--device", "cuda:9"),
+        "this machine has cpu",
+    ),
     "twice the same": (("evaluate", "d.safetensors", "d.safetensors", *ON), "was given twice"),
-    "acts of another rank": (("evaluate", "d.safetensors", "--acts", "flat.safetensors"), r"not empty, got [7]"),
-    "acts that are NaN": (("evaluate", "d.safetensors", "--acts", "nan.safetensors"), "row 0 has a number that is NaN"),
-    "acts of another width": (("evaluate", "narrow.safetensors", "--acts", "acts.safetensors"), "reads 10 numbers"),
+    "acts of another rank": (
+        ("evaluate", "d.safetensors", "--acts", "flat.safetensors"),
+        r"not empty, got [7]",
+    ),
+    "acts that are NaN": (
+        ("evaluate", "d.safetensors", "--acts", "nan.safetensors"),
+        "row 0 has a number that is NaN",
+    ),
+    "acts of another width": (
+        ("evaluate", "narrow.safetensors", "--acts", "acts.safetensors"),
+        "reads 10 numbers",
+    ),
     "acts that are no file": (("evaluate", "d.safetensors", "--acts", "none"), "no file none"),
-    "acts that are text": (("evaluate", "d.safetensors", "--acts", "texts/t0.py"), "is not a readable safetensors file"),
-    "nothing to look with": (("look", "some text", "--model", "model"), "make it with: assay run gated-sae"),
-    "nothing to look at": (("look", "", "--dictionary", "d.safetensors", "--model", "model"), "give at least 3"),
-    "a text too long": (("look", "word " * 99, "--dictionary", "d.safetensors", "--model", "model"), "reads at most 64 tokens"),
+    "acts that are text": (
+        ("evaluate", "d.safetensors", "--acts", "texts/t0.py"),
+        "is not a readable safetensors file",
+    ),
+    "nothing to look with": (
+        ("look", "some text", "--model", "model"),
+        "make it with: assay run gated-sae",
+    ),
+    "nothing to look at": (
+        ("look", "", "--dictionary", "d.safetensors", "--model", "model"),
+        "give at least 3",
+    ),
+    "a text too long": (
+        ("look", "word " * 99, "--dictionary", "d.safetensors", "--model", "model"),
+        "reads at most 64 tokens",
+    ),
 }
 
 
@@ -97,7 +164,9 @@ def test_one_line_says_what_would_be_right_and_nothing_changes(name, world, fork
     words, says = REFUSED[name]
     done = forks.run(words, here, env(here))
     assert done.code == 2 and done.out == "", done
-    assert len(done.err.splitlines()) == 1 and says in done.err and "Traceback" not in done.err, done.err
+    assert len(done.err.splitlines()) == 1 and says in done.err and "Traceback" not in done.err, (
+        done.err
+    )
     assert files(here) == before
 
 
@@ -116,11 +185,20 @@ def test_several_dictionaries_make_one_table_one_plot_and_files(done):
     lines = first.out.splitlines()
     assert any(line.split()[:3] == ["sae", "d", "e"] for line in lines)
     assert [line.split()[0] for line in lines if line.startswith(("FVU", "L0"))] == ["L0", "FVU"]
-    assert "its file names nobody/knows as its text, so overlap with this text cannot be ruled out" in " ".join(first.out.split())
+    assert (
+        "its file names nobody/knows as its text, so overlap with this text cannot be ruled out"
+        in " ".join(first.out.split())
+    )
     made = {p.name for p in (here / "report").iterdir()}
-    assert {"evaluation.html", "evaluation.csv", "evaluation.json"} <= made and any(n.startswith("figure-01") for n in made)
+    assert {"evaluation.html", "evaluation.csv", "evaluation.json"} <= made and any(
+        n.startswith("figure-01") for n in made
+    )
     page = (here / "report/evaluation.html").read_text()
-    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "") and "Pareto" not in first.err
+    assert (
+        "<svg" in page
+        and "http://" not in page.replace("http://www.w3.org", "")
+        and "Pareto" not in first.err
+    )
 
 
 def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(done):
@@ -130,39 +208,75 @@ def test_json_is_one_object_with_what_the_table_shows_and_comes_from_the_store(d
     fvu = next(line for line in first.out.splitlines() if line.startswith("FVU")).split()[1]
     assert f"{data['dictionaries'][0]['measures']['fvu']['estimate']:.4f}".startswith(fvu[:4])
     assert data["definitions"]["fvu"]["better"] == "lower" and data["written"]
-    assert json.loads((here / "report/evaluation.json").read_text())["dictionaries"] == data["dictionaries"]
+    assert (
+        json.loads((here / "report/evaluation.json").read_text())["dictionaries"]
+        == data["dictionaries"]
+    )
 
 
 def test_more_than_three_are_listed_and_numbered(done, forks, world):
     here, _, _ = done
     for i in range(3):
         plain(("blocks.1.hook_resid_post",), 5 + i).save(here / f"x{i}.safetensors")
-    out = forks.run(("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON), here, env(here))
+    out = forks.run(
+        ("evaluate", "e.safetensors", "x0.safetensors", "x1.safetensors", "x2.safetensors", *ON),
+        here,
+        env(here),
+    )
     assert out.code == 0 and max(map(len, out.out.splitlines())) <= 100, out
-    assert next(line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")) == ["1", "e"]
+    assert next(
+        line.split()[:2] for line in out.out.splitlines() if line.lstrip().startswith("1 ")
+    ) == ["1", "e"]
 
 
 def test_activations_alone(done, forks):
     here, _, _ = done
-    out = forks.run(("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"), here, env(here))
-    assert out.code == 0 and "no losses, as there is no model" in " ".join(out.out.split()) and "loss, clean" not in out.out
+    out = forks.run(
+        ("evaluate", "d.safetensors", "--acts", "acts.safetensors", "--root", "store"),
+        here,
+        env(here),
+    )
+    assert (
+        out.code == 0
+        and "no losses, as there is no model" in " ".join(out.out.split())
+        and "loss, clean" not in out.out
+    )
 
 
 def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
     here, _, _ = done
-    words = ("look", "def f1(x): return x", "--dictionary", "d.safetensors", "--model", "model", "--features", "2")
+    words = (
+        "look",
+        "def f1(x): return x",
+        "--dictionary",
+        "d.safetensors",
+        "--model",
+        "model",
+        "--features",
+        "2",
+    )
     out = forks.run((*words, "--by-feature", "--html", "look.html"), here, env(here))
-    assert out.code == 0 and "2 shown" in " ".join(out.out.split()) and max(map(len, out.out.splitlines())) <= 100, out
+    assert (
+        out.code == 0
+        and "2 shown" in " ".join(out.out.split())
+        and max(map(len, out.out.splitlines())) <= 100
+    ), out
     page = (here / "look.html").read_text()
     assert 'Left out, neither counted nor ablated: the first token ("' in out.out
     assert "Left out, neither counted nor ablated: the first token (" in page
-    assert all("promoted" in text and "suppressed" in text and "raises" not in text for text in (out.out, page))
+    assert all(
+        "promoted" in text and "suppressed" in text and "raises" not in text
+        for text in (out.out, page)
+    )
     everything = forks.run((*words, "--skip-first", "0", "--outlier", "0"), here, env(here))
     assert everything.code == 0 and "No token is left out." in everything.out
     found = json.loads(forks.run((*words, "--json"), here, env(here)).out)
     assert "".join(found["tokens"]) == "def f1(x): return x" and len(found["features"]) == 2
     for f in found["features"]:
-        assert f"{f['feature']}  {f['delta']:+.3f}" in out.out and f"feature-{f['feature']}" in (here / "look.html").read_text()
+        assert (
+            f"{f['feature']}  {f['delta']:+.3f}" in out.out
+            and f"feature-{f['feature']}" in (here / "look.html").read_text()
+        )
     tokens = forks.run(words, here, env(here))
     assert tokens.code == 0 and max(map(len, tokens.out.splitlines())) <= 100
     above, _, below = tokens.out.partition("Left out, neither counted nor ablated")
@@ -175,27 +289,65 @@ def test_a_look_prints_tokens_or_features_and_writes_a_page(done, forks):
 def test_a_site_or_model_that_is_not_the_files_is_said_in_one_line_and_on_the_page(done, forks):
     here, _, _ = done
     words = ("d.safetensors", "--model", "model", "--site", "blocks.0.hook_resid_post")
-    says = "blocks.0.hook_resid_post was given (--site), its file says blocks.1.hook_resid_post; it is measured at"
+    says = (
+        "blocks.0.hook_resid_post was given (--site), its file says blocks.1.hook_resid_post; it "
+        "is measured at"
+    )
     out = forks.run(("evaluate", *words, *ON[2:], "--out", "other"), here, env(here))
-    assert out.code == 0 and out.err.splitlines()[0].startswith(f"warning: d: {says}") and says in " ".join(out.out.split())
+    assert (
+        out.code == 0
+        and out.err.splitlines()[0].startswith(f"warning: d: {says}")
+        and says in " ".join(out.out.split())
+    )
     assert says in (here / "other/evaluation.html").read_text()
     again = forks.run(("evaluate", *words, *ON[2:], "--json"), here, env(here))
     assert len(again.err.splitlines()) == 1 and says in json.loads(again.out)["notes"][0]
     words = (words[0], *words[3:])
-    looked = forks.run(("look", "def f1(x): return x", "--dictionary", *words, "--model", "model", "--html", "l.html"), here, env(here))
-    assert looked.code == 0 and looked.err.startswith(f"warning: d: {says}") and says in (here / "l.html").read_text()
+    looked = forks.run(
+        (
+            "look",
+            "def f1(x): return x",
+            "--dictionary",
+            *words,
+            "--model",
+            "model",
+            "--html",
+            "l.html",
+        ),
+        here,
+        env(here),
+    )
+    assert (
+        looked.code == 0
+        and looked.err.startswith(f"warning: d: {says}")
+        and says in (here / "l.html").read_text()
+    )
 
 
 def test_first_numbers_come_before_the_last_token_and_not_in_json(done, forks):
     here, _, _ = done
-    words = ("evaluate", "d.safetensors", "e.safetensors", "--model", "model", "--text", "texts", "--tokens", "500", "--root", "other-store")
+    words = (
+        "evaluate",
+        "d.safetensors",
+        "e.safetensors",
+        "--model",
+        "model",
+        "--text",
+        "texts",
+        "--tokens",
+        "500",
+        "--root",
+        "other-store",
+    )
     out = forks.run((*words, "--json"), here, env(here))
     lines = [line for line in out.err.splitlines() if line.startswith("so far ")]
     assert out.code == 0 and [line.split()[2] for line in lines] == ["d:", "e:"]
     for line in lines:
         assert all(word in line for word in ("L0 ", "FVU ", "loss ", "spliced ", " tokens of "))
     data = json.loads(out.out)
-    assert "so far" not in out.out and all(int(line.split("(")[1].split()[0]) < data["dictionaries"][0]["tokens"] for line in lines)
+    assert "so far" not in out.out and all(
+        int(line.split("(")[1].split()[0]) < data["dictionaries"][0]["tokens"] for line in lines
+    )
 
 
 def test_a_bar_tells_the_time_left(monkeypatch):
@@ -224,20 +376,43 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
     here = tmp_path / "here"
     shutil.copytree(world, here)
     for i in range(40):
-        (here / f"texts/more{i}.py").write_text("".join(f"def g{i}_{j}(x):\n    return x - {i * j}\n" for j in range(150)))
-    words = ["evaluate", "d.safetensors", "--model", "model", "--text", "texts", "--tokens", "60000", "--root", "store"]
+        (here / f"texts/more{i}.py").write_text(
+            "".join(f"def g{i}_{j}(x):\n    return x - {i * j}\n" for j in range(150))
+        )
+    words = [
+        "evaluate",
+        "d.safetensors",
+        "--model",
+        "model",
+        "--text",
+        "texts",
+        "--tokens",
+        "60000",
+        "--root",
+        "store",
+    ]
     started = subprocess.Popen(
-        [sys.executable, "-m", "assay", *words], cwd=here, env=env(world), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "assay", *words],
+        cwd=here,
+        env=env(world),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     shards = here / "store/artefacts/evaluation-shard"
     deadline = time.monotonic() + 120
-    while len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline and started.poll() is None:
+    while (
+        len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline and started.poll() is None
+    ):
         time.sleep(0.02)
     started.send_signal(signal.SIGINT)
     out, err = started.communicate(timeout=60)
     assert started.returncode == 130 and not out, err
     last = err.splitlines()[-1]
-    assert "interrupted; what is finished is stored, and this goes on where it was: assay evaluate d.safetensors" in last
+    assert (
+        "interrupted; what is finished is stored, and this goes on where it was: assay "
+        "evaluate d.safetensors"
+    ) in last
     whole = [p for p in shards.iterdir() if not p.name.endswith(".partial")]
     assert len(whole) >= 2 and all((p / "sums.npz").is_file() for p in whole)
     assert not (here / "store/artefacts/evaluation").exists()
@@ -248,4 +423,7 @@ def test_shading_is_white_to_orange():
 
     text = shaded(["a", "b\n", "c"], {"activations": [0.0, 4.0, 2.0], "maximum": 4.0})
     assert text.plain == "ab⏎c"
-    assert [(s.start, s.end, s.style.bgcolor.name) for s in text.spans if s.style] == [(1, 3, "#ff8c00"), (3, 4, "#ffc680")]
+    assert [(s.start, s.end, s.style.bgcolor.name) for s in text.spans if s.style] == [
+        (1, 3, "#ff8c00"),
+        (3, 4, "#ffc680"),
+    ]

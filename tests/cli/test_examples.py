@@ -1,4 +1,5 @@
-"""The example on each help page: every command of it is one that the program takes, and the cheap ones are run in a shell."""
+"""The example on each help page: every command of it is one that the program takes, and the cheap
+ones are run in a shell."""
 
 import os
 import re
@@ -15,13 +16,19 @@ VERBS = [name for name in app if not name.startswith("-")]
 
 
 def commands(verb: str) -> list[list[str]]:
-    return [shlex.split(line)[1:] for line in example(verb).splitlines() if line.strip().startswith("assay ")]
+    return [
+        shlex.split(line)[1:]
+        for line in example(verb).splitlines()
+        if line.strip().startswith("assay ")
+    ]
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_example_is_taken_as_it_is_typed(verb: str) -> None:
     assert verb in [words[0] for words in commands(verb)], "an example of this very verb"
-    assert all(len(line) <= 80 for line in example(verb).splitlines()), "a line that breaks cannot be copied"
+    assert all(len(line) <= 80 for line in example(verb).splitlines()), (
+        "a line that breaks cannot be copied"
+    )
     for words in commands(verb):
         app.parse_args(words, exit_on_error=False, print_error=False)
 
@@ -29,11 +36,19 @@ def test_an_example_is_taken_as_it_is_typed(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["judge", "due", "list", "new"])
 def test_an_example_runs_in_a_shell(verb: str, tmp_path: Path) -> None:
     lines = [line.strip() for line in example(verb).splitlines()[1:]]
-    (tmp_path / "assay").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m assay "$@"\n')
+    (tmp_path / "assay").write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m assay "$@"\n'
+    )
     (tmp_path / "assay").chmod(0o755)
-    env = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}
+    env = {
+        **os.environ,
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+    }
     script = "\n".join(line for line in lines if not line.startswith("assay run "))
-    ran = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    ran = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert verb != "judge" or "verdict: holds" in ran.stdout
 

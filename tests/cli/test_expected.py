@@ -1,4 +1,5 @@
-"""One claim of a result, and which came out otherwise than was expected; at the command line too."""
+"""One claim of a result, and which came out otherwise than was expected; at the command line
+too."""
 
 from pathlib import Path
 
@@ -8,7 +9,16 @@ from assay.cli.main import main
 from assay.lab import catalogue
 from assay.report.questions import ASKS, QUESTIONS, by_question
 
-TABLE = "\n".join(["arm,seed,x", *(f"{arm},{seed},{base + seed % 3 / 100}" for arm, base in (("mine", 1.0), ("yours", 2.0)) for seed in range(9))])
+TABLE = "\n".join(
+    [
+        "arm,seed,x",
+        *(
+            f"{arm},{seed},{base + seed % 3 / 100}"
+            for arm, base in (("mine", 1.0), ("yours", 2.0))
+            for seed in range(9)
+        ),
+    ]
+)
 JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
 
 
@@ -18,7 +28,9 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "t.csv"
 
 
-def test_the_exit_code_says_whether_it_came_out_as_expected(table: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_exit_code_says_whether_it_came_out_as_expected(
+    table: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert main(["judge", str(table), *JUDGE]) == 0
     assert "verdict: holds" in capsys.readouterr().out
     assert main(["judge", str(table), *JUDGE, "--expect", "holds"]) == 0
@@ -31,19 +43,31 @@ def test_arms_may_be_in_another_column(table: Path, capsys: pytest.CaptureFixtur
     assert main(["judge", str(table), *JUDGE]) == 2
     assert "--arm-column" in capsys.readouterr().err
     assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 0
-    table.write_text("\n".join(f"{line},{'arm' if i == 0 else i}" for i, line in enumerate(table.read_text().splitlines())))
+    table.write_text(
+        "\n".join(
+            f"{line},{'arm' if i == 0 else i}"
+            for i, line in enumerate(table.read_text().splitlines())
+        )
+    )
     capsys.readouterr()
     assert main(["judge", str(table), *JUDGE, "--arm-column", "method"]) == 2
-    assert "has a column 'arm' beside 'method'" in capsys.readouterr().err, "no column is dropped unseen"
+    assert "has a column 'arm' beside 'method'" in capsys.readouterr().err, (
+        "no column is dropped unseen"
+    )
 
 
-def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_one_claim_is_shown_by_its_number_or_its_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     store = ("--preset", "smoke", "--root", str(tmp_path))
     assert main(["run", "deep-linear", *store, "--executor", "inline"]) == 0
     capsys.readouterr()
     assert main(["show", "deep-linear", "2", *store]) == 0
     second = capsys.readouterr().out
-    assert all(word in second for word in ("claim 2", "threshold", "must fail", "source", "scope", "#claim-2"))
+    assert all(
+        word in second
+        for word in ("claim 2", "threshold", "must fail", "source", "scope", "#claim-2")
+    )
     assert main(["show", "deep-linear", *store]) == 0
     assert len(second) < len(capsys.readouterr().out) and second.count("●") + second.count("○") >= 1
     assert main(["show", "deep-linear", "9", *store]) == 2
@@ -51,11 +75,15 @@ def test_one_claim_is_shown_by_its_number_or_its_words(tmp_path: Path, capsys: p
     assert main(["show", "deep-linear", "1", "--expect", "fails", *store]) == 1
 
 
-def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reason_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reason_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     store = ("--preset", "smoke", "--root", str(tmp_path))
     assert main(["run", "superposition", *store, "--executor", "inline"]) == 0
     shown = capsys.readouterr().out
-    assert "too few units" in shown and "for verdicts: assay run superposition" in shown, "what to do next stands below the table"
+    assert "too few units" in shown and "for verdicts: assay run superposition" in shown, (
+        "what to do next stands below the table"
+    )
     assert main(["show", "superposition", "--arm", "drawn", *store]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "drawn, " + catalogue.find("superposition").arms["drawn"].note in told
@@ -72,31 +100,63 @@ def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(
     short = capsys.readouterr().out.splitlines()
     assert len(short) <= 45 and max(map(len, short)) <= 80
     assert sum(line.strip().startswith("gated-sae ") for line in short) == 1
-    assert not any("…" in line for line in short) and sum("? " in line for line in short if line.startswith("  ")) == len(set(ASKS.values()))
-    assert sum(line.strip().startswith("monthly-*") for line in short) == 1, "a family stands in one line"
+    assert not any("…" in line for line in short) and sum(
+        "? " in line for line in short if line.startswith("  ")
+    ) == len(set(ASKS.values()))
+    assert sum(line.strip().startswith("monthly-*") for line in short) == 1, (
+        "a family stands in one line"
+    )
     monkeypatch.undo()
     assert main(["list", "--long"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
     assert main(["--help"]) == 0
     help_ = capsys.readouterr().out
-    assert help_.index("Measure your own") < help_.index("judge") < help_.index("Experiments") < help_.index("Upkeep") < help_.index("--version")
+    assert (
+        help_.index("Measure your own")
+        < help_.index("judge")
+        < help_.index("Experiments")
+        < help_.index("Upkeep")
+        < help_.index("--version")
+    )
 
 
 def test_terminal_and_readme_ask_the_same_questions_of_every_experiment() -> None:
     grouped = by_question(catalogue.entries())
     named = [entry.name for entries in grouped.values() for entry in entries]
-    assert sorted(named) == sorted(entry.name for entry in catalogue.entries()) and set(grouped) == set(QUESTIONS), "each once, none left over"
+    assert sorted(named) == sorted(entry.name for entry in catalogue.entries()) and set(
+        grouped
+    ) == set(QUESTIONS), "each once, none left over"
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    places = [readme.index(mark) for question, entries in grouped.items() for mark in (question, *(f"[{e.name}](docs/" for e in entries))]
+    places = [
+        readme.index(mark)
+        for question, entries in grouped.items()
+        for mark in (question, *(f"[{e.name}](docs/" for e in entries))
+    ]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize(
     ("left_out", "says"),
-    [("--control", "judge needs --control CONTROL: an arm where the claim has to be false; e.g. --control shuffled"),
-     ("--unit", "judge needs --unit UNIT: a column whose levels are independent units; e.g. --unit seed")],
-)  # fmt: skip
-def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(left_out: str, says: str, table: Path, capsys: pytest.CaptureFixture) -> None:
+    [
+        (
+            "--control",
+            (
+                "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
+                "--control shuffled"
+            ),
+        ),
+        (
+            "--unit",
+            (
+                "judge needs --unit UNIT: a column whose levels are independent units; e.g. "
+                "--unit seed"
+            ),
+        ),
+    ],
+)
+def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(
+    left_out: str, says: str, table: Path, capsys: pytest.CaptureFixture
+) -> None:
     at = JUDGE.index(left_out)
     assert main(["judge", str(table), *JUDGE[:at], *JUDGE[at + 2 :]]) == 2
     assert capsys.readouterr().err.startswith(says)
@@ -104,7 +164,9 @@ def test_an_option_that_was_not_typed_is_told_with_what_it_is_for(left_out: str,
     assert "requires an argument" in capsys.readouterr().err
 
 
-def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     import sys
 
     from assay.cli.options import Place
@@ -114,14 +176,33 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
     import sample
 
-    data = {**sample.result(), "failed": [], "changed": [], "notes": [], "inference": "exploratory", "registration": None}
+    data = {
+        **sample.result(),
+        "failed": [],
+        "changed": [],
+        "notes": [],
+        "inference": "exploratory",
+        "registration": None,
+    }
     experiment = catalogue.find("gated-sae")
     asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
     show(data, *asked)
     told = capsys.readouterr().out
-    assert "The mean alone" not in told and f"1 finding, without a verdict: assay show gated-sae --findings --root {tmp_path}" in told
+    assert (
+        "The mean alone" not in told
+        and f"1 finding, without a verdict: assay show gated-sae --findings --root {tmp_path}"
+        in told
+    )
     last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
-    assert [line[:3] for line in last[1:8]] == ["● 1", "✕ 2", "○ 3", "● 4", "◐ 5", "○ 6", "● 7"] and max(map(len, last[:8])) <= 100
+    assert [line[:3] for line in last[1:8]] == [
+        "● 1",
+        "✕ 2",
+        "○ 3",
+        "● 4",
+        "◐ 5",
+        "○ 6",
+        "● 7",
+    ] and max(map(len, last[:8])) <= 100
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
     show(data, *asked, findings=True)
     assert "The mean alone" in (listed := capsys.readouterr().out) and "--findings" not in listed
@@ -129,7 +210,9 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(tmp
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
 
 
-def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(capsys: pytest.CaptureFixture) -> None:
+def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
+    capsys: pytest.CaptureFixture,
+) -> None:
     from types import SimpleNamespace
 
     import xarray as xr
@@ -139,24 +222,58 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
     from assay.lab.result import judge_statements
 
     def arm(base: float) -> xr.Dataset:
-        return xr.Dataset({"x": ("run", [base + i / 100 for i in range(8)])}, coords={"seed": ("run", range(8))})
+        return xr.Dataset(
+            {"x": ("run", [base + i / 100 for i in range(8)])}, coords={"seed": ("run", range(8))}
+        )
 
     def claim(text: str, high: float, of: str = "main", **more) -> Claim:
-        return Claim(text=text, value=lambda one, others: one.x, high=high, of=of, threshold_from="theory", source="none", **more)
+        return Claim(
+            text=text,
+            value=lambda one, others: one.x,
+            high=high,
+            of=of,
+            threshold_from="theory",
+            source="none",
+            **more,
+        )
 
     arms = {"main": arm(1), "relu": arm(0.5), "bare": arm(2), "worst": arm(9)}
     claims = (
-        claim("main is small", 1.5, must_fail=("bare",)), claim("main is no giant", 5, must_fail=("worst",)),
+        claim("main is small", 1.5, must_fail=("bare",)),
+        claim("main is no giant", 5, must_fail=("worst",)),
         claim("main is below 4", 4, must_fail=("worst",), also={"bare": "so it may"}),
-        claim("relu is below 3", 3, of="relu", must_fail=("worst",)), claim("bare is below 3", 3, of="bare", must_fail=("worst",)),
-    )  # fmt: skip
-    experiment = SimpleNamespace(arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin="")
+        claim("relu is below 3", 3, of="relu", must_fail=("worst",)),
+        claim("bare is below 3", 3, of="bare", must_fail=("worst",)),
+    )
+    experiment = SimpleNamespace(
+        arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin=""
+    )
     asked = judge_statements(claims, arms, "bare")
-    fooled.show(SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped), experiment)
-    lines = {words[1]: words for line in capsys.readouterr().out.splitlines() if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()}
-    assert [lines[i][0] for i in "124"] == ["✓", "!", "!"] and "does" in lines["1"] and "DOES:" in lines["2"] and "DOES," in lines["4"]
-    fooled.show(SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped), experiment)
+    fooled.show(
+        SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
+        experiment,
+    )
+    lines = {
+        words[1]: words
+        for line in capsys.readouterr().out.splitlines()
+        if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()
+    }
+    assert (
+        [lines[i][0] for i in "124"] == ["✓", "!", "!"]
+        and "does" in lines["1"]
+        and "DOES:" in lines["2"]
+        and "DOES," in lines["4"]
+    )
+    fooled.show(
+        SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
+        experiment,
+    )
     told = " ".join(capsys.readouterr().out.split())
-    assert "3 main is below 4 2.04 1.04 does, and may" in told, "no sign of a control; main's number stands beside it"
-    assert "4 relu is below 3 2.04 1.04 DOES" in told and "(the claim is about relu)" in told.replace("[2.01, 2.06] [1.01, 1.06] ", "")
+    assert "3 main is below 4 2.04 1.04 does, and may" in told, (
+        "no sign of a control; main's number stands beside it"
+    )
+    assert (
+        "4 relu is below 3 2.04 1.04 DOES" in told
+        and "(the claim is about relu)" in told.replace("[2.01, 2.06] [1.01, 1.06] ", "")
+    )
     assert "Claim 5 is about bare itself (unspecific): bare is below 3" in told

@@ -1,4 +1,5 @@
-"""`assay new` writes an experiment that runs as it is, claims something true, and has a control that fails and could pass."""
+"""`assay new` writes an experiment that runs as it is, claims something true, and has a control
+that fails and could pass."""
 
 import json
 import os
@@ -31,7 +32,8 @@ def test_it_runs_and_holds_while_its_control_fails(tmp_path: Path, assay: Callab
     result = assay("run", "my_claim.py", "--executor", "inline")
     (verdict,) = result["verdicts"]
     assert (verdict["outcome"], verdict["controls"]["flat"]["outcome"]) == ("holds", "fails")
-    # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the trained one near 0.
+    # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the
+    # trained one near 0.
     assert verdict["estimate"] < 5 and verdict["controls"]["flat"]["estimate"] > 60
 
     path = tmp_path / "my_claim.py"
@@ -45,12 +47,17 @@ def test_its_control_can_pass(tmp_path: Path, assay: Callable) -> None:
     path = write_experiment("claim", tmp_path).path
     path.write_text(path.read_text().replace("changed(spread=1.0)", "changed(spread=2.0)"))
     (verdict,) = assay("run", "claim.py", "--executor", "inline")["verdicts"]
-    assert (verdict["outcome"], verdict["reason"]) == ("unspecific", "control flat satisfies it too")
+    assert (verdict["outcome"], verdict["reason"]) == (
+        "unspecific",
+        "control flat satisfies it too",
+    )
 
 
 def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path: Path, assay: Callable) -> None:
     write_experiment("mine", tmp_path)
-    (verdict,) = assay("run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20")["verdicts"]
+    (verdict,) = assay(
+        "run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20"
+    )["verdicts"]
     assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
 
 
@@ -60,7 +67,9 @@ def test_the_name_becomes_file_and_class(tmp_path: Path) -> None:
     assert read_header(path).title.startswith("A linear autoencoder")
 
 
-def test_the_class_is_what_the_cookbook_calls_it_and_never_one_that_the_file_imports(tmp_path: Path) -> None:
+def test_the_class_is_what_the_cookbook_calls_it_and_never_one_that_the_file_imports(
+    tmp_path: Path,
+) -> None:
     assert "class MyClaim(Spec)" in write_experiment("my-claim", tmp_path).path.read_text()
     assert "class ClaimSpec(Spec)" in write_experiment("claim", tmp_path).path.read_text()
 
@@ -74,7 +83,9 @@ def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_it_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("precious")
-    with pytest.raises(ExperimentError, match="gated-sae is an experiment already; choose another name"):
+    with pytest.raises(
+        ExperimentError, match="gated-sae is an experiment already; choose another name"
+    ):
         write_experiment("gated_sae", tmp_path)
     with pytest.raises(ExperimentError, match="already there"):
         write_experiment("mine", tmp_path)

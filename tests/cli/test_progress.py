@@ -1,4 +1,5 @@
-"""What a watcher sees: one line a stage, the time left, the leading claim; in place on a terminal, plain lines elsewhere."""
+"""What a watcher sees: one line a stage, the time left, the leading claim; in place on a terminal,
+plain lines elsewhere."""
 
 from io import StringIO
 from types import SimpleNamespace
@@ -11,11 +12,19 @@ from assay.cli.progress import Display, duration, lasting
 from assay.core.compute import Range
 from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
 
-VERDICT = {"outcome": "undecided", "text": "it shrinks", "estimate": 0.9312, "low": 0.9101, "high": 0.9523}
+VERDICT = {
+    "outcome": "undecided",
+    "text": "it shrinks",
+    "estimate": 0.9312,
+    "low": 0.9101,
+    "high": 0.9523,
+}
 
 
 def plan(rows: int, missing: int) -> Any:
-    return SimpleNamespace(rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record")
+    return SimpleNamespace(
+        rows=[None] * rows, missing=[None] * missing, seconds=185.0, cost_from="the record"
+    )
 
 
 def partial() -> Partial:
@@ -34,7 +43,8 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
 )
 def test_times_are_read_aloud(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -42,7 +52,13 @@ def test_times_are_read_aloud(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "text"),
-    [(40, 40.4, "about 40 s"), (41, 52, "41 to 52 s"), (50, 71, "50 s to 1 min 10 s"), (120, 300, "2 to 5 min"), (1215, 1500, "20 to 25 min")],
+    [
+        (40, 40.4, "about 40 s"),
+        (41, 52, "41 to 52 s"),
+        (50, 71, "50 s to 1 min 10 s"),
+        (120, 300, "2 to 5 min"),
+        (1215, 1500, "20 to 25 min"),
+    ],
 )
 def test_a_range_has_the_digits_of_an_estimate(low: float, high: float, text: str) -> None:
     assert lasting(Range(low, high)) == text
@@ -79,7 +95,9 @@ def test_a_terminal_shows_where_each_stage_is() -> None:
 def test_long_claims_do_not_break_the_lines() -> None:
     out = StringIO()
     display = Display("toy", Console(file=out, width=60))
-    display(Progress("a", ("main", "a-very-long-name", "another-very-long-name"), 1, 2, {"loss": 1.0}))
+    display(
+        Progress("a", ("main", "a-very-long-name", "another-very-long-name"), 1, 2, {"loss": 1.0})
+    )
     Console(file=out, width=60).print(display.draw())
     assert max(map(len, out.getvalue().splitlines())) <= 60
 
@@ -88,9 +106,15 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
     from assay.cli.progress import stage
 
     arms = ("main", "relu", "wide", "topk", "no-aux")
-    lines = [stage(Progress(group, arms, 40, 500, {"loss": 0.5823}, seeds=seeds)) for group, seeds in (("a", "seed 1000"), ("b", "seed 1001"))]
+    lines = [
+        stage(Progress(group, arms, 40, 500, {"loss": 0.5823}, seeds=seeds))
+        for group, seeds in (("a", "seed 1000"), ("b", "seed 1001"))
+    ]
     assert lines[0] == "main, relu and 3 more (seed 1000): 40 of 500 steps" and lines[1] != lines[0]
-    assert stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3")) == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
+    assert (
+        stage(Progress("a", ("main",), 40, 500, {"loss": 0.5823}, seeds="seeds 0–3"))
+        == "main (seeds 0–3): 40 of 500 steps, loss 0.5823"
+    )
 
 
 def test_a_batch_says_its_seeds() -> None:
@@ -99,6 +123,15 @@ def test_a_batch_says_its_seeds() -> None:
     from assay.lab.groups import Member, RunGroup
 
     def of(*specs: dict) -> RunGroup:
-        return RunGroup(Path("g"), "toy", 1, {}, {"main": tuple(Member(str(i), spec, None) for i, spec in enumerate(specs))})
+        return RunGroup(
+            Path("g"),
+            "toy",
+            1,
+            {},
+            {"main": tuple(Member(str(i), spec, None) for i, spec in enumerate(specs))},
+        )
 
-    assert [of(*({"seed": s} for s in seeds)).seeds for seeds in ((7,), (1003, 1000, 1001))] == ["seed 7", "seeds 1000–1003"] and of({}).seeds == ""
+    assert [of(*({"seed": s} for s in seeds)).seeds for seeds in ((7,), (1003, 1000, 1001))] == [
+        "seed 7",
+        "seeds 1000–1003",
+    ] and of({}).seeds == ""

@@ -1,4 +1,5 @@
-"""Hints: the command in a hint runs as it stands, wherever `assay` is not on PATH, for a store and a file of one's own."""
+"""Hints: the command in a hint runs as it stands, wherever `assay` is not on PATH, for a store and
+a file of one's own."""
 
 import os
 import re
@@ -15,9 +16,15 @@ from assay.cli.main import main
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
 
-def called(words: list[str], folder: Path, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
+def called(
+    words: list[str], folder: Path, path: str = "/usr/bin:/bin"
+) -> subprocess.CompletedProcess[str]:
     """What a shell without `assay` on its PATH gets."""
-    env = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))}
+    env = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+    }
     return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
 
 
@@ -49,12 +56,19 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path) -> None:
         (["show", "superposition", "--arm", "linera"], "show superposition --arm linear"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_the_whole_command(words: list[str], right: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_word_is_answered_with_the_whole_command(
+    words: list[str], right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err.rstrip().endswith(f"Type: {typed.program()} {right}")
 
 
 def test_only_commands_are_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typed, "program", lambda: ".venv/bin/assay")
-    told = typed.runnable("`assay doctor` mends src/assay cli; next: assay run x; Assay runs; .venv/bin/assay show x")
-    assert told == "`.venv/bin/assay doctor` mends src/assay cli; next: .venv/bin/assay run x; Assay runs; .venv/bin/assay show x"
+    told = typed.runnable(
+        "`assay doctor` mends src/assay cli; next: assay run x; Assay runs; .venv/bin/assay show x"
+    )
+    assert told == (
+        "`.venv/bin/assay doctor` mends src/assay cli; next: .venv/bin/assay run x; Assay "
+        "runs; .venv/bin/assay show x"
+    )

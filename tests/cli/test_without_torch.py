@@ -1,4 +1,5 @@
-"""Where nothing that trains is installed, each verb that needs it says so in one line, with exit code 2, and writes nothing."""
+"""Where nothing that trains is installed, each verb that needs it says so in one line, with exit
+code 2, and writes nothing."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,7 +10,17 @@ import pytest
 from assay.verbs.new import write_experiment
 from forks import Ended, Forks
 
-HIDDEN = ["torch", "transformers", "tokenizers", "sklearn", "gguf", "duckdb", "pyarrow", "uvicorn", "mcp"]
+HIDDEN = [
+    "torch",
+    "transformers",
+    "tokenizers",
+    "sklearn",
+    "gguf",
+    "duckdb",
+    "pyarrow",
+    "uvicorn",
+    "mcp",
+]
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +31,18 @@ def bare() -> Iterator[Forks]:
 
 @pytest.fixture
 def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
-    """A verb in the test's folder, in a process that finds no optional package, and whose children find none either."""
+    """A verb in the test's folder, in a process that finds no optional package, and whose children
+    find none either."""
     (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden/sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN}))\n")
+    (tmp_path / "hidden/sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN}))\n"
+    )
     paths = [str(tmp_path / "hidden"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return lambda *words: bare.run(words, tmp_path, {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"})
+    return lambda *words: bare.run(
+        words,
+        tmp_path,
+        {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +61,9 @@ def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
         (("mcp",), "agents"),
     ],
 )
-def test_a_verb_says_what_it_needs_before_it_writes(tmp_path: Path, assay: Callable[..., Ended], words: tuple[str, ...], extra: str) -> None:
+def test_a_verb_says_what_it_needs_before_it_writes(
+    tmp_path: Path, assay: Callable[..., Ended], words: tuple[str, ...], extra: str
+) -> None:
     write_experiment("my-claim", tmp_path)
     for name in ("mine.safetensors", "acts.safetensors"):
         (tmp_path / name).write_bytes((2).to_bytes(8, "little") + b"{}")
@@ -51,11 +71,15 @@ def test_a_verb_says_what_it_needs_before_it_writes(tmp_path: Path, assay: Calla
     done = assay(*words)
     assert done.code == 2, done.err
     last = done.err.splitlines()[-1]
-    assert " needs " in f" {last}" and last.endswith(f"pip install 'interp-assay[{extra}]'"), done.err
+    assert " needs " in f" {last}" and last.endswith(f"pip install 'interp-assay[{extra}]'"), (
+        done.err
+    )
     assert "Traceback" not in done.err and len(done.err.splitlines()) <= 2
     assert {path.name for path in tmp_path.iterdir()} <= before, "something was written"
 
 
 def test_a_plan_says_that_the_next_command_cannot_run_yet(assay: Callable[..., Ended]) -> None:
     done = assay("plan", "superposition")
-    assert done.out.splitlines()[-1].endswith("run superposition (needs torch: pip install 'interp-assay[train]')"), done.out + done.err
+    assert done.out.splitlines()[-1].endswith(
+        "run superposition (needs torch: pip install 'interp-assay[train]')"
+    ), done.out + done.err

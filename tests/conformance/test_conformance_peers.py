@@ -37,7 +37,7 @@ def ce_recovered(clean, spliced, ablated):
 
 if __name__ == "__main__":
     serve("tiny", "numpy", {"metrics": metrics, "shrinkage": shrinkage, "sparsity": sparsity, "ce_recovered": ce_recovered})
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
@@ -56,8 +56,13 @@ def test_a_tiny_peer_gets_each_outcome(peer):
     assert run.environment["python"].startswith("3.")
     by_id = {o.id: o for o in run.outcomes}
     assert {id: o.outcome for id, o in by_id.items()} == {
-        "C01": "right", "C03": "another documented definition", "S02": "wrong", "S03": "not offered", "L01": "not offered", "C12": "wrong",
-    }  # fmt: skip
+        "C01": "right",
+        "C03": "another documented definition",
+        "S02": "wrong",
+        "S03": "not offered",
+        "L01": "not offered",
+        "C12": "wrong",
+    }
     assert "scikit-learn" in by_id["C03"].why
     assert by_id["S02"].got == ({"gamma": 0.9},)
     assert (by_id["S03"].why, by_id["L01"].why) == ("one row at a time", "no l0")
@@ -67,9 +72,15 @@ def test_a_tiny_peer_gets_each_outcome(peer):
 
 def test_its_outcomes_are_printed_and_do_not_count(peer, capsys):
     path = peer(TINY)
-    assert main(["conformance", "C01", "S02", "--against", path, "--python", str(PYTHON), "--json"]) == 0
+    assert (
+        main(["conformance", "C01", "S02", "--against", path, "--python", str(PYTHON), "--json"])
+        == 0
+    )
     entries = json.loads(capsys.readouterr().out)["outcomes"]
-    assert [set(entry) >= {"id", "passed", "got", "expected", "source"} for entry in entries] == [True, True]
+    assert [set(entry) >= {"id", "passed", "got", "expected", "source"} for entry in entries] == [
+        True,
+        True,
+    ]
     assert [entry["passed"] for entry in entries] == [True, False]
     assert main(["conformance", "C01", "S02", "--against", path, "--python", str(PYTHON)]) == 0
     out = capsys.readouterr().out
@@ -89,11 +100,29 @@ def test_its_outcomes_are_printed_and_do_not_count(peer, capsys):
         ("import sys; open(sys.argv[2], 'w').write('{')", "cannot be read"),
         ("import sys; open(sys.argv[2], 'w').write('[]')", "cannot be read"),
         ("import sys; open(sys.argv[2], 'wb').write(b'\\xff\\xfe')", "cannot be read"),
-        ("import sys; open(sys.argv[2], 'w').write('{\"peer\": \"p\", \"version\": \"1\", \"answers\": {}}')", "no answer to C01/0"),
-        ("import sys; open(sys.argv[2], 'w').write('{\"peer\": \"p\", \"version\": \"1\", \"answers\": []}')", "cannot be read"),
-        ("import sys; open(sys.argv[2], 'w').write('{\"peer\": \"p\", \"version\": \"1\", \"answers\": {\"C01/0\": 3}}')", "no answer to C01/0"),
+        (
+            (
+                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
+                '"answers": {}}\')'
+            ),
+            "no answer to C01/0",
+        ),
+        (
+            (
+                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
+                '"answers": []}\')'
+            ),
+            "cannot be read",
+        ),
+        (
+            (
+                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
+                '"answers": {"C01/0": 3}}\')'
+            ),
+            "no answer to C01/0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_peer_that_gives_no_answers_is_told_in_one_line(peer, capsys, code, words):
     assert main(["conformance", "C01", "--against", peer(code), "--python", str(PYTHON)]) == 2
     err = capsys.readouterr().err
@@ -108,12 +137,20 @@ def test_a_peer_that_does_not_end_is_given_up(peer):
 
 @pytest.mark.parametrize(
     "value",
-    ['{"value": 3}', '{"value": null}', '{"value": {"ev": "much"}}', '{"value": {"ev": [0.8]}}', '{"value": {"ev": true}}', "{}"],
+    [
+        '{"value": 3}',
+        '{"value": null}',
+        '{"value": {"ev": "much"}}',
+        '{"value": {"ev": [0.8]}}',
+        '{"value": {"ev": true}}',
+        "{}",
+    ],
 )
 def test_answers_of_the_wrong_kind_are_never_right(peer, value):
     code = (
         "import json, sys\ncases = json.load(open(sys.argv[1]))['cases']\n"
-        f"json.dump({{'peer': 'p', 'version': 1, 'answers': {{c['id']: json.loads('{value}') for c in cases}}}}, open(sys.argv[2], 'w'))"
+        f"json.dump({{'peer': 'p', 'version': 1, 'answers': {{c['id']: json.loads('{value}') for "
+        "c in cases}}, open(sys.argv[2], 'w'))"
     )
     (outcome,) = runner.against(peer(code), PYTHON, vectors.select(["C01"])).outcomes
     assert outcome.outcome in ("wrong", "not offered")
@@ -141,5 +178,8 @@ def test_wrong_usage_is_one_line(capsys, words, said):
 
 
 def test_an_environment_without_the_peer_says_so(capsys):
-    assert main(["conformance", "C01", "--against", "dictionary-learning", "--python", str(PYTHON)]) == 2
+    assert (
+        main(["conformance", "C01", "--against", "dictionary-learning", "--python", str(PYTHON)])
+        == 2
+    )
     assert "cannot import dictionary-learning" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""The vectors themselves: complete, worked out a second time from their definitions, and able to fail."""
+"""The vectors themselves: complete, worked out a second time from their definitions, and able to
+fail."""
 
 from __future__ import annotations
 
@@ -20,17 +21,31 @@ from assay.conformance.outcomes import judge
 ROOT = Path(__file__).parents[2]
 ALL = vectors.load()
 BY_ID = {v.id: v for v in ALL}
-CONSTRUCTED = {"C13", "C14", "C16", "C16b", "C18", "C19", "C29", "C30b"}  # "true by construction": nothing to compute
+CONSTRUCTED = {
+    "C13",
+    "C14",
+    "C16",
+    "C16b",
+    "C18",
+    "C19",
+    "C29",
+    "C30b",
+}  # "true by construction": nothing to compute
 
 
 def answers(vector, operations):
-    return [protocol.answer({"operation": vector.operation, "inputs": case.inputs}, operations) for case in vector.cases]
+    return [
+        protocol.answer({"operation": vector.operation, "inputs": case.inputs}, operations)
+        for case in vector.cases
+    ]
 
 
 @pytest.mark.parametrize("vector", [v for v in ALL if v.id not in CONSTRUCTED], ids=lambda v: v.id)
 def test_expected_values_follow_from_the_definition(vector):
     outcome = judge(vector, answers(vector, naive.OPERATIONS))
-    if vector.operation == "gradients" and outcome.outcome == "wrong":  # differences are good to 1e-6 of what they are taken of
+    if (
+        vector.operation == "gradients" and outcome.outcome == "wrong"
+    ):  # differences are good to 1e-6 of what they are taken of
         for got, case in zip(outcome.got, vector.cases, strict=True):
             for name, value in case.expected.items():
                 np.testing.assert_allclose(np.array(got[name]), np.array(value), atol=2e-6)
@@ -40,7 +55,9 @@ def test_expected_values_follow_from_the_definition(vector):
 
 def test_what_is_not_computed_is_true_by_construction():
     assert {v.id for v in ALL if v.operation not in naive.OPERATIONS} == CONSTRUCTED
-    values = [value for id in CONSTRUCTED for case in BY_ID[id].cases for value in case.expected.values()]
+    values = [
+        value for id in CONSTRUCTED for case in BY_ID[id].cases for value in case.expected.values()
+    ]
     assert set(values) <= {True, 0}
 
 
@@ -51,7 +68,11 @@ def test_there_are_enough_and_each_says_everything():
         assert v.cases and all(case.expected for case in v.cases), v.id
         assert 0 < v.tolerance <= 0.05, v.id
         for other in v.alternatives:
-            assert other.definition and other.source and other.expected.keys() == v.cases[0].expected.keys(), v.id
+            assert (
+                other.definition
+                and other.source
+                and other.expected.keys() == v.cases[0].expected.keys()
+            ), v.id
 
 
 @pytest.mark.parametrize(
@@ -64,7 +85,12 @@ def test_every_known_trap_has_its_vector(number):
 def test_the_readme_lists_the_operations():
     listed = set(
         re.findall(
-            r"`(\w+)`", "\n".join(re.findall(r"^\| (`[^|]*)\|", (ROOT / "conformance/README.md").read_text(), re.MULTILINE))
+            r"`(\w+)`",
+            "\n".join(
+                re.findall(
+                    r"^\| (`[^|]*)\|", (ROOT / "conformance/README.md").read_text(), re.MULTILINE
+                )
+            ),
         )
     )
     assert {v.operation for v in ALL} <= listed
@@ -85,24 +111,32 @@ def test_alternatives_give_what_they_say():
     x, x_hat = (np.array(BY_ID["C03"].cases[0].inputs[name], float) for name in ("x", "x_hat"))
     assert of("C03")["ev"] == pytest.approx(_ev_of_residual(x, x_hat))
     assert of("C02")["mse"] == pytest.approx(naive.mse(**BY_ID["C02"].cases[0].inputs) / 2)
-    assert of("C20")["ev"] == pytest.approx(np.mean([naive.ev(**b) for b in BY_ID["C20"].cases[0].inputs["batches"]]))
+    assert of("C20")["ev"] == pytest.approx(
+        np.mean([naive.ev(**b) for b in BY_ID["C20"].cases[0].inputs["batches"]])
+    )
     case = BY_ID["I01b"].cases[0].inputs["batches"][0]
     assert of("I01b")["mse"] == pytest.approx(naive.mse(**case) / 2)
     for id in ("I07", "I08"):
         given = BY_ID[id].cases[0].inputs
-        assert of(id)["ev"] == pytest.approx(_ev_of_residual(given["x"], naive.encode(**given)["x_hat"]))
+        assert of(id)["ev"] == pytest.approx(
+            _ev_of_residual(given["x"], naive.encode(**given)["x_hat"])
+        )
     for id in ("S02", "S03"):
         x, x_hat = (np.array(BY_ID[id].cases[0].inputs[name], float) for name in ("x", "x_hat"))
         assert of(id)["gamma"] == pytest.approx((x * x_hat).sum() / (x * x).sum())
     assert of("S02", 1)["gamma"] == pytest.approx(np.linalg.norm(x_hat := [0.36, 0.48]))
     row = np.array(BY_ID["C11"].cases[0].inputs["x"][0])
     sd = row.std(ddof=1)
-    np.testing.assert_allclose(of("C11")["x_hat"][0], (row - row.mean()) / (sd + 1e-5) * sd + row.mean())
+    np.testing.assert_allclose(
+        of("C11")["x_hat"][0], (row - row.mean()) / (sd + 1e-5) * sd + row.mean()
+    )
     given = dict(BY_ID["G02"].cases[0].inputs)
     weighted = naive.gradients(**{**given, "objective": "l1-weighted"})
     for name, value in of("G02").items():
         np.testing.assert_allclose(weighted[name], value, atol=1e-6)
-    f = naive.encode("relu", **{k: BY_ID["G07"].cases[0].inputs[k] for k in ("weights", "centred", "x")})["features"][0]
+    f = naive.encode(
+        "relu", **{k: BY_ID["G07"].cases[0].inputs[k] for k in ("weights", "centred", "x")}
+    )["features"][0]
     assert of("G07")["loss"] == pytest.approx(0.1 * sum(math.sqrt(v) for v in f) ** 2)
 
 
@@ -115,14 +149,18 @@ def ours():
 
 
 def test_assay_is_right_everywhere(ours):
-    assert Counter(o.outcome for o in ours.outcomes) == {"right": len(ALL)}, [o for o in ours.outcomes if not o.passed]
+    assert Counter(o.outcome for o in ours.outcomes) == {"right": len(ALL)}, [
+        o for o in ours.outcomes if not o.passed
+    ]
 
 
 def test_a_vector_that_is_asked_for_shows_its_numbers_even_where_they_are_right(capsys):
     from assay.cli.main import main
 
     assert main(["conformance", "C01"]) == 0
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["●", "C01"])
+    row = next(
+        line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["●", "C01"]
+    )
     (case,) = {tuple(case.expected.items()) for case in vectors.select(["C01"])[0].cases}
     assert row.count(f"{case[0][0]} {case[0][1]:.6g}") == 2, row
 
@@ -142,7 +180,10 @@ def test_a_broken_function_fails_its_vectors(monkeypatch, capsys):
 def test_a_wrong_answer_to_any_operation_is_seen(operation):
     """Whatever the right answers are, each of them changed a little is no longer right."""
     for vector in (v for v in ALL if v.operation == operation):
-        changed = [{"value": {name: _changed(value) for name, value in case.expected.items()}} for case in vector.cases]
+        changed = [
+            {"value": {name: _changed(value) for name, value in case.expected.items()}}
+            for case in vector.cases
+        ]
         assert judge(vector, changed).outcome != "right", vector.id
 
 
@@ -162,18 +203,23 @@ def test_adapters_are_thin_and_peers_know_nothing_of_assay(path):
         assert len(function.body) <= 20, function.name
     if path.stem != "for_assay":
         imported = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-        imported |= {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+        imported |= {
+            alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names
+        }
         assert not [name for name in imported if name.partition(".")[0] == "assay"]
 
 
 @pytest.mark.parametrize("page", results.read(), ids=lambda p: p["peer"])
 def test_recorded_outcomes_are_what_the_vectors_say_now(page):
-    """Judged again from the recorded values; after a vector changed, run the peer again with --record."""
+    """Judged again from the recorded values; after a vector changed, run the peer again with
+    --record."""
     entries = {entry["id"]: entry for entry in page["outcomes"]}
     assert entries.keys() == BY_ID.keys()
     for id, entry in entries.items():
         if entry["outcome"] == "not offered":
             assert entry["why"], id
             continue
-        said = [{"error": got["raised"]} if "raised" in got else {"value": got} for got in entry["got"]]
+        said = [
+            {"error": got["raised"]} if "raised" in got else {"value": got} for got in entry["got"]
+        ]
         assert judge(BY_ID[id], said).outcome == entry["outcome"], id

@@ -1,8 +1,9 @@
-"""The executor contract, run on each of ours; all give the same bytes, also after a crash of some groups and after an interrupt.
+"""The executor contract, run on each of ours; all give the same bytes, also after a crash of some
+groups and after an interrupt.
 
-Another executor joins by one entry in EXECUTORS: a context manager that is given the folder of the store, one for logs, and how many
-tasks to run at a time, and gives a function that makes the executor anew.
-"""
+Another executor joins by one entry in EXECUTORS: a context manager that is given the folder of the
+store, one for logs, and how many tasks to run at a time, and gives a function that makes the
+executor anew."""
 
 import contextlib
 import multiprocessing
@@ -42,7 +43,10 @@ def fleet(root, logs, n):
 @contextlib.contextmanager
 def none(root, logs, n):
     """Nobody's fleet: workers that somebody started by hand."""
-    joined = [multiprocessing.get_context("fork").Process(target=lambda: Joined(root).run()) for _ in range(n)]
+    joined = [
+        multiprocessing.get_context("fork").Process(target=lambda: Joined(root).run())
+        for _ in range(n)
+    ]
     [one.start() for one in joined]
     yield Away
     [one.terminate() for one in joined]
@@ -61,7 +65,10 @@ def slurm(root, logs, n):
 
 EXECUTORS = {"inline": inline, "workers": workers, "none": none, "fleet": fleet, "slurm": slurm}
 SLOW = {"slurm"}
-asked = pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXECUTORS])
+asked = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXECUTORS],
+)
 
 
 def of(*fields):
@@ -87,11 +94,16 @@ def test_a_group_that_crashes_fails_alone(name, tmp_path):
     with pytest.raises(RunError):
         Lab(tmp_path / "here", Inline()).run(*of(*some))
     assert found == measured(tmp_path / "here")
-    assert {path[-4:] for path in found} == {"1002", "1003"}  # what the crash took with it is the other two seeds, in every arm
+    assert {path[-4:] for path in found} == {
+        "1002",
+        "1003",
+    }  # what the crash took with it is the other two seeds, in every arm
 
 
 @asked
-def test_what_is_interrupted_stops_and_goes_on_elsewhere_to_the_same_bytes(name, tmp_path, monkeypatch):
+def test_what_is_interrupted_stops_and_goes_on_elsewhere_to_the_same_bytes(
+    name, tmp_path, monkeypatch
+):
     monkeypatch.setenv("WALK_MARKS", str(tmp_path / "marks"))
     monkeypatch.setenv("WALK_PAUSE", "0.05")
     with EXECUTORS[name](tmp_path / "s", tmp_path, 1) as make:

@@ -1,4 +1,5 @@
-"""How often the intervals contain the truth, by simulation in worlds whose truth is known; prints docs/coverage.md.
+"""How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
+docs/coverage.md.
 
 python tests/core/interval_worlds.py [REPEATS] > docs/coverage.md
 
@@ -38,7 +39,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of repeats, 0 to 1: the truth inside; or the whole interval above or below it, which makes a false verdict."""
+    """Shares of repeats, 0 to 1: the truth inside; or the whole interval above or below it, which
+    makes a false verdict."""
 
     bootstrap: float
     t: float
@@ -64,17 +66,25 @@ def simulate(case: Case, repeats: int, seed: int = 0, draws: int | None = None) 
             limits.append((*(np.nan,) * 6, exact.low, exact.high))
             continue
         i = interval(terms, case.statistic, factors=case.factors, draws=draws)
-        limits.append((i.boot_low, i.boot_high, i.t_low, i.t_high, i.skew_low, i.skew_high, i.low, i.high))
+        limits.append(
+            (i.boot_low, i.boot_high, i.t_low, i.t_high, i.skew_low, i.skew_high, i.low, i.high)
+        )
     each = np.array(limits).T
-    inside = [((low <= case.truth) & (case.truth <= high)).mean() for low, high in each.reshape(4, 2, repeats)]
+    inside = [
+        ((low <= case.truth) & (case.truth <= high)).mean()
+        for low, high in each.reshape(4, 2, repeats)
+    ]
     return Coverage(*inside, (each[7] < case.truth).mean(), (each[6] > case.truth).mean())
 
 
 def plain_percentile(case: Case, repeats: int, seed: int = 0) -> float:
-    """Coverage of the usual 2.5 % and 97.5 % percentiles of a mean of one factor, for comparison."""
+    """Coverage of the usual 2.5 % and 97.5 % percentiles of a mean of one factor, for
+    comparison."""
     rng = np.random.default_rng([seed, sum(map(ord, case.name + case.units))])
     x = np.array([case.world(rng)["x"] for _ in range(repeats)])
-    low, high = np.quantile(counts(0, x.shape[1], 10_000) @ x.T / x.shape[1], [0.025, 0.975], axis=0)
+    low, high = np.quantile(
+        counts(0, x.shape[1], 10_000) @ x.T / x.shape[1], [0.025, 0.975], axis=0
+    )
     return float(((low <= case.truth) & (case.truth <= high)).mean())
 
 
@@ -99,7 +109,9 @@ def _one_in_ten_lower(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def _rare_and_large(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return np.where(rng.random(shape) < 0.1, rng.normal(5, 1, shape), 0.2 * rng.random(shape)) - 0.59
+    return (
+        np.where(rng.random(shape) < 0.1, rng.normal(5, 1, shape), 0.2 * rng.random(shape)) - 0.59
+    )
 
 
 APART = {
@@ -107,7 +119,12 @@ APART = {
     "units from 0 to 0.2, one in ten about 5": _rare_and_large,
 }
 """Units of two kinds, one of them rare: where it was not drawn, nothing tells of it."""
-LAWS = {"normal units": _normal, "exponential units": _exponential, "log-normal units": _lognormal, "t3 units": _heavy}
+LAWS = {
+    "normal units": _normal,
+    "exponential units": _exponential,
+    "log-normal units": _lognormal,
+    "t3 units": _heavy,
+}
 SIZES = (6, 8, 12, 16, 20, 24, 36)
 
 
@@ -116,10 +133,15 @@ def one_factor() -> Iterator[Case]:
     for name, draw in (LAWS | APART).items():
         for n in SIZES:
             yield Case(name, f"{n}", lambda rng, draw=draw, n=n: {"x": draw(rng, n)}, 0.0)
-    yield Case("mean of bests of 8 normal units", "6 groups", lambda rng: {"x": _bests(rng, 8)}, 1.4236003)  # E max of 8 normals
+    yield Case(
+        "mean of bests of 8 normal units", "6 groups", lambda rng: {"x": _bests(rng, 8)}, 1.4236003
+    )  # E max of 8 normals
 
     def pairs(rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return {"x": np.repeat(rng.normal(size=6), 2) * np.sqrt(0.5) + rng.normal(size=12) * np.sqrt(0.5)}
+        return {
+            "x": np.repeat(rng.normal(size=6), 2) * np.sqrt(0.5)
+            + rng.normal(size=12) * np.sqrt(0.5)
+        }
 
     yield Case("seeds in pairs of correlation .5, taken as independent", "12", pairs, 0.0)
 
@@ -128,22 +150,49 @@ def shares() -> Iterator[Case]:
     """Means of units between 0 and 1, judged by the exact interval."""
     for p in (0.5, 0.9, 0.98):
         for n in SIZES:
-            yield Case(f"binary, share {p:g}", f"{n}", lambda rng, p=p, n=n: {"x": (rng.random(n) < p) * 1.0}, p, bounds=(0, 1))
+            yield Case(
+                f"binary, share {p:g}",
+                f"{n}",
+                lambda rng, p=p, n=n: {"x": (rng.random(n) < p) * 1.0},
+                p,
+                bounds=(0, 1),
+            )
     for n in (6, 16, 36):
-        yield Case("twentieths, share .95", f"{n}", lambda rng, n=n: {"x": rng.binomial(20, 0.95, n) / 20}, 0.95, bounds=(0, 1))
-        yield Case("Beta(5, 1)", f"{n}", lambda rng, n=n: {"x": rng.beta(5, 1, n)}, 5 / 6, bounds=(0, 1))
+        yield Case(
+            "twentieths, share .95",
+            f"{n}",
+            lambda rng, n=n: {"x": rng.binomial(20, 0.95, n) / 20},
+            0.95,
+            bounds=(0, 1),
+        )
+        yield Case(
+            "Beta(5, 1)", f"{n}", lambda rng, n=n: {"x": rng.beta(5, 1, n)}, 5 / 6, bounds=(0, 1)
+        )
 
         def rare(rng: np.random.Generator, n: int = n) -> dict[str, np.ndarray]:
-            return {"x": np.where(rng.random(n) < 0.1, 0.05 * rng.random(n), 0.95 + 0.05 * rng.random(n))}
+            return {
+                "x": np.where(
+                    rng.random(n) < 0.1, 0.05 * rng.random(n), 0.95 + 0.05 * rng.random(n)
+                )
+            }
 
-        yield Case("near 1, one in ten near 0", f"{n}", rare, 0.1 * 0.025 + 0.9 * 0.975, bounds=(0, 1))
+        yield Case(
+            "near 1, one in ten near 0", f"{n}", rare, 0.1 * 0.025 + 0.9 * 0.975, bounds=(0, 1)
+        )
 
     def crossed(rng: np.random.Generator) -> dict[str, np.ndarray]:
         odds = 2.9 + rng.normal(size=(12, 1)) + rng.normal(size=(1, 40))
         return {"x": (rng.random((12, 40)) < 1 / (1 + np.exp(-odds))) * 1.0}
 
     draws = np.random.default_rng(5).normal(size=(2, 4_000_000)).sum(0) + 2.9
-    yield Case("binary, seeds and documents vary", "12 × 40", crossed, float((1 / (1 + np.exp(-draws))).mean()), factors=2, bounds=(0, 1))
+    yield Case(
+        "binary, seeds and documents vary",
+        "12 × 40",
+        crossed,
+        float((1 / (1 + np.exp(-draws))).mean()),
+        factors=2,
+        bounds=(0, 1),
+    )
 
 
 def _bests(rng: np.random.Generator, k: int) -> np.ndarray:
@@ -152,8 +201,11 @@ def _bests(rng: np.random.Generator, k: int) -> np.ndarray:
     return best_of(xr.DataArray(rng.normal(size=6 * k), dims="seed"), k).values
 
 
-def two_factors(shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60))) -> Iterator[Case]:
-    """Crossed units: cell = seed effect + document effect + noise, each of standard deviation 1 or absent."""
+def two_factors(
+    shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60)),
+) -> Iterator[Case]:
+    """Crossed units: cell = seed effect + document effect + noise, each of standard deviation 1 or
+    absent."""
     spreads = {
         "seeds and cells vary": (1, 0, 1),
         "seeds, documents, cells vary": (1, 1, 1),
@@ -171,35 +223,67 @@ def two_factors(shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60
     for a, b in shapes[:1]:
 
         def clustered(rng, a=a, b=b):
-            groups = np.repeat(rng.normal(size=(1, -(-b // 5))), 5, 1)[:, :b]  # five documents an author, correlation .5
+            groups = np.repeat(rng.normal(size=(1, -(-b // 5))), 5, 1)[
+                :, :b
+            ]  # five documents an author, correlation .5
             document = 3 * np.sqrt(0.5) * (groups + rng.normal(size=(1, b)))
             return {"x": rng.normal(size=(a, 1)) + document + rng.normal(size=(a, b))}
 
-        yield Case("documents in clusters of five, correlation .5, taken as independent", f"{a} × {b}", clustered, 0.0, factors=2)
+        yield Case(
+            "documents in clusters of five, correlation .5, taken as independent",
+            f"{a} × {b}",
+            clustered,
+            0.0,
+            factors=2,
+        )
 
         def small(rng, a=a, b=b):
-            size = rng.exponential(size=(1, b)) * rng.exponential(size=(a, b))  # many denominators near 0
+            size = rng.exponential(size=(1, b)) * rng.exponential(
+                size=(a, b)
+            )  # many denominators near 0
             return {"err": size * (0.2 + 0.02 * rng.normal(size=(a, 1))), "var": size}
 
-        yield Case("ratio of sums, denominators near 0", f"{a} × {b}", small, 0.2, ratio("err", "var"), factors=2)
+        yield Case(
+            "ratio of sums, denominators near 0",
+            f"{a} × {b}",
+            small,
+            0.2,
+            ratio("err", "var"),
+            factors=2,
+        )
     for a, b in shapes:
 
         def sums(rng, a=a, b=b):
             size = rng.lognormal(sigma=1.0, size=(1, b)) * np.ones((a, 1))
-            share = 0.2 * np.exp(0.1 * rng.normal(size=(a, 1)) + 0.1 * rng.normal(size=(1, b)) + 0.1 * rng.normal(size=(a, b)))
+            share = 0.2 * np.exp(
+                0.1 * rng.normal(size=(a, 1))
+                + 0.1 * rng.normal(size=(1, b))
+                + 0.1 * rng.normal(size=(a, b))
+            )
             return {"err": size * share, "var": size}
 
         yield Case(
-            "ratio of sums, log-normal document sizes", f"{a} × {b}", sums, 0.2 * np.exp(0.015), ratio("err", "var"), factors=2
+            "ratio of sums, log-normal document sizes",
+            f"{a} × {b}",
+            sums,
+            0.2 * np.exp(0.015),
+            ratio("err", "var"),
+            factors=2,
         )
 
 
-def cells_as_units(shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60))) -> Iterator[Case]:
-    """The mistake that crossing avoids: the same cells, taken as independent units of one factor."""
+def cells_as_units(
+    shapes: tuple[tuple[int, int], ...] = ((6, 20), (6, 100), (8, 60)),
+) -> Iterator[Case]:
+    """The mistake that crossing avoids: the same cells, taken as independent units of one
+    factor."""
     for case in list(two_factors(shapes))[: len(shapes)]:
         n = int(np.prod([int(x) for x in case.units.split(" × ")]))
         yield Case(
-            f"{case.name}, cells taken as {n} units", case.units, lambda rng, w=case.world: {"x": w(rng)["x"].ravel()}, 0.0
+            f"{case.name}, cells taken as {n} units",
+            case.units,
+            lambda rng, w=case.world: {"x": w(rng)["x"].ravel()},
+            0.0,
         )
 
 
@@ -209,21 +293,40 @@ def matched() -> Iterator[Case]:
     def world(rng, a=6, b=40):
         terms = {}
         size = rng.lognormal(sigma=0.7, size=(1, b, 1))
-        for side, level, budgets in (("a", 0.20, (4.0, 11.0, 32.0)), ("b", 0.22, (5.0, 12.0, 38.0))):
+        for side, level, budgets in (
+            ("a", 0.20, (4.0, 11.0, 32.0)),
+            ("b", 0.22, (5.0, 12.0, 38.0)),
+        ):
             shift = 0.03 * rng.normal(size=(a, 1, 1))
-            l0 = np.array(budgets) * np.exp(0.05 * rng.normal(size=(a, 1, 3)) + 0.1 * rng.normal(size=(1, b, 1)))
-            fvu = level * (np.array(budgets) / 12) ** -0.2 * np.exp(shift + 0.1 * rng.normal(size=(a, b, 1)))
-            terms |= {f"{side}.l0": l0 * np.ones((a, b, 3)), f"{side}.err": size * fvu, f"{side}.var": size * np.ones((a, b, 3))}
+            l0 = np.array(budgets) * np.exp(
+                0.05 * rng.normal(size=(a, 1, 3)) + 0.1 * rng.normal(size=(1, b, 1))
+            )
+            fvu = (
+                level
+                * (np.array(budgets) / 12) ** -0.2
+                * np.exp(shift + 0.1 * rng.normal(size=(a, b, 1)))
+            )
+            terms |= {
+                f"{side}.l0": l0 * np.ones((a, b, 3)),
+                f"{side}.err": size * fvu,
+                f"{side}.var": size * np.ones((a, b, 3)),
+            }
         return terms
 
     statistic = at_matched("l0", ratio("err", "var"))
     yield Case(
-        "FVU difference at matched L0, 3 penalties", "6 × 40", world, _large_sample(world, statistic), statistic, factors=2
+        "FVU difference at matched L0, 3 penalties",
+        "6 × 40",
+        world,
+        _large_sample(world, statistic),
+        statistic,
+        factors=2,
     )
 
 
 def _large_sample(world: Callable, statistic: Statistic) -> float:
-    """The truth of a world without closed form: the statistic of 4,000 × 40 units, averaged over 20 such."""
+    """The truth of a world without closed form: the statistic of 4,000 × 40 units, averaged over 20
+    such."""
     found = []
     for seed in range(20):
         terms = world(np.random.default_rng([9, seed]), 4_000, 40)
@@ -235,8 +338,14 @@ def warned(repeats: int) -> Iterator[str]:
     """How often the units of each law are said to lie apart."""
     yield "## Units that lie apart"
     yield ""
-    yield "A verdict warns of units beyond a gap that normal units have in 1 % of sets. How often it does, of all sets; of the last two laws, those"
-    yield "without a unit of the rare kind included: nothing can tell of what was not drawn, and there the interval misses the truth."
+    yield (
+        "A verdict warns of units beyond a gap that normal units have in 1 % of sets. How often "
+        "it does, of all sets; of the last two laws, those"
+    )
+    yield (
+        "without a unit of the rare kind included: nothing can tell of what was not drawn, and "
+        "there the interval misses the truth."
+    )
     yield ""
     yield FOLD
     yield f"| world | {' | '.join(f'{n} units' for n in SIZES)} |"
@@ -249,7 +358,8 @@ def warned(repeats: int) -> Iterator[str]:
 
 
 def page(repeats: int) -> Iterator[str]:
-    """The lines of docs/coverage.md; the error rates by law and units go to coverage.json on the way."""
+    """The lines of docs/coverage.md; the error rates by law and units go to coverage.json on the
+    way."""
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     yield "# How often the intervals contain the truth"
     yield ""
@@ -271,18 +381,24 @@ with the code that judges; a slow test (`pytest -m slow tests/core/test_coverage
 
 With the threshold exactly at the truth, "less than" ("more than") is announced so often as the hull lies falsely below (above),
 although it is not so.
-"""
+"""  # noqa: E501
     rates: dict[str, dict[str, list[float]]] = {}
     yield "## One factor"
     yield ""
     yield FOLD
-    yield "| world | units | plain percentile | bootstrap | t | skew | hull | falsely below | falsely above |"
+    yield (
+        "| world | units | plain percentile | bootstrap | t | skew | hull | falsely below | "
+        "falsely above |"
+    )
     yield "|---|---|---|---|---|---|---|---|---|"
     for case in one_factor():
         found = simulate(case, repeats)
         law = case.name.removesuffix(" units")
         if law in ("normal", "exponential"):
-            rates.setdefault(law, {})[case.units] = [round(found.false_below, 4), round(found.false_above, 4)]
+            rates.setdefault(law, {})[case.units] = [
+                round(found.false_below, 4),
+                round(found.false_above, 4),
+            ]
         yield _row(case, found, f"{plain_percentile(case, repeats):.1%} | ")
     yield UNFOLD
     yield from warned(repeats)
@@ -296,13 +412,22 @@ although it is not so.
     for case in shares():
         found = simulate(case, repeats)
         if case.name == "binary, share 0.9":
-            rates.setdefault("exact", {})[case.units] = [round(found.false_below, 4), round(found.false_above, 4)]
-        yield f"| {case.name} | {case.units} | {found.hull:.1%} | {found.false_below:.1%} | {found.false_above:.1%} |"
+            rates.setdefault("exact", {})[case.units] = [
+                round(found.false_below, 4),
+                round(found.false_above, 4),
+            ]
+        yield (
+            f"| {case.name} | {case.units} | {found.hull:.1%} | {found.false_below:.1%} | "
+            f"{found.false_above:.1%} |"
+        )
     RATES.write_text(json.dumps(rates, indent=1) + "\n")
     yield UNFOLD
     yield "## Two crossed factors"
     yield ""
-    yield "Every cell is the sum of a seed effect, a document effect and noise, each of standard deviation 1 or absent; 2,000 draws. The"
+    yield (
+        "Every cell is the sum of a seed effect, a document effect and noise, each of standard "
+        "deviation 1 or absent; 2,000 draws. The"
+    )
     yield "last three rows are the mistake that crossing avoids."
     yield ""
     yield FOLD
@@ -317,7 +442,9 @@ although it is not so.
 
 
 def _row(case: Case, c: Coverage, extra: str = "") -> str:
-    told = " | ".join(f"{x:.1%}" for x in (c.bootstrap, c.t, c.skewed, c.hull, c.false_below, c.false_above))
+    told = " | ".join(
+        f"{x:.1%}" for x in (c.bootstrap, c.t, c.skewed, c.hull, c.false_below, c.false_above)
+    )
     return f"| {case.name} | {case.units} | {extra}{told} |"
 
 

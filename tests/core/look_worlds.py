@@ -1,9 +1,10 @@
-"""How often whole studies with several looks are wrong, by simulation in worlds whose truth is known; a section of docs/coverage.md.
+"""How often whole studies with several looks are wrong, by simulation in worlds whose truth is
+known; a section of docs/coverage.md.
 
 python tests/core/look_worlds.py [REPEATS [LAW ...]]
 
-Each study draws its units once and is judged at each declared look by the code that judges, at that look's level, until an interval
-leaves out the threshold. Prints the section.
+Each study draws its units once and is judged at each declared look by the code that judges, at that
+look's level, until an interval leaves out the threshold. Prints the section.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from assay.core.stats import mean
 
 @dataclass(frozen=True)
 class Law:
-    """What a unit is drawn from, with its mean, its standard deviation, and its bounds if it is judged between bounds."""
+    """What a unit is drawn from, with its mean, its standard deviation, and its bounds if it is
+    judged between bounds."""
 
     name: str
     mean: float
@@ -68,17 +70,22 @@ class Whole:
     """Shares of simulated studies, 0 to 1."""
 
     below: float
-    """The truth is the threshold, and at some look the interval lay wholly below it: "less than" was found to hold, falsely."""
+    """The truth is the threshold, and at some look the interval lay wholly below it: "less than"
+    was found to hold, falsely."""
     above: float
     covers: float
-    """The truth lies a standard deviation above the threshold, so that studies stop early: the interval at the stopping look has it."""
+    """The truth lies a standard deviation above the threshold, so that studies stop early: the
+    interval at the stopping look has it."""
     early: float
     """Of these studies, stopped before the last look."""
     peeking: float
-    """The truth is the threshold, and at some look an ordinary 95 % interval left it out: what looking without spending does."""
+    """The truth is the threshold, and at some look an ordinary 95 % interval left it out: what
+    looking without spending does."""
 
 
-def simulate(law: Law, units: tuple[int, ...], repeats: int, seed: int = 0, draws: int = 10_000) -> Whole:
+def simulate(
+    law: Law, units: tuple[int, ...], repeats: int, seed: int = 0, draws: int = 10_000
+) -> Whole:
     """Draw so many studies of a law and judge each at its looks."""
     rng = np.random.default_rng([seed, *units, *map(ord, law.name)])
     levels = [b.level for b in boundaries(units)]
@@ -88,33 +95,52 @@ def simulate(law: Law, units: tuple[int, ...], repeats: int, seed: int = 0, draw
     sided, covers, early = np.zeros(repeats), np.zeros(repeats), np.zeros(repeats)
     for r in range(repeats):
         sided[r] = next((found for one in at if (found := one.side(r, law.mean))), 0)
-        stop = next((k for k, one in enumerate(at) if one.side(r, law.mean - law.deviation)), len(units) - 1)
+        stop = next(
+            (k for k, one in enumerate(at) if one.side(r, law.mean - law.deviation)), len(units) - 1
+        )
         covers[r], early[r] = not at[stop].side(r, law.mean), stop < len(units) - 1
     peeking = np.mean([any(one.side(r, law.mean) for one in usual) for r in range(repeats)])
-    return Whole(float((sided < 0).mean()), float((sided > 0).mean()), float(covers.mean()), float(early.mean()), float(peeking))
+    return Whole(
+        float((sided < 0).mean()),
+        float((sided > 0).mean()),
+        float(covers.mean()),
+        float(early.mean()),
+        float(peeking),
+    )
 
 
 class Judged:
-    """The intervals that decide, of the same units of many studies at a level: on which side of a number each lies.
+    """The intervals that decide, of the same units of many studies at a level: on which side of a
+    number each lies.
 
-    The hull contains Student's t and the t corrected for skew, which cost nothing for all studies together. Only where a number
-    lies outside of both is the interval itself computed, by the code that judges.
-    """
+    The hull contains Student's t and the t corrected for skew, which cost nothing for all studies
+    together. Only where a number lies outside of both is the interval itself computed, by the code
+    that judges."""
 
     def __init__(self, law: Law, x: np.ndarray, level: float, draws: int) -> None:
         self.law, self.x, self.level, self.draws = law, x, level, draws
         n, middle = x.shape[1], x.mean(1)
         off = x - middle[:, None]
-        error, skewness = np.sqrt((off**2).sum(1) / (n * (n - 1))), (off**3).sum(1) / (n * (n - 1) * (n - 2))
+        error, skewness = (
+            np.sqrt((off**2).sum(1) / (n * (n - 1))),
+            (off**3).sum(1) / (n * (n - 1) * (n - 2)),
+        )
         t = stdtrit(n - 1, (1 + level) / 2)
         with np.errstate(all="ignore"):
             c = skewness / error**3
-            bent = [np.where(np.abs(c) < 1e-6, q, 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1)) for q in (t, -t)]
-        self.low, self.high = middle - error * np.maximum(t, bent[0]), middle + error * np.maximum(t, -bent[1])
+            bent = [
+                np.where(np.abs(c) < 1e-6, q, 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1))
+                for q in (t, -t)
+            ]
+        self.low, self.high = (
+            middle - error * np.maximum(t, bent[0]),
+            middle + error * np.maximum(t, -bent[1]),
+        )
         self.exact: dict[int, tuple[float, float]] = {}
 
     def side(self, r: int, number: float) -> int:
-        """-1 where study r's interval lies wholly below the number, 1 where it lies above it, 0 where it contains it."""
+        """-1 where study r's interval lies wholly below the number, 1 where it lies above it, 0
+        where it contains it."""
         if self.law.bounds is None and self.low[r] <= number <= self.high[r]:
             return 0
         if r not in self.exact:
@@ -148,14 +174,20 @@ A first look at 4 seeds is shown for what it is worth; fewer than 6 decide nothi
 | covers | the truth lies a standard deviation of a unit above the threshold, so that studies stop early: that look's interval contains it |
 | early | of these studies, those that stopped before the last look |
 | peeking | the truth is the threshold, and an ordinary 95 % interval left it out at one of the looks: what looking undeclared does |
-"""
+"""  # noqa: E501
     yield FOLD
-    yield "| units | seeds at each look | falsely below | falsely above | both | covers | early | peeking |"
+    yield (
+        "| units | seeds at each look | falsely below | falsely above | both | covers | early | "
+        "peeking |"
+    )
     yield "|---|---|---|---|---|---|---|---|"
     for law in (law for law in LAWS if not names or law.name in names):
         for units in DESIGNS:
             w = simulate(law, units, repeats)
-            told = " | ".join(f"{x:.1%}" for x in (w.below, w.above, w.below + w.above, w.covers, w.early, w.peeking))
+            told = " | ".join(
+                f"{x:.1%}"
+                for x in (w.below, w.above, w.below + w.above, w.covers, w.early, w.peeking)
+            )
             yield f"| {law.name} | {', '.join(map(str, units))} | {told} |"
     yield UNFOLD.rstrip()
 

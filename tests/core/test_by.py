@@ -22,7 +22,12 @@ def arm(runs: list[tuple[int, float, str]], rng: np.random.Generator) -> xr.Data
             "alive": (("run", "step"), rng.integers(0, 9, (n, 3))),
             "shared": ("step", rng.normal(size=3)),
         },
-        coords={"seed": ("run", seeds), "lr": ("run", lrs), "kind": ("run", kinds), "step": [10, 20, 30]},
+        coords={
+            "seed": ("run", seeds),
+            "lr": ("run", lrs),
+            "kind": ("run", kinds),
+            "step": [10, 20, 30],
+        },
         attrs={"d_sae": 4},
     )
 
@@ -45,9 +50,13 @@ def test_by_is_xarrays_unstack(names: tuple[str, ...], missing: int) -> None:
 
 
 def test_a_field_that_is_none_in_some_runs_is_a_level_too() -> None:
-    """An index of pandas takes None for a gap, and xarray's unstack leaves these runs out without a word."""
+    """An index of pandas takes None for a gap, and xarray's unstack leaves these runs out without a
+    word."""
     k = np.array([0.5, None, 0.5, None], dtype=object)
-    data = xr.Dataset({"x": ("run", [1.0, 2.0, 3.0, 4.0])}, coords={"seed": ("run", [0, 0, 1, 1]), "k": ("run", k)})
+    data = xr.Dataset(
+        {"x": ("run", [1.0, 2.0, 3.0, 4.0])},
+        coords={"seed": ("run", [0, 0, 1, 1]), "k": ("run", k)},
+    )
     found = by(data, "k")
     assert found.k.values.tolist() == [None, 0.5]
     assert found.x.values.tolist() == [[2.0, 1.0], [4.0, 3.0]]

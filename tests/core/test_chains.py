@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from assay.core.chains import CHECKS, block_ends, drift, estimate, flags, mean_over, overshoot, plateau, standard_error
+from assay.core.chains import (
+    CHECKS,
+    block_ends,
+    drift,
+    estimate,
+    flags,
+    mean_over,
+    overshoot,
+    plateau,
+    standard_error,
+)
 from assay.core.errors import SpecError
 
 
@@ -28,15 +38,22 @@ def test_a_drift_is_told_from_noise():
 
 
 def test_what_refused_steps_bring_is_told_by_hand():
-    # two places, seen half of the time each: a loss of 1 over a centre of 1 that is always accepted, one of 9 half of the time
+    # two places, seen half of the time each: a loss of 1 over a centre of 1 that is always
+    # accepted, one of 9 half of the time
     losses, acceptance = np.array([2.0, 10.0]), np.array([1.0, 0.5])
     found = overshoot(losses, (1 - acceptance) * losses, acceptance, 1.0)
     assert found == pytest.approx(1 - ((1 * 1 + 0.5 * 9) / 1.5) / 5)
     # as often refused, but wherever it is: nothing comes of that
     even = np.array([0.75, 0.75])
     assert overshoot(losses, (1 - even) * losses, even, 1.0) == pytest.approx(0.0)
-    assert np.isnan(overshoot(losses, (1 - even) * losses, even, 7.0))  # below the centre: no share of anything
-    assert [bool(flags(np.ones(3), 0.0, 0.98, x)[-1]) for x in (0.09, 0.01, np.nan)] == [True, False, False]
+    assert np.isnan(
+        overshoot(losses, (1 - even) * losses, even, 7.0)
+    )  # below the centre: no share of anything
+    assert [bool(flags(np.ones(3), 0.0, 0.98, x)[-1]) for x in (0.09, 0.01, np.nan)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +74,14 @@ def test_each_fault_has_its_flag(values, moved, acceptance, failed):
 
 
 def test_a_plateau_is_flat_in_rows_and_in_columns():
-    grid = np.array([[1.0, 1.02, 1.05, 2.0], [1.01, 1.03, 1.04, 3.0], [1.02, 1.0, 1.01, 0.5], [0.1, 0.1, 0.1, 0.1]])
+    grid = np.array(
+        [
+            [1.0, 1.02, 1.05, 2.0],
+            [1.01, 1.03, 1.04, 3.0],
+            [1.02, 1.0, 1.01, 0.5],
+            [0.1, 0.1, 0.1, 0.1],
+        ]
+    )
     flat = np.zeros((4, 4), bool)
     flat[:3, :3] = True  # the last row agrees with itself and with no other
     assert plateau(grid).tolist() == flat.tolist()

@@ -1,4 +1,5 @@
-"""Claims judged on measures made by hand: every outcome, every reason, and what removing the effect does to them."""
+"""Claims judged on measures made by hand: every outcome, every reason, and what removing the effect
+does to them."""
 
 import json
 import math
@@ -24,7 +25,9 @@ NOISE = np.array([-3, 2, -1, 0, 1, -2, 3, 0]) / 100  # spread of eight seeds, me
 
 def arm(level, seeds=SEEDS, spread=1.0, **more):
     x = level + spread * np.resize(NOISE, len(seeds))
-    return xr.Dataset({"x": ("run", x), **more}, coords={"seed": ("run", np.asarray(seeds))}, attrs={"width": 5})
+    return xr.Dataset(
+        {"x": ("run", x), **more}, coords={"seed": ("run", np.asarray(seeds))}, attrs={"width": 5}
+    )
 
 
 def claim(**changes):
@@ -41,7 +44,9 @@ def claim(**changes):
 
 def judged(main=1.5, control=0.5, level=0.95, changes=None, **arms) -> Judged:
     return judge(
-        claim(**(changes or {})), {"main": _arm(main), "control": _arm(control), **{k: _arm(v) for k, v in arms.items()}}, level
+        claim(**(changes or {})),
+        {"main": _arm(main), "control": _arm(control), **{k: _arm(v) for k, v in arms.items()}},
+        level,
     )
 
 
@@ -80,7 +85,11 @@ def test_a_range_holds_inside_and_fails_outside():
 
 def test_between_two_thresholds_nothing_is_decided_and_more_units_do_not_help():
     v = judged(main=0.8, changes={"low": 1.0, "fail_low": 0.6}).verdict
-    assert v.reason == "interval straddles" and v.price.more is None and "between the two thresholds" in v.price.text
+    assert (
+        v.reason == "interval straddles"
+        and v.price.more is None
+        and "between the two thresholds" in v.price.text
+    )
     assert judged(main=0.5, changes={"low": 1.0, "fail_low": 0.6}).verdict.outcome == "fails"
 
 
@@ -88,9 +97,13 @@ def test_units_that_agree_are_no_certainty():
     v = judged(main=arm(4.0, spread=0)).verdict
     assert (v.outcome, v.reason) == ("undecided", "units agree") and math.isnan(v.p)
     assert "all 8 seeds have the same number" in v.price.text and "bounds" in v.price.text
-    half = xr.Dataset({"x": ("run", [4.0] * 4 + [4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)})
+    half = xr.Dataset(
+        {"x": ("run", [4.0] * 4 + [4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)}
+    )
     assert judged(main=half).verdict.reason == "units agree"
-    few = xr.Dataset({"x": ("run", [4.0] * 3 + [4.5, 4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)})
+    few = xr.Dataset(
+        {"x": ("run", [4.0] * 3 + [4.5, 4.1, 4.2, 4.3, 4.4])}, coords={"seed": ("run", SEEDS)}
+    )
     assert judged(main=few).verdict.outcome == "holds"
 
 
@@ -102,8 +115,14 @@ def test_units_between_bounds_get_the_clopper_pearson_interval():
         none = xr.Dataset({"x": ("run", np.arange(8) < 0)}, coords={"seed": ("run", SEEDS)})
         v = judged(main=share, control=none, changes={"low": 0.5, "bounds": (0, 1)}).verdict
         wanted = binomtest(k, 8).proportion_ci(0.95, "exact")
-        assert (v.low, v.high) == pytest.approx(tuple(wanted), abs=1e-9) and v.low < v.high and 0 < v.p <= 1
-        assert v.outcome == ("holds" if wanted.low >= 0.5 else "fails" if wanted.high < 0.5 else "undecided")
+        assert (
+            (v.low, v.high) == pytest.approx(tuple(wanted), abs=1e-9)
+            and v.low < v.high
+            and 0 < v.p <= 1
+        )
+        assert v.outcome == (
+            "holds" if wanted.low >= 0.5 else "fails" if wanted.high < 0.5 else "undecided"
+        )
 
 
 def test_a_unit_outside_of_its_bounds_is_refused():
@@ -117,7 +136,9 @@ def test_what_would_have_been_found_stands_beside_what_was_not():
     v = judged(main=1.01, changes={"low": 1.0}).verdict  # s/sqrt(8) = 0.00707
     assert v.outcome == "undecided"
     shift = (v.detectable[0] - 1.0) / (0.02 / math.sqrt(8))
-    assert 0.8 < 1 - nct.cdf(2.364624, 7, shift) < 0.95  # the power of Student's t, which the hull contains; test_power.py has the hull's
+    assert (
+        0.8 < 1 - nct.cdf(2.364624, 7, shift) < 0.95
+    )  # the power of Student's t, which the hull contains; test_power.py has the hull's
     share = xr.Dataset({"x": ("run", np.arange(8) < 7)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=share, changes={"low": 0.5, "bounds": (0, 1)}).verdict
     assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)  # all eight have to be right
@@ -130,18 +151,29 @@ def test_an_arm_that_nobody_named_makes_a_claim_unspecific():
     assert (j.verdict.outcome, j.verdict.reason) == ("unspecific", "other satisfies it too")
     assert list(j.also) == ["other"] and j.asked == ("other", "far")
     named = judged(changes={"also": {"other": "has it as well"}}, other=1.4)
-    assert named.verdict.outcome == "holds" and named.to_json()["also"]["other"]["reason"] == "has it as well"
+    assert (
+        named.verdict.outcome == "holds"
+        and named.to_json()["also"]["other"]["reason"] == "has it as well"
+    )
     lacks = xr.Dataset({"y": ("run", NOISE)}, coords={"seed": ("run", SEEDS)})
     assert judged(other=lacks).verdict.outcome == "holds"  # it cannot be asked
 
 
 def test_the_half_length_method_may_hold_as_well():
     j = judged(changes={"half": {"main": "main-half"}}, **{"main-half": 1.49})
-    assert j.verdict.outcome == "holds" and j.to_json()["also"]["main-half"]["reason"] == "the same method, trained half as long"
+    assert (
+        j.verdict.outcome == "holds"
+        and j.to_json()["also"]["main-half"]["reason"] == "the same method, trained half as long"
+    )
 
 
 def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
-    kinds = {"pilot: seeds 0–5": "confirming", "paper: 2": "risky", "theory: 1": "risky", "plan: before any run": "risky"}
+    kinds = {
+        "pilot: seeds 0–5": "confirming",
+        "paper: 2": "risky",
+        "theory: 1": "risky",
+        "plan: before any run": "risky",
+    }
     assert {origin: claim(threshold_from=origin).kind for origin in kinds} == kinds
 
 
@@ -165,20 +197,27 @@ def test_near_controls_other_arms_and_bounds_are_checked(changes, says):
 
 def test_reason_too_few_units():
     v = judged(main=arm(1.5, SEEDS[:5]), control=arm(0.5, SEEDS[:5])).verdict
-    assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == ("seed", 1)
+    assert v.reason == "too few units: 5 of 6 seeds" and (v.price.factor, v.price.more) == (
+        "seed",
+        1,
+    )
 
 
 def test_where_few_of_the_units_have_a_number_as_small_a_share_of_more_is_reckoned_with():
     values = arm(1.5)
     values.x[2:] = np.nan
     v = judged(main=values).verdict
-    assert v.reason == "too few units: 2 of 6 seeds" and v.price.more == 16  # a quarter of the eight that are there
+    assert (
+        v.reason == "too few units: 2 of 6 seeds" and v.price.more == 16
+    )  # a quarter of the eight that are there
 
 
 def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
     v = judged(main=arm(np.nan)).verdict
     assert v.reason == "too few units: 0 of 6 seeds" and math.isnan(v.estimate)
-    assert v.price.more is None and v.price.text.startswith("more seeds alone do not help: none of 8 has")
+    assert v.price.more is None and v.price.text.startswith(
+        "more seeds alone do not help: none of 8 has"
+    )
     assert judged(control=arm(np.nan)).verdict.reason == "control control undecided"
     found = estimate(Finding(text="x", value=lambda arms: arms["main"].x), {"main": arm(np.nan)})
     assert math.isnan(found.estimate) and found.n == {"seed": 0}
@@ -187,7 +226,8 @@ def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
 def test_reason_interval_straddles_and_its_price_comes_true():
     v = judged(main=1.005).verdict
     assert v.reason == "interval straddles" and v.price.factor == "seed"
-    # noncentral t: (.02 * (1.979 + .845) / .005)^2 = 127.6 seeds in all have a power of .8, 120 more; the hull asks for a little more
+    # noncentral t: (.02 * (1.979 + .845) / .005)^2 = 127.6 seeds in all have a power of .8, 120
+    # more; the hull asks for a little more
     assert 120 <= v.price.more <= 130
     many = np.arange(8 + v.price.more)
     x = 1.005 + np.resize(NOISE, len(many) // 8 * 8 + 8)[: len(many)]
@@ -211,10 +251,17 @@ def test_a_passing_control_goes_before_an_undecided_one():
 
 
 def test_reason_gate():
-    shut = {"gates": (Gate("open", lambda arm: True), Gate("enough mass", lambda arm: bool((arm.x > 9).all())))}
+    shut = {
+        "gates": (
+            Gate("open", lambda arm: True),
+            Gate("enough mass", lambda arm: bool((arm.x > 9).all())),
+        )
+    }
     v = judged(changes=shut).verdict
     assert v.reason == "gate enough mass" and v.gates == {"open": True, "enough mass": False}
-    assert judged(main=0.5, changes=shut).verdict.outcome == "undecided"  # undertraining refutes nothing
+    assert (
+        judged(main=0.5, changes=shut).verdict.outcome == "undecided"
+    )  # undertraining refutes nothing
 
 
 def test_gates_are_not_asked_of_controls():
@@ -226,12 +273,17 @@ def test_reason_planted_not_found_also_when_the_claim_fails():
     changes = {"must_hold": ("planted",)}
     assert judged(planted=1.5, changes=changes).verdict.outcome == "holds"
     for main in (1.5, 0.5, 1.0):
-        assert judged(main=main, planted=0.9, changes=changes).verdict.reason == "planted planted not found"
+        assert (
+            judged(main=main, planted=0.9, changes=changes).verdict.reason
+            == "planted planted not found"
+        )
 
 
 def test_too_few_units_go_before_everything():
     changes = {"gates": (Gate("never", lambda arm: False),), "must_hold": ("planted",)}
-    few = {k: arm(level, SEEDS[:4]) for k, level in (("main", 1.0), ("control", 1.5), ("planted", 0.5))}
+    few = {
+        k: arm(level, SEEDS[:4]) for k, level in (("main", 1.0), ("control", 1.5), ("planted", 0.5))
+    }
     assert judge(claim(**changes), few).verdict.reason.startswith("too few units")
 
 
@@ -267,7 +319,10 @@ def test_all_three_intervals_must_agree():
     main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=main, changes={"low": 0.0}, control=-3).verdict
     assert v.boot_low > 0 > v.t_low
-    assert (v.low, v.high) == (min(v.boot_low, v.t_low, v.skew_low), max(v.boot_high, v.t_high, v.skew_high))
+    assert (v.low, v.high) == (
+        min(v.boot_low, v.t_low, v.skew_low),
+        max(v.boot_high, v.t_high, v.skew_high),
+    )
     assert v.reason == "interval straddles" and v.price.more >= 1
 
 
@@ -277,19 +332,28 @@ def test_draws_without_overlap_are_an_unmet_gate():
         return xr.Dataset(
             {
                 "l0": (("seed", "penalty"), np.broadcast_to(l0, shape).copy()),
-                "fvu": (("seed", "penalty"), np.broadcast_to(fvu, shape) + NOISE[:, None] / 100 * (fvu[0] == 0.2)),
+                "fvu": (
+                    ("seed", "penalty"),
+                    np.broadcast_to(fvu, shape) + NOISE[:, None] / 100 * (fvu[0] == 0.2),
+                ),
             },
             coords={"seed": SEEDS},
         )
 
     def value(arm, arms):
-        return sides(a={"l0": arm.l0, "fvu": arm.fvu}, b={"l0": arms["relu"].l0, "fvu": arms["relu"].fvu})
+        return sides(
+            a={"l0": arm.l0, "fvu": arm.fvu}, b={"l0": arms["relu"].l0, "fvu": arms["relu"].fvu}
+        )
 
     c = claim(value=value, statistic=lead_at_own("l0", "fvu"), low=0.01)
     relu, control = sweep([4, 12, 40], [0.26, 0.2, 0.16]), sweep([5, 12, 30], [0.25, 0.2, 0.17])
-    v = judge(c, {"main": sweep([5, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}).verdict
+    v = judge(
+        c, {"main": sweep([5, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}
+    ).verdict
     assert v.outcome == "holds"
-    v = judge(c, {"main": sweep([3, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}).verdict
+    v = judge(
+        c, {"main": sweep([3, 12, 30], [0.2, 0.17, 0.14]), "relu": relu, "control": control}
+    ).verdict
     assert v.reason == "gate overlap" and "undefined" in v.price.text and math.isnan(v.estimate)
 
 
@@ -299,14 +363,24 @@ def test_draws_without_overlap_are_an_unmet_gate():
 def test_units_are_crossed_and_their_order_in_the_measures_does_not_matter():
     rng = np.random.default_rng(0)
     err = rng.normal(size=(8, 1)) / 50 + rng.normal(size=(1, 30)) / 10 + 1.5
-    main = arm(0).assign(err=(("run", "document"), err)).assign_coords(document=[f"d{i:02}" for i in range(30)])
+    main = (
+        arm(0)
+        .assign(err=(("run", "document"), err))
+        .assign_coords(document=[f"d{i:02}" for i in range(30)])
+    )
     control = main.assign(err=main.err - 1)
     changes = {"value": lambda arm, arms: arm.err, "units": ("seed", "document")}
     one = judged(main=main, control=control, changes=changes).verdict
     turned = main.isel(run=rng.permutation(8), document=rng.permutation(30))
     two = judged(main=turned, control=control, changes=changes).verdict
-    assert one.outcome == "holds" and one.n == {"seed": 8, "document": 30} and one.scope == "over 8 seeds × 30 documents"
-    assert (one.low, one.high, one.t_low) == pytest.approx((two.low, two.high, two.t_low), rel=1e-12)
+    assert (
+        one.outcome == "holds"
+        and one.n == {"seed": 8, "document": 30}
+        and one.scope == "over 8 seeds × 30 documents"
+    )
+    assert (one.low, one.high, one.t_low) == pytest.approx(
+        (two.low, two.high, two.t_low), rel=1e-12
+    )
 
 
 def test_documents_alone_need_twenty_and_say_of_what_they_speak():
@@ -316,19 +390,29 @@ def test_documents_alone_need_twenty_and_say_of_what_they_speak():
     v = judged(main=main, control=main - 1, changes=changes).verdict
     assert v.outcome == "holds" and v.scope == "over 25 documents; these trained runs only"
     few = main.isel(document=slice(19))
-    assert judged(main=few, control=few - 1, changes=changes).verdict.reason == "too few units: 19 of 20 documents"
+    assert (
+        judged(main=few, control=few - 1, changes=changes).verdict.reason
+        == "too few units: 19 of 20 documents"
+    )
 
 
 def test_runs_that_share_a_seed_are_averaged():
     both = xr.concat([arm(1.0), arm(2.0)], "run")
     v = judged(main=both).verdict
-    assert v.n == {"seed": 8} and v.estimate == pytest.approx(1.5) and v.points == pytest.approx(tuple(1.5 + NOISE))
+    assert (
+        v.n == {"seed": 8}
+        and v.estimate == pytest.approx(1.5)
+        and v.points == pytest.approx(tuple(1.5 + NOISE))
+    )
 
 
 def test_two_fields_of_the_runs_can_be_crossed():
     x = xr.Dataset(
         {"x": ("run", np.arange(48.0))},
-        coords={"seed": ("run", np.repeat(np.arange(6), 8)), "task": ("run", np.tile(np.arange(8), 6))},
+        coords={
+            "seed": ("run", np.repeat(np.arange(6), 8)),
+            "task": ("run", np.tile(np.arange(8), 6)),
+        },
     )
     v = judge(claim(units=("seed", "task")), {"main": x, "control": x - 99}).verdict
     assert v.n == {"seed": 6, "task": 8} and v.estimate == 23.5
@@ -339,7 +423,10 @@ def test_where_chooses_runs_in_every_arm_before_value_and_gates():
         low = arm(level).assign_coords(density=("run", np.full(8, 0.01)))
         return xr.concat([low, arm(99).assign_coords(density=("run", np.full(8, 0.1)))], "run")
 
-    changes = {"where": {"density": 0.01, "width": 5}, "gates": (Gate("few", lambda arm: arm.sizes["run"] == 8),)}
+    changes = {
+        "where": {"density": 0.01, "width": 5},
+        "gates": (Gate("few", lambda arm: arm.sizes["run"] == 8),),
+    }
     v = judged(main=sweep(1.5), control=sweep(0.5), changes=changes).verdict
     assert v.outcome == "holds" and v.estimate == pytest.approx(1.5)
 
@@ -347,7 +434,13 @@ def test_where_chooses_runs_in_every_arm_before_value_and_gates():
 @pytest.mark.parametrize(
     ("where", "says"),
     [
-        ({"density": 0.5}, "where names 'density', which is no field of the runs of arm 'main'; known: seed, width"),
+        (
+            {"density": 0.5},
+            (
+                "where names 'density', which is no field of the runs of arm 'main'; known: seed, "
+                "width"
+            ),
+        ),
         ({"sed": 1}, "did you mean seed?"),
         ({"seed": 5}, "no run with seed=5; it has 1000, 1001, 1002, 1003 … (8 in all)"),
         ({"width": 7}, "no run with width=7; it has 5"),
@@ -362,8 +455,12 @@ def test_where_that_finds_nothing_says_what_there_is(where, says):
 def test_ratios_are_ratios_of_sums():
     err, var = np.arange(1.0, 9), np.arange(8.0, 0, -1)
     main = xr.Dataset({"err": ("run", err), "norm": ("run", var)}, coords={"seed": ("run", SEEDS)})
-    c = claim(value=lambda arm, arms: {"e": arm.err, "v": arm.norm}, statistic=ratio("e", "v"), low=0.1)
-    assert judge(c, {"main": main, "control": main * 0 + [[0.01]][0][0]}).verdict.estimate == pytest.approx(1.0)
+    c = claim(
+        value=lambda arm, arms: {"e": arm.err, "v": arm.norm}, statistic=ratio("e", "v"), low=0.1
+    )
+    assert judge(
+        c, {"main": main, "control": main * 0 + [[0.01]][0][0]}
+    ).verdict.estimate == pytest.approx(1.0)
     assert (err / var).mean() > 1.5  # the mean of ratios is another number
 
 
@@ -373,16 +470,25 @@ def test_a_difference_of_two_arms_pairs_seeds():
     assert v.outcome == "holds" and v.high - v.low < 1e-4  # the same noise in both arms cancels
 
 
-@pytest.mark.parametrize("value", [lambda arm, arms: by(arms["other"]).x - by(arm).x, lambda arm, arms: arms["other"].x - arm.x])
+@pytest.mark.parametrize(
+    "value",
+    [lambda arm, arms: by(arms["other"]).x - by(arm).x, lambda arm, arms: arms["other"].x - arm.x],
+)
 def test_arms_with_other_seeds_cannot_be_subtracted(value):
     with pytest.raises(ClaimError) as e:
-        judge(claim(value=value), {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
+        judge(
+            claim(value=value),
+            {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)},
+        )
     assert "1000" in str(e.value) or "no unit 'seed'" in str(e.value)
 
 
 def test_terms_with_other_levels_are_refused():
     c = claim(value=lambda arm, arms: {"a": arm.x, "b": arms["other"].x}, statistic=difference("x"))
-    with pytest.raises(ClaimError, match="other levels of 'seed': only the first has 1000, only the second has 1008"):
+    with pytest.raises(
+        ClaimError,
+        match="other levels of 'seed': only the first has 1000, only the second has 1008",
+    ):
         judge(c, {"main": arm(1.0), "other": arm(2.0, SEEDS + 1), "control": arm(1.0)})
 
 
@@ -391,7 +497,9 @@ def test_best_of_groups_are_units():
     many["x"] = many.x + 0.001 * np.arange(48) / 8
     c = claim(value=lambda arm, arms: best_of(by(arm).x, 8), units=("group",))
     v = judge(c, {"main": many, "control": arm(0.5, np.arange(1000, 1048))}).verdict
-    assert v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53, abs=0.01)
+    assert (
+        v.outcome == "holds" and v.n == {"group": 6} and v.estimate == pytest.approx(1.53, abs=0.01)
+    )
 
 
 # scales
@@ -401,19 +509,30 @@ def test_a_log_scale_estimates_the_geometric_mean_and_says_so():
     x = np.exp(np.arange(8.0) - 3.5)
     main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=main, control=main / 1e4, changes={"scale": "log", "low": 0.05}).verdict
-    assert v.outcome == "holds" and v.estimate == pytest.approx(1.0) and "geometric mean" in v.method
+    assert (
+        v.outcome == "holds" and v.estimate == pytest.approx(1.0) and "geometric mean" in v.method
+    )
     # t interval of the logs, mean 0, s = sqrt(6), put back
     assert v.t_high == pytest.approx(math.exp(2.364624 * math.sqrt(6 / 8)), rel=1e-6)
 
 
-@pytest.mark.parametrize(("scale", "back"), [("log1m", lambda y: 1 - np.exp(-y)), ("logit", lambda y: 1 / (1 + np.exp(-y)))])
+@pytest.mark.parametrize(
+    ("scale", "back"),
+    [("log1m", lambda y: 1 - np.exp(-y)), ("logit", lambda y: 1 / (1 + np.exp(-y)))],
+)
 def test_scales_near_a_bound_keep_limits_inside(scale, back):
     y = np.array([1, 2, 3, 4, 5, 6, 7, 8.0])
     main = xr.Dataset({"x": ("run", back(y))}, coords={"seed": ("run", SEEDS)})
-    v = judged(main=main, control=main - 0.8 * main.x.min(), changes={"scale": scale, "low": 0.9}).verdict
+    v = judged(
+        main=main, control=main - 0.8 * main.x.min(), changes={"scale": scale, "low": 0.9}
+    ).verdict
     assert v.estimate == pytest.approx(back(4.5)) and v.t_high < 1
     with pytest.raises(
-        ClaimError, match=r"is 1, on or beyond the bound of scale='.*'; give shares of k in n as \(k \+ 1/2\)/\(n \+ 1\)"
+        ClaimError,
+        match=(
+            r"is 1, on or beyond the bound of scale='.*'; give shares of k in n as \(k \+ "
+            r"1/2\)/\(n \+ 1\)"
+        ),
     ):
         judged(main=arm(1.0, spread=0), changes={"scale": scale, "low": 0.9})
 
@@ -436,7 +555,12 @@ def test_a_diverged_run_leaves_with_its_seed_when_the_verdict_survives_the_worst
 
 def test_a_seed_that_diverged_in_another_arm_that_the_value_reads_leaves_too():
     c = claim(value=lambda arm, arms: arms["other"].x - arm.x, low=0.5)
-    other = {"main": arm(1.0, spread=0.5), "other": diverged(2.0, [1001, 1006]), "control": arm(2.0), "unread": diverged(0.0, SEEDS)}
+    other = {
+        "main": arm(1.0, spread=0.5),
+        "other": diverged(2.0, [1001, 1006]),
+        "control": arm(2.0),
+        "unread": diverged(0.0, SEEDS),
+    }
     v = judge(c, other).verdict
     assert v.outcome == "holds" and v.dropped == 2 and v.n == {"seed": 6}
 
@@ -450,9 +574,14 @@ def test_a_verdict_that_the_worst_case_would_change_is_undecided():
     changes = {"low": 1.75}
     v = judged(main=main, control=arm(0.1, seeds), changes=changes).verdict
     assert (v.outcome, v.reason, v.dropped) == ("undecided", "diverged", 3)
-    assert judged(main=main.isel(run=~bad), control=arm(0.1, seeds), changes=changes).verdict.outcome == "holds"
+    assert (
+        judged(main=main.isel(run=~bad), control=arm(0.1, seeds), changes=changes).verdict.outcome
+        == "holds"
+    )
     worst = main.assign(x=("run", np.where(bad, 1.6, x))).drop_vars("diverged")
-    assert judged(main=worst, control=arm(0.1, seeds), changes=changes).verdict.outcome == "undecided"
+    assert (
+        judged(main=worst, control=arm(0.1, seeds), changes=changes).verdict.outcome == "undecided"
+    )
 
 
 def test_more_than_a_quarter_diverged_is_undecided():
@@ -465,7 +594,12 @@ def test_more_than_a_quarter_diverged_is_undecided():
 
 def test_all_runs_diverged_gives_a_verdict_and_no_crash():
     v = judged(main=diverged(1.5, SEEDS)).verdict
-    assert v.outcome == "undecided" and v.dropped == 8 and v.n == {"seed": 0} and math.isnan(v.estimate)
+    assert (
+        v.outcome == "undecided"
+        and v.dropped == 8
+        and v.n == {"seed": 0}
+        and math.isnan(v.estimate)
+    )
     assert v.reason == "diverged"  # and not "too few units": enough were asked for
     json.dumps(judged(main=diverged(1.5, SEEDS)).to_json(), allow_nan=False)
 
@@ -475,13 +609,19 @@ def test_all_runs_diverged_gives_a_verdict_and_no_crash():
 
 def test_a_control_that_would_compare_an_arm_with_itself_is_refused():
     c = claim(value=lambda arm, arms: arms["control"].x - arm.x)
-    with pytest.raises(ClaimError, match="'control' is under judgement and would be compared with itself"):
+    with pytest.raises(
+        ClaimError, match="'control' is under judgement and would be compared with itself"
+    ):
         judge(c, {"main": arm(1.0), "control": arm(2.0)})
 
 
 def test_others_do_not_list_the_arm_under_judgement():
     seen = []
-    judged(changes={"value": lambda arm, arms: seen.append((list(arms), len(arms), "main" in arms)) or arm.x})
+    judged(
+        changes={
+            "value": lambda arm, arms: seen.append((list(arms), len(arms), "main" in arms)) or arm.x
+        }
+    )
     assert seen[0] == (["control"], 1, False)
 
 
@@ -489,10 +629,16 @@ def test_others_do_not_list_the_arm_under_judgement():
     ("changes", "says"),
     [
         ({"must_fail": ()}, "names no control"),
-        ({"must_fail": "flat"}, "must_fail takes a tuple of names, got the text 'flat'; write must_fail=('flat',)"),
+        (
+            {"must_fail": "flat"},
+            "must_fail takes a tuple of names, got the text 'flat'; write must_fail=('flat',)",
+        ),
         ({"must_hold": "flat"}, "must_hold takes a tuple"),
         ({"gates": Gate("long", lambda arm: True)}, "gates takes a tuple, got one gate"),
-        ({"must_fail": ("flta",), "near": {"flat": "why"}}, "near names 'flat', but must_fail has only flta; a near control stands in both"),
+        (
+            {"must_fail": ("flta",), "near": {"flat": "why"}},
+            "near names 'flat', but must_fail has only flta; a near control stands in both",
+        ),
         ({"must_fail": ("main",)}, "cannot also be its own control"),
         ({"low": -math.inf}, "has no threshold"),
         ({"low": 2.0, "high": 1.0}, "needs fail_low ≤ low ≤ high ≤ fail_high, got 2, 2, 1, 1"),
@@ -542,11 +688,29 @@ def test_errors_of_the_value_itself_are_not_hidden():
 def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
     j = judged(changes={"published": Published(2.0, "paper, table 1")})
     out = json.loads(json.dumps(j.to_json(), allow_nan=False))
-    keys = "text outcome reason price estimate low high t_low t_high p n dropped units scope method source published threshold"
-    assert set(keys.split()) | {"threshold_from", "kind", "near", "also", "asked", "bounds", "detectable", "gates", "controls"} <= set(out)
-    assert set(out) - {"controls", "planted", "notes", "also", "asked"} == set(out["controls"]["control"])
+    keys = (
+        "text outcome reason price estimate low high t_low t_high p n dropped units scope method "
+        "source published threshold"
+    )
+    assert set(keys.split()) | {
+        "threshold_from",
+        "kind",
+        "near",
+        "also",
+        "asked",
+        "bounds",
+        "detectable",
+        "gates",
+        "controls",
+    } <= set(out)
+    assert set(out) - {"controls", "planted", "notes", "also", "asked"} == set(
+        out["controls"]["control"]
+    )
     assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
-    assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == ["new", None]
+    assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == [
+        "new",
+        None,
+    ]
     assert out["threshold"] == ">= 1" and out["range"] == [1.0, None]
 
 
@@ -591,9 +755,13 @@ def test_the_claims_key_sees_a_moved_goalpost_and_nothing_else():
 
 
 def test_what_papers_print_moves_no_goalpost_and_is_a_number_or_new():
-    keys = {claims_key([claim(published=p)]) for p in (None, "new", Published(2.0, "paper, table 1"))}
+    keys = {
+        claims_key([claim(published=p)]) for p in (None, "new", Published(2.0, "paper, table 1"))
+    }
     assert len(keys) == 1
-    with pytest.raises(ClaimError, match=r'Published\(number, source\), or "new", or None, got \'0.5\''):
+    with pytest.raises(
+        ClaimError, match=r'Published\(number, source\), or "new", or None, got \'0.5\''
+    ):
         claim(published="0.5")
 
 
@@ -623,7 +791,13 @@ def test_an_outcome_never_contradicts_its_interval(level, spread):
 
 
 def test_exact_statements_come_out_or_are_violated():
-    theorem = Exact(text="x is 4", value=lambda arms: arms["main"].x, expected=4, tolerance=1e-9, source="arithmetic")
+    theorem = Exact(
+        text="x is 4",
+        value=lambda arms: arms["main"].x,
+        expected=4,
+        tolerance=1e-9,
+        source="arithmetic",
+    )
     assert verify(theorem, {"main": arm(4.0, spread=0)}).outcome == "exact"
     off = verify(theorem, {"main": arm(4.0)})
     assert off.outcome == "violated" and off.deviation == pytest.approx(0.03)
@@ -634,18 +808,32 @@ def test_exact_statements_come_out_or_are_violated():
 
 
 def test_a_finding_that_many_draws_lack_has_no_interval():
-    """Those that have one are the draws without the negative units: an interval of them would be too high, and too narrow."""
-    f = Finding(text="log of a mean", value=lambda arms: arms["main"].x, statistic=lambda m: np.log(m["value"]))
-    x = xr.Dataset({"x": ("run", [-3.0, -3, 1, 2, 3, 4, 5, 6])}, coords={"seed": ("run", np.arange(8))})
+    """Those that have one are the draws without the negative units: an interval of them would be
+    too high, and too narrow."""
+    f = Finding(
+        text="log of a mean",
+        value=lambda arms: arms["main"].x,
+        statistic=lambda m: np.log(m["value"]),
+    )
+    x = xr.Dataset(
+        {"x": ("run", [-3.0, -3, 1, 2, 3, 4, 5, 6])}, coords={"seed": ("run", np.arange(8))}
+    )
     e = estimate(f, {"main": x})
-    assert e.estimate == pytest.approx(np.log(15 / 8)) and math.isnan(e.low) and math.isnan(e.t_high)
+    assert (
+        e.estimate == pytest.approx(np.log(15 / 8)) and math.isnan(e.low) and math.isnan(e.t_high)
+    )
     assert "undefined in" in e.method and e.to_json()["low"] is None
 
 
 def test_findings_have_intervals_and_no_verdict():
     f = Finding(text="gap", value=lambda arms: arms["main"].x - arms["other"].x, unit="nats")
     e = estimate(f, {"main": arm(2.0), "other": diverged(1.0, [1002])}, scope="toy")
-    assert e.estimate == pytest.approx(1.0) and e.n == {"seed": 7} and e.dropped == 1 and e.scope == "over 7 seeds; toy"
+    assert (
+        e.estimate == pytest.approx(1.0)
+        and e.n == {"seed": 7}
+        and e.dropped == 1
+        and e.scope == "over 7 seeds; toy"
+    )
     out = json.loads(json.dumps(e.to_json(), allow_nan=False))
     assert "outcome" not in out and out["unit"] == "nats"
     one = estimate(f, {"main": arm(2.0, [1]), "other": arm(1.0, [1])})
@@ -653,13 +841,19 @@ def test_findings_have_intervals_and_no_verdict():
 
 
 def worlds_of_one_weight(n=24, seed=0):
-    """A method, a placebo with the same weights in another order, and a control; FVU of each of n documents."""
+    """A method, a placebo with the same weights in another order, and a control; FVU of each of n
+    documents."""
     fvu = np.random.default_rng(seed).uniform(0.1, 0.3, n)
     over = {"document": np.arange(n)}
-    return {name: xr.Dataset({"fvu": ("document", x)}, coords=over) for name, x in (("main", fvu), ("placebo", fvu), ("none", fvu + 1))}
+    return {
+        name: xr.Dataset({"fvu": ("document", x)}, coords=over)
+        for name, x in (("main", fvu), ("placebo", fvu), ("none", fvu + 1))
+    }
 
 
-def better_than_placebo(arms, high=-0.01, value=lambda arm, arms: arm.fvu - arms["placebo"].fvu, **more):
+def better_than_placebo(
+    arms, high=-0.01, value=lambda arm, arms: arm.fvu - arms["placebo"].fvu, **more
+):
     must = {"must_fail": ("none",), "threshold_from": "theory: .01", "source": "here"}
     claim = Claim(text="it is better", value=value, units=("document",), high=high, **must, **more)
     return judge(claim, arms)
@@ -668,12 +862,24 @@ def better_than_placebo(arms, high=-0.01, value=lambda arm, arms: arm.fvu - arms
 def test_a_difference_of_nothing_in_every_unit_fails_by_arithmetic():
     arms = worlds_of_one_weight()
     found = better_than_placebo(arms)
-    assert (found.verdict.outcome, found.verdict.reason, found.verdict.price) == ("fails", "identical in every unit", None)
+    assert (found.verdict.outcome, found.verdict.reason, found.verdict.price) == (
+        "fails",
+        "identical in every unit",
+        None,
+    )
     [row] = tables.rows({"verdicts": [found.to_json()]})
     assert row.why == "fails: identical in every unit"
-    assert better_than_placebo(arms, high=0.01).verdict.reason == "units agree", "no sampled quantity holds without a width"
-    ratio = {"statistic": lambda m: m["a"] / m["v"] - m["b"] / m["v"],
-             "value": lambda arm, arms: {"a": arm.fvu * 9, "b": arms["placebo"].fvu * 9, "v": 0 * arm.fvu + 9}}  # fmt: skip
+    assert better_than_placebo(arms, high=0.01).verdict.reason == "units agree", (
+        "no sampled quantity holds without a width"
+    )
+    ratio = {
+        "statistic": lambda m: m["a"] / m["v"] - m["b"] / m["v"],
+        "value": lambda arm, arms: {
+            "a": arm.fvu * 9,
+            "b": arms["placebo"].fvu * 9,
+            "v": 0 * arm.fvu + 9,
+        },
+    }
     assert better_than_placebo(arms, **ratio).verdict.reason == "identical in every unit"
 
 
@@ -686,16 +892,31 @@ def test_arms_that_may_differ_in_other_units_are_not_identical():
     assert better_than_placebo(some).verdict.reason == "units agree"
     alone = better_than_placebo(arms, high=-0.01, value=lambda arm, arms: 0 * arm.fvu).verdict
     assert alone.reason == "units agree", "a number that is 0 everywhere is not a difference of two"
-    assert better_than_placebo(arms, value=lambda arm, arms: -1.0 * (arm.fvu != arms["placebo"].fvu)).verdict.reason == "units agree"
+    assert (
+        better_than_placebo(
+            arms, value=lambda arm, arms: -1.0 * (arm.fvu != arms["placebo"].fvu)
+        ).verdict.reason
+        == "units agree"
+    )
 
 
 def test_seeds_that_share_their_weights_are_identical_along_a_sweep():
     seeds, penalties = np.repeat(np.arange(8), 2), np.tile([0.1, 0.2], 8)
     x = np.random.default_rng(1).normal(1, 0.1, 16)
     coords = {"seed": ("run", seeds), "penalty": ("run", penalties)}
-    arms = {name: xr.Dataset({"x": ("run", v)}, coords=coords) for name, v in (("main", x), ("placebo", x), ("none", x + 9))}
-    claim = Claim(text="t", value=lambda arm, arms: arm.x - arms["placebo"].x, where={"penalty": 0.1}, low=0.1, must_fail=("none",),
-                  threshold_from="theory", source="here")  # fmt: skip
+    arms = {
+        name: xr.Dataset({"x": ("run", v)}, coords=coords)
+        for name, v in (("main", x), ("placebo", x), ("none", x + 9))
+    }
+    claim = Claim(
+        text="t",
+        value=lambda arm, arms: arm.x - arms["placebo"].x,
+        where={"penalty": 0.1},
+        low=0.1,
+        must_fail=("none",),
+        threshold_from="theory",
+        source="here",
+    )
     assert judge(claim, arms).verdict.reason == "identical in every unit"
 
 
@@ -705,6 +926,10 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert fine.warning == ""
     x[3] = 0.2
     v = judged(main=xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)}))
-    assert v.verdict.warning == "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5" == v.to_json()["warning"]
+    assert (
+        v.verdict.warning
+        == "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5"
+        == v.to_json()["warning"]
+    )
     [row] = tables.rows({"verdicts": [v.to_json()]})
     assert v.verdict.warning in row.why

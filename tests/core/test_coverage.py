@@ -1,10 +1,21 @@
-"""The intervals contain the truth about as often as they say; docs/coverage.md shows the same rows with more repeats."""
+"""The intervals contain the truth about as often as they say; docs/coverage.md shows the same rows
+with more repeats."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from interval_worlds import APART, LAWS, Case, cells_as_units, matched, one_factor, shares, simulate, two_factors
+from interval_worlds import (
+    APART,
+    LAWS,
+    Case,
+    cells_as_units,
+    matched,
+    one_factor,
+    shares,
+    simulate,
+    two_factors,
+)
 
 from assay.core.apart import apart
 from assay.core.stats import interval, mean
@@ -16,7 +27,9 @@ def promised(case: Case) -> float:
     """What docs/verdicts.md promises of the hull, nominal 95 %."""
     if "taken as independent" in case.name:
         return 0.80
-    if "one in ten" in case.name and "near" not in case.name:  # as often as one was drawn, and a little oftener
+    if (
+        "one in ten" in case.name and "near" not in case.name
+    ):  # as often as one was drawn, and a little oftener
         return 1 - 0.9 ** int(case.units)
     if "log-normal units" in case.name:
         return 0.88
@@ -32,7 +45,11 @@ def test_the_intervals_contain_the_truth(case):
 
 def test_the_page_has_a_row_for_every_world():
     page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
-    missing = [f"{c.name}, {c.units}" for c in (*CASES, *cells_as_units()) if f"| {c.name} | {c.units} |" not in page]
+    missing = [
+        f"{c.name}, {c.units}"
+        for c in (*CASES, *cells_as_units())
+        if f"| {c.name} | {c.units} |" not in page
+    ]
     assert not missing
 
 
@@ -48,10 +65,15 @@ def test_units_of_a_rare_kind_are_covered_as_often_as_they_were_drawn_and_then_n
         rng = np.random.default_rng(3)
         sets = [draw(rng, 8) for _ in range(150)]
         drawn = np.array([np.ptp(x) > 1 for x in sets])
-        covered = np.array([i.low <= 0 <= i.high for i in (interval({"x": x}, mean, draws=1_000) for x in sets)])
+        covered = np.array(
+            [i.low <= 0 <= i.high for i in (interval({"x": x}, mean, draws=1_000) for x in sets)]
+        )
         assert covered[~drawn].mean() < 0.25 and covered.mean() < 0.8, name
         assert np.mean([len(apart(x)) > 0 for x in np.array(sets)[drawn]]) > 0.9, name
-    for draw, least, most in ((LAWS["normal units"], 0.002, 0.02), (LAWS["exponential units"], 0.05, 0.2)):
+    for draw, least, most in (
+        (LAWS["normal units"], 0.002, 0.02),
+        (LAWS["exponential units"], 0.05, 0.2),
+    ):
         found = [apart(draw(rng, 8)) for _ in range(1_000)]
         assert least <= np.mean([len(x) > 0 for x in found]) <= most
 

@@ -1,4 +1,5 @@
-"""The tests of tests/devices pass in a process of their own, in which PyTorch learns of a device before it first passes back."""
+"""The tests of tests/devices pass in a process of their own, in which PyTorch learns of a device
+before it first passes back."""
 
 import subprocess
 import sys
@@ -13,7 +14,9 @@ def passes(*words: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, str(DEVICES)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=DEVICES.parents[1])
     last = done.stdout.strip().splitlines()[-1]
-    assert done.returncode == 0 and " passed" in last and "skipped" not in last, done.stdout[-20_000:]
+    assert done.returncode == 0 and " passed" in last and "skipped" not in last, done.stdout[
+        -20_000:
+    ]
 
 
 def test_they_pass() -> None:

@@ -1,4 +1,5 @@
-"""The schedule of evaluations against histories worked out by hand, a naive loop over events, and properties of random ones."""
+"""The schedule of evaluations against histories worked out by hand, a naive loop over events, and
+properties of random ones."""
 
 import itertools
 import math
@@ -38,7 +39,9 @@ def test_a_limit_that_is_just_reached_counts_and_one_just_missed_does_not():
 def test_overshoot_is_not_credited_and_lateness_is_told():
     assert told(LATE) == [(1, "compute"), (4.4, "time"), (4.7, "compute")]
     first, second, third = due(LATE)[1:]
-    assert first.growth == pytest.approx(9) and third.growth == pytest.approx(2e23 / 2.8e22) == pytest.approx(7.142857, rel=1e-6)
+    assert first.growth == pytest.approx(9) and third.growth == pytest.approx(
+        2e23 / 2.8e22
+    ) == pytest.approx(7.142857, rel=1e-6)
     assert second.overdue == pytest.approx(0.4) and (first.overdue, third.overdue) == (0.0, 0.0)
     # anchors at the ideal thresholds 4e21 and 16e21 would have asked again at 1.5 months
     assert 2.7e22 / 4e21 > 4 and 1.5 not in [d.months for d in due(LATE)]
@@ -52,21 +55,32 @@ def test_both_reasons_are_told_compute_first():
 @pytest.mark.parametrize("start", [0.0, 0.1, 1 / 3, 700.7])
 def test_rounding_does_not_move_a_limit(start):
     assert [d.row for d in due([(start + 0.1 * k, 1.0) for k in range(91)])] == [0, 30, 60, 90]
-    assert [d.row for d in due([(start, 0.1 * 1.1**k) for k in range(9)], ratio=1.1**2)] == [0, 2, 4, 6, 8]
+    assert [d.row for d in due([(start, 0.1 * 1.1**k) for k in range(9)], ratio=1.1**2)] == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
     assert all(d.overdue == 0 for d in due([(start + 0.1 * k, 1.0) for k in range(91)]))
 
 
 def test_between_events_a_limit_is_reached_where_log_compute_says():
-    assert told([(0, 1), (8, 2.0**8)], continuous=True) == [(pytest.approx(t), "compute") for t in (2, 4, 6, 8)]
+    assert told([(0, 1), (8, 2.0**8)], continuous=True) == [
+        (pytest.approx(t), "compute") for t in (2, 4, 6, 8)
+    ]
     found = due([(0, 1), (10, 1.2**10)], continuous=True)[1:]
     assert [d.months for d in found] == pytest.approx([3, 6, 9])
     assert [d.compute for d in found] == pytest.approx([1.2**3, 1.2**6, 1.2**9])
-    # 2 months to fourfold; then flat: the third month after it; then a jump from 4 to 100, one moment and two evaluations
+    # 2 months to fourfold; then flat: the third month after it; then a jump from 4 to 100, one
+    # moment and two evaluations
     found = due([(0, 1), (2, 4), (5.5, 4), (5.5, 100)], continuous=True)[1:]
     assert [(d.months, d.compute, d.reasons) for d in found] == [
-        (pytest.approx(2), pytest.approx(4), ("compute",)), (pytest.approx(5), pytest.approx(4), ("time",)),
-        (5.5, pytest.approx(16), ("compute",)), (5.5, pytest.approx(64), ("compute",)),
-    ]  # fmt: skip
+        (pytest.approx(2), pytest.approx(4), ("compute",)),
+        (pytest.approx(5), pytest.approx(4), ("time",)),
+        (5.5, pytest.approx(16), ("compute",)),
+        (5.5, pytest.approx(64), ("compute",)),
+    ]
     assert all(d.overdue == 0 for d in found)
 
 
@@ -79,7 +93,13 @@ def naive(events, ratio, months):
 
 
 histories = st.lists(st.tuples(st.floats(0, 5), st.floats(1, 9)), min_size=1, max_size=30).map(
-    lambda steps: list(zip(np.cumsum([t for t, _ in steps]).tolist(), np.cumprod([c for _, c in steps]).tolist(), strict=True))
+    lambda steps: list(
+        zip(
+            np.cumsum([t for t, _ in steps]).tolist(),
+            np.cumprod([c for _, c in steps]).tolist(),
+            strict=True,
+        )
+    )
 )
 
 
@@ -99,14 +119,19 @@ def test_random_histories_agree_with_a_loop_over_events_and_are_covered(events, 
 def test_continuous_evaluations_never_leave_more_than_the_limits(events, ratio, months):
     found = due(events, ratio, months, continuous=True)
     for before, after in itertools.pairwise(found):
-        assert after.compute <= before.compute * ratio * (1 + 1e-9) and after.months - before.months <= months * (1 + 1e-9)
+        assert after.compute <= before.compute * ratio * (
+            1 + 1e-9
+        ) and after.months - before.months <= months * (1 + 1e-9)
         assert after.reasons and after.overdue == 0
 
 
 def test_schedules_that_keep_one_limit_only_leave_the_other_open():
     doubling, flat = [(k, 2.0**k) for k in range(13)], [(k, 1.0) for k in range(13)]
     assert coverage(doubling, [d.row for d in due(doubling)]) == (4.0, 2.0)
-    assert coverage([(2 * k, 4.0**k) for k in range(7)], [d.row for d in due([(2 * k, 4.0**k) for k in range(7)], ratio=math.inf)]) == (16, 4)
+    assert coverage(
+        [(2 * k, 4.0**k) for k in range(7)],
+        [d.row for d in due([(2 * k, 4.0**k) for k in range(7)], ratio=math.inf)],
+    ) == (16, 4)
     assert coverage(doubling, [0, 12]) == (4096.0, 12.0)
     assert coverage(doubling, [d.row for d in due(doubling, ratio=math.inf)]) == (8.0, 3.0)
     assert coverage(flat, [d.row for d in due(flat, months=math.inf)]) == (1.0, 12.0)
@@ -116,7 +141,9 @@ def test_steps_of_a_training():
     assert due_steps(1000, 6.0) == (1, 4, 16, 64, 256)
     assert due_steps(1000, 6.0, ratio=8) == (1, 8, 64, 512)
     assert due_steps(1000, 6.0, every=10) == (10, 40, 160, 640)
-    assert due_steps(300, 1.0, before=100.0) == (300,)  # a model that had 100 steps, evaluated at its end
+    assert due_steps(300, 1.0, before=100.0) == (
+        300,
+    )  # a model that had 100 steps, evaluated at its end
     assert due_steps(299, 1.0, before=100.0) == ()
     assert due_steps(10, 1.0, step_months=1.0, before=1e9) == (3, 6, 9)
     assert due_steps(6, [1, 1, 2, 4, 8, 16]) == (1, 3, 5)  # 1, 2, 4, 8, 16, 32 by then
@@ -126,11 +153,15 @@ def test_steps_of_a_training():
 def test_steps_are_the_rows_of_the_same_history():
     for kwargs in ({"ratio": 2.0}, {"months": 0.5}, {"ratio": 3.0, "months": 1.0}):
         events = [(0.01 * s, 7.0 * s) for s in range(1, 501)]
-        assert due_steps(500, 7.0, step_months=0.01, **kwargs) == tuple(d.row + 1 for d in due(events, **kwargs))
+        assert due_steps(500, 7.0, step_months=0.01, **kwargs) == tuple(
+            d.row + 1 for d in due(events, **kwargs)
+        )
 
 
 def test_dates_become_months_of_a_twelfth_of_a_year():
-    assert in_months(["2023-09-19", "2024-09-19", "2023-10-19T10:30:00Z"]) == pytest.approx([0, 366 / 30.4375, 30.4375 / 30.4375])
+    assert in_months(["2023-09-19", "2024-09-19", "2023-10-19T10:30:00Z"]) == pytest.approx(
+        [0, 366 / 30.4375, 30.4375 / 30.4375]
+    )
     assert evaluations.MONTH == 365.25 / 12
 
 
@@ -154,7 +185,11 @@ def test_effective_compute_counts_better_algorithms():
         (lambda: due_steps(10, -1.0), DataError, "at least 0"),
         (lambda: due_steps(10, [1.0]), DataError, "each of 10 steps"),
         (lambda: due_steps(10, every=0), SpecError, "every of at least 1"),
-        (lambda: in_months(["2026-11-20", "20th of May"]), DataError, "row 2: '20th of May' is not a date"),
+        (
+            lambda: in_months(["2026-11-20", "20th of May"]),
+            DataError,
+            "row 2: '20th of May' is not a date",
+        ),
         (lambda: effective_compute(-1.0), DataError, "positive number of FLOP"),
         (lambda: effective_compute(1.0, 0.5), DataError, "at least 1, got 0.5"),
     ],

@@ -1,4 +1,5 @@
-"""Experiments as values: what is refused when they are built, how arms get their specs, how headers are read."""
+"""Experiments as values: what is refused when they are built, how arms get their specs, how headers
+are read."""
 
 from __future__ import annotations
 
@@ -24,7 +25,11 @@ def train(runs, bench):
 
 
 def test_specs_go_through_the_arm_it_builds_on():
-    e = experiment(main=Arm(train), base=Arm(train, specs=lambda s: s[:1]), child=Arm(train, after="base", specs=changed(seed=9)))
+    e = experiment(
+        main=Arm(train),
+        base=Arm(train, specs=lambda s: s[:1]),
+        child=Arm(train, after="base", specs=changed(seed=9)),
+    )
     assert e.specs_of("child", SPECS) == (Spec(seed=9),)
     assert e.pairs("child", SPECS) == ((Spec(seed=9), SPECS[0]),)
     assert e.specs_of("main", SPECS) == SPECS
@@ -35,8 +40,17 @@ def test_what_cannot_be_run_is_refused():
         experiment(other=Arm(train))
     with pytest.raises(ExperimentError, match="is no arm"):
         experiment(main=Arm(train, after="nobody"))
-    claim = Claim(text="c < 1", value=lambda arm, arms: arm.c, high=1, must_fail=("flt",), threshold_from="theory", source="none")
-    with pytest.raises(ExperimentError, match=r"claim 'c < 1' names arm 'flt', which is none; did you mean flat\?"):
+    claim = Claim(
+        text="c < 1",
+        value=lambda arm, arms: arm.c,
+        high=1,
+        must_fail=("flt",),
+        threshold_from="theory",
+        source="none",
+    )
+    with pytest.raises(
+        ExperimentError, match=r"claim 'c < 1' names arm 'flt', which is none; did you mean flat\?"
+    ):
         dataclasses.replace(experiment(main=Arm(train), flat=Arm(train)), claims=(claim,))
     with pytest.raises(ExperimentError, match="exactly one"):
         Arm()
@@ -44,14 +58,21 @@ def test_what_cannot_be_run_is_refused():
         experiment(main=Arm(train)).preset("quick")
 
 
-GOOD = '"""A title.\n\nPaper: P, section, 2020\nClaim: c < 1\nBaselines: b\n  more of it\nCost: 1 minute\n"""\n'
+GOOD = (
+    '"""A title.\n\nPaper: P, section, 2020\nClaim: c < 1\nBaselines: b\n  more of it\nCost: 1 '
+    'minute\n"""\n'
+)
 
 
 def test_the_header_is_read_without_importing(tmp_path):
     path = tmp_path / "x.py"
     path.write_text(GOOD + "raise RuntimeError")
     header = read_header(path)
-    assert (header.title, header.paper, header.baselines) == ("A title", "P, section, 2020", "b more of it")
+    assert (header.title, header.paper, header.baselines) == (
+        "A title",
+        "P, section, 2020",
+        "b more of it",
+    )
 
 
 @pytest.mark.parametrize(

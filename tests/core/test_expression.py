@@ -72,7 +72,10 @@ def test_signs_give_the_range_and_strict_ones_leave_the_threshold_out(text, low,
 
 def test_mean_marks_terms_and_the_rest_is_the_statistic():
     p = parse("mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02")
-    assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"] and p.arms == ("gated", "relu")
+    assert list(p.terms) == ["gated.err", "gated.norm", "relu.err", "relu.norm"] and p.arms == (
+        "gated",
+        "relu",
+    )
     terms = {
         "gated.err": np.array([1.0, 9]),
         "gated.norm": np.array([10.0, 10]),
@@ -85,48 +88,75 @@ def test_mean_marks_terms_and_the_rest_is_the_statistic():
 
 def test_mean_of_an_expression_is_taken_inside():
     p = parse("log(mean(exp(gamma))) - 1 < 0")
-    assert p.terms["exp(gamma)"](lambda c: NUMBERS[c.arm, c.name]) == pytest.approx(np.exp([0.5, 0.25]))
+    assert p.terms["exp(gamma)"](lambda c: NUMBERS[c.arm, c.name]) == pytest.approx(
+        np.exp([0.5, 0.25])
+    )
     x = np.array([1.0, 3.0])
-    assert interval({"exp(gamma)": x}, p.statistic, draws=10).estimate == pytest.approx(math.log(2) - 1)
+    assert interval({"exp(gamma)": x}, p.statistic, draws=10).estimate == pytest.approx(
+        math.log(2) - 1
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "column"),
     [
         ("slope[kind=rare] < 0", Column(None, "slope", (("kind", "rare"),))),
-        ("main.slope[kind = 'dead-weight'] < 0", Column("main", "slope", (("kind", "dead-weight"),))),
-        ('"a=1/main".x[step=3000, moment="end=1"] < 0', Column("a=1/main", "x", (("step", 3000), ("moment", "end=1")))),
+        (
+            "main.slope[kind = 'dead-weight'] < 0",
+            Column("main", "slope", (("kind", "dead-weight"),)),
+        ),
+        (
+            '"a=1/main".x[step=3000, moment="end=1"] < 0',
+            Column("a=1/main", "x", (("step", 3000), ("moment", "end=1"))),
+        ),
         ('relu["dead share"][rank=-0.5] < 0', Column("relu", "dead share", (("rank", -0.5),))),
         ("main.x[permuted=False] <= 0", Column("main", "x", (("permuted", False),))),
         ("mean(slope, over=kind) < 0", Column(None, "slope", (), ("kind",))),
-        ("mean(main.x[probe=lr], over=(task, 'a b')) < 0", Column("main", "x", (("probe", "lr"),), ("task", "a b"))),
+        (
+            "mean(main.x[probe=lr], over=(task, 'a b')) < 0",
+            Column("main", "x", (("probe", "lr"),), ("task", "a b")),
+        ),
     ],
 )
 def test_levels_and_named_means_are_read_and_written_as_they_were(text, column):
     p = parse(text)
     assert p.columns == (column,) and list(p.terms) == ["value"] and p.plain
-    assert parse(f"{column} < 0").columns == (column,), "what a plan prints can be pasted into a claim"
+    assert parse(f"{column} < 0").columns == (column,), (
+        "what a plan prints can be pasted into a claim"
+    )
 
 
 def test_a_named_mean_is_no_mark_of_a_term():
     p = parse("mean(mean(a.x, over=kind)) / mean(b.y[kind=rare]) < 1")
     assert list(p.terms) == ["mean(a.x, over=kind)", "b.y[kind=rare]"] and p.columns == (
-        Column("a", "x", (), ("kind",)), Column("b", "y", (("kind", "rare"),)),
-    )  # fmt: skip
+        Column("a", "x", (), ("kind",)),
+        Column("b", "y", (("kind", "rare"),)),
+    )
 
 
 def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
     values = np.random.default_rng(0).normal(size=(4, 3, 2))
     values[1, 2, 0] = np.nan
-    x = xr.DataArray(values, dims=("seed", "kind", "rank"), coords={"kind": ["rare", "pair", "dead-weight"]})
+    x = xr.DataArray(
+        values, dims=("seed", "kind", "rank"), coords={"kind": ["rare", "pair", "dead-weight"]}
+    )
     taken = Column("a", "x", (("kind", "dead-weight"),), ("rank",)).take(x, ("seed",))
     np.testing.assert_array_equal(taken, values[:, 2].mean(-1))  # NaN where one of the two is
     assert np.isnan(taken.values).tolist() == [False, True, False, False]
-    np.testing.assert_array_equal(Column("a", "x", (("rank", 1), ("kind", "pair"))).take(x, ("seed",)), values[:, 1, 1])
+    np.testing.assert_array_equal(
+        Column("a", "x", (("rank", 1), ("kind", "pair"))).take(x, ("seed",)), values[:, 1, 1]
+    )
     for column, told in {
-        Column("a", "x"): r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\), and nothing is averaged",
-        Column("a", "x", (("rank", 0),)): r"write a.x\[rank=0, kind=rare\] or mean\(a.x\[rank=0\], over=kind\)",
-        Column("a", "x", (("kind", "rae"), ("rank", 0))): "a.x has no kind 'rae'; did you mean rare?",
+        Column("a", "x"): (
+            r"a.x varies over kind \(rare, pair, dead-weight\) and rank \(0 to 1\), and nothing "
+            r"is averaged"
+        ),
+        Column(
+            "a", "x", (("rank", 0),)
+        ): r"write a.x\[rank=0, kind=rare\] or mean\(a.x\[rank=0\], over=kind\)",
+        Column(
+            "a", "x", (("kind", "rae"), ("rank", 0))
+        ): "a.x has no kind 'rae'; did you mean rare?",
         Column("a", "x", (("rank", 2), ("kind", "rare"))): "a.x has no rank 2; known: 0, 1",
         Column("a", "x", (("kindd", "rare"),)): "a.x has no dimension 'kindd'; did you mean kind?",
     }.items():
@@ -136,7 +166,11 @@ def test_numbers_are_selected_and_averaged_as_by_hand_and_nothing_else_is():
 
 def test_names_come_in_the_order_of_the_text_each_once():
     p = parse("relu.fvu - gated.fvu + relu.fvu * fvu < 1")
-    assert p.columns == (Column("relu", "fvu"), Column("gated", "fvu"), Column(None, "fvu")) and p.arms == ("relu", "gated")
+    assert p.columns == (
+        Column("relu", "fvu"),
+        Column("gated", "fvu"),
+        Column(None, "fvu"),
+    ) and p.arms == ("relu", "gated")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +196,10 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("mean(3) < 1", "mean(3) names no column"),
         ("gated.fvu < < 1", "it is no arithmetic"),
         ("gated.fvu < 1; import os", "it is no arithmetic"),
-        ("gated.lambda < 1", 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]'),
+        (
+            "gated.lambda < 1",
+            'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]',
+        ),
         ("gated.fvu ** 2 < 1", "gated.fvu ** 2 is not allowed"),
         ("9**9**9**9 < gated.fvu", "one side must be a number"),
         ("gated.fvu % 2 < 1", "gated.fvu % 2 is not allowed"),
@@ -190,7 +227,10 @@ def test_names_come_in_the_order_of_the_text_each_once():
         ("(y := gated.fvu) < 1", "is not allowed"),
         ("gated.fvu if 1 else 2 < 1", "it compares nothing"),
         ("gated[0] < 1", "gated[0] is not allowed"),
-        ("slope[kind=dead-weight] < 1", 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"]'),
+        (
+            "slope[kind=dead-weight] < 1",
+            'each dimension is named once, as in slope[kind=rare, probe="L1-probe"]',
+        ),
         ("slope[kind=rare, kind=pair] < 1", "each dimension is named once"),
         ("mean(slope[kind=rare], over=kind) < 1", "each dimension is named once"),
         ("mean(slope, over=2) < 1", "each dimension is named once"),
@@ -243,4 +283,6 @@ def test_any_text_is_read_or_refused_never_crashes(text):
 def test_random_arithmetic_equals_pythons(text):
     names = {"a": 1.25, "b": -3.0}
     walk = parse(f"{text} + a - a < 0").terms["value"]
-    assert walk(lambda c: names[c.name]) == pytest.approx(eval(text, {}, names) + names["a"] - names["a"])
+    assert walk(lambda c: names[c.name]) == pytest.approx(
+        eval(text, {}, names) + names["a"] - names["a"]
+    )

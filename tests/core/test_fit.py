@@ -26,7 +26,10 @@ RUNS = Runs(grid(Toy(), lr=(1e-2, 3e-3), seed=range(3)))
 
 
 def start(runs):
-    return {"W": torch.from_numpy(rng.normal(runs.seeds, "W", 0, (4, 3))), "b": torch.zeros(len(runs), 3)}
+    return {
+        "W": torch.from_numpy(rng.normal(runs.seeds, "W", 0, (4, 3))),
+        "b": torch.zeros(len(runs), 3),
+    }
 
 
 def loss(p, x):  # the transpose makes W's gradient arrive with other strides than W has
@@ -60,11 +63,18 @@ def test_it_is_torchs_adam_for_each_run(bench):
 
 
 def test_weight_decay_by_name_is_torchs_adamw(bench):
-    trained = fit([group(RUNS, decay={"W": 0.7}, schedule=warm_up_decay(40, 5, 0.5))], batches(RUNS), steps=40, bench=bench)[0]
+    trained = fit(
+        [group(RUNS, decay={"W": 0.7}, schedule=warm_up_decay(40, 5, 0.5))],
+        batches(RUNS),
+        steps=40,
+        bench=bench,
+    )[0]
     for i, spec in enumerate(RUNS):
         one = Runs([spec])
         W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
-        adam = torch.optim.AdamW([{"params": [W], "weight_decay": 0.7}, {"params": [b], "weight_decay": 0.0}], lr=spec.lr)
+        adam = torch.optim.AdamW(
+            [{"params": [W], "weight_decay": 0.7}, {"params": [b], "weight_decay": 0.0}], lr=spec.lr
+        )
         scheduler = torch.optim.lr_scheduler.LambdaLR(adam, warm_up_decay(40, 5, 0.5))
         for step in range(40):
             x = batches(one)(step)[0]
@@ -77,7 +87,12 @@ def test_weight_decay_by_name_is_torchs_adamw(bench):
 
 
 def test_plain_descent_is_torchs_sgd(bench):
-    trained = fit([group(RUNS, plain=True, schedule=warm_up_decay(40, 5, 0.5))], batches(RUNS), steps=40, bench=bench)[0]
+    trained = fit(
+        [group(RUNS, plain=True, schedule=warm_up_decay(40, 5, 0.5))],
+        batches(RUNS),
+        steps=40,
+        bench=bench,
+    )[0]
     for i, spec in enumerate(RUNS):
         one = Runs([spec])
         W, b = (start(one)[k][0].clone().requires_grad_() for k in "Wb")
@@ -95,10 +110,23 @@ def test_plain_descent_is_torchs_sgd(bench):
 
 def test_a_gradient_with_other_strides_is_read_in_the_right_order(bench):
     def through_transpose(p, x):
-        return (torch.bmm(p["W"].transpose(1, 2), x.transpose(1, 2)).transpose(1, 2) + p["b"][:, None] - x[..., :3]).square().mean((1, 2))
+        return (
+            (
+                torch.bmm(p["W"].transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
+                + p["b"][:, None]
+                - x[..., :3]
+            )
+            .square()
+            .mean((1, 2))
+        )
 
     a = fit([group(RUNS)], batches(RUNS), steps=30, bench=bench)[0]
-    b = fit([descent(RUNS, start(RUNS), through_transpose, lr=RUNS.each("lr"))], batches(RUNS), steps=30, bench=bench)[0]
+    b = fit(
+        [descent(RUNS, start(RUNS), through_transpose, lr=RUNS.each("lr"))],
+        batches(RUNS),
+        steps=30,
+        bench=bench,
+    )[0]
     torch.testing.assert_close(a.tensors["W"], b.tensors["W"], rtol=1e-4, atol=1e-5)
 
 
@@ -107,7 +135,9 @@ def test_runs_together_equal_each_alone(bench):
     for i, spec in enumerate(RUNS):
         one = Runs([spec])
         alone = fit([group(one)], batches(one), steps=50, bench=bench)[0]
-        torch.testing.assert_close(together.tensors["W"][i], alone.tensors["W"][0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            together.tensors["W"][i], alone.tensors["W"][0], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouched(bench):
@@ -121,8 +151,16 @@ def test_a_run_that_becomes_nan_is_marked_and_its_neighbours_are_bitwise_untouch
         return x
 
     clean = fit([group(RUNS)], batches(RUNS), steps=30, bench=bench)[0]
-    dirty = fit([descent(RUNS, start(RUNS), poisoned, lr=RUNS.each("lr"))], poisoned_batches, steps=30, bench=bench)[0]
-    assert dirty.diverged.tolist() == [False, False, True, False, False, False] and not clean.diverged.any()
+    dirty = fit(
+        [descent(RUNS, start(RUNS), poisoned, lr=RUNS.each("lr"))],
+        poisoned_batches,
+        steps=30,
+        bench=bench,
+    )[0]
+    assert (
+        dirty.diverged.tolist() == [False, False, True, False, False, False]
+        and not clean.diverged.any()
+    )
     rest = [0, 1, 3, 4, 5]
     assert torch.equal(dirty.tensors["W"][rest], clean.tensors["W"][rest])
     assert np.array_equal(dirty.history["loss"][rest], clean.history["loss"][rest])
@@ -144,7 +182,13 @@ def test_a_stopped_training_goes_on_bitwise(tmp_path, plain_bench, plain_slot, s
     slot = plain_slot(every=1)
     with pytest.raises(Killed):
         fit([group(RUNS)], until, steps=30, probe_at=at, bench=plain_bench(tmp_path, [slot]))
-    resumed = fit([group(RUNS)], batches(RUNS), steps=30, probe_at=at, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))[0]
+    resumed = fit(
+        [group(RUNS)],
+        batches(RUNS),
+        steps=30,
+        probe_at=at,
+        bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]),
+    )[0]
     assert torch.equal(resumed.tensors["W"], whole.tensors["W"])
     assert np.array_equal(resumed.history["loss"], whole.history["loss"])
 
@@ -156,27 +200,49 @@ def test_a_kill_while_measuring_does_not_train_again(tmp_path, plain_bench, plai
     def refuse(step):
         raise AssertionError("trained again")
 
-    again = fit([group(RUNS)], refuse, steps=10, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))[0]
-    assert torch.equal(again.tensors["W"], whole.tensors["W"]) and np.array_equal(again.history["loss"], whole.history["loss"])
+    again = fit(
+        [group(RUNS)], refuse, steps=10, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)])
+    )[0]
+    assert torch.equal(again.tensors["W"], whole.tensors["W"]) and np.array_equal(
+        again.history["loss"], whole.history["loss"]
+    )
 
 
 def test_history_is_the_mean_back_to_the_probe_before_over_at_most_a_twentieth(bench):
     losses = np.arange(1.0, 101.0)
 
     def step_fn(state, batch, step):
-        return torch.tensor([losses[step], 2 * losses[step]]), {"twice": torch.tensor([2 * losses[step], 0.0])}
+        return torch.tensor([losses[step], 2 * losses[step]]), {
+            "twice": torch.tensor([2 * losses[step], 0.0])
+        }
 
     runs = Runs(grid(Toy(), seed=(0, 1)))
-    trained = fit([Group(runs, {"w": torch.zeros(2)}, step_fn)], lambda s: None, steps=100, probe_at=(2, 10, 12), bench=bench)[0]
+    trained = fit(
+        [Group(runs, {"w": torch.zeros(2)}, step_fn)],
+        lambda s: None,
+        steps=100,
+        probe_at=(2, 10, 12),
+        bench=bench,
+    )[0]
     assert trained.steps.tolist() == [2, 10, 12, 50, 100]
-    want = [losses[0:2].mean(), losses[5:10].mean(), losses[10:12].mean(), losses[45:50].mean(), losses[95:100].mean()]
+    want = [
+        losses[0:2].mean(),
+        losses[5:10].mean(),
+        losses[10:12].mean(),
+        losses[45:50].mean(),
+        losses[95:100].mean(),
+    ]
     np.testing.assert_allclose(trained.history["loss"], [want, [2 * w for w in want]])
     np.testing.assert_allclose(trained.history["twice"][0], [2 * w for w in want])
 
 
 def test_zero_steps_give_the_start_and_no_history(bench):
     trained = fit([group(RUNS)], batches(RUNS), steps=0, bench=bench)[0]
-    assert torch.equal(trained.tensors["W"], start(RUNS)["W"]) and trained.history == {} and len(trained.steps) == 0
+    assert (
+        torch.equal(trained.tensors["W"], start(RUNS)["W"])
+        and trained.history == {}
+        and len(trained.steps) == 0
+    )
 
 
 def test_bookkeeping_stays_out_of_what_is_handed_on(bench):
@@ -204,9 +270,15 @@ def test_clipping_bounds_each_runs_own_gradient(bench):
 def test_schedules():
     factor = warm_up_decay(100, 10, 0.2, floor=0.05)
     assert factor(0) == pytest.approx(0.1) and factor(9) == factor(50) == factor(79) == 1
-    assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5) and factor(99) == pytest.approx(0.05 + 0.95 * 0.05)
+    assert factor(90) == pytest.approx(0.05 + 0.95 * 0.5) and factor(99) == pytest.approx(
+        0.05 + 0.95 * 0.05
+    )
     round_off = cosine(100, 10, 0.1)
-    assert round_off(0) == pytest.approx(0.1) and round_off(50) == pytest.approx(0.55) and round_off(100) == pytest.approx(0.1)
+    assert (
+        round_off(0) == pytest.approx(0.1)
+        and round_off(50) == pytest.approx(0.55)
+        and round_off(100) == pytest.approx(0.1)
+    )
     assert probes(100, 4) == (25, 50, 75, 100)
     assert probes(1000, 4, log=True) == (1, 10, 100, 1000)
 
@@ -233,8 +305,19 @@ def test_of_starts_the_lowest_score_is_kept_and_a_lost_start_marks_its_run(bench
 def test_what_trains_nothing_and_what_changes_weights_keep_the_runs():
     runs = Runs(grid(Toy(), seed=range(3)))
     nothing = Trained.nothing(runs)
-    assert not nothing.tensors and not nothing.history and nothing.steps.size == 0 and nothing.diverged.tolist() == [False] * 3
-    before = Trained({"W": torch.ones(3, 2)}, {"kind": "toy"}, {"loss": np.ones((3, 4))}, np.arange(4), np.array([False, True, False]))
+    assert (
+        not nothing.tensors
+        and not nothing.history
+        and nothing.steps.size == 0
+        and nothing.diverged.tolist() == [False] * 3
+    )
+    before = Trained(
+        {"W": torch.ones(3, 2)},
+        {"kind": "toy"},
+        {"loss": np.ones((3, 4))},
+        np.arange(4),
+        np.array([False, True, False]),
+    )
     after = before.with_tensors({"W": torch.zeros(3, 2)})
     assert after.tensors["W"].sum() == 0 and after.header == before.header and not after.history
     assert after.diverged.tolist() == [False, True, False] and before.tensors["W"].sum() == 6

@@ -31,7 +31,9 @@ def made(folder, kind):
     return path
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "zeros", "loop", "dangling", "socket", "absent"])
+@pytest.mark.parametrize(
+    "kind", ["folder", "pipe", "zeros", "loop", "dangling", "socket", "absent"]
+)
 @pytest.mark.parametrize("read", [foreign.regular, foreign.json_object])
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, monkeypatch, kind, read):
     monkeypatch.chdir(tmp_path)
@@ -47,7 +49,20 @@ def test_a_link_to_a_file_is_that_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"[1]", b"3", b"{", b"\xff\xfe{}", b"[" * 200_000, b'{"a":' * 50_000, b"nul", b'{"a": 1}x', b"\x00", b"9" * 10_000]
+    "text",
+    [
+        b"",
+        b"[1]",
+        b"3",
+        b"{",
+        b"\xff\xfe{}",
+        b"[" * 200_000,
+        b'{"a":' * 50_000,
+        b"nul",
+        b'{"a": 1}x',
+        b"\x00",
+        b"9" * 10_000,
+    ],
 )
 def test_what_is_no_object_is_one_line(tmp_path, text):
     (tmp_path / "it.json").write_bytes(text)
@@ -59,7 +74,13 @@ def test_what_is_no_object_is_one_line(tmp_path, text):
 def test_no_more_is_read_than_settings_have(tmp_path):
     path = tmp_path / "it.json"
     path.write_text(json.dumps({"a": "x" * 5_000}))
-    with pytest.raises(DataError, match=r"it\.json has 5,009 bytes; at most 5,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"):
+    with pytest.raises(
+        DataError,
+        match=(
+            r"it\.json has 5,009 bytes; at most 5,000 are read: --limits 2 or ASSAY_LIMITS=2 "
+            r"raises that"
+        ),
+    ):
         foreign.json_object(path, longest=5_000)
     assert foreign.json_object(path, longest=6_000)["a"] == "x" * 5_000
 
@@ -81,7 +102,9 @@ def test_a_limit_is_raised_for_whoever_asks_and_only_as_long(tmp_path, monkeypat
         assert foreign.json_object(path, longest=3_000)["a"] == "x" * 5_000
         with pytest.raises(DataError, match=r"at most 2,000 are read: --limits 6 or"):
             foreign.json_object(path, longest=1_000)
-    with pytest.raises(DataError, match=r"at most 3,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"):
+    with pytest.raises(
+        DataError, match=r"at most 3,000 are read: --limits 2 or ASSAY_LIMITS=2 raises that"
+    ):
         foreign.json_object(path, longest=3_000)
     monkeypatch.setenv("ASSAY_LIMITS", "2")
     assert foreign.json_object(path, longest=3_000)["a"] == "x" * 5_000
@@ -109,7 +132,10 @@ def test_no_deeper_than_settings_are(tmp_path, deep):
     if deep < 64:
         assert foreign.json_object(tmp_path / "it.json")
     else:
-        with pytest.raises(DataError, match="has 65 objects and lists inside each other; at most 64 are read: --limits 2"):
+        with pytest.raises(
+            DataError,
+            match="has 65 objects and lists inside each other; at most 64 are read: --limits 2",
+        ):
             foreign.json_object(tmp_path / "it.json")
 
 
@@ -118,11 +144,15 @@ def test_a_long_header_of_tensors_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as file:  # a file with a hole: no disk is used
         file.write((20 * 2**20).to_bytes(8, "little"))
         file.truncate(2**30)
-    with pytest.raises(DataError, match="has 20,971,520 bytes of header; at most 16,777,216 are read: --limits 2"):
+    with pytest.raises(
+        DataError, match="has 20,971,520 bytes of header; at most 16,777,216 are read: --limits 2"
+    ):
         foreign.tensors(path)
     with foreign.limits(2):
         assert foreign.tensors(path) == path
     with path.open("wb") as file:
         file.truncate(2**36)
-    with pytest.raises(DataError, match="has 68,719,476,736 bytes; at most 34,359,738,368 are read: --limits 2"):
+    with pytest.raises(
+        DataError, match="has 68,719,476,736 bytes; at most 34,359,738,368 are read: --limits 2"
+    ):
         foreign.tensors(path)

@@ -1,4 +1,5 @@
-"""Remembered hashes: those of hashlib, read again only after a change, and never trusted where a change could go unseen."""
+"""Remembered hashes: those of hashlib, read again only after a change, and never trusted where a
+change could go unseen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Intact: an artefact in which anything was changed is named, set aside and built again; it is never computed on."""
+"""Intact: an artefact in which anything was changed is named, set aside and built again; it is
+never computed on."""
 
 import hashlib
 import json
@@ -61,7 +62,8 @@ def test_the_same_numbers_or_a_named_file(tmp_path, how, name, seed, capsys):
     path = store.artefact(TableSpec(), build)
     whole = numbers(path)
     changed(path / name, how, rng)
-    intact._seen.clear()  # as another process would see it, even within the resolution of the file system's clock
+    # as another process would see it, even within the resolution of the file system's clock
+    intact._seen.clear()
     (broken,) = store.broken_artefacts()
     assert broken[0] == path and store.built(TableSpec()) is None
     assert main(["doctor", "--root", str(store.root)]) == 1
@@ -69,13 +71,23 @@ def test_the_same_numbers_or_a_named_file(tmp_path, how, name, seed, capsys):
     again = store.artefact(TableSpec(), build)
     assert again == path and numbers(again) == whole and not list(store.broken_artefacts())
     assert str(path) in capsys.readouterr().err
-    assert len(list((store.root / "tmp").glob("damaged-*"))) == 1, "what was damaged is kept for a while"
+    assert len(list((store.root / "tmp").glob("damaged-*"))) == 1, (
+        "what was damaged is kept for a while"
+    )
 
 
 def test_a_changed_note_is_damage_too(tmp_path):
     store = Store(tmp_path / "s")
     path = store.artefact(TableSpec(), build)
-    for text in (b"", b"{}", b"[]", b"{", b'{"acts.npy": 3}', b'{"acts.npy": [1, "x"]}', b"[" * 9999):
+    for text in (
+        b"",
+        b"{}",
+        b"[]",
+        b"{",
+        b'{"acts.npy": 3}',
+        b'{"acts.npy": [1, "x"]}',
+        b"[" * 9999,
+    ):
         (path / intact.NOTE).write_bytes(text)
         intact._seen.clear()
         assert store.built(TableSpec()) is None, text
@@ -85,13 +97,21 @@ def test_an_older_stores_artefacts_are_used_and_looked_after_once_it_was_migrate
     store, built = Store(tmp_path / "s"), []
     path = store.artefact(TableSpec(), build)
     (path / intact.NOTE).unlink()
-    (store.root / "store.json").write_text('{"format": 1}')  # as stores were before there were hashes
+    (store.root / "store.json").write_text(
+        '{"format": 1}'
+    )  # as stores were before there were hashes
     older = Store(store.root)
-    assert older.built(TableSpec()) == path and not list(older.broken_artefacts()), "nothing is known of it"
+    assert older.built(TableSpec()) == path and not list(older.broken_artefacts()), (
+        "nothing is known of it"
+    )
     with pytest.raises(StoreError, match="assay doctor --migrate"):
         older.artefact(TableSpec(), lambda p: built.append(p))
     migrate(older)
-    assert older.artefact(TableSpec(), lambda p: built.append(p)) == path and not built and intact.noted(path)
+    assert (
+        older.artefact(TableSpec(), lambda p: built.append(p)) == path
+        and not built
+        and intact.noted(path)
+    )
     changed(path / "acts.npy", "zeros", None)
     intact._seen.clear()
     assert Store(store.root).built(TableSpec()) is None
@@ -105,7 +125,9 @@ def test_hashes_of_whole_files_are_compared_as_those_of_blocks_are(tmp_path, map
     (tmp_path / intact.NOTE).write_text(json.dumps(note))
     assert intact.wrong(tmp_path, mapped) == "" and intact.earlier(tmp_path)
     assert intact.Mapped(tmp_path / "acts.npy").rows(np.array([3]), 1).item() == 3.0
-    (tmp_path / intact.NOTE).write_text(json.dumps({"acts.npy": [note["acts.npy"][0], whole[::-1]]}))
+    (tmp_path / intact.NOTE).write_text(
+        json.dumps({"acts.npy": [note["acts.npy"][0], whole[::-1]]})
+    )
     intact._seen.clear()
     assert mapped or intact.wrong(tmp_path) == "acts.npy differs from its hash"
     with pytest.raises(DamageError, match="differs from its hash"):
@@ -120,7 +142,10 @@ def test_lost_hashes_are_damage_and_not_made_anew(tmp_path, capsys):
     intact._seen.clear()
     again = Store(store.root)
     assert again.built(TableSpec()) is None and [p for p, _ in again.broken_artefacts()] == [path]
-    assert numbers(again.artefact(TableSpec(), build)) == np.arange(400.0).sum() + np.arange(50.0).sum()
+    assert (
+        numbers(again.artefact(TableSpec(), build))
+        == np.arange(400.0).sum() + np.arange(50.0).sum()
+    )
     assert "hashes.json" in capsys.readouterr().err
 
 
@@ -129,7 +154,9 @@ class WideSpec(Spec):
     MAPPED = frozenset({"acts.npy"})
 
 
-WIDE = np.random.default_rng(0).standard_normal((9000, 100), dtype=np.float32)  # 3.6 MB: four blocks
+WIDE = np.random.default_rng(0).standard_normal(
+    (9000, 100), dtype=np.float32
+)  # 3.6 MB: four blocks
 
 
 def wide(path):
@@ -144,7 +171,9 @@ def test_a_mapped_file_is_compared_where_it_is_touched(tmp_path):
     (path / "acts.npy").write_bytes(whole)
     intact._seen.clear()
     assert store.built(WideSpec()) == path, "sizes agree, and nothing was touched"
-    assert [p for p, _ in store.broken_artefacts()] == [path], "whoever reads all of it finds the bit"
+    assert [p for p, _ in store.broken_artefacts()] == [path], (
+        "whoever reads all of it finds the bit"
+    )
     mapped = intact.Mapped(path / "acts.npy")
     harmed = (2 * intact.BLOCK + 7 - 128) // 400
     for row in (0, 1, 2600, 8999, harmed - 2000):
@@ -187,9 +216,12 @@ def test_the_same_rows_as_plain_indexing_and_each_block_is_read_once(tmp_path, m
 
 
 def test_nobody_maps_a_file_past_its_hashes():
-    """A memory map that is opened elsewhere would be read without a look at its hashes; activations that a user names have none."""
+    """A memory map that is opened elsewhere would be read without a look at its hashes; activations
+    that a user names have none."""
     source = Path(intact.__file__).parents[1]
-    maps = {p.relative_to(source).as_posix() for p in source.rglob("*.py") if "mmap" in p.read_text()}
+    maps = {
+        p.relative_to(source).as_posix() for p in source.rglob("*.py") if "mmap" in p.read_text()
+    }
     assert maps == {"core/intact.py", "dictionaries/sharded/training.py"}
 
 

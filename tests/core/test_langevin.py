@@ -1,4 +1,5 @@
-"""Langevin chains: the rule itself, what they must sample where that is known in closed form, and blindness between chains."""
+"""Langevin chains: the rule itself, what they must sample where that is known in closed form, and
+blindness between chains."""
 
 import itertools
 import math
@@ -35,7 +36,9 @@ def test_a_step_is_the_rule_written_out(bench):
     start = {"w": torch.tensor([[0.1, -0.2, 0.3], [0.0, 0.5, -0.1]], dtype=torch.float64)}
     eps, beta, gamma = np.array([1e-3, 2e-3]), np.array([100.0, 50.0]), np.array([1.0, 7.0])
     centre = {"w": torch.zeros(2, 3, dtype=torch.float64)}
-    group = langevin(quadratic(h.tolist()), start, seeds, lr=eps, n_beta=beta, localisation=gamma, centre=centre)
+    group = langevin(
+        quadratic(h.tolist()), start, seeds, lr=eps, n_beta=beta, localisation=gamma, centre=centre
+    )
     found = fit([group], nothing, steps=5, bench=bench)[0]
     for i, seed in enumerate(seeds):
         w = start["w"][i].numpy().copy()
@@ -58,9 +61,12 @@ def test_a_step_is_the_rule_written_out(bench):
     ],
 )
 def test_a_quadratic_gives_what_its_closed_form_says(h, gamma, eps, known, bench):
-    """Chains of a linear recursion: their stationary mean is known with both biases. Four standard errors and 1 %."""
+    """Chains of a linear recursion: their stationary mean is known with both biases. Four standard
+    errors and 1 %."""
     seeds = np.arange(96)
-    group = langevin(quadratic(h), chains(seeds, 10), seeds, lr=eps, n_beta=N_BETA, localisation=gamma)
+    group = langevin(
+        quadratic(h), chains(seeds, 10), seeds, lr=eps, n_beta=N_BETA, localisation=gamma
+    )
     at = block_ends(3000, 20)
     done = fit([group], nothing, steps=3000, probe_at=at, bench=bench)[0]
     found = estimate(mean_over(done.steps, done.history["loss"], 600), 0.0, N_BETA)
@@ -77,31 +83,56 @@ def test_the_history_is_the_mean_of_every_step_of_a_block(bench):
 
     group = langevin(noted, chains(seeds), seeds, lr=1e-3, n_beta=N_BETA, localisation=1)
     done = fit([group], nothing, steps=100, probe_at=block_ends(100, 20), bench=bench)[0]
-    np.testing.assert_allclose(done.history["loss"], torch.stack(every, 1).reshape(2, 20, 5).mean(-1), rtol=1e-12)
+    np.testing.assert_allclose(
+        done.history["loss"], torch.stack(every, 1).reshape(2, 20, 5).mean(-1), rtol=1e-12
+    )
 
 
 def test_noise_is_the_chains_own_bit_for_bit_and_moves_the_variance_it_should(bench):
     seeds = np.array([5, 9, 700])
     flat = lambda p, batch: 0.0 * p["w"].sum(-1)  # noqa: E731
-    together = fit([langevin(flat, chains(seeds), seeds, lr=0.01, n_beta=1, localisation=0)], nothing, steps=2000, bench=bench)[0]
-    alone = fit([langevin(flat, chains([9]), [9], lr=0.01, n_beta=1, localisation=0)], nothing, steps=2000, bench=bench)[0]
+    together = fit(
+        [langevin(flat, chains(seeds), seeds, lr=0.01, n_beta=1, localisation=0)],
+        nothing,
+        steps=2000,
+        bench=bench,
+    )[0]
+    alone = fit(
+        [langevin(flat, chains([9]), [9], lr=0.01, n_beta=1, localisation=0)],
+        nothing,
+        steps=2000,
+        bench=bench,
+    )[0]
     assert torch.equal(together.tensors["w"][1], alone.tensors["w"][0])
     streamed = langevin(flat, chains([9]), [9], lr=0.01, n_beta=1, localisation=0, stream="x")
-    assert not torch.equal(fit([streamed], nothing, steps=2000, bench=bench)[0].tensors["w"], alone.tensors["w"])
+    assert not torch.equal(
+        fit([streamed], nothing, steps=2000, bench=bench)[0].tensors["w"], alone.tensors["w"]
+    )
     many = np.arange(500)
-    spread = fit([langevin(flat, chains(many), many, lr=0.01, n_beta=1, localisation=0)], nothing, steps=100, bench=bench)[0]
-    assert spread.tensors["w"].var() == pytest.approx(100 * 0.01, rel=4 * math.sqrt(2 / 1500))  # ε a step, not 2ε
+    spread = fit(
+        [langevin(flat, chains(many), many, lr=0.01, n_beta=1, localisation=0)],
+        nothing,
+        steps=100,
+        bench=bench,
+    )[0]
+    assert spread.tensors["w"].var() == pytest.approx(
+        100 * 0.01, rel=4 * math.sqrt(2 / 1500)
+    )  # ε a step, not 2ε
 
 
 def test_together_as_alone_and_blind_to_a_neighbour_that_breaks(bench):
     seeds, eps = np.arange(6), np.full(6, 1e-3)
     loss = lambda p, batch: (p["w"].square().sum(-1) + (p["A"] @ p["B"]).square().sum((1, 2))) / 2  # noqa: E731
     start = {"w": torch.zeros(6, 3), "A": torch.ones(6, 3, 2), "B": torch.ones(6, 2, 3) * 0.1}
-    make = lambda rows, lr: langevin(loss, {k: v[rows] for k, v in start.items()}, seeds[rows], lr=lr, n_beta=100, localisation=1)  # noqa: E731
+    make = lambda rows, lr: langevin(  # noqa: E731
+        loss, {k: v[rows] for k, v in start.items()}, seeds[rows], lr=lr, n_beta=100, localisation=1
+    )
     whole = fit([make(range(6), eps)], nothing, steps=50, bench=bench)[0]
     one = fit([make([4], eps[:1])], nothing, steps=50, bench=bench)[0]
     for name in ("w", "A", "B"):
-        torch.testing.assert_close(whole.tensors[name][4:5], one.tensors[name], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            whole.tensors[name][4:5], one.tensors[name], rtol=1e-5, atol=1e-6
+        )
     broken = eps.copy()
     broken[2] = 10.0  # overflows at once
     hurt = fit([make(range(6), broken)], nothing, steps=300, bench=bench)[0]
@@ -114,7 +145,15 @@ def test_together_as_alone_and_blind_to_a_neighbour_that_breaks(bench):
 @pytest.mark.parametrize("kill", [7, 1500])  # within a block of noise and after the first
 def test_it_resumes_bitwise(kill, bench, plain_bench, plain_slot, tmp_path):
     seeds, at = np.arange(4), block_ends(2000, 20)
-    make = lambda: langevin(quadratic((1, 2, 0)), chains(seeds), seeds, lr=1e-3, n_beta=N_BETA, localisation=1, acceptance=True)  # noqa: E731
+    make = lambda: langevin(  # noqa: E731
+        quadratic((1, 2, 0)),
+        chains(seeds),
+        seeds,
+        lr=1e-3,
+        n_beta=N_BETA,
+        localisation=1,
+        acceptance=True,
+    )
     whole = fit([make()], nothing, steps=2000, probe_at=at, bench=bench)[0]
     slot = plain_slot(every=kill)
 
@@ -128,14 +167,21 @@ def test_it_resumes_bitwise(kill, bench, plain_bench, plain_slot, tmp_path):
     with pytest.raises(Killed):
         fit([make()], until, steps=2000, probe_at=at, bench=plain_bench(tmp_path, [slot]))
     assert slot.saved[0] == kill
-    resumed = fit([make()], nothing, steps=2000, probe_at=at, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))[0]
+    resumed = fit(
+        [make()],
+        nothing,
+        steps=2000,
+        probe_at=at,
+        bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]),
+    )[0]
     assert torch.equal(resumed.tensors["w"], whole.tensors["w"])
     for name in ("loss", "acceptance"):
         assert np.array_equal(resumed.history[name], whole.history[name])
 
 
 def test_the_acceptance_is_the_ratio_of_metropolis(bench):
-    """Naive: log densities of the target and of the proposal, both ways, at the points the chain visits."""
+    """Naive: log densities of the target and of the proposal, both ways, at the points the chain
+    visits."""
     eps, beta, gamma, h = 0.05, 20.0, 3.0, np.array([1.0, 2.0])
     visited = []
     plain = quadratic(h.tolist())
@@ -144,7 +190,9 @@ def test_the_acceptance_is_the_ratio_of_metropolis(bench):
         visited.append(p["w"].detach().numpy()[0].copy())
         return plain(p, batch)
 
-    group = langevin(noted, chains([3], 2), [3], lr=eps, n_beta=beta, localisation=gamma, acceptance=True)
+    group = langevin(
+        noted, chains([3], 2), [3], lr=eps, n_beta=beta, localisation=gamma, acceptance=True
+    )
     done = fit([group], nothing, steps=40, probe_at=range(1, 41), bench=bench)[0]
 
     def density(w):
@@ -163,7 +211,8 @@ def test_the_acceptance_is_the_ratio_of_metropolis(bench):
 
 
 def test_a_batch_is_paired_with_the_loss_at_the_centre(bench):
-    """A line through noisy data: the same batch at the centre takes the noise of the batches out of the estimate."""
+    """A line through noisy data: the same batch at the centre takes the noise of the batches out of
+    the estimate."""
     x = torch.from_numpy(rng.normal([0], "x", 0, (1000,))[0]).double()
     y = torch.from_numpy(rng.normal([0], "y", 0, (1000,))[0]).double()
     best = (x @ y) / (x @ x)
@@ -179,11 +228,14 @@ def test_a_batch_is_paired_with_the_loss_at_the_centre(bench):
     at = block_ends(800, 20)
     done = fit([group], batches, steps=800, probe_at=at, bench=bench)[0]
     paired = N_BETA * (done.history["loss"] - done.history["centre"])[:, 5:].mean(1)
-    fixed = N_BETA * (done.history["loss"][:, 5:].mean(1) - float((y - best * x).square().mean() / 2))
+    fixed = N_BETA * (
+        done.history["loss"][:, 5:].mean(1) - float((y - best * x).square().mean() / 2)
+    )
     assert paired.std() < fixed.std()
     curvature = float(x.square().mean())
     exact = 0.5 * N_BETA * curvature / (N_BETA * curvature + 1)
-    # batches of 100 add noise to the gradient: its variance times (lr n_beta/2)² beside lr of the noise, less than 2 % here
+    # batches of 100 add noise to the gradient: its variance times (lr n_beta/2)² beside lr of the
+    # noise, less than 2 % here
     assert paired.mean() == pytest.approx(exact, abs=4 * paired.std(ddof=1) / math.sqrt(40) + 0.03)
 
 

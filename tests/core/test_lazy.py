@@ -1,4 +1,5 @@
-"""Where names are found: modules when they are typed, and a word of advice for a name that lives elsewhere."""
+"""Where names are found: modules when they are typed, and a word of advice for a name that lives
+elsewhere."""
 
 import subprocess
 import sys
@@ -9,9 +10,16 @@ import pytest
 import assay
 
 TYPED = (
-    "worlds.bottleneck.phase.boundary", "worlds.linear.one_mode", "losses.l1", "architectures.TopK", "dictionaries.Dictionary", "subjects.Site",
-    "data.Harvest", "metrics.fvu", "train_dictionary",
-)  # fmt: skip
+    "worlds.bottleneck.phase.boundary",
+    "worlds.linear.one_mode",
+    "losses.l1",
+    "architectures.TopK",
+    "dictionaries.Dictionary",
+    "subjects.Site",
+    "data.Harvest",
+    "metrics.fvu",
+    "train_dictionary",
+)
 
 
 def test_what_is_typed_after_import_assay_is_there():
@@ -31,29 +39,43 @@ HOMES = {
 
 @pytest.mark.parametrize("name", HOMES)
 def test_a_name_from_elsewhere_is_told_with_its_module(name):
-    with pytest.raises(AttributeError, match=f"assay has no public name {name}; it lives in {HOMES[name]}"):
+    with pytest.raises(
+        AttributeError, match=f"assay has no public name {name}; it lives in {HOMES[name]}"
+    ):
         getattr(assay, name)
 
 
 def test_a_name_from_nowhere_gets_the_nearest():
     with pytest.raises(AttributeError, match=r"no public name Clam; did you mean Claim\?"):
         assay.Clam  # noqa: B018
-    with pytest.raises(AttributeError, match=r"assay\.worlds\.bottleneck has no fase; did you mean phase\?"):
+    with pytest.raises(
+        AttributeError, match=r"assay\.worlds\.bottleneck has no fase; did you mean phase\?"
+    ):
         assay.worlds.bottleneck.fase  # noqa: B018
 
 
 def test_a_function_is_not_hidden_by_the_file_that_it_lies_in():
     """In whatever order they are asked for: `fit` lies in fit.py, `harvest` in harvest.py."""
-    code = "import assay.core.fit, assay.data.harvest; print(callable(assay.core.fit), callable(assay.data.harvest))"
+    code = (
+        "import assay.core.fit, assay.data.harvest; print(callable(assay.core.fit), "
+        "callable(assay.data.harvest))"
+    )
     for first in ("import assay; assay.core.fit, assay.data.harvest", ""):
-        done = subprocess.run([sys.executable, "-c", f"{first}\n{code}"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", f"{first}\n{code}"], capture_output=True, text=True, check=True
+        )
         assert done.stdout == "True True\n"
 
 
 def test_asking_what_a_room_holds_imports_nothing():
-    code = "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in sys.modules)"
+    code = (
+        "import sys, assay; print(dir(assay.worlds), dir(assay.worlds.linear), 'torch' in "
+        "sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'bottleneck'" in done.stdout and "['curves', 'factors', 'one_mode'] False" in done.stdout
+    assert (
+        "'bottleneck'" in done.stdout and "['curves', 'factors', 'one_mode'] False" in done.stdout
+    )
 
 
 def test_the_version_is_the_one_that_is_installed() -> None:

@@ -1,4 +1,5 @@
-"""Nearest neighbours of other groups, and what they leave: against naive loops, and on a planted law that fools a partial correlation."""
+"""Nearest neighbours of other groups, and what they leave: against naive loops, and on a planted
+law that fools a partial correlation."""
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from assay.core.matching import beyond, donors, partial_spearman, spearman
 
 
 def planted(direct: float, seed: int = 0, groups: int = 40, each: int = 12):
-    """A cause, what it passes on (a step), and an outcome that rises and falls with the step's height, plus `direct` times the cause."""
+    """A cause, what it passes on (a step), and an outcome that rises and falls with the step's
+    height, plus `direct` times the cause."""
     rng = np.random.default_rng(seed)
     group = np.repeat(np.arange(groups), each)
     cause = rng.normal(size=len(group))
     passed = np.where(cause > 0, 1.0, 0.0) + 0.3 * rng.normal(size=len(group))
-    outcome = np.exp(-((passed - 0.9) ** 2) / 0.1) + 0.1 * rng.normal(size=len(group)) + direct * cause
+    outcome = (
+        np.exp(-((passed - 0.9) ** 2) / 0.1) + 0.1 * rng.normal(size=len(group)) + direct * cause
+    )
     return group, cause, passed, outcome
 
 
@@ -35,13 +39,23 @@ def test_donors_are_the_nearest_of_other_groups_by_a_naive_search():
 
 
 def test_beyond_is_what_is_left_of_the_donors_mean():
-    assert beyond(np.array([5.0, 1.0, 2.0]), np.array([[1, 2], [0, 2], [0, 1]])).tolist() == [3.5, -2.5, -1.0]
+    assert beyond(np.array([5.0, 1.0, 2.0]), np.array([[1, 2], [0, 2], [0, 1]])).tolist() == [
+        3.5,
+        -2.5,
+        -1.0,
+    ]
 
 
 def test_matching_finds_no_effect_where_a_partial_rank_correlation_does():
-    """All of the cause acts through what was passed on, which the outcome does not follow in a straight line."""
-    fooled = [partial_spearman(o, c, p[:, None]) for _, c, p, o in (planted(0.0, seed) for seed in range(8))]
-    assert abs(np.mean([matched(0.0, seed) for seed in range(8)])) < 0.07 < 0.15 < abs(np.mean(fooled))
+    """All of the cause acts through what was passed on, which the outcome does not follow in a
+    straight line."""
+    fooled = [
+        partial_spearman(o, c, p[:, None])
+        for _, c, p, o in (planted(0.0, seed) for seed in range(8))
+    ]
+    assert (
+        abs(np.mean([matched(0.0, seed) for seed in range(8)])) < 0.07 < 0.15 < abs(np.mean(fooled))
+    )
 
 
 def test_matching_finds_a_direct_effect():
@@ -59,7 +73,15 @@ def test_the_rank_correlation_is_scipys_bit_for_bit(n):
 
 def test_the_rank_correlation_of_what_has_no_order_is_not_a_number():
     x = np.arange(5.0)
-    assert all(np.isnan(spearman(*pair)) for pair in ((x, np.ones(5)), (np.ones(5), x), (x, np.append(x[:4], np.nan)), (x[:1], x[:1])))
+    assert all(
+        np.isnan(spearman(*pair))
+        for pair in (
+            (x, np.ones(5)),
+            (np.ones(5), x),
+            (x, np.append(x[:4], np.nan)),
+            (x[:1], x[:1]),
+        )
+    )
 
 
 def test_a_partial_rank_correlation_of_one_covariate_is_the_textbook_formula():

@@ -25,12 +25,21 @@ RUNS = Runs(grid(Toy(), lr=(0.2, 0.1), seed=(5, 6, 7)))
 
 def example(documents=("a", "b")):
     values = np.arange(12.0).reshape(6, 2)
-    return measures(RUNS, coords={"document": documents}, loss=("run document", values, "nats"), flag=("run", values[:, 0] > 3, "bool"))
+    return measures(
+        RUNS,
+        coords={"document": documents},
+        loss=("run document", values, "nats"),
+        flag=("run", values[:, 0] > 3, "bool"),
+    )
 
 
 def test_fields_become_coordinates_and_attributes():
     m = example()
-    assert m.lr.values.tolist() == [0.2] * 3 + [0.1] * 3 and m.attrs == {"width": 4} and m.loss.attrs["units"] == "nats"
+    assert (
+        m.lr.values.tolist() == [0.2] * 3 + [0.1] * 3
+        and m.attrs == {"width": 4}
+        and m.loss.attrs["units"] == "nats"
+    )
 
 
 def test_by_splits_the_run_axis_by_fields():

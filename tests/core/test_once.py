@@ -1,4 +1,5 @@
-"""Once: kept while arms are remembered, of these arms alone, and with the same numbers as without."""
+"""Once: kept while arms are remembered, of these arms alone, and with the same numbers as
+without."""
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,10 @@ ASKED = []
 
 
 def arm(shift):
-    return xr.Dataset({"x": ("run", np.random.default_rng(0).normal(size=12) + shift)}, coords={"seed": ("run", np.arange(12))})
+    return xr.Dataset(
+        {"x": ("run", np.random.default_rng(0).normal(size=12) + shift)},
+        coords={"seed": ("run", np.arange(12))},
+    )
 
 
 @once
@@ -56,7 +60,15 @@ def test_verdicts_are_the_same_and_values_are_asked_once_for_each_arm():
 
     arms = {"main": arm(1), "control": arm(0), "base": arm(0), "third": arm(0.5)}
     claims = [
-        Claim(text=f"above {low}", value=value, low=low, must_fail=("control",), threshold_from="a test", published="new", source="")
+        Claim(
+            text=f"above {low}",
+            value=value,
+            low=low,
+            must_fail=("control",),
+            threshold_from="a test",
+            published="new",
+            source="",
+        )
         for low in (0.1, 0.6)
     ]
     alone = [judge(c, arms).to_json() for c in claims]

@@ -1,4 +1,5 @@
-"""Outlook: expected half-widths against closed forms and against intervals of simulated units; what decides a claim."""
+"""Outlook: expected half-widths against closed forms and against intervals of simulated units; what
+decides a claim."""
 
 import dataclasses
 
@@ -19,27 +20,40 @@ from assay.core.power import chance, placed
 def test_many_units_narrow_with_the_root():
     assert Spread(1.0, 1000).expected(4000) == pytest.approx(0.5, rel=1e-3)
     few = Spread(1.0, 6).expected(24)
-    assert few == pytest.approx(0.5 * stdtrit(23, 0.975) / stdtrit(5, 0.975)), "few units pay Student's t as well"
+    assert few == pytest.approx(0.5 * stdtrit(23, 0.975) / stdtrit(5, 0.975)), (
+        "few units pay Student's t as well"
+    )
 
 
 def test_what_the_other_factor_adds_stays():
     crossed = Spread(1.0, 20, stays=0.36, beside=8)
     assert crossed.expected(20) == pytest.approx(1.0)
-    assert crossed.expected(10**6) == pytest.approx(0.6, rel=1e-4), "seeds do not narrow what documents contribute"
-    assert crossed.if_all_narrow().expected(80) == pytest.approx(0.5), "seven degrees of freedom both times: the smaller factor's"
+    assert crossed.expected(10**6) == pytest.approx(0.6, rel=1e-4), (
+        "seeds do not narrow what documents contribute"
+    )
+    assert crossed.if_all_narrow().expected(80) == pytest.approx(0.5), (
+        "seven degrees of freedom both times: the smaller factor's"
+    )
 
 
 def test_simulated_half_widths_are_met_on_the_average():
-    """Squared half-widths over Student's t are unbiased: the root mean square over pilots promises what many units have."""
+    """Squared half-widths over Student's t are unbiased: the root mean square over pilots promises
+    what many units have."""
     x = np.random.default_rng(0).normal(size=(400, 6))
     planned = [spread(interval({"x": row}, lambda m: m["x"], draws=1)).expected(24) for row in x]
-    assert np.sqrt(np.mean(np.square(planned))) == pytest.approx(stdtrit(23, 0.975) / 24**0.5, rel=0.05)
+    assert np.sqrt(np.mean(np.square(planned))) == pytest.approx(
+        stdtrit(23, 0.975) / 24**0.5, rel=0.05
+    )
 
 
 def test_simulated_crossed_units_are_met_on_the_average():
     rng, promised, came = np.random.default_rng(1), [], []
     for _ in range(120):
-        a, b, e = rng.normal(size=(48, 1)), 1.5 * rng.normal(size=(1, 30)), 2 * rng.normal(size=(48, 30))
+        a, b, e = (
+            rng.normal(size=(48, 1)),
+            1.5 * rng.normal(size=(1, 30)),
+            2 * rng.normal(size=(48, 30)),
+        )
         few, many = ({"x": (a + b + e)[:n]} for n in (12, 48))
         promised.append(spread(interval(few, lambda m: m["x"], factors=2, draws=1)).expected(48))
         came.append(spread(interval(many, lambda m: m["x"], factors=2, draws=1)).half_width)
@@ -47,20 +61,32 @@ def test_simulated_crossed_units_are_met_on_the_average():
 
 
 def claim(**fields):
-    base = Claim(text="x is above 0", value=lambda arm, arms: arm.x, low=0.0, must_fail=("none",), threshold_from="theory: zero", source="here")
+    base = Claim(
+        text="x is above 0",
+        value=lambda arm, arms: arm.x,
+        low=0.0,
+        must_fail=("none",),
+        threshold_from="theory: zero",
+        source="here",
+    )
     return dataclasses.replace(base, **fields)
 
 
 def arms(n, mean=0.3, unit="seed"):
     x = np.random.default_rng(2).normal(mean, 1, n)
-    made = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", np.arange(n)), "entry": ("run", np.arange(n))})
+    made = xr.Dataset(
+        {"x": ("run", x)}, coords={"seed": ("run", np.arange(n)), "entry": ("run", np.arange(n))}
+    )
     return {"main": made, "none": made - 1.0}
 
 
 def exactly(n, mean, deviation=1.0):
     """Arms whose units have exactly this mean and standard deviation."""
     x = np.random.default_rng(2).normal(size=n)
-    made = xr.Dataset({"x": ("run", mean + deviation * (x - x.mean()) / x.std(ddof=1))}, coords={"seed": ("run", np.arange(n))})
+    made = xr.Dataset(
+        {"x": ("run", mean + deviation * (x - x.mean()) / x.std(ddof=1))},
+        coords={"seed": ("run", np.arange(n))},
+    )
     return {"main": made, "none": made - 1.0}
 
 
@@ -69,28 +95,53 @@ def test_the_fewest_units_decide_four_times_in_five_and_one_less_does_not():
     need = found.fewest()
     assert found.outcome(need) == "holds" and found.outcome(need - 1) == "undecided"
     x = np.random.default_rng(3).normal(0.5, 1, (150, need))
-    assert 0.70 <= np.mean([interval({"x": row}, lambda m: m["x"], draws=2_000).low >= 0 for row in x]) <= 0.90
+    assert (
+        0.70
+        <= np.mean([interval({"x": row}, lambda m: m["x"], draws=2_000).low >= 0 for row in x])
+        <= 0.90
+    )
     now = judge(claim(), exactly(12, 0.5))
-    assert found.interval.estimate == pytest.approx(now.verdict.estimate) and found.distance == pytest.approx(0.5)
-    assert (now.verdict.t_high - now.verdict.t_low) / 2 < found.half_width(12) < 1.25 * (now.verdict.t_high - now.verdict.t_low) / 2
+    assert found.interval.estimate == pytest.approx(
+        now.verdict.estimate
+    ) and found.distance == pytest.approx(0.5)
+    assert (
+        (now.verdict.t_high - now.verdict.t_low) / 2
+        < found.half_width(12)
+        < 1.25 * (now.verdict.t_high - now.verdict.t_low) / 2
+    )
 
 
 def test_what_no_number_of_units_decides():
     between = outlook(claim(low=0.6, high=1.0, fail_low=0.4, fail_high=1.2), exactly(10, 0.5))
-    assert between.fewest() is None and between.distance == 0 and "between its bounds" in between.told()
+    assert (
+        between.fewest() is None
+        and between.distance == 0
+        and "between its bounds" in between.told()
+    )
     rng = np.random.default_rng(5)
     x = 0.5 + rng.normal(size=(1, 20)) + 0.1 * rng.normal(size=(10, 20))
     few = xr.Dataset({"x": (("run", "document"), x)}, coords={"seed": ("run", np.arange(10))})
-    floor = outlook(claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9})
-    assert floor.fewest() is None and floor.told() == "no number of seeds", "documents are too few, and seeds do not buy them"
+    floor = outlook(
+        claim(units=("seed", "document")), {"main": few - few.x.mean() + 0.4, "none": few - 9}
+    )
+    assert floor.fewest() is None and floor.told() == "no number of seeds", (
+        "documents are too few, and seeds do not buy them"
+    )
     assert outlook(claim(), exactly(10, 0.5, 1e-9)).fewest() == 6, "fewer give no verdict"
 
 
 def test_on_the_scale_of_judging():
     logged = claim(low=0.5, high=2.0, scale="log", value=lambda arm, arms: np.exp(arm.x))
-    found, plain = outlook(logged, arms(12, mean=0.0)), outlook(claim(low=-np.log(2), high=np.log(2)), arms(12, mean=0.0))
-    assert found.half_width(12) == pytest.approx(plain.half_width(12)) and found.distance == pytest.approx(plain.distance)
-    assert chance(logged, found.interval, 0.1) == pytest.approx(chance(plain.claim, plain.interval, 0.1))
+    found, plain = (
+        outlook(logged, arms(12, mean=0.0)),
+        outlook(claim(low=-np.log(2), high=np.log(2)), arms(12, mean=0.0)),
+    )
+    assert found.half_width(12) == pytest.approx(
+        plain.half_width(12)
+    ) and found.distance == pytest.approx(plain.distance)
+    assert chance(logged, found.interval, 0.1) == pytest.approx(
+        chance(plain.claim, plain.interval, 0.1)
+    )
 
 
 def test_shares_are_bought_by_the_binomial_law():
@@ -99,17 +150,31 @@ def test_shares_are_bought_by_the_binomial_law():
     need = found.fewest()
 
     def power(n):
-        return sum(binom.pmf(k, n, 0.9) for k in range(n + 1) if binomtest(k, n).proportion_ci(0.95, "exact").low >= 0.6)
+        return sum(
+            binom.pmf(k, n, 0.9)
+            for k in range(n + 1)
+            if binomtest(k, n).proportion_ci(0.95, "exact").low >= 0.6
+        )
 
     assert power(need) >= 0.8 > power(need - 1)
 
 
 def test_other_units_are_not_bought_with_seeds():
     assert outlook(claim(units=("entry",)), arms(12)) is None
-    assert outlook(claim(units=("entry",)), arms(12), "entry").half_width(20) == outlook(claim(), arms(12)).half_width(20)
+    assert outlook(claim(units=("entry",)), arms(12), "entry").half_width(20) == outlook(
+        claim(), arms(12)
+    ).half_width(20)
 
 
-@pytest.mark.parametrize("wrong", [lambda: Spread(1.0, 1), lambda: Spread(-1.0, 5), lambda: Spread(1, 5, stays=2), lambda: Spread(1, 5).expected(1)])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Spread(1.0, 1),
+        lambda: Spread(-1.0, 5),
+        lambda: Spread(1, 5, stays=2),
+        lambda: Spread(1, 5).expected(1),
+    ],
+)
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(DataError):
         wrong()
@@ -117,4 +182,8 @@ def test_what_cannot_be_is_refused(wrong):
 
 def test_places():
     ranged = claim(low=0, high=1, fail_low=-1, fail_high=2)
-    assert [placed(ranged, a, b) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == [(True, False), (False, True), (False, False)]
+    assert [placed(ranged, a, b) for a, b in ((0.1, 0.9), (2.1, 3), (1.1, 1.5))] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]

@@ -28,5 +28,14 @@ def test_ordinary_text_is_left_alone(text):
 
 @pytest.mark.parametrize("drawn", [draw.svg, draw.png, draw.pdf])
 def test_a_figure_of_evil_names_is_drawn(drawn):
-    figure = Figure(EVIL, {"x": [1, 2], "y": [1, 2], "who": [EVIL, EVIL + "2"]}, "line", x="x", y="y", color="who", x_title=EVIL, y_title=EVIL)
+    figure = Figure(
+        EVIL,
+        {"x": [1, 2], "y": [1, 2], "who": [EVIL, EVIL + "2"]},
+        "line",
+        x="x",
+        y="y",
+        color="who",
+        x_title=EVIL,
+        y_title=EVIL,
+    )
     assert drawn(figure)

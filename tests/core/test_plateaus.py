@@ -15,7 +15,9 @@ def sigmoids(*places, width=0.05, points=20_000):
 
 
 def test_depth_is_the_slowest_step_before_the_fastest_over_it():
-    falls = np.array([[0.2, 0.1, 0.4, 0.8, 0.05], [0.8, 0.4, 0.2, 0.1, 0.0], [0.5, -0.1, 1.0, 0.0, 0.0]])
+    falls = np.array(
+        [[0.2, 0.1, 0.4, 0.8, 0.05], [0.8, 0.4, 0.2, 0.1, 0.0], [0.5, -0.1, 1.0, 0.0, 0.0]]
+    )
     losses = 10 - np.concatenate([np.zeros((3, 1)), falls.cumsum(1)], axis=1)
     np.testing.assert_allclose(plateaus.depth(losses), [0.125, 1.0, -0.1])
     assert plateaus.depth(losses + 7) == pytest.approx(plateaus.depth(losses))

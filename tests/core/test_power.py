@@ -1,4 +1,5 @@
-"""Power: of experiments simulated with the judge's own interval, four in five find what is said to be found."""
+"""Power: of experiments simulated with the judge's own interval, four in five find what is said to
+be found."""
 
 import dataclasses
 import math
@@ -19,7 +20,14 @@ LOW = 1.0
 
 
 def claim(**fields):
-    base = Claim(text="x is at least 1", value=lambda arm, arms: arm.x, low=LOW, must_fail=("none",), threshold_from="theory: one", source="here")
+    base = Claim(
+        text="x is at least 1",
+        value=lambda arm, arms: arm.x,
+        low=LOW,
+        must_fail=("none",),
+        threshold_from="theory: one",
+        source="here",
+    )
     return dataclasses.replace(base, **fields)
 
 
@@ -39,18 +47,26 @@ def spread(n, mean, deviation, seed=0):
 def held(worlds, n, mean, control, seed=0):
     """In which share of new experiments with normal units the judge says that the claim holds."""
     rng = np.random.default_rng([7, seed, n])
-    say = [judge(claim(), {"main": arm(rng.normal(mean, 1, n)), "none": arm(rng.normal(control, 1, n))}) for _ in range(worlds)]
+    say = [
+        judge(
+            claim(), {"main": arm(rng.normal(mean, 1, n)), "none": arm(rng.normal(control, 1, n))}
+        )
+        for _ in range(worlds)
+    ]
     return np.mean([j.verdict.outcome == "holds" for j in say])
 
 
 def stated(n, control):
     """What a claim's verdict says after one experiment with units of standard deviation 1."""
-    return judge(claim(), {"main": arm(spread(n, LOW, 1)), "none": arm(spread(n, control, 1, 1))}).verdict
+    return judge(
+        claim(), {"main": arm(spread(n, LOW, 1)), "none": arm(spread(n, control, 1, 1))}
+    ).verdict
 
 
 @pytest.mark.parametrize("n", [6, 8, 12])
 def test_four_in_five_experiments_find_the_stated_value(n):
-    """Student's t has this power at a smaller value, at which the hull has 61 % with 6 units and 66 % with 8."""
+    """Student's t has this power at a smaller value, at which the hull has 61 % with 6 units and 66
+    % with 8."""
     v = stated(n, -20.0)
     assert v.controls_chance == 1 and v.detectable == v.detectable_alone
     x = np.random.default_rng([3, n]).normal(v.detectable[0], 1, (150, n))
@@ -68,26 +84,43 @@ def test_a_thousand_judged_experiments_find_the_stated_value(n, steps):
     assert (v.controls_chance == 1) == (steps == 20) and v.detectable >= v.detectable_alone
     assert held(1_000, n, v.detectable[0], control) == pytest.approx(0.8, abs=0.04)
     assert v.controls_chance == pytest.approx(
-        np.mean([interval({"x": x}, mean).high < LOW for x in np.random.default_rng(n).normal(control, 1, (1_000, n))]), abs=0.04
+        np.mean(
+            [
+                interval({"x": x}, mean).high < LOW
+                for x in np.random.default_rng(n).normal(control, 1, (1_000, n))
+            ]
+        ),
+        abs=0.04,
     )
 
 
-@pytest.mark.parametrize("of", [(1, 0, 1), (0, 1, 1), (0, 0, 1)], ids=["seeds", "documents", "cells"])
+@pytest.mark.parametrize(
+    "of", [(1, 0, 1), (0, 1, 1), (0, 0, 1)], ids=["seeds", "documents", "cells"]
+)
 def test_crossed_units_have_the_power_that_is_stated(of):
     seeds, documents, cells = of
     rng = np.random.default_rng(5)
 
     def world(mean, seed=None):
-        a, b, e = (s * rng.normal(size=shape) for s, shape in zip(of, ((6, 1), (1, 24), (6, 24)), strict=True))
+        a, b, e = (
+            s * rng.normal(size=shape)
+            for s, shape in zip(of, ((6, 1), (1, 24), (6, 24)), strict=True)
+        )
         return mean + a + b + e
 
     V = (seeds / 6 + documents / 24 + cells / 144) ** 0.5
-    judged = judge(claim(units=("seed", "document"), low=0.0), {"main": arm(world(0)), "none": arm(world(-30))})
+    judged = judge(
+        claim(units=("seed", "document"), low=0.0), {"main": arm(world(0)), "none": arm(world(-30))}
+    )
     x = world(0)
     i = interval({"x": x}, mean, factors=2, draws=1)
-    exact = dataclasses.replace(i, parts=(seeds / 6 + cells / 144, documents / 24 + cells / 144), variance=V**2)
+    exact = dataclasses.replace(
+        i, parts=(seeds / 6 + cells / 144, documents / 24 + cells / 144), variance=V**2
+    )
     value = detectable(judged.claim, exact)[0]
-    found = np.mean([interval({"x": world(value)}, mean, factors=2, draws=500).low >= 0 for _ in range(100)])
+    found = np.mean(
+        [interval({"x": world(value)}, mean, factors=2, draws=500).low >= 0 for _ in range(100)]
+    )
     assert 0.68 <= found <= 0.92  # a standard error of .04
 
 
@@ -95,18 +128,31 @@ def test_shares_have_the_power_of_the_binomial_law():
     half = claim(low=0.5, bounds=(0, 1))
     arms = {"main": arm(np.arange(8) < 7), "none": arm(np.zeros(8))}
     v = judge(half, arms).verdict
-    assert v.controls_chance == pytest.approx(1) and binom.sf(7, 8, v.detectable[0]) == pytest.approx(0.8)  # all eight have to be right
+    assert v.controls_chance == pytest.approx(1) and binom.sf(
+        7, 8, v.detectable[0]
+    ) == pytest.approx(0.8)  # all eight have to be right
     unsure = judge(half, {**arms, "none": arm(np.arange(8) < 1)}).verdict
-    assert unsure.controls_chance == pytest.approx(binom.cdf(0, 8, 1 / 8))  # of one in eight too many are right, as a rule
+    assert unsure.controls_chance == pytest.approx(
+        binom.cdf(0, 8, 1 / 8)
+    )  # of one in eight too many are right, as a rule
     assert math.isnan(unsure.detectable[0]) and unsure.detectable_alone == v.detectable
 
 
 def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_named():
     v = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, LOW - 0.5, 1, 1))})
     entry = v.to_json()
-    assert entry["detectable"] is None and entry["detectable_alone"][0] > LOW and entry["controls_chance"] < 0.3
-    assert "or more would be found but for the controls, which come out as they must in" in tables.found(entry)
-    sure = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}).to_json()
+    assert (
+        entry["detectable"] is None
+        and entry["detectable_alone"][0] > LOW
+        and entry["controls_chance"] < 0.3
+    )
+    assert (
+        "or more would be found but for the controls, which come out as they must in"
+        in tables.found(entry)
+    )
+    sure = judge(
+        claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}
+    ).to_json()
     assert tables.found(sure).endswith("or more would be found, controls included")
 
 
@@ -116,14 +162,21 @@ def test_five_units_find_nothing():
 
 
 def test_the_price_decides_four_times_in_five():
-    """If the estimate is the truth; an interval that reaches the threshold on the average decides only every other time."""
-    judged = judge(claim(), {"main": arm(spread(8, LOW + 0.7, 1)), "none": arm(spread(8, -20, 1, 1))})
+    """If the estimate is the truth; an interval that reaches the threshold on the average decides
+    only every other time."""
+    judged = judge(
+        claim(), {"main": arm(spread(8, LOW + 0.7, 1)), "none": arm(spread(8, -20, 1, 1))}
+    )
     assert judged.verdict.reason == "interval straddles"
     n = 8 + judged.verdict.price.more
     x = np.random.default_rng(4).normal(LOW + 0.7, 1, (150, n))
-    assert 0.71 <= np.mean([interval({"x": row}, mean, draws=2_000).low >= LOW for row in x]) <= 0.92
+    assert (
+        0.71 <= np.mean([interval({"x": row}, mean, draws=2_000).low >= LOW for row in x]) <= 0.92
+    )
 
 
 def test_both_sides_of_a_symmetric_range_are_alike():
-    v = judge(claim(low=-2.0, high=2.0), {"main": arm(spread(8, 3, 1)), "none": arm(spread(8, 20, 1, 1))}).verdict
+    v = judge(
+        claim(low=-2.0, high=2.0), {"main": arm(spread(8, 3, 1)), "none": arm(spread(8, 20, 1, 1))}
+    ).verdict
     assert v.detectable[0] == pytest.approx(-v.detectable[1])

@@ -1,4 +1,5 @@
-"""Why a verdict is undecided is said in words, with what to do next; every reason that the judge gives or a record holds has some."""
+"""Why a verdict is undecided is said in words, with what to do next; every reason that the judge
+gives or a record holds has some."""
 
 import json
 from pathlib import Path
@@ -29,8 +30,12 @@ def test_a_reason_in_words(reason: str, words: str) -> None:
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_no_recorded_reason_is_told_in_the_judges_own_words(path: Path) -> None:
     verdicts = json.loads(path.read_text()).get("verdicts", [])
-    for one in [part for v in verdicts for part in (v, *v["controls"].values(), *v["planted"].values())]:
-        assert not told(one["reason"]).startswith("gate ") and "straddles" not in told(one["reason"])
+    for one in [
+        part for v in verdicts for part in (v, *v["controls"].values(), *v["planted"].values())
+    ]:
+        assert not told(one["reason"]).startswith("gate ") and "straddles" not in told(
+            one["reason"]
+        )
         assert one["outcome"] != "undecided" or told(one["reason"])
 
 
@@ -39,4 +44,7 @@ def test_a_remedy_is_words_and_a_command() -> None:
         "to decide it: about 5 more seeds, about 2 CPU-minutes",
         "run llc --set seed=0:15",
     )
-    assert remedy("more units do not help: mend the training") == ("more units do not help: mend the training", "")
+    assert remedy("more units do not help: mend the training") == (
+        "more units do not help: mend the training",
+        "",
+    )

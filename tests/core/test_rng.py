@@ -1,4 +1,5 @@
-"""Randomness by name: independent of the group, different between names, and distributed as it says."""
+"""Randomness by name: independent of the group, different between names, and distributed as it
+says."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def test_seed_stream_and_index_each_give_other_numbers(name):
 def test_streams_of_neighbouring_steps_do_not_overlap():
     """With the index in the lowest counter word, step 1 would start four numbers into step 0."""
     a, b = (rng.uniform(np.array([0]), "s", i, (4000,))[0] for i in (0, 1))
-    assert len(np.intersect1d(a[:200], b)) < 3  # float32 numbers coincide by chance about 0.05 times
+    assert (
+        len(np.intersect1d(a[:200], b)) < 3
+    )  # float32 numbers coincide by chance about 0.05 times
 
 
 def test_numbers_follow_their_distributions():
@@ -43,8 +46,15 @@ def test_numbers_follow_their_distributions():
     n = rng.normal(seeds, "n", 0, (25_000,))
     u = rng.uniform(seeds, "u", 0, (25_000,))
     assert abs(n.mean()) < 0.015 and abs(n.std() - 1) < 0.015
-    assert abs(u.mean() - 0.5) < 0.005 and abs(u.var() - 1 / 12) < 0.002 and u.min() >= 0 and u.max() < 1
-    assert np.array_equal(np.sort(rng.permutation(seeds, "p", 0, 100)), np.tile(np.arange(100), (4, 1)))
+    assert (
+        abs(u.mean() - 0.5) < 0.005
+        and abs(u.var() - 1 / 12) < 0.002
+        and u.min() >= 0
+        and u.max() < 1
+    )
+    assert np.array_equal(
+        np.sort(rng.permutation(seeds, "p", 0, 100)), np.tile(np.arange(100), (4, 1))
+    )
 
 
 def test_the_numbers_are_numpys_philox_with_the_documented_key():
@@ -52,5 +62,7 @@ def test_the_numbers_are_numpys_philox_with_the_documented_key():
 
     digest = hashlib.sha256(b"3/s").digest()
     words = [int.from_bytes(digest[i : i + 8], "little") for i in (0, 8)]
-    want = np.random.Generator(np.random.Philox(key=np.array(words, np.uint64), counter=[0, 0, 0, 9])).random(5, np.float32)
+    want = np.random.Generator(
+        np.random.Philox(key=np.array(words, np.uint64), counter=[0, 0, 0, 9])
+    ).random(5, np.float32)
     assert np.array_equal(rng.uniform(np.array([3]), "s", 9, (5,))[0], want)

@@ -1,4 +1,5 @@
-"""Runs: one ensemble shares its static fields, and cannot read a per-run field as if it were shared."""
+"""Runs: one ensemble shares its static fields, and cannot read a per-run field as if it were
+shared."""
 
 from __future__ import annotations
 
@@ -41,7 +42,15 @@ def test_per_run_fields_come_as_arrays_and_static_ones_as_values():
     assert runs.where(lr=0.2, seed=4).tolist() == [False] * 4 + [True, False]
 
 
-@pytest.mark.parametrize("read", [lambda: runs.shared.lr, lambda: runs.shared.seed, lambda: runs.shared.leak, lambda: runs.each("width")])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: runs.shared.lr,
+        lambda: runs.shared.seed,
+        lambda: runs.shared.leak,
+        lambda: runs.each("width"),
+    ],
+)
 def test_reading_a_field_the_wrong_way_is_refused(read):
     with pytest.raises(SpecError):
         read()
@@ -62,6 +71,8 @@ def test_split_keeps_order_and_loses_nothing():
 
 def test_replicates_have_seeds_of_their_own():
     drawn = Runs(grid(Drawn(), seed=(3, 4), replicate=(0, 2)))
-    assert drawn.replicated().seeds.tolist() == [s.seed + 1_000_000 * s.replicate for s in drawn.specs]
+    assert drawn.replicated().seeds.tolist() == [
+        s.seed + 1_000_000 * s.replicate for s in drawn.specs
+    ]
     assert drawn.replicated().each("replicate").tolist() == drawn.each("replicate").tolist()
     assert runs.replicated(1).seeds.tolist() == (runs.seeds + 1_000_000).tolist()

@@ -1,4 +1,5 @@
-"""A result is written as plain values by its fields, and its schema says of every such value that it fits, and of others that they do not."""
+"""A result is written as plain values by its fields, and its schema says of every such value that
+it fits, and of others that they do not."""
 
 from __future__ import annotations
 
@@ -40,31 +41,68 @@ class Whole:
 
 
 def whole(**fields: Any) -> Whole:
-    usual = {"kind": "new", "folder": Path("a/b"), "count": 3, "well": True, "parts": (Part("x", 0.5), Part("y", math.nan)), "pair": ("z", 1)}
+    usual = {
+        "kind": "new",
+        "folder": Path("a/b"),
+        "count": 3,
+        "well": True,
+        "parts": (Part("x", 0.5), Part("y", math.nan)),
+        "pair": ("z", 1),
+    }
     return Whole(**usual | {"by_name": {"n": [1, 2]}, "takes": Range(1, 2)} | fields)
 
 
 def test_the_keys_are_the_fields_in_order() -> None:
     assert list(to_json(whole()).items()) == [
-        ("kind", "new"), ("folder", "a/b"), ("count", 3), ("well", True),
-        ("parts", [{"name": "x", "size": 0.5}, {"name": "y", "size": None}]), ("pair", ["z", 1]), ("by_name", {"n": [1, 2]}), ("takes", [1, 2]),
-    ]  # fmt: skip
+        ("kind", "new"),
+        ("folder", "a/b"),
+        ("count", 3),
+        ("well", True),
+        ("parts", [{"name": "x", "size": 0.5}, {"name": "y", "size": None}]),
+        ("pair", ["z", 1]),
+        ("by_name", {"n": [1, 2]}),
+        ("takes", [1, 2]),
+    ]
     assert to_json(whole(note="why"))["note"] == "why"
-    assert to_json({"x": np.array([[1.0, np.inf]]), "y": np.float64("nan"), "z": np.int64(2)}) == {"x": [[1.0, None]], "y": None, "z": 2}
+    assert to_json({"x": np.array([[1.0, np.inf]]), "y": np.float64("nan"), "z": np.int64(2)}) == {
+        "x": [[1.0, None]],
+        "y": None,
+        "z": 2,
+    }
 
 
-@given(st.floats(), st.integers(), st.lists(st.tuples(st.text(), st.floats())), st.none() | st.text(), st.none() | st.floats(0, 1e9))
-def test_what_is_written_fits_its_schema(size: float, count: int, parts: list, note: str | None, low: float | None) -> None:
-    made = whole(count=count, parts=(Part("p", size), *(Part(*p) for p in parts)), note=note, takes=None if low is None else Range(low, 2 * low))
+@given(
+    st.floats(),
+    st.integers(),
+    st.lists(st.tuples(st.text(), st.floats())),
+    st.none() | st.text(),
+    st.none() | st.floats(0, 1e9),
+)
+def test_what_is_written_fits_its_schema(
+    size: float, count: int, parts: list, note: str | None, low: float | None
+) -> None:
+    made = whole(
+        count=count,
+        parts=(Part("p", size), *(Part(*p) for p in parts)),
+        note=note,
+        takes=None if low is None else Range(low, 2 * low),
+    )
     told = json.loads(json.dumps(to_json(made), allow_nan=False))
     assert list(problems(told, schema(Whole))) == []
 
 
 WRONG = {
-    "no such word": {"kind": "odd"}, "a number for a text": {"folder": 1}, "a truth for a number": {"count": True}, "half": {"count": 0.5},
-    "too long a pair": {"pair": ["z", 1, 2]}, "a part without a size": {"parts": [{"name": "x"}]}, "one bound": {"takes": 3},
-    "text among numbers": {"by_name": {"n": ["1"]}}, "a field that there is not": {"secret": 1}, "null for a truth": {"well": None},
-}  # fmt: skip
+    "no such word": {"kind": "odd"},
+    "a number for a text": {"folder": 1},
+    "a truth for a number": {"count": True},
+    "half": {"count": 0.5},
+    "too long a pair": {"pair": ["z", 1, 2]},
+    "a part without a size": {"parts": [{"name": "x"}]},
+    "one bound": {"takes": 3},
+    "text among numbers": {"by_name": {"n": ["1"]}},
+    "a field that there is not": {"secret": 1},
+    "null for a truth": {"well": None},
+}
 
 
 @pytest.mark.parametrize("wrong", WRONG)

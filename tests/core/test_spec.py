@@ -72,7 +72,9 @@ def test_a_replaced_field_is_as_if_the_spec_had_been_made_with_it():
     toy = Toy(lr=0.2, width=6, sites=("x",), inner=Inner(depth=3))
     again = toy.replace(lr=1, sites=["a", "b"], width=np.int64(7))
     assert again == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)) and toy.width == 6
-    assert again.to_json() == Toy(lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)).to_json() and hash(again) == hash(again.replace(on=True))
+    assert again.to_json() == Toy(
+        lr=1.0, width=7, sites=("a", "b"), inner=Inner(depth=3)
+    ).to_json() and hash(again) == hash(again.replace(on=True))
     with pytest.raises(SpecError, match="lr must be float"):
         toy.replace(lr="fast")
     assert Doubled(width=5).replace(on=False).width == 20
@@ -120,7 +122,10 @@ class Bounded(Spec):
         ({"weight": 1.5}, "Bounded.weight must be from 0 to 1, got 1.5"),
         ({"context": 2}, "Bounded.context must be at least 3, got 2"),
         ({"levels": (0.5, 0)}, "each of Bounded.levels must be positive, got 0"),
-        ({"chains": 1}, "Bounded.chains must be at least 2, as errors are taken over chains, got 1"),
+        (
+            {"chains": 1},
+            "Bounded.chains must be at least 2, as errors are taken over chains, got 1",
+        ),
         ({"steps": 0.5}, "Bounded.steps must be int, got 0.5"),
     ],
 )
@@ -129,7 +134,10 @@ def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_s
         with pytest.raises(SpecError) as error:
             build()
         assert str(error.value) == words
-    texts = {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in change.items()}
+    texts = {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for name, value in change.items()
+    }
     if "int, got" not in words:
         with pytest.raises(SpecError) as error:
             with_values(Bounded(), texts)
@@ -138,15 +146,28 @@ def test_a_value_outside_the_bounds_of_its_annotation_is_refused_however_it_is_s
 
 def test_bounds_let_their_ends_pass_and_are_no_part_of_a_key():
     inside = Bounded(steps=1, density=1, share=0, context=3, levels=[0.5], chains=2)
-    assert Bounded.from_json(inside.to_json()) == inside and with_values(inside, {"context": "none"}).context is None
+    assert (
+        Bounded.from_json(inside.to_json()) == inside
+        and with_values(inside, {"context": "none"}).context is None
+    )
     assert per_run_fields(Bounded) == ("seed", "lr", "density")
-    text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'
+    text = '{"_":"Bounded","chains":8,"context":null,"density":0.5,"levels":[],"lr":0.1,"seed":0,"share":0.0,"steps":5,"weight":0.0}'  # noqa: E501
     assert Bounded().to_json() == text
 
 
 def test_the_range_of_each_field_is_told_in_words():
-    told = {"steps": "at least 1", "lr": "positive", "density": "above 0 and at most 1", "share": "at least 0 and below 1"}
-    told |= {"context": "at least 3", "levels": "each positive", "weight": "from 0 to 1", "chains": "at least 2"}
+    told = {
+        "steps": "at least 1",
+        "lr": "positive",
+        "density": "above 0 and at most 1",
+        "share": "at least 0 and below 1",
+    }
+    told |= {
+        "context": "at least 3",
+        "levels": "each positive",
+        "weight": "from 0 to 1",
+        "chains": "at least 2",
+    }
     assert ranges(Bounded) == {"seed": "", **told}
 
 
@@ -166,7 +187,12 @@ def test_an_unknown_field_offers_the_nearest():
         grid(Toy(), widht=(3,))
 
 
-@given(lr=st.floats(allow_nan=False, allow_infinity=False), width=st.integers(-(2**53), 2**53), sites=st.lists(st.text()), depth=st.integers(0, 9))
+@given(
+    lr=st.floats(allow_nan=False, allow_infinity=False),
+    width=st.integers(-(2**53), 2**53),
+    sites=st.lists(st.text()),
+    depth=st.integers(0, 9),
+)
 def test_json_round_trip(lr, width, sites, depth):
     spec = Toy(lr=lr, width=width, sites=tuple(sites), inner=Inner(depth=depth))
     assert Toy.from_json(spec.to_json()) == spec
@@ -174,16 +200,27 @@ def test_json_round_trip(lr, width, sites, depth):
 
 
 def test_the_key_is_the_hash_of_the_canonical_text_of_all_four():
-    text = '["exp",2,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":7,"sites":[],"width":5}]'
+    text = '["exp",2,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":7,"sites":[],"width":5}]'  # noqa: E501
     assert json.loads(text)[3]["seed"] == 7
     assert key("exp", 2, "main", Toy(seed=7)) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_every_field_moves_the_key():
     base = key("e", 1, "main", Toy())
-    for change in ({"lr": 0.2}, {"width": 6}, {"kind": "b"}, {"sites": ("s",)}, {"inner": Inner()}, {"on": False}, {"seed": 1}):
+    for change in (
+        {"lr": 0.2},
+        {"width": 6},
+        {"kind": "b"},
+        {"sites": ("s",)},
+        {"inner": Inner()},
+        {"on": False},
+        {"seed": 1},
+    ):
         assert key("e", 1, "main", Toy(**change)) != base
-    assert len({base, key("f", 1, "main", Toy()), key("e", 2, "main", Toy()), key("e", 1, "x", Toy())}) == 4
+    assert (
+        len({base, key("f", 1, "main", Toy()), key("e", 2, "main", Toy()), key("e", 1, "x", Toy())})
+        == 4
+    )
 
 
 def test_added_renamed_and_removed_fields_keep_old_keys():
@@ -207,7 +244,12 @@ def test_added_renamed_and_removed_fields_keep_old_keys():
 
 
 def test_grid_is_the_product_in_the_order_given():
-    assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [(1, 5), (1, 6), (2, 5), (2, 6)]
+    assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [
+        (1, 5),
+        (1, 6),
+        (2, 5),
+        (2, 6),
+    ]
     assert {s.width for s in changed(width=9)(grid(Toy(), seed=range(3)))} == {9}
 
 
@@ -229,7 +271,9 @@ def test_command_line_texts_become_values(text, value):
 
 
 def test_command_line_texts_of_the_wrong_type_are_refused():
-    assert with_values(Toy(), {"sites": "a,b", "on": "false", "kind": "b", "lr": "1e-3"}) == Toy(sites=("a", "b"), on=False, kind="b", lr=1e-3)
+    assert with_values(Toy(), {"sites": "a,b", "on": "false", "kind": "b", "lr": "1e-3"}) == Toy(
+        sites=("a", "b"), on=False, kind="b", lr=1e-3
+    )
     with pytest.raises(SpecError, match=r"Toy\.width must be int"):
         with_values(Toy(), {"width": "wide"})
     with pytest.raises(SpecError, match="one of"):
@@ -237,19 +281,32 @@ def test_command_line_texts_of_the_wrong_type_are_refused():
 
 
 def test_golden_keys_never_move():
-    """Keys printed when this format was fixed (store format 1); another value here orphans every stored run."""
-    assert key("golden", 1, "main", Toy()) == hashlib.sha256(
-        b'["golden",1,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":0,"sites":[],"width":5}]'
-    ).hexdigest()
+    """Keys printed when this format was fixed (store format 1); another value here orphans every
+    stored run."""
+    assert (
+        key("golden", 1, "main", Toy())
+        == hashlib.sha256(
+            b'["golden",1,"main",{"_":"Toy","inner":null,"kind":"a","lr":0.1,"on":true,"seed":0,"sites":[],"width":5}]'
+        ).hexdigest()
+    )
 
 
 def test_a_variant_is_the_methods_specs_with_what_is_said_of_it():
     main = grid(Toy(lr=0.3, width=5), lr=(0.3, 0.1), seed=range(4, 1, -1))
     assert variant()(main) == main and variant(width=7)(main) == changed(width=7)(main)
-    assert {s.seed for s in variant(seeds=2)(main)} == {2, 3}, "the first seeds, in whatever order they stand"
-    assert variant(where={"lr": 0.1})(main) == main[3:] and variant(where={"lr": (0.1, 0.3)})(main) == main
-    assert [s.width for s in variant(times={"width": 0.5})(main)] == [2] * 6 and variant(times={"width": 0.01})(main)[0].width == 1
+    assert {s.seed for s in variant(seeds=2)(main)} == {2, 3}, (
+        "the first seeds, in whatever order they stand"
+    )
+    assert (
+        variant(where={"lr": 0.1})(main) == main[3:]
+        and variant(where={"lr": (0.1, 0.3)})(main) == main
+    )
+    assert [s.width for s in variant(times={"width": 0.5})(main)] == [2] * 6 and variant(
+        times={"width": 0.01}
+    )(main)[0].width == 1
     assert variant(times={"lr": 2.0})(main)[0].lr == 0.6
-    assert variant(seeds=2, over={"width": (1, 2)}, kind="b")(main) == grid(Toy(lr=0.3, kind="b"), width=(1, 2), seed=(2, 3))
+    assert variant(seeds=2, over={"width": (1, 2)}, kind="b")(main) == grid(
+        Toy(lr=0.3, kind="b"), width=(1, 2), seed=(2, 3)
+    )
     with pytest.raises(SpecError, match="widht"):
         variant(widht=3)(main)

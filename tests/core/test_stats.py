@@ -61,7 +61,9 @@ def test_bootstrap_limits_equal_a_loop_that_resamples_rows_and_columns():
         values.append(err / var)
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 5) * math.sqrt(6 / 5))
     got = interval(terms, ratio("err", "var"), factors=2, draws=draws)
-    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+    np.testing.assert_allclose(
+        [got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12
+    )
     assert got.estimate == pytest.approx(terms["err"].sum() / terms["var"].sum(), rel=1e-12)
     assert got.n == (6, 9) and got.df == 5
 
@@ -75,24 +77,34 @@ def test_draws_do_not_depend_on_how_they_are_chunked(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(8, 300), (300, 8), (7, 20)])
 @pytest.mark.parametrize("kept", [True, False])
-def test_the_usual_draws_are_those_of_a_plain_product_whether_or_not_their_counts_are_kept(monkeypatch, shape, kept):
+def test_the_usual_draws_are_those_of_a_plain_product_whether_or_not_their_counts_are_kept(
+    monkeypatch, shape, kept
+):
     monkeypatch.setattr(intervals, "_KEPT", intervals._KEPT if kept else 0)
     terms = crossed(*shape)
     c, d = (counts(i, n, intervals.DRAWS) for i, n in enumerate(shape))
     err, var = (np.einsum("ka,ka->k", c, d @ x.T) for x in terms.values())
-    tail = reference.norm.cdf(-reference.t.ppf(0.975, min(shape) - 1) * math.sqrt(min(shape) / (min(shape) - 1)))
+    tail = reference.norm.cdf(
+        -reference.t.ppf(0.975, min(shape) - 1) * math.sqrt(min(shape) / (min(shape) - 1))
+    )
     for _ in range(2):  # the second finds the counts that the first kept
         got = interval(terms, ratio("err", "var"), factors=2)
-        np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(err / var, [tail, 1 - tail]), rtol=1e-12)
+        np.testing.assert_allclose(
+            [got.boot_low, got.boot_high], np.quantile(err / var, [tail, 1 - tail]), rtol=1e-12
+        )
 
 
 def test_factors_may_come_in_either_order_of_length():
     terms = crossed(12, 7)
     c, d = counts(0, 12, 300), counts(1, 7, 300)
-    values = np.einsum("ka,ab,kb->k", c, terms["err"], d) / np.einsum("ka,ab,kb->k", c, terms["var"], d)
+    values = np.einsum("ka,ab,kb->k", c, terms["err"], d) / np.einsum(
+        "ka,ab,kb->k", c, terms["var"], d
+    )
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 6) * math.sqrt(7 / 6))
     got = interval(terms, ratio("err", "var"), factors=2, draws=300)
-    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12)
+    np.testing.assert_allclose(
+        [got.boot_low, got.boot_high], np.quantile(values, [tail, 1 - tail]), rtol=1e-12
+    )
 
 
 def test_student_t_of_one_to_six_is_the_textbook_interval():
@@ -109,13 +121,21 @@ def test_the_skew_correction_is_halls_transformation():
     n, skew = 9, reference.skew(x, bias=False)  # the unbiased estimator G1
 
     def transformed(t):
-        return t + skew / (3 * math.sqrt(n)) * t**2 + skew**2 / (27 * n) * t**3 + skew / (6 * math.sqrt(n))
+        return (
+            t
+            + skew / (3 * math.sqrt(n)) * t**2
+            + skew**2 / (27 * n) * t**3
+            + skew / (6 * math.sqrt(n))
+        )
 
     error = x.std(ddof=1) / math.sqrt(n)
     limits = [(x.mean() - limit) / error for limit in (got.skew_low, got.skew_high)]
     t = reference.t.ppf(0.975, 8)
     assert [transformed(z) for z in limits] == pytest.approx([t, -t], rel=1e-9)
-    assert (got.low, got.high) == (min(got.boot_low, got.t_low, got.skew_low), max(got.boot_high, got.t_high, got.skew_high))
+    assert (got.low, got.high) == (
+        min(got.boot_low, got.t_low, got.skew_low),
+        max(got.boot_high, got.t_high, got.skew_high),
+    )
 
 
 def test_expanded_percentile_of_one_factor_is_wider_than_the_plain_one():
@@ -123,7 +143,9 @@ def test_expanded_percentile_of_one_factor_is_wider_than_the_plain_one():
     got = interval({"x": x}, mean)
     draws = counts(0, 8, 10_000) @ x / 8
     tail = reference.norm.cdf(-reference.t.ppf(0.975, 7) * math.sqrt(8 / 7))
-    np.testing.assert_allclose([got.boot_low, got.boot_high], np.quantile(draws, [tail, 1 - tail]), rtol=1e-9)
+    np.testing.assert_allclose(
+        [got.boot_low, got.boot_high], np.quantile(draws, [tail, 1 - tail]), rtol=1e-9
+    )
     plain = np.quantile(draws, [0.025, 0.975])
     assert got.boot_low < plain[0] and got.boot_high > plain[1]
 
@@ -133,7 +155,9 @@ def test_variance_of_a_crossed_mean_is_the_closed_form():
     s_a, s_b, s_cell = x.mean(1).var(ddof=1), x.mean(0).var(ddof=1), x.var(ddof=1)
     got = interval({"x": x}, mean, factors=2)
     assert got.parts == pytest.approx((s_a / 6, s_b / 9), rel=1e-10)
-    assert got.variance == pytest.approx(max(s_a / 6 + s_b / 9 - s_cell / 54, s_a / 6, s_b / 9), rel=1e-10)
+    assert got.variance == pytest.approx(
+        max(s_a / 6 + s_b / 9 - s_cell / 54, s_a / 6, s_b / 9), rel=1e-10
+    )
 
 
 def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_and_cells():
@@ -162,7 +186,9 @@ def test_variance_of_a_crossed_ratio_equals_loops_that_leave_out_rows_columns_an
     assert got.parts == pytest.approx((v_a, v_b), rel=1e-9)
     assert got.variance == pytest.approx(max(v_a + v_b - v_ab, v_a, v_b), rel=1e-9)
     half = reference.t.ppf(0.975, 5) * math.sqrt(got.variance)
-    assert (got.t_low, got.t_high) == pytest.approx((got.estimate - half, got.estimate + half), rel=1e-12)
+    assert (got.t_low, got.t_high) == pytest.approx(
+        (got.estimate - half, got.estimate + half), rel=1e-12
+    )
 
 
 def test_a_cell_that_is_missing_in_one_term_counts_in_none():
@@ -170,7 +196,9 @@ def test_a_cell_that_is_missing_in_one_term_counts_in_none():
     terms["err"][2, 4] = np.nan
     keep = ~np.isnan(terms["err"])
     got = interval(terms, ratio("err", "var"), factors=2)
-    assert got.estimate == pytest.approx(terms["err"][keep].sum() / terms["var"][keep].sum(), rel=1e-12)
+    assert got.estimate == pytest.approx(
+        terms["err"][keep].sum() / terms["var"][keep].sum(), rel=1e-12
+    )
 
 
 def test_a_level_without_any_number_is_no_unit():
@@ -218,7 +246,9 @@ def test_intervals_move_and_stretch_with_the_numbers(shift, factor, seed):
     one = interval({"x": x}, mean, factors=2, draws=500)
     two = interval({"x": factor * x + shift}, mean, factors=2, draws=500)
     for limit in ("estimate", "low", "high", "t_low", "t_high"):
-        assert getattr(two, limit) == pytest.approx(factor * getattr(one, limit) + shift, rel=1e-6, abs=1e-6 * factor)
+        assert getattr(two, limit) == pytest.approx(
+            factor * getattr(one, limit) + shift, rel=1e-6, abs=1e-6 * factor
+        )
     assert one.low <= one.high and one.t_low <= one.estimate <= one.t_high
 
 
@@ -236,7 +266,11 @@ def test_the_t_interval_does_not_know_the_order_of_units(seed):
     ("terms", "statistic", "says"),
     [
         ({}, mean, "at least one term"),
-        ({"a": np.ones(6), "b": np.ones(5)}, ratio("a", "b"), "same 1 unit axes first, got shapes a [6], b [5]"),
+        (
+            {"a": np.ones(6), "b": np.ones(5)},
+            ratio("a", "b"),
+            "same 1 unit axes first, got shapes a [6], b [5]",
+        ),
         ({"a": np.array([1.0, np.inf])}, mean, "'a' is infinite in 1 places"),
         ({"a": np.full(6, np.nan)}, mean, "nothing is left to judge"),
         ({"a": np.ones((6, 3))}, mean, "one number per draw"),
@@ -283,33 +317,48 @@ def test_matched_in_plain_y_is_linear_in_log_x():
         b={"l0": np.array([[1.0, math.e]]), "g": np.zeros((1, 2))},
     )
     assert at_matched("l0", "g", log_y=False)(m)[0] == pytest.approx(0.5, rel=1e-12)
-    assert at_matched("l0", "g", at=(math.exp(0.25),), log_y=False)(m)[0] == pytest.approx(0.25, rel=1e-12)
+    assert at_matched("l0", "g", at=(math.exp(0.25),), log_y=False)(m)[0] == pytest.approx(
+        0.25, rel=1e-12
+    )
 
 
 def test_sweeps_without_overlap_are_undefined_never_extrapolated():
     m = at_sides(a=power(0.3, 0.2, [1, 2]), b=power(0.3, 0.2, [3, 4]))
-    for statistic in (at_matched("l0", "fvu"), lead_at_own("l0", "fvu"), budget_ratio("l0", "fvu", at=(0.29,))):
+    for statistic in (
+        at_matched("l0", "fvu"),
+        lead_at_own("l0", "fvu"),
+        budget_ratio("l0", "fvu", at=(0.29,)),
+    ):
         assert np.isnan(statistic(m)[0])
 
 
 def test_lead_at_own_budget_interpolates_the_other_side_only():
-    m = at_sides(a={"l0": np.array([11.0]), "fvu": np.array([0.15])}, b=power(0.35, 0.2, [6, 12, 40]))
+    m = at_sides(
+        a={"l0": np.array([11.0]), "fvu": np.array([0.15])}, b=power(0.35, 0.2, [6, 12, 40])
+    )
     assert lead_at_own("l0", "fvu")(m)[0] == pytest.approx(0.35 * 11**-0.2 - 0.15, rel=1e-12)
 
 
 def test_lead_at_an_equal_single_point_needs_no_sweep():
-    m = at_sides(a={"l0": np.array([11.0]), "fvu": np.array([0.15])}, b={"l0": np.array([11.0]), "fvu": np.array([0.18])})
+    m = at_sides(
+        a={"l0": np.array([11.0]), "fvu": np.array([0.15])},
+        b={"l0": np.array([11.0]), "fvu": np.array([0.18])},
+    )
     assert lead_at_own("l0", "fvu")(m)[0] == pytest.approx(0.03, rel=1e-12)
 
 
 def test_budget_ratio_of_power_laws_is_closed_form():
     m = at_sides(a=power(0.30, 0.2, [2, 10, 60]), b=power(0.33, 0.2, [2, 12, 90]))
-    assert budget_ratio("l0", "fvu", at=(0.17, 0.19))(m)[0] == pytest.approx((0.33 / 0.30) ** (1 / 0.2), rel=1e-10)
+    assert budget_ratio("l0", "fvu", at=(0.17, 0.19))(m)[0] == pytest.approx(
+        (0.33 / 0.30) ** (1 / 0.2), rel=1e-10
+    )
 
 
 def test_budget_ratio_at_own_points_needs_no_sweep_of_that_side():
     m = at_sides(a={"l0": np.array([8.0]), "fvu": np.array([0.2])}, b=power(0.33, 0.2, [2, 12, 90]))
-    assert budget_ratio("l0", "fvu")(m)[0] == pytest.approx((0.33 / 0.2) ** (1 / 0.2) / 8, rel=1e-10)
+    assert budget_ratio("l0", "fvu")(m)[0] == pytest.approx(
+        (0.33 / 0.2) ** (1 / 0.2) / 8, rel=1e-10
+    )
 
 
 def test_share_closed_by_hand():
@@ -331,7 +380,9 @@ def test_sides_and_difference_of_ratios():
 
 def test_best_of_takes_disjoint_groups_in_order():
     x = xr.DataArray(
-        [[3, 1], [5, 2], [4, 9], [1, 8], [7, 7]], dims=("seed", "task"), coords={"seed": range(5), "task": ["p", "q"]}
+        [[3, 1], [5, 2], [4, 9], [1, 8], [7, 7]],
+        dims=("seed", "task"),
+        coords={"seed": range(5), "task": ["p", "q"]},
     )
     high = best_of(x, 2)
     assert high.dims == ("group", "task") and high.values.tolist() == [[5, 2], [4, 9]]
@@ -343,8 +394,14 @@ def test_best_of_takes_disjoint_groups_in_order():
 def scored(seeds=7, densities=3, features=2):
     rng = np.random.default_rng(0)
     coords = {"seed": range(1000, 1000 + seeds), "density": np.linspace(0.1, 1, densities)}
-    x = xr.DataArray(rng.normal(size=(seeds, densities, features)), dims=("seed", "density", "feature"), coords=coords)
-    return x, xr.DataArray(rng.normal(size=(seeds, densities)), dims=("seed", "density"), coords=coords)
+    x = xr.DataArray(
+        rng.normal(size=(seeds, densities, features)),
+        dims=("seed", "density", "feature"),
+        coords=coords,
+    )
+    return x, xr.DataArray(
+        rng.normal(size=(seeds, densities)), dims=("seed", "density"), coords=coords
+    )
 
 
 @pytest.mark.parametrize("better", ["low", "high"])
@@ -369,8 +426,14 @@ def test_at_best_of_the_score_itself_is_best_of_it():
 def test_at_best_never_takes_a_unit_without_a_score_and_the_first_of_equal_ones():
     x = xr.DataArray([1, 2, 3, 4, 5, 6], dims="seed")
     nan = float("nan")
-    assert at_best(x, xr.DataArray([nan, 9.0, 1, 1, 0, nan], dims="seed"), 2).values.tolist() == [2, 3, 5]
-    np.testing.assert_array_equal(at_best(x, xr.DataArray([nan, nan, 1.0, 0, 0, 1], dims="seed"), 2), [nan, 4, 5])
+    assert at_best(x, xr.DataArray([nan, 9.0, 1, 1, 0, nan], dims="seed"), 2).values.tolist() == [
+        2,
+        3,
+        5,
+    ]
+    np.testing.assert_array_equal(
+        at_best(x, xr.DataArray([nan, nan, 1.0, 0, 0, 1], dims="seed"), 2), [nan, 4, 5]
+    )
 
 
 def test_at_best_refuses_what_does_not_belong_together():
@@ -385,7 +448,8 @@ def test_at_best_refuses_what_does_not_belong_together():
 
 @pytest.mark.parametrize("n", [2, 3, 24])
 def test_errors_of_few_runs_are_as_likely_beyond_a_limit_as_those_of_many(n):
-    """Against scipy's own one-sample test, and, at n = 2, against the arctangent that is Student's law there."""
+    """Against scipy's own one-sample test, and, at n = 2, against the arctangent that is Student's
+    law there."""
     from scipy import stats
 
     x = np.random.default_rng(n).normal(0.3, 1, (n, 5))
@@ -401,8 +465,12 @@ def test_errors_of_few_runs_are_as_likely_beyond_a_limit_as_those_of_many(n):
 def test_the_errors_of_right_means_are_normal_and_one_run_has_none():
     draws = np.random.default_rng(0).normal(0, 1, (3, 20_000))
     found = normal_errors(xr.DataArray(draws, dims=("run", "entry")))
-    assert np.mean(abs(found) > 1.96) == pytest.approx(0.05, abs=0.006) and found.std() == pytest.approx(1, abs=0.02)
-    assert abs(normal_errors(xr.DataArray([1.0, 1.0], dims="run"))[0]) > 30  # no spread at all, and yet off
+    assert np.mean(abs(found) > 1.96) == pytest.approx(
+        0.05, abs=0.006
+    ) and found.std() == pytest.approx(1, abs=0.02)
+    assert (
+        abs(normal_errors(xr.DataArray([1.0, 1.0], dims="run"))[0]) > 30
+    )  # no spread at all, and yet off
     with pytest.raises(ClaimError, match="at least 2 runs, got 1"):
         normal_errors(xr.DataArray([1.0], dims="run"))
 
@@ -423,11 +491,17 @@ def test_correlation_and_slope_are_those_of_scipy_at_any_weights():
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
 def test_a_constant_correlates_with_nothing(value):
-    x, y = (xr.DataArray(v, dims="seed") for v in (np.full(30, value), np.random.default_rng(3).normal(size=30)))
+    x, y = (
+        xr.DataArray(v, dims="seed")
+        for v in (np.full(30, value), np.random.default_rng(3).normal(size=30))
+    )
     for terms in (products(x, y), products(y, x)):
         m = {name: t.values for name, t in terms.items()}
         alike = {name: t[:1].repeat(30)[None] for name, t in m.items()}  # a draw of one unit only
-        for drawn in ({name: (counts(0, 30, 5) @ t) / 30 for name, t in m.items()}, {name: t.mean(1) for name, t in alike.items()}):
+        for drawn in (
+            {name: (counts(0, 30, 5) @ t) / 30 for name, t in m.items()},
+            {name: t.mean(1) for name, t in alike.items()},
+        ):
             assert np.isnan(correlation(drawn)).all()
 
 
@@ -435,5 +509,7 @@ def test_products_are_averaged_over_partners():
     rng = np.random.default_rng(4)
     y = xr.DataArray(rng.normal(size=12), dims="seed")
     x = xr.concat([y, -y], "partner")  # half of the partners say the opposite
-    terms = {name: t.mean("seed").values[None] for name, t in products(x, y, over=["partner"]).items()}
+    terms = {
+        name: t.mean("seed").values[None] for name, t in products(x, y, over=["partner"]).items()
+    }
     assert correlation(terms)[0] == pytest.approx(0, abs=1e-12)

@@ -1,4 +1,5 @@
-"""Syntax: a text is read as `ast.parse` reads it, also while other threads parse and the collector runs Python code."""
+"""Syntax: a text is read as `ast.parse` reads it, also while other threads parse and the collector
+runs Python code."""
 
 import ast
 import gc
@@ -9,7 +10,10 @@ import pytest
 
 from assay.core import syntax
 
-TEXT = "\n".join(f"def f{i}(x):\n    return [{i} * (x + {{1: [x, (x, -x)]}}[1][0]) for y in x if y]" for i in range(40))
+TEXT = "\n".join(
+    f"def f{i}(x):\n    return [{i} * (x + {{1: [x, (x, -x)]}}[1][0]) for y in x if y]"
+    for i in range(40)
+)
 
 
 class Finalised:
@@ -84,9 +88,22 @@ def test_what_is_no_python_is_refused_as_ever():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x = 1", '"""A title."""', '# a\n\n  \n# b\n"""A title.\n\n   Indented\n"""\nx = 1\n', "r'''A \\d'''\n", '"""quoted \\""" here"""\n',
-     '"""one""" "two"\nx = 1', '"""one""" + x', '"""one""" ; x = 1', 'f"""{1}"""\n', '"""\\x41\n"""\n', "'short'\n", '""""""\n'],
-)  # fmt: skip
+    [
+        "",
+        "x = 1",
+        '"""A title."""',
+        '# a\n\n  \n# b\n"""A title.\n\n   Indented\n"""\nx = 1\n',
+        "r'''A \\d'''\n",
+        '"""quoted \\""" here"""\n',
+        '"""one""" "two"\nx = 1',
+        '"""one""" + x',
+        '"""one""" ; x = 1',
+        'f"""{1}"""\n',
+        '"""\\x41\n"""\n',
+        "'short'\n",
+        '""""""\n',
+    ],
+)
 def test_a_docstring_is_what_the_whole_file_would_give(text):
     assert syntax.docstring(text) == ast.get_docstring(ast.parse(text))
 

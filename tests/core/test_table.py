@@ -1,4 +1,5 @@
-"""assay.judge on tables: the numbers are those of the claim machinery, and a bad table gets one line of advice."""
+"""assay.judge on tables: the numbers are those of the claim machinery, and a bad table gets one
+line of advice."""
 
 import io
 import json
@@ -21,7 +22,14 @@ LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
 def frame(seeds=6, documents=8):
     rng = np.random.default_rng(0)
     rows = [
-        {"arm": arm, "seed": s, "document": f"d{d}", "fvu": x + 0.01 * rng.normal(), "err": x * (d + 1), "norm": d + 1.0}
+        {
+            "arm": arm,
+            "seed": s,
+            "document": f"d{d}",
+            "fvu": x + 0.01 * rng.normal(),
+            "err": x * (d + 1),
+            "norm": d + 1.0,
+        }
         for arm, x in LEVELS.items()
         for s in range(seeds)
         for d in range(documents)
@@ -29,20 +37,38 @@ def frame(seeds=6, documents=8):
     return pd.DataFrame(rows)
 
 
-ASK = {"claim": "gated.fvu - relu.fvu < -0.02", "unit": ["seed", "document"], "control": ["shuffled"]}
+ASK = {
+    "claim": "gated.fvu - relu.fvu < -0.02",
+    "unit": ["seed", "document"],
+    "control": ["shuffled"],
+}
 
 
 def test_a_table_is_judged_as_the_same_claim_on_arrays():
     f = frame()
     j = assay.judge(f, **ASK)
-    cube = {a: g.set_index(["seed", "document"])["fvu"].unstack().values for a, g in f.groupby("arm")}
+    cube = {
+        a: g.set_index(["seed", "document"])["fvu"].unstack().values for a, g in f.groupby("arm")
+    }
     coords = {"seed": range(6), "document": [f"d{i}" for i in range(8)]}
-    arms = {a: xr.Dataset({"fvu": (("seed", "document"), x)}, coords=coords) for a, x in cube.items()}
-    same = Claim(text="t", value=lambda arm, arms: arm.fvu - arms["relu"].fvu, units=("seed", "document"),
-                 high=np.nextafter(-0.02, -1), of="gated", must_fail=("shuffled",), threshold_from="t", source="s")  # fmt: skip
+    arms = {
+        a: xr.Dataset({"fvu": (("seed", "document"), x)}, coords=coords) for a, x in cube.items()
+    }
+    same = Claim(
+        text="t",
+        value=lambda arm, arms: arm.fvu - arms["relu"].fvu,
+        units=("seed", "document"),
+        high=np.nextafter(-0.02, -1),
+        of="gated",
+        must_fail=("shuffled",),
+        threshold_from="t",
+        source="s",
+    )
     v, w = j.verdict, judge_claim(same, arms).verdict
     assert v.outcome == "holds" and j.controls["shuffled"].outcome == "fails"
-    assert (v.estimate, v.low, v.high, v.t_low, v.p) == pytest.approx((w.estimate, w.low, w.high, w.t_low, w.p), rel=1e-12)
+    assert (v.estimate, v.low, v.high, v.t_low, v.p) == pytest.approx(
+        (w.estimate, w.low, w.high, w.t_low, w.p), rel=1e-12
+    )
 
 
 def test_rows_may_come_in_any_order():
@@ -56,11 +82,21 @@ def test_ratio_of_sums():
     claim = "mean(gated.err)/mean(gated.norm) - mean(relu.err)/mean(relu.norm) < -0.02"
     v = assay.judge(f, **{**ASK, "claim": claim}).verdict
     assert v.outcome == "holds" and v.estimate == pytest.approx(-0.05, rel=1e-9)
-    a, b = (xr.DataArray(np.ones((6, 8)) * LEVELS[n] * np.arange(1, 9), dims=("seed", "document")) for n in ("gated", "relu"))
+    a, b = (
+        xr.DataArray(np.ones((6, 8)) * LEVELS[n] * np.arange(1, 9), dims=("seed", "document"))
+        for n in ("gated", "relu")
+    )
     norm = a / LEVELS["gated"]
-    same = Claim(text="t", value=lambda arm, arms: sides(a={"e": a, "n": norm}, b={"e": b, "n": norm}),
-                 units=("seed", "document"), statistic=difference(ratio("e", "n")), high=-0.02,
-                 must_fail=("c",), threshold_from="t", source="s")  # fmt: skip
+    same = Claim(
+        text="t",
+        value=lambda arm, arms: sides(a={"e": a, "n": norm}, b={"e": b, "n": norm}),
+        units=("seed", "document"),
+        statistic=difference(ratio("e", "n")),
+        high=-0.02,
+        must_fail=("c",),
+        threshold_from="t",
+        source="s",
+    )
     w = judge_claim(same, {"main": xr.Dataset(), "c": xr.Dataset()}).verdict
     assert (v.estimate, v.low, v.high) == pytest.approx((w.estimate, w.low, w.high), rel=1e-9)
 
@@ -70,7 +106,8 @@ def test_csv_path_mapping_and_frame_agree(tmp_path):
     f.to_csv(tmp_path / "r.csv", index=False)
     f.to_csv(tmp_path / "r.tsv", index=False, sep="\t")
     numbers = [
-        assay.judge(x, **ASK).verdict.estimate for x in (f, tmp_path / "r.csv", str(tmp_path / "r.tsv"), f.to_dict("list"))
+        assay.judge(x, **ASK).verdict.estimate
+        for x in (f, tmp_path / "r.csv", str(tmp_path / "r.tsv"), f.to_dict("list"))
     ]
     assert len(set(numbers)) == 1
     assert assay.judge(tmp_path / "r.csv", **ASK).claim.source == str(tmp_path / "r.csv")
@@ -78,7 +115,10 @@ def test_csv_path_mapping_and_frame_agree(tmp_path):
 
 def test_one_unit_as_a_plain_name_and_averaged_rows_are_told():
     j = assay.judge(frame(), claim=ASK["claim"], unit="document", control="shuffled")
-    assert j.verdict.n == {"document": 8} and "gated: 48 rows averaged into 8 cells of document" in j.notes
+    assert (
+        j.verdict.n == {"document": 8}
+        and "gated: 48 rows averaged into 8 cells of document" in j.notes
+    )
     assert json.dumps(j.to_json(), allow_nan=False)
 
 
@@ -87,8 +127,11 @@ def labelled():
     rng = np.random.default_rng(3)
     rows = [
         (a, s, k, n, level + 3 * (k == "dead-weight") + 0.1 * n + 0.01 * rng.normal(), 5.0)
-        for a, level in (("a", -2.0), ("b", 0.0), ("other", -2.0)) for s in range(8) for k in ("rare", "dead-weight") for n in (3, 4)
-    ]  # fmt: skip
+        for a, level in (("a", -2.0), ("b", 0.0), ("other", -2.0))
+        for s in range(8)
+        for k in ("rare", "dead-weight")
+        for n in (3, 4)
+    ]
     table = pd.DataFrame(rows, columns=["arm", "seed", "kind", "layer", "x", "cost"])
     return table[(table["arm"] != "other") | (table["kind"] == "rare")]
 
@@ -96,7 +139,8 @@ def labelled():
 def test_what_tells_rows_apart_is_named_or_refused_with_its_levels():
     f, ask = labelled(), {"unit": "seed", "control": "b"}
     for claim, told in {
-        "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\), and nothing is averaged that the claim does not name: "
+        "a.x < -0.9": r"a.x varies over kind \(dead-weight, rare\) and layer \(3, 4\), and nothing is "  # noqa: E501
+        r"averaged that the claim does not name: "
         r'write a.x\[kind="dead-weight", layer=3\] or mean\(a.x, over=\(kind, layer\)\)',
         "a.x[kind=rare] < -0.9": r"varies over layer \(3, 4\)",
         "mean(a.x, over=layer) < -0.9": r"varies over kind",
@@ -114,26 +158,43 @@ def test_what_tells_rows_apart_is_named_or_refused_with_its_levels():
     }.items():
         j = assay.judge(f, claim=claim, **ask, also="other")
         kept = f[keep & (f["arm"] == "a")].groupby("seed")["x"].mean()
-        assert j.verdict.n == {"seed": 8} and j.verdict.estimate == pytest.approx(kept.mean(), rel=1e-12)
+        assert j.verdict.n == {"seed": 8} and j.verdict.estimate == pytest.approx(
+            kept.mean(), rel=1e-12
+        )
         assert list(j.verdict.points) == pytest.approx(list(kept), rel=1e-12)
 
 
 def test_a_level_without_a_number_leaves_its_unit_out_and_no_mean_drops_it():
     f, ask = labelled(), {"unit": "seed", "control": "b"}
-    f.loc[(f["arm"] == "a") & (f["seed"] == 2) & (f["kind"] == "rare") & (f["layer"] == 4), "x"] = np.nan
-    for claim, n in {"a.x[kind=rare, layer=4] < 0": 7, "mean(a.x[kind=rare], over=layer) < 0": 7, "a.x[kind=rare, layer=3] < 0": 8}.items():
+    f.loc[(f["arm"] == "a") & (f["seed"] == 2) & (f["kind"] == "rare") & (f["layer"] == 4), "x"] = (
+        np.nan
+    )
+    for claim, n in {
+        "a.x[kind=rare, layer=4] < 0": 7,
+        "mean(a.x[kind=rare], over=layer) < 0": 7,
+        "a.x[kind=rare, layer=3] < 0": 8,
+    }.items():
         j = assay.judge(f, claim=claim, **ask)
-        assert j.verdict.n == {"seed": n} and ("a: 1 cell with a missing number left out" in j.notes) == (n == 7)
+        assert j.verdict.n == {"seed": n} and (
+            "a: 1 cell with a missing number left out" in j.notes
+        ) == (n == 7)
 
 
 def test_columns_that_tell_no_rows_apart_are_no_labels():
     """Remarks, other numbers, runs, and what is the same in all rows of a cell."""
     f = frame(documents=3)
     f = pd.concat([f, f.assign(fvu=f["fvu"] + 0.001)])
-    f["note"], f["wide"], f["noise"] = "", f["seed"].map("run-{}".format), np.random.default_rng(5).normal(size=len(f))
+    f["note"], f["wide"], f["noise"] = (
+        "",
+        f["seed"].map("run-{}".format),
+        np.random.default_rng(5).normal(size=len(f)),
+    )
     f.iloc[3, f.columns.get_loc("note")] = "stopped early"
     j = assay.judge(f, **{**ASK, "claim": "gated.fvu < 0.3"})
-    assert j.verdict.n == {"seed": 6, "document": 3} and "gated: 36 rows averaged into 18 cells of seed × document" in j.notes
+    assert (
+        j.verdict.n == {"seed": 6, "document": 3}
+        and "gated: 36 rows averaged into 18 cells of seed × document" in j.notes
+    )
 
 
 def test_missing_numbers_leave_their_cells_out_and_are_told():
@@ -141,16 +202,24 @@ def test_missing_numbers_leave_their_cells_out_and_are_told():
     f.loc[(f["arm"] == "relu") & (f["seed"] == 2) & (f["document"] == "d3"), "fvu"] = np.nan
     j = assay.judge(f, **ASK)
     assert j.verdict.outcome == "holds" and "relu: 1 cell with a missing number left out" in j.notes
-    assert not [n for n in j.notes if "count in nothing" in n]  # the seed and the document have other numbers
+    assert not [
+        n for n in j.notes if "count in nothing" in n
+    ]  # the seed and the document have other numbers
 
 
 def test_units_that_count_in_nothing_are_told_with_the_arms_that_lack_them():
     f = frame()
     f.loc[(f["arm"] == "relu") & f["seed"].isin([2, 3]), "fvu"] = np.nan
     j = assay.judge(f, **ASK)
-    assert j.verdict.n == {"seed": 4, "document": 8} and "2 of 6 seeds count in nothing: relu has no number there" in j.to_json()["notes"]
+    assert (
+        j.verdict.n == {"seed": 4, "document": 8}
+        and "2 of 6 seeds count in nothing: relu has no number there" in j.to_json()["notes"]
+    )
     f.loc[(f["arm"] == "gated") & (f["document"] == "d1"), "fvu"] = np.nan
-    assert "1 of 8 documents count in nothing: gated has no number there" in assay.judge(f, **ASK).notes
+    assert (
+        "1 of 8 documents count in nothing: gated has no number there"
+        in assay.judge(f, **ASK).notes
+    )
 
 
 def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
@@ -160,7 +229,9 @@ def test_an_arm_may_be_called_null_and_missing_numbers_may_be_words(tmp_path):
     f.loc[3, "fvu"] = "NaN"
     f.to_csv(tmp_path / "r.csv", index=False)
     j = assay.judge(tmp_path / "r.csv", **{**ASK, "control": "null"})
-    assert j.controls["null"].outcome == "fails" and j.notes == ("gated: 1 cell with a missing number left out",)
+    assert j.controls["null"].outcome == "fails" and j.notes == (
+        "gated: 1 cell with a missing number left out",
+    )
 
 
 def test_the_users_frame_is_left_as_it_was():
@@ -177,7 +248,9 @@ def test_truth_values_are_numbers_with_an_exact_interval():
     j = assay.judge(f, **{**ASK, "claim": "gated.right > 0.3"})
     assert j.verdict.estimate == f[f["arm"] == "gated"]["right"].mean() and j.claim.bounds == (0, 1)
     assert "right is 0 or 1 in every row: judged by an exact interval for shares" in j.notes
-    assert assay.judge(f, **{**ASK, "claim": "gated.fvu < 0.3"}, bounds=(0, 1)).verdict.method.startswith("95% exact")
+    assert assay.judge(
+        f, **{**ASK, "claim": "gated.fvu < 0.3"}, bounds=(0, 1)
+    ).verdict.method.startswith("95% exact")
 
 
 def test_an_arm_of_the_table_that_satisfies_the_claim_too_is_told():
@@ -207,11 +280,16 @@ def test_removing_the_effect_flips_the_verdict_and_a_good_control_makes_it_vacuo
 
 
 def test_strictly_less_than_itself_does_not_hold():
-    assert assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.reason == "units agree"
+    assert (
+        assay.judge(frame(), **{**ASK, "claim": "gated.fvu - gated.fvu < 0"}).verdict.reason
+        == "units agree"
+    )
 
 
 def test_a_planted_effect_can_be_asked_for():
-    assert assay.judge(frame(), **ASK, must_hold="no-aux").verdict.reason == "planted no-aux not found"
+    assert (
+        assay.judge(frame(), **ASK, must_hold="no-aux").verdict.reason == "planted no-aux not found"
+    )
 
 
 def test_units_of_mixed_kinds_are_ordered_as_text():
@@ -241,42 +319,83 @@ def other_levels():
 @pytest.mark.parametrize(
     ("table", "ask", "error", "says"),
     [
-        (frame, {"claim": "gate.fvu < 1"}, ClaimError, "no arm 'gate' in column arm of the table; did you mean gated?"),
-        (frame, {"claim": "gated.fv < 1"}, ClaimError, "no column 'fv' in the table; did you mean fvu?"),
+        (
+            frame,
+            {"claim": "gate.fvu < 1"},
+            ClaimError,
+            "no arm 'gate' in column arm of the table; did you mean gated?",
+        ),
+        (
+            frame,
+            {"claim": "gated.fv < 1"},
+            ClaimError,
+            "no column 'fv' in the table; did you mean fvu?",
+        ),
         (
             lambda: {"arm": ["a-b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 2, "v": [0.0] * 16},
             {"claim": "a-b.v < 1", "unit": "seed", "control": "c"},
             ClaimError,
-            "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Names with other signs are quoted",
+            (
+                "no arm 'b' in column arm of the table; did you mean \"a-b\".column? Names with "
+                "other signs are quoted"
+            ),
         ),
         *(
             (
-                lambda: {"arm": ["a-b"] * 8 + ["b"] * 8 + ["c"] * 8, "seed": [*range(8)] * 3, "v": [0.0] * 24},
+                lambda: {
+                    "arm": ["a-b"] * 8 + ["b"] * 8 + ["c"] * 8,
+                    "seed": [*range(8)] * 3,
+                    "v": [0.0] * 24,
+                },
                 {"claim": "a-b.v < 1", "unit": "seed", "control": control},
                 ClaimError,
-                "the claim reads a-b.column as a difference; did you mean \"a-b\".column? Names with other signs are quoted",
+                (
+                    'the claim reads a-b.column as a difference; did you mean "a-b".column? Names '
+                    "with other signs are quoted"
+                ),
             )
             for control in ("b", "c")
         ),
-        (frame, {"control": "shufled"}, ClaimError, "no arm 'shufled' in column arm of the table; did you mean shuffled?"),
+        (
+            frame,
+            {"control": "shufled"},
+            ClaimError,
+            "no arm 'shufled' in column arm of the table; did you mean shuffled?",
+        ),
         (
             frame,
             {"control": ()},
             ClaimError,
-            "a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: shuffled, no-aux",
+            (
+                "a verdict needs a control, an arm for which the claim must fail: --control NAME; "
+                "arms: shuffled, no-aux"
+            ),
         ),
         (frame, {"control": "gated"}, ClaimError, "arm 'gated' stands in the claim itself"),
-        (frame, {"control": "relu"}, ClaimError, "would compare it with itself; a control is another arm"),
+        (
+            frame,
+            {"control": "relu"},
+            ClaimError,
+            "would compare it with itself; a control is another arm",
+        ),
         (
             frame,
             {"unit": ()},
             ClaimError,
-            "name one or two columns whose levels are independent units, such as --unit seed; got none",
+            (
+                "name one or two columns whose levels are independent units, such as --unit seed; "
+                "got none"
+            ),
         ),
         (frame, {"unit": ("seed", "document", "norm")}, ClaimError, "got seed, document, norm"),
         (frame, {"unit": "sed"}, ClaimError, "no column 'sed' to be a unit; did you mean seed?"),
         (frame, {"unit": "arm"}, ClaimError, "column 'arm' cannot be a unit: it is the arm"),
-        (frame, {"unit": "fvu"}, ClaimError, "column 'fvu' cannot be a unit: it is judged by the claim"),
+        (
+            frame,
+            {"unit": "fvu"},
+            ClaimError,
+            "column 'fvu' cannot be a unit: it is judged by the claim",
+        ),
         (
             frame,
             {"claim": "fvu < 1"},
@@ -293,18 +412,46 @@ def other_levels():
             other_levels,
             {},
             ClaimError,
-            "'gated' and 'relu' have other levels of 'seed': only the first has 5, only the second has 9",
+            (
+                "'gated' and 'relu' have other levels of 'seed': only the first has 5, only the "
+                "second has 9"
+            ),
         ),
-        (lambda: without("arm"), {}, DataError, "the table has no column 'arm', which says what each row is a run of"),
-        (lambda: without("arm").rename(columns={"norm": "Arm"}), {}, DataError, "did you mean Arm?"),
-        (lambda: changed("fvu", 6, "n/a?!"), {}, DataError, "column 'fvu' must hold numbers, got 'n/a?!' in row 7"),
+        (
+            lambda: without("arm"),
+            {},
+            DataError,
+            "the table has no column 'arm', which says what each row is a run of",
+        ),
+        (
+            lambda: without("arm").rename(columns={"norm": "Arm"}),
+            {},
+            DataError,
+            "did you mean Arm?",
+        ),
+        (
+            lambda: changed("fvu", 6, "n/a?!"),
+            {},
+            DataError,
+            "column 'fvu' must hold numbers, got 'n/a?!' in row 7",
+        ),
         (lambda: changed("fvu", 6, np.inf), {}, DataError, "column 'fvu' is infinite in row 7"),
         (lambda: changed("seed", 6, None), {}, DataError, "unit column 'seed' is empty in row 7"),
         (lambda: changed("arm", 6, None), {}, DataError, "no arm in row 7"),
         (lambda: frame().iloc[:0], {}, DataError, "the table has no rows"),
-        (lambda: {"arm": [1, 2], "seed": [1]}, {}, DataError, "expected a DataFrame, or columns of one length, got dict"),
+        (
+            lambda: {"arm": [1, 2], "seed": [1]},
+            {},
+            DataError,
+            "expected a DataFrame, or columns of one length, got dict",
+        ),
         (lambda: 3, {}, DataError, "expected a DataFrame, or columns of one length, got int"),
-        (lambda: "nowhere.csv", {}, DataError, "cannot read nowhere.csv: No such file or directory; expected a CSV file"),
+        (
+            lambda: "nowhere.csv",
+            {},
+            DataError,
+            "cannot read nowhere.csv: No such file or directory; expected a CSV file",
+        ),
         (lambda: ".", {}, DataError, ". is a folder; expected a CSV file"),
     ],
 )
@@ -345,28 +492,61 @@ def test_few_rows_are_too_few_units_and_no_crash(rows):
 
 
 def test_combinations_without_a_row_are_told():
-    rows = [(a, s, d, s + d / 10) for a in "ab" for s in range(6) for d in range(6) if (a, s) != ("a", 2) or d < 4]
-    judged = assay.judge(pd.DataFrame(rows, columns=["arm", "s", "d", "x"]), claim="a.x > 0", unit=["s", "d"], control="b")
+    rows = [
+        (a, s, d, s + d / 10)
+        for a in "ab"
+        for s in range(6)
+        for d in range(6)
+        if (a, s) != ("a", 2) or d < 4
+    ]
+    judged = assay.judge(
+        pd.DataFrame(rows, columns=["arm", "s", "d", "x"]),
+        claim="a.x > 0",
+        unit=["s", "d"],
+        control="b",
+    )
     assert judged.notes == ("a: 2 cells with a missing number left out",)
 
 
 def test_long_terms_that_start_alike_are_two():
     name = "fraction_of_variance_unexplained_on_the_held_out_documents_of_the_library_"
-    table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, f"{name}one": [1.0] * 16, f"{name}two": [4.0] * 16}
-    judged = assay.judge(table, claim=f"mean(a.{name}one)/mean(a.{name}two) < 0.5", unit="seed", control="b")
+    table = {
+        "arm": ["a"] * 8 + ["b"] * 8,
+        "seed": [*range(8)] * 2,
+        f"{name}one": [1.0] * 16,
+        f"{name}two": [4.0] * 16,
+    }
+    judged = assay.judge(
+        table, claim=f"mean(a.{name}one)/mean(a.{name}two) < 0.5", unit="seed", control="b"
+    )
     assert judged.verdict.estimate == 0.25
 
 
-@pytest.mark.parametrize("claim", ["log(a.x) > -2", "mean(sqrt(a.x)) > 0.2", "a.x / (a.x - a.x) > 0"])
+@pytest.mark.parametrize(
+    "claim", ["log(a.x) > -2", "mean(sqrt(a.x)) > 0.2", "a.x / (a.x - a.x) > 0"]
+)
 def test_a_function_that_has_no_value_for_a_unit_does_not_drop_it_silently(claim, recwarn):
-    table = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, "x": [-1.0, 0.0, 2, 3, 4, 5, 6, 7] + [3.0] * 8}
+    table = {
+        "arm": ["a"] * 8 + ["b"] * 8,
+        "seed": [*range(8)] * 2,
+        "x": [-1.0, 0.0, 2, 3, 4, 5, 6, 7] + [3.0] * 8,
+    }
     with pytest.raises(ClaimError, match=r"is no number in 1 cell: a log or root|is infinite"):
         assay.judge(table, claim=claim, unit="seed", control="b")
     assert not recwarn.list, "one line is all that is told"
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"])
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08\x00broken", b"PK\x03\x04broken", b"\x28\xb5\x2f\xfdbroken", b"\xfd7zXZ\x00broken"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x1f\x8b\x08\x00broken",
+        b"PK\x03\x04broken",
+        b"\x28\xb5\x2f\xfdbroken",
+        b"\xfd7zXZ\x00broken",
+    ],
+)
 def test_packed_tables_are_not_unpacked(tmp_path, suffix, content):
     """Whatever they hold: an archive of a few bytes may be larger than the machine."""
     path = tmp_path / f"r.csv{suffix}"
@@ -377,27 +557,57 @@ def test_packed_tables_are_not_unpacked(tmp_path, suffix, content):
 
 
 def test_numbers_that_tie_by_rounding_are_told_what_decides():
-    rows = [(arm, seed, level + 0.01 * (seed == 3)) for arm, level in (("mine", 0.9), ("old", 0.8), ("again", 0.8)) for seed in range(8)]
+    rows = [
+        (arm, seed, level + 0.01 * (seed == 3))
+        for arm, level in (("mine", 0.9), ("old", 0.8), ("again", 0.8))
+        for seed in range(8)
+    ]
     frame = pd.DataFrame(rows, columns=["arm", "seed", "acc"])
     frame.loc[frame["arm"] == "mine", "acc"] = 0.9
     asked = {"unit": "seed", "control": "again"}
     judged = assay.judge(frame, claim="mine.acc - old.acc > 0.05", **asked)
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "units agree")
-    assert all(word in judged.verdict.price.text for word in ("7 of 8 seeds", "rounding", "--bounds LOW HIGH", "-1 1"))
+    assert all(
+        word in judged.verdict.price.text
+        for word in ("7 of 8 seeds", "rounding", "--bounds LOW HIGH", "-1 1")
+    )
     row = tables.rows({"verdicts": [judged.to_json()]})[0]
     assert not any(word in row.why for word in ("would be found", "Exact", "no interval"))
     assert row.kind == "", "nobody spoke of a pilot"
     html = judged._repr_html_()
     assert "given with the claim" in html and "from given" not in html and "confirming" not in html
     ratio = assay.judge(frame, claim="mean(mine.acc)/mean(mine.acc) > 0.5", **asked)
-    assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, "a ratio of means takes no bounds"
+    assert ratio.verdict.reason == "units agree" and "--bounds" not in ratio.verdict.price.text, (
+        "a ratio of means takes no bounds"
+    )
 
 
 def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_have_missed():
-    entry = {"text": "t", "outcome": "undecided", "reason": "interval straddles", "n": {"seed": 6}, "estimate": 0.99, "low": -8.36, "high": 1.02,
-             "natural": [0, 1], "range": [0.99, None], "fail_range": [0.99, None], "points": []}  # fmt: skip
+    entry = {
+        "text": "t",
+        "outcome": "undecided",
+        "reason": "interval straddles",
+        "n": {"seed": 6},
+        "estimate": 0.99,
+        "low": -8.36,
+        "high": 1.02,
+        "natural": [0, 1],
+        "range": [0.99, None],
+        "fail_range": [0.99, None],
+        "points": [],
+    }
     assert tables.estimate(entry) == ("0.99", "[0.00, 1.00]")
-    assert "a kind of seed that is not among these 6 may be up to 46% of all" in tables.why(entry)  # 1 − .025^(1/6) = .4593
-    assert tables.estimate({**entry, "natural": [0, None]})[1] == "[0.00, 1.02]" and tables.clipped({**entry, "low": 0.9, "high": 1.0}) == ""
-    assert tables.estimate({**entry, "natural": None})[1] == "[-8.36, 1.02]" and tables.clipped({**entry, "natural": None}) == ""
-    assert tables.limits({**entry, "estimate": 1.2}) == (-8.36, 1.02), "numbers beyond them have no such bounds"
+    assert "a kind of seed that is not among these 6 may be up to 46% of all" in tables.why(
+        entry
+    )  # 1 − .025^(1/6) = .4593
+    assert (
+        tables.estimate({**entry, "natural": [0, None]})[1] == "[0.00, 1.02]"
+        and tables.clipped({**entry, "low": 0.9, "high": 1.0}) == ""
+    )
+    assert (
+        tables.estimate({**entry, "natural": None})[1] == "[-8.36, 1.02]"
+        and tables.clipped({**entry, "natural": None}) == ""
+    )
+    assert tables.limits({**entry, "estimate": 1.2}) == (-8.36, 1.02), (
+        "numbers beyond them have no such bounds"
+    )

@@ -1,4 +1,5 @@
-"""Activations of texts read together, filled up and sorted by length, are those of each text read alone."""
+"""Activations of texts read together, filled up and sorted by length, are those of each text read
+alone."""
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from assay.subjects.site import Site
 
 
 class Sums:
-    """A model whose activation at a position is the sum of the tokens so far, in every dimension; it notes how much it reads at once."""
+    """A model whose activation at a position is the sum of the tokens so far, in every dimension;
+    it notes how much it reads at once."""
 
     def __init__(self):
         self.shapes = []

@@ -1,4 +1,5 @@
-"""The frozen list: exact labels, balance, equal lengths, no text twice, words of the test that training never saw, and its hash."""
+"""The frozen list: exact labels, balance, equal lengths, no text twice, words of the test that
+training never saw, and its hash."""
 
 import ast
 import builtins
@@ -33,7 +34,9 @@ EACH = pytest.mark.parametrize("name", [c.name for c in CONCEPTS])
 
 
 def test_the_list_is_frozen():
-    assert concepts.fingerprint()[:16] == "3aeef2f608a34a93", "this is another list: give its experiment fresh seeds"
+    assert concepts.fingerprint()[:16] == "3aeef2f608a34a93", (
+        "this is another list: give its experiment fresh seeds"
+    )
     assert len(CONCEPTS) == 24 == len({c.name for c in CONCEPTS})
 
 
@@ -66,18 +69,35 @@ def test_the_same_seed_gives_the_same_texts_and_another_one_others(name):
 @EACH
 def test_test_texts_have_names_that_training_never_saw(name):
     t = made(name)
-    seen = [{w for x, p in zip(t.text, t.part, strict=True) if p == part for w in re.findall(r"[a-z]+", x)} & set(NAMES) for part in (0, 1, 2)]
+    seen = [
+        {
+            w
+            for x, p in zip(t.text, t.part, strict=True)
+            if p == part
+            for w in re.findall(r"[a-z]+", x)
+        }
+        & set(NAMES)
+        for part in (0, 1, 2)
+    ]
     if name != "unparsable":  # where a letter of a name may be lost
         fixed = set.intersection(*seen)  # words of the templates themselves
-        assert not (seen[0] - fixed) & (seen[2] - fixed) and not (seen[0] - fixed) & (seen[1] - fixed)
+        assert not (seen[0] - fixed) & (seen[2] - fixed) and not (seen[0] - fixed) & (
+            seen[1] - fixed
+        )
 
 
 def told(name, count=40):
-    """(text, label) of every family of a concept, shifted ones included, as families make them: with nothing around them."""
+    """(text, label) of every family of a concept, shifted ones included, as families make them:
+    with nothing around them."""
     concept = next(c for c in CONCEPTS if c.name == name)
     draw = Draw(rng.generator(7, f"test.{name}"))
     made = [family(draw) for family in (*concept.families, *concept.shifted) for _ in range(count)]
-    return [(text, label) for pair in made if pair for text, label in zip(pair, (True, False), strict=True)]
+    return [
+        (text, label)
+        for pair in made
+        if pair
+        for text, label in zip(pair, (True, False), strict=True)
+    ]
 
 
 def parses(text):
@@ -93,7 +113,9 @@ def test_code_that_does_not_parse_does_not_and_the_other_does():
     assert [parses(x) for x in t.text] == (~t.label).tolist()
 
 
-CODE = [c.name for c in CONCEPTS if not c.prose and c.name not in ("unparsable", "hard-coded-secret")]
+CODE = [
+    c.name for c in CONCEPTS if not c.prose and c.name not in ("unparsable", "hard-coded-secret")
+]
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -111,7 +133,9 @@ def test_what_stands_around_a_text_says_nothing_of_its_label(name):
 
 
 CODE_MARKS = re.compile(r"^# |\n# |^pass\n|\npass$|About the|assert True")
-PROSE_MARKS = re.compile(r"See the |This is about|There are \d+ notes|Thank you\.|More on sheet|Well\.")
+PROSE_MARKS = re.compile(
+    r"See the |This is about|There are \d+ notes|Thank you\.|More on sheet|Well\."
+)
 
 
 def names(tree, kind):
@@ -120,7 +144,11 @@ def names(tree, kind):
 
 def test_an_unused_argument_is_unused():
     for text, label in told("misused-variable"):
-        function = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.Lambda | ast.ListComp))
+        function = next(
+            n
+            for n in ast.walk(ast.parse(text))
+            if isinstance(n, ast.FunctionDef | ast.Lambda | ast.ListComp)
+        )
         if isinstance(function, ast.ListComp):
             given, body = {n.id for n in function.generators[0].target.elts}, function.elt
         else:
@@ -133,8 +161,12 @@ def test_an_unused_argument_is_unused():
 def test_an_undefined_name_is_defined_nowhere():
     for text, label in told("undefined-name"):
         tree = ast.parse(text)
-        bound = names(tree, ast.Store) | {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
-        bound |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names} | set(dir(builtins))
+        bound = names(tree, ast.Store) | {
+            a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args
+        }
+        bound |= {
+            a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names
+        } | set(dir(builtins))
         assert bool(names(tree, ast.Load) - bound) == label, text
 
 
@@ -150,8 +182,15 @@ def test_an_endless_loop_changes_nothing_that_it_waits_for():
 
 
 def dead(block):
-    ends = [i for i, n in enumerate(block) if isinstance(n, ast.Return | ast.Raise | ast.Break | ast.Continue)]
-    never = any(isinstance(n, ast.If | ast.While) and isinstance(n.test, ast.Constant) and not n.test.value for n in block)
+    ends = [
+        i
+        for i, n in enumerate(block)
+        if isinstance(n, ast.Return | ast.Raise | ast.Break | ast.Continue)
+    ]
+    never = any(
+        isinstance(n, ast.If | ast.While) and isinstance(n.test, ast.Constant) and not n.test.value
+        for n in block
+    )
     inner = [b for n in block for b in (getattr(n, "body", None),) if b]
     return bool(ends and ends[0] < len(block) - 1) or never or any(dead(b) for b in inner)
 
@@ -174,17 +213,33 @@ def test_mixed_types_stop_python_and_others_do_not():
 def test_a_result_is_lost_where_it_is_a_statement_of_its_own():
     changes = {"sort", "reverse"}
     for text, label in told("lost-result"):
-        alone = [n.value for n in ast.parse(text).body if isinstance(n, ast.Expr)][: 1 if label else None]
-        lost = any(isinstance(v, ast.BinOp) or (isinstance(v, ast.Call) and (
-            v.func.attr in {"strip", "replace"} - changes if isinstance(v.func, ast.Attribute) else v.func.id in {"sorted", "max", "reversed"}
-        )) for v in alone)  # fmt: skip
+        alone = [n.value for n in ast.parse(text).body if isinstance(n, ast.Expr)][
+            : 1 if label else None
+        ]
+        lost = any(
+            isinstance(v, ast.BinOp)
+            or (
+                isinstance(v, ast.Call)
+                and (
+                    v.func.attr in {"strip", "replace"} - changes
+                    if isinstance(v.func, ast.Attribute)
+                    else v.func.id in {"sorted", "max", "reversed"}
+                )
+            )
+            for v in alone
+        )
         assert lost == label, text
 
 
 def test_a_mutable_default_is_a_list_or_a_dictionary():
     for text, label in told("mutable-default"):
-        function = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.Lambda))
-        mutable = any(isinstance(d, ast.List | ast.Dict) or (isinstance(d, ast.Call) and d.func.id == "list") for d in function.args.defaults)
+        function = next(
+            n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.Lambda)
+        )
+        mutable = any(
+            isinstance(d, ast.List | ast.Dict) or (isinstance(d, ast.Call) and d.func.id == "list")
+            for d in function.args.defaults
+        )
         assert mutable == label, text
 
 
@@ -199,7 +254,9 @@ def test_a_query_that_can_be_changed_is_no_constant():
 def test_false_sums_are_false():
     for text, label in told("false-sum"):
         a, b, c = map(int, re.findall(r"\d+", text))
-        assert (c not in (a + b, b + a)) == label if " - " not in text else (c != a - b) == label, text
+        assert (c not in (a + b, b + a)) == label if " - " not in text else (c != a - b) == label, (
+            text
+        )
 
 
 def test_what_ends_before_it_begins_has_the_larger_number_first():
@@ -221,7 +278,11 @@ def test_a_contradiction_is_about_one_thing():
 def test_an_index_past_the_end_raises_and_another_does_not():
     for text, label in told("off-by-one"):
         name = re.search(r"len\((\w+)\)", text).group(1)
-        code = re.sub(r"if (\w+) (<=?) len\((\w+)\): return .*", r"for \1 in range(9):\n    if \1 \2 len(\3): \3[\1]", text)
+        code = re.sub(
+            r"if (\w+) (<=?) len\((\w+)\): return .*",
+            r"for \1 in range(9):\n    if \1 \2 len(\3): \3[\1]",
+            text,
+        )
         code = re.sub(r"(while .*): \w+\((.*)\)$", r"i = 0\n\1:\n    \2; i += 1", code)
         code = re.sub(r"(for i in .*): \w+\((\w+\[.*\])\)$", r"\1: \2", code)
         raised = False
@@ -235,6 +296,8 @@ def test_an_index_past_the_end_raises_and_another_does_not():
 def test_odd_sizes_and_lists_that_are_too_short_are_refused():
     with pytest.raises(DataError, match="must be even, got 3"):
         texts(CONCEPTS[0], (3, 2, 2, 2))
-    lonely = concepts.Concept("lonely", "", "", (lambda d: ("yes", "no!"),), (lambda d: ("a", "b"),))
+    lonely = concepts.Concept(
+        "lonely", "", "", (lambda d: ("yes", "no!"),), (lambda d: ("a", "b"),)
+    )
     with pytest.raises(DataError, match="gives only 0 pairs of equal length"):
         texts(lonely, (2, 2, 2, 2))

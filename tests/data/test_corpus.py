@@ -25,7 +25,12 @@ def write(folder, files):
 
 def many(folder, n=60, length=95):
     return write(
-        folder, {f"d{i % 7}/f{i}.txt": "".join(chr(97 + (i * 7 + j) % 26) for j in range(length)) + str(i) for i in range(n)}
+        folder,
+        {
+            f"d{i % 7}/f{i}.txt": "".join(chr(97 + (i * 7 + j) % 26) for j in range(length))
+            + str(i)
+            for i in range(n)
+        },
     )
 
 
@@ -35,7 +40,9 @@ def test_the_split_is_the_hash_of_the_relative_path(tmp_path):
         bucket = int(hashlib.sha256(document.path.encode()).hexdigest(), 16) % 10
         assert document.part == {0: "test", 1: "validation"}.get(bucket, "train")
         assert number in found.part(document.part)
-    assert sorted(found.part("train") + found.part("validation") + found.part("test")) == list(range(60))
+    assert sorted(found.part("train") + found.part("validation") + found.part("test")) == list(
+        range(60)
+    )
     assert all(found.part(p) for p in ("train", "validation", "test"))
 
 
@@ -58,12 +65,20 @@ def test_the_fingerprint_is_a_hash_of_paths_and_contents(tmp_path):
     sha = {k: hashlib.sha256(v.encode()).hexdigest() for k, v in files.items()}
     lines = f"a/x.md\0{sha['a/x.md']}\nb.txt\0{sha['b.txt']}\n"
     assert found.fingerprint == hashlib.sha256(lines.encode()).hexdigest()
-    assert found.fingerprint != corpus.load(str(write(tmp_path / "b", files | {"b.txt": "too"}))).fingerprint
-    assert found.fingerprint != corpus.load(str(write(tmp_path / "c", {"c.txt": "two", "a/x.md": "one"}))).fingerprint
+    assert (
+        found.fingerprint
+        != corpus.load(str(write(tmp_path / "b", files | {"b.txt": "too"}))).fingerprint
+    )
+    assert (
+        found.fingerprint
+        != corpus.load(str(write(tmp_path / "c", {"c.txt": "two", "a/x.md": "one"}))).fingerprint
+    )
 
 
 def test_files_of_the_same_content_count_once_under_the_first_path(tmp_path):
-    found = corpus.load(str(write(tmp_path, {"z.txt": "same", "a/m.txt": "same", "b.txt": "other", "n.py": "same"})))
+    found = corpus.load(
+        str(write(tmp_path, {"z.txt": "same", "a/m.txt": "same", "b.txt": "other", "n.py": "same"}))
+    )
     assert [d.path for d in found.documents] == ["a/m.txt", "b.txt"]
 
 
@@ -97,7 +112,9 @@ def test_a_folder_without_text_is_one_clear_line(tmp_path, files, message):
 
 
 def test_an_absent_folder_is_one_clear_line(tmp_path):
-    with pytest.raises(DataError, match=r"no corpus .*nowhere.*; give stdlib, docs or a folder of text files"):
+    with pytest.raises(
+        DataError, match=r"no corpus .*nowhere.*; give stdlib, docs or a folder of text files"
+    ):
         corpus.load(str(tmp_path / "nowhere"))
 
 
@@ -140,7 +157,9 @@ def test_a_count_of_zero_takes_all(tmp_path):
 
 def test_the_seed_decides_the_order_and_nothing_else_does(tmp_path):
     found = corpus.load(str(many(tmp_path)))
-    a, b, c = (found.windows(words, "train", context=16, count=100, per_file=3, seed=s) for s in (1, 1, 2))
+    a, b, c = (
+        found.windows(words, "train", context=16, count=100, per_file=3, seed=s) for s in (1, 1, 2)
+    )
     assert np.array_equal(a.tokens, b.tokens)
     assert not np.array_equal(a.tokens, c.tokens)
     assert len(set(a.document[:20].tolist())) > 10  # shuffled across documents
@@ -157,10 +176,14 @@ def test_a_cap_balances_the_files(tmp_path):
 
 
 def test_more_windows_than_there_are_is_one_clear_line(tmp_path):
-    found = corpus.load(str(write(tmp_path, {"f0.txt": "x" * 100, "f1.txt": "y" * 100, "f3.txt": "z" * 100})))
+    found = corpus.load(
+        str(write(tmp_path, {"f0.txt": "x" * 100, "f1.txt": "y" * 100, "f3.txt": "z" * 100}))
+    )
     (part,) = {d.part for d in found.documents} & {"train"}
     n = sum(100 // 16 for d in found.documents if d.part == part)
-    with pytest.raises(DataError, match=f"the train part of .* has {n} windows of 16 tokens; asked for: 500"):
+    with pytest.raises(
+        DataError, match=f"the train part of .* has {n} windows of 16 tokens; asked for: 500"
+    ):
         found.windows(words, "train", context=16, count=500)
     with pytest.raises(DataError, match=r"with at most 1 per file; asked for: 500"):
         found.windows(words, "train", context=16, count=500, per_file=1)
@@ -171,7 +194,16 @@ def test_the_standard_library_without_tests_tables_and_other_peoples_packages():
     paths = [d.path for d in found.documents]
     assert {"textwrap.py", "json/decoder.py", "asyncio/events.py"} <= set(paths)
     assert all(p.endswith(".py") for p in paths)
-    out = {"site-packages", "test", "tests", "encodings", "idlelib", "lib2to3", "pydoc_data", "__pycache__"}
+    out = {
+        "site-packages",
+        "test",
+        "tests",
+        "encodings",
+        "idlelib",
+        "lib2to3",
+        "pydoc_data",
+        "__pycache__",
+    }
     assert not [p for p in paths if out & set(p.split("/"))]
     assert not {"html/entities.py", "stringprep.py"} & set(paths)
     assert "import" in found.text(paths.index("textwrap.py"))
@@ -186,7 +218,8 @@ RELEASED = {
 
 
 def library(monkeypatch, folder, added):
-    """The corpus "stdlib" as a machine reads it whose library lies in this folder, with what its installation added."""
+    """The corpus "stdlib" as a machine reads it whose library lies in this folder, with what its
+    installation added."""
     write(folder, RELEASED | added)
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(folder)})
     corpus._loaded.cache_clear()
@@ -196,7 +229,9 @@ def library(monkeypatch, folder, added):
 def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_path, monkeypatch):
     def added(machine, triplet):
         return {
-            f"_sysconfigdata__linux_{triplet}.py": f"build_time_vars = {{'prefix': '/builder/{machine}'}}\n",
+            f"_sysconfigdata__linux_{triplet}.py": (
+                f"build_time_vars = {{'prefix': '/builder/{machine}'}}\n"
+            ),
             f"config-3.11-{triplet}/python-config.py": f"print('/builder/{machine}')\n",
             f"__pycache__/textwrap.{machine}.py": "x = 1\n",
             f"json/__pycache__/decoder.{machine}.py": "x = 1\n",
@@ -212,7 +247,9 @@ def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_
         bare = library(monkeypatch, tmp_path / "bare", {})
         one = library(monkeypatch, tmp_path / "one", added("ada", "x86_64-linux-gnu"))
         two = library(monkeypatch, tmp_path / "two", added("grace", "aarch64-linux-gnu"))
-        other = library(monkeypatch, tmp_path / "other", {"textwrap.py": "import re  # another release\n"})
+        other = library(
+            monkeypatch, tmp_path / "other", {"textwrap.py": "import re  # another release\n"}
+        )
     finally:
         corpus._loaded.cache_clear()
     assert [d.path for d in bare.documents] == sorted(RELEASED)
@@ -222,7 +259,9 @@ def test_what_an_installation_adds_to_the_standard_library_is_no_text_of_it(tmp_
 
 def test_no_text_of_the_standard_library_names_the_place_where_python_lies():
     found = corpus.load("stdlib")
-    places = {p for p in (sys.prefix, sys.base_prefix, sys.exec_prefix) if len(p) > len("/usr/local")}
+    places = {
+        p for p in (sys.prefix, sys.base_prefix, sys.exec_prefix) if len(p) > len("/usr/local")
+    }
     assert not [d.path for i, d in enumerate(found.documents) for p in places if p in found.text(i)]
 
 

@@ -1,4 +1,5 @@
-"""The corpus "docs": which paragraphs are prose, what a made-up site-packages gives, and what the packages here hold."""
+"""The corpus "docs": which paragraphs are prose, what a made-up site-packages gives, and what the
+packages here hold."""
 
 import base64
 import hashlib
@@ -21,26 +22,47 @@ GOOD = "The mean of an empty array is not defined, and so the answer is NaN."
     "written, kept",
     [
         (GOOD, GOOD),
-        ("The mean of an empty array\n  is not defined, and so the answer is NaN.", ""),  # not at the margin
         (
-            "See :func:`~numpy.mean` and ``x.mean()`` for *the* **same** thing [1]_ with less care.",
+            "The mean of an empty array\n  is not defined, and so the answer is NaN.",
+            "",
+        ),  # not at the margin
+        (
+            (
+                "See :func:`~numpy.mean` and ``x.mean()`` for *the* **same** thing [1]_ with less "
+                "care."
+            ),
             "See numpy.mean and x.mean() for the same thing with less care.",
         ),
         (
-            "It is `described in the guide <https://a.org/b>`_ and again in [the notes](http://c.org) for all.",
+            (
+                "It is `described in the guide <https://a.org/b>`_ and again in [the "
+                "notes](http://c.org) for all."
+            ),
             "It is described in the guide and again in the notes for all.",
         ),
         ("Too short to be a paragraph.", ""),
-        ("x : array_like that is given to the function and that is not changed by it.", ""),  # begins with no capital
-        ("For instance you may call the function with an array as follows:", ""),  # code comes after a colon
+        (
+            "x : array_like that is given to the function and that is not changed by it.",
+            "",
+        ),  # begins with no capital
+        (
+            "For instance you may call the function with an array as follows:",
+            "",
+        ),  # code comes after a colon
         ("The value is :math:`x^2` for every number that is given to this function here.", ""),
         (r"The value is \alpha for every number that is given to this function here.", ""),
         ("Use a = b + c when you want to have more than the default gives you here.", ""),
         (">>> Mean of an empty array is not defined, and so the answer is NaN.", ""),
         (".. note:: The mean of an empty array is not defined, and so on.", ""),
         ("- The mean of an empty array is not defined, and so the answer is NaN.", ""),
-        ("Returns x_1, x_2, y_1, y_2, z_1, z_2 and w_1 in this order always.", ""),  # fewer than four fifths are words
-        ("The {kind} of an empty array is not defined, and so the answer is NaN.", ""),  # a template
+        (
+            "Returns x_1, x_2, y_1, y_2, z_1, z_2 and w_1 in this order always.",
+            "",
+        ),  # fewer than four fifths are words
+        (
+            "The {kind} of an empty array is not defined, and so the answer is NaN.",
+            "",
+        ),  # a template
     ],
 )
 def test_a_paragraph_is_prose_or_is_left_out(written, kept):
@@ -102,12 +124,24 @@ torch._C._add_docstr(f, r"""Added to C.""".format(**common))
 print("Printed.")
 '''
     found = list(prose.documentation(textwrap.dedent(source).encode()))
-    assert [t for t in found if t[0].isupper()] == ["Module.", "Attribute.", "Class.", "Method.", "Inner.", "Conditional.", "Added.", "Added to C."]
+    assert [t for t in found if t[0].isupper()] == [
+        "Module.",
+        "Attribute.",
+        "Class.",
+        "Method.",
+        "Inner.",
+        "Conditional.",
+        "Added.",
+        "Added to C.",
+    ]
     assert list(prose.documentation(b"def broken(")) == []
 
 
 def test_what_says_the_same_of_other_names_is_the_same_wording():
-    one, two = "Construct a BertModel with 12 layers from a configuration.", "Construct a GPT2Model with 24 layers from a configuration."
+    one, two = (
+        "Construct a BertModel with 12 layers from a configuration.",
+        "Construct a GPT2Model with 24 layers from a configuration.",
+    )
     assert prose.wording(one) == prose.wording(two) != prose.wording(GOOD)
 
 
@@ -117,13 +151,19 @@ def install(site, name, files, record=True, licence="License-Expression: MIT"):
     for path, text in files.items():
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(text)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        digest = (
+            base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        )
         rows.append(f"{path},sha256={digest},{len(text)}")
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{licence}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{licence}\n"
+    )
     if record:
-        (info / "RECORD").write_text("\n".join([*rows, f"{name}-1.0.dist-info/RECORD,,", f"{name}/__pycache__/x.pyc,,"]))
+        (info / "RECORD").write_text(
+            "\n".join([*rows, f"{name}-1.0.dist-info/RECORD,,", f"{name}/__pycache__/x.pyc,,"])
+        )
 
 
 ANIMALS = ["ant", "bear", "cat", "dog", "eel", "fox", "goat", "hare", "ibex", "jay"]
@@ -131,7 +171,10 @@ ANIMALS += ["kite", "lion", "mole", "newt", "owl", "pig", "quail", "rat", "seal"
 
 
 def said(animal, other):
-    return f"The {animal} lives beside the {other}, and both are described here at such a length that eight words are not missing."
+    return (
+        f"The {animal} lives beside the {other}, and both are described here at such a length "
+        "that eight words are not missing."
+    )
 
 
 @pytest.fixture
@@ -139,10 +182,21 @@ def site(tmp_path):
     """Two packages; of ten modules each, with three paragraphs, the last one is the same in all."""
     for name, animals in (("alpha", ANIMALS[:10]), ("beta", ANIMALS[10:])):
         files = {
-            f"{name}/m{i}.py": f'"""{said(a, "sea")}\n\n{said(a, "hill")}\n\n{said(a, "wood")}\n\n{GOOD}\n"""\n' for i, a in enumerate(animals)
+            f"{name}/m{i}.py": (
+                f'"""{said(a, "sea")}\n\n{said(a, "hill")}\n\n{said(a, "wood")}\n\n{GOOD}\n"""\n'
+            )
+            for i, a in enumerate(animals)
         }
-        files |= {f"{name}/short.py": '"""A module with one sentence of eight words or more is none."""', f"{name}/data.txt": GOOD}
-        files |= {f"{name}/tests/m.py": f'"""{said("unicorn", "sea")}\n\n{said("unicorn", "hill")}\n\n{said("unicorn", "wood")}"""'}
+        files |= {
+            f"{name}/short.py": '"""A module with one sentence of eight words or more is none."""',
+            f"{name}/data.txt": GOOD,
+        }
+        files |= {
+            f"{name}/tests/m.py": (
+                f'"""{said("unicorn", "sea")}\n\n{said("unicorn", "hill")}\n\n'
+                f'{said("unicorn", "wood")}"""'
+            )
+        }
         install(tmp_path / "site", name, files)
     return tmp_path / "site"
 
@@ -153,10 +207,17 @@ def made(site, cache, names=("alpha", "beta"), least=100):
 
 def test_a_made_up_site_packages_gives_its_prose_and_nothing_else(site, tmp_path):
     found = corpus._loaded("docs", made(site, tmp_path / "cache"))
-    assert [d.path for d in found.documents] == sorted(f"{name}/m{i}.txt" for name in ("alpha", "beta") for i in range(10))
+    assert [d.path for d in found.documents] == sorted(
+        f"{name}/m{i}.txt" for name in ("alpha", "beta") for i in range(10)
+    )
     texts = [found.text(i) for i in range(20)]
-    assert texts[0] == f"{said('ant', 'sea')}\n\n{said('ant', 'hill')}\n\n{said('ant', 'wood')}\n\n{GOOD}\n"
-    assert sum(GOOD in text for text in texts) == 1, "a paragraph counts once, in the first module that has it"
+    assert (
+        texts[0]
+        == f"{said('ant', 'sea')}\n\n{said('ant', 'hill')}\n\n{said('ant', 'wood')}\n\n{GOOD}\n"
+    )
+    assert sum(GOOD in text for text in texts) == 1, (
+        "a paragraph counts once, in the first module that has it"
+    )
     assert not any("unicorn" in text for text in texts), "tests of a package are no documentation"
     assert {p for p in ("train", "validation", "test") if found.part(p)} >= {"train"}
 
@@ -164,7 +225,10 @@ def test_a_made_up_site_packages_gives_its_prose_and_nothing_else(site, tmp_path
 def test_the_same_packages_give_the_same_text_and_another_file_another(site, tmp_path):
     first = made(site, tmp_path / "a")
     assert made(site, tmp_path / "b").name == first.name
-    assert corpus._loaded("docs", first).fingerprint == corpus._loaded("docs", made(site, tmp_path / "b")).fingerprint
+    assert (
+        corpus._loaded("docs", first).fingerprint
+        == corpus._loaded("docs", made(site, tmp_path / "b")).fingerprint
+    )
     install(site, "beta", {"beta/m0.py": f'"""{said("yak", "sea")}"""'})
     docstrings._folder.cache_clear()
     assert made(site, tmp_path / "a").name != first.name
@@ -175,7 +239,9 @@ def test_it_is_read_once(site, tmp_path, monkeypatch):
     docstrings._folder.cache_clear()
     monkeypatch.setattr(docstrings, "_make", lambda *_: pytest.fail("made again"))
     assert made(site, tmp_path / "cache") == first
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [first.name], "nothing half made is left"
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [first.name], (
+        "nothing half made is left"
+    )
 
 
 def test_two_that_make_it_at_once_find_the_same_folder(site, tmp_path, monkeypatch):
@@ -193,10 +259,21 @@ def test_two_that_make_it_at_once_find_the_same_folder(site, tmp_path, monkeypat
 @pytest.mark.parametrize(
     "names, least, told",
     [
-        (("alpha", "gamma"), 1, "for the corpus docs the package is missing: gamma; install with: pip install"),
+        (
+            ("alpha", "gamma"),
+            1,
+            "for the corpus docs the package is missing: gamma; install with: pip install",
+        ),
         (("gamma", "alpha", "delta"), 1, "packages are missing: gamma, delta"),
         (("alpha", "bare"), 1, r"bare 1.0 does not list its Python files \(no RECORD\)"),
-        (("alpha",), 10_000, r"hold \d+ words of prose, and the corpus docs needs 10,000: their documentation was stripped"),
+        (
+            ("alpha",),
+            10_000,
+            (
+                r"hold \d+ words of prose, and the corpus docs needs 10,000: their documentation "
+                r"was stripped"
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(site, tmp_path, names, least, told):
@@ -229,19 +306,26 @@ def test_licences_are_as_the_metadata_says_them(tmp_path, metadata, licence):
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "corpora.md").read_text()
-ROWS = re.findall(r"^\| ([a-z0-9-]+) \| ([^|]+) \| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(
+    r"^\| ([a-z0-9-]+) \| ([^|]+) \| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$", PAGE, re.MULTILINE
+)
 
 
 @pytest.mark.slow
 def test_the_packages_that_are_installed_here_hold_english_prose():
-    """Written by people for people: the commonest word of it is "the", as in any English; of source code it is not."""
+    """Written by people for people: the commonest word of it is "the", as in any English; of source
+    code it is not."""
     found = corpus.load("docs")
     words = Counter(w for i in range(len(found.documents)) for w in found.text(i).split())
     assert words.total() >= docstrings.LEAST
-    assert words.most_common(1)[0][0] == "the" and 0.04 < words["the"] / words.total() < 0.1  # 6 % of English prose
+    assert (
+        words.most_common(1)[0][0] == "the" and 0.04 < words["the"] / words.total() < 0.1
+    )  # 6 % of English prose
     assert words[">>>"] == words["=="] == words["->"] == 0
     assert "Return evenly spaced numbers over a specified interval." in "".join(
-        found.text(i) for i, d in enumerate(found.documents) if d.path == "numpy/_core/function_base.txt"
+        found.text(i)
+        for i, d in enumerate(found.documents)
+        if d.path == "numpy/_core/function_base.txt"
     ), "NumPy's linspace says so since 2006"
     assert all(found.part(part) for part in ("train", "validation", "test"))
 
@@ -249,7 +333,10 @@ def test_the_packages_that_are_installed_here_hold_english_prose():
 @pytest.mark.slow
 def test_the_page_says_what_the_pinned_packages_hold():
     assert tuple(name for name, *_ in ROWS) == docstrings.PACKAGES
-    here = [(p.name, p.version, p.licence, f"{p.documents:,}", f"{p.words:,}") for p in docstrings.packages()]
+    here = [
+        (p.name, p.version, p.licence, f"{p.documents:,}", f"{p.words:,}")
+        for p in docstrings.packages()
+    ]
     if [p[:2] for p in here] == [(name, version) for name, version, *_ in ROWS]:
         assert here == ROWS
         assert f"`{corpus.load('docs').fingerprint[:12]}`" in PAGE
@@ -257,6 +344,20 @@ def test_the_page_says_what_the_pinned_packages_hold():
 
 def test_every_package_is_required_by_assay_or_by_what_assay_requires():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    ours = [*project["dependencies"], *(r for extra in ("train", "models", "explore") for r in project["optional-dependencies"][extra])]
-    theirs = [r for name in ("torch", "transformers") for r in metadata.requires(name) or () if "extra ==" not in r]
-    assert set(docstrings.PACKAGES) <= {re.split(r"[^\w.-]", r)[0].lower().replace("_", "-") for r in (*ours, *theirs)}
+    ours = [
+        *project["dependencies"],
+        *(
+            r
+            for extra in ("train", "models", "explore")
+            for r in project["optional-dependencies"][extra]
+        ),
+    ]
+    theirs = [
+        r
+        for name in ("torch", "transformers")
+        for r in metadata.requires(name) or ()
+        if "extra ==" not in r
+    ]
+    assert set(docstrings.PACKAGES) <= {
+        re.split(r"[^\w.-]", r)[0].lower().replace("_", "-") for r in (*ours, *theirs)
+    }

@@ -1,4 +1,5 @@
-"""The embedded world: its densities, mean and covariance by formula against counting, and its detectors against others."""
+"""The embedded world: its densities, mean and covariance by formula against counting, and its
+detectors against others."""
 
 import numpy as np
 import pytest
@@ -31,9 +32,12 @@ def test_densities_by_formula_are_those_counted(drawn):
 
 
 def test_a_density_far_below_what_can_be_counted():
-    """One true feature along the row: only it can fire, and only if its amplitude passes the bias; p · P(a > t), and the noise alone far off."""
+    """One true feature along the row: only it can fire, and only if its amplitude passes the bias;
+    p · P(a > t), and the noise alone far off."""
     world = embedded(np.array([0]), 1, 4, p=(1e-6, 1e-6), mean=0.0, noise=0.01)
-    assert world.exceedance(world.directions, np.array([[-1.25]]))[0, 0] == pytest.approx(1e-6 * 0.25, rel=1e-4)
+    assert world.exceedance(world.directions, np.array([[-1.25]]))[0, 0] == pytest.approx(
+        1e-6 * 0.25, rel=1e-4
+    )
 
 
 def test_rows_that_fire_always_or_never():
@@ -53,7 +57,9 @@ def test_centred_is_the_same_draw_about_zero(drawn):
     world, x = drawn
     centred = world.centred
     assert centred.expected == pytest.approx(np.zeros((2, 12)), abs=1e-12)
-    assert centred.batches(4096, "test")(0).numpy() == pytest.approx(x[:, :4096] - world.expected[:, None], abs=1e-5)
+    assert centred.batches(4096, "test")(0).numpy() == pytest.approx(
+        x[:, :4096] - world.expected[:, None], abs=1e-5
+    )
     assert centred.centred.expected == pytest.approx(np.zeros((2, 12)), abs=1e-12)
 
 
@@ -72,7 +78,9 @@ def test_a_detector_reads_its_feature_with_the_least_variance(drawn):
 
 def test_a_run_alone_is_the_run_in_company():
     alone, both = embedded(SEEDS[1:], 8, 6), embedded(SEEDS, 8, 6)
-    assert alone.batches(64)(5)[0].numpy() == pytest.approx(both.batches(64)(5)[1].numpy(), abs=1e-6)
+    assert alone.batches(64)(5)[0].numpy() == pytest.approx(
+        both.batches(64)(5)[1].numpy(), abs=1e-6
+    )
 
 
 def test_what_is_no_probability_is_refused():

@@ -1,4 +1,5 @@
-"""Harvest: equal to running the model directly, traceable, resumable, and the same batches alone and in a group."""
+"""Harvest: equal to running the model directly, traceable, resumable, and the same batches alone
+and in a group."""
 
 from collections import Counter
 from threading import Lock
@@ -24,7 +25,10 @@ def world(tmp_path_factory):
     texts = root / "texts"
     texts.mkdir()
     for i in range(40):
-        lines = [f"def f{i}_{j}(x):\n    return x + {j * i}  # {chr(97 + (i + j) % 26) * 3}\n" for j in range(8)]
+        lines = [
+            f"def f{i}_{j}(x):\n    return x + {j * i}  # {chr(97 + (i + j) % 26) * 3}\n"
+            for j in range(8)
+        ]
         (texts / f"t{i}.py").write_text("".join(lines))
     return tiny_models.make(root / "llama", "llama"), texts
 
@@ -51,14 +55,21 @@ def made(world, bench):
 def direct(world, tokens):
     """The activations of these windows, one window at a time, without a harvest."""
     subject, site = load(str(world[0])), Site.parse(SITE)
-    rows = [subject.run(torch.from_numpy(t[None].astype(np.int64)), capture=[site], logits=False).acts[site][0] for t in tokens]
+    rows = [
+        subject.run(torch.from_numpy(t[None].astype(np.int64)), capture=[site], logits=False).acts[
+            site
+        ][0]
+        for t in tokens
+    ]
     return torch.stack(rows).numpy()
 
 
 def test_it_holds_what_the_model_gives_in_half_precision(world, made):
     expected = direct(world, made.tokens)
     assert made.tokens.shape == (50, 16)
-    assert np.array_equal(made.raw(np.arange(50)).numpy(), expected.astype(np.float16).astype(np.float32))
+    assert np.array_equal(
+        made.raw(np.arange(50)).numpy(), expected.astype(np.float16).astype(np.float32)
+    )
     assert np.allclose(made.norms, np.linalg.norm(expected, axis=-1), rtol=1e-3)
 
 
@@ -82,7 +93,8 @@ def test_rows_are_centred_and_scaled_to_mean_square_d_over_what_is_kept(made):
 
 
 def test_massive_activations_are_left_out_but_not_deleted(world, bench, tmp_path):
-    """One token's embedding is made a hundred times as long; its rows are masked, and mean and scale are as without them."""
+    """One token's embedding is made a hundred times as long; its rows are masked, and mean and
+    scale are as without them."""
     from safetensors.numpy import load_file, save_file
 
     folder = tiny_models.make(tmp_path / "outlier", "llama")
@@ -102,7 +114,9 @@ def test_massive_activations_are_left_out_but_not_deleted(world, bench, tmp_path
     assert (~massive.keep[:, 1:]).sum() > 0
     x = plain.raw(np.arange(50)).numpy()[massive.keep].astype(np.float64)
     assert np.allclose(massive.mean, x.mean(0), atol=1e-4)
-    assert massive.scale == pytest.approx(np.sqrt(24 / ((x - x.mean(0)) ** 2).sum(-1).mean()), rel=1e-4)
+    assert massive.scale == pytest.approx(
+        np.sqrt(24 / ((x - x.mean(0)) ** 2).sum(-1).mean()), rel=1e-4
+    )
     assert len(massive) == 800
 
 
@@ -147,8 +161,12 @@ def passes(monkeypatch):
     return found
 
 
-def test_several_sites_are_filled_in_one_pass_with_the_bytes_of_one_each(world, plain_bench, tmp_path, passes):
-    several = [spec(world, site=site) for site in (*MORE, SITE)]  # one site twice, as two targets may ask for it
+def test_several_sites_are_filled_in_one_pass_with_the_bytes_of_one_each(
+    world, plain_bench, tmp_path, passes
+):
+    several = [
+        spec(world, site=site) for site in (*MORE, SITE)
+    ]  # one site twice, as two targets may ask for it
     together = harvests(several, plain_bench(tmp_path / "together"))
     assert passes == [set(MORE)] * 7  # 50 windows in shards of 8
     for one, made in zip(several, together, strict=True):
@@ -156,7 +174,9 @@ def test_several_sites_are_filled_in_one_pass_with_the_bytes_of_one_each(world, 
         assert made.spec == alone.spec == one
         for mine, other in zip(made.shards, alone.shards, strict=True):
             assert mine.name == other.name
-            assert {f.name: f.read_bytes() for f in mine.iterdir()} == {f.name: f.read_bytes() for f in other.iterdir()}
+            assert {f.name: f.read_bytes() for f in mine.iterdir()} == {
+                f.name: f.read_bytes() for f in other.iterdir()
+            }
 
 
 def test_one_pass_fills_what_is_missing_alone(world, bench, passes):
@@ -176,7 +196,9 @@ def test_one_pass_fills_what_is_missing_alone(world, bench, passes):
     assert passes == []
 
 
-def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_never_wait_for_each_other(world, tmp_path, passes):
+def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_never_wait_for_each_other(  # noqa: E501
+    world, tmp_path, passes
+):
     from concurrent.futures import ThreadPoolExecutor
 
     from assay.lab.store import Store
@@ -195,9 +217,19 @@ def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_nev
     passes.clear()
     orders = MORE, MORE[::-1], MORE[1:], MORE[:1]
     with ThreadPoolExecutor(4) as threads:
-        found = [*threads.map(lambda sites: harvests([spec(world, site=site) for site in sites], Bench()), orders, timeout=120)]
-    assert Counter(site for sites in passes for site in sites) == dict.fromkeys(MORE, 7)  # no shard twice
-    assert {made.spec.site: made.shards for made in found[0]} == {made.spec.site: made.shards for made in found[1]}
+        found = [
+            *threads.map(
+                lambda sites: harvests([spec(world, site=site) for site in sites], Bench()),
+                orders,
+                timeout=120,
+            )
+        ]
+    assert Counter(site for sites in passes for site in sites) == dict.fromkeys(
+        MORE, 7
+    )  # no shard twice
+    assert {made.spec.site: made.shards for made in found[0]} == {
+        made.spec.site: made.shards for made in found[1]
+    }
 
 
 def test_what_shares_a_pass_differs_in_its_site_alone(world, bench):
@@ -252,14 +284,18 @@ def test_another_model_or_text_is_another_harvest(world, bench, made, tmp_path):
 
 
 def test_the_disk_use_is_the_size_of_the_files(world, made):
-    files = sum((p / name).stat().st_size - 128 for p in made.shards for name in ("acts.npy", "norms.npy"))
+    files = sum(
+        (p / name).stat().st_size - 128 for p in made.shards for name in ("acts.npy", "norms.npy")
+    )
     assert spec(world).bytes() == files == 50 * 16 * (24 * 2 + 4)
 
 
 def test_no_room_is_said_before_the_model_runs(world, bench, monkeypatch):
     import shutil
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000_000})())
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000_000})()
+    )
     with pytest.raises(StoreError, match=r"the harvest needs another 0 MB in .*, 10 MB are free"):
         harvest(spec(world), bench)
     assert bench.reports == []
@@ -281,7 +317,9 @@ def test_batches_cover_each_kept_row_once_in_an_epoch_in_another_order_each_time
 def test_no_row_comes_twice_in_an_epoch(made):
     batches, n = made.batches(np.array([1]), 7), len(made.kept) // 7
     seen = Counter(tuple(x) for i in range(n) for x in batches(i).tolist())
-    there = Counter(tuple(x) for x in made.rows(made.kept).tolist())  # equal contexts give equal vectors: count them
+    there = Counter(
+        tuple(x) for x in made.rows(made.kept).tolist()
+    )  # equal contexts give equal vectors: count them
     assert seen <= there
     assert there.total() - seen.total() == len(made.kept) % 7
 
@@ -308,13 +346,18 @@ def test_zero_windows_are_all_there_are(world, bench):
 
 def test_inputs_name_model_and_text_by_content(world):
     model, texts = world
-    assert inputs(spec(world)) == {"model": load(str(model)).fingerprint, "corpus": corpus.load(str(texts)).fingerprint}
+    assert inputs(spec(world)) == {
+        "model": load(str(model)).fingerprint,
+        "corpus": corpus.load(str(texts)).fingerprint,
+    }
 
 
 def test_a_spliced_run_can_start_from_the_harvest(world, made):
     subject = load(str(world[0]))
     tokens = torch.from_numpy(made.tokens[:4].astype(np.int64))
-    assert torch.allclose(subject.losses(tokens, start=(2, made.raw(np.arange(4)))), subject.losses(tokens), atol=2e-2)
+    assert torch.allclose(
+        subject.losses(tokens, start=(2, made.raw(np.arange(4)))), subject.losses(tokens), atol=2e-2
+    )
 
 
 @pytest.mark.parametrize(
@@ -340,5 +383,11 @@ def test_a_damaged_shard_is_named(world, bench, name):
     made = harvest(spec(world), bench)
     file = made.shards[2] / f"{name}.npy"
     file.write_bytes(file.read_bytes()[:-100] if name == "acts" else b"")
-    with pytest.raises(StoreError, match=rf"{made.shards[2].name}/{name}\.npy is missing or damaged; `assay doctor --clean` removes"):
+    with pytest.raises(
+        StoreError,
+        match=(
+            rf"{made.shards[2].name}/{name}\.npy is missing or damaged; `assay doctor --clean` "
+            rf"removes"
+        ),
+    ):
         harvest(spec(world), bench).rows(made.kept[:1])

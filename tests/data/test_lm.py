@@ -1,4 +1,5 @@
-"""Language models trained as an ensemble: each run as if alone, exact laws of weight decay and of tokens never seen, resumes."""
+"""Language models trained as an ensemble: each run as if alone, exact laws of weight decay and of
+tokens never seen, resumes."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ VOCAB = 40
 SMALL = LmSpec(d=16, heads=2, m=24, context=12, batch=8, steps=50, warm=5)
 KINDS = {
     "gpt2": SMALL,
-    "llama": SMALL.replace(norm="rms", positions="rotary", gated=True, activation="silu", layers=2, tied=True),
+    "llama": SMALL.replace(
+        norm="rms", positions="rotary", gated=True, activation="silu", layers=2, tied=True
+    ),
 }
 TOKENS = np.random.default_rng(3).integers(VOCAB - 4, size=(64, 12)).astype(np.int32)
 """Windows in which the last four tokens never occur."""
@@ -35,12 +38,21 @@ TOKENS = np.random.default_rng(3).integers(VOCAB - 4, size=(64, 12)).astype(np.i
 def trained(runs, steps=None, **how):
     runs = Runs([s.replace(steps=steps) for s in runs]) if steps else runs
     shape = shape_of(runs.specs[0], VOCAB)
-    return train_lms(runs, shape, batches(runs.seeds, TOKENS, VOCAB, runs.shared.batch), how.pop("bench", Unkept()), **how)
+    return train_lms(
+        runs,
+        shape,
+        batches(runs.seeds, TOKENS, VOCAB, runs.shared.batch),
+        how.pop("bench", Unkept()),
+        **how,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_alone_is_the_same_run_in_an_ensemble(kind):
-    specs = [*grid(KINDS[kind], lr=(1e-3, 3e-3), decay=(0.0, 0.1)), KINDS[kind].replace(seed=4, std=0.1)]
+    specs = [
+        *grid(KINDS[kind], lr=(1e-3, 3e-3), decay=(0.0, 0.1)),
+        KINDS[kind].replace(seed=4, std=0.1),
+    ]
     together = trained(Runs(specs))
     for i in (0, 3, 4):
         alone = trained(Runs(specs[i : i + 1]))
@@ -71,11 +83,17 @@ def test_what_is_fixed_is_used_and_not_learned(kind):
     params = start(runs, shape)
     fixed = {name: params.pop(name) for name in ("W_QKV", "W_in")}
     before = {name: p.clone() for name, p in fixed.items()}
-    [done] = fit([group_of(runs, shape, params, fixed)], draw, steps=4, probe_at=(1,), bench=Unkept())
+    [done] = fit(
+        [group_of(runs, shape, params, fixed)], draw, steps=4, probe_at=(1,), bench=Unkept()
+    )
     whole = start(runs, shape)
-    [all_learned] = fit([group_of(runs, shape, whole)], draw, steps=4, probe_at=(1,), bench=Unkept())
+    [all_learned] = fit(
+        [group_of(runs, shape, whole)], draw, steps=4, probe_at=(1,), bench=Unkept()
+    )
     assert set(done.tensors) == set(shape.parameters()) - set(fixed)
-    np.testing.assert_allclose(done.history["loss"][0, 0], all_learned.history["loss"][0, 0])  # the first step reads the same model
+    np.testing.assert_allclose(
+        done.history["loss"][0, 0], all_learned.history["loss"][0, 0]
+    )  # the first step reads the same model
     for name, p in fixed.items():
         assert torch.equal(p, before[name]) and not torch.equal(all_learned.tensors[name], p)
 
@@ -118,16 +136,28 @@ def test_tied_rows_of_tokens_never_seen_move_as_outputs_do():
 def test_what_is_held_out_is_what_transformers_says(tmp_path):
     runs = Runs([SMALL.replace(seed=1), SMALL.replace(seed=2)])
     vocab = save_tokenizer(tmp_path)
-    shape, others = shape_of(SMALL, vocab), np.random.default_rng(9).integers(VOCAB, size=(5, 12)).astype(np.int32)
+    shape, others = (
+        shape_of(SMALL, vocab),
+        np.random.default_rng(9).integers(VOCAB, size=(5, 12)).astype(np.int32),
+    )
     seen = []
     found = train_lms(
-        runs, shape, batches(runs.seeds, TOKENS, VOCAB, 8), Unkept(), evaluate_at=(1, 20, 50), held_out=others,
+        runs,
+        shape,
+        batches(runs.seeds, TOKENS, VOCAB, 8),
+        Unkept(),
+        evaluate_at=(1, 20, 50),
+        held_out=others,
         each=lambda step, params: seen.append((step, params["gain"].clone())),
-    )  # fmt: skip
-    assert [step for step, _ in seen] == [1, 20, 50] and torch.equal(seen[-1][1], found.tensors["gain"])
+    )
+    assert [step for step, _ in seen] == [1, 20, 50] and torch.equal(
+        seen[-1][1], found.tensors["gain"]
+    )
     for run in range(2):
         write(tmp_path / str(run), found.tensors, shape, tmp_path / "tokenizer.json", {}, run)
-        wanted = load(str(tmp_path / str(run))).losses(torch.from_numpy(others.astype(np.int64))).mean()
+        wanted = (
+            load(str(tmp_path / str(run))).losses(torch.from_numpy(others.astype(np.int64))).mean()
+        )
         assert float(found.tensors[HELD_OUT][run, -1]) == pytest.approx(float(wanted), abs=1e-5)
     assert found.tensors[HELD_OUT].shape == (2, 3)
 
@@ -171,7 +201,17 @@ def test_each_run_reads_in_its_own_order_and_equal_seeds_the_same():
         batches(np.array([1]), TOKENS, VOCAB, 65)
 
 
-@pytest.mark.parametrize("changes", [{"d": 10}, {"positions": "rotary", "d": 12, "heads": 4}, {"decay": -1.0}, {"std": 0.0}, {"warm": -1}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"d": 10},
+        {"positions": "rotary", "d": 12, "heads": 4},
+        {"decay": -1.0},
+        {"std": 0.0},
+        {"warm": -1},
+    ],
+    ids=str,
+)
 def test_impossible_specs_are_told_in_one_line(changes):
     with pytest.raises(SpecError) as told:
         LmSpec(**changes)

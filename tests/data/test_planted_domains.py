@@ -1,4 +1,5 @@
-"""The planted text: what depends on the subject does so as often as asked, by counting, and nothing else does."""
+"""The planted text: what depends on the subject does so as often as asked, by counting, and nothing
+else does."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ def places(planted, j):
 
 @pytest.mark.parametrize("marked", [False, True])
 def test_what_comes_next_and_what_stands_before_depend_on_the_subject_as_asked(marked):
-    planted = planted_domains(5, 0, WINDOWS, features=4, share=0.3, inside=0.8, outside=0.1, marked=marked)
+    planted = planted_domains(
+        5, 0, WINDOWS, features=4, share=0.3, inside=0.8, outside=0.1, marked=marked
+    )
     follows = {True: [], False: []}
     mark_before = {True: [], False: []}
     for j in range(4):
@@ -44,7 +47,9 @@ def test_the_three_kinds_of_features_fire_where_they_should():
         assert not (planted.in_context[j] & ~here).any()
         whole = planted.on_context[j].reshape(200, -1, SENTENCE)
         assert np.array_equal(whole.all(2), whole.any(2))  # sentences as a whole
-        assert np.array_equal(whole[:, :, PLACE], planted.in_context[j].reshape(200, -1, SENTENCE)[:, :, PLACE])
+        assert np.array_equal(
+            whole[:, :, PLACE], planted.in_context[j].reshape(200, -1, SENTENCE)[:, :, PLACE]
+        )
     assert 0 < planted.in_context.sum() < planted.on_token.sum()
 
 
@@ -52,4 +57,6 @@ def test_parts_of_a_seed_share_meanings_and_no_text():
     one, other, again = (planted_domains(7, part, 50) for part in (0, 1, 0))
     assert np.array_equal(one.follows, other.follows) and np.array_equal(one.own, other.own)
     assert not np.array_equal(one.tokens, other.tokens)
-    assert np.array_equal(one.tokens, again.tokens) and np.array_equal(one.in_context, again.in_context)
+    assert np.array_equal(one.tokens, again.tokens) and np.array_equal(
+        one.in_context, again.in_context
+    )

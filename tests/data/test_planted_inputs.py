@@ -44,7 +44,8 @@ def test_a_run_gets_the_same_inputs_alone_and_in_any_group():
 
 
 def test_the_order_of_runs_moves_no_input():
-    """Runs of one seed side by side, as a sweep over densities gives them, and in any other order."""
+    """Runs of one seed side by side, as a sweep over densities gives them, and in any other
+    order."""
     sides = Runs(grid(Toy(), seed=(3, 4), density=(1.0, 0.1, 0.01)))
     x, y = (planted.sparse_features(runs, 7, 32)(130) for runs in (RUNS, sides))
     for spec, one in zip(RUNS, x, strict=True):
@@ -66,7 +67,9 @@ def test_inputs_with_a_feature_present_follow_the_law_given_that(p):
     count = stats.binom(n, p).pmf(np.arange(1, n + 1)) / (1 - (1 - p) ** n)
     seen = np.bincount(on.sum(1), minlength=n + 1)[1:] / rows
     assert np.abs(seen - count).max() < 0.01
-    assert np.abs(on.mean(0) - p / (1 - (1 - p) ** n)).max() < 0.01, "no feature is present oftener than another"
+    assert np.abs(on.mean(0) - p / (1 - (1 - p) ** n)).max() < 0.01, (
+        "no feature is present oftener than another"
+    )
     assert stats.kstest(x[on], "uniform").pvalue > 1e-4
 
 
@@ -80,7 +83,10 @@ def test_each_feature_may_have_a_density_of_its_own():
     share = (x > 0).double().mean(1).numpy()
     assert np.abs(share - chance).max() < 5 * 0.5 / 40_000**0.5
     even = np.tile(RUNS.each("density")[:, None], (1, 3))
-    assert torch.equal(planted.sparse_features(RUNS, 3, 32, density=even)(4), planted.sparse_features(RUNS, 3, 32)(4))
+    assert torch.equal(
+        planted.sparse_features(RUNS, 3, 32, density=even)(4),
+        planted.sparse_features(RUNS, 3, 32)(4),
+    )
 
 
 @pytest.mark.parametrize("p", [0.0, -0.1, 1.5, float("nan")])

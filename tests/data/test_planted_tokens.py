@@ -1,4 +1,5 @@
-"""Planted tokens: each exactly as often as asked, never where nothing reads or predicts it, and never where copying is learned."""
+"""Planted tokens: each exactly as often as asked, never where nothing reads or predicts it, and
+never where copying is learned."""
 
 from __future__ import annotations
 
@@ -21,10 +22,16 @@ def text(step):
 def test_each_token_stands_as_often_as_asked_in_every_run():
     draw = planted_batches(PLANTING, text, SEEDS, **HOW)
     count = counted(draw, 12, 3, PLANTING.vocab)
-    assert (count[:, 20:] == np.array(PLANTING.exposures)).all() and count.sum(1).tolist() == [12 * 8 * 10] * 3
+    assert (count[:, 20:] == np.array(PLANTING.exposures)).all() and count.sum(1).tolist() == [
+        12 * 8 * 10
+    ] * 3
     whole = torch.stack([draw(step) for step in range(12)])  # [step, run, b, s]
-    assert (whole[..., [0, -1]] < 20).all() and (whole[:, :, :2] < 20).all()  # two of eight windows repeat
-    assert torch.equal(whole[:, 0], whole[:, 2].where(whole[:, 0] >= 20, whole[:, 0])) and not torch.equal(whole[:, 0] >= 20, whole[:, 1] >= 20)
+    assert (whole[..., [0, -1]] < 20).all() and (
+        whole[:, :, :2] < 20
+    ).all()  # two of eight windows repeat
+    assert torch.equal(
+        whole[:, 0], whole[:, 2].where(whole[:, 0] >= 20, whole[:, 0])
+    ) and not torch.equal(whole[:, 0] >= 20, whole[:, 1] >= 20)
     elsewhere = whole[:, :, 2:] < 20
     original = torch.stack([text(step) for step in range(12)])[:, :, 2:]
     assert torch.equal(whole[:, :, 2:][elsewhere], original[elsewhere])
@@ -33,7 +40,11 @@ def test_each_token_stands_as_often_as_asked_in_every_run():
 def test_repeating_windows_repeat_and_leave_half_of_the_tokens_out():
     draw = planted_batches(PLANTING, text, SEEDS, **HOW)
     quiet = PLANTING.quiet(SEEDS)
-    assert quiet.sum(1).tolist() == [10] * 3 and not quiet[:, 20:].any() and (quiet[0] == quiet[2]).all()
+    assert (
+        quiet.sum(1).tolist() == [10] * 3
+        and not quiet[:, 20:].any()
+        and (quiet[0] == quiet[2]).all()
+    )
     loops = torch.stack([draw(step)[:, :2] for step in range(12)]).numpy()
     for run in range(3):
         rows = loops[:, run].reshape(-1, 10)

@@ -1,4 +1,5 @@
-"""Targets: each one against the model's own sites and logits, normalised as said, side by side for the same tokens."""
+"""Targets: each one against the model's own sites and logits, normalised as said, side by side for
+the same tokens."""
 
 from __future__ import annotations
 
@@ -24,17 +25,36 @@ def made(tmp_path_factory, plain_bench):
     text = folder / "text"
     text.mkdir()
     for i in range(40):
-        (text / f"{i:02}.py").write_text("\n".join(f"x{i} = {j} * {i} + y_{j % 7}" for j in range(80)))
-    spec = TargetSpec(subject=str(model), layer=2, targets=ALL, corpus=str(text), windows=24, context=16, dtype="float32")
+        (text / f"{i:02}.py").write_text(
+            "\n".join(f"x{i} = {j} * {i} + y_{j % 7}" for j in range(80))
+        )
+    spec = TargetSpec(
+        subject=str(model),
+        layer=2,
+        targets=ALL,
+        corpus=str(text),
+        windows=24,
+        context=16,
+        dtype="float32",
+    )
     bench = plain_bench(folder / "store")
     train = targets(spec, bench)
-    return model, spec, bench, train, targets(spec.replace(part="test", windows=0), bench, like=train)
+    return (
+        model,
+        spec,
+        bench,
+        train,
+        targets(spec.replace(part="test", windows=0), bench, like=train),
+    )
 
 
 def test_each_target_is_what_the_model_computes(made):
     folder, _, _, train, _ = made
     model = load(str(folder))
-    sites = {kind: Site(kind, 2) for kind in ("mlp_post", "mlp_out", "resid_post", "attn_out", "resid_pre")}
+    sites = {
+        kind: Site(kind, 2)
+        for kind in ("mlp_post", "mlp_out", "resid_post", "attn_out", "resid_pre")
+    }
     tokens = torch.from_numpy(train.harvests["attn_out"].tokens[:3].astype(np.int64))
     clean = model.run(tokens, capture=list(sites.values()))
     rows = np.arange(3 * 16)
@@ -58,7 +78,9 @@ def test_each_target_is_what_the_model_computes(made):
     sigma = x.var(1, unbiased=False, keepdim=True).add(1e-5).sqrt()
     ln, head = model.model.transformer.ln_f, model.model.lm_head.weight
     frozen = (o - o.mean(1, keepdim=True)) / sigma * ln.weight @ head.T
-    np.testing.assert_allclose(raw["logit"].norm(dim=1), (frozen - frozen.mean(1, keepdim=True)).norm(dim=1), rtol=2e-2)
+    np.testing.assert_allclose(
+        raw["logit"].norm(dim=1), (frozen - frozen.mean(1, keepdim=True)).norm(dim=1), rtol=2e-2
+    )
 
 
 def test_normalised_rows_have_mean_0_and_square_d(made):
@@ -72,10 +94,13 @@ def test_normalised_rows_have_mean_0_and_square_d(made):
 
 def test_another_part_is_normalised_as_the_training_part(made):
     train, test = made[3], made[4]
-    assert {test.files[d] for d in np.unique(test.document)}.isdisjoint(train.files[d] for d in np.unique(train.document))
+    assert {test.files[d] for d in np.unique(test.document)}.isdisjoint(
+        train.files[d] for d in np.unique(train.document)
+    )
     rows = test.kept[:5]
     np.testing.assert_allclose(
-        test.rows(rows)["act"], (test.raw(rows)["act"] - torch.from_numpy(train.mean("act"))) * train.scale("act")
+        test.rows(rows)["act"],
+        (test.raw(rows)["act"] - torch.from_numpy(train.mean("act"))) * train.scale("act"),
     )
 
 
@@ -83,13 +108,19 @@ def test_a_batch_holds_all_targets_of_the_same_rows_each_once_an_epoch(made):
     train = made[3]
     batches = train.batches(np.array([5, 5]), 32)
     per_epoch = len(train.kept) // 32
-    seen, everything = (Counter(row.numpy().tobytes() for row in x) for x in (
-        torch.cat([batches(step)["act"] for step in range(per_epoch)]), train.rows(train.kept)["act"]
-    ))  # fmt: skip
+    seen, everything = (
+        Counter(row.numpy().tobytes() for row in x)
+        for x in (
+            torch.cat([batches(step)["act"] for step in range(per_epoch)]),
+            train.rows(train.kept)["act"],
+        )
+    )
     assert sum(seen.values()) == 32 * per_epoch and seen <= everything
     act, update = batches(0)["act"], batches(0)["update"]
     raw = act / train.scale("act") + torch.from_numpy(train.mean("act"))
-    torch.testing.assert_close(update, train.normalise("update", train.readout.update(raw)), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        update, train.normalise("update", train.readout.update(raw)), atol=1e-3, rtol=1e-3
+    )
     assert not torch.equal(batches(0)["act"], batches(per_epoch)["act"])
     torch.testing.assert_close(batches(3)["logit"], train.batches(np.array([5]), 32)(3)["logit"])
 

@@ -1,4 +1,5 @@
-"""Tiny models: a folder like any other, the same weights by seed, a training that outlives a kill, and text it can repeat."""
+"""Tiny models: a folder like any other, the same weights by seed, a training that outlives a kill,
+and text it can repeat."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
-LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(60))
+LINES = "".join(
+    f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(60)
+)
 
 
 @pytest.fixture
@@ -52,21 +55,39 @@ def test_it_is_a_model_folder_that_has_learned_something(text, bench):
     spec = small(text, steps=60)
     path = tiny(spec, bench)
     folder = find(str(path))
-    assert (folder.layers, folder.width(Site("mlp_post", 0)), folder.width(Site("resid_post", 0))) == (1, 24, 16)
+    assert (
+        folder.layers,
+        folder.width(Site("mlp_post", 0)),
+        folder.width(Site("resid_post", 0)),
+    ) == (1, 24, 16)
     assert folder.provenance == "1-block GPT-2 of width 16 (Assay, 60 steps, seed 3)"
-    assert sorted(p.name for p in path.iterdir()) == ["assay.json", "config.json", "model.safetensors", "tokenizer.json"]
+    assert sorted(p.name for p in path.iterdir()) == [
+        "assay.json",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
     model = load(str(path))
     tokens = torch.tensor([model.encode(LINES)[:32]])
     assert model.decode(model.encode(LINES)) == LINES
     assert float(model.losses(tokens).mean()) < 0.9 * np.log(300)
     about = json.loads((path / "assay.json").read_text())
     assert about["loss"] < 0.9 * np.log(300)
-    assert [e["step"] for e in about["evaluations"]] == [1, 4, 16]  # every 4× of compute, and 64 would be after its end
+    assert [e["step"] for e in about["evaluations"]] == [
+        1,
+        4,
+        16,
+    ]  # every 4× of compute, and 64 would be after its end
     losses = [e["loss"] for e in about["evaluations"]]
-    assert losses[0] == pytest.approx(np.log(300), abs=0.1) and about["loss"] < losses[2] < losses[1] < losses[0]
+    assert (
+        losses[0] == pytest.approx(np.log(300), abs=0.1)
+        and about["loss"] < losses[2] < losses[1] < losses[0]
+    )
 
 
-@pytest.mark.parametrize("changes", [{"layers": 2, "activation": "relu"}, {"tied": True}], ids=["two blocks", "tied"])
+@pytest.mark.parametrize(
+    "changes", [{"layers": 2, "activation": "relu"}, {"tied": True}], ids=["two blocks", "tied"]
+)
 def test_other_shapes_load_too(text, bench, changes):
     model = load(str(tiny(small(text, steps=2, **changes), bench)))
     own = model.model.get_output_embeddings().weight
@@ -96,7 +117,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(text, tmp_path, plain_ben
     start = len(bench.reports)
     again = tiny(small(text), bench)
     assert (again / "model.safetensors").read_bytes() == whole
-    assert [done for done, *_ in bench.reports[start:]] == [7, 8, 9, 10, 11, 12]  # the sixth step was the last one saved
+    assert [done for done, *_ in bench.reports[start:]] == [
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+    ]  # the sixth step was the last one saved
 
 
 def started(spec):
@@ -124,7 +152,9 @@ def test_repeats_are_random_tokens_twice(text):
     assert torch.equal(x[changed, :16], x[changed, 16:])
 
 
-@pytest.mark.parametrize("changes", [{"layers": 0}, {"d": 10, "heads": 4}, {"repeats": 2.0}, {"vocab": 200}, {"lr": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"layers": 0}, {"d": 10, "heads": 4}, {"repeats": 2.0}, {"vocab": 200}, {"lr": 0.0}]
+)
 def test_impossible_sizes_are_told_in_one_line(changes):
     with pytest.raises(SpecError) as told:
         TinySpec(**changes)

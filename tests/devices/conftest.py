@@ -1,8 +1,8 @@
 """Where these tests compute: on a pretend accelerator, and on a GPU as well where there is one.
 
-PyTorch counts its devices at the first pass back of a process, so these tests have a process of their own: they are collected only where they
-are named, and tests/core/test_devices_by_themselves.py names them.
-"""
+PyTorch counts its devices at the first pass back of a process, so these tests have a process of
+their own: they are collected only where they are named, and
+tests/core/test_devices_by_themselves.py names them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ import torch
 def pytest_ignore_collect(collection_path, config):
     """Whether these tests are left out: nobody named this folder or a file in it."""
     here = Path(__file__).parent
-    named = [Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args]
+    named = [
+        Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args
+    ]
     return None if any(path.is_relative_to(here) for path in named) else True
 
 
@@ -32,7 +34,10 @@ def device(request):
     try:
         torch.zeros(1, device=found, requires_grad=True).sum().backward()
     except RuntimeError:
-        pytest.skip("another test passed back before, so PyTorch knows no pretend device in this process: python -m pytest tests/devices")
+        pytest.skip(
+            "another test passed back before, so PyTorch knows no pretend device in this "
+            "process: python -m pytest tests/devices"
+        )
     return found
 
 
@@ -50,7 +55,8 @@ def bench_on(plain_bench, tmp_path):
 
 @pytest.fixture(scope="session")
 def near():
-    """Assert that two results are alike: every tensor, array and number in them within a share of the largest beside it."""
+    """Assert that two results are alike: every tensor, array and number in them within a share of
+    the largest beside it."""
 
     def alike(found, wanted, rtol=1e-4):
         found, wanted = dict(numbers(found)), dict(numbers(wanted))
@@ -59,7 +65,9 @@ def near():
             b = np.asarray(b)
             if b.dtype.kind == "f":
                 largest = np.max(np.abs(b), initial=1e-30, where=np.isfinite(b))
-                np.testing.assert_allclose(found[where], b, rtol=rtol, atol=rtol * largest, err_msg=where)
+                np.testing.assert_allclose(
+                    found[where], b, rtol=rtol, atol=rtol * largest, err_msg=where
+                )
             else:
                 np.testing.assert_array_equal(found[where], b, where)
 

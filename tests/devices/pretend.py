@@ -1,10 +1,12 @@
-"""A pretend accelerator: real numbers on the CPU, held to the rules of a device that is not the CPU.
+"""A pretend accelerator: real numbers on the CPU, held to the rules of a device that is not the
+CPU.
 
-`install()` gives torch a device "pretend". A tensor there wraps one on the CPU, so values can be read, branches depend on them, and whole
-experiments run. What CUDA refuses is refused: an operation whose tensors are on different devices, a factory that forgot its device and
-meets a tensor that did not, `.numpy()` without `.cpu()`, products of whole numbers. What CUDA allows is allowed: copies, CPU indices into a
-tensor on the device, and a CPU number without dimensions in a pointwise operation.
-"""
+`install()` gives torch a device "pretend". A tensor there wraps one on the CPU, so values can be
+read, branches depend on them, and whole experiments run. What CUDA refuses is refused: an operation
+whose tensors are on different devices, a factory that forgot its device and meets a tensor that did
+not, `.numpy()` without `.cpu()`, products of whole numbers. What CUDA allows is allowed: copies,
+CPU indices into a tensor on the device, and a CPU number without dimensions in a pointwise
+operation."""
 
 import functools
 from collections.abc import Iterator
@@ -19,24 +21,57 @@ NAME = "pretend"
 
 aten = torch.ops.aten
 
-COPIES = {aten.copy_.default, aten._to_copy.default, aten._copy_from.default, aten._copy_from_and_resize.default}
+COPIES = {
+    aten.copy_.default,
+    aten._to_copy.default,
+    aten._copy_from.default,
+    aten._copy_from_and_resize.default,
+}
 """Operations that carry numbers from one device to another, and are how it is done."""
 
-INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._unsafe_index.Tensor, aten._index_put_impl_.default}
+INDEXING = {
+    aten.index.Tensor,
+    aten.index_put.default,
+    aten.index_put_.default,
+    aten._unsafe_index.Tensor,
+    aten._index_put_impl_.default,
+}
 """Operations whose indices may lie on the CPU while what they index does not."""
 
-SCALARS = {aten.masked_fill.Tensor, aten.masked_fill_.Tensor, aten.fill.Tensor, aten.fill_.Tensor, *INDEXING}
+SCALARS = {
+    aten.masked_fill.Tensor,
+    aten.masked_fill_.Tensor,
+    aten.fill.Tensor,
+    aten.fill_.Tensor,
+    *INDEXING,
+}
 """Operations beside the pointwise ones that take a number without dimensions from the CPU."""
 
 
 SIZED = (
-    aten.arange.default, aten.arange.start, aten.arange.start_step, aten.linspace.default, aten.eye.default, aten.eye.m,
-    aten.randperm.default, aten.randperm.generator, aten.tril_indices.default, aten.triu_indices.default,
-)  # fmt: skip
+    aten.arange.default,
+    aten.arange.start,
+    aten.arange.start_step,
+    aten.linspace.default,
+    aten.eye.default,
+    aten.eye.m,
+    aten.randperm.default,
+    aten.randperm.generator,
+    aten.tril_indices.default,
+    aten.triu_indices.default,
+)
 """Factories that torch makes of an empty tensor and a resize, and a wrapper cannot be resized."""
 
 
-PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default, aten.mv.default, aten.addmv.default, aten.dot.default}
+PRODUCTS = {
+    aten.mm.default,
+    aten.bmm.default,
+    aten.addmm.default,
+    aten.baddbmm.default,
+    aten.mv.default,
+    aten.addmv.default,
+    aten.dot.default,
+}
 """Operations that CUDA has for floating-point numbers alone."""
 
 ELSEWHERE = {aten.histogram.bin_ct, aten.histogram.bins_tensor, aten._histogramdd_bin_edges.default}
@@ -44,7 +79,8 @@ ELSEWHERE = {aten.histogram.bin_ct, aten.histogram.bins_tensor, aten._histogramd
 
 
 class Mixed(RuntimeError):
-    """Say that an operation was given tensors on different devices; CUDA's own message begins alike."""
+    """Say that an operation was given tensors on different devices; CUDA's own message begins
+    alike."""
 
 
 class Pretend(Tensor):
@@ -55,7 +91,12 @@ class Pretend(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> "Pretend":
         made = Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype, device=f"{NAME}:0"
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            device=f"{NAME}:0",
         )
         made.inner = inner
         return made
@@ -67,7 +108,10 @@ class Pretend(Tensor):
         return self.inner.tolist()
 
     def numpy(self, **_: Any) -> Any:
-        raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+        raise TypeError(
+            f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() to copy "
+            "the tensor to host memory first."
+        )
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         return self.numpy()
@@ -115,9 +159,12 @@ def _rule(func: Any) -> _Rule:
     schema = func._schema
     first = schema.arguments[0].alias_info if schema.arguments else None
     return _Rule(
-        func in COPIES, func in INDEXING, torch.Tag.pointwise in func.tags or func in SCALARS, first is not None and first.is_write,
+        func in COPIES,
+        func in INDEXING,
+        torch.Tag.pointwise in func.tags or func in SCALARS,
+        first is not None and first.is_write,
         any(r.alias_info is not None for r in schema.returns),
-    )  # fmt: skip
+    )
 
 
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
@@ -125,9 +172,13 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     given = list(_tensors((*args, *kwargs.values())))
     if not rule.copies:
         _refuse_mixtures(func, rule, given, args, kwargs)
-    whole = func in PRODUCTS and any(isinstance(t, Pretend) and not (t.is_floating_point() or t.is_complex()) for t in given)
+    whole = func in PRODUCTS and any(
+        isinstance(t, Pretend) and not (t.is_floating_point() or t.is_complex()) for t in given
+    )
     if whole or (func in ELSEWHERE and given):
-        raise NotImplementedError(f"{func} is not implemented on CUDA for {[str(t.dtype) for t in given]}")
+        raise NotImplementedError(
+            f"{func} is not implemented on CUDA for {[str(t.dtype) for t in given]}"
+        )
     asked = kwargs.get("device")
     if asked is not None:
         kwargs["device"] = torch.device("cpu")
@@ -145,7 +196,9 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
         return out
     if any(isinstance(t, Pretend) for t in given):
         out = return_and_correct_aliasing(func, args, kwargs, out)
-    assert all(t.shape == t.inner.shape for t in given if isinstance(t, Pretend)), f"{func} resizes, which a wrapper cannot"
+    assert all(t.shape == t.inner.shape for t in given if isinstance(t, Pretend)), (
+        f"{func} resizes, which a wrapper cannot"
+    )
     return out
 
 
@@ -153,16 +206,24 @@ def _refuse_mixtures(func: Any, rule: _Rule, given: list[Tensor], args: Any, kwa
     left = [t for t in given if not isinstance(t, Pretend)]
     if not left or len(left) == len(given):
         return
-    if rule.indexes and isinstance(args[0], Pretend):  # its indices may lie on the CPU; what is put there may not
+    if rule.indexes and isinstance(
+        args[0], Pretend
+    ):  # its indices may lie on the CPU; what is put there may not
         left = [t for t in _tensors((*args[2:], *kwargs.values())) if not isinstance(t, Pretend)]
-    numbers = all(t.dim() == 0 for t in left) and not (rule.writes and not isinstance(args[0], Pretend))
+    numbers = all(t.dim() == 0 for t in left) and not (
+        rule.writes and not isinstance(args[0], Pretend)
+    )
     if left and not (numbers and rule.numbers):
         shapes = ", ".join(str(tuple(t.shape)) for t in left)
-        raise Mixed(f"Expected all tensors to be on the same device, but {func} got tensors of shape {shapes} on cpu beside others on {NAME}:0")
+        raise Mixed(
+            f"Expected all tensors to be on the same device, but {func} got tensors of shape "
+            f"{shapes} on cpu beside others on {NAME}:0"
+        )
 
 
 def _made(op: Any, *args: Any, **kwargs: Any) -> Any:
-    """A factory on the device, or an operation that reached the backend without a tensor that stops it before."""
+    """A factory on the device, or an operation that reached the backend without a tensor that stops
+    it before."""
     return _run(op, args, kwargs)
 
 
@@ -172,7 +233,9 @@ def install() -> torch.device:
     _setup_privateuseone_for_python_backend(NAME)
     lib = torch.library.Library("_", "IMPL")
     lib.fallback(_made, "PrivateUse1")
-    torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
+    torch._C._set_only_lift_cpu_tensors(
+        True
+    )  # torch.tensor(…, device=…) then makes its numbers on the CPU and moves them by `to`
     own = torch.library.Library("aten", "IMPL")
     for op in SIZED:
         own.impl(op, functools.partial(_made, op), "PrivateUse1")

@@ -1,4 +1,5 @@
-"""Every experiment of the catalogue runs its smoke preset on a device, from training to verdicts; a cheap one in every run of the tests."""
+"""Every experiment of the catalogue runs its smoke preset on a device, from training to verdicts; a
+cheap one in every run of the tests."""
 
 import re
 
@@ -19,7 +20,12 @@ def reads_a_model(name):
     return re.search(r"\binputs=", catalogue.entry(name).path.read_text()) is not None
 
 
-EACH = [pytest.param(name, marks=MODEL if reads_a_model(name) else () if name == CHEAP else pytest.mark.slow) for name in ENTRIES]
+EACH = [
+    pytest.param(
+        name, marks=MODEL if reads_a_model(name) else () if name == CHEAP else pytest.mark.slow
+    )
+    for name in ENTRIES
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""`assay evaluate` and `assay index` on a device: the numbers of the CPU, from text, from activations and through the model's gradients."""
+"""`assay evaluate` and `assay index` on a device: the numbers of the CPU, from text, from
+activations and through the model's gradients."""
 
 import numpy as np
 import pytest
@@ -22,7 +23,12 @@ def drawn(name, *shape):
 @pytest.fixture(scope="module")
 def dictionary(tmp_path_factory):
     path = tmp_path_factory.mktemp("dictionaries") / "one.safetensors"
-    parts = [drawn("W_enc", 1, D, F), 0.1 * drawn("b_enc", 1, F), drawn("W_dec", 1, F, D), 0.1 * drawn("b_dec", 1, D)]
+    parts = [
+        drawn("W_enc", 1, D, F),
+        0.1 * drawn("b_enc", 1, F),
+        drawn("W_dec", 1, F, D),
+        0.1 * drawn("b_dec", 1, D),
+    ]
     Dictionary(*parts, ReLU(), sites=(SITE,)).save(path)
     return path
 
@@ -36,7 +42,9 @@ def model(tmp_path_factory):
 def texts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     for i in range(12):
-        (folder / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))
+        (folder / f"t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3))
+        )
     return folder
 
 
@@ -47,7 +55,16 @@ def estimates(found):
 def test_an_evaluation_on_text(dictionary, model, texts, device, near, tmp_path):
     def told(where):
         asked = {"tokens": 120, "ablation_tokens": 60, "context": 12}
-        return estimates(evaluate(dictionary, model=model, text=texts, root=tmp_path / str(where), device=str(where), **asked))
+        return estimates(
+            evaluate(
+                dictionary,
+                model=model,
+                text=texts,
+                root=tmp_path / str(where),
+                device=str(where),
+                **asked,
+            )
+        )
 
     near(told(device), told("cpu"), 1e-3)
 
@@ -56,7 +73,14 @@ def test_an_evaluation_on_activations(dictionary, device, near, tmp_path):
     save_file({"acts": drawn("acts", 6, 20, D)}, tmp_path / "acts.safetensors")
 
     def told(where):
-        return estimates(evaluate(dictionary, acts=tmp_path / "acts.safetensors", root=tmp_path / str(where), device=str(where)))
+        return estimates(
+            evaluate(
+                dictionary,
+                acts=tmp_path / "acts.safetensors",
+                root=tmp_path / str(where),
+                device=str(where),
+            )
+        )
 
     near(told(device), told("cpu"), 1e-4)
 
@@ -64,7 +88,14 @@ def test_an_evaluation_on_activations(dictionary, device, near, tmp_path):
 def test_an_index_with_gradients_and_ablations(dictionary, model, texts, device, near, tmp_path):
     def told(where):
         small = {"tokens": 120, "context": 12, "ablate": 3, "ablate_windows": 4}
-        made = index(dictionary, model=model, text=texts, root=tmp_path / str(where), device=str(where), **small)
+        made = index(
+            dictionary,
+            model=model,
+            text=texts,
+            root=tmp_path / str(where),
+            device=str(where),
+            **small,
+        )
         return made.columns(["density", "maximum", "importance"])
 
     near(told(device), told("cpu"), 1e-2)

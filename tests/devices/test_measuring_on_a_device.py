@@ -1,4 +1,5 @@
-"""Every measure of dictionaries gives the same numbers for tensors on a device as for the same ones on the CPU."""
+"""Every measure of dictionaries gives the same numbers for tensors on a device as for the same ones
+on the CPU."""
 
 import numpy as np
 import pytest
@@ -39,7 +40,12 @@ def drawn(name, *shape):
     return torch.from_numpy(rng.normal(np.array([7]), name, 0, shape)[0])
 
 
-X, GUESS, CODES, OTHER = drawn("x", B, D), drawn("guess", B, D), drawn("codes", B, F).relu(), drawn("other", B, F).relu()
+X, GUESS, CODES, OTHER = (
+    drawn("x", B, D),
+    drawn("guess", B, D),
+    drawn("codes", B, F).relu(),
+    drawn("other", B, F).relu(),
+)
 ROWS, TRUE, MEAN = train.unit_rows(drawn("rows", 1, F, D))[0], drawn("true", 6, D), drawn("mean", D)
 DOCUMENT = torch.arange(B) % DOCUMENTS
 LATENTS = torch.tensor([1, 4, 5])
@@ -47,8 +53,16 @@ LATENTS = torch.tensor([1, 4, 5])
 
 def dictionary(nonlinearity, where="cpu", runs=2):
     own = {name: drawn(name, runs, D, F) for name in getattr(nonlinearity, "encoders", ())}
-    own |= {name: x + 0.05 * drawn(f"own.{name}", *x.shape).abs() for name, x in nonlinearity.init(runs, F).items()}
-    parts = [drawn("W_enc", runs, D, F), 0.1 * drawn("b_enc", runs, F), drawn("W_dec", runs, F, D), 0.1 * drawn("b_dec", runs, D)]
+    own |= {
+        name: x + 0.05 * drawn(f"own.{name}", *x.shape).abs()
+        for name, x in nonlinearity.init(runs, F).items()
+    }
+    parts = [
+        drawn("W_enc", runs, D, F),
+        0.1 * drawn("b_enc", runs, F),
+        drawn("W_dec", runs, F, D),
+        0.1 * drawn("b_dec", runs, D),
+    ]
     return Dictionary(*parts, nonlinearity, own).to(where)
 
 
@@ -58,17 +72,31 @@ def of(nonlinearity):
 
 def params(d):
     one = dictionary(ReLU(), d, 1)
-    return {"W_enc": one.W_enc[0], "b_enc": one.b_enc[0], "W_dec": one.W_dec[0], "b_dec": one.b_dec[0]}
+    return {
+        "W_enc": one.W_enc[0],
+        "b_enc": one.b_enc[0],
+        "W_dec": one.W_dec[0],
+        "b_dec": one.b_dec[0],
+    }
 
 
 ASKED = {"JumpReLU": JumpReLU(0.3, 0.1), "Rescaled": Rescaled(ReLU())}
-NONLINEARITIES = {kind: ASKED.get(kind) or (make(3) if kind.endswith(("K", "Max")) else make()) for kind, make in known().items()}
+NONLINEARITIES = {
+    kind: ASKED.get(kind) or (make(3) if kind.endswith(("K", "Max")) else make())
+    for kind, make in known().items()
+}
 
 
 def questions(d):
     label = (drawn("label", 2, 30) > 0).to(d)
     train = torch.arange(12).repeat(2, 1).to(d)
-    return kernel_probe.Questions(label, label, train, torch.arange(12, 20).repeat(2, 1).to(d), (torch.arange(20, 30).repeat(2, 1).to(d),))
+    return kernel_probe.Questions(
+        label,
+        label,
+        train,
+        torch.arange(12, 20).repeat(2, 1).to(d),
+        (torch.arange(20, 30).repeat(2, 1).to(d),),
+    )
 
 
 def readout(d):
@@ -79,24 +107,50 @@ def readout(d):
 CASES = {
     "l0": lambda d: metrics.l0(CODES.to(d)),
     "fvu": lambda d: metrics.fvu(X.to(d), GUESS.to(d)),
-    "shrinkage": lambda d: [f(X.to(d), GUESS.to(d), MEAN.to(d)) for f in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio)],
+    "shrinkage": lambda d: [
+        f(X.to(d), GUESS.to(d), MEAN.to(d))
+        for f in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio)
+    ],
     "density": lambda d: [metrics.density(CODES.to(d)), metrics.dead(CODES.to(d))],
     "purity": lambda d: metrics.purity(CODES.to(d), (torch.arange(B) % 5).to(d)),
-    "recovered": lambda d: [metrics.ce_recovered(*X.to(d)[:3].abs()), metrics.kl_recovered(*X.to(d)[:2].abs())],
+    "recovered": lambda d: [
+        metrics.ce_recovered(*X.to(d)[:3].abs()),
+        metrics.kl_recovered(*X.to(d)[:2].abs()),
+    ],
     "document sums": lambda d: [
         metrics.finish(sums.document_sums(of(n)(d), X.to(d), DOCUMENT, DOCUMENTS, MEAN, -MEAN))
         for n in (ReLU(), TopK(3), AbsTopK(3))
     ],
-    "sums of rows of the CPU": lambda d: sums.document_sums(of(ReLU())(d), X.numpy(), DOCUMENT.numpy(), DOCUMENTS, MEAN.numpy()),
-    "densities": lambda d: [rarity.density_classes(CODES.to(d).sum(0), 1e4), rarity.dense_share(CODES.to(d).sum(0), 1e2)],
-    "recovery": lambda d: [f(TRUE.to(d), ROWS.to(d)) for f in (recovery.cosines, recovery.mcc, recovery.mcc_matched, recovery.matching)],
+    "sums of rows of the CPU": lambda d: sums.document_sums(
+        of(ReLU())(d), X.numpy(), DOCUMENT.numpy(), DOCUMENTS, MEAN.numpy()
+    ),
+    "densities": lambda d: [
+        rarity.density_classes(CODES.to(d).sum(0), 1e4),
+        rarity.dense_share(CODES.to(d).sum(0), 1e2),
+    ],
+    "recovery": lambda d: [
+        f(TRUE.to(d), ROWS.to(d))
+        for f in (recovery.cosines, recovery.mcc, recovery.mcc_matched, recovery.matching)
+    ],
     "recovery, one to one": lambda d: recovery.matching(TRUE.to(d), ROWS.to(d), one_to_one=True),
-    "directions of arrays": lambda d: [recovery.mcc(TRUE.numpy(), ROWS.to(d)), recovery.cosines(TRUE.to(d), ROWS.numpy())],
-    "support": lambda d: recovery.support(recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)),
-    "strength": lambda d: recovery.magnitude_r2(CODES.to(d)[:, :6], OTHER.to(d), TRUE.to(d), ROWS.to(d), np.arange(6)),
+    "directions of arrays": lambda d: [
+        recovery.mcc(TRUE.numpy(), ROWS.to(d)),
+        recovery.cosines(TRUE.to(d), ROWS.numpy()),
+    ],
+    "support": lambda d: recovery.support(
+        recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)
+    ),
+    "strength": lambda d: recovery.magnitude_r2(
+        CODES.to(d)[:, :6], OTHER.to(d), TRUE.to(d), ROWS.to(d), np.arange(6)
+    ),
     "redundancy": lambda d: [
         f(ROWS.to(d))
-        for f in (redundancy.nearest_cosine, redundancy.redundant_share, redundancy.distinct_directions, redundancy.effective_dimensions)
+        for f in (
+            redundancy.nearest_cosine,
+            redundancy.redundant_share,
+            redundancy.distinct_directions,
+            redundancy.effective_dimensions,
+        )
     ],
     "splitting": lambda d: [
         splitting.candidates(TRUE.to(d), ROWS.to(d)),
@@ -104,44 +158,79 @@ CASES = {
         splitting.random_like(ROWS.to(d)),
         splitting.shuffled(CODES.to(d)),
     ],
-    "positions that count": lambda d: [kept.kept(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1), kept.outlier_limit(X.to(d), 1.2)],
-    "losses": lambda d: ablation.nats(X.to(d), GUESS.to(d), (torch.arange(B) % D).to(d)),
-    "errors of cells": lambda d: [cell_measures.errors(makes, GUESS.to(d), readout(d), X.to(d)) for makes in ("update", "logit")],
-    "agreement of cells": lambda d: [
-        cell_measures.agreement(ROWS.to(d), TRUE.to(d), CODES.to(d)[0]), cell_measures.like_rows(ROWS.to(d), 3),
-        cell_measures.by_document(X.to(d), DOCUMENT, DOCUMENTS), cell_measures.binned(X.to(d)[:, 0].abs(), DOCUMENT, DOCUMENTS),
+    "positions that count": lambda d: [
+        kept.kept(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
+        kept.outlier_limit(X.to(d), 1.2),
     ],
-    "what nothing reads": lambda d: cell_measures.spent(CODES.to(d), drawn("hidden", F, F).to(d), readout(d).null, DOCUMENT, DOCUMENTS),
+    "losses": lambda d: ablation.nats(X.to(d), GUESS.to(d), (torch.arange(B) % D).to(d)),
+    "errors of cells": lambda d: [
+        cell_measures.errors(makes, GUESS.to(d), readout(d), X.to(d))
+        for makes in ("update", "logit")
+    ],
+    "agreement of cells": lambda d: [
+        cell_measures.agreement(ROWS.to(d), TRUE.to(d), CODES.to(d)[0]),
+        cell_measures.like_rows(ROWS.to(d), 3),
+        cell_measures.by_document(X.to(d), DOCUMENT, DOCUMENTS),
+        cell_measures.binned(X.to(d)[:, 0].abs(), DOCUMENT, DOCUMENTS),
+    ],
+    "what nothing reads": lambda d: cell_measures.spent(
+        CODES.to(d), drawn("hidden", F, F).to(d), readout(d).null, DOCUMENT, DOCUMENTS
+    ),
     "linear errors": lambda d: cell_measures.linear_errors(GUESS.to(d), X.to(d), readout(d)),
     "effects of parts": lambda d: {
-        name: values for name, (_, values, _) in linear_effects.effect_errors(
-            0.1 * GUESS.to(d), torch.arange(B), X.to(d), readout(d), DOCUMENT, DOCUMENTS, 0).items()
+        name: values
+        for name, (_, values, _) in linear_effects.effect_errors(
+            0.1 * GUESS.to(d), torch.arange(B), X.to(d), readout(d), DOCUMENT, DOCUMENTS, 0
+        ).items()
     },
     "principal parts": lambda d: linear_effects.principal_parts(X.to(d), 3)[0].abs().sum(0),
     "paths": lambda d: path_shares.effect_sums(
-        CODES.to(d), ROWS.to(d), [{"direct": X.to(d), "indirect": GUESS.to(d)}], path_shares.halves(CODES.to(d)[0], 0), DOCUMENT, DOCUMENTS
+        CODES.to(d),
+        ROWS.to(d),
+        [{"direct": X.to(d), "indirect": GUESS.to(d)}],
+        path_shares.halves(CODES.to(d)[0], 0),
+        DOCUMENT,
+        DOCUMENTS,
     ),
-    "decoding": lambda d: [decoding.decode(CODES.to(d)[None], ROWS.to(d)[None], MEAN.to(d)[None]), decoding.few(CODES.to(d))],
-    "equivalence": lambda d: equivalence.as_gated(equivalence.as_jumprelu(of(Gated())(d))).encode(X.to(d)),
+    "decoding": lambda d: [
+        decoding.decode(CODES.to(d)[None], ROWS.to(d)[None], MEAN.to(d)[None]),
+        decoding.few(CODES.to(d)),
+    ],
+    "equivalence": lambda d: equivalence.as_gated(equivalence.as_jumprelu(of(Gated())(d))).encode(
+        X.to(d)
+    ),
     "k-means": lambda d: clusters.k_means(X.to(d), 4, 0).reconstruct(X.to(d)),
-    "principal components": lambda d: [one.reconstruct(X.to(d)) for one in (*linear.pca(X.to(d), 2, 3), linear.pca_to(X.to(d), X.to(d), 0.2))],
+    "principal components": lambda d: [
+        one.reconstruct(X.to(d))
+        for one in (*linear.pca(X.to(d), 2, 3), linear.pca_to(X.to(d), X.to(d), 0.2))
+    ],
     "repairs": lambda d: [
-        f(of(ReLU())(d), X.to(d), pull=1.0).reconstruct(X.to(d)) for f in (repair.rescale_and_shift, repair.refit_decoder)
+        f(of(ReLU())(d), X.to(d), pull=1.0).reconstruct(X.to(d))
+        for f in (repair.rescale_and_shift, repair.refit_decoder)
     ],
     "shrunk": lambda d: repair.shrunk(of(ReLU())(d), 0.5).reconstruct(X.to(d)),
     "pulls": lambda d: pulls.pulls(params(d), X.to(d), LATENTS, 0.1),
     "ablations": lambda d: [pulls.ablate(params(d), X.to(d), LATENTS), pulls.alignment(ROWS.to(d))],
     "regressions": lambda d: kernel_probe.best(
-        kernel_probe.regression_scores(kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d)), questions(d)), questions(d)
+        kernel_probe.regression_scores(
+            kernel_probe.products(drawn("p", 2, 30, 5).to(d), questions(d)), questions(d)
+        ),
+        questions(d),
     ),
-    "ridge regression": lambda d: linear_probe.out_of_fold(drawn("run", 2, 30, 5).to(d), drawn("y", 30, 2).to(d), np.arange(30) % 10, 5),
-    "probes of features": lambda d: probing.sparse_probe(of(ReLU())(d)[0], rows_of(d), rows_of(d), (1, 2)),
+    "ridge regression": lambda d: linear_probe.out_of_fold(
+        drawn("run", 2, 30, 5).to(d), drawn("y", 30, 2).to(d), np.arange(30) % 10, 5
+    ),
+    "probes of features": lambda d: probing.sparse_probe(
+        of(ReLU())(d)[0], rows_of(d), rows_of(d), (1, 2)
+    ),
     "random directions": lambda d: probing.random_directions(X.to(d), F, 0.1).encode(X.to(d)),
 }
 
 
 def rows_of(d):
-    return probing.Rows(X.to(d), np.arange(2 * B).reshape(B, 2) % 3, np.arange(B) % 3 == 0, DOCUMENT.numpy())
+    return probing.Rows(
+        X.to(d), np.arange(2 * B).reshape(B, 2) % 3, np.arange(B) % 3 == 0, DOCUMENT.numpy()
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -153,8 +242,17 @@ def test_a_measure_is_the_same(name, device, near):
 def test_every_kind_reads_and_writes(kind, device, near, tmp_path):
     def told(where):
         one = dictionary(NONLINEARITIES[kind], where)
-        return one.encode(X.to(where)), one.reconstruct(X.to(where)), one[0].normalised.encode(X.to(where)), one.to_trained().tensors
+        return (
+            one.encode(X.to(where)),
+            one.reconstruct(X.to(where)),
+            one[0].normalised.encode(X.to(where)),
+            one.to_trained().tensors,
+        )
 
     near(told(device), told("cpu"))
     dictionary(NONLINEARITIES[kind], device).save(tmp_path / "saved.safetensors")
-    near(load(tmp_path / "saved.safetensors").tensors(), dictionary(NONLINEARITIES[kind]).tensors(), 0)
+    near(
+        load(tmp_path / "saved.safetensors").tensors(),
+        dictionary(NONLINEARITIES[kind]).tensors(),
+        0,
+    )

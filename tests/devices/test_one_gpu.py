@@ -1,4 +1,5 @@
-"""How many workers share a GPU: one that has all cores, unless --threads says otherwise; and what a machine without one says."""
+"""How many workers share a GPU: one that has all cores, unless --threads says otherwise; and what a
+machine without one says."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""The pretend device refuses what CUDA refuses, allows what CUDA allows, and computes what the CPU computes."""
+"""The pretend device refuses what CUDA refuses, allows what CUDA allows, and computes what the CPU
+computes."""
 
 import copy
 import operator
@@ -33,7 +34,9 @@ REFUSED = {
     "searchsorted": lambda d: torch.searchsorted(HERE.to(d)[0], torch.ones(2)),
     "foreach": lambda d: torch._foreach_add([HERE.to(d)], [HERE]),
     "products of whole numbers": lambda d: HERE.long().to(d) @ HERE.long().to(d).T,
-    "products of truth values": lambda d: torch.einsum("ij,kj->ik", (HERE > 1).to(d), (HERE > 1).to(d)),
+    "products of truth values": lambda d: torch.einsum(
+        "ij,kj->ik", (HERE > 1).to(d), (HERE > 1).to(d)
+    ),
     "numpy": lambda d: HERE.to(d).numpy(),
     "asarray": lambda d: np.asarray(HERE.to(d)),
     "a function of numpy": lambda d: np.linalg.norm(HERE.to(d)),
@@ -49,16 +52,40 @@ ALLOWED = {
     "put a row": lambda d: operator.setitem(x := HERE.to(d), 0, torch.zeros(4, device=d)) or x,
     "fill": lambda d: HERE.to(d).masked_fill(HERE.to(d) > 2, torch.tensor(7.0)),
     "views": lambda d: (x := HERE.to(d), x[1].mul_(3), x.mT.add_(1))[0],
-    "made there": lambda d: torch.cat([torch.tensor([1.0, 2.0], device=d), torch.arange(3, device=d), torch.full((2,), 4.0, device=d)]),
-    "made by a rule": lambda d: [torch.arange(1, 9, 3, device=d), torch.linspace(0, 1, 4, device=d), torch.eye(2, 3, device=d),
-                                 torch.tril_indices(3, 3, device=d),
-                                 torch.repeat_interleave(torch.arange(3, device=d), INDEX.new_tensor([2, 0, 1]).to(d))],
-    "made alike": lambda d: [f(HERE.to(d)) for f in (torch.zeros_like, torch.ones_like)] + [HERE.to(d).new_tensor([1.0]), HERE.to(d).new_zeros(2)],
-    "from an array": lambda d: torch.as_tensor(np.arange(3.0), device=d) + torch.from_numpy(np.ones(3)).to(d),
-    "values": lambda d: [HERE.to(d).sum().item(), bool((HERE.to(d) > 3).any()), HERE.to(d).tolist(), len(HERE.to(d).nonzero())],
-    "attention": lambda d: functional.scaled_dot_product_attention(*[HERE.to(d).view(1, 1, 3, 4)] * 3, is_causal=True),
+    "made there": lambda d: torch.cat(
+        [
+            torch.tensor([1.0, 2.0], device=d),
+            torch.arange(3, device=d),
+            torch.full((2,), 4.0, device=d),
+        ]
+    ),
+    "made by a rule": lambda d: [
+        torch.arange(1, 9, 3, device=d),
+        torch.linspace(0, 1, 4, device=d),
+        torch.eye(2, 3, device=d),
+        torch.tril_indices(3, 3, device=d),
+        torch.repeat_interleave(torch.arange(3, device=d), INDEX.new_tensor([2, 0, 1]).to(d)),
+    ],
+    "made alike": lambda d: (
+        [f(HERE.to(d)) for f in (torch.zeros_like, torch.ones_like)]
+        + [HERE.to(d).new_tensor([1.0]), HERE.to(d).new_zeros(2)]
+    ),
+    "from an array": lambda d: (
+        torch.as_tensor(np.arange(3.0), device=d) + torch.from_numpy(np.ones(3)).to(d)
+    ),
+    "values": lambda d: [
+        HERE.to(d).sum().item(),
+        bool((HERE.to(d) > 3).any()),
+        HERE.to(d).tolist(),
+        len(HERE.to(d).nonzero()),
+    ],
+    "attention": lambda d: functional.scaled_dot_product_attention(
+        *[HERE.to(d).view(1, 1, 3, 4)] * 3, is_causal=True
+    ),
     "a copy": lambda d: copy.deepcopy(HERE.to(d)),
-    "a module": lambda d: functional.layer_norm(HERE.to(d), (4,)) @ torch.nn.Linear(4, 2).to(d).weight.detach().T * 0,
+    "a module": lambda d: (
+        functional.layer_norm(HERE.to(d), (4,)) @ torch.nn.Linear(4, 2).to(d).weight.detach().T * 0
+    ),
     "vmap of grad": lambda d: torch.func.vmap(torch.func.grad(lambda x: (x**3).sum()))(HERE.to(d)),
     "largest": lambda d: HERE.to(d).topk(2).values,
     "decomposed": lambda d: torch.linalg.svd(HERE.to(d), full_matrices=False).S,
@@ -68,7 +95,10 @@ ALLOWED = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_mixes_devices_or_leaves_one_unasked_is_refused(what, device):
-    with pytest.raises((RuntimeError, TypeError), match=r"(?i)same device|device type tensor to numpy|indices should be|cpu|not implemented"):
+    with pytest.raises(
+        (RuntimeError, TypeError),
+        match=r"(?i)same device|device type tensor to numpy|indices should be|cpu|not implemented",
+    ):
         REFUSED[what](device)
 
 
@@ -94,4 +124,6 @@ def test_gradients_lie_where_the_parameters_do_and_fused_adam_steps_there(device
 def test_results_say_where_they_are():
     here = pretend.install()
     assert (HERE.to(here) * 2).device == here and HERE.to(here).cpu().device.type == "cpu"
-    assert type(HERE.to(here).cpu()) is torch.Tensor and torch.zeros(2, device=here)[0].device == here
+    assert (
+        type(HERE.to(here).cpu()) is torch.Tensor and torch.zeros(2, device=here)[0].device == here
+    )

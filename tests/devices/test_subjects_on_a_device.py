@@ -1,4 +1,5 @@
-"""Language models on a device: sites read and edited, losses spliced, activations harvested, all as on the CPU."""
+"""Language models on a device: sites read and edited, losses spliced, activations harvested, all as
+on the CPU."""
 
 import numpy as np
 import pytest
@@ -37,7 +38,12 @@ def drawn(name, *shape):
 
 
 def dictionary(where, d=D, runs=1, site=SITE):
-    parts = [drawn("W_enc", runs, d, F), 0.1 * drawn("b_enc", runs, F), drawn("W_dec", runs, F, d), 0.1 * drawn("b_dec", runs, d)]
+    parts = [
+        drawn("W_enc", runs, d, F),
+        0.1 * drawn("b_enc", runs, F),
+        drawn("W_dec", runs, F, d),
+        0.1 * drawn("b_dec", runs, d),
+    ]
     return Dictionary(*parts, ReLU(), sites=(str(site),)).to(where)
 
 
@@ -55,23 +61,65 @@ READ = {
     "the loss": lambda m, d: [m.losses(TOKENS), m.losses(TOKENS, edits={SITE: lambda x: x * 1.1})],
     "a late start": lambda m, d: m.losses(TOKENS, start=(1, drawn("resid", 4, 9, D))),
     "gradients": lambda m, d: torch.autograd.grad(
-        m.run(TOKENS, edits={SITE: (x := drawn("resid", 4, 9, D).to(d).requires_grad_()).add}, gradients=True).final.square().sum(), x
+        m.run(
+            TOKENS,
+            edits={SITE: (x := drawn("resid", 4, 9, D).to(d).requires_grad_()).add},
+            gradients=True,
+        )
+        .final.square()
+        .sum(),
+        x,
     ),
     "splicing": lambda m, d: ablation.splice_sums(
-        m, SITE, dictionary(d), TOKENS, DOCUMENT, 2, ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1), keep=KEEP
+        m,
+        SITE,
+        dictionary(d),
+        TOKENS,
+        DOCUMENT,
+        2,
+        ablation.Donors(drawn("mean", D), drawn("rows", 12, D), 1),
+        keep=KEEP,
     ),
-    "recovered loss": lambda m, d: splice.reconstruction_losses(m, SITE, passage(m), dictionary(d, runs=2)),
-    "reference losses": lambda m, d: splice.reference_losses(m, SITE, passage(m), drawn("mean", D).to(d)),
-    "importance": lambda m, d: importance.importance_sums(m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP),
+    "recovered loss": lambda m, d: splice.reconstruction_losses(
+        m, SITE, passage(m), dictionary(d, runs=2)
+    ),
+    "reference losses": lambda m, d: splice.reference_losses(
+        m, SITE, passage(m), drawn("mean", D).to(d)
+    ),
+    "importance": lambda m, d: importance.importance_sums(
+        m, SITE, dictionary(d), [0, 3, [1, 2]], TOKENS, DOCUMENT, 2, keep=KEEP
+    ),
     "a readout": lambda m, d: readout.readout(m, 1).gram,
     "what is not read": lambda m, d: unread.unread(m, TOKENS.numpy(), DOCUMENT),
-    "pulls by paths": lambda m, d: path_probes.probe(m, TOKENS, [0, 1], readout.readout(m, 1), 0, 0),
-    "parts taken out": lambda m, d: path_probes.ablated(
-        m, 1, TOKENS, drawn("resid", 4, 9, D), drawn("part", 4, D), torch.arange(4), readout.readout(m, 1)
+    "pulls by paths": lambda m, d: path_probes.probe(
+        m, TOKENS, [0, 1], readout.readout(m, 1), 0, 0
     ),
-    "questions": lambda m, d: yes_or_no(m, "Is it?", ["one", "two, three"]) if all(len(m.encode(w)) == 1 for w in ("Yes", "No")) else 0,
+    "parts taken out": lambda m, d: path_probes.ablated(
+        m,
+        1,
+        TOKENS,
+        drawn("resid", 4, 9, D),
+        drawn("part", 4, D),
+        torch.arange(4),
+        readout.readout(m, 1),
+    ),
+    "questions": lambda m, d: (
+        yes_or_no(m, "Is it?", ["one", "two, three"])
+        if all(len(m.encode(w)) == 1 for w in ("Yes", "No"))
+        else 0
+    ),
     "one pass of an index": lambda m, d: read(
-        Place(m, dictionary(d), SITE, SITE, limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0), 1, Site("mlp_post", 1)), TOKENS.numpy(), gradients=True
+        Place(
+            m,
+            dictionary(d),
+            SITE,
+            SITE,
+            limits(m, SITE, SITE, TOKENS.numpy(), 1, 6.0),
+            1,
+            Site("mlp_post", 1),
+        ),
+        TOKENS.numpy(),
+        gradients=True,
     ),
     "a hook": lambda m, d: hooked(m, d),
 }
@@ -103,20 +151,30 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
         strongest = int(reading.firings.feature[reading.firings.value.argmax()])
         at = int(reading.firings.position[reading.firings.value.argmax()])
         return [
-            reading.firings.value, live_attribution.attribute(reader, reading).value, changed.after, changed.kl,
-            edits.change(reader, reading, changes, mode="direct").after, edits.outlook(reader, reading, changed, 4).kl,
-            live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta, live_ablation.matters(reader, reading, 5).attributed,
-            live_ablation.reconstructed_loss(reader, reading), paths.split_paths(reader, reading, reading.firings),
-            promoted.promoted(reader, strongest, [(reading, reading.firings)]), firing.firing_effect(reader, reading, strongest, at),
+            reading.firings.value,
+            live_attribution.attribute(reader, reading).value,
+            changed.after,
+            changed.kl,
+            edits.change(reader, reading, changes, mode="direct").after,
+            edits.outlook(reader, reading, changed, 4).kl,
+            live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta,
+            live_ablation.matters(reader, reading, 5).attributed,
+            live_ablation.reconstructed_loss(reader, reading),
+            paths.split_paths(reader, reading, reading.firings),
+            promoted.promoted(reader, strongest, [(reading, reading.firings)]),
+            firing.firing_effect(reader, reading, strongest, at),
             [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
-        ]  # fmt: skip
+        ]
 
     near(told(device), told("cpu"), 2e-3)
 
 
 def test_small_decoders_and_their_parts(device, near):
     shape = decoder.Shape(layers=2, d=8, heads=2, m=12, context=9, vocab=250)
-    params = {name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0) for name, size in shape.parameters().items()}
+    params = {
+        name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0)
+        for name, size in shape.parameters().items()
+    }
 
     def told(where):
         here = {name: x.to(where) for name, x in params.items()}
@@ -124,50 +182,115 @@ def test_small_decoders_and_their_parts(device, near):
         mask = (drawn("mask", 2, len(circuits.kinds(here))) > 0).float().to(where)
         changed = apart(here, TOKENS, written={parts(here)[1]: lambda x: 0 * x})
         return [
-            decoder.forward(here, TOKENS), decoder.next_token_loss(here, TOKENS, "relu"), changed.logits, changed.patterns,
-            circuits.loss(here, text, mask, "relu"), circuits.pruned(here, text, [4, 9], "relu"), lm.loss_on(here, TOKENS.numpy(), shape),
-        ]  # fmt: skip
+            decoder.forward(here, TOKENS),
+            decoder.next_token_loss(here, TOKENS, "relu"),
+            changed.logits,
+            changed.patterns,
+            circuits.loss(here, text, mask, "relu"),
+            circuits.pruned(here, text, [4, 9], "relu"),
+            lm.loss_on(here, TOKENS.numpy(), shape),
+        ]
 
     near(told(device), told("cpu"), 1e-4)
 
 
 def test_small_mambas_at_every_site(device, near):
     shape = mamba.Shape(layers=2, d=8, channels=12, state=3, rank=2, vocab=250)
-    params = {name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0) for name, size in shape.parameters().items()}
+    params = {
+        name: 0.3 * drawn(name, 2, *size) + (1 if name.startswith("gain") else 0)
+        for name, size in shape.parameters().items()
+    }
 
     def told(where):
         here = {name: x.to(where).requires_grad_() for name, x in params.items()}
-        sites = [Site(kind, 1) for kind in ("resid_pre", "in_proj", "conv", "delta", "B", "C", "write", "state", "ssm_out", "gated")]
-        logits, acts = mamba.forward(here, TOKENS, capture=sites, edits={Site("conv", 0): lambda x: 1.1 * x})
-        return logits, list(acts.values()), torch.autograd.grad(logits.square().mean(), list(here.values()))
+        sites = [
+            Site(kind, 1)
+            for kind in (
+                "resid_pre",
+                "in_proj",
+                "conv",
+                "delta",
+                "B",
+                "C",
+                "write",
+                "state",
+                "ssm_out",
+                "gated",
+            )
+        ]
+        logits, acts = mamba.forward(
+            here, TOKENS, capture=sites, edits={Site("conv", 0): lambda x: 1.1 * x}
+        )
+        return (
+            logits,
+            list(acts.values()),
+            torch.autograd.grad(logits.square().mean(), list(here.values())),
+        )
 
     near(told(device), told("cpu"), 1e-3)
 
 
 def test_small_language_models_train(device, bench_on, near):
-    runs = Runs([lm.LmSpec(seed=seed, corpus="", layers=1, d=8, heads=2, m=16, context=8, steps=4, batch=4, warm=1) for seed in (1, 2)])
+    runs = Runs(
+        [
+            lm.LmSpec(
+                seed=seed,
+                corpus="",
+                layers=1,
+                d=8,
+                heads=2,
+                m=16,
+                context=8,
+                steps=4,
+                batch=4,
+                warm=1,
+            )
+            for seed in (1, 2)
+        ]
+    )
     shape = lm.shape_of(runs.shared, 250)
 
     def trained(where):
         text = TOKENS[:, :8]
-        one = lm.train_lms(runs, shape, lambda step: (text + step) % 250, bench_on(where), evaluate_at=[2, 4], held_out=text.numpy())
+        one = lm.train_lms(
+            runs,
+            shape,
+            lambda step: (text + step) % 250,
+            bench_on(where),
+            evaluate_at=[2, 4],
+            held_out=text.numpy(),
+        )
         return one.tensors, one.history
 
     near(trained(device), trained("cpu"), 1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "auto"])
-def test_activations_are_harvested_and_spliced_alike(dtype, folder, device, bench_on, near, tmp_path):
+def test_activations_are_harvested_and_spliced_alike(
+    dtype, folder, device, bench_on, near, tmp_path
+):
     texts = tmp_path / "texts"
     texts.mkdir()
     for i in range(12):
-        (texts / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {j * i}\n" for j in range(12)))
+        (texts / f"t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {j * i}\n" for j in range(12))
+        )
 
     def told(where):
-        spec = HarvestSpec(subject=str(folder), site=str(SITE), corpus=str(texts), windows=10, context=16, shard=4, dtype=dtype)
+        spec = HarvestSpec(
+            subject=str(folder),
+            site=str(SITE),
+            corpus=str(texts),
+            windows=10,
+            context=16,
+            shard=4,
+            dtype=dtype,
+        )
         bench = bench_on(where, root=tmp_path / str(where))
         data = harvest(spec, bench)
-        losses = splice.cross_entropy(dictionary(where, runs=2), data, 3, bench, np.array([True, False]))[1]
+        losses = splice.cross_entropy(
+            dictionary(where, runs=2), data, 3, bench, np.array([True, False])
+        )[1]
         return data.rows(np.arange(20)), losses
 
     near(told(device), told("cpu"), 1e-3 if dtype == "float32" else 0.1)

@@ -1,4 +1,5 @@
-"""Every training gives on a device what it gives on the CPU, with nothing left behind on either; a checkpoint goes on there."""
+"""Every training gives on a device what it gives on the CPU, with nothing left behind on either; a
+checkpoint goes on there."""
 
 from dataclasses import replace
 
@@ -30,7 +31,9 @@ TWO = Runs(RUNS.specs[:2])
 
 
 def rows(step, count=32, width=D):
-    return torch.from_numpy(rng.normal(np.array([5]), "rows", step, (count, width))[0]).clamp_min(-0.5)
+    return torch.from_numpy(rng.normal(np.array([5]), "rows", step, (count, width))[0]).clamp_min(
+        -0.5
+    )
 
 
 def pairs(step):
@@ -49,9 +52,18 @@ def told(trained):
 def test_every_architecture_trains_alike(device, bench_on, near):
     def trained(where):
         methods = {name: architectures.method(name, TWO) for name in ALL}
-        methods["resample"] = replace(methods["resample"], dead=Resample(at=(2,), exempt=0.5, warm_up=1))
+        methods["resample"] = replace(
+            methods["resample"], dead=Resample(at=(2,), exempt=0.5, warm_up=1)
+        )
         watch = {"length": ((0, 3), lambda params: params["W_enc"].norm(dim=1))}
-        return fit_dictionaries([(TWO, m) for m in methods.values()], rows, d=D, steps=4, bench=bench_on(where), watch=watch)
+        return fit_dictionaries(
+            [(TWO, m) for m in methods.values()],
+            rows,
+            d=D,
+            steps=4,
+            bench=bench_on(where),
+            watch=watch,
+        )
 
     found = trained(device)
     assert there(found, device)
@@ -61,18 +73,28 @@ def test_every_architecture_trains_alike(device, bench_on, near):
 def stepped(name, kernel, where):
     """Loss, curves and gradients of one step, some latents dead."""
     method = architectures.method(name, TWO)
-    loss = replace(method.loss, dead_after=50) if hasattr(method.loss, "dead_after") else method.loss
+    loss = (
+        replace(method.loss, dead_after=50) if hasattr(method.loss, "dead_after") else method.loss
+    )
     state = {key: x.to(where) for key, x in start(TWO.seeds, method, D).items()}
     idle = (100 * (torch.arange(WIDTH) % 3 == 0)).repeat(2, 1).to(where)
-    more = {key: x for key, x in {"idle": idle, "progress": 0.6}.items() if key in losses.wants(loss)}
+    more = {
+        key: x for key, x in {"idle": idle, "progress": 0.6}.items() if key in losses.wants(loss)
+    }
     penalty = torch.tensor([0.1, 0.3], device=where)
-    return kernel(method)(loss, state, rows(0).to(where), method.nonlinearity, penalty, torch.float32, more)
+    return kernel(method)(
+        loss, state, rows(0).to(where), method.nonlinearity, penalty, torch.float32, more
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_gradients_by_hand_and_by_autograd_are_those_of_the_cpu(name, device, near):
     wanted = stepped(name, lambda method: reference.autograd, "cpu")[1]
-    ways = (lambda m: reference.autograd, lambda m: cpu.dense_for(m.loss, m.nonlinearity), lambda m: cpu.sparse_for(m.loss, m.nonlinearity))
+    ways = (
+        lambda m: reference.autograd,
+        lambda m: cpu.dense_for(m.loss, m.nonlinearity),
+        lambda m: cpu.sparse_for(m.loss, m.nonlinearity),
+    )
     for way in ways:
         if way(architectures.method(name, TWO)) is not None:
             near(stepped(name, way, device)[1], wanted, 1e-4)
@@ -86,16 +108,32 @@ def test_the_steps_that_are_timed(products, device):
 
 
 def test_transcoders_and_crosscoders(device, bench_on, near):
-    plain = Method(TopK(4), losses.mse, 64, np.array([4e-3]), np.zeros(1), warm_up=3, betas=(0.9, 0.999), encoder_scale=1.0)
+    plain = Method(
+        TopK(4),
+        losses.mse,
+        64,
+        np.array([4e-3]),
+        np.zeros(1),
+        warm_up=3,
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+    )
     wide = replace(plain, width=96)  # wide enough for the sparse step
     one, crossing = Runs(TWO.specs[:1]), losses.L1Weighted(parts=(10, 6))
-    crossed = Method(architectures.ReLU(), crossing, 24, np.array([4e-3]), np.array([0.1]), decoder="free")
+    crossed = Method(
+        architectures.ReLU(), crossing, 24, np.array([4e-3]), np.array([0.1]), decoder="free"
+    )
 
     def trained(where):
-        bench, groups = bench_on(where), [(one, m) for m in (plain, wide, replace(plain, skip=True), freeze(plain, "decoder"))]
+        bench, groups = (
+            bench_on(where),
+            [(one, m) for m in (plain, wide, replace(plain, skip=True), freeze(plain, "decoder"))],
+        )
         given = {"mean": torch.ones(D), "mean_out": torch.arange(10.0), "scale_out": 0.5}
         coded = fit_dictionaries(groups, pairs, d=D, d_out=10, steps=6, bench=bench, **given)
-        return coded + fit_dictionaries([(one, crossed)], rows, d=D, steps=6, bench=bench, scale=torch.full((D,), 0.5))
+        return coded + fit_dictionaries(
+            [(one, crossed)], rows, d=D, steps=6, bench=bench, scale=torch.full((D,), 0.5)
+        )
 
     found = trained(device)
     assert there(found, device)
@@ -103,13 +141,26 @@ def test_transcoders_and_crosscoders(device, bench_on, near):
 
 
 def test_transcoders_across_layers(device, near):
-    shapes = {"W_enc": (2, D, 8), "b_enc": (2, 8), "W_dec": (2, 2, 8, D), "b_dec": (2, D), "x": (2, 20, D), "y": (2, 20, D)}
-    drawn = {name: torch.from_numpy(rng.normal(np.array([1, 2]), f"layers.{name}", 0, shape)) * 0.3 for name, shape in shapes.items()}
+    shapes = {
+        "W_enc": (2, D, 8),
+        "b_enc": (2, 8),
+        "W_dec": (2, 2, 8, D),
+        "b_dec": (2, D),
+        "x": (2, 20, D),
+        "y": (2, 20, D),
+    }
+    drawn = {
+        name: torch.from_numpy(rng.normal(np.array([1, 2]), f"layers.{name}", 0, shape)) * 0.3
+        for name, shape in shapes.items()
+    }
 
     def step(where):
         params = {name: x.to(where).requires_grad_(name not in "xy") for name, x in drawn.items()}
         x, y = params.pop("x"), params.pop("y")
-        out = [CrossLayer(reach)(params, x, y, torch.tensor([0.1, 0.2], device=where)) for reach in ("later", "own")]
+        out = [
+            CrossLayer(reach)(params, x, y, torch.tensor([0.1, 0.2], device=where))
+            for reach in ("later", "own")
+        ]
         return out, torch.autograd.grad(sum(o.sum() for o in out), list(params.values()))
 
     near(step(device), step("cpu"), 1e-4)
@@ -126,8 +177,29 @@ def test_training_through_a_model(folder, device, bench_on, near):
 
     def trained(where):
         model = load(str(folder), where)
-        groups = [(TWO, Method(architectures.ReLU(), losses.l1, 40, np.full(2, 4e-3), np.array([0.02, 0.2]), warm_up=2))]
-        return fit_end_to_end(groups, model, Site("resid_pre", 1), windows, steps=4, bench=bench_on(where), scale=0.5, later=0.5)
+        groups = [
+            (
+                TWO,
+                Method(
+                    architectures.ReLU(),
+                    losses.l1,
+                    40,
+                    np.full(2, 4e-3),
+                    np.array([0.02, 0.2]),
+                    warm_up=2,
+                ),
+            )
+        ]
+        return fit_end_to_end(
+            groups,
+            model,
+            Site("resid_pre", 1),
+            windows,
+            steps=4,
+            bench=bench_on(where),
+            scale=0.5,
+            later=0.5,
+        )
 
     found = trained(device)
     assert there(found, device)
@@ -141,8 +213,22 @@ def quadratic(params, batch):
 @pytest.mark.parametrize("plain", [False, True])
 def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on, plain_slot, near):
     def trained(where, slot, batches=lambda step: torch.full((2, 3), float(step))):
-        made = descent(TWO, {"w": torch.zeros(2, 3)}, quadratic, lr=np.array([0.1, 0.2]), plain=plain, clip=1.0, decay={"w": 0.1})
-        return fit([watched(made, ["w"], [3])], batches, steps=8, probe_at=[2, 5], bench=bench_on(where, [slot]))
+        made = descent(
+            TWO,
+            {"w": torch.zeros(2, 3)},
+            quadratic,
+            lr=np.array([0.1, 0.2]),
+            plain=plain,
+            clip=1.0,
+            decay={"w": 0.1},
+        )
+        return fit(
+            [watched(made, ["w"], [3])],
+            batches,
+            steps=8,
+            probe_at=[2, 5],
+            bench=bench_on(where, [slot]),
+        )
 
     class Killed(Exception):
         pass
@@ -166,7 +252,16 @@ def test_descent_goes_on_from_a_checkpoint_on_the_device(plain, device, bench_on
 def test_chains(device, bench_on, near):
     def sampled(where):
         state = {"w": torch.zeros(2, 3, dtype=torch.float64)}
-        made = langevin(quadratic, state, np.array([1, 2]), lr=1e-3, n_beta=10.0, localisation=1.0, acceptance=True, paired=True)
+        made = langevin(
+            quadratic,
+            state,
+            np.array([1, 2]),
+            lr=1e-3,
+            n_beta=10.0,
+            localisation=1.0,
+            acceptance=True,
+            paired=True,
+        )
         return fit([made], lambda step: None, steps=6, bench=bench_on(where))
 
     near(told(sampled(device)), told(sampled("cpu")), 1e-6)

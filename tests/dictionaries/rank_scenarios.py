@@ -1,7 +1,8 @@
-"""What ranks do in test_sharded.py: one interpreter imports once and forks every rank of every scenario, one scenario after the other.
+"""What ranks do in test_sharded.py: one interpreter imports once and forks every rank of every
+scenario, one scenario after the other.
 
-As a program it takes a folder; each rank leaves `SCENARIO-RANK.safetensors` there, and `ends.json` says with which code every rank ended.
-"""
+As a program it takes a folder; each rank leaves `SCENARIO-RANK.safetensors` there, and `ends.json`
+says with which code every rank ended."""
 
 from __future__ import annotations
 
@@ -50,21 +51,35 @@ KINDS = {
 WIDTH, D, ROWS = 26, 7, 9
 PARTS = {"even": (5, 4), "none": (9, 0)}
 """How the rows of a batch may lie on two replicas."""
-TRAINED = {"topk": (TopK(3), None, losses.TopKAux(dead_after=300)), "batch": (BatchTopK(3), None, None), "jump": (JumpReLU(), 0.01, None),
-           "relu": (ReLU(), 0.1, None), "gated": (Gated(), 0.1, None)}  # fmt: skip
+TRAINED = {
+    "topk": (TopK(3), None, losses.TopKAux(dead_after=300)),
+    "batch": (BatchTopK(3), None, None),
+    "jump": (JumpReLU(), 0.01, None),
+    "relu": (ReLU(), 0.1, None),
+    "gated": (Gated(), 0.1, None),
+}
 TRAINING = {"width": 37, "steps": 30, "batch": 101}
 CUT = {**TRAINING, "loss": losses.TopKAux(dead_after=300)}
 
 
 def world(kind: str) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Parameters of one run as training stores them, in float64, rows, and idle counters that make a third of the latents dead."""
+    """Parameters of one run as training stores them, in float64, rows, and idle counters that make
+    a third of the latents dead."""
     g = torch.Generator().manual_seed(len(kind))
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=g, dtype=torch.float64)
 
-    params = {"W_enc": draw(1, WIDTH, D), "b_enc": draw(1, WIDTH) / 2, "W_dec": draw(1, WIDTH, D), "b_dec": draw(1, D) / 2}
-    own = {name: value.double() + draw(*value.shape).abs() / 5 for name, value in KINDS[kind][0].init(1, WIDTH).items()}
+    params = {
+        "W_enc": draw(1, WIDTH, D),
+        "b_enc": draw(1, WIDTH) / 2,
+        "W_dec": draw(1, WIDTH, D),
+        "b_dec": draw(1, D) / 2,
+    }
+    own = {
+        name: value.double() + draw(*value.shape).abs() / 5
+        for name, value in KINDS[kind][0].init(1, WIDTH).items()
+    }
     return params | own, draw(ROWS, D), torch.arange(WIDTH)[None] % 3 * 40
 
 
@@ -75,11 +90,15 @@ def divisions(replicas: int) -> dict[str, tuple[int, ...]]:
 
 def tied(seed: int) -> torch.Tensor:
     """A batch of few different numbers, [rows, width]."""
-    return torch.randint(-3, 4, (ROWS, WIDTH), generator=torch.Generator().manual_seed(seed)).float() / 4
+    return (
+        torch.randint(-3, 4, (ROWS, WIDTH), generator=torch.Generator().manual_seed(seed)).float()
+        / 4
+    )
 
 
 def steps(shards: int) -> dict[str, torch.Tensor]:
-    """One step of every kind, and choices among many equal numbers, with rows divided in each way."""
+    """One step of every kind, and choices among many equal numbers, with rows divided in each
+    way."""
     found = {}
     with joined(shards, timeout=60) as ranks:
         part = Part(ranks, WIDTH)
@@ -87,24 +106,41 @@ def steps(shards: int) -> dict[str, torch.Tensor]:
             mine = torch.arange(ROWS).split(counts)[ranks.rows.place]
             for kind, (nonlinearity, loss) in KINDS.items():
                 params, x, idle = world(kind)
-                its = {key: value if key == "b_dec" else value[:, part.mine] for key, value in params.items()}
-                more = {"idle": idle[:, part.mine]} if "idle" in losses.wants(loss) else {"progress": 0.5} if kind == "p_anneal" else {}
+                its = {
+                    key: value if key == "b_dec" else value[:, part.mine]
+                    for key, value in params.items()
+                }
+                more = (
+                    {"idle": idle[:, part.mine]}
+                    if "idle" in losses.wants(loss)
+                    else {"progress": 0.5}
+                    if kind == "p_anneal"
+                    else {}
+                )
                 kernel = replace(sparse_for(loss, nonlinearity), whole=part)
                 penalty = torch.full((1,), 0.3, dtype=torch.float64)
                 noted = [learner for learner in (nonlinearity,) if hasattr(learner, "note_codes")]
 
-
                 def note(codes: Codes, noted: list = noted) -> dict[str, torch.Tensor]:
                     return {"fired": codes.fired()} | (noted[0].note_codes(codes) if noted else {})
 
-                series, grads = kernel(loss, its, x[mine], nonlinearity, penalty, torch.float64, more, note)
-                found |= {f"{name}/{kind}/{key}": value for key, value in {**series, **grads}.items()}
+                series, grads = kernel(
+                    loss, its, x[mine], nonlinearity, penalty, torch.float64, more, note
+                )
+                found |= {
+                    f"{name}/{kind}/{key}": value for key, value in {**series, **grads}.items()
+                }
             for seed in range(4):
                 batch = tied(seed)[mine][:, part.mine].contiguous()
                 b, f = batch.shape
                 row = part.kept(largest(batch, min(4, f)), batch, 4)
-                together = part.kept_together(largest(batch.view(1, b * f), min(4 * ROWS, b * f)), batch, 4 * ROWS)
-                found |= {f"{name}/row{seed}": on(row, batch), f"{name}/batch{seed}": on(together, batch)}
+                together = part.kept_together(
+                    largest(batch.view(1, b * f), min(4 * ROWS, b * f)), batch, 4 * ROWS
+                )
+                found |= {
+                    f"{name}/row{seed}": on(row, batch),
+                    f"{name}/batch{seed}": on(together, batch),
+                }
                 found[f"{name}/strong{seed}"] = part.strongest(batch.relu(), 4) > 0
     return found
 
@@ -115,12 +151,21 @@ def on(places: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
 
 
 def trainings(shards: int) -> dict[str, torch.Tensor]:
-    """Every training of TRAINED, or without replicas two, in a folder of its own; what was measured."""
+    """Every training of TRAINED, or without replicas two, in a folder of its own; what was
+    measured."""
     found = {}
     with joined(shards, timeout=60) as ranks:
         for name in TRAINED if ranks.rows.size == 2 else ("topk", "batch"):
             nonlinearity, penalty, loss = TRAINED[name]
-            got = train_sharded(ranks, nonlinearity, Path("acts.npy"), Path(f"{name}-{ranks.size}-{shards}"), penalty=penalty, loss=loss, **TRAINING)
+            got = train_sharded(
+                ranks,
+                nonlinearity,
+                Path("acts.npy"),
+                Path(f"{name}-{ranks.size}-{shards}"),
+                penalty=penalty,
+                loss=loss,
+                **TRAINING,
+            )
             found[name] = torch.tensor([got.fvu, got.l0, got.dead, got.rows], dtype=torch.float64)
     return found
 
@@ -128,11 +173,14 @@ def trainings(shards: int) -> dict[str, torch.Tensor]:
 def cut_short(shards: int) -> dict[str, torch.Tensor]:
     """Train until the first rank dies at step 25 of 30."""
     with joined(shards, timeout=60) as ranks:
+
         def die(done: int, total: int, loss: float) -> None:
             if done == 25:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), Path("cut"), report=die, every=10, **CUT)
+        train_sharded(
+            ranks, BatchTopK(3), Path("acts.npy"), Path("cut"), report=die, every=10, **CUT
+        )
     return {}
 
 
@@ -144,7 +192,15 @@ def gone_on(shards: int) -> dict[str, torch.Tensor]:
         if ranks.rank == 0:
             shutil.copytree("cut", folder)
         ranks.every.barrier()
-        train_sharded(ranks, BatchTopK(3), Path("acts.npy"), folder, report=lambda done, total, loss: taken.append(done), every=10, **CUT)
+        train_sharded(
+            ranks,
+            BatchTopK(3),
+            Path("acts.npy"),
+            folder,
+            report=lambda done, total, loss: taken.append(done),
+            every=10,
+            **CUT,
+        )
     return {"taken": torch.tensor(taken)}
 
 
@@ -153,12 +209,15 @@ def stopped(how: Callable[[], None]) -> Callable[[int], dict[str, torch.Tensor]]
 
     def scenario(shards: int) -> dict[str, torch.Tensor]:
         with joined(shards, timeout=3) as ranks:
+
             def batches(step: int) -> torch.Tensor:
                 if step == 2 and ranks.rank == ranks.size - 1:
                     how()
                 return torch.ones(4, D)
 
-            method = Method(TopK(2), losses.mse, WIDTH, lr=np.array([1e-3]), penalty=np.array([0.0]))
+            method = Method(
+                TopK(2), losses.mse, WIDTH, lr=np.array([1e-3]), penalty=np.array([0.0])
+            )
             fit_sharded(Part(ranks, WIDTH), method, batches, d=D, steps=100)
         return {}
 
@@ -182,9 +241,18 @@ SCENARIOS: dict[str, tuple[int, int, Callable[[int], dict[str, torch.Tensor]]]] 
 
 def rank(name: str, number: int, size: int, shards: int, port: int) -> int:
     """Be one rank of a scenario; give its exit code."""
-    os.environ |= {"RANK": str(number), "WORLD_SIZE": str(size), "LOCAL_RANK": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {
+        "RANK": str(number),
+        "WORLD_SIZE": str(size),
+        "LOCAL_RANK": str(number),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     try:
-        save_file({key: value.clone() for key, value in SCENARIOS[name][2](shards).items()}, f"{name}-{number}.safetensors")
+        save_file(
+            {key: value.clone() for key, value in SCENARIOS[name][2](shards).items()},
+            f"{name}-{number}.safetensors",
+        )
         return 0
     except AssayError as error:
         Path(f"{name}-{number}.txt").write_text(str(error))

@@ -1,4 +1,5 @@
-"""Cross-entropy and KL under splicing and ablation, against naive float64 forwards of tiny models, written out per token."""
+"""Cross-entropy and KL under splicing and ablation, against naive float64 forwards of tiny models,
+written out per token."""
 
 from __future__ import annotations
 
@@ -48,7 +49,16 @@ def dictionary(width=D, runs=2):
     own = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(runs, 2 * width, width, generator=own), dim=-1)
     mean, scale = 0.1 * torch.randn(runs, width, generator=own), torch.tensor([0.7, 1.3])[:runs]
-    return Dictionary(W.mT.contiguous(), torch.zeros(runs, 2 * width), W, torch.zeros(runs, width), ReLU(), {}, mean, scale)
+    return Dictionary(
+        W.mT.contiguous(),
+        torch.zeros(runs, 2 * width),
+        W,
+        torch.zeros(runs, width),
+        ReLU(),
+        {},
+        mean,
+        scale,
+    )
 
 
 def fixed(value, width=D):
@@ -76,7 +86,8 @@ def logs(logits):
 
 
 def naive(folder, site, new):
-    """Cross-entropy and KL(clean ‖ new) of every prediction by a naive forward with `new` at the kept positions of the site."""
+    """Cross-entropy and KL(clean ‖ new) of every prediction by a naive forward with `new` at the
+    kept positions of the site."""
     kept = keep().numpy()[..., None]
     clean = logs(tiny_models.naive(folder, tokens())[0])
 
@@ -89,7 +100,9 @@ def naive(folder, site, new):
     for w in range(WINDOWS):
         for t in range(S - 1):
             ce[w, t] = -other[w, t, tokens()[w, t + 1]]
-            kl[w, t] = sum(np.exp(p) * (p - q) for p, q in zip(clean[w, t], other[w, t], strict=True))
+            kl[w, t] = sum(
+                np.exp(p) * (p - q) for p, q in zip(clean[w, t], other[w, t], strict=True)
+            )
     return ce, kl
 
 
@@ -100,7 +113,14 @@ def per_document(values):
 def sums(folder, of, site="blocks.1.hook_resid_pre", **options):
     options = {"keep": keep()} | options
     return splice_sums(
-        load(str(folder)), Site.parse(site), of, torch.from_numpy(tokens()), DOCUMENT, 3, donors(of.W_dec.shape[2]), **options
+        load(str(folder)),
+        Site.parse(site),
+        of,
+        torch.from_numpy(tokens()),
+        DOCUMENT,
+        3,
+        donors(of.W_dec.shape[2]),
+        **options,
     )
 
 
@@ -124,9 +144,15 @@ def test_sums_are_those_of_naive_forwards(folder, site):
         new["spliced"] = both[run].reconstruct(acts.flatten(0, 1))[0].reshape(acts.shape).numpy()
         for name, value in new.items():
             ce, kl = naive(folder, site, value)
-            np.testing.assert_allclose(got[f"ce_{name}"][run], per_document(ce), rtol=2e-5, atol=2e-5)
-            np.testing.assert_allclose(got[f"kl_{name}"][run], per_document(kl), rtol=1e-4, atol=2e-5)
-        np.testing.assert_allclose(got["ce_clean"][run], per_document(naive(folder, site, acts.numpy())[0]), rtol=2e-5)
+            np.testing.assert_allclose(
+                got[f"ce_{name}"][run], per_document(ce), rtol=2e-5, atol=2e-5
+            )
+            np.testing.assert_allclose(
+                got[f"kl_{name}"][run], per_document(kl), rtol=1e-4, atol=2e-5
+            )
+        np.testing.assert_allclose(
+            got["ce_clean"][run], per_document(naive(folder, site, acts.numpy())[0]), rtol=2e-5
+        )
     assert got["predictions"].tolist() == [[2 * (S - 1), S - 1, 2 * (S - 1)]] * 2
 
 
@@ -136,7 +162,9 @@ def test_they_agree_with_the_losses_of_whole_windows(folder):
     wanted = reference_losses(model, place, passage, donors().mean)
     got = sums(folder, dictionary())
     for name in ("clean", "mean", "zero"):
-        np.testing.assert_allclose(got[f"ce_{name}"][0], per_document(wanted[name].numpy() * (S - 1)), rtol=1e-6)
+        np.testing.assert_allclose(
+            got[f"ce_{name}"][0], per_document(wanted[name].numpy() * (S - 1)), rtol=1e-6
+        )
 
 
 def test_sums_do_not_hang_on_how_the_windows_are_cut(folder):
@@ -161,7 +189,8 @@ def test_sums_do_not_hang_on_how_the_windows_are_cut(folder):
 
 
 def test_perfect_mean_and_zero_dictionaries_score_exactly(folder):
-    """The same positions are replaced in all, so a dictionary that gives what an ablation gives scores 0 to the last bit."""
+    """The same positions are replaced in all, so a dictionary that gives what an ablation gives
+    scores 0 to the last bit."""
     perfect = finish(sums(folder, identity()))
     assert perfect["kl_spliced"] == 0 and perfect["ce_spliced"] == perfect["ce_clean"]
     assert all(perfect[f"kl_recovered_{name}"] == 1 for name in ABLATIONS)
@@ -173,24 +202,36 @@ def test_perfect_mean_and_zero_dictionaries_score_exactly(folder):
 
 def test_nothing_kept_is_nothing_changed(folder):
     got = finish(sums(folder, dictionary(), keep=torch.zeros(WINDOWS, S, dtype=torch.bool)))
-    assert (got["kl_spliced"] == 0).all() and (got["kl_zero"] == 0).all() and np.isnan(got["kl_recovered_zero"]).all()
+    assert (
+        (got["kl_spliced"] == 0).all()
+        and (got["kl_zero"] == 0).all()
+        and np.isnan(got["kl_recovered_zero"]).all()
+    )
 
 
 def test_a_transcoder_reads_one_site_and_replaces_another(folder):
-    model, reads, site = load(str(folder)), Site.parse("blocks.1.hook_resid_mid"), Site.parse("blocks.1.hook_mlp_out")
+    model, reads, site = (
+        load(str(folder)),
+        Site.parse("blocks.1.hook_resid_mid"),
+        Site.parse("blocks.1.hook_mlp_out"),
+    )
     one = dictionary(runs=1)
     passage, clean = capture(model, site, torch.from_numpy(tokens()), keep(), reads)
     _, at_reads = tiny_models.naive(folder, tokens())
     np.testing.assert_allclose(passage.inputs, at_reads[str(reads)], atol=2e-5)
     new = one.reconstruct(passage.inputs.flatten(0, 1))[0].reshape(passage.acts.shape)
     _, kl = compare(clean, [spliced_run(model, site, passage, new)])
-    np.testing.assert_allclose(kl[0], naive(folder, str(site), new.numpy())[1], rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(
+        kl[0], naive(folder, str(site), new.numpy())[1], rtol=1e-4, atol=2e-5
+    )
     got = sums(folder, one, str(site), reads=reads, ablations=())
     np.testing.assert_allclose(got["kl_spliced"][0], per_document(kl[0].numpy()), rtol=1e-6)
     assert "ce_zero" not in got
 
 
-@pytest.mark.parametrize("site", ["blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out", "ln_final.hook_normalized"])
+@pytest.mark.parametrize(
+    "site", ["blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out", "ln_final.hook_normalized"]
+)
 @pytest.mark.parametrize("most", [1, 10, 14, 100])
 def test_runs_that_share_a_pass_are_those_of_one_pass_each(folder, site, most):
     model, site = load(str(folder)), Site.parse(site)
@@ -214,7 +255,9 @@ def test_a_pass_takes_as_many_runs_as_make_up_its_windows(folder, monkeypatch):
     model, site = load(str(folder)), Site.parse("blocks.1.hook_resid_pre")
     passage, _ = capture(model, site, torch.from_numpy(tokens()), keep())
     windows, run = [], Pretrained.run
-    monkeypatch.setattr(Pretrained, "run", lambda self, t, **k: windows.append(len(t)) or run(self, t, **k))
+    monkeypatch.setattr(
+        Pretrained, "run", lambda self, t, **k: windows.append(len(t)) or run(self, t, **k)
+    )
     made = []
 
     def news():
@@ -250,7 +293,13 @@ def test_what_does_not_fit_is_refused(folder):
         )
     with pytest.raises(DataError, match="ablations need donors"):
         splice_sums(
-            load(str(folder)), Site.parse("blocks.1.hook_resid_pre"), dictionary(), torch.from_numpy(tokens()), DOCUMENT, 3, None
+            load(str(folder)),
+            Site.parse("blocks.1.hook_resid_pre"),
+            dictionary(),
+            torch.from_numpy(tokens()),
+            DOCUMENT,
+            3,
+            None,
         )
     with pytest.raises(DataError, match="donors are 24 wide, the activations 7"):
         donors().put("zero", torch.zeros(1, 2, 7))
@@ -259,7 +308,8 @@ def test_what_does_not_fit_is_refused(folder):
 
 
 def test_recovered_is_a_ratio_of_sums_not_a_mean_of_ratios():
-    """Two documents of very different weight: .905882 by sums, .575 by averaging each document's ratio."""
+    """Two documents of very different weight: .905882 by sums, .575 by averaging each document's
+    ratio."""
     clean, zero, spliced = np.array([[2.0, 2.0]]), np.array([[10.0, 2.5]]), np.array([[2.4, 2.4]])
     got = finish(
         {

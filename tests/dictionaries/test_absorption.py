@@ -1,4 +1,5 @@
-"""Absorption is the hole that a special case leaves, and nothing where a latent misses at random."""
+"""Absorption is the hole that a special case leaves, and nothing where a latent misses at
+random."""
 
 from __future__ import annotations
 
@@ -18,13 +19,17 @@ def world(seed=0, rows=40_000):
 def test_a_planted_hole_is_found_at_its_size():
     general, special, draw = world()
     missed = draw.random(general.shape)
-    fires = general & np.where(special, missed > [0.0, 0.5, 1.0], True)  # none, half and all of the special cases are missed
+    fires = general & np.where(
+        special, missed > [0.0, 0.5, 1.0], True
+    )  # none, half and all of the special cases are missed
     assert absorbed(general, special, fires) == pytest.approx([0, 0.5, 1], abs=0.02)
 
 
 def test_a_latent_that_misses_at_random_has_no_hole_however_much_it_misses():
     general, special, draw = world()
-    assert absorbed(general, special, general & (draw.random(general.shape) < [0.9, 0.5, 0.05])) == pytest.approx([0, 0, 0], abs=0.02)
+    assert absorbed(
+        general, special, general & (draw.random(general.shape) < [0.9, 0.5, 0.05])
+    ) == pytest.approx([0, 0, 0], abs=0.02)
 
 
 def test_it_is_what_a_naive_loop_counts_and_nan_where_there_is_too_little():

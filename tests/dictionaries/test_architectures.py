@@ -1,4 +1,5 @@
-"""Every architecture in one mixed sweep: each as if alone, resumable with all it learns, and able to recover what was planted."""
+"""Every architecture in one mixed sweep: each as if alone, resumable with all it learns, and able
+to recover what was planted."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ WORLD = WORLD / WORLD.norm(dim=-1, keepdim=True)
 
 
 def source(rows, stream="train", shuffled=False):
-    """step → [b, d]: each of 24 features in 16 dimensions on with probability .08, by Exp(1); scaled to E‖x‖² = d."""
+    """step → [b, d]: each of 24 features in 16 dimensions on with probability .08, by Exp(1);
+    scaled to E‖x‖² = d."""
 
     def draw(step):
         g = rng.generator(3, stream, step)
@@ -50,8 +52,20 @@ WATCH = {"length": ((0, 17, 40), lambda p: p["W_enc"].norm(dim=1))}
 def sweep(names, bench, runs=RUNS, batches=None, steps=STEPS, watch=None):
     groups = [(runs, method(name, runs)) for name in names]
     batches = batches or source(32)
-    return dict(zip(names, fit_dictionaries(groups, batches, d=D, steps=steps, bench=bench, watch=WATCH if watch is None else watch),
-                    strict=True))  # fmt: skip
+    return dict(
+        zip(
+            names,
+            fit_dictionaries(
+                groups,
+                batches,
+                d=D,
+                steps=steps,
+                bench=bench,
+                watch=WATCH if watch is None else watch,
+            ),
+            strict=True,
+        )
+    )
 
 
 def test_one_sweep_trains_every_architecture(bench):
@@ -69,16 +83,31 @@ def test_one_sweep_trains_every_architecture(bench):
     assert Dictionary.of(trained["batchtopk"]).origin["trained_as"] == {"name": "BatchTopK", "k": K}
     assert "smallest kept value" in Dictionary.of(trained["batchtopk"]).origin["threshold"]
     assert Dictionary.of(trained["gated_sigmoid"]).nonlinearity == Gated()
-    assert Dictionary.of(trained["resample"]).own == {} and trained["resample"].tensors["exempt"].sum() == 4 * WIDTH / 2
+    assert (
+        Dictionary.of(trained["resample"]).own == {}
+        and trained["resample"].tensors["exempt"].sum() == 4 * WIDTH / 2
+    )
 
 
-SHARED = ("relu_weighted", "p_anneal", "gated_untied", "gated_sigmoid", "batchtopk_aux", "matryoshka", "jumprelu", "target_l0",
-          "resample")  # fmt: skip
+SHARED = (
+    "relu_weighted",
+    "p_anneal",
+    "gated_untied",
+    "gated_sigmoid",
+    "batchtopk_aux",
+    "matryoshka",
+    "jumprelu",
+    "target_l0",
+    "resample",
+)
 
 
 def test_without_a_bench_the_numbers_are_the_same(bench):
     groups = [(RUNS, method("gated"))]
-    kept, unkept = (fit_dictionaries(groups, source(32), d=D, steps=5, **given)[0] for given in ({"bench": bench}, {}))
+    kept, unkept = (
+        fit_dictionaries(groups, source(32), d=D, steps=5, **given)[0]
+        for given in ({"bench": bench}, {})
+    )
     assert all(torch.equal(value, unkept.tensors[key]) for key, value in kept.tensors.items())
 
 
@@ -105,12 +134,17 @@ def test_alone_is_as_in_a_group(bench):
         alone = sweep(SHARED, bench, Runs([RUNS.specs[r]]))
         for name, t in alone.items():
             for key, value in t.tensors.items():
-                assert (together[name].tensors[key][r].double() - value[0].double()).abs().max() <= 1e-5, (name, key)
+                assert (
+                    together[name].tensors[key][r].double() - value[0].double()
+                ).abs().max() <= 1e-5, (name, key)
 
 
 @pytest.mark.parametrize("killed_at", [20, 35])
-def test_resume_is_bitwise_with_everything_that_is_learned(killed_at, plain_bench, plain_slot, tmp_path):
-    """Killed between the two resamplings or after both, before or after a watched step, a change of p and the controller's start."""
+def test_resume_is_bitwise_with_everything_that_is_learned(
+    killed_at, plain_bench, plain_slot, tmp_path
+):
+    """Killed between the two resamplings or after both, before or after a watched step, a change of
+    p and the controller's start."""
     whole = sweep(SHARED, plain_bench(tmp_path))
     slot = plain_slot(every=7)
 
@@ -129,7 +163,9 @@ def test_resume_is_bitwise_with_everything_that_is_learned(killed_at, plain_benc
     for name, t in whole.items():
         for key, value in t.tensors.items():
             assert torch.equal(resumed[name].tensors[key], value), (name, key)
-        assert all(np.array_equal(resumed[name].history[key], value) for key, value in t.history.items())
+        assert all(
+            np.array_equal(resumed[name].history[key], value) for key, value in t.history.items()
+        )
 
 
 def test_a_broken_run_leaves_its_neighbours_bitwise_alone(bench):
@@ -145,7 +181,7 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(bench):
             assert torch.equal(broken.tensors[key][[0, 2, 3]], value[[0, 2, 3]]), (name, key)
 
 
-# --- transcoders and crosscoders ---------------------------------------------------------------------------------------------
+# --- transcoders and crosscoders ------------------------------------------------------------------
 
 
 def pairs(rows=64):
@@ -163,15 +199,35 @@ def pairs(rows=64):
 def test_a_transcoder_learns_its_target_and_a_skip_the_linear_part(bench):
     runs = Runs(grid(Sweep(), penalty=(1.0,), seed=(1,)))
     groups = [
-        (runs, Method(TopK(4), losses.mse, 64, np.array([4e-3]), np.zeros(1), warm_up=10, skip=skip, **TOP))
+        (
+            runs,
+            Method(
+                TopK(4), losses.mse, 64, np.array([4e-3]), np.zeros(1), warm_up=10, skip=skip, **TOP
+            ),
+        )
         for skip in (False, True)
     ]
     mean_out = torch.arange(10.0)
-    found = fit_dictionaries(groups, pairs(), d=D, d_out=10, steps=300, bench=bench, mean_out=mean_out, scale_out=0.5,
-                             sites=("in",), sites_out=("out",))  # fmt: skip
+    found = fit_dictionaries(
+        groups,
+        pairs(),
+        d=D,
+        d_out=10,
+        steps=300,
+        bench=bench,
+        mean_out=mean_out,
+        scale_out=0.5,
+        sites=("in",),
+        sites_out=("out",),
+    )
     x, y = pairs(500)(10_000)
     plain, skipped = (Dictionary.of(t) for t in found)
-    assert plain.sites_out == ("out",) and (plain.b_pre == 0).all() and plain.W_skip is None and skipped.W_skip is not None
+    assert (
+        plain.sites_out == ("out",)
+        and (plain.b_pre == 0).all()
+        and plain.W_skip is None
+        and skipped.W_skip is not None
+    )
     raw = y / 0.5 + mean_out
     errors = [fvu(raw, d.reconstruct(x)).item() for d in (plain, skipped)]
     assert errors[1] < 0.7 * errors[0] < 0.7, errors
@@ -189,12 +245,25 @@ def test_a_crosscoder_weighs_and_stores_each_layer(bench):
         return torch.cat([x, x @ second], -1)
 
     scale = torch.cat([torch.full((D,), 0.5), torch.full((8,), 4.0)])
-    one = Method(ReLU(), losses.L1Weighted(parts=(D, 8)), WIDTH, np.array([4e-3]), np.array([0.1]), warm_up=10, decoder="free")
-    trained = fit_dictionaries([(runs, one)], both, d=D + 8, steps=200, bench=bench, scale=scale, sites=("a", "b"))[0]
+    one = Method(
+        ReLU(),
+        losses.L1Weighted(parts=(D, 8)),
+        WIDTH,
+        np.array([4e-3]),
+        np.array([0.1]),
+        warm_up=10,
+        decoder="free",
+    )
+    trained = fit_dictionaries(
+        [(runs, one)], both, d=D + 8, steps=200, bench=bench, scale=scale, sites=("a", "b")
+    )[0]
     d, x = Dictionary.of(trained), both(9999)
     assert d.sites == ("a", "b") and torch.equal(d.scale, scale[None])
     raw = x / scale
-    assert fvu(raw[:, :D], d.reconstruct(raw)[..., :D]).item() < 0.5 and fvu(raw[:, D:], d.reconstruct(raw)[..., D:]).item() < 0.5
+    assert (
+        fvu(raw[:, :D], d.reconstruct(raw)[..., :D]).item() < 0.5
+        and fvu(raw[:, D:], d.reconstruct(raw)[..., D:]).item() < 0.5
+    )
 
 
 def test_what_a_user_can_get_wrong(bench):
@@ -206,13 +275,17 @@ def test_what_a_user_can_get_wrong(bench):
         given(d_out=10)
     with pytest.raises(SpecError, match=r"transcoders need d_out and batches \(x, y\)"):
         given(batches=pairs())
-    with pytest.raises(SpecError, match="a transcoder needs a loss with a target, but bare takes no y=None"):
+    with pytest.raises(
+        SpecError, match="a transcoder needs a loss with a target, but bare takes no y=None"
+    ):
 
         def bare(params, x, nonlinearity, penalty):
             return penalty
 
         given(bare, batches=pairs(), d_out=10)
-    with pytest.raises(SpecError, match="the loss curious asks for moon; a loss may ask for y, idle and progress"):
+    with pytest.raises(
+        SpecError, match="the loss curious asks for moon; a loss may ask for y, idle and progress"
+    ):
 
         def curious(params, x, nonlinearity, penalty, moon):
             return penalty
@@ -220,7 +293,7 @@ def test_what_a_user_can_get_wrong(bench):
         given(curious)
 
 
-# --- what was planted --------------------------------------------------------------------------------------------------------
+# --- what was planted -----------------------------------------------------------------------------
 
 
 def recovery(d):
@@ -229,7 +302,10 @@ def recovery(d):
     return torch.einsum("rfd,gd->rfg", rows, WORLD).amax(1).mean(-1)
 
 
-FLOOR = {"matryoshka": 0.68, "gated_sigmoid_relu": 0.62}  # pilot seeds 1 and 2: .73 and .68; every other architecture .81 to .98
+FLOOR = {
+    "matryoshka": 0.68,
+    "gated_sigmoid_relu": 0.62,
+}  # pilot seeds 1 and 2: .73 and .68; every other architecture .81 to .98
 CHANCE = 0.58  # the controls reach .49 (untrained) and .51 to .55 (shuffled)
 
 
@@ -241,7 +317,11 @@ def test_every_architecture_recovers_what_was_planted_and_no_control_does(bench)
 
     def train(steps, shuffled):
         found = fit_dictionaries(
-            [(runs, m) for m in methods.values()], source(rows, shuffled=shuffled), d=D, steps=steps, bench=bench
+            [(runs, m) for m in methods.values()],
+            source(rows, shuffled=shuffled),
+            d=D,
+            steps=steps,
+            bench=bench,
         )
         return {name: recovery(Dictionary.of(t)) for name, t in zip(ALL, found, strict=True)}
 
@@ -257,13 +337,26 @@ def test_batchtopks_threshold_keeps_k_on_held_out_rows(k, steps, bench):
     """Mean L0 at inference within 5 % of k, however short the training."""
     runs = Runs(grid(Sweep(), seed=(1, 2)))
     one = Method(BatchTopK(k), losses.mse, WIDTH, np.full(2, 4e-3), np.zeros(2), **TOP)
-    d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=steps, bench=bench)[0])
+    d = Dictionary.of(
+        fit_dictionaries([(runs, one)], source(128), d=D, steps=steps, bench=bench)[0]
+    )
     assert l0(d.encode(source(20_000, "test")(0))).tolist() == pytest.approx([k, k], rel=0.05)
 
 
 def test_the_controller_reaches_its_target(bench):
     runs = Runs(grid(Sweep(), seed=(1, 2)))
     for nonlinearity, loss in ((ReLU(), losses.l1), (Gated(), losses.gated)):
-        one = Method(nonlinearity, loss, WIDTH, np.full(2, 4e-3), np.full(2, 0.1), sparsity=TargetL0(np.array([3.0, 1.5])))
-        d = Dictionary.of(fit_dictionaries([(runs, one)], source(128), d=D, steps=1000, bench=bench)[0])
-        assert l0(d.encode(source(10_000, "test")(0))).tolist() == pytest.approx([3.0, 1.5], rel=0.1)
+        one = Method(
+            nonlinearity,
+            loss,
+            WIDTH,
+            np.full(2, 4e-3),
+            np.full(2, 0.1),
+            sparsity=TargetL0(np.array([3.0, 1.5])),
+        )
+        d = Dictionary.of(
+            fit_dictionaries([(runs, one)], source(128), d=D, steps=1000, bench=bench)[0]
+        )
+        assert l0(d.encode(source(10_000, "test")(0))).tolist() == pytest.approx(
+            [3.0, 1.5], rel=0.1
+        )

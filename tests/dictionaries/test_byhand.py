@@ -1,4 +1,5 @@
-"""Planted latents are silent before their step, set at it and free after it; held parameters stay at 0."""
+"""Planted latents are silent before their step, set at it and free after it; held parameters stay
+at 0."""
 
 from dataclasses import replace
 
@@ -42,15 +43,29 @@ def trained(policy, steps=12):
     runs = Runs([Spec(seed=0), Spec(seed=1)])
     x = torch.randn(2, 64, 5, generator=torch.Generator().manual_seed(0))
     method = Method(
-        ReLU(), losses.l1, 7, lr=np.full(2, 1e-2), penalty=np.full(2, 0.1), betas=(0.9, 0.999), dead=policy, tied_start=False
+        ReLU(),
+        losses.l1,
+        7,
+        lr=np.full(2, 1e-2),
+        penalty=np.full(2, 0.1),
+        betas=(0.9, 0.999),
+        dead=policy,
+        tied_start=False,
     )
-    watch = {"rows": (range(steps + 1), lambda p: p["W_enc"]), "bias": (range(steps + 1), lambda p: p["b_enc"])}
-    [t] = fit_dictionaries([(runs, method)], lambda step: x, d=5, steps=steps, bench=Bench(), watch=watch)
+    watch = {
+        "rows": (range(steps + 1), lambda p: p["W_enc"]),
+        "bias": (range(steps + 1), lambda p: p["b_enc"]),
+    }
+    [t] = fit_dictionaries(
+        [(runs, method)], lambda step: x, d=5, steps=steps, bench=Bench(), watch=watch
+    )
     return t.tensors
 
 
 def planted(of, **more):
-    rows = torch.nn.functional.normalize(torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(1)), dim=-1)
+    rows = torch.nn.functional.normalize(
+        torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(1)), dim=-1
+    )
     return ByHand(of, 6, 2 * rows, rows, bias=-0.25, **more), rows
 
 
@@ -84,18 +99,34 @@ def test_held_biases_stay_at_zero():
 
 
 def test_a_useful_rare_latent_keeps_its_density():
-    """Eight common truths and one of density 0.002, at right angles, a latent each: after 1,500 steps it still fires so often."""
+    """Eight common truths and one of density 0.002, at right angles, a latent each: after 1,500
+    steps it still fires so often."""
     world = embedded(np.array([0]), 8, 16, p=(0.05, 0.1), mean=0.0, rare=(2e-3,), noise=0.01)
     world = replace(world, directions=np.linalg.qr(world.directions[0].T)[0].T[None])
     every = np.arange(9)
-    encoder, decoder = (torch.from_numpy(m.astype(np.float32)) for m in (world.detectors(every), world.directions))
+    encoder, decoder = (
+        torch.from_numpy(m.astype(np.float32)) for m in (world.detectors(every), world.directions)
+    )
     method = Method(
-        ReLU(), losses.l1, 9, lr=np.full(1, 1e-3), penalty=np.full(1, 0.2 / 4), betas=(0.9, 0.999),
-        dead=ByHand(Keep(), 1, encoder, decoder, bias=-0.2), tied_start=False, rate=lambda step: 1.0,
-    )  # fmt: skip
+        ReLU(),
+        losses.l1,
+        9,
+        lr=np.full(1, 1e-3),
+        penalty=np.full(1, 0.2 / 4),
+        betas=(0.9, 0.999),
+        dead=ByHand(Keep(), 1, encoder, decoder, bias=-0.2),
+        tied_start=False,
+        rate=lambda step: 1.0,
+    )
     at = (1, 1500)
-    watch = {"encoder": (at, lambda p: p["W_enc"]), "bias": (at, lambda p: p["b_enc"]), "centre": (at, lambda p: p["b_dec"])}
+    watch = {
+        "encoder": (at, lambda p: p["W_enc"]),
+        "bias": (at, lambda p: p["b_enc"]),
+        "centre": (at, lambda p: p["b_dec"]),
+    }
     runs = Runs([Spec(seed=0)])
-    [t] = fit_dictionaries([(runs, method)], world.batches(256), d=16, steps=1500, bench=Bench(), watch=watch)
+    [t] = fit_dictionaries(
+        [(runs, method)], world.batches(256), d=16, steps=1500, bench=Bench(), watch=watch
+    )
     snaps = Snapshots(at, *(t.tensors[name][0] for name in watch))
     assert snaps.density(world, np.array([8]), [0, 1])[0] == pytest.approx([2e-3, 2e-3], rel=0.2)

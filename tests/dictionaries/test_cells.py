@@ -1,4 +1,5 @@
-"""Cells: logit dictionaries against the vocabulary written out, one pass for several targets, and measures against their definitions."""
+"""Cells: logit dictionaries against the vocabulary written out, one pass for several targets, and
+measures against their definitions."""
 
 from __future__ import annotations
 
@@ -28,12 +29,19 @@ class World:
     def __init__(self, centres=True):
         self.W_U = drawn(V, D, seed=1)
         gain = 1 + 0.3 * drawn(D, seed=2)
-        self.readout = ro.Readout(drawn(M, D, seed=3) / 4, drawn(D, seed=4), gain, centres, 1e-5, ro.gram(self.W_U))
+        self.readout = ro.Readout(
+            drawn(M, D, seed=3) / 4, drawn(D, seed=4), gain, centres, 1e-5, ro.gram(self.W_U)
+        )
 
     def rows(self, step, n=128):
         h, mid = drawn(n, M, seed=10 + step).relu(), drawn(n, D, seed=5000 + step)
         o = self.readout.update(h)
-        return {"act": h, "update": o, "post": mid + o, "logit": self.readout.frozen(o, mid + o) / 10}
+        return {
+            "act": h,
+            "update": o,
+            "post": mid + o,
+            "logit": self.readout.frozen(o, mid + o) / 10,
+        }
 
     def width(self, name):
         return M if name == "act" else D
@@ -62,29 +70,57 @@ class CentredWorld(World):
 
 def method(k=2, lr=3e-3):
     return Method(
-        TopK(k), losses.mse, F, lr=np.array([lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0, warm_up=10
+        TopK(k),
+        losses.mse,
+        F,
+        lr=np.array([lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        warm_up=10,
     )
 
 
 RUNS = Runs([Spec(seed=7)])
-CELLS = {"act": Cell("act", "act"), "again": Cell("act", "act", replicate=1), "act-update": Cell("act", "update"),
-         "logit": Cell("logit", "logit"), "act-logit": Cell("act", "logit"), "post": Cell("post", "post")}  # fmt: skip
+CELLS = {
+    "act": Cell("act", "act"),
+    "again": Cell("act", "act", replicate=1),
+    "act-update": Cell("act", "update"),
+    "logit": Cell("logit", "logit"),
+    "act-logit": Cell("act", "logit"),
+    "post": Cell("post", "post"),
+}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, plain_bench):
     world = World()
     return world, fit_cells(
-        CELLS, RUNS, method(), world, world.rows, steps=150, bench=plain_bench(tmp_path_factory.mktemp("x")), probe_at=(50,)
+        CELLS,
+        RUNS,
+        method(),
+        world,
+        world.rows,
+        steps=150,
+        bench=plain_bench(tmp_path_factory.mktemp("x")),
+        probe_at=(50,),
     )
 
 
 def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
-    """100 steps by torch's Adam on squared errors of 512 logits, written out, from the same start on the same batches."""
+    """100 steps by torch's Adam on squared errors of 512 logits, written out, from the same start
+    on the same batches."""
     world, steps = World(), 100
     read, m = world.readout, method()
     ours = fit_cells(
-        {"logit": CELLS["logit"]}, RUNS, m, world, world.rows, steps=steps, bench=bench, probe_at=range(1, steps + 1)
+        {"logit": CELLS["logit"]},
+        RUNS,
+        m,
+        world,
+        world.rows,
+        steps=steps,
+        bench=bench,
+        probe_at=range(1, steps + 1),
     )
     from assay.core.schedules import warm_up_decay
     from assay.dictionaries.training.train import start
@@ -97,8 +133,13 @@ def test_a_logit_dictionary_is_trained_as_if_by_all_logits(bench):
         z = world.rows(step)["logit"]
         pre = (z - p["b_dec"]) @ p["W_enc"].T + p["b_enc"]
         top = pre.topk(2, dim=1)
-        z_hat = torch.zeros_like(pre).scatter(1, top.indices, top.values.relu()) @ p["W_dec"] + p["b_dec"]
-        logits = (read.to_residual(z - z_hat) * read.gain) @ centred.T  # the error in the stream, unembedded
+        z_hat = (
+            torch.zeros_like(pre).scatter(1, top.indices, top.values.relu()) @ p["W_dec"]
+            + p["b_dec"]
+        )
+        logits = (
+            read.to_residual(z - z_hat) * read.gain
+        ) @ centred.T  # the error in the stream, unembedded
         loss = logits.square().sum(1).mean() / D
         optimiser.zero_grad()
         loss.backward()
@@ -128,20 +169,37 @@ def test_each_cell_is_stored_with_its_place_and_reads_raw_targets(trained):
 
 def test_a_cell_alone_is_the_cell_beside_others(trained, bench):
     world, together = trained
-    alone = fit_cells({"act-update": CELLS["act-update"]}, RUNS, method(), world, world.rows, steps=150, bench=bench)
-    torch.testing.assert_close(alone.tensors["act-update:W_dec"], together.tensors["act-update:W_dec"])
+    alone = fit_cells(
+        {"act-update": CELLS["act-update"]},
+        RUNS,
+        method(),
+        world,
+        world.rows,
+        steps=150,
+        bench=bench,
+    )
+    torch.testing.assert_close(
+        alone.tensors["act-update:W_dec"], together.tensors["act-update:W_dec"]
+    )
 
 
 def test_replicates_start_elsewhere(trained):
     _, together = trained
-    assert not torch.allclose(together.tensors["act:W_dec"], together.tensors["again:W_dec"], atol=0.1)
+    assert not torch.allclose(
+        together.tensors["act:W_dec"], together.tensors["again:W_dec"], atol=0.1
+    )
 
 
 def test_a_cell_that_reads_elsewhere_starts_as_the_one_that_reads_its_target(bench):
-    """The update is linear in the activations, so before training both cells give the same features."""
-    at_start = Method(TopK(2), losses.mse, F, lr=np.array([1e-12]), penalty=np.zeros(1), encoder_scale=1.0)
+    """The update is linear in the activations, so before training both cells give the same
+    features."""
+    at_start = Method(
+        TopK(2), losses.mse, F, lr=np.array([1e-12]), penalty=np.zeros(1), encoder_scale=1.0
+    )
     cells = {"act-update": CELLS["act-update"], "update": Cell("update", "update")}
-    found = dictionaries(fit_cells(cells, RUNS, at_start, CentredWorld(), CentredWorld().rows, steps=1, bench=bench))
+    found = dictionaries(
+        fit_cells(cells, RUNS, at_start, CentredWorld(), CentredWorld().rows, steps=1, bench=bench)
+    )
     raw = CentredWorld().rows(3, 400)
     a, b = (found[name].encode(raw[cell.reads])[0] for name, cell in cells.items())
     torch.testing.assert_close(a, b, atol=0.02, rtol=0.02)
@@ -162,25 +220,39 @@ def test_errors_are_told_in_every_space(trained):
             e = off[i] @ read.W_out.double().numpy()
             update += e @ e
             x = raw["post"][i].double().numpy()
-            e = (e - e.mean()) / math.sqrt(((x - x.mean()) ** 2).mean() + 1e-5) * read.gain.double().numpy()
+            e = (
+                (e - e.mean())
+                / math.sqrt(((x - x.mean()) ** 2).mean() + 1e-5)
+                * read.gain.double().numpy()
+            )
             logit += ((W_U @ e) ** 2).sum()
-        np.testing.assert_allclose([sums[f"error_{s}"][d] for s in of.SPACES], [act, update, logit], rtol=1e-4)
+        np.testing.assert_allclose(
+            [sums[f"error_{s}"][d] for s in of.SPACES], [act, update, logit], rtol=1e-4
+        )
     np.testing.assert_allclose(sums["active"], 20)
-    assert np.isnan(of.cell_sums(CELLS["logit"], found["logit"], raw, read, document, 5)["error_update"]).all()
+    assert np.isnan(
+        of.cell_sums(CELLS["logit"], found["logit"], raw, read, document, 5)["error_update"]
+    ).all()
 
 
 def test_what_nothing_reads_is_counted():
     null = ro.null_projector(torch.ones(2, 1)).float()
-    W_dec = torch.tensor([[1.0, 0.0], [1.0, -1.0], [2.0, 2.0]]) / torch.tensor([[1.0], [2**0.5], [8**0.5]])
+    W_dec = torch.tensor([[1.0, 0.0], [1.0, -1.0], [2.0, 2.0]]) / torch.tensor(
+        [[1.0], [2**0.5], [8**0.5]]
+    )
     f = torch.tensor([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 5.0]])
     sums = of.spent(f, W_dec, null, torch.tensor([0, 1, 2]), 3)
     np.testing.assert_allclose(sums["unread"] / sums["written"], [0.5, 1, 0], atol=1e-6)
 
 
 def test_agreement_and_its_chance():
-    b = torch.nn.functional.normalize(drawn(200, 8) * torch.tensor([9.0, 5, 3, 2, 1, 1, 1, 1]), dim=1)
+    b = torch.nn.functional.normalize(
+        drawn(200, 8) * torch.tensor([9.0, 5, 3, 2, 1, 1, 1, 1]), dim=1
+    )
     assert of.agreement(b[torch.randperm(200)], -b, torch.ones(200)) == pytest.approx(1)
-    assert of.agreement(torch.eye(3)[:2], torch.eye(3)[1:], torch.tensor([1.0, 3.0])) == pytest.approx(0.75)
+    assert of.agreement(
+        torch.eye(3)[:2], torch.eye(3)[1:], torch.tensor([1.0, 3.0])
+    ) == pytest.approx(0.75)
     like = of.like_rows(b, 3)
     assert torch.equal(like, of.like_rows(b, 3)) and not torch.equal(like, of.like_rows(b, 3, 1))
     torch.testing.assert_close(like.T @ like / 200, b.T @ b / 200, atol=0.1, rtol=0)
@@ -200,11 +272,19 @@ def test_medians_from_bins():
     counts = of.binned(values, torch.zeros(len(values), dtype=torch.long), 1)
     assert counts.sum() == len(values)
     assert float(of.binned_median(counts)[0]) == pytest.approx(float(values.median()), rel=0.02)
-    assert of.binned(torch.tensor([float("nan"), 1e9, 1e-9]), torch.zeros(3, dtype=torch.long), 1).sum() == 2
+    assert (
+        of.binned(
+            torch.tensor([float("nan"), 1e9, 1e-9]), torch.zeros(3, dtype=torch.long), 1
+        ).sum()
+        == 2
+    )
 
 
 def test_loud_parts_cannot_be_linearised():
     world = World()
     raw = world.raw(3, 400)
-    quiet, loud = (of.linear_errors(0.05 * raw["update"], raw["post"], world.readout, loud=x) for x in (False, True))
+    quiet, loud = (
+        of.linear_errors(0.05 * raw["update"], raw["post"], world.readout, loud=x)
+        for x in (False, True)
+    )
     assert float(quiet["jacobian"].median()) < 0.1 < 0.3 < float(loud["jacobian"].median())

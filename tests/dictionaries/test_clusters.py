@@ -14,15 +14,23 @@ def test_the_reconstruction_is_the_nearest_centroid_by_naive_search():
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32) + 3)
     d = k_means(x, 12, seed=1)
     centres = d.W_dec[0].numpy().astype(np.float64)
-    nearest = [min(range(12), key=lambda i, row=row: float(((row - centres[i]) ** 2).sum())) for row in x.numpy().astype(np.float64)]
-    assert torch.equal(d.encode(x)[0].argmax(-1), torch.tensor(nearest)) and float(l0(d.encode(x))) == 1
+    nearest = [
+        min(range(12), key=lambda i, row=row: float(((row - centres[i]) ** 2).sum()))
+        for row in x.numpy().astype(np.float64)
+    ]
+    assert (
+        torch.equal(d.encode(x)[0].argmax(-1), torch.tensor(nearest))
+        and float(l0(d.encode(x))) == 1
+    )
     assert np.allclose(d.reconstruct(x)[0].numpy(), centres[nearest], atol=1e-5)
 
 
 def test_planted_clusters_are_found_and_it_saves_like_any_dictionary(tmp_path):
     draw = np.random.default_rng(3)
     truth = 10 * np.eye(4)
-    x = torch.from_numpy((truth[draw.integers(4, size=2000)] + 0.1 * draw.normal(size=(2000, 4))).astype(np.float32))
+    x = torch.from_numpy(
+        (truth[draw.integers(4, size=2000)] + 0.1 * draw.normal(size=(2000, 4))).astype(np.float32)
+    )
     d = k_means(x, 4, seed=0)
     found = d.W_dec[0].numpy()
     assert sorted(np.abs(found[:, None] - truth).max(-1).argmin(1).tolist()) == [0, 1, 2, 3]

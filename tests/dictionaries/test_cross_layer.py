@@ -1,4 +1,5 @@
-"""Cross-layer transcoders against loops over features and layers; the loss's gradients against finite differences."""
+"""Cross-layer transcoders against loops over features and layers; the loss's gradients against
+finite differences."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.dictionaries.cross_layer import bounded, decode, encode, lengths, reachable, replaced, written
+from assay.dictionaries.cross_layer import (
+    bounded,
+    decode,
+    encode,
+    lengths,
+    reachable,
+    replaced,
+    written,
+)
 from assay.dictionaries.training.cross_layer import CrossLayer
 
 RUNS, LAYERS, ROWS, D, F = 2, 3, 4, 5, 6
@@ -16,9 +25,19 @@ RUNS, LAYERS, ROWS, D, F = 2, 3, 4, 5, 6
 def drawn(seed=0):
     """Random parameters and streams, float64."""
     rng = torch.Generator().manual_seed(seed)
-    sizes = {"W_enc": (LAYERS, D, F), "b_enc": (LAYERS, F), "W_dec": (LAYERS, LAYERS, F, D), "b_dec": (LAYERS, D)}
-    params = {name: torch.randn(RUNS, *size, generator=rng, dtype=torch.float64) for name, size in sizes.items()}
-    streams, writes = (torch.randn(RUNS, LAYERS, ROWS, D, generator=rng, dtype=torch.float64) for _ in range(2))
+    sizes = {
+        "W_enc": (LAYERS, D, F),
+        "b_enc": (LAYERS, F),
+        "W_dec": (LAYERS, LAYERS, F, D),
+        "b_dec": (LAYERS, D),
+    }
+    params = {
+        name: torch.randn(RUNS, *size, generator=rng, dtype=torch.float64)
+        for name, size in sizes.items()
+    }
+    streams, writes = (
+        torch.randn(RUNS, LAYERS, ROWS, D, generator=rng, dtype=torch.float64) for _ in range(2)
+    )
     return params, streams, writes
 
 
@@ -32,7 +51,10 @@ def by_hand(params, streams, reach):
                 out[r, k, row] = p["b_dec"][r, k]
             for layer in range(LAYERS):
                 for i in range(F):
-                    before = streams[r, layer, row].numpy() @ p["W_enc"][r, layer, :, i] + p["b_enc"][r, layer, i]
+                    before = (
+                        streams[r, layer, row].numpy() @ p["W_enc"][r, layer, :, i]
+                        + p["b_enc"][r, layer, i]
+                    )
                     features[r, layer, row, i] = max(before, 0.0)
                     for k in range(layer, layer + 1 if reach == "own" else LAYERS):
                         out[r, k, row] += features[r, layer, row, i] * p["W_dec"][r, layer, k, i]
@@ -60,7 +82,9 @@ def test_what_each_layer_writes_adds_up_to_the_reconstruction():
     params = bounded(params, "later")
     parts = written(params, encode(params, streams))
     assert not parts[:, 2, 0].any()
-    np.testing.assert_allclose(parts.sum(1) + params["b_dec"][:, :, None], decode(params, encode(params, streams)))
+    np.testing.assert_allclose(
+        parts.sum(1) + params["b_dec"][:, :, None], decode(params, encode(params, streams))
+    )
 
 
 @pytest.mark.parametrize("joined", [True, False])
@@ -78,13 +102,23 @@ def test_the_loss_is_that_of_loops(reach, joined, saturation):
                 wanted[r] += ((out[r, k, row] - writes[r, k, row].numpy()) ** 2).sum() / ROWS
                 for i in range(F):
                     rows = W_dec[r, k, :, i]  # to every layer
-                    length = np.linalg.norm(rows) if joined else sum(np.linalg.norm(row) for row in rows)
+                    length = (
+                        np.linalg.norm(rows) if joined else sum(np.linalg.norm(row) for row in rows)
+                    )
                     paid = features[r, k, row, i] * length
-                    wanted[r] += float(penalty[r]) * (np.tanh(saturation * paid) / saturation if saturation else paid) / ROWS
-    np.testing.assert_allclose(CrossLayer(reach, joined, saturation)(params, streams, writes, penalty), wanted)
+                    wanted[r] += (
+                        float(penalty[r])
+                        * (np.tanh(saturation * paid) / saturation if saturation else paid)
+                        / ROWS
+                    )
+    np.testing.assert_allclose(
+        CrossLayer(reach, joined, saturation)(params, streams, writes, penalty), wanted
+    )
 
 
-@pytest.mark.parametrize("loss", [CrossLayer(), CrossLayer("own"), CrossLayer(joined=False), CrossLayer(saturation=3.0)])
+@pytest.mark.parametrize(
+    "loss", [CrossLayer(), CrossLayer("own"), CrossLayer(joined=False), CrossLayer(saturation=3.0)]
+)
 def test_gradients_are_those_of_finite_differences(loss):
     params, streams, writes = drawn(1)
     penalty = torch.tensor([0.2, 0.7], dtype=torch.float64)
@@ -93,7 +127,9 @@ def test_gradients_are_those_of_finite_differences(loss):
     def of(*values):
         return loss(dict(zip(names, values, strict=True)), streams, writes, penalty).sum()
 
-    assert torch.autograd.gradcheck(of, tuple(x.requires_grad_() for x in params.values()), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(
+        of, tuple(x.requires_grad_() for x in params.values()), eps=1e-6, atol=1e-6
+    )
 
 
 def test_rows_of_length_zero_have_gradients():
@@ -106,7 +142,11 @@ def test_rows_of_length_zero_have_gradients():
 
 def test_lengths_side_by_side_are_shorter_than_their_sum_where_a_feature_writes_twice():
     params = {"W_dec": torch.zeros(1, 2, 2, 2, 3)}
-    params["W_dec"][0, 0, 0, 0, 0], params["W_dec"][0, 0, 1, 0, 1], params["W_dec"][0, 1, 1, 1, 2] = 3.0, 4.0, 2.0
+    (
+        params["W_dec"][0, 0, 0, 0, 0],
+        params["W_dec"][0, 0, 1, 0, 1],
+        params["W_dec"][0, 1, 1, 1, 2],
+    ) = 3.0, 4.0, 2.0
     np.testing.assert_allclose(lengths(params)[0], [[5, 0], [0, 2]])
     np.testing.assert_allclose(lengths(params, joined=False)[0], [[7, 0], [0, 2]])
 
@@ -118,8 +158,13 @@ def test_replaced_layers_read_what_replaced_layers_wrote():
     end, wrote = replaced(params, start)
     stream, features = start, []
     for layer in range(LAYERS):
-        features.append(torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None]))
-        write = sum(f @ params["W_dec"][:, before, layer] for before, f in enumerate(features)) + params["b_dec"][:, layer, None]
+        features.append(
+            torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None])
+        )
+        write = (
+            sum(f @ params["W_dec"][:, before, layer] for before, f in enumerate(features))
+            + params["b_dec"][:, layer, None]
+        )
         np.testing.assert_allclose(wrote[:, layer], write)
         stream = stream + write
     np.testing.assert_allclose(end, stream)
@@ -129,7 +174,9 @@ def test_an_edit_is_read_by_its_layer_and_carried_on():
     params, streams, _ = drawn(4)
     params = bounded(params, "own")
     other = streams[:, 1]
-    end, wrote = replaced(params, streams[:, 0], lambda layer, stream: other if layer == 1 else stream)
+    end, wrote = replaced(
+        params, streams[:, 0], lambda layer, stream: other if layer == 1 else stream
+    )
     _, clean = replaced(params, streams[:, 0])
     np.testing.assert_allclose(wrote[:, 0], clean[:, 0])
     np.testing.assert_allclose(end, other + wrote[:, 1] + wrote[:, 2])

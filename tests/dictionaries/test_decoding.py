@@ -15,8 +15,14 @@ from assay.dictionaries.nonlinearity import ReLU
 
 def made(runs, b, f, d, density, seed, dtype=torch.float32):
     g = torch.Generator().manual_seed(seed)
-    features = torch.randn(runs, b, f, generator=g, dtype=dtype) * (torch.rand(runs, b, f, generator=g) < density)
-    return features, torch.randn(runs, f, d, generator=g, dtype=dtype), torch.randn(runs, d, generator=g, dtype=dtype)
+    features = torch.randn(runs, b, f, generator=g, dtype=dtype) * (
+        torch.rand(runs, b, f, generator=g) < density
+    )
+    return (
+        features,
+        torch.randn(runs, f, d, generator=g, dtype=dtype),
+        torch.randn(runs, d, generator=g, dtype=dtype),
+    )
 
 
 def by_loops(features, W_dec, b_dec):
@@ -31,14 +37,23 @@ def by_loops(features, W_dec, b_dec):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @settings(max_examples=25, deadline=None)
 @given(
-    runs=st.integers(1, 3), b=st.integers(1, 7), f=st.integers(1, 40), d=st.sampled_from([3, 64, 70]),
-    density=st.sampled_from([0.0, 0.03, 0.06, 0.3, 1.0]), seed=st.integers(0, 99),
-)  # fmt: skip
+    runs=st.integers(1, 3),
+    b=st.integers(1, 7),
+    f=st.integers(1, 40),
+    d=st.sampled_from([3, 64, 70]),
+    density=st.sampled_from([0.0, 0.03, 0.06, 0.3, 1.0]),
+    seed=st.integers(0, 99),
+)
 def test_both_ways_give_the_sum_over_features(dtype, runs, b, f, d, density, seed):
     features, W_dec, b_dec = made(runs, b, f, d, density, seed, dtype)
     found = decoding.decode(features, W_dec, b_dec)
     assert found.dtype == dtype
-    np.testing.assert_allclose(found, by_loops(features, W_dec, b_dec), rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12)
+    np.testing.assert_allclose(
+        found,
+        by_loops(features, W_dec, b_dec),
+        rtol=0,
+        atol=1e-4 if dtype == torch.float32 else 1e-12,
+    )
 
 
 def test_few_is_a_matter_of_the_share_that_is_on_and_not_of_its_size():
@@ -61,7 +76,11 @@ def test_rows_of_zeros_between_others_stay_in_place():
 
 
 def test_nothing_to_decode_is_nothing():
-    assert decoding.decode(torch.zeros(2, 0, 9), torch.ones(2, 9, 64), torch.ones(2, 64)).shape == (2, 0, 64)
+    assert decoding.decode(torch.zeros(2, 0, 9), torch.ones(2, 9, 64), torch.ones(2, 64)).shape == (
+        2,
+        0,
+        64,
+    )
 
 
 def test_gradients_are_those_of_the_product():

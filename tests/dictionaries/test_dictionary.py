@@ -21,12 +21,22 @@ def make(nonlinearity=None, runs=2, d=5, f=7):
     nonlinearity = nonlinearity or Gated()
     g = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {name: value + 0.1 * torch.randn(runs, f, generator=g) for name, value in nonlinearity.init(runs, f).items()}
+    own = {
+        name: value + 0.1 * torch.randn(runs, f, generator=g)
+        for name, value in nonlinearity.init(runs, f).items()
+    }
     mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])[:runs]
     return Dictionary(
-        W.mT, 0.1 * torch.randn(runs, f, generator=g), W, 0.1 * torch.randn(runs, d, generator=g), nonlinearity, own, mean, scale,
+        W.mT,
+        0.1 * torch.randn(runs, f, generator=g),
+        W,
+        0.1 * torch.randn(runs, d, generator=g),
+        nonlinearity,
+        own,
+        mean,
+        scale,
         ("blocks.3.hook_resid_pre",),
-    )  # fmt: skip
+    )
 
 
 X = torch.randn(11, 5, generator=torch.Generator().manual_seed(1))
@@ -65,8 +75,13 @@ def test_views_of_runs():
 def test_active_features_are_the_ones_that_are_not_zero(nonlinearity):
     d = make(nonlinearity)
     active, features = d.active(X), d.encode(X)
-    wanted = [(r, b, f) for r in range(2) for b in range(11) for f in range(7) if features[r, b, f] > 0]
-    assert list(zip(active.run.tolist(), active.row.tolist(), active.feature.tolist(), strict=True)) == wanted
+    wanted = [
+        (r, b, f) for r in range(2) for b in range(11) for f in range(7) if features[r, b, f] > 0
+    ]
+    assert (
+        list(zip(active.run.tolist(), active.row.tolist(), active.feature.tolist(), strict=True))
+        == wanted
+    )
     assert active.value.tolist() == [features[i].item() for i in wanted]
 
 
@@ -84,7 +99,9 @@ def test_files_and_headers_round_trip(nonlinearity, tmp_path):
 def test_the_same_on_a_subset_of_fields():
     bare = Dictionary(make().W_enc, make().b_enc, make().W_dec, make().b_dec, ReLU())
     assert bare.mean is None and torch.equal(bare.encode(X), bare.normalised.encode(X))
-    assert torch.equal(Dictionary.from_tensors(bare.tensors(), bare.header()).encode(X), bare.encode(X))
+    assert torch.equal(
+        Dictionary.from_tensors(bare.tensors(), bare.header()).encode(X), bare.encode(X)
+    )
 
 
 def test_shrunk_features_are_shorter_by_the_factor():
@@ -100,7 +117,12 @@ class Squared(ReLU):
 @pytest.mark.parametrize("nonlinearity", [Squared(), Rescaled(Squared())], ids=str)
 def test_a_file_that_could_not_be_read_again_is_not_written(nonlinearity, tmp_path):
     d = make(nonlinearity)
-    with pytest.raises(DataError, match=f"is not written: a file cannot name the nonlinearity {type(nonlinearity).__name__}, "):
+    with pytest.raises(
+        DataError,
+        match=(
+            f"is not written: a file cannot name the nonlinearity {type(nonlinearity).__name__}, "
+        ),
+    ):
         d.save(tmp_path / "d.safetensors")
     assert not list(tmp_path.iterdir())
     again = Dictionary.from_tensors(d.tensors(), json.loads(json.dumps(d.header())), nonlinearity)
@@ -109,9 +131,15 @@ def test_a_file_that_could_not_be_read_again_is_not_written(nonlinearity, tmp_pa
 
 def test_what_a_user_can_get_wrong(tmp_path):
     d = make()
-    with pytest.raises(DataError, match=r"b_enc must be \[2, 7\] beside W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]"):
+    with pytest.raises(
+        DataError,
+        match=r"b_enc must be \[2, 7\] beside W_enc \[2, 5, 7\] \[run, d_in, f\], got \[2, 6\]",
+    ):
         Dictionary(d.W_enc, d.b_enc[:, :6], d.W_dec, d.b_dec, ReLU())
-    with pytest.raises(DataError, match=r"activations must be \[b, 5\] or \[run, b, …\] for this dictionary, got \[11, 4\]"):
+    with pytest.raises(
+        DataError,
+        match=r"activations must be \[b, 5\] or \[run, b, …\] for this dictionary, got \[11, 4\]",
+    ):
         d.encode(X[:, :4])
     with pytest.raises(DataError, match="missing: b_dec"):
         Dictionary.from_tensors({k: v for k, v in d.tensors().items() if k != "b_dec"}, d.header())

@@ -1,4 +1,5 @@
-"""At the edges: one row, half precision, windows in place of rows, a rewritten dictionary; each with the value it must have."""
+"""At the edges: one row, half precision, windows in place of rows, a rewritten dictionary; each
+with the value it must have."""
 
 from __future__ import annotations
 
@@ -30,7 +31,15 @@ D, F = 6, 12
 
 def one(nonlinearity=None, own=None, **more):
     W = torch.nn.functional.normalize(drawn(1, F, D), dim=-1)
-    return Dictionary(W.mT.contiguous(), 0.1 * drawn(1, F), W, drawn(1, D, seed=1), nonlinearity or ReLU(), own or {}, **more)
+    return Dictionary(
+        W.mT.contiguous(),
+        0.1 * drawn(1, F),
+        W,
+        drawn(1, D, seed=1),
+        nonlinearity or ReLU(),
+        own or {},
+        **more,
+    )
 
 
 def test_windows_in_place_of_rows_are_refused_with_what_to_do():
@@ -61,8 +70,16 @@ def test_sums_of_a_dictionary_that_normalises_each_row_are_those_of_its_reconstr
 
 def test_a_rewritten_dictionary_does_not_claim_to_have_been_trained_in_its_new_form():
     x = drawn(20, D)
-    jump = one(JumpReLU(), {"threshold": torch.full((1, F), 0.4)}, origin={"trained_as": to_json(BatchTopK(3)), "k": 3})
-    soft = one(Gated(), {"r_mag": 0.1 * drawn(1, F), "b_mag": drawn(1, F)}, origin={"trained_as": to_json(GatedSigmoid())})
+    jump = one(
+        JumpReLU(),
+        {"threshold": torch.full((1, F), 0.4)},
+        origin={"trained_as": to_json(BatchTopK(3)), "k": 3},
+    )
+    soft = one(
+        Gated(),
+        {"r_mag": 0.1 * drawn(1, F), "b_mag": drawn(1, F)},
+        origin={"trained_as": to_json(GatedSigmoid())},
+    )
     for before, after in ((jump, as_gated(jump)), (soft, as_jumprelu(soft))):
         assert torch.allclose(after.encode(x), before.encode(x), atol=1e-6)
         assert torch.equal(after.as_trained.encode(x), after.encode(x))
@@ -71,9 +88,17 @@ def test_a_rewritten_dictionary_does_not_claim_to_have_been_trained_in_its_new_f
 
 @pytest.mark.parametrize("kernel", [autograd, None])
 def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
-    params = {"W_enc": one().W_enc.mT.contiguous(), "W_dec": one().W_dec, "b_enc": one().b_enc, "b_dec": one().b_dec}
+    params = {
+        "W_enc": one().W_enc.mT.contiguous(),
+        "W_dec": one().W_dec,
+        "b_enc": one().b_enc,
+        "b_dec": one().b_dec,
+    }
     idle = torch.arange(F)[None] * 10_000
-    for loss, plain in ((losses.TopKAux(), losses.mse), (losses.Matryoshka((4, F)), losses.Matryoshka((4, F), alpha=0))):
+    for loss, plain in (
+        (losses.TopKAux(), losses.mse),
+        (losses.Matryoshka((4, F)), losses.Matryoshka((4, F), alpha=0)),
+    ):
         use = kernel or kernel_for(loss, TopK(2), F)
         x, more = drawn(1, D, seed=2), {"idle": idle}
         wanted = autograd(plain, params, x, TopK(2), torch.zeros(1), torch.float32, {})
@@ -85,30 +110,49 @@ def test_the_dead_have_nothing_to_explain_in_a_single_row(kernel):
 
 @pytest.mark.parametrize(
     ("nonlinearity", "own"),
-    [(JumpReLU(), {"threshold": torch.full((1, F), 0.5)}), (Gated(), {"r_mag": torch.zeros(1, F), "b_mag": torch.ones(1, F)})],
+    [
+        (JumpReLU(), {"threshold": torch.full((1, F), 0.5)}),
+        (Gated(), {"r_mag": torch.zeros(1, F), "b_mag": torch.ones(1, F)}),
+    ],
 )
 def test_an_annealed_penalty_has_a_gradient_whatever_turns_features_off(nonlinearity, own):
     d = replace(one(nonlinearity, own), W_enc=one().W_enc)
-    params = {"W_enc": d.W_enc.mT.contiguous(), "W_dec": d.W_dec, "b_enc": d.b_enc, "b_dec": d.b_dec, **own}
+    params = {
+        "W_enc": d.W_enc.mT.contiguous(),
+        "W_dec": d.W_dec,
+        "b_enc": d.b_enc,
+        "b_dec": d.b_dec,
+        **own,
+    }
     x = drawn(30, D, seed=3)
-    _, grads = autograd(losses.PAnneal(), params, x, nonlinearity, torch.ones(1), torch.float32, {"progress": 0.5})
+    _, grads = autograd(
+        losses.PAnneal(), params, x, nonlinearity, torch.ones(1), torch.float32, {"progress": 0.5}
+    )
     features = d.encode(x)[0]
     assert 0.1 < (features == 0).float().mean() < 0.9
     for name, grad in grads.items():
         assert grad.isfinite().all(), name
     p, step = losses.PAnneal().p(0.5), 1e-3
     assert p < 1
-    if isinstance(nonlinearity, Gated):  # b_mag moves no gate, so finite differences see all of its gradient
+    if isinstance(
+        nonlinearity, Gated
+    ):  # b_mag moves no gate, so finite differences see all of its gradient
         values = []
         for sign in (1, -1):
             moved = {name: value.double() for name, value in params.items()}
             moved["b_mag"] = moved["b_mag"] + sign * step
             moved["W_enc"] = moved["W_enc"].mT
-            values.append(losses.PAnneal()(moved, x.double(), nonlinearity, torch.ones(1), progress=0.5))
-        assert float((values[0] - values[1]) / (2 * step)) == pytest.approx(float(grads["b_mag"].sum()), rel=1e-3)
+            values.append(
+                losses.PAnneal()(moved, x.double(), nonlinearity, torch.ones(1), progress=0.5)
+            )
+        assert float((values[0] - values[1]) / (2 * step)) == pytest.approx(
+            float(grads["b_mag"].sum()), rel=1e-3
+        )
 
 
-@pytest.mark.parametrize("wrong", [{"begin": 0.5, "end": 0.5}, {"stages": 0}, {"to": 0.0}, {"end": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"begin": 0.5, "end": 0.5}, {"stages": 0}, {"to": 0.0}, {"end": 1.5}]
+)
 def test_stages_of_annealing_that_cannot_be(wrong):
     with pytest.raises(SpecError, match="PAnneal needs"):
         losses.PAnneal(**wrong)
@@ -121,9 +165,13 @@ def test_a_rescaled_nonlinearity_can_be_trained_from_where_it_does_nothing(inner
         """One run."""
 
     def trained(nonlinearity, lr):
-        method = Method(nonlinearity, losses.l1, F, lr=np.full(2, lr), penalty=np.full(2, 0.1), warm_up=1)
+        method = Method(
+            nonlinearity, losses.l1, F, lr=np.full(2, lr), penalty=np.full(2, 0.1), warm_up=1
+        )
         runs = Runs([Run(seed=1), Run(seed=2)])
-        made = fit_dictionaries([(runs, method)], lambda step: drawn(50, D, seed=step), d=D, steps=4, bench=bench)
+        made = fit_dictionaries(
+            [(runs, method)], lambda step: drawn(50, D, seed=step), d=D, steps=4, bench=bench
+        )
         return Dictionary.of(made[0])
 
     x = drawn(20, D, seed=9)
@@ -137,11 +185,15 @@ def test_weights_of_any_precision_are_measured(dtype):
     from assay.evaluation import sums
 
     plain = one()
-    d = Dictionary(*(t.to(dtype) for t in (plain.W_enc, plain.b_enc, plain.W_dec, plain.b_dec)), ReLU())
+    d = Dictionary(
+        *(t.to(dtype) for t in (plain.W_enc, plain.b_enc, plain.W_dec, plain.b_dec)), ReLU()
+    )
     x, document = drawn(9, D), torch.zeros(9, dtype=torch.int64)
     wanted = metrics.document_sums(plain, x, document, 1, x.mean(0))
     found = metrics.document_sums(d, x, document, 1, x.mean(0))
     mine = sums.of_dictionary(d, x, x, document, 1, x.mean(0))[0]
     for name in ("error", "norm_raw"):
-        assert found[name] == pytest.approx(wanted[name], rel=0.05 if dtype == torch.bfloat16 else 1e-5)
+        assert found[name] == pytest.approx(
+            wanted[name], rel=0.05 if dtype == torch.bfloat16 else 1e-5
+        )
         assert mine[name].numpy() == pytest.approx(found[name][0], rel=1e-5)

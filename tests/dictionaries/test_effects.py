@@ -1,4 +1,5 @@
-"""EffectPenalty: its loss by a naive loop, its gradients against autograd, its metrics scaled; halves of a dictionary and their effects."""
+"""EffectPenalty: its loss by a naive loop, its gradients against autograd, its metrics scaled;
+halves of a dictionary and their effects."""
 
 import numpy as np
 import pytest
@@ -20,7 +21,11 @@ def made(blocks):
     draw = torch.Generator().manual_seed(0)
     A = torch.randn(blocks, D, D, generator=draw)
     loss = EffectPenalty(A @ A.mT)
-    params = start(np.arange(RUNS), Method(TopK(3), loss, F, lr=np.ones(RUNS), penalty=np.ones(RUNS), encoder_scale=1.0), D)
+    params = start(
+        np.arange(RUNS),
+        Method(TopK(3), loss, F, lr=np.ones(RUNS), penalty=np.ones(RUNS), encoder_scale=1.0),
+        D,
+    )
     params = {name: x + 0.1 * torch.randn(x.shape, generator=draw) for name, x in params.items()}
     return loss, params, torch.randn(B, D, generator=draw), torch.tensor([0.0, 0.3, 2.0])
 
@@ -48,11 +53,15 @@ def test_each_feature_pays_for_what_it_does_in_the_metric_of_its_block(blocks):
 def test_gradients_by_hand_are_those_of_autograd(blocks):
     loss, params, x, penalty = made(blocks)
     assert dense_for(loss, TopK(3)) is charged and sparse_for(loss, TopK(3)) is None
-    expected, found = (kernel(loss, params, x, TopK(3), penalty, torch.float32) for kernel in (autograd, charged))
+    expected, found = (
+        kernel(loss, params, x, TopK(3), penalty, torch.float32) for kernel in (autograd, charged)
+    )
     for name in ("loss", "l0"):
         torch.testing.assert_close(found[0][name], expected[0][name])
     for name, gradient in expected[1].items():
-        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(
+            found[1][name], gradient, rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 def test_features_that_cannot_be_shared_equally_and_metrics_without_an_effect_are_refused():
@@ -73,22 +82,41 @@ def test_halves_are_of_equal_size_and_parted_by_number_by_share_and_by_lot():
     share = torch.tensor([0.1, 0.9, 0.5, 0.2, 0.8, torch.nan])
     parted = halves(share, 3)
     assert parted["trained"].tolist() == [0, 0, 0, 1, 1, 1]
-    assert parted["sorted"].tolist() == [1, 0, 0, 1, 0, 1] or parted["sorted"].tolist() == [1, 0, 1, 1, 0, 0]
+    assert parted["sorted"].tolist() == [1, 0, 0, 1, 0, 1] or parted["sorted"].tolist() == [
+        1,
+        0,
+        1,
+        1,
+        0,
+        0,
+    ]
     assert parted["random"].sum() == 3 and halves(share, 3)["random"].equal(parted["random"])
 
 
 def test_effects_are_summed_by_path_half_and_document():
     draw = np.random.default_rng(0)
-    features, rows = draw.uniform(size=(6, 4)) * (draw.uniform(size=(6, 4)) < 0.6), draw.normal(size=(4, 3))
+    features, rows = (
+        draw.uniform(size=(6, 4)) * (draw.uniform(size=(6, 4)) < 0.6),
+        draw.normal(size=(4, 3)),
+    )
     pulls = [{path: draw.normal(size=(6, 3)) for path in ("direct", "indirect")} for _ in range(2)]
     half, document = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1, 1, 2])
     given = [{path: torch.from_numpy(g) for path, g in one.items()} for one in pulls]
     parted = {"one": torch.from_numpy(half), "other": torch.from_numpy(1 - half)}
-    found = effect_sums(torch.from_numpy(features), torch.from_numpy(rows), given, parted, torch.from_numpy(document), 3)
+    found = effect_sums(
+        torch.from_numpy(features),
+        torch.from_numpy(rows),
+        given,
+        parted,
+        torch.from_numpy(document),
+        3,
+    )
     for path in ("direct", "indirect"):
         expected = np.zeros((3, 2))
         for t in range(6):
             for i in range(4):
-                expected[document[t], half[i]] += np.mean([(features[t, i] * (one[path][t] @ rows[i])) ** 2 for one in pulls])
+                expected[document[t], half[i]] += np.mean(
+                    [(features[t, i] * (one[path][t] @ rows[i])) ** 2 for one in pulls]
+                )
         np.testing.assert_allclose(found[path], [expected, expected[:, ::-1]])
     assert found["active"][0].sum() == (features > 0).sum()

@@ -1,4 +1,5 @@
-"""End-to-end training: loss and gradients of a naive float64 forward, resumable, and blind to what the model does not read."""
+"""End-to-end training: loss and gradients of a naive float64 forward, resumable, and blind to what
+the model does not read."""
 
 from __future__ import annotations
 
@@ -65,11 +66,28 @@ def windows(step, shape=(4, 8)):
 
 def method(name, runs=RUNS):
     nonlinearity, loss, *more = METHODS[name]
-    return Method(nonlinearity, loss, WIDTH, runs.each("lr"), runs.each("penalty"), warm_up=5, **(more[0] if more else {}))
+    return Method(
+        nonlinearity,
+        loss,
+        WIDTH,
+        runs.each("lr"),
+        runs.each("penalty"),
+        warm_up=5,
+        **(more[0] if more else {}),
+    )
 
 
 def train(name, model, bench, runs=RUNS, steps=20, given=windows, **more):
-    return fit_end_to_end([(runs, method(name, runs))], model, SITE, given, steps=steps, bench=bench, scale=0.5, **more)[0]
+    return fit_end_to_end(
+        [(runs, method(name, runs))],
+        model,
+        SITE,
+        given,
+        steps=steps,
+        bench=bench,
+        scale=0.5,
+        **more,
+    )[0]
 
 
 def parameters(nonlinearity, d, runs=2):
@@ -79,7 +97,9 @@ def parameters(nonlinearity, d, runs=2):
     def draw(*shape):
         return torch.randn(runs, *shape, generator=own)
 
-    start = {name: value + 0.1 * draw(WIDTH) for name, value in nonlinearity.init(runs, WIDTH).items()}
+    start = {
+        name: value + 0.1 * draw(WIDTH) for name, value in nonlinearity.init(runs, WIDTH).items()
+    }
     return {
         "W_enc": 0.3 * draw(WIDTH, d),
         "W_dec": 0.3 * draw(WIDTH, d),
@@ -101,7 +121,9 @@ def naive_codes(p, x, nonlinearity):
     return f, f
 
 
-def naive(folder, tokens, keep, site, p, nonlinearity, penalty, mean, scale, objective, local, later):
+def naive(
+    folder, tokens, keep, site, p, nonlinearity, penalty, mean, scale, objective, local, later
+):
     """(loss, kl, ce, mse) of one run in float64, from the formula."""
     clean, acts = tiny_models.naive(folder, tokens)
     true = acts[site].reshape(*tokens.shape, -1)
@@ -115,31 +137,71 @@ def naive(folder, tokens, keep, site, p, nonlinearity, penalty, mean, scale, obj
     ce = tiny_models.naive_loss(logits, tokens).mean()
     mse = ((x - f @ p["W_dec"] - p["b_dec"]) ** 2).mean()
     total = {"kl": kl, "ce": ce}[objective] + local * mse
-    total += 0 if isinstance(nonlinearity, TopK) else penalty * summed.sum(-1).mean() / np.sqrt(x.shape[1])
+    total += (
+        0
+        if isinstance(nonlinearity, TopK)
+        else penalty * summed.sum(-1).mean() / np.sqrt(x.shape[1])
+    )
     if isinstance(nonlinearity, Gated):
         frozen = p.get("frozen", p)
         total += ((x - summed @ frozen["W_dec"] - frozen["b_dec"]) ** 2).mean()
     if later:
         first = int(site.split(".")[1]) + 1
-        pairs = [(acts[s][keep], after[s][keep]) for s in (f"blocks.{layer}.hook_resid_pre" for layer in range(first, 3))]
-        total += later * np.mean([((a - b) ** 2).sum() / ((a - a.mean(0)) ** 2).sum() for a, b in pairs])
+        pairs = [
+            (acts[s][keep], after[s][keep])
+            for s in (f"blocks.{layer}.hook_resid_pre" for layer in range(first, 3))
+        ]
+        total += later * np.mean(
+            [((a - b) ** 2).sum() / ((a - a.mean(0)) ** 2).sum() for a, b in pairs]
+        )
     return total, kl, ce, mse
 
 
 @pytest.mark.parametrize(
     ("kind", "site", "nonlinearity", "loss", "weights"),
     [
-        ("llama", "blocks.1.hook_resid_pre", ReLU(), losses.l1, {"objective": "kl", "local": 0.0, "later": 0.0}),
-        ("llama", "blocks.1.attn.hook_z", Gated(), losses.gated, {"objective": "kl", "local": 0.3, "later": 0.7}),
-        ("gpt2", "blocks.0.hook_resid_mid", TopK(4), losses.mse, {"objective": "ce", "local": 0.0, "later": 2.0}),
-        ("gpt2", "blocks.2.hook_resid_post", ReLU(), losses.l1, {"objective": "ce", "local": 1.0, "later": 0.0}),
+        (
+            "llama",
+            "blocks.1.hook_resid_pre",
+            ReLU(),
+            losses.l1,
+            {"objective": "kl", "local": 0.0, "later": 0.0},
+        ),
+        (
+            "llama",
+            "blocks.1.attn.hook_z",
+            Gated(),
+            losses.gated,
+            {"objective": "kl", "local": 0.3, "later": 0.7},
+        ),
+        (
+            "gpt2",
+            "blocks.0.hook_resid_mid",
+            TopK(4),
+            losses.mse,
+            {"objective": "ce", "local": 0.0, "later": 2.0},
+        ),
+        (
+            "gpt2",
+            "blocks.2.hook_resid_post",
+            ReLU(),
+            losses.l1,
+            {"objective": "ce", "local": 1.0, "later": 0.0},
+        ),
     ],
 )
-def test_loss_and_gradients_are_those_of_a_naive_forward(folders, kind, site, nonlinearity, loss, weights):
+def test_loss_and_gradients_are_those_of_a_naive_forward(
+    folders, kind, site, nonlinearity, loss, weights
+):
     subject, place = load(str(folders[kind])), Site.parse(site)
-    tokens, keep = windows(0, (2, 6)), torch.from_numpy(rng.uniform(np.array([0]), "keep", 0, (2, 6))[0] < 0.7)
+    tokens, keep = (
+        windows(0, (2, 6)),
+        torch.from_numpy(rng.uniform(np.array([0]), "keep", 0, (2, 6))[0] < 0.7),
+    )
     d, mean, scale = subject.width(place), torch.linspace(-0.5, 0.5, D), 0.6
-    through = Through(subject, place, lambda step: (tokens, keep), **weights, mean=mean, scale=scale)
+    through = Through(
+        subject, place, lambda step: (tokens, keep), **weights, mean=mean, scale=scale
+    )
     params, penalty = parameters(nonlinearity, d), torch.tensor([0.1, 0.4])
     series, grads = through(loss, params, through.batch(0), nonlinearity, penalty, torch.float32)
     for r in range(2):
@@ -151,18 +213,32 @@ def test_loss_and_gradients_are_those_of_a_naive_forward(folders, kind, site, no
             assert series[name][r].item() == pytest.approx(value, rel=1e-4), name
         for i, name in enumerate(p):
             way = np.random.default_rng(i).normal(size=p[name].shape)
-            ends = [naive(*fixed, {**p, name: p[name] + h * way, "frozen": p}, *rest)[0] for h in (1e-6, -1e-6)]
+            ends = [
+                naive(*fixed, {**p, name: p[name] + h * way, "frozen": p}, *rest)[0]
+                for h in (1e-6, -1e-6)
+            ]
             slope = (ends[0] - ends[1]) / 2e-6
-            assert (grads[name][r].double().numpy() * way).sum() == pytest.approx(slope, rel=2e-3, abs=2e-5), name
+            assert (grads[name][r].double().numpy() * way).sum() == pytest.approx(
+                slope, rel=2e-3, abs=2e-5
+            ), name
 
 
 def test_a_dictionary_that_reconstructs_everything_costs_nothing(model):
     eye = torch.eye(D)
     both = torch.cat([eye, -eye])[None]
-    params = {"W_enc": both, "W_dec": both, "b_enc": torch.zeros(1, 2 * D), "b_dec": torch.zeros(1, D)}
+    params = {
+        "W_enc": both,
+        "W_dec": both,
+        "b_enc": torch.zeros(1, 2 * D),
+        "b_dec": torch.zeros(1, D),
+    }
     through = Through(model, SITE, windows, later=1.0, scale=2.0)
     series, _ = through(losses.l1, params, through.batch(0), ReLU(), torch.zeros(1), torch.float32)
-    assert abs(series["kl"].item()) < 1e-6 and abs(series["loss"].item()) < 1e-5 and series["mse"].item() < 1e-10
+    assert (
+        abs(series["kl"].item()) < 1e-6
+        and abs(series["loss"].item()) < 1e-5
+        and series["mse"].item() < 1e-10
+    )
     assert series["ce"].item() == pytest.approx(model.losses(windows(0)).mean().item(), rel=1e-5)
 
 
@@ -171,10 +247,16 @@ def test_its_kl_is_the_one_that_is_measured(model, bench):
     mean, keep = torch.linspace(-1, 1, D), windows(1) % 3 > 0
     start = Dictionary.of(train("relu", model, bench, steps=0, mean=mean))
     through = Through(model, SITE, lambda step: (windows(0), keep), mean=mean, scale=0.5)
-    params = {name: start.normalised.tensors()[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec")}
+    params = {
+        name: start.normalised.tensors()[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec")
+    }
     params["W_enc"] = params["W_enc"].mT
     series, _ = through(losses.l1, params, through.batch(0), ReLU(), torch.zeros(4), torch.float32)
-    measured = finish(splice_sums(model, SITE, start, windows(0), np.zeros(4, int), 1, None, keep=keep, ablations=()))
+    measured = finish(
+        splice_sums(
+            model, SITE, start, windows(0), np.zeros(4, int), 1, None, keep=keep, ablations=()
+        )
+    )
     np.testing.assert_allclose(series["kl"], measured["kl_spliced"], rtol=1e-4)
     np.testing.assert_allclose(series["ce"], measured["ce_spliced"], rtol=1e-4)
 
@@ -182,19 +264,34 @@ def test_its_kl_is_the_one_that_is_measured(model, bench):
 @pytest.mark.parametrize("name", METHODS)
 def test_alone_is_as_in_a_group_and_starts_like_any_dictionary(name, model, bench):
     together = fit_end_to_end(
-        [(RUNS, method(n)) for n in ("relu", name)], model, SITE, windows, steps=12, bench=bench, scale=0.5, later=0.5
+        [(RUNS, method(n)) for n in ("relu", name)],
+        model,
+        SITE,
+        windows,
+        steps=12,
+        bench=bench,
+        scale=0.5,
+        later=0.5,
     )[1]
-    assert set(together.history) == {"loss", "mse", "l0", "kl", "ce"} and not together.diverged.any()
+    assert (
+        set(together.history) == {"loss", "mse", "l0", "kl", "ce"} and not together.diverged.any()
+    )
     alone = train(name, model, bench, Runs([list(RUNS)[1]]), steps=12, later=0.5)
     for key, value in alone.tensors.items():
         assert (together.tensors[key][1].double() - value[0].double()).abs().max() <= 1e-5, key
-    plain = fit_dictionaries([(RUNS, method(name))], lambda step: torch.zeros(1, D), d=D, steps=0, bench=bench, scale=0.5)[0]
+    plain = fit_dictionaries(
+        [(RUNS, method(name))], lambda step: torch.zeros(1, D), d=D, steps=0, bench=bench, scale=0.5
+    )[0]
     start = train(name, model, bench, steps=0)
     assert all(torch.equal(start.tensors[key], value) for key, value in plain.tensors.items())
     if name != "resampled":
         torch.testing.assert_close(together.tensors["W_dec"].norm(dim=-1), torch.ones(4, WIDTH))
     found = Dictionary.of(together)
-    assert found.sites == (str(SITE),) and found.origin["objective"] == {"name": "kl", "local": 0.0, "later": 0.5}
+    assert found.sites == (str(SITE),) and found.origin["objective"] == {
+        "name": "kl",
+        "local": 0.0,
+        "later": 0.5,
+    }
 
 
 @pytest.mark.parametrize("name", ["topk", "batchtopk"])
@@ -223,7 +320,9 @@ def test_the_model_stays_as_it_was(folders, bench):
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     whole = subject.run(windows(0)).logits
     train("relu", subject, bench, steps=5, later=1.0)
-    assert all(torch.equal(before[name], value) for name, value in subject.model.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in subject.model.state_dict().items()
+    )
     assert all(p.grad is None and not p.requires_grad for p in subject.model.parameters())
     assert torch.equal(subject.run(windows(0)).logits, whole) and not whole.requires_grad
 
@@ -236,7 +335,8 @@ def test_a_broken_run_leaves_its_neighbours_alone(model, bench):
     params = parameters(ReLU(), D)
     x = through.batch(0)
     whole, half = (
-        through(losses.l1, p, x, ReLU(), torch.zeros(2), torch.float32) for p in (params, {**params, "b_enc": broken(params)})
+        through(losses.l1, p, x, ReLU(), torch.zeros(2), torch.float32)
+        for p in (params, {**params, "b_enc": broken(params)})
     )
     assert half[0]["loss"].isfinite().tolist() == [True, False]
     assert all(torch.equal(half[1][name][0], value[0]) for name, value in whole[1].items())
@@ -244,7 +344,8 @@ def test_a_broken_run_leaves_its_neighbours_alone(model, bench):
 
 @pytest.fixture(scope="module")
 def half_blind(folders, tmp_path_factory):
-    """A model that from block 1 on does not read the first half of its stream, where three quarters of the variance is put."""
+    """A model that from block 1 on does not read the first half of its stream, where three quarters
+    of the variance is put."""
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path_factory.mktemp("blind") / "model"
@@ -259,26 +360,51 @@ def half_blind(folders, tmp_path_factory):
 
 
 def test_it_learns_what_the_model_reads_and_squared_error_what_varies(half_blind, bench):
-    """Held-out KL and FVU of the same dictionaries, trained on the same text at equal k: each objective wins by its own measure."""
+    """Held-out KL and FVU of the same dictionaries, trained on the same text at equal k: each
+    objective wins by its own measure."""
     runs = Runs(grid(Sweep(), seed=(1, 2)))
-    same = Method(TopK(4), losses.mse, WIDTH, np.full(2, 1e-2), np.zeros(2), betas=(0.9, 0.999), encoder_scale=1.0)
+    same = Method(
+        TopK(4),
+        losses.mse,
+        WIDTH,
+        np.full(2, 1e-2),
+        np.zeros(2),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+    )
     held = torch.cat([windows(s) for s in range(1000, 1008)])
     (passage, _), steps = capture(half_blind, SITE, held), 150
     scale = float((D / passage.acts[:, 1:].square().sum(-1).mean()).sqrt())
     reader = Through(half_blind, SITE, windows, scale=scale)
     ends = {
-        "kl": fit_end_to_end([(runs, same)], half_blind, SITE, windows, steps=steps, bench=bench, scale=scale),
-        "mse": fit_dictionaries([(runs, same)], reader.batch, d=D, steps=steps, bench=bench, scale=scale),
-        "start": fit_end_to_end([(runs, same)], half_blind, SITE, windows, steps=0, bench=bench, scale=scale),
+        "kl": fit_end_to_end(
+            [(runs, same)], half_blind, SITE, windows, steps=steps, bench=bench, scale=scale
+        ),
+        "mse": fit_dictionaries(
+            [(runs, same)], reader.batch, d=D, steps=steps, bench=bench, scale=scale
+        ),
+        "start": fit_end_to_end(
+            [(runs, same)], half_blind, SITE, windows, steps=0, bench=bench, scale=scale
+        ),
     }
     keep = torch.ones(held.shape, dtype=torch.bool)
     keep[:, 0] = False
     rows, kl, unexplained = passage.acts[keep], {}, {}
     for name, (trained,) in ends.items():
         d = Dictionary.of(trained)
-        kl[name] = finish(splice_sums(half_blind, SITE, d, held, np.zeros(len(held), int), 1, None, keep=keep, ablations=()))[
-            "kl_spliced"
-        ]
+        kl[name] = finish(
+            splice_sums(
+                half_blind,
+                SITE,
+                d,
+                held,
+                np.zeros(len(held), int),
+                1,
+                None,
+                keep=keep,
+                ablations=(),
+            )
+        )["kl_spliced"]
         unexplained[name] = fvu(rows, d.reconstruct(rows)).numpy()
     assert (kl["kl"] < 0.5 * kl["start"]).all()
     assert (kl["kl"] < 0.9 * kl["mse"]).all()
@@ -288,12 +414,28 @@ def test_it_learns_what_the_model_reads_and_squared_error_what_varies(half_blind
 def test_what_cannot_be_is_one_line(model, bench):
     with pytest.raises(SpecError, match="no objective 'kk'; did you mean kl"):
         train("relu", model, bench, objective="kk")
-    with pytest.raises(SpecError, match=r"no block's input comes after blocks\.2\.hook_mlp_out .* later must be 0, got 1"):
-        fit_end_to_end([(RUNS, method("relu"))], model, Site("mlp_out", 2), windows, steps=1, bench=bench, later=1.0)
+    with pytest.raises(
+        SpecError,
+        match=r"no block's input comes after blocks\.2\.hook_mlp_out .* later must be 0, got 1",
+    ):
+        fit_end_to_end(
+            [(RUNS, method("relu"))],
+            model,
+            Site("mlp_out", 2),
+            windows,
+            steps=1,
+            bench=bench,
+            later=1.0,
+        )
     nested = Method(BatchTopK(4), losses.Matryoshka((20, 40)), WIDTH, np.ones(4), np.ones(4))
     with pytest.raises(SpecError, match="Matryoshka has no end-to-end form"):
         fit_end_to_end([(RUNS, nested)], model, SITE, windows, steps=1, bench=bench)
     with pytest.raises(DataError, match=r"got \[4, 8\] and a mask \[4, 8\] with 0 positions"):
-        train("relu", model, bench, given=lambda step: (windows(0), torch.zeros(4, 8, dtype=torch.bool)))
+        train(
+            "relu",
+            model,
+            bench,
+            given=lambda step: (windows(0), torch.zeros(4, 8, dtype=torch.bool)),
+        )
     with pytest.raises(DataError, match=r"got \[4, 1\]"):
         train("relu", model, bench, given=lambda step: windows(0)[:, :1])

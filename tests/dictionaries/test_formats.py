@@ -1,7 +1,8 @@
-"""Every file that a peer's own package wrote is read to what that package computes from it; what has two readings is refused.
+"""Every file that a peer's own package wrote is read to what that package computes from it; what
+has two readings is refused.
 
-The fixtures and what the peers computed, in float64 from float32 weights, are data; tests/fixtures/formats/README.md says how
-they were made.
+The fixtures and what the peers computed, in float64 from float32 weights, are data;
+tests/fixtures/formats/README.md says how they were made.
 """
 
 from __future__ import annotations
@@ -25,8 +26,18 @@ from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
-PEERS = ("saelens", "dictionary_learning", "sparsify", "openai", "gemma_scope",
-         "llama_scope", "qwen_scope", "goodfire", "hook_z", "circuit_tracer")  # fmt: skip
+PEERS = (
+    "saelens",
+    "dictionary_learning",
+    "sparsify",
+    "openai",
+    "gemma_scope",
+    "llama_scope",
+    "qwen_scope",
+    "goodfire",
+    "hook_z",
+    "circuit_tracer",
+)
 EXPECTED = {peer: load_file(ROOT / f"expected/{peer}.safetensors") for peer in PEERS}
 ASKED = {"topk_no_config", "jumprelu_no_config", "batchtopk_unset"}
 CASES = [
@@ -44,7 +55,9 @@ def path_of(peer: str, case: str) -> Path:
         return next(folder.glob("checkpoints/*"), folder)
     if peer == "sparsify":
         return next(p for p in folder.iterdir() if p.is_dir())
-    files = (p for p in sorted(folder.rglob("*")) if p.suffix in (".pt", ".pth", ".npz", ".safetensors"))
+    files = (
+        p for p in sorted(folder.rglob("*")) if p.suffix in (".pt", ".pth", ".npz", ".safetensors")
+    )
     return next(p for p in files if not p.name.startswith("W_dec"))
 
 
@@ -75,7 +88,10 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
     assert_same(doubled(dictionary).reconstruct(x)[0], EXPECTED[peer][f"{case}/x_hat"].double())
     # the dictionary as it is used, in float32: equal but for features at the edge of a threshold
     close = torch.isclose(
-        dictionary.reconstruct(x.float())[0].double(), EXPECTED[peer][f"{case}/x_hat"].double(), rtol=1e-4, atol=1e-4
+        dictionary.reconstruct(x.float())[0].double(),
+        EXPECTED[peer][f"{case}/x_hat"].double(),
+        rtol=1e-4,
+        atol=1e-4,
     )
     assert close.double().mean() > 0.98
     assert dictionary.origin["format"] == peer.replace("_", "-")
@@ -94,22 +110,48 @@ def test_read_as_the_peer_reads_it(peer: str, case: str) -> None:
         ("dictionary_learning", "standard_no_config", None, None, ["architecture"]),
         ("sparsify", "topk", "blocks.3.hook_resid_post", None, ["site"]),
         ("sparsify", "expansion", "blocks.3.hook_mlp_out", None, ["site"]),
-        ("sparsify", "transcode", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", ["site", "site_out"]),
+        (
+            "sparsify",
+            "transcode",
+            "blocks.3.ln2.hook_normalized",
+            "blocks.3.hook_mlp_out",
+            ["site", "site_out"],
+        ),
         ("openai", "topk", "blocks.3.hook_resid_post", None, ["per_token", "site"]),
         ("openai", "relu", "blocks.3.mlp.hook_post", None, ["per_token", "site"]),
         ("gemma_scope", "residual", "blocks.3.hook_resid_post", None, ["architecture", "site"]),
         ("gemma_scope", "attention", "blocks.3.attn.hook_z", None, ["architecture", "site"]),
         ("gemma_scope", "embedding", "hook_embed", None, ["architecture", "site"]),
-        ("gemma_scope", "second_skip", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", ["site", "site_out"]),
+        (
+            "gemma_scope",
+            "second_skip",
+            "blocks.3.ln2.hook_normalized",
+            "blocks.3.hook_mlp_out",
+            ["site", "site_out"],
+        ),
         ("llama_scope", "residual", "blocks.3.hook_resid_post", None, []),
         ("qwen_scope", "topk", "blocks.3.hook_resid_post", None, ["architecture", "k", "site"]),
         ("goodfire", "small", "blocks.19.hook_resid_post", None, ["architecture", "site"]),
         ("hook_z", "attention", "blocks.3.attn.hook_z", None, ["architecture"]),
-        ("circuit_tracer", "transcoder", "blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out", []),
-        ("circuit_tracer", "cross_layer", "blocks.3.hook_resid_mid", "unknown", ["W_dec summed over the layers it writes to"]),
+        (
+            "circuit_tracer",
+            "transcoder",
+            "blocks.3.ln2.hook_normalized",
+            "blocks.3.hook_mlp_out",
+            [],
+        ),
+        (
+            "circuit_tracer",
+            "cross_layer",
+            "blocks.3.hook_resid_mid",
+            "unknown",
+            ["W_dec summed over the layers it writes to"],
+        ),
     ],
-)  # fmt: skip
-def test_places_and_what_was_inferred(peer: str, case: str, site: str | None, out: str | None, inferred: list[str]) -> None:
+)
+def test_places_and_what_was_inferred(
+    peer: str, case: str, site: str | None, out: str | None, inferred: list[str]
+) -> None:
     found = load(path_of(peer, case))
     assert found.sites == ((site,) if site else ()) and found.sites_out == ((out,) if out else ())
     assert found.origin["inferred"] == inferred
@@ -118,9 +160,14 @@ def test_places_and_what_was_inferred(peer: str, case: str, site: str | None, ou
 
 
 def test_sparsify_folders_are_stored_as_they_say() -> None:
-    """C21: W_dec as (N, d), a width of 0 for d times expansion, centring unless transcoding, the MLP's place."""
+    """C21: W_dec as (N, d), a width of 0 for d times expansion, centring unless transcoding, the
+    MLP's place."""
     found = load(path_of("sparsify", "normalised"))
-    assert tuple(found.W_dec.shape) == (1, 16, 8) and found.b_pre is None and found.sites == ("blocks.3.hook_mlp_out",)
+    assert (
+        tuple(found.W_dec.shape) == (1, 16, 8)
+        and found.b_pre is None
+        and found.sites == ("blocks.3.hook_mlp_out",)
+    )
     assert load(path_of("sparsify", "transcode")).b_pre.abs().max() == 0
 
 
@@ -131,13 +178,16 @@ def test_batch_topk_says_what_it_was_and_how_its_threshold_was_estimated() -> No
         ("dictionary_learning", "matryoshka"),
     ):
         found = load(path_of(peer, case))
-        assert isinstance(found.nonlinearity, JumpReLU) and isinstance(found.as_trained.nonlinearity, BatchTopK)
+        assert isinstance(found.nonlinearity, JumpReLU) and isinstance(
+            found.as_trained.nonlinearity, BatchTopK
+        )
         assert found.as_trained.nonlinearity.k == 4 and "running mean" in found.origin["threshold"]
         assert (found.as_trained.encode(EXPECTED[peer]["x"]) > 0).sum() == 4 * 12
 
 
 def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
-    """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays off."""
+    """C07: θ is in units of pre·‖W_dec‖, which grows by 1/s, so a feature that was off stays
+    off."""
     from assay.dictionaries.formats.coder import Coder, jumping
 
     threshold = torch.tensor([2.0])
@@ -150,9 +200,15 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
         **jumping(threshold),
     )
     s, x = 0.2, torch.ones(1, 2).double()
-    folded = replace(coder.scaled(s), own={"threshold": threshold / s}).unit_rows().dictionary((), (), {})
+    folded = (
+        replace(coder.scaled(s), own={"threshold": threshold / s})
+        .unit_rows()
+        .dictionary((), (), {})
+    )
     pre = doubled(replace(folded, nonlinearity=ReLU(), own={})).encode(x)
-    assert pre.item() == pytest.approx(7.0, rel=1e-6) and folded.own["threshold"].item() == pytest.approx(10.0)
+    assert pre.item() == pytest.approx(7.0, rel=1e-6) and folded.own[
+        "threshold"
+    ].item() == pytest.approx(10.0)
     assert doubled(folded).encode(x).item() == 0
 
 
@@ -162,13 +218,31 @@ def test_a_threshold_grows_as_the_inputs_scale_is_folded() -> None:
 @pytest.mark.parametrize(
     ("peer", "case", "says", "answer", "kind"),
     [
-        ("dictionary_learning", "topk_no_config", "--architecture", {"architecture": "AutoEncoderTopK"}, TopK(4)),
-        ("dictionary_learning", "topk_no_config", "BatchTopK", {"architecture": "BatchTopKSAE"}, JumpReLU()),
-        ("dictionary_learning", "jumprelu_no_config", "both orientations", {"architecture": "JumpReluAutoEncoder"}, JumpReLU()),
+        (
+            "dictionary_learning",
+            "topk_no_config",
+            "--architecture",
+            {"architecture": "AutoEncoderTopK"},
+            TopK(4),
+        ),
+        (
+            "dictionary_learning",
+            "topk_no_config",
+            "BatchTopK",
+            {"architecture": "BatchTopKSAE"},
+            JumpReLU(),
+        ),
+        (
+            "dictionary_learning",
+            "jumprelu_no_config",
+            "both orientations",
+            {"architecture": "JumpReluAutoEncoder"},
+            JumpReLU(),
+        ),
         ("dictionary_learning", "batchtopk_unset", "--threshold", {"threshold": 0.5}, JumpReLU()),
         ("openai", "training", "--k", {"architecture": "TopK", "k": 4}, TopK(4)),
     ],
-)  # fmt: skip
+)
 def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind) -> None:
     with pytest.raises(DataError, match=says) as refused:
         load(path_of(peer, case))
@@ -178,12 +252,17 @@ def test_what_a_file_leaves_open_is_asked_for(peer, case, says, answer, kind) ->
 
 def test_topk_reads_as_its_class_says() -> None:
     """One file, two readings: 4 features a row, or those above .9."""
-    path, x = path_of("dictionary_learning", "topk_no_config"), EXPECTED["dictionary_learning"]["x"].double()
+    path, x = (
+        path_of("dictionary_learning", "topk_no_config"),
+        EXPECTED["dictionary_learning"]["x"].double(),
+    )
     f = EXPECTED["dictionary_learning"]["topk_no_config/f"]
     assert_same(doubled(load(path, architecture="AutoEncoderTopK")).encode(x)[0], f)
     dense = doubled(load(path, architecture="AutoEncoderTopK"))
     pre = replace(dense, nonlinearity=ReLU()).encode(x)
-    assert_same(doubled(load(path, architecture="BatchTopKSAE")).encode(x), pre * (pre > torch.tensor(0.9)))
+    assert_same(
+        doubled(load(path, architecture="BatchTopKSAE")).encode(x), pre * (pre > torch.tensor(0.9))
+    )
 
 
 def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
@@ -193,7 +272,9 @@ def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--scale"):
         load(folder)
     x = EXPECTED["saelens"]["x"].double()
-    assert_same(doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"])
+    assert_same(
+        doubled(load(folder, scale=0.37)).encode(x)[0], EXPECTED["saelens"]["checkpoint_standard/f"]
+    )
     with pytest.raises(DataError, match="has no place"):
         load(ROOT / "saelens/standard", scale=0.37)
 
@@ -201,11 +282,14 @@ def test_a_lost_scale_is_asked_for(tmp_path: Path) -> None:
 def test_llama_scope_is_known_by_its_folder_too() -> None:
     for case, name in (("residual", "final.safetensors"), ("distilled", "sae_weights.safetensors")):
         folder = next(p for p in (ROOT / "llama_scope" / case).rglob("*.json")).parent
-        assert load(folder).origin["format"] == "llama-scope" and load(folder).origin["file"] == name
+        assert (
+            load(folder).origin["format"] == "llama-scope" and load(folder).origin["file"] == name
+        )
 
 
 def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
-    """The inputs of Llama Scope are multiplied by √d over their mean length, which later files hold as a tensor."""
+    """The inputs of Llama Scope are multiplied by √d over their mean length, which later files hold
+    as a tensor."""
     from safetensors.torch import save_file
 
     folder = tmp_path / "L3R"
@@ -216,14 +300,21 @@ def test_a_lost_mean_length_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--scale"):
         load(folder)
     x = EXPECTED["llama_scope"]["x"].double()
-    assert_same(doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0], EXPECTED["llama_scope"]["distilled/f"])
-    save_file(values | {"dataset_average_activation_norm.blocks.3.hook_resid_post": torch.ones(3)}, folder / "sae_weights.safetensors")
+    assert_same(
+        doubled(load(folder, scale=8**0.5 / mean)).encode(x)[0],
+        EXPECTED["llama_scope"]["distilled/f"],
+    )
+    save_file(
+        values | {"dataset_average_activation_norm.blocks.3.hook_resid_post": torch.ones(3)},
+        folder / "sae_weights.safetensors",
+    )
     with pytest.raises(DataError, match="--scale"):
         load(folder)
 
 
 def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Path) -> None:
-    """Rows of any length: Language-Model-SAEs divides them by it and multiplies what it jumps by it; a target may have another length."""
+    """Rows of any length: Language-Model-SAEs divides them by it and multiplies what it jumps by
+    it; a target may have another length."""
     from safetensors.torch import save_file
 
     folder = tmp_path / "tc"
@@ -231,11 +322,18 @@ def test_llama_scope_thresholds_are_on_features_times_rows_lengths(tmp_path: Pat
     g = torch.Generator().manual_seed(3)
     W, b = torch.randn(32, 8, generator=g), torch.randn(32, generator=g)
     V, c = torch.randn(8, 32, generator=g), torch.randn(8, generator=g)
-    save_file({"encoder.weight": W, "encoder.bias": b, "decoder.weight": V, "decoder.bias": c}, folder / "checkpoints/final.safetensors")
+    save_file(
+        {"encoder.weight": W, "encoder.bias": b, "decoder.weight": V, "decoder.bias": c},
+        folder / "checkpoints/final.safetensors",
+    )
     settings = json.loads((folder / "hyperparams.json").read_text())
-    settings |= {"hook_point_out": "blocks.3.hook_mlp_out", "dataset_average_activation_norm": {"in": 5.0, "out": 2.0}}
+    settings |= {
+        "hook_point_out": "blocks.3.hook_mlp_out",
+        "dataset_average_activation_norm": {"in": 5.0, "out": 2.0},
+    }
     (folder / "hyperparams.json").write_text(json.dumps(settings))
-    # its own words: biases divided by the factors, rows times their quotient, then rows to length 1; 0.7 is what one has to exceed
+    # its own words: biases divided by the factors, rows times their quotient, then rows to length
+    # 1; 0.7 is what one has to exceed
     into, out = 8**0.5 / 5.0, 8**0.5 / 2.0
     x = torch.randn(40, 8, generator=g).double()
     rows = V.double() * into / out
@@ -249,33 +347,49 @@ def test_qwen_scope_asks_for_k_where_no_name_says_it(tmp_path: Path) -> None:
     path = shutil.copy(path_of("qwen_scope", "topk"), tmp_path / "layer3.sae.pt")
     with pytest.raises(DataError, match="--k 50"):
         load(path)
-    assert load(path, k=5).nonlinearity == load(path_of("qwen_scope", "topk")).nonlinearity == TopK(5)
+    assert (
+        load(path, k=5).nonlinearity == load(path_of("qwen_scope", "topk")).nonlinearity == TopK(5)
+    )
 
 
 def test_a_transcoder_of_circuit_tracer_is_told_from_its_biases(tmp_path: Path) -> None:
-    """Releases store W_dec both ways round; b_enc and b_dec say which, and a square one is asked for."""
+    """Releases store W_dec both ways round; b_enc and b_dec say which, and a square one is asked
+    for."""
     from safetensors.torch import save_file
 
     values = load_file(path_of("circuit_tracer", "transcoder"))
     save_file(values | {"W_dec": values["W_dec"].T.contiguous()}, tmp_path / "layer_7.safetensors")
     turned = load(tmp_path / "layer_7.safetensors")
     assert torch.equal(turned.W_dec, load(path_of("circuit_tracer", "transcoder")).W_dec)
-    assert turned.sites == ("blocks.7.ln2.hook_normalized",) and turned.origin["inferred"] == ["site", "site_out"]
-    square = {name: value[:8, :8] if value.ndim == 2 else value[:8] for name, value in values.items()}
-    save_file({name: value.contiguous() for name, value in square.items()}, tmp_path / "layer_8.safetensors")
+    assert turned.sites == ("blocks.7.ln2.hook_normalized",) and turned.origin["inferred"] == [
+        "site",
+        "site_out",
+    ]
+    square = {
+        name: value[:8, :8] if value.ndim == 2 else value[:8] for name, value in values.items()
+    }
+    save_file(
+        {name: value.contiguous() for name, value in square.items()},
+        tmp_path / "layer_8.safetensors",
+    )
     with pytest.raises(DataError, match="--format circuit-tracer"):
         load(tmp_path / "layer_8.safetensors")
     assert load(tmp_path / "layer_8.safetensors", format="circuit-tracer").W_dec.shape == (1, 8, 8)
 
 
 def test_settings_of_transcoders_are_bounded(tmp_path: Path) -> None:
-    """Nine lists of ten of the one before are 10^9 texts in a few lines of YAML; only the names of model and hooks are kept."""
+    """Nine lists of ten of the one before are 10^9 texts in a few lines of YAML; only the names of
+    model and hooks are kept."""
     path = shutil.copy(path_of("circuit_tracer", "transcoder"), tmp_path / "layer_3.safetensors")
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     (tmp_path / "config.yaml").write_text("\n".join([*lines, "model_name: a/b"]))
     assert load(path).origin["config"] == {"model_name": "a/b"}
-    for text, says in (("a: [", "not a readable YAML"), ("- 1", "must be a mapping"), ("a: !!python/object/apply:os.getcwd []", "not a readable")):
+    for text, says in (
+        ("a: [", "not a readable YAML"),
+        ("- 1", "must be a mapping"),
+        ("a: !!python/object/apply:os.getcwd []", "not a readable"),
+    ):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(DataError, match=says) as refused:
             load(path)
@@ -293,7 +407,10 @@ def made(nonlinearity, d_out: int = 5, runs: int = 1, **more) -> Dictionary:
     def randn(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=g)
 
-    own = {name: (value + 0.3 * randn(runs, 7)).abs() for name, value in nonlinearity.init(runs, 7).items()}
+    own = {
+        name: (value + 0.3 * randn(runs, 7)).abs()
+        for name, value in nonlinearity.init(runs, 7).items()
+    }
     own |= {name: randn(runs, 5, 7) for name in getattr(nonlinearity, "encoders", ())}
     tensors = {
         "W_enc": randn(runs, 5, 7),
@@ -316,8 +433,12 @@ UNFOLDED = {
     "layer norm": made(ReLU(), per_token="layer-norm"),
     "length": made(TopK(3), per_token="length"),
     "transcoder": made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("blocks.3.hook_mlp_out",)),
-    "skip around its own place": made(ReLU(), b_pre=torch.zeros(1, 5), sites_out=SITE, W_skip=torch.ones(1, 5, 5)),
-    "skip transcoder": made(JumpReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), W_skip=torch.ones(1, 5, 4)),
+    "skip around its own place": made(
+        ReLU(), b_pre=torch.zeros(1, 5), sites_out=SITE, W_skip=torch.ones(1, 5, 5)
+    ),
+    "skip transcoder": made(
+        JumpReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), W_skip=torch.ones(1, 5, 4)
+    ),
 }
 FOLDED = {
     "mean and scale": made(ReLU(), mean=MEAN, scale=SCALE),
@@ -330,10 +451,17 @@ FOLDED = {
     "gate without r_mag": made(GatedShift(), mean=MEAN),
     "longer relu": made(ScaledReLU(), scale=SCALE),
     "transcoder": made(
-        ReLU(), 4, b_pre=torch.ones(1, 5), sites_out=("y",), mean=MEAN, scale=SCALE, mean_out=MEAN[:, :4], scale_out=SCALE + 1,
+        ReLU(),
+        4,
+        b_pre=torch.ones(1, 5),
+        sites_out=("y",),
+        mean=MEAN,
+        scale=SCALE,
+        mean_out=MEAN[:, :4],
+        scale_out=SCALE + 1,
         W_skip=torch.ones(1, 5, 4),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", UNFOLDED)
@@ -344,11 +472,18 @@ def test_a_round_trip_keeps_every_bit(name: str, tmp_path: Path) -> None:
     assert back.nonlinearity == dictionary.nonlinearity and back.per_token == dictionary.per_token
     assert back.sites == dictionary.sites and back.sites_out == dictionary.sites_out
     assert back.tensors().keys() == dictionary.tensors().keys()
-    assert all(torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items())
+    assert all(
+        torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items()
+    )
 
 
 def test_an_export_says_what_its_file_said_of_model_and_text(tmp_path: Path) -> None:
-    said = {"model_name": "gpt2", "context_size": 64, "prepend_bos": True, "dataset_path": "some/text"}
+    said = {
+        "model_name": "gpt2",
+        "context_size": 64,
+        "prepend_bos": True,
+        "dataset_path": "some/text",
+    }
     dictionary = replace(made(ReLU()), origin={"format": "saelens", "config": {**said, "seed": 3}})
     write(dictionary, tmp_path / "out")
     write(dictionary, tmp_path / "named", model="pythia")
@@ -382,7 +517,9 @@ def test_peers_files_go_on_to_saelens_and_back(peer: str, case: str, tmp_path: P
         return
     write(dictionary, tmp_path / "out")
     back, x = load(tmp_path / "out"), inputs(peer, dictionary)
-    assert all(torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items())
+    assert all(
+        torch.equal(value, back.tensors()[key]) for key, value in dictionary.tensors().items()
+    )
     assert torch.equal(back.encode(x.float()), dictionary.encode(x.float()))
     write(dictionary, tmp_path / "ours.safetensors", "assay")
     own = load(tmp_path / "ours.safetensors")
@@ -400,10 +537,15 @@ def test_peers_files_go_on_to_saelens_and_back(peer: str, case: str, tmp_path: P
         (made(Gated(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",)), "transcoder"),
         (made(ReLU(), sites=("a", "b")), "crosscoder"),
         (made(ReLU(), per_token="layer-norm-exact"), "σ"),
-        (made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), per_token="layer-norm"), "inputs alone"),
+        (
+            made(ReLU(), 4, b_pre=torch.zeros(1, 5), sites_out=("y",), per_token="layer-norm"),
+            "inputs alone",
+        ),
     ],
-)  # fmt: skip
-def test_what_a_format_cannot_carry_is_refused(dictionary: Dictionary, says: str, tmp_path: Path) -> None:
+)
+def test_what_a_format_cannot_carry_is_refused(
+    dictionary: Dictionary, says: str, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=says) as refused:
         write(dictionary, tmp_path / "out")
     assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
@@ -451,5 +593,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     write(made(ReLU()), tmp_path / "out")
     write(made(ReLU()), tmp_path / "own.safetensors", "assay")
-    modes = {p.stat().st_mode for p in (*(tmp_path / "out").iterdir(), tmp_path / "own.safetensors")}
+    modes = {
+        p.stat().st_mode for p in (*(tmp_path / "out").iterdir(), tmp_path / "own.safetensors")
+    }
     assert len(modes) == 1, "whoever may read the settings may read the weights"

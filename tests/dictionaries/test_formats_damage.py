@@ -1,4 +1,5 @@
-"""Files damaged at random: every one is read, or refused by one line; nothing else ever comes out."""
+"""Files damaged at random: every one is read, or refused by one line; nothing else ever comes
+out."""
 
 from __future__ import annotations
 
@@ -16,10 +17,20 @@ from assay.dictionaries.formats import load
 
 ROOT = Path(__file__).parents[1] / "fixtures/formats"
 PEERS = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and p.name not in ("expected", "make"))
-WEIGHTS = [p for peer in PEERS for p in sorted((ROOT / peer).rglob("*")) if p.suffix in (".safetensors", ".pt", ".pth", ".npz")]
-SETTINGS = ("saelens/checkpoint_batchtopk_scaled/cfg.json", "saelens/old_topk/cfg.json", "sparsify/groupmax/layers.3/cfg.json",
-            "dictionary_learning/batchtopk/config.json", "llama_scope/residual/Llama3_1-8B-Base-L3R-8x/hyperparams.json",
-            "llama_scope/distilled/800M-Slimpajama-0-OpenR1-Math-220k/L3R/config.json")  # fmt: skip
+WEIGHTS = [
+    p
+    for peer in PEERS
+    for p in sorted((ROOT / peer).rglob("*"))
+    if p.suffix in (".safetensors", ".pt", ".pth", ".npz")
+]
+SETTINGS = (
+    "saelens/checkpoint_batchtopk_scaled/cfg.json",
+    "saelens/old_topk/cfg.json",
+    "sparsify/groupmax/layers.3/cfg.json",
+    "dictionary_learning/batchtopk/config.json",
+    "llama_scope/residual/Llama3_1-8B-Base-L3R-8x/hyperparams.json",
+    "llama_scope/distilled/800M-Slimpajama-0-OpenR1-Math-220k/L3R/config.json",
+)
 ODD = (None, [], {}, "x", -1, 0, True, float("inf"), float("nan"), 3.5, 10**30, [1], {"a": 1})
 
 
@@ -43,7 +54,9 @@ def test_bytes_changed_or_cut_off(tmp_path: Path) -> None:
             if chance.random() < 0.2:
                 del new[chance.randrange(len(new)) :]
             else:
-                where = len(new) if chance.random() < 0.3 else min(len(new), 1500)  # headers and opcodes lie in front
+                where = (
+                    len(new) if chance.random() < 0.3 else min(len(new), 1500)
+                )  # headers and opcodes lie in front
                 for _ in range(chance.choice((1, 1, 2, 5))):
                     new[chance.randrange(where)] = chance.randrange(256)
             (folder / file.name).write_bytes(new)

@@ -1,4 +1,5 @@
-"""A new format is one file: it is found by being there, named in errors, told by names and by what a file holds, and read."""
+"""A new format is one file: it is found by being there, named in errors, told by names and by what
+a file holds, and read."""
 
 import json
 import shutil
@@ -13,7 +14,7 @@ from assay.dictionaries import formats
 from assay.dictionaries.formats import load, write
 from assay.dictionaries.formats.format import known
 
-FILE = '''
+FILE = """
 import json
 
 from safetensors.torch import save_file
@@ -53,7 +54,7 @@ def prepare(dictionary, model):
 
 FORMAT = Format(name="mine", suffixes=(".safetensors",), files=("mine.safetensors",), settings="mine.json",
                 fits=lambda found: "into" in found.values, open=open_file, read=read, prepare=prepare)
-'''
+"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,10 @@ def folder(mine, tmp_path):
     shapes = {"into": (5, 7), "bias": (7,), "out": (7, 5), "centre": (5,)}
     path = tmp_path / "it"
     path.mkdir()
-    save_file({name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}, path / "mine.safetensors")
+    save_file(
+        {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()},
+        path / "mine.safetensors",
+    )
     (path / "mine.json").write_text(json.dumps({"d": 5}))
     return path
 
@@ -84,7 +88,11 @@ def folder(mine, tmp_path):
 def test_it_is_read_by_every_way_to_its_file(folder, how):
     other = folder / "other.safetensors"
     shutil.copy(folder / "mine.safetensors", other)
-    path = {"the file": folder / "mine.safetensors", "its settings": folder / "mine.json", "another name": other}.get(how, folder)
+    path = {
+        "the file": folder / "mine.safetensors",
+        "its settings": folder / "mine.json",
+        "another name": other,
+    }.get(how, folder)
     d = load(path, format="mine" if how == "said" else None, site="blocks.0.hook_resid_pre")
     from safetensors.numpy import load_file
 
@@ -105,7 +113,9 @@ def test_what_it_writes_it_reads_with_the_same_bits(folder, tmp_path):
 
 def test_errors_name_it_beside_the_others(mine, folder, tmp_path):
     (folder / "mine.safetensors").unlink()
-    with pytest.raises(DataError, match=r"has mine\.json but no weights; expected mine\.safetensors beside it"):
+    with pytest.raises(
+        DataError, match=r"has mine\.json but no weights; expected mine\.safetensors beside it"
+    ):
         load(folder)
     (tmp_path / "it.gguf").write_text("x")
     with pytest.raises(DataError, match=r"read by none of assay, .*mine"):
@@ -113,5 +123,8 @@ def test_errors_name_it_beside_the_others(mine, folder, tmp_path):
     with pytest.raises(DataError, match=r"no format 'mime'; did you mean mine\?"):
         load(folder, format="mime")
     torch.save({"a": torch.zeros(1)}, tmp_path / "it.pt")
-    with pytest.raises(DataError, match=r"is a torch file, which format mine never is; known: dictionary-learning, .*openai"):
+    with pytest.raises(
+        DataError,
+        match=r"is a torch file, which format mine never is; known: dictionary-learning, .*openai",
+    ):
         load(tmp_path / "it.pt", format="mine")

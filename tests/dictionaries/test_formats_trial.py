@@ -1,4 +1,5 @@
-"""The self-test's numbers against cases whose answer is known and against a naive loop; what it refuses."""
+"""The self-test's numbers against cases whose answer is known and against a naive loop; what it
+refuses."""
 
 from __future__ import annotations
 
@@ -22,23 +23,39 @@ def coder(W_dec: torch.Tensor, b_dec: torch.Tensor, **more) -> Dictionary:
     """x̂ = x·W_dec + b_dec."""
     d = len(W_dec)
     return Dictionary(
-        torch.eye(d)[None], torch.zeros(1, d), W_dec[None], b_dec[None], Identity(), b_pre=torch.zeros(1, d), **more
+        torch.eye(d)[None],
+        torch.zeros(1, d),
+        W_dec[None],
+        b_dec[None],
+        Identity(),
+        b_pre=torch.zeros(1, d),
+        **more,
     )
 
 
 def test_known_answers() -> None:
     eye, zero = torch.eye(8), torch.zeros(8, 8)
     perfect = self_test(coder(eye, zero[0]), X)[0]
-    assert perfect.ev == pytest.approx(1) and perfect.fvu == pytest.approx(0) and perfect.norm_ratio == pytest.approx(1)
+    assert (
+        perfect.ev == pytest.approx(1)
+        and perfect.fvu == pytest.approx(0)
+        and perfect.norm_ratio == pytest.approx(1)
+    )
     assert perfect.l0 == pytest.approx(8) and perfect.rows == 4500 and perfect.reconstructs
     mean = self_test(coder(zero, X.double().mean(0).float()), X)[0]
     assert mean.ev == pytest.approx(0, abs=1e-9)
     nothing = self_test(coder(zero, zero[0]), X)[0]
     x = X.double()
-    assert nothing.ev == pytest.approx(1 - (x**2).sum() / ((x - x.mean(0)) ** 2).sum()) and nothing.norm_ratio == 0
+    assert (
+        nothing.ev == pytest.approx(1 - (x**2).sum() / ((x - x.mean(0)) ** 2).sum())
+        and nothing.norm_ratio == 0
+    )
     assert not nothing.reconstructs
     twice = self_test(coder(2 * eye, zero[0]), X)[0]
-    assert twice.norm_ratio == pytest.approx(2) and "usual causes, in order: wrong place" in twice.verdict
+    assert (
+        twice.norm_ratio == pytest.approx(2)
+        and "usual causes, in order: wrong place" in twice.verdict
+    )
 
 
 def test_a_naive_loop_and_any_chunk_agree() -> None:
@@ -71,25 +88,34 @@ def test_a_transcoder_is_tried_on_its_target() -> None:
 
 
 def test_a_convention_read_wrongly_shows() -> None:
-    """The control: the same file is good as it is, and fails where the centring or the scale is taken for another."""
+    """The control: the same file is good as it is, and fails where the centring or the scale is
+    taken for another."""
     from dataclasses import replace
 
     g = torch.Generator().manual_seed(2)
-    W = torch.linalg.qr(torch.randn(8, 4, generator=g))[0]  # half of the directions, so that what lies elsewhere is lost
+    W = torch.linalg.qr(torch.randn(8, 4, generator=g))[
+        0
+    ]  # half of the directions, so that what lies elsewhere is lost
     b = 30 * torch.ones(1, 8)
-    good = Dictionary(torch.cat([W, -W], 1)[None], torch.zeros(1, 8), torch.cat([W, -W], 1).T[None], b, ReLU())
+    good = Dictionary(
+        torch.cat([W, -W], 1)[None], torch.zeros(1, 8), torch.cat([W, -W], 1).T[None], b, ReLU()
+    )
     x = X @ W @ W.T + b
     assert self_test(good, x)[0].ev == pytest.approx(1)
     for wrong in (
         replace(good, b_pre=torch.zeros(1, 8)),  # not centred
         replace(good, per_token="layer-norm"),
-        replace(good, b_dec=b / 10),  # trained on inputs a tenth as long, and the factor is not folded
+        replace(
+            good, b_dec=b / 10
+        ),  # trained on inputs a tenth as long, and the factor is not folded
     ):
         assert not self_test(wrong, x)[0].reconstructs
 
 
 def test_one_trial_per_run() -> None:
-    both = Dictionary.join([coder(torch.eye(8), torch.zeros(8)), coder(torch.zeros(8, 8), torch.zeros(8))])
+    both = Dictionary.join(
+        [coder(torch.eye(8), torch.zeros(8)), coder(torch.zeros(8, 8), torch.zeros(8))]
+    )
     first, second = self_test(both, X)
     assert first.ev == pytest.approx(1) and second.ev < 0
 
@@ -120,4 +146,6 @@ def test_the_peers_own_inputs_give_the_peers_own_error() -> None:
     expected = load_file(ROOT / "expected/saelens.safetensors")
     x, x_hat = expected["x"].double(), expected["gated/x_hat"]
     wanted = 1 - ((x - x_hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum()
-    assert self_test(load(ROOT / "saelens/gated"), x.float(), least=1)[0].ev == pytest.approx(wanted.item(), rel=1e-5)
+    assert self_test(load(ROOT / "saelens/gated"), x.float(), least=1)[0].ev == pytest.approx(
+        wanted.item(), rel=1e-5
+    )

@@ -1,4 +1,5 @@
-"""Frozen halves: bit for bit their start in every kind, kernel, sparse step and precision; soft-frozen rows where the geometry says."""
+"""Frozen halves: bit for bit their start in every kind, kernel, sparse step and precision;
+soft-frozen rows where the geometry says."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def batches(step):
 
 def method(kind, runs=RUNS, **more):
     nonlinearity, loss = KINDS[kind]
-    return Method(nonlinearity, loss, F, np.full(len(runs), 2e-2), runs.each("penalty"), warm_up=3, **more)
+    return Method(
+        nonlinearity, loss, F, np.full(len(runs), 2e-2), runs.each("penalty"), warm_up=3, **more
+    )
 
 
 def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
@@ -74,21 +77,32 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
     monkeypatch.setattr(density, "WORTH", 0)
-    monkeypatch.setattr(density, "FEW", dict.fromkeys(density.FEW, 2.0 if path == "sparse" else 0.0))
+    monkeypatch.setattr(
+        density, "FEW", dict.fromkeys(density.FEW, 2.0 if path == "sparse" else 0.0)
+    )
     monkeypatch.setattr(cpu, "pays", lambda k, width: path == "sparse")
 
 
-# --- frozen: the start, bit for bit ------------------------------------------------------------------------------------------
+# --- frozen: the start, bit for bit ---------------------------------------------------------------
 
 
 @every
 @pytest.mark.parametrize("path", ["dense", "sparse"])
 def test_a_frozen_half_is_its_start_bit_for_bit_and_the_rest_learns(kind, path, monkeypatch):
     steps_of(path, monkeypatch)
-    for part, products in (("decoder", "float32"), ("encoder", "float32"), ("decoder", "bfloat16"), ("encoder", "bfloat16")):
+    for part, products in (
+        ("decoder", "float32"),
+        ("encoder", "float32"),
+        ("decoder", "bfloat16"),
+        ("encoder", "bfloat16"),
+    ):
         one = freeze(method(kind, products=products), part)
         before, after = start(RUNS.seeds, one, D), done(one).tensors
-        assert one.frozen == (("W_dec",) if part == "decoder" else ("W_enc", *getattr(one.nonlinearity, "encoders", ())))
+        assert one.frozen == (
+            ("W_dec",)
+            if part == "decoder"
+            else ("W_enc", *getattr(one.nonlinearity, "encoders", ()))
+        )
         for name in ("W_enc", "W_dec", "b_dec", *getattr(one.nonlinearity, "encoders", ())):
             now = after[name] if name in ("W_dec", "b_dec") else after[name].mT
             assert torch.equal(now, before[name]) == (name in one.frozen), (part, products, name)
@@ -99,10 +113,20 @@ def test_a_frozen_half_is_its_start_bit_for_bit_and_the_rest_learns(kind, path, 
 def test_a_frozen_half_stays_in_the_reference_too(monkeypatch):
     """Plain autograd, which a loss without a gradient by hand takes."""
     for part in ("decoder", "encoder"):
-        one = freeze(replace(method("topk"), loss=lambda params, x, nonlinearity, penalty: losses.mse(params, x, nonlinearity, penalty)), part)
+        one = freeze(
+            replace(
+                method("topk"),
+                loss=lambda params, x, nonlinearity, penalty: losses.mse(
+                    params, x, nonlinearity, penalty
+                ),
+            ),
+            part,
+        )
         name = "W_dec" if part == "decoder" else "W_enc"
         found = done(one).tensors[name]
-        assert torch.equal(found if part == "decoder" else found.mT, start(RUNS.seeds, one, D)[name])
+        assert torch.equal(
+            found if part == "decoder" else found.mT, start(RUNS.seeds, one, D)[name]
+        )
 
 
 def test_transcoders_have_the_same_halves():
@@ -116,11 +140,13 @@ def test_transcoders_have_the_same_halves():
         assert torch.equal(after["W_dec"], before["W_dec"]) == (part == "decoder")
         assert torch.equal(after["W_enc"].mT, before["W_enc"]) == (part == "encoder")
     soft = freeze(method("topk"), "soft-decoder")
-    cosine = (done(soft, at=pairs, d_out=5).tensors["W_dec"] * start(RUNS.seeds, soft, D, 5)["W_dec"]).sum(-1)
+    cosine = (
+        done(soft, at=pairs, d_out=5).tensors["W_dec"] * start(RUNS.seeds, soft, D, 5)["W_dec"]
+    ).sum(-1)
     assert NEAR - 1e-6 <= cosine.min() < NEAR + 1e-3
 
 
-# --- soft-frozen: a cone about the start -------------------------------------------------------------------------------------
+# --- soft-frozen: a cone about the start ----------------------------------------------------------
 
 
 @every
@@ -134,19 +160,29 @@ def test_soft_frozen_rows_never_leave_their_cone_though_free_ones_would(kind, pa
     free, soft = (done(m, watch=watch).tensors["rows"].double() for m in (plain, one))
     cosine = torch.nn.functional.cosine_similarity(soft, s[:, None].double(), dim=-1)
     assert cosine.min() >= NEAR - 1e-6
-    assert torch.nn.functional.cosine_similarity(free, s[:, None].double(), dim=-1).min() < NEAR - 0.05, "the constraint binds"
+    assert (
+        torch.nn.functional.cosine_similarity(free, s[:, None].double(), dim=-1).min() < NEAR - 0.05
+    ), "the constraint binds"
     assert (soft.norm(dim=-1) - 1).abs().max() < 1e-6, "unit rows stay unit rows"
     assert torch.equal(soft[:, 0], s.double()) and not torch.equal(soft[:, 1], soft[:, 0])
 
 
 def naive(w, s, least):
-    """The closest point by turning w towards s, along the great circle through both, until the angle is arccos τ."""
+    """The closest point by turning w towards s, along the great circle through both, until the
+    angle is arccos τ."""
     length = w.norm()
-    angle, limit = torch.arccos((w @ s / length).clamp(-1, 1)), torch.arccos(torch.tensor(least, dtype=w.dtype))
+    angle, limit = (
+        torch.arccos((w @ s / length).clamp(-1, 1)),
+        torch.arccos(torch.tensor(least, dtype=w.dtype)),
+    )
     if angle <= limit:
         return w
     t = limit / angle
-    return length * (torch.sin((1 - t) * angle) * s + torch.sin(t * angle) * w / length) / torch.sin(angle)
+    return (
+        length
+        * (torch.sin((1 - t) * angle) * s + torch.sin(t * angle) * w / length)
+        / torch.sin(angle)
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -159,14 +195,26 @@ def test_the_projection_is_the_closest_point_of_the_cone_of_the_same_length(seed
     for rows in (W, near):
         moved = rows.clone()
         keep_near(moved, s, least)
-        wanted = torch.stack([torch.stack([naive(w, t, least) for w, t in zip(*run, strict=True)]) for run in zip(rows, s, strict=True)])
+        wanted = torch.stack(
+            [
+                torch.stack([naive(w, t, least) for w, t in zip(*run, strict=True)])
+                for run in zip(rows, s, strict=True)
+            ]
+        )
         assert (moved - wanted).abs().max() < 1e-9
         inside = (rows * s).sum(-1) >= least * rows.norm(dim=-1)
         assert torch.equal(moved[inside], rows[inside]), "what is inside stays as it is"
         # nothing else of that length in the cone is closer
-        others = torch.nn.functional.normalize(s + torch.randn(2000, 2, 5, d, generator=g).double() * torch.rand(2000, 1, 1, 1, generator=g), dim=-1)
+        others = torch.nn.functional.normalize(
+            s
+            + torch.randn(2000, 2, 5, d, generator=g).double()
+            * torch.rand(2000, 1, 1, 1, generator=g),
+            dim=-1,
+        )
         allowed = (others * s).sum(-1) >= least
-        distance = (others * rows.norm(dim=-1, keepdim=True) - rows).norm(dim=-1).where(allowed, torch.inf)
+        distance = (
+            (others * rows.norm(dim=-1, keepdim=True) - rows).norm(dim=-1).where(allowed, torch.inf)
+        )
         assert (distance.amin(0) >= (moved - rows).norm(dim=-1) - 1e-9).all()
 
 
@@ -174,8 +222,12 @@ def test_rows_opposite_to_their_start_and_rows_of_no_length_end_inside():
     s = torch.tensor([[[1.0, 0.0, 0.0]]]).expand(1, 4, 3).contiguous()
     W = torch.tensor([[[-2.0, 0.0, 0.0], [-1.0, 1e-7, 0.0], [-1.0, 0.0, 1e-4], [0.0, 0.0, 0.0]]])
     keep_near(W, s, NEAR)
-    assert torch.equal(W[0, 0], torch.tensor([2.0, 0.0, 0.0])) and torch.equal(W[0, 3], torch.zeros(3))
-    assert (W[0, 1:3, 0] >= NEAR - 1e-6).all() and (W[0, :3].norm(dim=-1) - torch.tensor([2.0, 1.0, 1.0])).abs().max() < 1e-6
+    assert torch.equal(W[0, 0], torch.tensor([2.0, 0.0, 0.0])) and torch.equal(
+        W[0, 3], torch.zeros(3)
+    )
+    assert (W[0, 1:3, 0] >= NEAR - 1e-6).all() and (
+        W[0, :3].norm(dim=-1) - torch.tensor([2.0, 1.0, 1.0])
+    ).abs().max() < 1e-6
 
 
 def test_lengths_of_free_rows_are_kept_by_the_projection(monkeypatch):
@@ -185,20 +237,30 @@ def test_lengths_of_free_rows_are_kept_by_the_projection(monkeypatch):
     assert torch.nn.functional.cosine_similarity(rows, s, dim=-1).min() >= NEAR - 1e-6
 
 
-# --- beside free ones, alone, and after a kill -------------------------------------------------------------------------------
+# --- beside free ones, alone, and after a kill ----------------------------------------------------
 
 PARTS: tuple[Part, ...] = ("", "decoder", "soft-decoder", "encoder")
 
 
 def test_frozen_and_free_ones_train_side_by_side_each_as_if_alone(monkeypatch):
-    together = fit_dictionaries([(RUNS, freeze(method("topk_aux"), part)) for part in PARTS], batches, d=D, steps=STEPS)
+    together = fit_dictionaries(
+        [(RUNS, freeze(method("topk_aux"), part)) for part in PARTS], batches, d=D, steps=STEPS
+    )
     for part, found in zip(PARTS, together, strict=True):
         alone = done(freeze(method("topk_aux"), part))
-        assert all(torch.equal(found.tensors[name], value) for name, value in alone.tensors.items()), part
+        assert all(
+            torch.equal(found.tensors[name], value) for name, value in alone.tensors.items()
+        ), part
         for r, spec in enumerate(RUNS):
             single = Runs([spec])
             one = done(freeze(method("topk_aux", single), part), single)
-            assert max(float((found.tensors[name][r] - value[0]).abs().max()) for name, value in one.tensors.items()) <= 1e-5, part
+            assert (
+                max(
+                    float((found.tensors[name][r] - value[0]).abs().max())
+                    for name, value in one.tensors.items()
+                )
+                <= 1e-5
+            ), part
 
 
 def test_a_resumed_soft_frozen_training_is_bitwise_the_whole_one(plain_bench, plain_slot, tmp_path):
@@ -217,7 +279,9 @@ def test_a_resumed_soft_frozen_training_is_bitwise_the_whole_one(plain_bench, pl
         done(one, bench=plain_bench(tmp_path, [slot]), at=until)
     resumed = done(one, bench=plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     assert all(torch.equal(resumed.tensors[name], value) for name, value in whole.tensors.items())
-    assert set(whole.tensors) == set(done(method("gated")).tensors), "the start is not stored with the result"
+    assert set(whole.tensors) == set(done(method("gated")).tensors), (
+        "the start is not stored with the result"
+    )
 
 
 def test_a_run_that_broke_leaves_soft_frozen_neighbours_alone():
@@ -229,24 +293,33 @@ def test_a_run_that_broke_leaves_soft_frozen_neighbours_alone():
     made[1].state["b_enc"][1] = torch.nan
     whole, broken = (fit([g], batches, steps=STEPS, bench=Unkept())[0] for g in made)
     assert broken.diverged.tolist() == [False, True, False, False]
-    assert all(torch.equal(broken.tensors[k][[0, 2, 3]], v[[0, 2, 3]]) for k, v in whole.tensors.items())
+    assert all(
+        torch.equal(broken.tensors[k][[0, 2, 3]], v[[0, 2, 3]]) for k, v in whole.tensors.items()
+    )
 
 
-# --- starts, refusals, names -------------------------------------------------------------------------------------------------
+# --- starts, refusals, names ----------------------------------------------------------------------
 
 
 def test_rows_may_start_with_the_covariance_of_the_targets():
     narrow = torch.zeros(D, D)
     narrow[2, 2] = 9.0
     W = start(RUNS.seeds, freeze(method("relu"), "decoder", narrow), D)["W_dec"]
-    assert torch.equal(W.abs()[..., 2], torch.ones(4, F)), "of one direction, rows of length 1 are that direction or its opposite"
+    assert torch.equal(W.abs()[..., 2], torch.ones(4, F)), (
+        "of one direction, rows of length 1 are that direction or its opposite"
+    )
     C = torch.diag(torch.tensor([4.0] * 6 + [1.0] * 6))
     wide = Method(ReLU(), losses.l1, 4000, np.ones(1), np.ones(1), covariance=C)
     share = start([3], wide, D)["W_dec"][0].square().mean(0)
-    assert share.sum().item() == pytest.approx(1) and 2.5 < (share[:6].mean() / share[6:].mean()).item() < 4
+    assert (
+        share.sum().item() == pytest.approx(1)
+        and 2.5 < (share[:6].mean() / share[6:].mean()).item() < 4
+    )
     same = start(RUNS.seeds, replace(method("relu"), covariance=torch.eye(D)), D)["W_dec"]
     assert torch.allclose(same, start(RUNS.seeds, method("relu"), D)["W_dec"], atol=1e-6)
-    with pytest.raises(SpecError, match=r"covariance must be \[d, d\] of the decoder's rows, d = 12, got \[3, 3\]"):
+    with pytest.raises(
+        SpecError, match=r"covariance must be \[d, d\] of the decoder's rows, d = 12, got \[3, 3\]"
+    ):
         start([1], replace(method("relu"), covariance=torch.eye(3)), D)
 
 
@@ -275,30 +348,56 @@ def test_a_field_for_it_moves_no_key():
 
     earlier = Sweep(penalty=0.3)
     later = dataclass(frozen=True, kw_only=True)(
-        type("Sweep", (Spec,), {"__annotations__": {"penalty": PerRun[float], "frozen": Part}, "penalty": 0.1, "frozen": added("", before="")})
+        type(
+            "Sweep",
+            (Spec,),
+            {
+                "__annotations__": {"penalty": PerRun[float], "frozen": Part},
+                "penalty": 0.1,
+                "frozen": added("", before=""),
+            },
+        )
     )
     assert key("it", 1, "main", later(penalty=0.3)) == key("it", 1, "main", earlier)
-    assert key("it", 1, "main", later(penalty=0.3, frozen="decoder")) != key("it", 1, "main", earlier)
+    assert key("it", 1, "main", later(penalty=0.3, frozen="decoder")) != key(
+        "it", 1, "main", earlier
+    )
 
 
 def test_the_origin_tells_that_a_dictionary_is_a_control():
     assert "origin" not in done(method("relu"), steps=1).header
-    assert Dictionary.of(done(freeze(method("relu"), "soft-decoder"), steps=1)).origin["near"] == NEAR
-    assert Dictionary.of(done(freeze(method("relu"), "decoder"), steps=1)).origin["frozen"] == ["W_dec"]
+    assert (
+        Dictionary.of(done(freeze(method("relu"), "soft-decoder"), steps=1)).origin["near"] == NEAR
+    )
+    assert Dictionary.of(done(freeze(method("relu"), "decoder"), steps=1)).origin["frozen"] == [
+        "W_dec"
+    ]
 
 
-# --- planted truth -----------------------------------------------------------------------------------------------------------
+# --- planted truth --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_directions_are_found_by_learning_them_and_by_nothing_less():
-    """24 directions in 16 dimensions; errors in the order of how much is learned, at two features a row."""
+    """24 directions in 16 dimensions; errors in the order of how much is learned, at two features a
+    row."""
     world = Mixture(d=16, features=24, density=0.05)
     x, fresh = world.inputs([5], 20_000)(0)[0], world.inputs([5], 5000, "test")(0)[0]
-    found = {part: train_dictionary(TopK(2), x, width=32, steps=1500, frozen=part) for part in PARTS}
-    chance = mcc(world.directions([5]), torch.from_numpy(rng.normal(np.arange(50), "test.random", 0, (32, 16)))).max()
+    found = {
+        part: train_dictionary(TopK(2), x, width=32, steps=1500, frozen=part) for part in PARTS
+    }
+    chance = mcc(
+        world.directions([5]),
+        torch.from_numpy(rng.normal(np.arange(50), "test.random", 0, (32, 16))),
+    ).max()
     cosine = {part: mcc(world.directions([5]), d.W_dec).item() for part, d in found.items()}
     left = {part: fvu(fresh, d.reconstruct(fresh)).item() for part, d in found.items()}
     assert cosine["decoder"] <= chance < cosine["soft-decoder"] < cosine[""] and cosine[""] > 0.95
-    assert left[""] < left["soft-decoder"] < min(left["decoder"], left["encoder"]) and max(left.values()) < 1
-    assert torch.equal(found["decoder"].W_dec[0], start([0], Method(TopK(2), losses.mse, 32, np.ones(1), np.ones(1)), 16)["W_dec"][0])
+    assert (
+        left[""] < left["soft-decoder"] < min(left["decoder"], left["encoder"])
+        and max(left.values()) < 1
+    )
+    assert torch.equal(
+        found["decoder"].W_dec[0],
+        start([0], Method(TopK(2), losses.mse, 32, np.ones(1), np.ones(1)), 16)["W_dec"][0],
+    )

@@ -1,9 +1,10 @@
-"""One table: what every metric must not depend on. Whatever is not listed as an exception must stay; every exception must be real.
+"""One table: what every metric must not depend on. Whatever is not listed as an exception must
+stay; every exception must be real.
 
-A world is an activation set, a dictionary, planted truth and losses. A change makes another world that says the same: other row
-order, precision, unit, origin, order of latents, share between code and decoder. A metric may differ only where EXCEPTIONS says
-why, and there it must differ, so that the table cannot hide a metric that reads nothing.
-"""
+A world is an activation set, a dictionary, planted truth and losses. A change makes another world
+that says the same: other row order, precision, unit, origin, order of latents, share between code
+and decoder. A metric may differ only where EXCEPTIONS says why, and there it must differ, so that
+the table cannot hide a metric that reads nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ class World:
 
     def dictionary(self, nonlinearity=None):
         parts = (self.encoder, self.bias, self.decoder, self.centre)
-        return Dictionary(*(torch.tensor(p[None], dtype=torch.float32) for p in parts), nonlinearity or ReLU())
+        return Dictionary(
+            *(torch.tensor(p[None], dtype=torch.float32) for p in parts), nonlinearity or ReLU()
+        )
 
 
 def world(seed):
@@ -76,17 +79,29 @@ def world(seed):
     decoder = np.concatenate([true, own.normal(size=(F - N, D))]) * own.uniform(0.5, 2, (F, 1))
     encoder = decoder.T / (decoder**2).sum(1)
     losses = np.stack(
-        [own.exponential(size=B) + k for k in (0.0, 0.5, 3.0)] + [0.1 * own.exponential(size=B), own.exponential(size=B)]
+        [own.exponential(size=B) + k for k in (0.0, 0.5, 3.0)]
+        + [0.1 * own.exponential(size=B), own.exponential(size=B)]
     )
     return World(
-        x, encoder, -0.1 * own.random(F), decoder, x.mean(0) + 0.1, codes, true, decoder[:NARROW] + 0.1, own.integers(0, 4, B),
-        losses, own.random(B) < 0.4,
-    )  # fmt: skip
+        x,
+        encoder,
+        -0.1 * own.random(F),
+        decoder,
+        x.mean(0) + 0.1,
+        codes,
+        true,
+        decoder[:NARROW] + 0.1,
+        own.integers(0, 4, B),
+        losses,
+        own.random(B) < 0.4,
+    )
 
 
 def families(w):
     candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
-    sums = splitting.cofiring_sums(candidate, torch.tensor(w.narrow_features), torch.tensor(w.features))
+    sums = splitting.cofiring_sums(
+        candidate, torch.tensor(w.narrow_features), torch.tensor(w.features)
+    )
     return splitting.families(candidate, cosine, sums, NARROW)
 
 
@@ -95,7 +110,9 @@ def support(w):
 
 
 def classes(w):
-    found = rarity.density_classes((w.features > 0).sum(0), B, {"ultra_rare": 0.05, "rare": 0.2, "ordinary": 0.6})
+    found = rarity.density_classes(
+        (w.features > 0).sum(0), B, {"ultra_rare": 0.05, "rare": 0.2, "ordinary": 0.6}
+    )
     return np.array([found[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")])
 
 
@@ -131,7 +148,9 @@ METRICS = {
     "magnitude_r2": lambda w: recovery.magnitude_r2(w.codes, w.features, w.true, w.decoder),
     "families, novel": lambda w: np.array(families(w).novel),
     "families, children": lambda w: families(w).children,
-    "auroc": lambda w: np.array(probing.auroc(w.features[:, 0] * np.linalg.norm(w.decoder[0]), w.label)),
+    "auroc": lambda w: np.array(
+        probing.auroc(w.features[:, 0] * np.linalg.norm(w.decoder[0]), w.label)
+    ),
     "importance, conditional": lambda w: delta(w)["conditional"],
     "importance, total": lambda w: delta(w)["total"],
     "importance, spill": lambda w: delta(w)["spill"],
@@ -143,7 +162,9 @@ PER_LATENT = {"density", "purity", "nearest_cosine"}
 
 def reorder(w, own):
     p = own.permutation(B)
-    return replace(w, x=w.x[p], codes=w.codes[p], ids=w.ids[p], losses=w.losses[:, p], label=w.label[p])
+    return replace(
+        w, x=w.x[p], codes=w.codes[p], ids=w.ids[p], losses=w.losses[:, p], label=w.label[p]
+    )
 
 
 def single(w, own):
@@ -152,8 +173,16 @@ def single(w, own):
 
 def other_unit(w, own):
     c = float(own.choice([0.01, 30.0]))
-    return replace(w, x=c * w.x, encoder=w.encoder / c, decoder=c * w.decoder, centre=c * w.centre, true=c * w.true,
-                   narrow=c * w.narrow, losses=c * w.losses)  # fmt: skip
+    return replace(
+        w,
+        x=c * w.x,
+        encoder=w.encoder / c,
+        decoder=c * w.decoder,
+        centre=c * w.centre,
+        true=c * w.true,
+        narrow=c * w.narrow,
+        losses=c * w.losses,
+    )
 
 
 def other_origin(w, own):
@@ -181,7 +210,10 @@ CHANGES = {
     "factor between code and decoder": other_share,
 }
 EXCEPTIONS = {
-    ("shrinkage", "origin"): "the raw form is about 0; a large mean hides shrinkage, hence the centred form",
+    (
+        "shrinkage",
+        "origin",
+    ): "the raw form is about 0; a large mean hides shrinkage, hence the centred form",
     ("norm_ratio", "origin"): "the raw form is about 0",
     ("importance, conditional", "unit"): "in nats: in bits it is another number",
     ("importance, total", "unit"): "in nats",
@@ -195,11 +227,16 @@ EXCEPTIONS = {
 @settings(max_examples=5, deadline=None)
 def test_the_table(metric, change, seed):
     w = world(seed)
-    before, after = (np.asarray(METRICS[metric](v), dtype=float) for v in (w, CHANGES[change](w, np.random.default_rng(seed))))
+    before, after = (
+        np.asarray(METRICS[metric](v), dtype=float)
+        for v in (w, CHANGES[change](w, np.random.default_rng(seed)))
+    )
     if metric in PER_LATENT:
         before, after = np.sort(before), np.sort(after)
     assert not np.isnan(before).all(), "a world in which the metric is undefined shows nothing"
-    same = np.allclose(before, after, rtol=1e-4 if change == "float32" else 1e-6, atol=1e-6, equal_nan=True)
+    same = np.allclose(
+        before, after, rtol=1e-4 if change == "float32" else 1e-6, atol=1e-6, equal_nan=True
+    )
     assert same != ((metric, change) in EXCEPTIONS), f"{before} became {after}"
 
 
@@ -208,9 +245,13 @@ def test_every_exception_names_a_metric_and_a_change():
 
 
 REFERENCES = {
-    "fvu": (0, 1), "shrinkage": (1, 1), "shrinkage, centred": (1, np.nan), "shrinkage_v1, centred": (1, 0),
-    "norm_ratio": (1, None), "norm_ratio, centred": (1, 0),
-}  # fmt: skip
+    "fvu": (0, 1),
+    "shrinkage": (1, 1),
+    "shrinkage, centred": (1, np.nan),
+    "shrinkage_v1, centred": (1, 0),
+    "norm_ratio": (1, None),
+    "norm_ratio, centred": (1, 0),
+}
 """Value for x̂ = x and for x̂ = the mean; None: not fixed. FVU is 1 − explained variance."""
 
 
@@ -230,13 +271,18 @@ def test_perfect_and_mean_predictors(name, seed):
 def test_predicting_nothing_is_no_better_than_the_mean():
     for seed in range(20):
         x = world(seed).x
-        assert metrics.fvu(x, 0 * x) == pytest.approx((x**2).sum() / ((x - x.mean(0)) ** 2).sum()) and metrics.fvu(x, 0 * x) >= 1
+        assert (
+            metrics.fvu(x, 0 * x) == pytest.approx((x**2).sum() / ((x - x.mean(0)) ** 2).sum())
+            and metrics.fvu(x, 0 * x) >= 1
+        )
         assert np.isnan(metrics.shrinkage(x, 0 * x))
 
 
 def test_truth_as_its_own_dictionary_is_recovered():
     w = world(0)
-    assert recovery.mcc(w.true, w.true) == pytest.approx(1) and recovery.mcc_matched(w.true, w.true) == pytest.approx(1)
+    assert recovery.mcc(w.true, w.true) == pytest.approx(1) and recovery.mcc_matched(
+        w.true, w.true
+    ) == pytest.approx(1)
     assert (recovery.support(recovery.support_sums(w.codes, w.codes))["f1"] == 1).all()
     assert recovery.magnitude_r2(w.codes, w.codes, w.true, w.true) == pytest.approx([1] * N)
 
@@ -246,10 +292,17 @@ def test_truth_as_its_own_dictionary_is_recovered():
 
 def by_document_sums(w, parts):
     one, x = w.dictionary(), torch.tensor(w.x, dtype=torch.float32)
-    found = [metrics.document_sums(one, x[p], np.zeros(len(p), int), 1, mean=torch.tensor(w.mean)) for p in parts]
+    found = [
+        metrics.document_sums(one, x[p], np.zeros(len(p), int), 1, mean=torch.tensor(w.mean))
+        for p in parts
+    ]
     done = metrics.finish({name: sum(f[name] for f in found) for name in found[0]})
     firings = sum(f["firings"] for f in found)
-    return {**done, "classes": rarity.density_classes(firings, B)["dead"], "dense": rarity.dense_share(firings, B)}
+    return {
+        **done,
+        "classes": rarity.density_classes(firings, B)["dead"],
+        "dense": rarity.dense_share(firings, B),
+    }
 
 
 def by_support_sums(w, parts):
@@ -261,7 +314,9 @@ def by_cofiring_sums(w, parts):
     candidate, cosine = splitting.candidates(torch.tensor(w.narrow), torch.tensor(w.decoder))
     both = torch.tensor(w.narrow_features), torch.tensor(w.features)
     found = [splitting.cofiring_sums(candidate, *(f[p] for f in both)) for p in parts]
-    done = splitting.families(candidate, cosine, {name: sum(f[name] for f in found) for name in found[0]}, NARROW)
+    done = splitting.families(
+        candidate, cosine, {name: sum(f[name] for f in found) for name in found[0]}, NARROW
+    )
     return {"novel": done.novel, "children": done.children, "together": done.together}
 
 
@@ -285,8 +340,15 @@ def test_how_rows_are_cut_does_not_matter(stream, seed):
     for name, value in stream(w, parts).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-5, err_msg=name)
     if stream is by_document_sums:
-        for name, metric in (("l0", "l0"), ("fvu", "fvu"), ("gamma", "shrinkage, centred"), ("gamma_raw", "shrinkage"),
-                             ("gamma_v1", "shrinkage_v1, centred"), ("norm_ratio", "norm_ratio, centred"), ("dead", "dead")):  # fmt: skip
+        for name, metric in (
+            ("l0", "l0"),
+            ("fvu", "fvu"),
+            ("gamma", "shrinkage, centred"),
+            ("gamma_raw", "shrinkage"),
+            ("gamma_v1", "shrinkage_v1, centred"),
+            ("norm_ratio", "norm_ratio, centred"),
+            ("dead", "dead"),
+        ):
             np.testing.assert_allclose(whole[name][0], METRICS[metric](w), rtol=1e-4, err_msg=name)
 
 
@@ -300,10 +362,27 @@ def model(tmp_path_factory):
 
 def spliced(model, one):
     own = np.random.default_rng(0)
-    tokens, rows = torch.from_numpy(own.integers(0, 250, (4, 8))), torch.from_numpy(own.normal(size=(9, 24))).float()
-    sums = splice_sums(model, Site.parse("blocks.1.hook_resid_pre"), one, tokens, np.arange(4) % 2, 2, Donors.of(rows))
+    tokens, rows = (
+        torch.from_numpy(own.integers(0, 250, (4, 8))),
+        torch.from_numpy(own.normal(size=(9, 24))).float(),
+    )
+    sums = splice_sums(
+        model,
+        Site.parse("blocks.1.hook_resid_pre"),
+        one,
+        tokens,
+        np.arange(4) % 2,
+        2,
+        Donors.of(rows),
+    )
     taken = importance.importance_sums(
-        model, Site.parse("blocks.1.hook_resid_pre"), one, range(one.width), tokens, np.zeros(4, int), 1
+        model,
+        Site.parse("blocks.1.hook_resid_pre"),
+        one,
+        range(one.width),
+        tokens,
+        np.zeros(4, int),
+        1,
     )
     return finish_splice(sums), importance.finish(taken)
 
@@ -311,7 +390,14 @@ def spliced(model, one):
 def coder(width=16):
     g = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(1, width, 24, generator=g), dim=-1)
-    return Dictionary(W.mT.contiguous(), torch.full((1, width), -0.3), W, torch.zeros(1, 24), ReLU(), b_pre=torch.zeros(1, 24))
+    return Dictionary(
+        W.mT.contiguous(),
+        torch.full((1, width), -0.3),
+        W,
+        torch.zeros(1, 24),
+        ReLU(),
+        b_pre=torch.zeros(1, 24),
+    )
 
 
 def test_cross_entropy_and_importance_do_not_depend_on_how_latents_are_written(model):
@@ -319,20 +405,35 @@ def test_cross_entropy_and_importance_do_not_depend_on_how_latents_are_written(m
     losses, taken = spliced(model, one)
     factor = torch.logspace(-2, 2, 16)
     for other, back in (
-        (replace(one, W_enc=one.W_enc * factor, b_enc=one.b_enc * factor, W_dec=one.W_dec / factor[:, None]), slice(None)),
+        (
+            replace(
+                one,
+                W_enc=one.W_enc * factor,
+                b_enc=one.b_enc * factor,
+                W_dec=one.W_dec / factor[:, None],
+            ),
+            slice(None),
+        ),
         (replace(one, W_enc=one.W_enc.flip(2), W_dec=one.W_dec.flip(1)), slice(None, None, -1)),
     ):
         other_losses, other_taken = spliced(model, other)
         for name, value in losses.items():
-            np.testing.assert_allclose(other_losses[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(
+                other_losses[name], value, rtol=1e-4, atol=1e-5, err_msg=name
+            )
         for name, value in taken.items():
-            np.testing.assert_allclose(other_taken[name][back], value, rtol=1e-4, atol=2e-5, err_msg=name)
+            np.testing.assert_allclose(
+                other_taken[name][back], value, rtol=1e-4, atol=2e-5, err_msg=name
+            )
 
 
 def test_the_identity_recovers_all(model):
     eye, none = torch.eye(24)[None], torch.zeros(1, 24)
     losses, _ = spliced(model, Dictionary(eye, none, eye, none, Identity()))
-    assert losses["kl_spliced"] == 0 and all(losses[f"kl_recovered_{name}"] == 1 for name in ("zero", "mean", "resample"))
+    assert losses["kl_spliced"] == 0 and all(
+        losses[f"kl_recovered_{name}"] == 1 for name in ("zero", "mean", "resample")
+    )
     assert all(
-        losses[f"loss_recovered_{n}"] == 1 or np.isnan(losses[f"loss_recovered_{n}"]) for n in ("zero", "mean", "resample")
+        losses[f"loss_recovered_{n}"] == 1 or np.isnan(losses[f"loss_recovered_{n}"])
+        for n in ("zero", "mean", "resample")
     )

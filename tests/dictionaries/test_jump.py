@@ -1,4 +1,5 @@
-"""JumpReLU's straight-through gradient where algebra says what it must be, and the Gated dictionaries that are jumps."""
+"""JumpReLU's straight-through gradient where algebra says what it must be, and the Gated
+dictionaries that are jumps."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ ZERO = torch.zeros(1, 1, dtype=torch.float64)
 
 
 def test_both_halves_of_the_window_count():
-    """θ = 1, bandwidth 1, pre = (.6, .9, 1.1, 1.4): all lie in the window, so the gradient of mean L0 in θ is −1."""
+    """θ = 1, bandwidth 1, pre = (.6, .9, 1.1, 1.4): all lie in the window, so the gradient of mean
+    L0 in θ is −1."""
     own = threshold(1.0)
     JumpReLU(bandwidth=1.0).opened(column(0.6, 0.9, 1.1, 1.4), ZERO, own).mean().backward()
     assert own["threshold"].grad.item() == pytest.approx(-1.0, abs=1e-12)
@@ -56,7 +58,9 @@ def test_the_gradient_in_the_pre_activation_is_exact():
     own = threshold(0.5)
     jump = JumpReLU(bandwidth=0.05)
     assert torch.autograd.grad(jump(z, ZERO, own).sum(), z)[0].flatten().tolist() == [0, 0, 1, 1]
-    assert torch.autograd.grad(jump.opened(z, ZERO, own).sum() + 0 * z.sum(), z)[0].flatten().tolist() == [0, 0, 0, 0]
+    assert torch.autograd.grad(jump.opened(z, ZERO, own).sum() + 0 * z.sum(), z)[
+        0
+    ].flatten().tolist() == [0, 0, 0, 0]
 
 
 def test_the_trick_that_carries_the_gradient_changes_no_value():
@@ -71,13 +75,15 @@ def test_the_trick_that_carries_the_gradient_changes_no_value():
 
 
 def test_the_whole_loss_moves_a_threshold_as_its_two_terms_say():
-    """One latent, one dimension, decoder 1: d/dθ of mean (x − f)² + λ·1[π > θ] is the sum over the window of
-    −2 (x − f)·(−θ/ε) − λ/ε, by the estimates; written out number by number."""
+    """One latent, one dimension, decoder 1: d/dθ of mean (x − f)² + λ·1[π > θ] is the sum over the
+    window of −2 (x − f)·(−θ/ε) − λ/ε, by the estimates; written out number by number."""
     x = torch.linspace(0, 1, 41, dtype=torch.float64)[:, None]
     one = torch.ones(1, 1, 1, dtype=torch.float64)
     params = {"W_enc": one, "b_enc": ZERO, "W_dec": one, "b_dec": ZERO, **threshold(0.5)}
     penalty, width, theta = 0.2, 0.1, 0.5
-    losses.jumprelu(params, x, JumpReLU(width), torch.tensor([penalty], dtype=torch.float64)).sum().backward()
+    losses.jumprelu(
+        params, x, JumpReLU(width), torch.tensor([penalty], dtype=torch.float64)
+    ).sum().backward()
     expected = 0.0
     for value in x.flatten().tolist():
         if abs(value - theta) <= width / 2:
@@ -93,7 +99,8 @@ def test_thresholds_are_confined_to_at_least_zero():
 
 
 def test_a_threshold_moves_as_far_as_its_rate_says(bench):
-    """Adam at 3e-4, 1,000 steps, a gradient of constant sign: .3. Trained as a logarithm, a threshold of .03 would stay near .03."""
+    """Adam at 3e-4, 1,000 steps, a gradient of constant sign: .3. Trained as a logarithm, a
+    threshold of .03 would stay near .03."""
     import numpy as np
 
     from assay.core.runs import Runs
@@ -105,8 +112,12 @@ def test_a_threshold_moves_as_far_as_its_rate_says(bench):
 
     one = Method(JumpReLU(), rise, 3, np.array([3e-4]), np.zeros(1), rate=lambda step: 1.0)
     x = torch.zeros(2, 2)
-    trained = fit_dictionaries([(Runs([Spec(seed=1)]), one)], lambda step: x, d=2, steps=1000, bench=bench)[0]
-    torch.testing.assert_close(trained.tensors["threshold"], torch.full((1, 3), 0.33), rtol=1e-3, atol=0)
+    trained = fit_dictionaries(
+        [(Runs([Spec(seed=1)]), one)], lambda step: x, d=2, steps=1000, bench=bench
+    )[0]
+    torch.testing.assert_close(
+        trained.tensors["threshold"], torch.full((1, 3), 0.33), rtol=1e-3, atol=0
+    )
 
 
 G = torch.Generator().manual_seed(0)
@@ -118,7 +129,14 @@ def gated(runs=3, d=6, f=40, dtype=torch.float64):
 
     own = {"r_mag": 0.5 * draw(runs, f), "b_mag": 0.5 * draw(runs, f)}
     return Dictionary(
-        draw(runs, d, f), draw(runs, f), draw(runs, f, d), draw(runs, d), Gated(), own, draw(runs, d), draw(runs).exp()
+        draw(runs, d, f),
+        draw(runs, f),
+        draw(runs, f, d),
+        draw(runs, d),
+        Gated(),
+        own,
+        draw(runs, d),
+        draw(runs).exp(),
     )
 
 
@@ -128,7 +146,9 @@ def test_a_tied_gate_is_a_jump_and_back():
     jump = as_jumprelu(d)
     theta = d.own["b_mag"] - d.own["r_mag"].exp() * d.b_enc
     assert (theta < 0).any() and (theta > 0).any()
-    assert jump.nonlinearity == JumpReLU() and torch.equal(jump.own["threshold"], theta.clamp(min=0))
+    assert jump.nonlinearity == JumpReLU() and torch.equal(
+        jump.own["threshold"], theta.clamp(min=0)
+    )
     again = as_gated(jump)
     twice = as_jumprelu(again)
     for other in (jump, again, twice):
@@ -140,7 +160,8 @@ def test_a_tied_gate_is_a_jump_and_back():
 
 
 def test_the_published_numbers_of_a_tied_gate():
-    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: threshold 2.5; features of z = .9, 1.0, 1.2 are 0, 0, 2.9."""
+    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: threshold 2.5; features of z = .9, 1.0, 1.2 are
+    0, 0, 2.9."""
     one = torch.ones(1, 1, 1, dtype=torch.float64)
     own = {"r_mag": ZERO + math.log(2), "b_mag": ZERO + 0.5}
     jump = as_jumprelu(Dictionary(one, ZERO - 1, one, ZERO, Gated(), own))

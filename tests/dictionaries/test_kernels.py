@@ -1,4 +1,5 @@
-"""Hand-written gradients against autograd of the loss: every architecture, ragged sizes, dead and broken runs."""
+"""Hand-written gradients against autograd of the loss: every architecture, ragged sizes, dead and
+broken runs."""
 
 from __future__ import annotations
 
@@ -27,11 +28,19 @@ CASES = {
     "gated_no_aux": (cpu.gated, losses.gated_no_aux, Gated()),
     "topk": (cpu.topk, losses.mse, TopK(3)),
     "topk_sparse": (sparse.topk_sparse, losses.mse, TopK(3)),
-    "matryoshka": (chosen.nested, losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50), BatchTopK(2)),
+    "matryoshka": (
+        chosen.nested,
+        losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50),
+        BatchTopK(2),
+    ),
     "topk_aux_sparse": (sparse.topk_sparse, AUX, TopK(3)),
     "batchtopk_sparse": (sparse.topk_sparse, losses.mse, BatchTopK(2)),
     "batchtopk_aux_sparse": (sparse.topk_sparse, AUX, BatchTopK(2)),
-    "matryoshka_sparse": (sparse.topk_sparse, losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50), BatchTopK(2)),
+    "matryoshka_sparse": (
+        sparse.topk_sparse,
+        losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50),
+        BatchTopK(2),
+    ),
     "relu_sparse": (sparse.relu_sparse, losses.l1, ReLU()),
     "weighted_sparse": (sparse.relu_sparse, losses.l1_weighted, ReLU()),
     "p_anneal_sparse": (sparse.relu_sparse, losses.PAnneal(to=0.5), ReLU()),
@@ -60,17 +69,24 @@ def make(nonlinearity, runs=3, rows=17, d=11, f=23, per_run=False, seed=0):
     own = {name: value + 0.1 * draw(runs, f) for name, value in nonlinearity.init(runs, f).items()}
     if isinstance(nonlinearity, JumpReLU):
         nonlinearity.confine(own)
-    return {**params, **own}, draw(runs, rows, d) if per_run else draw(rows, d), torch.linspace(0.1, 0.4, runs)
+    return (
+        {**params, **own},
+        draw(runs, rows, d) if per_run else draw(rows, d),
+        torch.linspace(0.1, 0.4, runs),
+    )
 
 
 def asked(loss, params):
-    """The loss for this width, and what it asks for by name: in every run but the second, every third latent is dead."""
+    """The loss for this width, and what it asks for by name: in every run but the second, every
+    third latent is dead."""
     runs, f, _ = params["W_enc"].shape
     if isinstance(loss, losses.Matryoshka):
         loss = replace(loss, prefixes=tuple(sorted({1, f // 2, f} - {0})))
     idle = 100 * (torch.arange(f) % 3 == 0).repeat(runs, 1)
     idle[1:2] = 0
-    return loss, {k: v for k, v in {"idle": idle, "progress": 0.6}.items() if k in losses.wants(loss)}
+    return loss, {
+        k: v for k, v in {"idle": idle, "progress": 0.6}.items() if k in losses.wants(loss)
+    }
 
 
 def close(found, wanted, relative):
@@ -82,12 +98,16 @@ def close(found, wanted, relative):
 
 @every
 @pytest.mark.parametrize(
-    "sizes", [{}, {"rows": 1}, {"per_run": True}, {"d": 1, "f": 3}, {"runs": 1, "rows": 64, "f": 7}], ids=str
+    "sizes",
+    [{}, {"rows": 1}, {"per_run": True}, {"d": 1, "f": 3}, {"runs": 1, "rows": 64, "f": 7}],
+    ids=str,
 )
 def test_equal_to_autograd(kernel, loss, nonlinearity, sizes):
     params, x, penalty = make(nonlinearity, **sizes)
     loss, more = asked(loss, params)
-    wanted, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    wanted, gradients = reference.autograd(
+        loss, params, x, nonlinearity, penalty, torch.float32, more
+    )
     series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
     close(found, gradients, 5e-7)
     torch.testing.assert_close(series["loss"], wanted["loss"], rtol=1e-6, atol=0)
@@ -101,7 +121,9 @@ def test_curves_say_what_they_claim(kernel, loss, nonlinearity):
     standard = reference.standard(params)
     features = nonlinearity(losses.project(standard, x), params["b_enc"], params)
     torch.testing.assert_close(series["l0"], (features > 0).sum((1, 2)) / len(x))
-    torch.testing.assert_close(series["mse"], losses.squared_error(x, losses.decode(standard, features)))
+    torch.testing.assert_close(
+        series["mse"], losses.squared_error(x, losses.decode(standard, features))
+    )
 
 
 @every
@@ -134,7 +156,9 @@ def test_chunks_of_runs_change_nothing(kernel, loss, nonlinearity, per_run, monk
     loss, more = asked(loss, params)
     series, whole = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
     monkeypatch.setattr(cpu, "CACHED", 2 * 17 * 23)  # two runs at a time: chunks of 2, 2 and 1
-    pieces_series, pieces = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.float32, {}, more)
+    pieces_series, pieces = cpu.in_chunks(
+        kernel, loss, params, x, nonlinearity, penalty, torch.float32, {}, more
+    )
     close(pieces, whole, 1e-6)
     close(pieces_series, series, 1e-6)
 
@@ -144,7 +168,9 @@ def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity, rows=256, d=64, f=48)
     loss, more = asked(loss, params)
     _, exact = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
-    series, found = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more)
+    series, found = cpu.in_chunks(
+        kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
+    )
     # gates and top-k places that sit on an edge may flip; f^p is steepest there
     close(found, exact, 0.3 if isinstance(loss, losses.PAnneal) else 0.1)
     assert all(value.dtype == torch.float32 for value in series.values())
@@ -158,7 +184,10 @@ def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
         width = 4608 if kernel is sparse.topk_sparse else 32
         assert cpu.kernel_for(loss, nonlinearity, width) is kernel
     assert cpu.kernel_for(losses.l1, Gated(), 32) is reference.autograd
-    assert cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32) is reference.autograd
+    assert (
+        cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
+        is reference.autograd
+    )
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -168,7 +197,12 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(shared):
     def normal(*shape):
         return torch.randn(*shape, generator=draw)
 
-    params = {"W_enc": normal(2, 24, 6), "b_enc": normal(2, 24), "W_dec": normal(2, 24, 4), "b_dec": normal(2, 4)}
+    params = {
+        "W_enc": normal(2, 24, 6),
+        "b_enc": normal(2, 24),
+        "W_dec": normal(2, 24, 4),
+        "b_dec": normal(2, 4),
+    }
     params["b_pre"] = normal(2, 6)
     x, y = (normal(16, n) if shared else normal(2, 16, n) for n in (6, 4))
     given = (losses.mse, params, x, TopK(3), torch.zeros(2), torch.float32, {"y": y})

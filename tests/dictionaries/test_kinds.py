@@ -1,4 +1,5 @@
-"""One class, several kinds: transcoders, skips, crosscoders, rows normalised by themselves; against loops and algebra."""
+"""One class, several kinds: transcoders, skips, crosscoders, rows normalised by themselves; against
+loops and algebra."""
 
 from __future__ import annotations
 
@@ -28,11 +29,20 @@ X = draw(B, D_IN)
 
 def transcoder(**more):
     given = {
-        "W_enc": draw(R, D_IN, F), "b_enc": draw(R, F), "W_dec": draw(R, F, D_OUT), "b_dec": draw(R, D_OUT), "nonlinearity": ReLU(),
-        "b_pre": torch.zeros(R, D_IN, dtype=torch.float64), "mean": draw(R, D_IN), "scale": draw(R).exp(),
-        "mean_out": draw(R, D_OUT), "scale_out": draw(R).exp(), "W_skip": draw(R, D_IN, D_OUT),
-        "sites": ("blocks.1.ln2.hook_normalized",), "sites_out": ("blocks.1.hook_mlp_out",),
-    }  # fmt: skip
+        "W_enc": draw(R, D_IN, F),
+        "b_enc": draw(R, F),
+        "W_dec": draw(R, F, D_OUT),
+        "b_dec": draw(R, D_OUT),
+        "nonlinearity": ReLU(),
+        "b_pre": torch.zeros(R, D_IN, dtype=torch.float64),
+        "mean": draw(R, D_IN),
+        "scale": draw(R).exp(),
+        "mean_out": draw(R, D_OUT),
+        "scale_out": draw(R).exp(),
+        "W_skip": draw(R, D_IN, D_OUT),
+        "sites": ("blocks.1.ln2.hook_normalized",),
+        "sites_out": ("blocks.1.hook_mlp_out",),
+    }
     return Dictionary(**{**given, **more})
 
 
@@ -42,11 +52,21 @@ def test_a_skip_transcoder_number_by_number():
     for r in range(R):
         for b in range(B):
             n = [((X[b, j] - d.mean[r, j]) * d.scale[r]).item() for j in range(D_IN)]
-            code = [max(sum(n[j] * d.W_enc[r, j, i].item() for j in range(D_IN)) + d.b_enc[r, i].item(), 0) for i in range(F)]
+            code = [
+                max(
+                    sum(n[j] * d.W_enc[r, j, i].item() for j in range(D_IN)) + d.b_enc[r, i].item(),
+                    0,
+                )
+                for i in range(F)
+            ]
             for o in range(D_OUT):
-                out = sum(code[i] * d.W_dec[r, i, o].item() for i in range(F)) + d.b_dec[r, o].item()
+                out = (
+                    sum(code[i] * d.W_dec[r, i, o].item() for i in range(F)) + d.b_dec[r, o].item()
+                )
                 out += sum(n[j] * d.W_skip[r, j, o].item() for j in range(D_IN))
-                assert got[r, b, o].item() == pytest.approx(out / d.scale_out[r].item() + d.mean_out[r, o].item(), rel=1e-12)
+                assert got[r, b, o].item() == pytest.approx(
+                    out / d.scale_out[r].item() + d.mean_out[r, o].item(), rel=1e-12
+                )
 
 
 def test_normalised_is_the_same_transcoder_for_normalised_activations():
@@ -62,7 +82,9 @@ def test_a_crosscoder_may_scale_each_layer_by_itself():
     W = draw(R, F, D_IN)
     d = Dictionary(W.mT, draw(R, F), W, draw(R, D_IN), ReLU(), scale=scale, sites=("a", "b"))
     torch.testing.assert_close(d.normalise(X), X * scale[:, None])
-    torch.testing.assert_close(d.reconstruct(X), d.normalised.reconstruct(X * scale[:, None]) / scale[:, None])
+    torch.testing.assert_close(
+        d.reconstruct(X), d.normalised.reconstruct(X * scale[:, None]) / scale[:, None]
+    )
 
 
 def identity(d=4, **more):
@@ -82,17 +104,25 @@ def test_layer_norm_as_other_libraries_undo_it():
     """x = 1e-5 · (1, 2, 3, 4): divided by σ + 1e-5, multiplied by σ."""
     x = 1e-5 * torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
     expected = 1e-5 * torch.tensor([[1.655, 2.218, 2.782, 3.345]], dtype=torch.float64)
-    torch.testing.assert_close(identity(per_token="layer-norm").reconstruct(x)[0], expected, rtol=5e-4, atol=0)
+    torch.testing.assert_close(
+        identity(per_token="layer-norm").reconstruct(x)[0], expected, rtol=5e-4, atol=0
+    )
 
 
 def test_features_of_normalised_rows_do_not_know_the_rows_size():
     W = draw(1, F, D_IN)
     zeros = torch.zeros(1, D_IN, dtype=torch.float64)
     for kind in ("layer-norm", "length"):
-        d = Dictionary(W.mT, torch.zeros(1, F, dtype=torch.float64), W, zeros, ReLU(), per_token=kind)
+        d = Dictionary(
+            W.mT, torch.zeros(1, F, dtype=torch.float64), W, zeros, ReLU(), per_token=kind
+        )
         torch.testing.assert_close(d.encode(7 * X), d.encode(X), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(d.normalise(X).square().mean(-1), torch.ones(1, B, dtype=torch.float64))
-    assert identity(per_token="length").reconstruct(torch.zeros(1, 4, dtype=torch.float64)).tolist() == [[[0, 0, 0, 0]]]
+    torch.testing.assert_close(
+        d.normalise(X).square().mean(-1), torch.ones(1, B, dtype=torch.float64)
+    )
+    assert identity(per_token="length").reconstruct(
+        torch.zeros(1, 4, dtype=torch.float64)
+    ).tolist() == [[[0, 0, 0, 0]]]
 
 
 def test_untied_magnitudes_read_the_input_through_an_encoder_of_their_own():
@@ -100,19 +130,43 @@ def test_untied_magnitudes_read_the_input_through_an_encoder_of_their_own():
     d = Dictionary(W.mT, draw(R, F), W, draw(R, D_IN), GatedUntied(), own)
     centred = X - d.b_dec[:, None]
     opens = centred @ d.W_enc + d.b_enc[:, None] > 0
-    torch.testing.assert_close(d.encode(X), opens * (centred @ own["W_mag"] + own["b_mag"][:, None]).relu())
+    torch.testing.assert_close(
+        d.encode(X), opens * (centred @ own["W_mag"] + own["b_mag"][:, None]).relu()
+    )
 
 
 def test_as_trained_is_the_soft_gate_and_the_batchs_competition():
     W, own = draw(R, F, D_IN), {"r_mag": draw(R, F), "b_mag": draw(R, F)}
-    hard = Dictionary(W.mT, draw(R, F), W, draw(R, D_IN), Gated(), own, origin={"trained_as": {"name": "GatedSigmoid"}})
-    assert hard.as_trained.nonlinearity == GatedSigmoid() and identity().as_trained.nonlinearity == Identity()
+    hard = Dictionary(
+        W.mT,
+        draw(R, F),
+        W,
+        draw(R, D_IN),
+        Gated(),
+        own,
+        origin={"trained_as": {"name": "GatedSigmoid"}},
+    )
+    assert (
+        hard.as_trained.nonlinearity == GatedSigmoid()
+        and identity().as_trained.nonlinearity == Identity()
+    )
     gate = ((X - hard.b_dec[:, None]) @ hard.W_enc + hard.b_enc[:, None]).sigmoid()
     on = hard.encode(X) > 0
     torch.testing.assert_close(hard.as_trained.encode(X)[on], (gate * hard.encode(X))[on])
     own = {"threshold": torch.full((R, F), 0.5, dtype=torch.float64)}
-    jump = Dictionary(W.mT, draw(R, F), W, draw(R, D_IN), JumpReLU(), own, origin={"trained_as": {"name": "BatchTopK", "k": 2}})
-    assert jump.as_trained.nonlinearity == BatchTopK(2) and ((jump.as_trained.encode(X) > 0).sum((1, 2)) == 2 * B).all()
+    jump = Dictionary(
+        W.mT,
+        draw(R, F),
+        W,
+        draw(R, D_IN),
+        JumpReLU(),
+        own,
+        origin={"trained_as": {"name": "BatchTopK", "k": 2}},
+    )
+    assert (
+        jump.as_trained.nonlinearity == BatchTopK(2)
+        and ((jump.as_trained.encode(X) > 0).sum((1, 2)) == 2 * B).all()
+    )
 
 
 @pytest.mark.parametrize("per_token", ["", "length"])
@@ -127,7 +181,11 @@ def test_every_field_round_trips_through_file_header_and_join(per_token, tmp_pat
         Dictionary.join(list(d)),
         d[:],
     ):
-        assert (other.sites, other.sites_out, other.per_token) == (d.sites, d.sites_out, d.per_token)
+        assert (other.sites, other.sites_out, other.per_token) == (
+            d.sites,
+            d.sites_out,
+            d.per_token,
+        )
         assert dict(other.origin) == dict(d.origin)
         assert torch.equal(other.reconstruct(X), d.reconstruct(X))
     torch.testing.assert_close(d[1].reconstruct(X)[0], d.reconstruct(X)[1])
@@ -144,7 +202,9 @@ def test_a_stores_file_opens_too(tmp_path):
 
     d = transcoder()
     (tmp_path / "params.safetensors").write_bytes(dump_trained(rows(d.to_trained(), [1])))
-    assert torch.equal(Dictionary.load(tmp_path / "params.safetensors").reconstruct(X), d[1].reconstruct(X))
+    assert torch.equal(
+        Dictionary.load(tmp_path / "params.safetensors").reconstruct(X), d[1].reconstruct(X)
+    )
 
 
 def test_what_a_user_can_get_wrong(tmp_path):
@@ -155,21 +215,33 @@ def test_what_a_user_can_get_wrong(tmp_path):
         d.decode(d.encode(X))
     with pytest.raises(DataError, match=r"call decode\(features, x\)"):
         identity(per_token="length").decode(torch.zeros(1, 2, 4, dtype=torch.float64))
-    with pytest.raises(DataError, match="b_pre must be given where d_in 5 is not d_out 3: b_dec has another width"):
+    with pytest.raises(
+        DataError, match="b_pre must be given where d_in 5 is not d_out 3: b_dec has another width"
+    ):
         transcoder(b_pre=None)
-    with pytest.raises(DataError, match="mean_out must be given where d_in 5 is not d_out 3: mean has another width"):
+    with pytest.raises(
+        DataError,
+        match="mean_out must be given where d_in 5 is not d_out 3: mean has another width",
+    ):
         transcoder(mean_out=None)
     with pytest.raises(DataError, match=r"W_skip must be \[2, 5, 3\]"):
         transcoder(W_skip=torch.zeros(R, D_OUT, D_IN))
     with pytest.raises(
-        DataError, match="per_token must be one of '', 'layer-norm', 'layer-norm-exact', 'length', got 'batch-norm'"
+        DataError,
+        match=(
+            "per_token must be one of '', 'layer-norm', 'layer-norm-exact', 'length', got "
+            "'batch-norm'"
+        ),
     ):
         transcoder(per_token="batch-norm")
     with pytest.raises(DataError, match=r"JumpReLU needs its threshold as \[2, 7\], got none"):
         transcoder(nonlinearity=JumpReLU())
     with pytest.raises(DataError, match=r"JumpReLU needs its threshold as \[2, 7\], got \[2, 6\]"):
         transcoder(nonlinearity=JumpReLU(), own={"threshold": torch.zeros(R, 6)})
-    with pytest.raises(DataError, match=r"W_enc must be \[run, d_in, f\].*one dictionary has a run axis of length 1"):
+    with pytest.raises(
+        DataError,
+        match=r"W_enc must be \[run, d_in, f\].*one dictionary has a run axis of length 1",
+    ):
         replace(d, W_enc=d.W_enc[0])
     save_file({"W_enc": torch.zeros(3)}, tmp_path / "foreign.safetensors")
     with pytest.raises(DataError, match=r"holds no dictionary of Assay's own.*assay import"):

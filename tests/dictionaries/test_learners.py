@@ -1,4 +1,5 @@
-"""What is learned beside the parameters: counters, BatchTopK's threshold, p-annealing's and the controller's λ, resampling, a watch."""
+"""What is learned beside the parameters: counters, BatchTopK's threshold, p-annealing's and the
+controller's λ, resampling, a watch."""
 
 from __future__ import annotations
 
@@ -20,18 +21,30 @@ SEEDS = np.array([5, 6])
 
 
 def seen(x=None, noted=None, params=None, nonlinearity=None, step=0, steps=10, y=None, seeds=SEEDS):
-    return Seen(step, steps, seeds, torch.zeros(4, 3) if x is None else x, y, noted or {}, params or {}, nonlinearity or ReLU())
+    return Seen(
+        step,
+        steps,
+        seeds,
+        torch.zeros(4, 3) if x is None else x,
+        y,
+        noted or {},
+        params or {},
+        nonlinearity or ReLU(),
+    )
 
 
-# --- counting ------------------------------------------------------------------------------------------------------------
+# --- counting -------------------------------------------------------------------------------------
 
 
 def test_a_kept_zero_is_no_firing():
-    """pre = (.5, −1, −2, −3) and k = 3: only the first latent fires, whichever others TopK picked."""
+    """pre = (.5, −1, −2, −3) and k = 3: only the first latent fires, whichever others TopK
+    picked."""
     features = TopK(3)(torch.tensor([[[0.5, -1.0, -2.0, -3.0]]]), torch.zeros(1, 4), {})
     assert Idle().note(features)["fired"].tolist() == [[True, False, False, False]]
     signed = AbsTopK(2)(torch.tensor([[[0.5, -1.0, 0.0, -3.0]]]), torch.zeros(1, 4), {})
-    assert Idle().note(signed)["fired"].tolist() == [[False, True, False, True]]  # a negative value is one
+    assert Idle().note(signed)["fired"].tolist() == [
+        [False, True, False, True]
+    ]  # a negative value is one
 
 
 def test_idle_counts_rows_since_the_last_firing():
@@ -41,7 +54,7 @@ def test_idle_counts_rows_since_the_last_firing():
     assert state["idle.rows"].tolist() == [[8, 12, 4], [0, 0, 0]]
 
 
-# --- BatchTopK's threshold -----------------------------------------------------------------------------------------------
+# --- BatchTopK's threshold ------------------------------------------------------------------------
 
 
 def least(rows, k):
@@ -51,7 +64,9 @@ def least(rows, k):
 def test_the_smallest_kept_value_is_that_of_the_whole_batch():
     assert least([[5.0, 1.0], [4.0, 3.0]], 2) == 1
     assert least([[5.0, 0.0], [4.0, 0.0]], 1) == 4
-    assert least([[5.0, 0.0], [0.0, 0.0]], 1) == 0  # fewer were positive than might stay: nothing was cut off
+    assert (
+        least([[5.0, 0.0], [0.0, 0.0]], 1) == 0
+    )  # fewer were positive than might stay: nothing was cut off
 
 
 def test_the_threshold_is_the_mean_over_batches_of_the_smallest_kept_value():
@@ -62,21 +77,33 @@ def test_the_threshold_is_the_mean_over_batches_of_the_smallest_kept_value():
     assert state["threshold"].tolist() == [[2.0] * 3, [1.0] * 3]
 
 
-# --- p-annealing ---------------------------------------------------------------------------------------------------------
+# --- p-annealing ----------------------------------------------------------------------------------
 
 
 def test_the_penalty_weighs_the_same_when_p_changes():
     loss, g = losses.PAnneal(to=0.2, begin=0.2, end=0.8, stages=3), torch.Generator().manual_seed(0)
-    params = {"W_enc": torch.randn(2, 3, 6, generator=g), "b_enc": torch.zeros(2, 6), "W_dec": torch.randn(2, 6, 3, generator=g),
-              "b_dec": torch.zeros(2, 3)}  # fmt: skip
-    x, state, penalty = torch.randn(40, 3, generator=g), loss.keep(SEEDS, 6), torch.tensor([0.1, 0.5])
+    params = {
+        "W_enc": torch.randn(2, 3, 6, generator=g),
+        "b_enc": torch.zeros(2, 6),
+        "W_dec": torch.randn(2, 6, 3, generator=g),
+        "b_dec": torch.zeros(2, 3),
+    }
+    x, state, penalty = (
+        torch.randn(40, 3, generator=g),
+        loss.keep(SEEDS, 6),
+        torch.tensor([0.1, 0.5]),
+    )
     changes = 0
     for step in range(10):
         before, factor = loss.p(step / 10), state["anneal.factor"].clone()
         loss.learn(state, seen(x=x, params=params, step=step))
         after = loss.p((step + 1) / 10)
         sizes = [
-            f * (loss(params, x, ReLU(), penalty, progress=t) - losses.mse(params, x, ReLU(), penalty))
+            f
+            * (
+                loss(params, x, ReLU(), penalty, progress=t)
+                - losses.mse(params, x, ReLU(), penalty)
+            )
             for f, t in ((factor, step / 10), (state["anneal.factor"], (step + 1) / 10))
         ]
         torch.testing.assert_close(*sizes)
@@ -98,7 +125,7 @@ def test_no_features_leave_the_penalty_as_it_is():
     assert state["anneal.factor"].tolist() == [1, 1]
 
 
-# --- the controller --------------------------------------------------------------------------------------------------------
+# --- the controller -------------------------------------------------------------------------------
 
 
 def test_the_controller_pushes_lambda_up_where_too_much_is_on():
@@ -125,22 +152,37 @@ def test_lambda_stays_within_bounds():
     assert state["target.factor"].tolist() == pytest.approx([10, 0.1])
 
 
-# --- resampling ------------------------------------------------------------------------------------------------------------
+# --- resampling -----------------------------------------------------------------------------------
 
 
 def world(nonlinearity=None, rows=((6.0, 8.0),), f=4, seeds=SEEDS, y=None, d=2):
-    """A state in which latent 0 is alive with encoder norm 1 and the others are off; b_dec = 0, so the residual is the input."""
+    """A state in which latent 0 is alive with encoder norm 1 and the others are off; b_dec = 0, so
+    the residual is the input."""
     nonlinearity = nonlinearity or ReLU()
     r = len(seeds)
-    state = {"W_enc": torch.zeros(r, f, d), "W_dec": torch.full((r, f, d), 0.5), "b_enc": torch.full((r, f), -100.0),
-             "b_dec": torch.zeros(r, d)}  # fmt: skip
+    state = {
+        "W_enc": torch.zeros(r, f, d),
+        "W_dec": torch.full((r, f, d), 0.5),
+        "b_enc": torch.full((r, f), -100.0),
+        "b_dec": torch.zeros(r, d),
+    }
     state["W_enc"][:, 0, 0] = 1
     state |= {name: value + 3 for name, value in nonlinearity.init(r, f).items()}
-    state |= {f"adam.{m}.{name}": torch.ones_like(value) for name, value in list(state.items()) for m in "mv"}
-    params = {name: value.mT if name == "W_enc" else value for name, value in state.items() if "." not in name}
+    state |= {
+        f"adam.{m}.{name}": torch.ones_like(value)
+        for name, value in list(state.items())
+        for m in "mv"
+    }
+    params = {
+        name: value.mT if name == "W_enc" else value
+        for name, value in state.items()
+        if "." not in name
+    }
     idle = torch.full((r, f), 1000)
     idle[:, 0] = 0
-    return {**state, "idle.rows": idle}, seen(torch.tensor(rows), None, params, nonlinearity, step=4, y=y, seeds=seeds)
+    return {**state, "idle.rows": idle}, seen(
+        torch.tensor(rows), None, params, nonlinearity, step=4, y=y, seeds=seeds
+    )
 
 
 def test_a_new_encoder_row_is_a_fifth_of_the_mean_living_norm():
@@ -152,10 +194,14 @@ def test_a_new_encoder_row_is_a_fifth_of_the_mean_living_norm():
     torch.testing.assert_close(state["W_dec"][:, 1:], torch.tensor([0.6, 0.8]).expand(2, 3, 2))
     torch.testing.assert_close(state["W_enc"][:, 1:], torch.tensor([0.12, 0.16]).expand(2, 3, 2))
     assert (state["b_enc"][:, 1:] == 0).all()
-    assert state["W_enc"][:, 0].tolist() == [[1, 0], [1, 0]] and (state["b_enc"][:, 0] == -100).all()  # alive: untouched
+    assert (
+        state["W_enc"][:, 0].tolist() == [[1, 0], [1, 0]] and (state["b_enc"][:, 0] == -100).all()
+    )  # alive: untouched
     for name in ("W_enc", "W_dec", "b_enc"):
         for m in "mv":
-            assert (state[f"adam.{m}.{name}"][:, 1:] == 0).all() and (state[f"adam.{m}.{name}"][:, 0] == 1).all()
+            assert (state[f"adam.{m}.{name}"][:, 1:] == 0).all() and (
+                state[f"adam.{m}.{name}"][:, 0] == 1
+            ).all()
     assert (state["adam.v.b_dec"] == 1).all()
     assert state["resampled"].tolist() == [[0, 1, 1, 1]] * 2 and (state["idle.rows"] == 0).all()
 
@@ -167,7 +213,9 @@ def test_own_parameters_start_over(nonlinearity):
     state |= policy.keep(SEEDS, 4)
     policy.learn(state, moment)
     for name, value in nonlinearity.init(2, 4).items():
-        assert torch.equal(state[name][:, 1:], value[:, 1:]) and torch.equal(state[name][:, 0], value[:, 0] + 3), name
+        assert torch.equal(state[name][:, 1:], value[:, 1:]) and torch.equal(
+            state[name][:, 0], value[:, 0] + 3
+        ), name
         assert (state[f"adam.v.{name}"][:, 1:] == 0).all()
 
 
@@ -210,7 +258,9 @@ def test_exempted_latents_are_a_random_share_of_each_run_and_keep_everything():
     spared = state["exempt"]
     for name in ("W_enc", "W_dec", "b_enc", "adam.m.W_enc", "adam.v.b_enc", "idle.rows"):
         assert torch.equal(state[name][spared], before[name][spared]), name
-    assert (state["resampled"][spared] == 0).all() and state["resampled"].sum() == (~spared)[:, 1:].sum()
+    assert (state["resampled"][spared] == 0).all() and state["resampled"].sum() == (~spared)[
+        :, 1:
+    ].sum()
     everyone = Resample(at=(5,), exempt=1.0).keep(SEEDS, 16)["exempt"]
     assert everyone.all() and not Resample(at=(5,)).keep(SEEDS, 16)["exempt"].any()
 
@@ -219,7 +269,9 @@ def test_only_at_its_steps_and_only_what_was_silent_since_the_last():
     state, moment = world()
     policy = Resample(at=(3, 5))
     state |= policy.keep(SEEDS, 4)
-    state["idle.rows"][:, 1] = 1  # a batch has one row: fired at step 4, so not silent for the 2 rows since step 3
+    state["idle.rows"][:, 1] = (
+        1  # a batch has one row: fired at step 4, so not silent for the 2 rows since step 3
+    )
     state["idle.rows"][:, 2] = 2
     policy.learn(state, moment)
     assert state["resampled"].tolist() == [[0, 0, 1, 1]] * 2
@@ -236,7 +288,7 @@ def test_the_rate_warms_up_again_after_each_check():
     assert Resample(at=(10,), warm_up=0).rate(10) == 1 and Keep().rate(3) == 1
 
 
-# --- a watch ---------------------------------------------------------------------------------------------------------------
+# --- a watch --------------------------------------------------------------------------------------
 
 
 def test_a_watch_stores_values_after_its_steps():
@@ -268,7 +320,9 @@ def test_what_a_user_can_get_wrong():
     with pytest.raises(SpecError, match="target and a gain above 0, got l0=0"):
         TargetL0(0)
     for wrong in ({"at": (5, 3)}, {"at": (0,)}, {"at": (5,), "exempt": 1.5}):
-        with pytest.raises(SpecError, match="Resample needs growing steps from 1 and a share exempt"):
+        with pytest.raises(
+            SpecError, match="Resample needs growing steps from 1 and a share exempt"
+        ):
             Resample(**wrong)
     state = {"b_enc": torch.ones(2, 3)}
     with pytest.raises(SpecError, match="watch='b_enc' needs a name that is not in use"):

@@ -1,4 +1,5 @@
-"""Linear effects: parts and their changes against their definitions, and counts against errors worked out one by one."""
+"""Linear effects: parts and their changes against their definitions, and counts against errors
+worked out one by one."""
 
 from __future__ import annotations
 
@@ -19,8 +20,12 @@ def test_changed_parts_have_the_length_and_direction_that_they_should():
     for change in (le.turned, le.scattered):
         torch.testing.assert_close(change(parts, x, draws).norm(dim=1), parts.norm(dim=1))
     half = torch.cosine_similarity(le.turned(parts, x, draws), x)
-    torch.testing.assert_close(half, torch.cosine_similarity(le.turned(parts, x, draws), parts), atol=1e-5, rtol=0)
-    torch.testing.assert_close(torch.cosine_similarity(le.scattered(parts, x, draws), draws), torch.ones(50))
+    torch.testing.assert_close(
+        half, torch.cosine_similarity(le.turned(parts, x, draws), parts), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        torch.cosine_similarity(le.scattered(parts, x, draws), draws), torch.ones(50)
+    )
 
 
 def test_principal_parts_add_up_to_the_update():
@@ -34,7 +39,9 @@ def test_principal_parts_add_up_to_the_update():
 
 def test_counts_are_those_of_the_errors_of_each_part():
     gain = 1 + 0.3 * drawn(D, seed=2)
-    read = ro.Readout(drawn(M, D, seed=3), drawn(D, seed=4), gain, True, 1e-5, ro.gram(drawn(200, D, seed=1)))
+    read = ro.Readout(
+        drawn(M, D, seed=3), drawn(D, seed=4), gain, True, 1e-5, ro.gram(drawn(200, D, seed=1))
+    )
     x, row, document = 3 * drawn(60, D, seed=5), torch.arange(60).repeat(10), torch.arange(60) % 2
     parts = 0.2 * drawn(600, D, seed=6)
     found = le.effect_errors(parts, row, x, read, document, 2, 7)
@@ -45,6 +52,8 @@ def test_counts_are_those_of_the_errors_of_each_part():
         exact = float(alone[kind][document[row] == 1].median())
         np.testing.assert_allclose(binned_median(counts[0, 1:]), exact, rtol=0.1)
         assert found[f"random_{kind}"][1].sum() == 150
-    long, short = (binned_median(found[f"{name}jacobian"][1].sum(1))[0] for name in ("tenfold_", ""))
+    long, short = (
+        binned_median(found[f"{name}jacobian"][1].sum(1))[0] for name in ("tenfold_", "")
+    )
     assert long > 3 * short
     assert np.isfinite(found["frozen_by_size"][1]).any()

@@ -14,7 +14,12 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 
 RUNS, ROWS, D, F = 2, 6, 4, 5
-CASES = [(losses.mse, TopK(2)), (losses.l1, ReLU()), (losses.gated, Gated()), (losses.gated_no_aux, Gated())]
+CASES = [
+    (losses.mse, TopK(2)),
+    (losses.l1, ReLU()),
+    (losses.gated, Gated()),
+    (losses.gated_no_aux, Gated()),
+]
 
 
 def make(nonlinearity, seed=0):
@@ -23,7 +28,12 @@ def make(nonlinearity, seed=0):
     def draw(*shape):
         return torch.randn(*shape, generator=g, dtype=torch.float64)
 
-    params = {"W_enc": draw(RUNS, D, F), "b_enc": 0.3 * draw(RUNS, F), "W_dec": draw(RUNS, F, D), "b_dec": 0.3 * draw(RUNS, D)}
+    params = {
+        "W_enc": draw(RUNS, D, F),
+        "b_enc": 0.3 * draw(RUNS, F),
+        "W_dec": draw(RUNS, F, D),
+        "b_dec": 0.3 * draw(RUNS, D),
+    }
     own = {name: value + 0.3 * draw(RUNS, F) for name, value in nonlinearity.init(RUNS, F).items()}
     return {**params, **own}, draw(ROWS, D), torch.tensor([0.1, 0.7], dtype=torch.float64)
 
@@ -42,7 +52,10 @@ def by_hand(loss, nonlinearity, params, x, penalty, r):
         z = [sum((row[j] - p["b_dec"][j]) * p["W_enc"][j, i] for j in range(D)) for i in range(F)]
         pre = [z[i] + p["b_enc"][i] for i in range(F)]
         if isinstance(nonlinearity, Gated):
-            f = [max(math.exp(p["r_mag"][i]) * z[i] + p["b_mag"][i], 0) if pre[i] > 0 else 0 for i in range(F)]
+            f = [
+                max(math.exp(p["r_mag"][i]) * z[i] + p["b_mag"][i], 0) if pre[i] > 0 else 0
+                for i in range(F)
+            ]
         elif isinstance(nonlinearity, TopK):
             f = [max(v, 0) if v in sorted(pre)[-nonlinearity.k :] else 0 for v in pre]
         else:
@@ -50,18 +63,31 @@ def by_hand(loss, nonlinearity, params, x, penalty, r):
         gate = [max(v, 0) for v in pre]
         total += square(row, f, p)
         if loss is not losses.mse:
-            total += penalty[r].item() * sum(gate if isinstance(nonlinearity, Gated) else f) / math.sqrt(D)
+            total += (
+                penalty[r].item()
+                * sum(gate if isinstance(nonlinearity, Gated) else f)
+                / math.sqrt(D)
+            )
         if loss is losses.gated:
             total += square(row, gate, p)
     return total / ROWS
 
 
-@pytest.mark.parametrize(("loss", "nonlinearity"), CASES, ids=lambda c: getattr(c, "__name__", str(c)))
+@pytest.mark.parametrize(
+    ("loss", "nonlinearity"), CASES, ids=lambda c: getattr(c, "__name__", str(c))
+)
 def test_the_formula(loss, nonlinearity):
     params, x, penalty = make(nonlinearity)
     got = loss(params, x, nonlinearity, penalty)
-    assert got.tolist() == pytest.approx([by_hand(loss, nonlinearity, params, x, penalty, r) for r in range(RUNS)], rel=1e-12)
-    plain = loss({name: value.numpy() for name, value in params.items()}, x.numpy(), nonlinearity, penalty.numpy())
+    assert got.tolist() == pytest.approx(
+        [by_hand(loss, nonlinearity, params, x, penalty, r) for r in range(RUNS)], rel=1e-12
+    )
+    plain = loss(
+        {name: value.numpy() for name, value in params.items()},
+        x.numpy(),
+        nonlinearity,
+        penalty.numpy(),
+    )
     assert torch.equal(torch.as_tensor(plain), got)  # NumPy arrays in, the same number out
     torch.testing.assert_close(loss(params, x.expand(RUNS, -1, -1), nonlinearity, penalty), got)
 
@@ -74,15 +100,26 @@ def test_the_terms_on_plain_arrays():
 
 def gradient(loss, nonlinearity, params, x, penalty):
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
-    found = torch.autograd.grad(loss(leaves, x, nonlinearity, penalty).sum(), list(leaves.values()), allow_unused=True)
+    found = torch.autograd.grad(
+        loss(leaves, x, nonlinearity, penalty).sum(), list(leaves.values()), allow_unused=True
+    )
     return dict(
-        zip(leaves, [torch.zeros_like(p) if g is None else g for g, p in zip(found, params.values(), strict=True)], strict=True)
+        zip(
+            leaves,
+            [
+                torch.zeros_like(p) if g is None else g
+                for g, p in zip(found, params.values(), strict=True)
+            ],
+            strict=True,
+        )
     )
 
 
 def test_the_auxiliary_term_moves_the_gate_and_never_the_decoder():
     params, x, penalty = make(Gated())
-    whole, without = (gradient(loss, Gated(), params, x, penalty) for loss in (losses.gated, losses.gated_no_aux))
+    whole, without = (
+        gradient(loss, Gated(), params, x, penalty) for loss in (losses.gated, losses.gated_no_aux)
+    )
     for name in ("W_dec", "r_mag", "b_mag"):
         assert torch.equal(whole[name], without[name]), name
     for name in ("W_enc", "b_enc"):
@@ -94,7 +131,9 @@ def test_the_auxiliary_term_moves_the_gate_and_never_the_decoder():
 
 def test_without_penalty_and_auxiliary_term_nothing_moves_the_gates_bias():
     params, x, _ = make(Gated())
-    assert (gradient(losses.gated_no_aux, Gated(), params, x, torch.zeros(RUNS))["b_enc"] == 0).all()
+    assert (
+        gradient(losses.gated_no_aux, Gated(), params, x, torch.zeros(RUNS))["b_enc"] == 0
+    ).all()
 
 
 @pytest.mark.parametrize("name", ["r_mag", "b_mag", "W_dec"])
@@ -103,7 +142,9 @@ def test_finite_differences_away_from_the_gates_edge(name):
     found = gradient(losses.gated, Gated(), params, x, penalty)[name]
     step = 1e-6
 
-    def at(index, change):  # the auxiliary term is constant in all three: its decoder is a frozen copy
+    def at(
+        index, change
+    ):  # the auxiliary term is constant in all three: its decoder is a frozen copy
         moved = {k: v.clone() for k, v in params.items()}
         moved[name].view(-1)[index] += change
         return losses.gated_no_aux(moved, x, Gated(), penalty).sum()

@@ -29,12 +29,17 @@ def rows(seed=0, b=9, d=4):
 
 
 def loop(x, x_hat, mean):
-    """E‖x̂‖², E[x̂·x] and E‖x‖² about `mean`, the squared error, and the variance, as sums written out."""
+    """E‖x̂‖², E[x̂·x] and E‖x‖² about `mean`, the squared error, and the variance, as sums written
+    out."""
     norm = dot = square = error = variance = 0.0
     centre = [sum(row[j] for row in x) / len(x) for j in range(len(x[0]))]
     for row, guess in zip(x.tolist(), x_hat.tolist(), strict=True):
         for j, (a, b) in enumerate(zip(row, guess, strict=True)):
-            norm, dot, square = norm + (b - mean[j]) ** 2, dot + (b - mean[j]) * (a - mean[j]), square + (a - mean[j]) ** 2
+            norm, dot, square = (
+                norm + (b - mean[j]) ** 2,
+                dot + (b - mean[j]) * (a - mean[j]),
+                square + (a - mean[j]) ** 2,
+            )
             error, variance = error + (a - b) ** 2, variance + (a - centre[j]) ** 2
     return norm, dot, square, error, variance
 
@@ -45,9 +50,15 @@ def test_ratios_of_sums(kind, mean):
     x, x_hat = rows()
     norm, dot, square, error, variance = loop(x, x_hat, np.broadcast_to(mean, 4))
     about = mean if isinstance(mean, float) else kind(mean)
-    assert float(metrics.shrinkage(kind(x), kind(x_hat), about)) == pytest.approx(norm / dot, rel=1e-12)
-    assert float(metrics.shrinkage_v1(kind(x), kind(x_hat), about)) == pytest.approx(dot / square, rel=1e-12)
-    assert float(metrics.norm_ratio(kind(x), kind(x_hat), about)) == pytest.approx(math.sqrt(norm / square), rel=1e-12)
+    assert float(metrics.shrinkage(kind(x), kind(x_hat), about)) == pytest.approx(
+        norm / dot, rel=1e-12
+    )
+    assert float(metrics.shrinkage_v1(kind(x), kind(x_hat), about)) == pytest.approx(
+        dot / square, rel=1e-12
+    )
+    assert float(metrics.norm_ratio(kind(x), kind(x_hat), about)) == pytest.approx(
+        math.sqrt(norm / square), rel=1e-12
+    )
     assert float(metrics.fvu(kind(x), kind(x_hat))) == pytest.approx(error / variance, rel=1e-12)
 
 
@@ -58,7 +69,9 @@ def test_each_run_has_its_number(kind):
     for measure in (metrics.shrinkage, metrics.shrinkage_v1, metrics.norm_ratio, metrics.fvu):
         found = measure(kind(x), kind(both))
         assert isinstance(found, np.ndarray if kind is np.asarray else torch.Tensor)
-        assert found.tolist() == pytest.approx([float(measure(x, guess)) for guess in both], rel=1e-14)
+        assert found.tolist() == pytest.approx(
+            [float(measure(x, guess)) for guess in both], rel=1e-14
+        )
 
 
 def test_half_the_length_is_shrinkage_of_one_half():
@@ -68,7 +81,10 @@ def test_half_the_length_is_shrinkage_of_one_half():
 
 @pytest.mark.parametrize("angle", [0.1, 0.7, 1.3])
 def test_a_projection_is_short_and_not_shrunken(angle):
-    x, x_hat = np.array([[1.0, 0.0]]), np.array([[math.cos(angle) ** 2, math.cos(angle) * math.sin(angle)]])
+    x, x_hat = (
+        np.array([[1.0, 0.0]]),
+        np.array([[math.cos(angle) ** 2, math.cos(angle) * math.sin(angle)]]),
+    )
     assert metrics.shrinkage(x, x_hat) == pytest.approx(1)
     assert metrics.shrinkage_v1(x, x_hat) == pytest.approx(math.cos(angle) ** 2)
     assert metrics.norm_ratio(x, x_hat) == pytest.approx(math.cos(angle))
@@ -102,7 +118,9 @@ def test_undefined_is_nan(kind):
     assert math.isnan(metrics.fvu(x, x))  # x does not vary
     assert math.isnan(metrics.shrinkage(x, -x)) and math.isnan(metrics.shrinkage(x, 0 * x))
     assert math.isnan(metrics.norm_ratio(0 * x, x)) and math.isnan(metrics.shrinkage_v1(0 * x, x))
-    assert math.isnan(metrics.ce_recovered(2.0, 3.0, 2.0)) and math.isnan(metrics.ce_recovered(2.0, 3.0, 1.0))
+    assert math.isnan(metrics.ce_recovered(2.0, 3.0, 2.0)) and math.isnan(
+        metrics.ce_recovered(2.0, 3.0, 1.0)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -114,14 +132,18 @@ def test_counts_of_features(kind):
 
 
 def test_purity_is_the_share_of_the_commonest_token_at_the_top():
-    features = np.array([[5.0, 0.0, 1.0], [4.0, 0.0, 0.0], [3.0, 0.0, 0.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    features = np.array(
+        [[5.0, 0.0, 1.0], [4.0, 0.0, 0.0], [3.0, 0.0, 0.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    )
     found = metrics.purity(features, np.array([7, 7, 8, 9, 9]), top=3)
     assert found[0] == pytest.approx(2 / 3) and math.isnan(found[1]) and found[2] == 1
 
 
 def test_ce_recovered():
     assert metrics.ce_recovered(2.0, 2.5, 7.0) == pytest.approx(0.9)
-    assert metrics.ce_recovered(np.array([2.0, 2.0]), np.array([7.0, 2.0]), np.array([7.0, 7.0])).tolist() == [0, 1]
+    assert metrics.ce_recovered(
+        np.array([2.0, 2.0]), np.array([7.0, 2.0]), np.array([7.0, 7.0])
+    ).tolist() == [0, 1]
 
 
 @given(st.integers(0, 10**6), st.floats(-3, 3), st.floats(0, 3))
@@ -150,10 +172,20 @@ def test_shapes_that_do_not_fit_are_named():
 def dictionary(runs=2, d=6, f=8):
     g = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {"r_mag": 0.2 * torch.randn(runs, f, generator=g), "b_mag": 0.1 * torch.randn(runs, f, generator=g)}
+    own = {
+        "r_mag": 0.2 * torch.randn(runs, f, generator=g),
+        "b_mag": 0.1 * torch.randn(runs, f, generator=g),
+    }
     mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 0.7])
     return Dictionary(
-        W.mT, 0.2 * torch.randn(runs, f, generator=g), W, 0.1 * torch.randn(runs, d, generator=g), Gated(), own, mean, scale
+        W.mT,
+        0.2 * torch.randn(runs, f, generator=g),
+        W,
+        0.1 * torch.randn(runs, d, generator=g),
+        Gated(),
+        own,
+        mean,
+        scale,
     )
 
 
@@ -169,76 +201,128 @@ def test_document_sums_are_the_loops_and_finish_is_the_functions():
             part, guess = x[mine].double().numpy(), x_hat[r][mine].double().numpy()
             middle = mean.double().numpy()
             wanted = {
-                "tokens": mine.sum(), "active": (features[r][mine] > 0).sum().item(), "error": ((part - guess) ** 2).sum(),
-                "variance": ((part - middle) ** 2).sum(), "dot": ((guess - middle) * (part - middle)).sum(),
-                "norm": ((guess - middle) ** 2).sum(), "dot_raw": (guess * part).sum(), "norm_raw": (guess**2).sum(),
+                "tokens": mine.sum(),
+                "active": (features[r][mine] > 0).sum().item(),
+                "error": ((part - guess) ** 2).sum(),
+                "variance": ((part - middle) ** 2).sum(),
+                "dot": ((guess - middle) * (part - middle)).sum(),
+                "norm": ((guess - middle) ** 2).sum(),
+                "dot_raw": (guess * part).sum(),
+                "norm_raw": (guess**2).sum(),
                 "square_raw": (part**2).sum(),
-            }  # fmt: skip
+            }
             assert {name: sums[name][r, doc] for name in wanted} == pytest.approx(wanted, rel=1e-5)
     assert sums["firings"].tolist() == (features > 0).sum(1).tolist()
     done = metrics.finish(sums)
     assert done["fvu"].tolist() == pytest.approx(metrics.fvu(x, x_hat).tolist(), rel=1e-5)
-    assert done["gamma"].tolist() == pytest.approx(metrics.shrinkage(x, x_hat, mean).tolist(), rel=1e-5)
-    assert done["gamma_raw"].tolist() == pytest.approx(metrics.shrinkage(x, x_hat).tolist(), rel=1e-5)
-    assert done["gamma_v1"].tolist() == pytest.approx(metrics.shrinkage_v1(x, x_hat, mean).tolist(), rel=1e-5)
-    assert done["norm_ratio"].tolist() == pytest.approx(metrics.norm_ratio(x, x_hat, mean).tolist(), rel=1e-5)
-    assert done["l0"].tolist() == metrics.l0(features).tolist() and done["dead"].tolist() == metrics.dead(features).tolist()
+    assert done["gamma"].tolist() == pytest.approx(
+        metrics.shrinkage(x, x_hat, mean).tolist(), rel=1e-5
+    )
+    assert done["gamma_raw"].tolist() == pytest.approx(
+        metrics.shrinkage(x, x_hat).tolist(), rel=1e-5
+    )
+    assert done["gamma_v1"].tolist() == pytest.approx(
+        metrics.shrinkage_v1(x, x_hat, mean).tolist(), rel=1e-5
+    )
+    assert done["norm_ratio"].tolist() == pytest.approx(
+        metrics.norm_ratio(x, x_hat, mean).tolist(), rel=1e-5
+    )
+    assert (
+        done["l0"].tolist() == metrics.l0(features).tolist()
+        and done["dead"].tolist() == metrics.dead(features).tolist()
+    )
 
 
 def test_signed_features_are_on_where_they_are_not_zero():
     x = torch.randn(20, 6, generator=torch.Generator().manual_seed(5))
     signed = replace(dictionary()[0], nonlinearity=AbsTopK(3), own={})
-    assert metrics.finish(metrics.document_sums(signed, x, np.zeros(20, int), 1, x.mean(0)))["l0"] == 3
+    assert (
+        metrics.finish(metrics.document_sums(signed, x, np.zeros(20, int), 1, x.mean(0)))["l0"] == 3
+    )
     assert (signed.encode(x) < 0).any() and metrics.l0(signed.encode(x).abs()) == 3
 
 
 def test_sums_of_parts_add_up():
-    x, document = torch.randn(30, 6, generator=torch.Generator().manual_seed(2)), np.arange(30) // 10
+    x, document = (
+        torch.randn(30, 6, generator=torch.Generator().manual_seed(2)),
+        np.arange(30) // 10,
+    )
     mean = torch.zeros(6)
     whole = metrics.document_sums(dictionary(), x, document, 3, mean)
-    parts = [metrics.document_sums(dictionary(), x[i], document[i], 3, mean) for i in (slice(0, 13), slice(13, 30))]
+    parts = [
+        metrics.document_sums(dictionary(), x[i], document[i], 3, mean)
+        for i in (slice(0, 13), slice(13, 30))
+    ]
     for name in whole:
         np.testing.assert_allclose(parts[0][name] + parts[1][name], whole[name], rtol=1e-6)
 
 
 def test_sums_of_batches_give_what_one_pass_over_all_rows_gives():
-    """The batches' means lie far apart; about its own mean each would have too little variance, so the common one is asked for."""
+    """The batches' means lie far apart; about its own mean each would have too little variance, so
+    the common one is asked for."""
     g = torch.Generator().manual_seed(6)
     x, one = torch.randn(60, 6, generator=g) + torch.arange(60)[:, None] // 20, dictionary()[0]
     batches, document = x.split(20), np.zeros(20, int)
     found = [metrics.document_sums(one, batch, document, 1, x.mean(0)) for batch in batches]
     done = metrics.finish({name: sum(f[name] for f in found) for name in found[0]})
-    rows, guesses, middle = x.double().numpy(), one.reconstruct(x)[0].double().numpy(), x.double().numpy().mean(0)
+    rows, guesses, middle = (
+        x.double().numpy(),
+        one.reconstruct(x)[0].double().numpy(),
+        x.double().numpy().mean(0),
+    )
     error = variance = dot = norm = 0.0
     for row, guess in zip(rows, guesses, strict=True):
         error += sum((row - guess) ** 2)
         variance += sum((row - middle) ** 2)
         dot += sum((guess - middle) * (row - middle))
         norm += sum((guess - middle) ** 2)
-    wanted = {"fvu": error / variance, "gamma": norm / dot, "gamma_v1": dot / variance, "norm_ratio": (norm / variance) ** 0.5}
+    wanted = {
+        "fvu": error / variance,
+        "gamma": norm / dot,
+        "gamma_v1": dot / variance,
+        "norm_ratio": (norm / variance) ** 0.5,
+    }
     assert {name: float(done[name][0]) for name in wanted} == pytest.approx(wanted, rel=1e-5)
     with pytest.raises(TypeError, match="mean"):
         metrics.document_sums(one, batches[0], document, 1)
 
 
-@pytest.mark.parametrize(("mean", "given"), [(None, "none"), (torch.zeros(1, 6), "an array of [1, 6]"), (0.0, "an array of []")])
+@pytest.mark.parametrize(
+    ("mean", "given"),
+    [(None, "none"), (torch.zeros(1, 6), "an array of [1, 6]"), (0.0, "an array of []")],
+)
 def test_sums_about_no_common_mean_are_refused(mean, given):
-    with pytest.raises(DataError, match=re.escape(f"the common mean of all rows, 6 numbers, got {given}: sums about each batch's own")):
+    with pytest.raises(
+        DataError,
+        match=re.escape(
+            f"the common mean of all rows, 6 numbers, got {given}: sums about each batch's own"
+        ),
+    ):
         metrics.document_sums(dictionary(), torch.zeros(5, 6), np.zeros(5, int), 1, mean)
 
 
 def test_raw_sums_of_normalised_rows_are_taken_about_raw_zero():
-    """γ raw has no unit: the same from raw rows, and from normalised ones with the origin where raw activations are 0."""
+    """γ raw has no unit: the same from raw rows, and from normalised ones with the origin where raw
+    activations are 0."""
     one = dictionary()[0]
-    x, document = 2 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3)) + 1, np.zeros(30, int)
+    x, document = (
+        2 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3)) + 1,
+        np.zeros(30, int),
+    )
     raw, z = metrics.document_sums(one, x, document, 1, x.mean(0)), one.normalise(x)[0]
-    normal = metrics.document_sums(one.normalised, z, document, 1, z.mean(0), origin=-one.mean[0] * one.scale[0])
+    normal = metrics.document_sums(
+        one.normalised, z, document, 1, z.mean(0), origin=-one.mean[0] * one.scale[0]
+    )
     for name in ("gamma_raw", "gamma", "fvu", "l0"):
-        np.testing.assert_allclose(metrics.finish(normal)[name], metrics.finish(raw)[name], rtol=1e-5)
+        np.testing.assert_allclose(
+            metrics.finish(normal)[name], metrics.finish(raw)[name], rtol=1e-5
+        )
 
 
 def test_documents_must_fit_the_rows():
-    with pytest.raises(DataError, match=r"each of the 5 rows, one of 0 … 2, got \[5\] numbers from 0 to 4"):
+    with pytest.raises(
+        DataError, match=r"each of the 5 rows, one of 0 … 2, got \[5\] numbers from 0 to 4"
+    ):
         metrics.document_sums(dictionary(), torch.zeros(5, 6), np.arange(5), 3, torch.zeros(6))
 
 

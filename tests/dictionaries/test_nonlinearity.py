@@ -21,7 +21,10 @@ R, M = 0.5 * torch.randn(2, 5, dtype=torch.float64), 0.2 * torch.randn(2, 5, dty
 
 def each(value):
     """The features, one number at a time: value(run, row, feature)."""
-    return torch.tensor([[[value(r, b, f) for f in range(5)] for b in range(7)] for r in range(2)], dtype=torch.float64)
+    return torch.tensor(
+        [[[value(r, b, f) for f in range(5)] for b in range(7)] for r in range(2)],
+        dtype=torch.float64,
+    )
 
 
 def gated(r, b, f):
@@ -30,7 +33,9 @@ def gated(r, b, f):
 
 
 def test_relu_and_identity():
-    assert torch.equal(ReLU()(Z, B, {}), each(lambda r, b, f: max((Z[r, b, f] + B[r, f]).item(), 0.0)))
+    assert torch.equal(
+        ReLU()(Z, B, {}), each(lambda r, b, f: max((Z[r, b, f] + B[r, f]).item(), 0.0))
+    )
     assert torch.equal(Identity()(Z, B, {}), each(lambda r, b, f: (Z[r, b, f] + B[r, f]).item()))
 
 
@@ -39,11 +44,17 @@ def test_gated_opens_by_one_path_and_measures_by_the_other():
 
 
 def test_a_tied_gate_is_a_jump_at_its_threshold():
-    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: magnitude 2z + .5 above z = 1, strictly; as a jump the threshold is 2.5."""
+    """z scalar, r = ln 2, b_gate = −1, b_mag = .5: magnitude 2z + .5 above z = 1, strictly; as a
+    jump the threshold is 2.5."""
     z = torch.tensor([0.9, 1.0, 1.2], dtype=torch.float64).view(1, 3, 1)
-    own = {"r_mag": torch.full((1, 1), math.log(2), dtype=torch.float64), "b_mag": torch.full((1, 1), 0.5, dtype=torch.float64)}
+    own = {
+        "r_mag": torch.full((1, 1), math.log(2), dtype=torch.float64),
+        "b_mag": torch.full((1, 1), 0.5, dtype=torch.float64),
+    }
     features = Gated()(z, torch.full((1, 1), -1.0, dtype=torch.float64), own)
-    torch.testing.assert_close(features.flatten(), torch.tensor([0.0, 0.0, 2.9], dtype=torch.float64))
+    torch.testing.assert_close(
+        features.flatten(), torch.tensor([0.0, 0.0, 2.9], dtype=torch.float64)
+    )
     threshold = own["b_mag"] - own["r_mag"].exp() * -1.0
     assert threshold.item() == pytest.approx(2.5)
     pre = own["r_mag"].exp() * z + own["b_mag"]
@@ -74,13 +85,19 @@ def test_the_ablations_of_gated_each_change_one_thing():
         return math.exp(R[r, f]) * max(at(pre, r, b, f), 0.0)
 
     def soft(r, b, f):
-        return max(math.exp(R[r, f]) * at(Z, r, b, f) + M[r, f].item(), 0.0) / (1 + math.exp(-at(pre, r, b, f)))
+        return max(math.exp(R[r, f]) * at(Z, r, b, f) + M[r, f].item(), 0.0) / (
+            1 + math.exp(-at(pre, r, b, f))
+        )
 
     torch.testing.assert_close(GatedShift()(Z, B, own), each(shift))
     torch.testing.assert_close(ScaledReLU()(Z, B, own), each(scaled))
     torch.testing.assert_close(GatedSigmoid()(Z, B, own), each(soft))
     other = torch.randn(2, 7, 5, dtype=torch.float64)  # the magnitude path's own projections
-    untied = each(lambda r, b, f: max(at(other, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0)
+    untied = each(
+        lambda r, b, f: (
+            max(at(other, r, b, f) + M[r, f].item(), 0.0) if at(pre, r, b, f) > 0 else 0.0
+        )
+    )
     torch.testing.assert_close(GatedUntied()(torch.cat([Z, other], -1), B, own), untied)
 
 
@@ -97,7 +114,10 @@ def test_abstopk_keeps_the_k_largest_of_either_sign(k):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 6])
 def test_groupmax_has_one_winner_in_each_block(k):
-    z, b_enc = torch.randn(2, 7, 6, dtype=torch.float64), 0.1 * torch.randn(2, 6, dtype=torch.float64)
+    z, b_enc = (
+        torch.randn(2, 7, 6, dtype=torch.float64),
+        0.1 * torch.randn(2, 6, dtype=torch.float64),
+    )
     found, pre, block = GroupMax(k)(z, b_enc, {}), z + b_enc[:, None], 6 // k
     for r in range(2):
         for b in range(7):
@@ -114,7 +134,9 @@ def test_batchtopk_keeps_k_a_row_on_average(k):
         kept = sorted(pre[r].flatten().tolist())[-k * 7 :]
         for b in range(7):
             for f in range(5):
-                assert found[r, b, f] == (max(pre[r, b, f].item(), 0.0) if pre[r, b, f].item() in kept else 0.0)
+                assert found[r, b, f] == (
+                    max(pre[r, b, f].item(), 0.0) if pre[r, b, f].item() in kept else 0.0
+                )
 
 
 def test_jumprelu_keeps_what_is_above_its_threshold_whole():
@@ -126,7 +148,9 @@ def test_jumprelu_keeps_what_is_above_its_threshold_whole():
 
     assert torch.equal(JumpReLU()(Z, B, own), each(one))
     assert torch.equal(JumpReLU().opened(Z, B, own), (JumpReLU()(Z, B, own) > 0).double())
-    at = JumpReLU()(torch.full((1, 1, 1), 0.5), torch.zeros(1, 1), {"threshold": torch.full((1, 1), 0.5)})
+    at = JumpReLU()(
+        torch.full((1, 1, 1), 0.5), torch.zeros(1, 1), {"threshold": torch.full((1, 1), 0.5)}
+    )
     assert at.item() == 0  # strict
 
 
@@ -144,7 +168,9 @@ def test_rescaled_never_turns_a_feature_on():
 
     features = Rescaled(Gated())(Z, B, own)
     torch.testing.assert_close(features, each(one))
-    assert (features > 0).sum() < (Gated()(Z, B, {"r_mag": R, "b_mag": M}) > 0).sum()  # here some shifts turn one off
+    assert (features > 0).sum() < (
+        Gated()(Z, B, {"r_mag": R, "b_mag": M}) > 0
+    ).sum()  # here some shifts turn one off
 
 
 def test_rescaling_twice_keeps_both_steps():
@@ -161,7 +187,16 @@ def test_a_repair_of_untied_magnitudes_carries_their_encoder():
     assert Rescaled(GatedUntied()).encoders == ("of_W_mag",) and Rescaled(ReLU()).encoders == ()
 
 
-NEW = [AbsTopK(2), GroupMax(5), BatchTopK(2), JumpReLU(0.1, 0.2), GatedShift(), GatedSigmoid(), GatedUntied(), ScaledReLU()]
+NEW = [
+    AbsTopK(2),
+    GroupMax(5),
+    BatchTopK(2),
+    JumpReLU(0.1, 0.2),
+    GatedShift(),
+    GatedSigmoid(),
+    GatedUntied(),
+    ScaledReLU(),
+]
 
 
 @pytest.mark.parametrize("nonlinearity", [*NEW, Rescaled(JumpReLU())], ids=str)
@@ -170,13 +205,23 @@ def test_json_round_trip(nonlinearity):
     assert all(value.shape == (2, 5) for value in nonlinearity.init(2, 5).values())
 
 
-@pytest.mark.parametrize("nonlinearity", [ReLU(), Gated(), TopK(3), Rescaled(TopK(2)), Rescaled(Rescaled(Gated()))], ids=str)
+@pytest.mark.parametrize(
+    "nonlinearity",
+    [ReLU(), Gated(), TopK(3), Rescaled(TopK(2)), Rescaled(Rescaled(Gated()))],
+    ids=str,
+)
 def test_json_round_trip_and_start(nonlinearity):
     assert from_json(to_json(nonlinearity)) == nonlinearity
     own = nonlinearity.init(2, 5)
     assert all(value.shape == (2, 5) for value in own.values())
     z = Z.float()
-    plain = TopK(3) if nonlinearity == TopK(3) else TopK(2) if nonlinearity == Rescaled(TopK(2)) else ReLU()
+    plain = (
+        TopK(3)
+        if nonlinearity == TopK(3)
+        else TopK(2)
+        if nonlinearity == Rescaled(TopK(2))
+        else ReLU()
+    )
     zero = torch.zeros(2, 5)  # at the start every one of them is the plain nonlinearity below it
     torch.testing.assert_close(nonlinearity(z, zero, own), plain(z, zero, {}))
 
@@ -191,7 +236,9 @@ def test_what_a_user_can_get_wrong():
     for kind in (AbsTopK, BatchTopK, GroupMax):
         with pytest.raises(DataError, match=f"k must be at least 1, got k=-1; {kind.__name__}"):
             kind(-1)
-    with pytest.raises(DataError, match="GroupMax needs a width that k divides, got k=3 and width 5"):
+    with pytest.raises(
+        DataError, match="GroupMax needs a width that k divides, got k=3 and width 5"
+    ):
         GroupMax(3).init(1, 5)
     with pytest.raises(DataError, match="bandwidth above 0"):
         JumpReLU(bandwidth=0)

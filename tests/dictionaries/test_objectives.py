@@ -1,4 +1,5 @@
-"""Every loss of every architecture against a loop in float64, by finite differences, and where gradients must not go."""
+"""Every loss of every architecture against a loop in float64, by finite differences, and where
+gradients must not go."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from assay.dictionaries.training.auxiliary import aux_k
 from assay.dictionaries.training.kernels.reference import autograd
 
 RUNS, ROWS, D, F, OUT = 2, 6, 4, 6, 3
-DEAD = torch.tensor([[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]])  # rows since each latent last fired
+DEAD = torch.tensor(
+    [[0, 100, 0, 100, 100, 0], [100, 0, 0, 0, 0, 0]]
+)  # rows since each latent last fired
 CASES = {
     "relu": (ReLU(), losses.l1),
     "relu_weighted": (ReLU(), losses.l1_weighted),
@@ -50,9 +53,15 @@ def make(nonlinearity, transcoder=False, seed=0):
 
     out = OUT if transcoder else D
     params = {
-        "W_enc": draw(RUNS, D, F), "b_enc": 0.3 * draw(RUNS, F), "W_dec": draw(RUNS, F, out), "b_dec": 0.3 * draw(RUNS, out)
-    }  # fmt: skip
-    params |= {name: value.double() + 0.3 * draw(RUNS, F) for name, value in nonlinearity.init(RUNS, F).items()}
+        "W_enc": draw(RUNS, D, F),
+        "b_enc": 0.3 * draw(RUNS, F),
+        "W_dec": draw(RUNS, F, out),
+        "b_dec": 0.3 * draw(RUNS, out),
+    }
+    params |= {
+        name: value.double() + 0.3 * draw(RUNS, F)
+        for name, value in nonlinearity.init(RUNS, F).items()
+    }
     params |= {name: draw(RUNS, D, F) for name in getattr(nonlinearity, "encoders", ())}
     if "threshold" in params:
         params["threshold"] = params["threshold"].abs()
@@ -67,7 +76,7 @@ def extras(loss):
     return {k: v for k, v in {"idle": DEAD, "progress": 0.5}.items() if k in losses.wants(loss)}
 
 
-# --- the loops ---------------------------------------------------------------------------------------------------------
+# --- the loops ------------------------------------------------------------------------------------
 
 
 def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progress=None):
@@ -107,7 +116,10 @@ def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progre
     def decode(f, b, bias=True, only=F):
         row = [sum(f[i] * p["W_dec"][i, j] for i in range(only)) for j in range(out)]
         if bias:
-            skip = [sum(x[b][i] * p["W_skip"][i, j] for i in range(D)) if "W_skip" in p else 0 for j in range(out)]
+            skip = [
+                sum(x[b][i] * p["W_skip"][i, j] for i in range(D)) if "W_skip" in p else 0
+                for j in range(out)
+            ]
             row = [v + p["b_dec"][j] + skip[j] for j, v in enumerate(row)]
         return row
 
@@ -126,7 +138,11 @@ def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progre
         elif isinstance(loss, losses.L1Weighted):
             edges = [0, loss.parts[0], out] if loss.parts else [0, out]
             lengths = [
-                sum(math.sqrt(sum(w**2 for w in p["W_dec"][i, a:e])) for a, e in itertools.pairwise(edges)) for i in range(F)
+                sum(
+                    math.sqrt(sum(w**2 for w in p["W_dec"][i, a:e]))
+                    for a, e in itertools.pairwise(edges)
+                )
+                for i in range(F)
             ]
             size = sum(v * length for v, length in zip(f, lengths, strict=True)) / math.sqrt(out)
         elif isinstance(loss, losses.PAnneal):
@@ -145,13 +161,17 @@ def by_hand(nonlinearity, loss, params, x, penalty, r, y=None, idle=None, progre
     total /= ROWS
     if idle is not None:
         dead = [i for i in range(F) if idle[r, i] >= loss.dead_after]
-        left = [[a - v for a, v in zip(y[b], decode(codes[b], b), strict=True)] for b in range(ROWS)]
+        left = [
+            [a - v for a, v in zip(y[b], decode(codes[b], b), strict=True)] for b in range(ROWS)
+        ]
         middle = [sum(e[j] for e in left) / ROWS for j in range(out)]
         most = max(1, out // 2)
         missed = variance = 0.0
         for b in range(ROWS):
             ranked = sorted(dead, key=lambda i, b=b: -pre[b][i])[:most]
-            back = decode([max(pre[b][i], 0) if i in ranked else 0 for i in range(F)], b, bias=False)
+            back = decode(
+                [max(pre[b][i], 0) if i in ranked else 0 for i in range(F)], b, bias=False
+            )
             missed += square(left[b], back)
             variance += square(left[b], middle)
         total += loss.alpha * missed / variance if dead else 0
@@ -170,21 +190,25 @@ def test_the_formula(nonlinearity, loss, transcoder):
     assert got.tolist() == pytest.approx(wanted, rel=1e-12)
 
 
-# --- gradients -----------------------------------------------------------------------------------------------------------
+# --- gradients ------------------------------------------------------------------------------------
 
 STOPPED = {  # what gets no gradient, or an estimate in place of one
-    losses.gated: ("W_dec", "b_dec", "W_skip"), losses.jumprelu: ("threshold",),
-}  # fmt: skip
+    losses.gated: ("W_dec", "b_dec", "W_skip"),
+    losses.jumprelu: ("threshold",),
+}
 
 
 @every
 @pytest.mark.parametrize("transcoder", [False, True])
 def test_gradients_are_finite_differences(nonlinearity, loss, transcoder):
-    """Central differences in float64, a random direction for each parameter: away from kinks with probability one."""
+    """Central differences in float64, a random direction for each parameter: away from kinks with
+    probability one."""
     if transcoder and isinstance(loss, losses.L1Weighted) and loss.parts:
         loss = losses.L1Weighted(parts=(1, OUT - 1))
     params, x, penalty, more = make(nonlinearity, transcoder, seed=1)
-    more |= {k: v for k, v in extras(loss).items() if k != "idle"}  # AuxK's target gets no gradient: see below
+    more |= {
+        k: v for k, v in extras(loss).items() if k != "idle"
+    }  # AuxK's target gets no gradient: see below
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     loss(leaves, x, nonlinearity, penalty, **more).sum().backward()
     g = torch.Generator().manual_seed(2)
@@ -192,9 +216,14 @@ def test_gradients_are_finite_differences(nonlinearity, loss, transcoder):
         if name in STOPPED.get(loss, ()):
             continue
         way = torch.randn(value.shape, generator=g, dtype=torch.float64)
-        moved = [loss({**params, name: value + s * 1e-6 * way}, x, nonlinearity, penalty, **more).sum() for s in (1, -1)]
+        moved = [
+            loss({**params, name: value + s * 1e-6 * way}, x, nonlinearity, penalty, **more).sum()
+            for s in (1, -1)
+        ]
         found = 0.0 if leaves[name].grad is None else (leaves[name].grad * way).sum().item()
-        assert ((moved[0] - moved[1]) / 2e-6).item() == pytest.approx(found, rel=1e-4, abs=1e-8), name
+        assert ((moved[0] - moved[1]) / 2e-6).item() == pytest.approx(found, rel=1e-4, abs=1e-8), (
+            name
+        )
 
 
 def test_gradients_of_the_gated_decoder_are_those_without_the_auxiliary_term():
@@ -209,12 +238,17 @@ def test_gradients_of_the_gated_decoder_are_those_without_the_auxiliary_term():
 
 
 def test_the_auxiliary_term_of_gated_on_two_numbers():
-    """W_enc = (1, 1)ᵀ, b_gate = 0, W_dec = (1, 0), x = (1, 1), that term alone, times d: no gradient for W_dec; b_dec gets (−2, −2)."""
+    """W_enc = (1, 1)ᵀ, b_gate = 0, W_dec = (1, 0), x = (1, 1), that term alone, times d: no
+    gradient for W_dec; b_dec gets (−2, −2)."""
     one = torch.ones(1, 1, dtype=torch.float64)
     params = {
-        "W_enc": one.expand(1, 2, 1), "b_enc": 0 * one, "W_dec": torch.tensor([[[1.0, 0.0]]], dtype=torch.float64),
-        "b_dec": torch.zeros(1, 2, dtype=torch.float64), "r_mag": 0 * one, "b_mag": 0 * one,
-    }  # fmt: skip
+        "W_enc": one.expand(1, 2, 1),
+        "b_enc": 0 * one,
+        "W_dec": torch.tensor([[[1.0, 0.0]]], dtype=torch.float64),
+        "b_dec": torch.zeros(1, 2, dtype=torch.float64),
+        "r_mag": 0 * one,
+        "b_mag": 0 * one,
+    }
     x, grads = torch.ones(1, 2, dtype=torch.float64), []
     for loss in (losses.gated, losses.gated_no_aux):
         leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
@@ -246,24 +280,32 @@ def test_a_sigmoid_gate_hears_of_the_reconstruction_and_a_hard_one_never():
         assert (params["b_enc"].grad != 0).any() == hears
 
 
-# --- AuxK ----------------------------------------------------------------------------------------------------------------
+# --- AuxK -----------------------------------------------------------------------------------------
 
 
 def aux(error, pre, W_dec, dead):
-    return aux_k(*(torch.tensor(v, dtype=torch.float64)[None] for v in (error, pre, W_dec)), torch.tensor(dead)[None]).item()
+    return aux_k(
+        *(torch.tensor(v, dtype=torch.float64)[None] for v in (error, pre, W_dec)),
+        torch.tensor(dead)[None],
+    ).item()
 
 
 def test_a_dead_latent_at_or_below_zero_leaves_the_residual_as_it_is():
-    """Its reconstruction is 0, without b_dec and without negative values: a residual of 0 costs nothing, any other its whole self."""
+    """Its reconstruction is 0, without b_dec and without negative values: a residual of 0 costs
+    nothing, any other its whole self."""
     assert aux([[0.0, 0.0]], [[0.0]], [[1.0, 0.0]], [True]) == 0
     assert aux([[0.0, 0.0]], [[-2.0]], [[1.0, 0.0]], [True]) == 0
-    assert aux([[1.0, 0.0], [-1.0, 0.0]], [[-2.0], [0.0]], [[1.0, 0.0]], [True]) == 1  # Σ‖e‖² over itself
+    assert (
+        aux([[1.0, 0.0], [-1.0, 0.0]], [[-2.0], [0.0]], [[1.0, 0.0]], [True]) == 1
+    )  # Σ‖e‖² over itself
 
 
 def test_auxk_takes_half_as_many_latents_as_dimensions_at_most():
     error, pre = [[3.0, 0.0], [-3.0, 0.0]], [[1.0, 2.0], [0.0, 0.0]]
     W_dec = [[0.0, 5.0], [1.0, 0.0]]
-    assert aux(error, pre, W_dec, [True, True]) == pytest.approx((1 + 9) / 18)  # d/2 = 1: the larger, which gives (2, 0)
+    assert aux(error, pre, W_dec, [True, True]) == pytest.approx(
+        (1 + 9) / 18
+    )  # d/2 = 1: the larger, which gives (2, 0)
     assert aux(error, pre, W_dec, [True, False]) == pytest.approx((9 + 25 + 9) / 18)
     assert aux(error, pre, W_dec, [False, False]) == 0
 
@@ -286,7 +328,10 @@ def test_auxk_moves_dead_latents_towards_the_residual_and_nothing_else():
 
 def test_auxks_gradient_is_a_finite_difference_of_the_term_with_its_target_fixed():
     g = torch.Generator().manual_seed(3)
-    error, pre, W = (torch.randn(RUNS, *s, generator=g, dtype=torch.float64) for s in ((ROWS, D), (ROWS, F), (F, D)))
+    error, pre, W = (
+        torch.randn(RUNS, *s, generator=g, dtype=torch.float64)
+        for s in ((ROWS, D), (ROWS, F), (F, D))
+    )
     dead = DEAD > 0
     for which in (1, 2):
         given = [error, pre, W]
@@ -298,10 +343,12 @@ def test_auxks_gradient_is_a_finite_difference_of_the_term_with_its_target_fixed
             moved = [error, pre, W]
             moved[which] = moved[which] + s * 1e-6 * way
             ends.append(aux_k(*moved, dead).sum())
-        assert ((ends[0] - ends[1]) / 2e-6).item() == pytest.approx((given[which].grad * way).sum().item(), rel=1e-5)
+        assert ((ends[0] - ends[1]) / 2e-6).item() == pytest.approx(
+            (given[which].grad * way).sum().item(), rel=1e-5
+        )
 
 
-# --- p-annealing, Matryoshka, asking by name --------------------------------------------------------------------------------
+# --- p-annealing, Matryoshka, asking by name ------------------------------------------------------
 
 
 def test_p_falls_from_one_in_equal_stages():
@@ -314,14 +361,22 @@ def test_p_falls_from_one_in_equal_stages():
 def test_a_small_p_has_finite_gradients_where_features_are_off():
     params, x, penalty, _ = make(ReLU())
     _, grads = autograd(
-        losses.p_anneal, {**params, "W_enc": params["W_enc"].mT}, x, ReLU(), penalty, torch.float64, {"progress": 1.0}
+        losses.p_anneal,
+        {**params, "W_enc": params["W_enc"].mT},
+        x,
+        ReLU(),
+        penalty,
+        torch.float64,
+        {"progress": 1.0},
     )
     assert all(value.isfinite().all() for value in grads.values())
 
 
 def test_matryoshka_with_one_prefix_is_the_plain_loss():
     params, x, penalty, _ = make(BatchTopK(2))
-    nested = losses.Matryoshka((F,), alpha=0.3, dead_after=50)(params, x, BatchTopK(2), penalty, idle=DEAD)
+    nested = losses.Matryoshka((F,), alpha=0.3, dead_after=50)(
+        params, x, BatchTopK(2), penalty, idle=DEAD
+    )
     plain = losses.TopKAux(alpha=0.3, dead_after=50)(params, x, BatchTopK(2), penalty, idle=DEAD)
     torch.testing.assert_close(nested, plain)
 
@@ -337,14 +392,18 @@ def test_what_a_user_can_get_wrong():
         with pytest.raises(DataError, match="prefixes must be growing widths"):
             losses.Matryoshka(prefixes)
     params, x, penalty, _ = make(BatchTopK(2))
-    with pytest.raises(DataError, match="the last of the prefixes must be the dictionary's width 6"):
+    with pytest.raises(
+        DataError, match="the last of the prefixes must be the dictionary's width 6"
+    ):
         losses.Matryoshka((2, 4))(params, x, BatchTopK(2), penalty)
 
 
-# --- symmetries ----------------------------------------------------------------------------------------------------------
+# --- symmetries -----------------------------------------------------------------------------------
 
 
-UNORDERED = {name: case for name, case in CASES.items() if name != "matryoshka"}  # whose latents have an order on purpose
+UNORDERED = {
+    name: case for name, case in CASES.items() if name != "matryoshka"
+}  # whose latents have an order on purpose
 
 
 @pytest.mark.parametrize(("nonlinearity", "loss"), UNORDERED.values(), ids=UNORDERED)
@@ -352,30 +411,52 @@ def test_the_order_of_latents_does_not_matter(nonlinearity, loss):
     params, x, penalty, _ = make(nonlinearity)
     order = torch.randperm(F, generator=torch.Generator().manual_seed(4))
     shuffled = {
-        name: value if name == "b_dec" else value[:, order] if name == "W_dec" else value[..., order]
+        name: value
+        if name == "b_dec"
+        else value[:, order]
+        if name == "W_dec"
+        else value[..., order]
         for name, value in params.items()
     }
     more = extras(loss)
     other = {k: v[:, order] if k == "idle" else v for k, v in more.items()}
-    torch.testing.assert_close(loss(shuffled, x, nonlinearity, penalty, **other), loss(params, x, nonlinearity, penalty, **more))
+    torch.testing.assert_close(
+        loss(shuffled, x, nonlinearity, penalty, **other),
+        loss(params, x, nonlinearity, penalty, **more),
+    )
 
 
 SCALES = {"W_enc", "b_enc", "threshold", "b_mag", "W_mag"}
 
 
 @pytest.mark.parametrize(
-    "nonlinearity", [ReLU(), Gated(), GatedShift(), GatedUntied(), ScaledReLU(), JumpReLU(), TopK(2), BatchTopK(2)], ids=str
+    "nonlinearity",
+    [ReLU(), Gated(), GatedShift(), GatedUntied(), ScaledReLU(), JumpReLU(), TopK(2), BatchTopK(2)],
+    ids=str,
 )
 def test_longer_features_with_shorter_decoder_rows_reconstruct_the_same(nonlinearity):
-    """f → αf, W_dec → W_dec/α changes no reconstruction: per latent, but for those that compete, where α must be shared."""
+    """f → αf, W_dec → W_dec/α changes no reconstruction: per latent, but for those that compete,
+    where α must be shared."""
     params, x, _, _ = make(nonlinearity)
     g = torch.Generator().manual_seed(5)
     shared = isinstance(nonlinearity, TopK | BatchTopK)
-    alpha = torch.rand(RUNS, 1 if shared else F, generator=g, dtype=torch.float64).add(0.5).expand(RUNS, F)
-    other = {name: value * (alpha[:, None] if value.ndim == 3 else alpha) for name, value in params.items() if name in SCALES}
+    alpha = (
+        torch.rand(RUNS, 1 if shared else F, generator=g, dtype=torch.float64)
+        .add(0.5)
+        .expand(RUNS, F)
+    )
+    other = {
+        name: value * (alpha[:, None] if value.ndim == 3 else alpha)
+        for name, value in params.items()
+        if name in SCALES
+    }
     other = {**params, **other, "W_dec": params["W_dec"] / alpha[..., None]}
-    features = [nonlinearity(losses.project(p, x, nonlinearity), p["b_enc"], p) for p in (params, other)]
+    features = [
+        nonlinearity(losses.project(p, x, nonlinearity), p["b_enc"], p) for p in (params, other)
+    ]
     torch.testing.assert_close(features[1], features[0] * alpha[:, None])
-    torch.testing.assert_close(losses.decode(other, features[1]), losses.decode(params, features[0]))
+    torch.testing.assert_close(
+        losses.decode(other, features[1]), losses.decode(params, features[0])
+    )
     weighted = [losses.l1_weighted(p, x, nonlinearity, torch.ones(RUNS)) for p in (params, other)]
     torch.testing.assert_close(*weighted)  # a penalty on f · ‖W_dec‖ cannot be evaded that way

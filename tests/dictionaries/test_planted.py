@@ -1,4 +1,5 @@
-"""Planted truth: where the answer is known, training, measures and repairs must give it. Minutes, so marked slow."""
+"""Planted truth: where the answer is known, training, measures and repairs must give it. Minutes,
+so marked slow."""
 
 from __future__ import annotations
 
@@ -42,7 +43,12 @@ def source(directions, stream):
     def draw(step, batch=512):
         g = rng.generator(0, stream, step)
         shape = (batch, len(directions))
-        return torch.from_numpy(((g.random(shape) < 0.02) * g.exponential(1, shape)).astype(np.float32)) @ directions
+        return (
+            torch.from_numpy(
+                ((g.random(shape) < 0.02) * g.exponential(1, shape)).astype(np.float32)
+            )
+            @ directions
+        )
 
     return draw
 
@@ -51,9 +57,19 @@ def train(nonlinearity, loss, width, directions, penalties, bench):
     runs = Runs(grid(Sweep(), penalty=penalties))
     every = np.full(len(runs), 3e-3)
     method = Method(
-        nonlinearity, loss, width, every, runs.each("penalty") / D**0.5, penalty_warm_up=200 / STEPS, encoder_scale=1.0
+        nonlinearity,
+        loss,
+        width,
+        every,
+        runs.each("penalty") / D**0.5,
+        penalty_warm_up=200 / STEPS,
+        encoder_scale=1.0,
     )
-    return Dictionary.of(fit_dictionaries([(runs, method)], source(directions, "train"), d=D, steps=STEPS, bench=bench)[0])
+    return Dictionary.of(
+        fit_dictionaries(
+            [(runs, method)], source(directions, "train"), d=D, steps=STEPS, bench=bench
+        )[0]
+    )
 
 
 def test_superposition_gated_is_unbiased_relu_shrinks_and_the_gate_needs_its_loss(bench):
@@ -72,19 +88,28 @@ def test_superposition_gated_is_unbiased_relu_shrinks_and_the_gate_needs_its_los
     inside = (own > codes[0]) & (own < codes[-1])
     lead = np.interp(own, codes, error) - fvu(x, gated.reconstruct(x)).numpy()
     assert inside.any() and (lead[inside.numpy()] > 0.03).all(), lead
-    assert l0(shut.encode(x)).item() < 0.5 and fvu(x, shut.reconstruct(x)).item() > 0.6  # it is still closing
+    assert (
+        l0(shut.encode(x)).item() < 0.5 and fvu(x, shut.reconstruct(x)).item() > 0.6
+    )  # it is still closing
 
 
 def test_orthonormal_features_leave_nothing_for_the_gate_that_a_repair_does_not_give(bench):
-    """No superposition, so shrinkage is the only bias of an L1 code: rescale & shift closes the whole gap to Gated."""
-    directions = torch.from_numpy(np.linalg.qr(rng.normal(SEEDS, "orthonormal", 0, (D, D))[0].astype(np.float64))[0]).float()
+    """No superposition, so shrinkage is the only bias of an L1 code: rescale & shift closes the
+    whole gap to Gated."""
+    directions = torch.from_numpy(
+        np.linalg.qr(rng.normal(SEEDS, "orthonormal", 0, (D, D))[0].astype(np.float64))[0]
+    ).float()
     x, fitted = source(directions, "test")(0, 20_000), source(directions, "repair")(0, 20_000)
     gated = train(Gated(), losses.gated, D, directions, (0.3, 0.5), bench)
     relu = train(ReLU(), losses.l1, D, directions, (0.3,), bench)
     mended = rescale_and_shift(relu, fitted)
-    best = fvu(x, gated.reconstruct(x)).max().item()  # whatever its L0: more than the repair's and less
+    best = (
+        fvu(x, gated.reconstruct(x)).max().item()
+    )  # whatever its L0: more than the repair's and less
     worst, repaired = (fvu(x, d.reconstruct(x)).item() for d in (relu, mended))
-    assert l0(mended.encode(x)).item() <= l0(relu.encode(x)).item() < l0(gated.encode(x)).max().item()
+    assert (
+        l0(mended.encode(x)).item() <= l0(relu.encode(x)).item() < l0(gated.encode(x)).max().item()
+    )
     assert shrinkage(x, relu.reconstruct(x)).item() < 0.95
     assert shrinkage(x, mended.reconstruct(x)).item() == pytest.approx(1, abs=0.01)
     assert (worst - repaired) / (worst - best) > 0.95

@@ -1,4 +1,5 @@
-"""Gradients split by term against autograd, ablations against doing them, and both on latents whose fate is known."""
+"""Gradients split by term against autograd, ablations against doing them, and both on latents whose
+fate is known."""
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ def dictionary(f=6, d=5, seed=0, dtype=torch.float64):
 
     D = normal(f, d)
     D = D / D.norm(dim=1, keepdim=True)
-    return {"W_enc": normal(d, f), "b_enc": 0.3 * normal(f), "W_dec": D, "b_dec": normal(d)}, normal(40, d)
+    return {
+        "W_enc": normal(d, f),
+        "b_enc": 0.3 * normal(f),
+        "W_dec": D,
+        "b_dec": normal(d),
+    }, normal(40, d)
 
 
 def test_both_terms_add_up_to_autograds_gradient():
@@ -60,18 +66,27 @@ def test_a_limit_counts_the_first_rows_only():
 
 
 def test_a_feature_trained_alone_to_its_end_is_balanced():
-    """x = a v with a in [0.5, 1.5] and F = 1: at the optimum both terms cancel, for w and b alike."""
+    """x = a v with a in [0.5, 1.5] and F = 1: at the optimum both terms cancel, for w and b
+    alike."""
     torch.manual_seed(0)
     v = torch.tensor([[0.6, 0.8, 0.0]], dtype=torch.float64)
     x = torch.linspace(0.5, 1.5, 101, dtype=torch.float64)[:, None] * v
-    w, b = (0.5 * v.T).clone().requires_grad_(), torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    w, b = (
+        (0.5 * v.T).clone().requires_grad_(),
+        torch.zeros(1, dtype=torch.float64, requires_grad=True),
+    )
     adam = torch.optim.Adam([w, b], lr=1e-2)
     for _ in range(1500):
         adam.zero_grad()
         codes = (x @ w + b).relu()
         ((codes @ v - x).square().sum() + 0.1 * codes.sum()).backward()
         adam.step()
-    p = {"W_enc": w.detach(), "b_enc": b.detach(), "W_dec": v, "b_dec": torch.zeros(3, dtype=torch.float64)}
+    p = {
+        "W_enc": w.detach(),
+        "b_enc": b.detach(),
+        "W_dec": v,
+        "b_dec": torch.zeros(3, dtype=torch.float64),
+    }
     found = pulls.pulls(p, x, torch.tensor([0]), 0.1)
     assert found.drift < 0.02
     assert torch.cosine_similarity(found.penalty, found.reconstruction) < -0.99
@@ -102,7 +117,8 @@ def test_latents_that_never_fire_together_have_no_synergy():
 
 
 def test_two_halves_of_one_latent_conspire():
-    """Each half alone is missed by f²/4, both by f²: the synergy is half of what the whole latent saves."""
+    """Each half alone is missed by f²/4, both by f²: the synergy is half of what the whole latent
+    saves."""
     p, x = dictionary(f=1, d=3, dtype=torch.float32)
     p["W_enc"] = p["W_dec"].mT.clone()
     p["b_enc"] = torch.zeros(1)
@@ -141,19 +157,32 @@ def test_dead_weight_fires_as_often_as_asked():
     p, _ = dictionary(f=6, d=5, dtype=torch.float32)
     x = torch.randn(4000, 5, generator=torch.Generator().manual_seed(3))
     more, which = cohort.with_dead_weight(p, x, np.random.default_rng(0), 4, 0.01)
-    assert (pulls.features(more, x)[:, which] > 0).float().mean(0).numpy() == pytest.approx(np.full(4, 0.01), abs=3e-4)
+    assert (pulls.features(more, x)[:, which] > 0).float().mean(0).numpy() == pytest.approx(
+        np.full(4, 0.01), abs=3e-4
+    )
     assert pulls.features(more, x)[:, :6].numpy() == pytest.approx(pulls.features(p, x).numpy())
     assert len(cohort.where_any_fires(more, x, which)) <= 160
     assert cohort.where_any_fires(more, x, which[:0]).shape == (0, 5)
 
 
 def test_what_resists_the_penalty_is_its_pull_taken_back():
-    """One latent that reads and writes direction 0, on inputs of 1 there: x̂ = 1 + b, so 2 (x̂ − x)·d = 2b against λ."""
-    p = {"W_enc": torch.eye(3)[:, :1], "b_enc": torch.tensor([-0.2]), "W_dec": torch.eye(3)[:1], "b_dec": torch.zeros(3)}
+    """One latent that reads and writes direction 0, on inputs of 1 there: x̂ = 1 + b, so 2 (x̂ −
+    x)·d = 2b against λ."""
+    p = {
+        "W_enc": torch.eye(3)[:, :1],
+        "b_enc": torch.tensor([-0.2]),
+        "W_dec": torch.eye(3)[:1],
+        "b_dec": torch.zeros(3),
+    }
     x = torch.eye(3)[:1].repeat(4, 1)
-    assert float(pulls.pulls(p, x, torch.tensor([0]), 0.4).resists) == pytest.approx(1)  # at its optimum b = −λ/2
+    assert float(pulls.pulls(p, x, torch.tensor([0]), 0.4).resists) == pytest.approx(
+        1
+    )  # at its optimum b = −λ/2
     assert float(pulls.pulls(p, x, torch.tensor([0]), 1.6).resists) == pytest.approx(0.25)
-    wrong = {**p, "W_dec": torch.eye(3)[1:2]}  # writes where nothing is: reconstruction too asks it to stop
+    wrong = {
+        **p,
+        "W_dec": torch.eye(3)[1:2],
+    }  # writes where nothing is: reconstruction too asks it to stop
     assert float(pulls.pulls(wrong, x, torch.tensor([0]), 0.4).resists) < 0
     assert torch.isinf(pulls.pulls(p, x, torch.tensor([0]), 0.0).resists).all()
 

@@ -1,4 +1,5 @@
-"""One dictionary on one array in one call: planted features come back, and nothing is trained another way than in an ensemble."""
+"""One dictionary on one array in one call: planted features come back, and nothing is trained
+another way than in an ensemble."""
 
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ FEW = {"width": 4, "steps": 3, "batch": 8}
 
 
 def inputs(stream="train", n=20_000):
-    """Sparse features in superposition, far from the origin and in units of their own, as activations are."""
+    """Sparse features in superposition, far from the origin and in units of their own, as
+    activations are."""
     return 3 * WORLD.inputs([5], n, stream)(0)[0] + torch.arange(16.0)
 
 
@@ -43,11 +45,18 @@ def test_planted_features_are_found_and_random_ones_are_not(nonlinearity, penalt
 
 def test_it_reads_raw_activations_in_whatever_units():
     x = inputs(n=600)
-    d, scaled = (train_dictionary(ReLU(), y, width=8, penalty=0.1, steps=40, batch=64) for y in (x, 1000 * x - 7))
+    d, scaled = (
+        train_dictionary(ReLU(), y, width=8, penalty=0.1, steps=40, batch=64)
+        for y in (x, 1000 * x - 7)
+    )
     assert torch.allclose(d.encode(x), scaled.encode(1000 * x - 7), atol=2e-3)
-    assert torch.allclose(1000 * d.reconstruct(x) - 7, scaled.reconstruct(1000 * x - 7), rtol=1e-3, atol=2)
+    assert torch.allclose(
+        1000 * d.reconstruct(x) - 7, scaled.reconstruct(1000 * x - 7), rtol=1e-3, atol=2
+    )
     normalised = d.normalise(x)[0]
-    assert normalised.mean(0).abs().max() < 1e-4 and normalised.square().sum(1).mean().item() == pytest.approx(16, rel=1e-4)
+    assert normalised.mean(0).abs().max() < 1e-4 and normalised.square().sum(
+        1
+    ).mean().item() == pytest.approx(16, rel=1e-4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +68,24 @@ def test_the_numbers_are_those_of_an_ensemble():
     x, seed, batch = inputs(n=1000), 3, 128
     mean = x.double().mean(0)
     scale = float((16 / (x.double() - mean).square().sum(1).mean()) ** 0.5)
-    orders = [permutation(np.array([seed]), "train_dictionary.rows", epoch, 1000)[0] for epoch in range(9)]
+    orders = [
+        permutation(np.array([seed]), "train_dictionary.rows", epoch, 1000)[0] for epoch in range(9)
+    ]
     places = [order[i * batch : (i + 1) * batch] for order in orders for i in range(7)]
     runs = Runs(grid(Sweep(), penalty=(0.05, 0.2, 0.4), seed=(seed,)))
     method = Method(Gated(), losses.gated, 24, np.full(3, 1e-3), runs.each("penalty"))
     trained = fit_dictionaries(
-        [(runs, method)], lambda step: ((x[places[step]].double() - mean) * scale).float(), d=16, steps=60, mean=mean.float(), scale=scale
+        [(runs, method)],
+        lambda step: ((x[places[step]].double() - mean) * scale).float(),
+        d=16,
+        steps=60,
+        mean=mean.float(),
+        scale=scale,
     )
     ensemble = Dictionary.of(trained[0])[1]
-    alone = train_dictionary(Gated(), x, width=24, penalty=0.2, lr=1e-3, steps=60, batch=batch, seed=seed)
+    alone = train_dictionary(
+        Gated(), x, width=24, penalty=0.2, lr=1e-3, steps=60, batch=batch, seed=seed
+    )
     assert alone.tensors().keys() == ensemble.tensors().keys()
     for name, value in alone.tensors().items():
         assert torch.allclose(value, ensemble.tensors()[name], atol=1e-4), name
@@ -76,9 +94,13 @@ def test_the_numbers_are_those_of_an_ensemble():
 @pytest.mark.parametrize("kind", USUAL, ids=lambda kind: kind.__name__)
 def test_every_kind_that_has_a_loss_trains_and_can_be_stored(kind, tmp_path):
     chooses = "k" in kind.__dataclass_fields__
-    d = train_dictionary(kind(2) if chooses else kind(), inputs(n=100), **FEW, penalty=None if chooses else 0.1)
+    d = train_dictionary(
+        kind(2) if chooses else kind(), inputs(n=100), **FEW, penalty=None if chooses else 0.1
+    )
     d.save(tmp_path / "d.safetensors")
-    assert torch.equal(Dictionary.load(tmp_path / "d.safetensors").encode(inputs(n=5)), d.encode(inputs(n=5)))
+    assert torch.equal(
+        Dictionary.load(tmp_path / "d.safetensors").encode(inputs(n=5)), d.encode(inputs(n=5))
+    )
 
 
 def test_everything_random_follows_from_the_seed():
@@ -98,7 +120,9 @@ TAKEN = {
     "float64": NUMBERS.astype(np.float64),
     "float16": NUMBERS.astype(np.float16),
     "a view": np.repeat(NUMBERS, 2, axis=1)[::-1, ::-2][::-1, ::-1],
-    "not to be written": np.frombuffer(NUMBERS.astype(np.float32).tobytes(), np.float32).reshape(20, 5),
+    "not to be written": np.frombuffer(NUMBERS.astype(np.float32).tobytes(), np.float32).reshape(
+        20, 5
+    ),
     "a table": pd.DataFrame(NUMBERS),
     "torch": torch.tensor(NUMBERS),
     "bfloat16": torch.tensor(NUMBERS, dtype=torch.bfloat16),
@@ -108,10 +132,15 @@ TAKEN = {
 
 @pytest.mark.parametrize("form", TAKEN)
 def test_arrays_of_every_kind_are_taken_and_left_alone(form):
-    given, expected = TAKEN[form], train_dictionary(ReLU(), NUMBERS.astype(np.float32), **FEW, penalty=0.1)
+    given, expected = (
+        TAKEN[form],
+        train_dictionary(ReLU(), NUMBERS.astype(np.float32), **FEW, penalty=0.1),
+    )
     d = train_dictionary(ReLU(), given, **FEW, penalty=0.1)
     assert torch.equal(d.W_dec, expected.W_dec) and not d.W_dec.requires_grad
-    assert np.array_equal(np.asarray(given.detach().float() if isinstance(given, torch.Tensor) else given), NUMBERS)
+    assert np.array_equal(
+        np.asarray(given.detach().float() if isinstance(given, torch.Tensor) else given), NUMBERS
+    )
 
 
 X = NUMBERS.astype(np.float32)
@@ -119,31 +148,116 @@ REFUSED = {
     "a row": ((ReLU(), X[0]), {}, DataError, r"must be \[n, d\] with at least two rows, got \[5\]"),
     "one row": ((ReLU(), X[:1]), {}, DataError, r"at least two rows, got \[1, 5\]"),
     "no columns": ((ReLU(), X[:, :0]), {}, DataError, r"got \[20, 0\]"),
-    "windows": ((ReLU(), X.reshape(4, 5, 5)), {}, DataError, r"got \[4, 5, 5\]; join the axes .* acts\.reshape\(-1, acts\.shape\[-1\]\)"),
+    "windows": (
+        (ReLU(), X.reshape(4, 5, 5)),
+        {},
+        DataError,
+        r"got \[4, 5, 5\]; join the axes .* acts\.reshape\(-1, acts\.shape\[-1\]\)",
+    ),
     "ragged": ((ReLU(), [[1, 2], [3]]), {}, DataError, "rows of one length"),
-    "words": ((ReLU(), [["a", "b"], ["c", "d"]]), {}, DataError, "real numbers in rows .* the list given is not"),
+    "words": (
+        (ReLU(), [["a", "b"], ["c", "d"]]),
+        {},
+        DataError,
+        "real numbers in rows .* the list given is not",
+    ),
     "a generator": ((ReLU(), (row for row in X)), {}, DataError, "the generator given is not"),
     "nothing": ((ReLU(), None), {}, DataError, r"\[n, d\]"),
-    "complex": ((ReLU(), X + 1j), {}, DataError, "must be real numbers .* the ndarray given is not"),
-    "complex torch": ((ReLU(), torch.zeros(3, 2, dtype=torch.complex64)), {}, DataError, "must be real numbers .* the Tensor given is not"),
+    "complex": (
+        (ReLU(), X + 1j),
+        {},
+        DataError,
+        "must be real numbers .* the ndarray given is not",
+    ),
+    "complex torch": (
+        (ReLU(), torch.zeros(3, 2, dtype=torch.complex64)),
+        {},
+        DataError,
+        "must be real numbers .* the Tensor given is not",
+    ),
     "NaN": ((ReLU(), np.where(X == 3, np.nan, X)), {}, DataError, "some are NaN or infinite"),
-    "too large for float32": ((ReLU(), np.full((9, 3), 1e300)), {}, DataError, "some are NaN or infinite"),
+    "too large for float32": (
+        (ReLU(), np.full((9, 3), 1e300)),
+        {},
+        DataError,
+        "some are NaN or infinite",
+    ),
     "one row again and again": ((ReLU(), np.ones((9, 3))), {}, DataError, "all the same row"),
     "a class": ((ReLU, X), {}, SpecError, r"such as ReLU\(\) or TopK\(32\), .* got the class ReLU"),
-    "the other way round": ((X, ReLU()), {}, SpecError, "the second the activations; got a ndarray"),
-    "no width": ((ReLU(), X), {"width": 0}, SpecError, "width must be a whole number from 1 up, got 0"),
-    "half a width": ((ReLU(), X), {"width": 2.5}, SpecError, "width must be a whole number from 1 up, got 2.5"),
+    "the other way round": (
+        (X, ReLU()),
+        {},
+        SpecError,
+        "the second the activations; got a ndarray",
+    ),
+    "no width": (
+        (ReLU(), X),
+        {"width": 0},
+        SpecError,
+        "width must be a whole number from 1 up, got 0",
+    ),
+    "half a width": (
+        (ReLU(), X),
+        {"width": 2.5},
+        SpecError,
+        "width must be a whole number from 1 up, got 2.5",
+    ),
     "no steps": ((ReLU(), X), {"steps": 0}, SpecError, "steps must be a whole number from 1 up"),
-    "no batch": ((ReLU(), X), {"batch": True}, SpecError, "batch must be a whole number from 1 up, got True"),
-    "a seed below 0": ((ReLU(), X), {"seed": -1}, SpecError, "seed must be a whole number from 0 up"),
+    "no batch": (
+        (ReLU(), X),
+        {"batch": True},
+        SpecError,
+        "batch must be a whole number from 1 up, got True",
+    ),
+    "a seed below 0": (
+        (ReLU(), X),
+        {"seed": -1},
+        SpecError,
+        "seed must be a whole number from 0 up",
+    ),
     "a rate of 0": ((ReLU(), X), {"lr": 0}, SpecError, "lr must be a number above 0, got 0"),
-    "a rate in words": ((ReLU(), X), {"lr": "1e-3"}, SpecError, "lr must be a number above 0, got '1e-3'"),
-    "a penalty below 0": ((ReLU(), X), {"penalty": -1}, SpecError, "penalty must be a number from 0 up, got -1"),
-    "no penalty": ((Gated(), X), {"penalty": None}, SpecError, "Gated is sparse by its penalty; give penalty="),
-    "a penalty without a use": ((TopK(2), X), {"penalty": 0.1}, SpecError, "TopK chooses how many features are on, so it takes no penalty"),
-    "a loss by name": ((ReLU(), X), {"loss": "l1"}, SpecError, "loss must be a function such as assay.losses.l1, got 'l1'"),
-    "more than there are": ((TopK(9), X), {"penalty": None}, DataError, "k must be at most the dictionary's width 4"),
-    "a rate that explodes": ((ReLU(), X), {"lr": 1e30, "steps": 40}, RunError, r"did not stay finite at lr=1e\+30; lower lr"),
+    "a rate in words": (
+        (ReLU(), X),
+        {"lr": "1e-3"},
+        SpecError,
+        "lr must be a number above 0, got '1e-3'",
+    ),
+    "a penalty below 0": (
+        (ReLU(), X),
+        {"penalty": -1},
+        SpecError,
+        "penalty must be a number from 0 up, got -1",
+    ),
+    "no penalty": (
+        (Gated(), X),
+        {"penalty": None},
+        SpecError,
+        "Gated is sparse by its penalty; give penalty=",
+    ),
+    "a penalty without a use": (
+        (TopK(2), X),
+        {"penalty": 0.1},
+        SpecError,
+        "TopK chooses how many features are on, so it takes no penalty",
+    ),
+    "a loss by name": (
+        (ReLU(), X),
+        {"loss": "l1"},
+        SpecError,
+        "loss must be a function such as assay.losses.l1, got 'l1'",
+    ),
+    "more than there are": (
+        (TopK(9), X),
+        {"penalty": None},
+        DataError,
+        "k must be at most the dictionary's width 4",
+    ),
+    "a rate that explodes": (
+        (ReLU(), X),
+        {"lr": 1e30, "steps": 40},
+        RunError,
+        r"did not stay finite at lr=1e\+30; lower lr",
+    ),
 }
 
 
@@ -171,7 +285,17 @@ def test_what_reads_another_way_than_it_trained_does_so_here_too():
     assert isinstance(train_dictionary(BatchTopK(2), X, **FEW).nonlinearity, JumpReLU)
 
 
-@pytest.mark.parametrize("call", [lambda: assay.fit(ReLU(), X), lambda: assay.fit(ReLU(), X, width=8, penalty=0.1), lambda: assay.fit(X, width=8)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: assay.fit(ReLU(), X),
+        lambda: assay.fit(ReLU(), X, width=8, penalty=0.1),
+        lambda: assay.fit(X, width=8),
+    ],
+)
 def test_the_loop_for_groups_names_the_call_for_one(call):
-    with pytest.raises(SpecError, match=r"assay\.fit trains groups of runs; .* assay\.train_dictionary\(ReLU\(\), acts"):
+    with pytest.raises(
+        SpecError,
+        match=r"assay\.fit trains groups of runs; .* assay\.train_dictionary\(ReLU\(\), acts",
+    ):
         call()

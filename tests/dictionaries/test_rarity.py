@@ -1,4 +1,5 @@
-"""Density classes: hand-counted shares, the floor that a test set has, and no percentages on the way."""
+"""Density classes: hand-counted shares, the floor that a test set has, and no percentages on the
+way."""
 
 from __future__ import annotations
 
@@ -18,7 +19,14 @@ KINDS = [np.asarray, torch.as_tensor]
 def test_shares_are_counted_by_hand(kind):
     counts = np.array([0, 0, 4, 9, 10, 999, 1000, 100_000, 100_001, 1_000_000])  # of a million rows
     got = density_classes(kind(counts), 10**6)
-    wanted = {"dead": 0.2, "ultra_rare": 0.2, "rare": 0.2, "ordinary": 0.2, "dense": 0.2, "resolution": 1e-6}
+    wanted = {
+        "dead": 0.2,
+        "ultra_rare": 0.2,
+        "rare": 0.2,
+        "ordinary": 0.2,
+        "dense": 0.2,
+        "resolution": 1e-6,
+    }
     assert {name: float(got[name]) for name in wanted} == pytest.approx(wanted)
     assert isinstance(got["dead"], np.floating | np.ndarray if kind is np.asarray else torch.Tensor)
     assert float(got["dead_below"]) == pytest.approx(2.9957e-6, rel=1e-3)
@@ -26,13 +34,19 @@ def test_shares_are_counted_by_hand(kind):
 
 
 def test_small_densities_are_not_lost_as_printed_percentages_lose_them():
-    """4 in a million and 12.4 in a million, which two decimals of a per cent would make 0 and 10 in a million."""
+    """4 in a million and 12.4 in a million, which two decimals of a per cent would make 0 and 10 in
+    a million."""
     got = density_classes(np.array([[4.0], [12.4]]), 1e6)
-    assert got["ultra_rare"].tolist() == [1, 0] and got["rare"].tolist() == [0, 1] and got["dead"].tolist() == [0, 0]
+    assert (
+        got["ultra_rare"].tolist() == [1, 0]
+        and got["rare"].tolist() == [0, 1]
+        and got["dead"].tolist() == [0, 0]
+    )
 
 
 def test_a_class_below_the_floor_is_unknown():
-    """In 20,000 rows nothing can be seen to fire once in 100,000: such a feature reads as dead, so the share is not 0 but NaN."""
+    """In 20,000 rows nothing can be seen to fire once in 100,000: such a feature reads as dead, so
+    the share is not 0 but NaN."""
     got = density_classes(np.array([0, 1, 30, 5000]), 20_000)
     assert math.isnan(got["ultra_rare"]) and got["rare"] == 0.25 and got["resolution"] == 5e-5
     assert sum(got[name] for name in ("dead", "rare", "ordinary", "dense")) == 1
@@ -43,7 +57,9 @@ def test_a_class_below_the_floor_is_unknown():
 def test_what_is_called_dead_may_fire_up_to_the_stated_density():
     """A feature of density `dead_below` stays silent in all rows with probability 5 %."""
     for tokens in (10, 1000):
-        assert (1 - density_classes(np.zeros(1), tokens)["dead_below"]) ** tokens == pytest.approx(0.05)
+        assert (1 - density_classes(np.zeros(1), tokens)["dead_below"]) ** tokens == pytest.approx(
+            0.05
+        )
 
 
 def test_runs_keep_their_axis_and_counts_add_up():

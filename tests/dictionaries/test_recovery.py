@@ -1,4 +1,5 @@
-"""Recovery of planted truth: loops, matchings found by trying all, worlds where the answer is known, and chance by integration."""
+"""Recovery of planted truth: loops, matchings found by trying all, worlds where the answer is
+known, and chance by integration."""
 
 from __future__ import annotations
 
@@ -30,19 +31,34 @@ def rows(n, d, seed=0):
 
 
 def loop(a, b):
-    return abs(sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b)))
+    return abs(
+        sum(x * y for x, y in zip(a, b, strict=True))
+        / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_loops_and_all_matchings(kind):
     true, learned = rows(3, 4), rows(5, 4, 1)
     pairs = [[loop(a, b) for b in learned] for a in true]
-    assert float(mcc(kind(true), kind(learned))) == pytest.approx(np.mean([max(line) for line in pairs]))
-    best = max(sum(pairs[i][k] for i, k in enumerate(order)) for order in itertools.permutations(range(5), 3))
+    assert float(mcc(kind(true), kind(learned))) == pytest.approx(
+        np.mean([max(line) for line in pairs])
+    )
+    best = max(
+        sum(pairs[i][k] for i, k in enumerate(order))
+        for order in itertools.permutations(range(5), 3)
+    )
     assert float(mcc_matched(kind(true), kind(learned))) == pytest.approx(best / 3)
-    fewer = max(sum(pairs[i][k] for k, i in enumerate(order)) for order in itertools.permutations(range(3), 2))
-    assert float(mcc_matched(kind(true), kind(learned[:2]))) == pytest.approx(fewer / 3)  # one true feature is left without
-    assert isinstance(mcc(kind(true), kind(learned)), np.floating if kind is np.asarray else torch.Tensor)
+    fewer = max(
+        sum(pairs[i][k] for k, i in enumerate(order))
+        for order in itertools.permutations(range(3), 2)
+    )
+    assert float(mcc_matched(kind(true), kind(learned[:2]))) == pytest.approx(
+        fewer / 3
+    )  # one true feature is left without
+    assert isinstance(
+        mcc(kind(true), kind(learned)), np.floating if kind is np.asarray else torch.Tensor
+    )
 
 
 def test_the_truth_scores_one_whatever_its_order_sign_and_length():
@@ -74,14 +90,21 @@ def test_orthogonal_directions_score_zero_and_runs_keep_their_axis():
 def test_chance_is_what_random_directions_give():
     exact = mcc_chance_exact(128, 32)
     mean, sd = mcc_chance(128, 128, 32, draws=40)
-    assert exact == pytest.approx(0.4785, abs=1e-4) and mean == pytest.approx(exact, abs=4 * sd / math.sqrt(40))
+    assert exact == pytest.approx(0.4785, abs=1e-4) and mean == pytest.approx(
+        exact, abs=4 * sd / math.sqrt(40)
+    )
     matched, _ = mcc_chance(128, 128, 32, draws=10, measure=mcc_matched)
     assert matched == pytest.approx(0.455, abs=0.004)  # the number that is quoted for this size
-    assert mcc_chance(5, 7, 3, draws=4) == mcc_chance(5, 7, 3, draws=4) != mcc_chance(5, 7, 3, draws=4, seed=1)
+    assert (
+        mcc_chance(5, 7, 3, draws=4)
+        == mcc_chance(5, 7, 3, draws=4)
+        != mcc_chance(5, 7, 3, draws=4, seed=1)
+    )
 
 
 def test_chance_against_the_normal_theory_of_many_dimensions():
-    """√d times a random cosine is nearly normal, so the largest of f is nearly the largest of f half-normals over √d."""
+    """√d times a random cosine is nearly normal, so the largest of f is nearly the largest of f
+    half-normals over √d."""
     from scipy.stats import norm
 
     z = np.linspace(0, 9, 20001)
@@ -104,7 +127,11 @@ def test_perfect_codes_have_perfect_support_and_strength(kind):
     scale = np.array([3.0, 0.1, 1, 2])
     features, learned = (codes * scale)[:, ::-1], (true / scale[:, None])[::-1]
     found = support(support_sums(kind(codes), kind(features.copy())))
-    assert (found["f1"] == 1).all() and (found["precision"] == 1).all() and found["match"].tolist() == [3, 2, 1, 0]
+    assert (
+        (found["f1"] == 1).all()
+        and (found["precision"] == 1).all()
+        and found["match"].tolist() == [3, 2, 1, 0]
+    )
     r2 = magnitude_r2(kind(codes), kind(features.copy()), kind(true), kind(learned.copy()))
     assert r2 == pytest.approx([1] * 4)
 
@@ -113,7 +140,9 @@ def test_shrunken_codes_keep_their_support_and_lose_their_strength():
     codes, true = planted()
     assert (support(support_sums(codes, 0.5 * codes))["f1"] == 1).all()
     a = codes[codes[:, 0] > 0, 0]
-    assert magnitude_r2(codes, 0.5 * codes, true, true)[0] == pytest.approx(1 - 0.25 * (a**2).sum() / ((a - a.mean()) ** 2).sum())
+    assert magnitude_r2(codes, 0.5 * codes, true, true)[0] == pytest.approx(
+        1 - 0.25 * (a**2).sum() / ((a - a.mean()) ** 2).sum()
+    )
 
 
 def test_support_is_counted_by_hand_and_parts_add_up():
@@ -121,8 +150,12 @@ def test_support_is_counted_by_hand_and_parts_add_up():
     features = np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0.0]])
     found = support(support_sums(codes, features))
     assert found["match"][0] == 0
-    assert found["precision"][0] == pytest.approx(2 / 3) and found["recall"][0] == pytest.approx(2 / 3)
-    assert found["f1"][0] == pytest.approx(2 / 3) and all(math.isnan(found[k][1]) for k in ("precision", "recall", "f1"))
+    assert found["precision"][0] == pytest.approx(2 / 3) and found["recall"][0] == pytest.approx(
+        2 / 3
+    )
+    assert found["f1"][0] == pytest.approx(2 / 3) and all(
+        math.isnan(found[k][1]) for k in ("precision", "recall", "f1")
+    )
     by_direction = support(support_sums(codes, features), np.array([2, -1]))
     assert by_direction["f1"][0] == 0 and math.isnan(by_direction["precision"][0])
     halves = [support_sums(codes[i], features[i]) for i in (slice(0, 2), slice(2, 5))]
@@ -150,11 +183,16 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_of_two_latents_with_the_same_f1_the_one_with_more_hits_is_taken_wherever_it_stands():
-    # one true feature, on in rows 0 … 3; latent a fires on rows 0 … 1 (F1 2·2/(2+4) = 2/3), latent b on all and 4 … 7 (2·4/(8+4) = 2/3)
+    # one true feature, on in rows 0 … 3; latent a fires on rows 0 … 1 (F1 2·2/(2+4) = 2/3), latent
+    # b on all and 4 … 7 (2·4/(8+4) = 2/3)
     codes = np.zeros((8, 1))
     codes[:4] = 1
     a, b = np.zeros(8), np.ones(8)
     a[:2] = 1
     for order in ([a, b], [b, a]):
         found = support(support_sums(codes, np.stack(order, 1)))
-        assert found["f1"][0] == pytest.approx(2 / 3) and found["recall"][0] == 1 and found["precision"][0] == 0.5
+        assert (
+            found["f1"][0] == pytest.approx(2 / 3)
+            and found["recall"][0] == 1
+            and found["precision"][0] == 0.5
+        )

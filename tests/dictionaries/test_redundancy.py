@@ -1,4 +1,5 @@
-"""Decoder redundancy against loops over pairs, and counts of directions on decoders whose number is known."""
+"""Decoder redundancy against loops over pairs, and counts of directions on decoders whose number is
+known."""
 
 from __future__ import annotations
 
@@ -10,7 +11,12 @@ import torch
 
 from assay.core.errors import DataError
 from assay.dictionaries.measuring import redundancy
-from assay.dictionaries.measuring.redundancy import distinct_directions, effective_dimensions, nearest_cosine, redundant_share
+from assay.dictionaries.measuring.redundancy import (
+    distinct_directions,
+    effective_dimensions,
+    nearest_cosine,
+    redundant_share,
+)
 
 KINDS = [np.asarray, torch.as_tensor]
 
@@ -20,7 +26,9 @@ def rows(f=30, d=6, seed=0):
 
 
 def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(
+        sum(x * x for x in a) * sum(y * y for y in b)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,10 +39,14 @@ def test_loops_over_all_pairs(kind, held, monkeypatch):
     pairs = [[cosine(a, b) for b in W] for a in W]
     nearest = [max(c for j, c in enumerate(line) if j != i) for i, line in enumerate(pairs)]
     assert nearest_cosine(kind(W)).tolist() == pytest.approx(nearest)
-    assert float(redundant_share(kind(W), 0.7)) == pytest.approx(np.mean([c > 0.7 for c in nearest]))
+    assert float(redundant_share(kind(W), 0.7)) == pytest.approx(
+        np.mean([c > 0.7 for c in nearest])
+    )
     alike = [sum(c > 0.7 for j, c in enumerate(line) if j != i) + 1 for i, line in enumerate(pairs)]
     assert float(distinct_directions(kind(W), 0.7)) == pytest.approx(sum(1 / n for n in alike))
-    assert float(effective_dimensions(kind(W))) == pytest.approx(len(W) ** 2 / sum(c * c for line in pairs for c in line))
+    assert float(effective_dimensions(kind(W))) == pytest.approx(
+        len(W) ** 2 / sum(c * c for line in pairs for c in line)
+    )
 
 
 def test_groups_of_equal_rows_are_as_many_directions_as_groups():
@@ -48,15 +60,30 @@ def test_groups_of_equal_rows_are_as_many_directions_as_groups():
 
 def test_opposite_rows_are_two_directions_in_one_dimension():
     W = np.array([[1.0, 0], [-2.0, 0]])
-    assert nearest_cosine(W).tolist() == [-1, -1] and distinct_directions(W) == 2 and effective_dimensions(W) == pytest.approx(1)
+    assert (
+        nearest_cosine(W).tolist() == [-1, -1]
+        and distinct_directions(W) == 2
+        and effective_dimensions(W) == pytest.approx(1)
+    )
 
 
 def test_rows_of_zero_are_left_out():
     W = np.array([[1.0, 0], [0, 0], [1.0, 0.01]])
     assert np.isnan(nearest_cosine(W)).tolist() == [False, True, False]
-    assert redundant_share(W) == 1 and distinct_directions(W) == 1 and effective_dimensions(W) == pytest.approx(1, abs=1e-3)
-    assert np.isnan(nearest_cosine(W[:1])).all() and math.isnan(redundant_share(W[:1])) and distinct_directions(W[:1]) == 1
-    assert math.isnan(effective_dimensions(np.zeros((2, 3)))) and distinct_directions(np.zeros((2, 3))) == 0
+    assert (
+        redundant_share(W) == 1
+        and distinct_directions(W) == 1
+        and effective_dimensions(W) == pytest.approx(1, abs=1e-3)
+    )
+    assert (
+        np.isnan(nearest_cosine(W[:1])).all()
+        and math.isnan(redundant_share(W[:1]))
+        and distinct_directions(W[:1]) == 1
+    )
+    assert (
+        math.isnan(effective_dimensions(np.zeros((2, 3))))
+        and distinct_directions(np.zeros((2, 3))) == 0
+    )
 
 
 def test_runs_and_precision():
@@ -69,7 +96,8 @@ def test_runs_and_precision():
 
 
 def test_random_directions_have_the_expected_nearest_cosine():
-    """In d dimensions the cosine of random directions has (1 + c)/2 ~ Beta((d−1)/2, (d−1)/2); the largest of f−1 follows."""
+    """In d dimensions the cosine of random directions has (1 + c)/2 ~ Beta((d−1)/2, (d−1)/2); the
+    largest of f−1 follows."""
     from scipy.stats import beta
 
     f, d = 400, 16
@@ -79,5 +107,7 @@ def test_random_directions_have_the_expected_nearest_cosine():
 
 
 def test_a_decoder_has_rows():
-    with pytest.raises(DataError, match=r"\[f, d\] or \[run, f, d\] with at least one row, got \[0, 3\]"):
+    with pytest.raises(
+        DataError, match=r"\[f, d\] or \[run, f, d\] with at least one row, got \[0, 3\]"
+    ):
         nearest_cosine(np.zeros((0, 3)))

@@ -1,4 +1,5 @@
-"""Repairs against NumPy's least squares, the algebra of one feature, and a world where shrinkage is the only fault."""
+"""Repairs against NumPy's least squares, the algebra of one feature, and a world where shrinkage is
+the only fault."""
 
 from __future__ import annotations
 
@@ -23,10 +24,22 @@ from assay.dictionaries.selection import TopK
 def make(nonlinearity, d=6, f=9, runs=2):
     g = torch.Generator().manual_seed(0)
     W = torch.nn.functional.normalize(torch.randn(runs, f, d, generator=g), dim=-1)
-    own = {name: value + 0.1 * torch.randn(runs, f, generator=g) for name, value in nonlinearity.init(runs, f).items()}
+    own = {
+        name: value + 0.1 * torch.randn(runs, f, generator=g)
+        for name, value in nonlinearity.init(runs, f).items()
+    }
     b_enc = 0.2 * torch.randn(runs, f, generator=g) - 0.3
     mean, scale = torch.randn(runs, d, generator=g), torch.tensor([0.5, 2.0])
-    return Dictionary(0.8 * W.mT, b_enc, W, 0.1 * torch.randn(runs, d, generator=g), nonlinearity, own, mean, scale)
+    return Dictionary(
+        0.8 * W.mT,
+        b_enc,
+        W,
+        0.1 * torch.randn(runs, d, generator=g),
+        nonlinearity,
+        own,
+        mean,
+        scale,
+    )
 
 
 X = 1.5 * torch.randn(500, 6, generator=torch.Generator().manual_seed(1))
@@ -41,7 +54,9 @@ def test_rescale_and_shift_is_least_squares_on_the_support(nonlinearity):
         f, x, W = (v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r], d.W_dec[r]))
         on = (f > 0).astype(float)
         columns = np.concatenate([(f[:, i, None] * W[i]).ravel()[:, None] for i in range(9)], 1)
-        columns = np.concatenate([columns, *[(on[:, i, None] * W[i]).ravel()[:, None] for i in range(9)]], 1)
+        columns = np.concatenate(
+            [columns, *[(on[:, i, None] * W[i]).ravel()[:, None] for i in range(9)]], 1
+        )
         best = np.linalg.lstsq(columns, (x - d.b_dec[r].numpy()).ravel(), rcond=None)[0]
         np.testing.assert_allclose(mended.own["factor"][r], best[:9], atol=2e-3)
         np.testing.assert_allclose(mended.own["shift"][r], best[9:], atol=2e-3)
@@ -65,18 +80,28 @@ def test_a_pull_is_that_many_more_firings_at_the_present_values():
     d, pull = make(ReLU()), 5.0
     mended, refitted = rescale_and_shift(d, X, pull=pull), refit_decoder(d, X, pull=pull)
     for r in range(2):
-        f, x, W = (v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r] - d.b_dec[r], d.W_dec[r]))
+        f, x, W = (
+            v.double().numpy() for v in (d.encode(X)[r], d.normalise(X)[r] - d.b_dec[r], d.W_dec[r])
+        )
         on = (f > 0).astype(float)
         energy = (f**2).sum(0) / on.sum(0)
         columns = [(c[:, i, None] * W[i]).ravel() for c in (f, on) for i in range(9)]
-        extra = np.diag(np.sqrt(pull * np.concatenate([energy, np.ones(9)]) * np.tile((W**2).sum(1), 2)))
+        extra = np.diag(
+            np.sqrt(pull * np.concatenate([energy, np.ones(9)]) * np.tile((W**2).sum(1), 2))
+        )
         rows = np.concatenate([np.stack(columns, 1), extra])
-        best = np.linalg.lstsq(rows, np.concatenate([x.ravel(), extra @ np.repeat([1.0, 0.0], 9)]), rcond=None)[0]
-        np.testing.assert_allclose(np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=1e-4)
+        best = np.linalg.lstsq(
+            rows, np.concatenate([x.ravel(), extra @ np.repeat([1.0, 0.0], 9)]), rcond=None
+        )[0]
+        np.testing.assert_allclose(
+            np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=1e-4
+        )
         extra = np.diag(np.sqrt(pull * energy))
         codes = np.pad(np.concatenate([f, extra]), ((0, 0), (0, 1)), constant_values=0)
         codes[: len(f), 9] = 1  # the bias, which is not drawn to anything
-        best = np.linalg.lstsq(codes, np.concatenate([x + d.b_dec[r].double().numpy(), extra @ W]), rcond=None)[0]
+        best = np.linalg.lstsq(
+            codes, np.concatenate([x + d.b_dec[r].double().numpy(), extra @ W]), rcond=None
+        )[0]
         np.testing.assert_allclose(refitted.W_dec[r], best[:9], atol=1e-4)
         np.testing.assert_allclose(refitted.b_dec[r], best[9], atol=1e-4)
 
@@ -104,7 +129,13 @@ def test_a_feature_that_never_fires_is_left_as_it_was():
 def test_shrinkage_of_a_known_size_is_found_and_undone():
     """Planted: codes that reconstruct exactly, times .85."""
     eye = torch.eye(6)[None]
-    exact = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 12), torch.cat([eye, -eye], 1), torch.zeros(1, 6), ReLU())
+    exact = Dictionary(
+        torch.cat([eye, -eye], 2),
+        torch.zeros(1, 12),
+        torch.cat([eye, -eye], 1),
+        torch.zeros(1, 6),
+        ReLU(),
+    )
     assert shrinkage(X, exact.reconstruct(X)).item() == pytest.approx(1)
     short = shrunk(exact, 0.85)
     assert shrinkage(X, short.reconstruct(X)).item() == pytest.approx(0.85, rel=1e-6)
@@ -114,7 +145,8 @@ def test_shrinkage_of_a_known_size_is_found_and_undone():
 
 
 def test_one_always_on_feature_is_mended_by_a_shift_alone():
-    """f = a − λ/2 at λ = .2: γ = .908475, FVU = .12; the mend is r = 1, shift .1 and leaves nothing."""
+    """f = a − λ/2 at λ = .2: γ = .908475, FVU = .12; the mend is r = 1, shift .1 and leaves
+    nothing."""
     x = torch.linspace(0.5, 1.5, 4001)[:, None]
     one = torch.ones(1, 1, 1)
     d = Dictionary(one, torch.full((1, 1), -0.1), one, torch.zeros(1, 1), ReLU())
@@ -133,9 +165,13 @@ def test_without_a_free_bias_shrinkage_is_a_factor():
     one = torch.ones(1, 1, 1)
     d = Dictionary(w * one, torch.zeros(1, 1), one, torch.zeros(1, 1), ReLU())
     assert shrinkage(x, d.reconstruct(x)).item() == pytest.approx(w)
-    grid = torch.linspace(0.5, 1.0, 50001, dtype=torch.float64)  # that w is the optimum: minimise E(a − wa)² + λ E wa
+    grid = torch.linspace(
+        0.5, 1.0, 50001, dtype=torch.float64
+    )  # that w is the optimum: minimise E(a − wa)² + λ E wa
     a = x.double().flatten()
-    assert grid[((1 - grid) ** 2 * (a**2).mean() + 0.2 * grid * a.mean()).argmin()].item() == pytest.approx(w, abs=1e-3)
+    assert grid[
+        ((1 - grid) ** 2 * (a**2).mean() + 0.2 * grid * a.mean()).argmin()
+    ].item() == pytest.approx(w, abs=1e-3)
 
 
 def test_pca_explains_its_eigenvalues():
@@ -154,7 +190,10 @@ def test_pca_explains_its_eigenvalues():
 
 def test_as_few_components_as_leave_no_more_unexplained():
     g = np.random.default_rng(0)
-    x, other = (torch.from_numpy(g.normal(size=(400, 7)) * [4, 3, 2, 1, 1, 0.5, 0.1] + 5).float() for _ in range(2))
+    x, other = (
+        torch.from_numpy(g.normal(size=(400, 7)) * [4, 3, 2, 1, 1, 0.5, 0.1] + 5).float()
+        for _ in range(2)
+    )
     left = [float(fvu(other, d.reconstruct(other)[0])) for d in pca(x, *range(1, 8))]
     for rank in range(2, 7):
         between = (left[rank - 1] + left[rank - 2]) / 2
@@ -166,12 +205,17 @@ def test_as_few_components_as_leave_no_more_unexplained():
 
 
 def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():
-    """Planted: 16 orthonormal features, coded at the L1 optimum f = max(a − λ/2, 0); after the mend only selection is amiss."""
+    """Planted: 16 orthonormal features, coded at the L1 optimum f = max(a − λ/2, 0); after the mend
+    only selection is amiss."""
     g = rng.generator(0, "orthonormal")
     basis = torch.from_numpy(np.linalg.qr(g.normal(size=(16, 16)))[0]).float()
-    amounts = torch.from_numpy((g.random((20000, 16)) < 0.1) * g.exponential(1, (20000, 16))).float()
+    amounts = torch.from_numpy(
+        (g.random((20000, 16)) < 0.1) * g.exponential(1, (20000, 16))
+    ).float()
     x, half = amounts @ basis, 0.15
-    d = Dictionary(basis.T[None], torch.full((1, 16), -half), basis[None], torch.zeros(1, 16), ReLU())
+    d = Dictionary(
+        basis.T[None], torch.full((1, 16), -half), basis[None], torch.zeros(1, 16), ReLU()
+    )
     before, after = (fvu(x, one.reconstruct(x)).item() for one in (d, rescale_and_shift(d, x)))
     missed = (amounts * (amounts <= half)).square().sum() / (x - x.mean(0)).square().sum()
     assert before > 10 * missed.item()
@@ -179,7 +223,8 @@ def test_with_orthonormal_features_shrinkage_is_the_only_fault_and_is_mended():
 
 
 def wide(runs=2, d=12, f=120):
-    """A dictionary in which 3 of 120 features are on: its equations are added up from those alone."""
+    """A dictionary in which 3 of 120 features are on: its equations are added up from those
+    alone."""
     dictionary = make(TopK(3), d, f, runs)
     return dictionary, 1.5 * torch.randn(600, d, generator=torch.Generator().manual_seed(2))
 
@@ -187,33 +232,48 @@ def wide(runs=2, d=12, f=120):
 def test_equations_of_few_features_are_least_squares_too():
     dictionary, x = wide()
     pull = 2.0
-    mended, refitted = rescale_and_shift(dictionary, x, pull=pull, chunk=100), refit_decoder(dictionary, x, pull=pull, chunk=100)
+    mended, refitted = (
+        rescale_and_shift(dictionary, x, pull=pull, chunk=100),
+        refit_decoder(dictionary, x, pull=pull, chunk=100),
+    )
     for r in range(2):
-        f, rows, W = (v.double().numpy() for v in (dictionary.encode(x)[r], dictionary.normalise(x)[r], dictionary.W_dec[r]))
+        f, rows, W = (
+            v.double().numpy()
+            for v in (dictionary.encode(x)[r], dictionary.normalise(x)[r], dictionary.W_dec[r])
+        )
         on = (f > 0).astype(float)
         silent = on.sum(0) == 0
         assert on.mean() < 1 / 32 and silent.any()
         energy = np.divide((f**2).sum(0), on.sum(0), out=np.zeros(120), where=on.sum(0) > 0)
         A, b = np.zeros((240, 240)), np.zeros(240)
-        for x_row, f_row, on_row in zip(rows - dictionary.b_dec[r].double().numpy(), f, on, strict=True):
+        for x_row, f_row, on_row in zip(
+            rows - dictionary.b_dec[r].double().numpy(), f, on, strict=True
+        ):
             J = np.concatenate([f_row[:, None] * W, on_row[:, None] * W])
             A += J @ J.T
             b += J @ x_row
         extra = pull * np.concatenate([energy, on.sum(0) > 0]) * np.tile((W**2).sum(1), 2)
-        best = np.linalg.lstsq(A + np.diag(extra), b + extra * np.repeat([1.0, 0.0], 120), rcond=None)[0]
+        best = np.linalg.lstsq(
+            A + np.diag(extra), b + extra * np.repeat([1.0, 0.0], 120), rcond=None
+        )[0]
         best = np.where(np.tile(silent, 2), np.repeat([1.0, 0.0], 120), best)
-        np.testing.assert_allclose(np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=2e-4)
+        np.testing.assert_allclose(
+            np.concatenate([mended.own["factor"][r], mended.own["shift"][r]]), best, atol=2e-4
+        )
         C = np.pad(f, ((0, 0), (0, 1)), constant_values=1)
         extra = np.append(pull * energy, 0)
         present = np.concatenate([W, np.zeros((1, 12))])
-        best = np.linalg.lstsq(C.T @ C + np.diag(extra), C.T @ rows + extra[:, None] * present, rcond=None)[0]
+        best = np.linalg.lstsq(
+            C.T @ C + np.diag(extra), C.T @ rows + extra[:, None] * present, rcond=None
+        )[0]
         best[:-1][silent] = W[silent]
         np.testing.assert_allclose(refitted.W_dec[r], best[:-1], atol=2e-4)
         np.testing.assert_allclose(refitted.b_dec[r], best[-1], atol=2e-4)
 
 
 def test_chunks_in_which_few_and_many_are_on_add_up(monkeypatch):
-    """Half of the rows switch three features on, half all of them; adding all of them up in one way gives the same."""
+    """Half of the rows switch three features on, half all of them; adding all of them up in one way
+    gives the same."""
     g = torch.Generator().manual_seed(3)
     W = torch.nn.functional.normalize(torch.randn(1, 80, 10, generator=g), dim=-1)
     x = torch.cat([torch.randn(300, 10, generator=g) / 8, 3 * torch.randn(300, 10, generator=g)])
@@ -232,6 +292,8 @@ def test_a_dictionary_of_which_nothing_is_on_stays_as_it_was():
     d = make(ReLU())
     d.b_enc[:] = -100
     mended, refitted = rescale_and_shift(d, X), refit_decoder(d, X)
-    assert torch.equal(mended.own["factor"], torch.ones(2, 9)) and torch.equal(mended.own["shift"], torch.zeros(2, 9))
+    assert torch.equal(mended.own["factor"], torch.ones(2, 9)) and torch.equal(
+        mended.own["shift"], torch.zeros(2, 9)
+    )
     assert torch.equal(refitted.W_dec, d.W_dec)
     torch.testing.assert_close(refitted.b_dec, d.normalise(X).mean(1), atol=1e-5, rtol=1e-5)

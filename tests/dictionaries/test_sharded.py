@@ -1,4 +1,5 @@
-"""One dictionary over many ranks: steps against autograd of the whole in float64, choices against a naive sort, trainings against one process."""
+"""One dictionary over many ranks: steps against autograd of the whole in float64, choices against a
+naive sort, trainings against one process."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ GRIDS = ["2-2", "4-2", "4-4"]
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder in which ranks of one interpreter have done every scenario."""
     folder = tmp_path_factory.mktemp("ranks")
-    x = 3 * Mixture(d=12, features=30, density=0.1).inputs([5], 800, "train")(0)[0] + torch.arange(12.0)
+    x = 3 * Mixture(d=12, features=30, density=0.1).inputs([5], 800, "train")(0)[0] + torch.arange(
+        12.0
+    )
     np.save(folder / "acts.npy", x.numpy())
     env = os.environ | {"OMP_NUM_THREADS": "1"}  # a fork keeps one thread
     subprocess.run([sys.executable, given.__file__, str(folder)], env=env, check=True, timeout=300)
@@ -61,7 +64,8 @@ def found(done: Path, scenario: str) -> list[dict[str, torch.Tensor]]:
 
 
 def whole(parts: list[dict[str, torch.Tensor]], name: str, shards: int, dim: int) -> torch.Tensor:
-    """A tensor of all shards, by the ranks of the first replica; the other replicas have the same."""
+    """A tensor of all shards, by the ranks of the first replica; the other replicas have the
+    same."""
     for rank, part in enumerate(parts):
         assert torch.equal(part[name], parts[rank % shards][name]), name
     return torch.cat([part[name] for part in parts[:shards]], dim)
@@ -70,13 +74,28 @@ def whole(parts: list[dict[str, torch.Tensor]], name: str, shards: int, dim: int
 @pytest.mark.parametrize("kind", given.KINDS)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_step_over_ranks_is_the_step_of_the_whole(done, grid, kind):
-    """Loss, curves and every gradient to 1e-12 in float64, with rows on two replicas or on one of two."""
+    """Loss, curves and every gradient to 1e-12 in float64, with rows on two replicas or on one of
+    two."""
     nonlinearity, loss = given.KINDS[kind]
     params, x, idle = given.world(kind)
-    more = {"idle": idle} if "idle" in losses.wants(loss) else {"progress": 0.5} if kind == "p_anneal" else {}
+    more = (
+        {"idle": idle}
+        if "idle" in losses.wants(loss)
+        else {"progress": 0.5}
+        if kind == "p_anneal"
+        else {}
+    )
     fired = []
-    series, grads = reference.autograd(loss, params, x, nonlinearity, torch.full((1,), 0.3, dtype=torch.float64), torch.float64, more,
-                                       lambda features: fired.append((features != 0).any(1)) or {})  # fmt: skip
+    series, grads = reference.autograd(
+        loss,
+        params,
+        x,
+        nonlinearity,
+        torch.full((1,), 0.3, dtype=torch.float64),
+        torch.float64,
+        more,
+        lambda features: fired.append((features != 0).any(1)) or {},
+    )
     shards = int(grid[-1])
     parts = found(done, f"steps-{grid}")
     for division in given.divisions(len(parts) // shards):
@@ -84,29 +103,51 @@ def test_a_step_over_ranks_is_the_step_of_the_whole(done, grid, kind):
             if name in ("b_dec", "loss", "l0"):
                 got = [part[f"{division}/{kind}/{name}"] for part in parts]
                 assert all(torch.equal(one, got[0]) for one in got), f"ranks differ in {name}"
-                assert torch.allclose(got[0].double(), wanted.double(), rtol=1e-6 if name == "l0" else 1e-12, atol=1e-12), (division, name)
+                assert torch.allclose(
+                    got[0].double(),
+                    wanted.double(),
+                    rtol=1e-6 if name == "l0" else 1e-12,
+                    atol=1e-12,
+                ), (division, name)
             else:
                 got = whole(parts, f"{division}/{kind}/{name}", shards, 1)
                 assert torch.allclose(got, wanted, rtol=1e-12, atol=1e-12), (division, name)
         assert torch.equal(whole(parts, f"{division}/{kind}/fired", shards, -1), fired[0])
         if "batch" in kind:
-            features = nonlinearity(x @ params["W_enc"].mT - params["b_dec"] @ params["W_enc"].mT, params["b_enc"], params)
-            least = features[features > 0].min() if (features > 0).sum() >= nonlinearity.k * len(x) else 0
-            assert parts[0][f"{division}/{kind}/least"].item() == pytest.approx(float(least), rel=1e-12)
+            features = nonlinearity(
+                x @ params["W_enc"].mT - params["b_dec"] @ params["W_enc"].mT,
+                params["b_enc"],
+                params,
+            )
+            least = (
+                features[features > 0].min()
+                if (features > 0).sum() >= nonlinearity.k * len(x)
+                else 0
+            )
+            assert parts[0][f"{division}/{kind}/least"].item() == pytest.approx(
+                float(least), rel=1e-12
+            )
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_of_equal_numbers_the_first_are_chosen(done, grid):
-    """Choices among numbers of which many are equal: those that a stable sort of the whole puts first, as far as they are above 0."""
+    """Choices among numbers of which many are equal: those that a stable sort of the whole puts
+    first, as far as they are above 0."""
     shards = int(grid[-1])
     parts = found(done, f"steps-{grid}")
     for division in given.divisions(len(parts) // shards):
         for seed in range(4):
             batch = given.tied(seed)
-            wanted = {"row": first(batch, 4), "batch": first(batch.flatten(), 4 * given.ROWS).view_as(batch), "strong": first(batch, 4)}
+            wanted = {
+                "row": first(batch, 4),
+                "batch": first(batch.flatten(), 4 * given.ROWS).view_as(batch),
+                "strong": first(batch, 4),
+            }
             for name, mask in wanted.items():
                 ranks = [part[f"{division}/{name}{seed}"] for part in parts]
-                got = torch.cat([torch.cat(ranks[i : i + shards], 1) for i in range(0, len(ranks), shards)])
+                got = torch.cat(
+                    [torch.cat(ranks[i : i + shards], 1) for i in range(0, len(ranks), shards)]
+                )
                 assert torch.equal(got, mask), (division, name, seed)
 
 
@@ -117,7 +158,8 @@ def first(batch: torch.Tensor, count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", given.TRAINED)
 def test_a_training_over_ranks_is_that_of_one_process(done, name):
-    """30 steps in float32: parameters of order 1 agree to 1e-5, and so does what is measured; the file is an ordinary one."""
+    """30 steps in float32: parameters of order 1 agree to 1e-5, and so does what is measured; the
+    file is an ordinary one."""
     acts = np.load(done / "acts.npy")
     nonlinearity, penalty, loss = given.TRAINED[name]
     single = train_dictionary(nonlinearity, acts, penalty=penalty, loss=loss, **given.TRAINING)
@@ -127,13 +169,19 @@ def test_a_training_over_ranks_is_that_of_one_process(done, name):
         for key, value in single.tensors().items():
             assert torch.allclose(file.tensors()[key], value, rtol=1e-5, atol=1e-5), (grid, key)
         features = file.encode(torch.from_numpy(acts))
-        truth = [fvu(acts, file.reconstruct(acts)).item(), l0(features).item(), int((~(features != 0).any(1)).sum()), len(acts)]
+        truth = [
+            fvu(acts, file.reconstruct(acts)).item(),
+            l0(features).item(),
+            int((~(features != 0).any(1)).sum()),
+            len(acts),
+        ]
         for rank in found(done, f"trainings-{grid}"):
             assert rank[name].tolist() == pytest.approx(truth, rel=1e-5)
 
 
 def test_a_training_cut_short_goes_on_with_other_ranks(done):
-    """Saved by 2 ranks after step 20 of 30: 1 rank and 4 go on from there, and end where one process does."""
+    """Saved by 2 ranks after step 20 of 30: 1 rank and 4 go on from there, and end where one
+    process does."""
     assert ends(done, "cut") == [-9, 3]
     single = train_dictionary(given.BatchTopK(3), np.load(done / "acts.npy"), **given.CUT)
     for scenario, folder in (("gone-on-1", "cut-1-1"), ("gone-on-4", "cut-4-4")):
@@ -147,10 +195,18 @@ def test_what_was_saved_is_read_bit_for_bit_in_any_division(done):
     place = newest(done / "cut")
     assert place is not None and place.name == "step-00000020"
     everything = read(place, slice(0, 37))
-    assert {"0.state.W_enc", "0.state.adam.v.W_dec", "0.state.threshold", "0.state.idle.rows"} <= everything.keys()
+    assert {
+        "0.state.W_enc",
+        "0.state.adam.v.W_dec",
+        "0.state.threshold",
+        "0.state.idle.rows",
+    } <= everything.keys()
     for shards in (1, 3, 5):
         parts = [read(place, bounds(37, shards, part)) for part in range(shards)]
-        assert all(torch.equal(torch.cat([part[name] for part in parts], 1), value) for name, value in everything.items())
+        assert all(
+            torch.equal(torch.cat([part[name] for part in parts], 1), value)
+            for name, value in everything.items()
+        )
 
 
 def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
@@ -158,7 +214,11 @@ def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
     assert ends(done, "hanging")[0] == 3
     for scenario, rank in (("cut", 1), ("killed", 0), ("killed", 1), ("killed", 2), ("hanging", 0)):
         told = (done / f"{scenario}-{rank}.txt").read_text()
-        assert told.startswith(f"rank {rank}: no answer in ") and "another rank has ended" in told and "\n" not in told
+        assert (
+            told.startswith(f"rank {rank}: no answer in ")
+            and "another rank has ended" in told
+            and "\n" not in told
+        )
         assert "start again with the same folder" in told
 
 
@@ -171,14 +231,26 @@ def test_one_process_is_a_grid_of_one_and_its_bits_are_those_of_train_dictionary
     np.save(tmp_path / "x.npy", x)
     size = {"width": 256, "steps": 8, "batch": 300}
     train_sharded(Ranks.alone(), TopK(2), tmp_path / "x.npy", tmp_path / "run", **size)
-    file, single = Dictionary.load(tmp_path / "run/dictionary.safetensors"), train_dictionary(TopK(2), x, **size)
+    file, single = (
+        Dictionary.load(tmp_path / "run/dictionary.safetensors"),
+        train_dictionary(TopK(2), x, **size),
+    )
     assert all(torch.equal(file.tensors()[name], value) for name, value in single.tensors().items())
     pieces = assemble(tmp_path / "run", tmp_path / "again.safetensors", few=7).read_bytes()
     assert pieces == (tmp_path / "run/dictionary.safetensors").read_bytes()
 
 
 def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
-    words = [str(done / "acts.npy"), str(tmp_path / "run"), "--width", "12", "--steps", "3", "--batch", "50"]
+    words = [
+        str(done / "acts.npy"),
+        str(tmp_path / "run"),
+        "--width",
+        "12",
+        "--steps",
+        "3",
+        "--batch",
+        "50",
+    ]
     assert main([*words, "--k", "2"]) == 0
     assert "2.00, " in capsys.readouterr().out
     assert main([*words, "--k", "3"]) == 2  # another training in the same folder
@@ -187,7 +259,12 @@ def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
     assert main([str(tmp_path / "no.npy"), *words[1:], "--k", "2"]) == 2
     errors = capsys.readouterr().err.splitlines()
     told = [line for line in errors if line.startswith("error: ")]
-    assert "another training (nonlinearity" in told[0] and "need --k" in told[1] and "did you mean TopK?" in told[2] and "no.npy" in told[3]
+    assert (
+        "another training (nonlinearity" in told[0]
+        and "need --k" in told[1]
+        and "did you mean TopK?" in told[2]
+        and "no.npy" in told[3]
+    )
     assert all(line.startswith(("error: ", "step ")) for line in errors)
 
 
@@ -255,7 +332,9 @@ def test_a_damaged_checkpoint_is_refused_and_an_unfinished_one_is_none(tmp_path,
         shard = place / "shard-0000.safetensors"
         shard.write_bytes(shard.read_bytes()[:-4])
     elif harm == "manifest":
-        (place / MANIFEST).write_text((place / MANIFEST).read_text().replace('"end": 12', '"end": 11'))
+        (place / MANIFEST).write_text(
+            (place / MANIFEST).read_text().replace('"end": 12', '"end": 11')
+        )
     elif harm == "gone":
         (place / "shared.safetensors").unlink()
     else:

@@ -1,4 +1,5 @@
-"""Sparse steps: every architecture against autograd in float64, what is chosen against a naive sort, both paths of a training against each other."""
+"""Sparse steps: every architecture against autograd in float64, what is chosen against a naive
+sort, both paths of a training against each other."""
 
 from __future__ import annotations
 
@@ -68,10 +69,18 @@ def world(nonlinearity, inputs, seed, rows=9, d=7, f=24, runs=2):
         return torch.randn(*shape, generator=g)
 
     rows = 1 if inputs == "single-row" else rows
-    params = {"W_enc": draw(runs, f, d), "b_enc": 0.5 * draw(runs, f), "W_dec": draw(runs, f, d) + 0.125, "b_dec": 0.5 * draw(runs, d)}
+    params = {
+        "W_enc": draw(runs, f, d),
+        "b_enc": 0.5 * draw(runs, f),
+        "W_dec": draw(runs, f, d) + 0.125,
+        "b_dec": 0.5 * draw(runs, d),
+    }
     x = draw(rows, d)
     if inputs == "all-zero":
-        x, params["b_enc"] = torch.zeros_like(x), -params["b_enc"].abs() - (params["W_enc"] @ params["b_dec"][..., None])[..., 0].abs()
+        x, params["b_enc"] = (
+            torch.zeros_like(x),
+            -params["b_enc"].abs() - (params["W_enc"] @ params["b_dec"][..., None])[..., 0].abs(),
+        )
     if inputs == "all-dense":
         params["b_enc"] += 40
     if inputs == "ragged":
@@ -86,12 +95,15 @@ def world(nonlinearity, inputs, seed, rows=9, d=7, f=24, runs=2):
 
 
 def asked(loss, f, runs=2, dead=True):
-    """The loss for this width, and what it asks for; in the first run every third latent is dead, or none."""
+    """The loss for this width, and what it asks for; in the first run every third latent is dead,
+    or none."""
     if isinstance(loss, losses.Matryoshka):
         loss = replace(loss, prefixes=(2, f // 2, f))
     idle = 100 * (torch.arange(f) % 3 == 0).repeat(runs, 1)
     idle[0 if not dead else 1 :] = 0
-    return loss, {k: v for k, v in {"idle": idle, "progress": 0.6}.items() if k in losses.wants(loss)}
+    return loss, {
+        k: v for k, v in {"idle": idle, "progress": 0.6}.items() if k in losses.wants(loss)
+    }
 
 
 def double(tensors):
@@ -103,26 +115,35 @@ def agree(found, wanted, relative):
     scale = max(float(value.norm()) for value in wanted.values())
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        assert (found[name].double() - value).norm() <= relative * (value.norm() + 0.1 * scale) + 1e-12, name
+        assert (found[name].double() - value).norm() <= relative * (
+            value.norm() + 0.1 * scale
+        ) + 1e-12, name
 
 
 @every
 @pytest.mark.parametrize("inputs", INPUTS)
 @settings(max_examples=4, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**16), rows=st.integers(2, 12), d=st.integers(1, 9), f=st.integers(6, 40))
+@given(
+    seed=st.integers(0, 2**16), rows=st.integers(2, 12), d=st.integers(1, 9), f=st.integers(6, 40)
+)
 def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, f):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, inputs, seed, rows, d, f)
-    # the dead also choose among equals, and where all rows left the same, rounding is all there is to explain
+    # the dead also choose among equals, and where all rows left the same, rounding is all there is
+    # to explain
     loss, more = asked(loss, f, dead=inputs not in ("tied", "all-zero"))
     exact = First(nonlinearity) if isinstance(nonlinearity, TopK | BatchTopK) else nonlinearity
-    wanted, gradients = reference.autograd(loss, double(params), x.double(), exact, penalty.double(), torch.float64, more)
+    wanted, gradients = reference.autograd(
+        loss, double(params), x.double(), exact, penalty.double(), torch.float64, more
+    )
     kernels = [cpu.sparse_for(loss, nonlinearity)]
     if inputs != "tied" or exact is nonlinearity:  # torch.topk takes any of equal numbers
         kernels.append(cpu.dense_for(loss, nonlinearity))
     for kernel in kernels:
         series, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
-        torch.testing.assert_close(series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean()))
+        torch.testing.assert_close(
+            series["loss"].double(), wanted["loss"], rtol=2e-6, atol=1e-7 * float(x.square().mean())
+        )
         torch.testing.assert_close(series["l0"].double(), wanted["l0"].double())
         agree(found, gradients, 1e-5)
 
@@ -134,11 +155,20 @@ def test_bfloat16_of_both_paths_is_near(kind, inputs):
     params, x, penalty = world(nonlinearity, inputs, 5, rows=64, d=48, f=96)
     params = {**params, "W_enc": params["W_enc"] / 7}
     loss, more = asked(loss, 96)
-    _, gradients = reference.autograd(loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more)
+    _, gradients = reference.autograd(
+        loss, double(params), x.double(), nonlinearity, penalty.double(), torch.float64, more
+    )
     distances = []
     for kernel in (cpu.sparse_for(loss, nonlinearity), cpu.dense_for(loss, nonlinearity)):
-        _, found = cpu.in_chunks(kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more)
-        distances.append({name: float((found[name].double() - value).norm() / (value.norm() + 1e-12)) for name, value in gradients.items()})
+        _, found = cpu.in_chunks(
+            kernel, loss, params, x, nonlinearity, penalty, torch.bfloat16, {}, more
+        )
+        distances.append(
+            {
+                name: float((found[name].double() - value).norm() / (value.norm() + 1e-12))
+                for name, value in gradients.items()
+            }
+        )
     for name, near in distances[0].items():  # places on an edge may flip in either
         assert near <= max(0.1, 1.5 * distances[1][name]), name
 
@@ -156,14 +186,18 @@ def test_a_broken_run_is_seen_and_leaves_its_neighbour_bitwise_alone(kind):
             broken[name][0].view(-1)[-1] = wrong
             series, after = kernel(loss, broken, x, nonlinearity, penalty, torch.float32, more)
             assert not series["loss"][0].isfinite(), (name, wrong)
-            assert all(torch.equal(after[key][1], value[1]) for key, value in found.items()), (name, wrong)
+            assert all(torch.equal(after[key][1], value[1]) for key, value in found.items()), (
+                name,
+                wrong,
+            )
 
 
-# --- what is on ----------------------------------------------------------------------------------------------------------
+# --- what is on -----------------------------------------------------------------------------------
 
 
 def naive(batch, count):
-    """The places of the largest numbers of each row above 0, of equal ones those that come first."""
+    """The places of the largest numbers of each row above 0, of equal ones those that come
+    first."""
     found = []
     for r, row in enumerate(batch.tolist()):
         best = sorted(range(len(row)), key=lambda i: (-row[i], i))[:count]
@@ -173,26 +207,44 @@ def naive(batch, count):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
-    seed=st.integers(0, 2**16), rows=st.integers(1, 6), width=st.integers(1, 130), share=st.floats(0, 1),
-    levels=st.sampled_from([2, 5, 10**6]), dtype=st.sampled_from([torch.float32, torch.bfloat16]),
-)  # fmt: skip
+    seed=st.integers(0, 2**16),
+    rows=st.integers(1, 6),
+    width=st.integers(1, 130),
+    share=st.floats(0, 1),
+    levels=st.sampled_from([2, 5, 10**6]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)
 def test_the_largest_are_those_of_a_stable_sort(seed, rows, width, share, levels, dtype):
     g = torch.Generator().manual_seed(seed)
     batch = (torch.randint(-levels, levels + 1, (rows, width), generator=g) / levels).to(dtype)
     count = max(1, round(share * width))
     assert largest(batch, count).sort().values.tolist() == naive(batch, count)
-    values = torch.cat([batch.flatten()[largest(batch, count)].float(), torch.zeros(rows * count)]).sort(descending=True).values
-    assert torch.equal(values[: rows * count], batch.topk(count).values.relu().float().flatten().sort(descending=True).values)
+    values = (
+        torch.cat([batch.flatten()[largest(batch, count)].float(), torch.zeros(rows * count)])
+        .sort(descending=True)
+        .values
+    )
+    assert torch.equal(
+        values[: rows * count],
+        batch.topk(count).values.relu().float().flatten().sort(descending=True).values,
+    )
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**16), scale=st.sampled_from([0.1, 1.0]), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
+@given(
+    seed=st.integers(0, 2**16),
+    scale=st.sampled_from([0.1, 1.0]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)
 def test_nothing_at_or_above_a_bound_is_missed_and_little_else_taken(seed, scale, dtype):
     g = torch.Generator().manual_seed(seed)
     batch = (torch.randint(-8, 9, (5, 20), generator=g) / 8).to(dtype)
     batch[0, 0], batch[1, 1] = -0.0, torch.inf
     bound = scale * torch.randint(-3, 4, (20,), generator=g) / 8
-    taken, wanted = above(batch, bound).tolist(), (batch.float() >= bound).flatten().nonzero()[:, 0].tolist()
+    taken, wanted = (
+        above(batch, bound).tolist(),
+        (batch.float() >= bound).flatten().nonzero()[:, 0].tolist(),
+    )
     assert set(wanted) <= set(taken)
     assert all(batch.flatten()[i].float() >= bound[i % 20] - 0.01 for i in taken)
     assert above(batch).tolist() == (batch > 0).flatten().nonzero()[:, 0].tolist()
@@ -220,10 +272,12 @@ def test_a_sparse_code_is_noted_as_its_features_are():
     codes = Codes(active, active.of(features))
     assert torch.equal(Idle().note_codes(codes)["fired"], Idle().note(features[None])["fired"][0])
     for k in (1, 2):
-        assert torch.equal(BatchTopK(k).note_codes(codes)["least"], BatchTopK(k).note(features[None])["least"][0])
+        assert torch.equal(
+            BatchTopK(k).note_codes(codes)["least"], BatchTopK(k).note(features[None])["least"][0]
+        )
 
 
-# --- whole trainings -------------------------------------------------------------------------------------------------------
+# --- whole trainings ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +312,14 @@ def forced(monkeypatch, few):
 
 
 def done(kind, bench, steps=120, runs=RUNS, **more):
-    return fit_dictionaries([(runs, method(kind, runs, **more))], batches, d=D, steps=steps, bench=bench, probe_at=range(10, steps, 10))[0]
+    return fit_dictionaries(
+        [(runs, method(kind, runs, **more))],
+        batches,
+        d=D,
+        steps=steps,
+        bench=bench,
+        probe_at=range(10, steps, 10),
+    )[0]
 
 
 @every
@@ -270,12 +331,17 @@ def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
         curves.append(done(kind, bench, steps=60, products=products).history)
     within = 0.02 if products == "float32" else 0.1
     for name in ("mse", "l0"):
-        assert np.allclose(curves[0][name], curves[1][name], rtol=within, atol=within * curves[0][name].mean()), name
+        assert np.allclose(
+            curves[0][name], curves[1][name], rtol=within, atol=within * curves[0][name].mean()
+        ), name
 
 
 @every
-def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(kind, bench, monkeypatch):
-    """Fifty steps, 1e-5, as for dense steps: Adam rounds the last few numbers of a group otherwise."""
+def test_the_same_seed_gives_the_same_bits_and_a_run_alone_is_as_in_a_group_whatever_path_each_takes(  # noqa: E501
+    kind, bench, monkeypatch
+):
+    """Fifty steps, 1e-5, as for dense steps: Adam rounds the last few numbers of a group
+    otherwise."""
     forced(monkeypatch, 0.3)
     together, again = (done(kind, bench, steps=50) for _ in range(2))
     for key, value in together.tensors.items():
@@ -307,7 +373,9 @@ def test_runs_take_the_path_that_their_own_density_says(kind, monkeypatch, plain
 
 
 @pytest.mark.parametrize("kind", ["relu", "gated", "topk_aux", "batchtopk", "matryoshka"])
-def test_a_resumed_training_goes_on_along_the_same_path(kind, monkeypatch, plain_bench, plain_slot, tmp_path):
+def test_a_resumed_training_goes_on_along_the_same_path(
+    kind, monkeypatch, plain_bench, plain_slot, tmp_path
+):
     forced(monkeypatch, 0.3)
     whole = done(kind, plain_bench(tmp_path), steps=100)
     slot = plain_slot(every=17)
@@ -321,7 +389,14 @@ def test_a_resumed_training_goes_on_along_the_same_path(kind, monkeypatch, plain
         return batches(step)
 
     with pytest.raises(Killed):
-        fit_dictionaries([(RUNS, method(kind))], until, d=D, steps=100, bench=plain_bench(tmp_path, [slot]), probe_at=range(10, 100, 10))
+        fit_dictionaries(
+            [(RUNS, method(kind))],
+            until,
+            d=D,
+            steps=100,
+            bench=plain_bench(tmp_path, [slot]),
+            probe_at=range(10, 100, 10),
+        )
     resumed = done(kind, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]), steps=100)
     for key, value in whole.tensors.items():
         assert torch.equal(resumed.tensors[key], value), key
@@ -342,7 +417,8 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypat
 
 
 def test_going_back_takes_more_than_going_there():
-    """Sparse below a density, until it is 1.5 times as high; one that is no number changes nothing."""
+    """Sparse below a density, until it is 1.5 times as high; one that is no number changes
+    nothing."""
     choice = density.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
     few = density.FEW[torch.float32]
     state = {**choice.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
@@ -351,7 +427,12 @@ def test_going_back_takes_more_than_going_there():
     class Seen:
         noted: dict
 
-    wanted = [([1.2, 0.9], [False, True]), ([1.2, 1.2], [False, True]), ([float("nan")] * 2, [False, True]), ([0.5, 1.6], [True, False])]
+    wanted = [
+        ([1.2, 0.9], [False, True]),
+        ([1.2, 1.2], [False, True]),
+        ([float("nan")] * 2, [False, True]),
+        ([0.5, 1.6], [True, False]),
+    ]
     for shares, paths in wanted:
         choice.learn(state, Seen({"l0": torch.tensor(shares) * few * 100}))
         assert state["path.sparse"].tolist() == paths
@@ -364,7 +445,9 @@ def test_who_notes_dense_features_only_keeps_the_step_dense():
             return {"largest": features.amax((1, 2))}
 
     for dead, sparse_steps in ((Keep(), True), (Resample(at=(3,)), True), (Sizes(at=(3,)), False)):
-        assert ("path.sparse" in group(RUNS, method("relu", dead=dead), d=D, steps=5).state) == sparse_steps
+        assert (
+            "path.sparse" in group(RUNS, method("relu", dead=dead), d=D, steps=5).state
+        ) == sparse_steps
 
 
 @pytest.mark.parametrize("kind", ["topk", "topk_aux", "batchtopk_aux", "relu", "gated"])
@@ -378,12 +461,18 @@ def test_resampled_latents_are_the_same_on_both_paths(kind, bench, monkeypatch):
     assert (found[0][:, ::5] > 0).all() and torch.equal(*found)
 
 
-@pytest.mark.parametrize("kind", ["topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"])
+@pytest.mark.parametrize(
+    "kind", ["topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"]
+)
 def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 11)
     loss, more = asked(loss, 24)
-    params |= {"b_pre": params["b_dec"].clone(), "W_dec": params["W_dec"][..., :5].contiguous(), "b_dec": params["b_dec"][..., :5].contiguous()}
+    params |= {
+        "b_pre": params["b_dec"].clone(),
+        "W_dec": params["W_dec"][..., :5].contiguous(),
+        "b_dec": params["b_dec"][..., :5].contiguous(),
+    }
     more["y"] = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(1))
     given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
     wanted, gradients = reference.autograd(*given)

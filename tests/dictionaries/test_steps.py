@@ -1,4 +1,5 @@
-"""Steps that are timed: about as many features are on as TopK keeps, for every architecture, and a step trains."""
+"""Steps that are timed: about as many features are on as TopK keeps, for every architecture, and a
+step trains."""
 
 import pytest
 import torch
@@ -23,7 +24,12 @@ def test_about_k_features_are_on(name, monkeypatch):
     state, nonlinearity = dict(seen["group"].state), seen["method"].nonlinearity
     x = SMALL.rows()
     params = {n: t for n, t in state.items() if "." not in n} | {"W_enc": state["W_enc"].mT}
-    on = (nonlinearity(project(params, x, nonlinearity), params["b_enc"], params) != 0).float().sum(-1).mean()
+    on = (
+        (nonlinearity(project(params, x, nonlinearity), params["b_enc"], params) != 0)
+        .float()
+        .sum(-1)
+        .mean()
+    )
     assert SMALL.k * 0.6 < on < SMALL.k * 1.6
     before = state["W_dec"].clone()
     for _ in range(3):
@@ -36,7 +42,11 @@ def test_about_k_features_are_on(name, monkeypatch):
 def test_auxk_has_dead_latents_to_bring_back(monkeypatch):
     seen = []
     make = steps.group
-    monkeypatch.setattr(steps, "group", lambda runs, method, **how: seen.append(make(runs, method, **how)) or seen[0])
+    monkeypatch.setattr(
+        steps,
+        "group",
+        lambda runs, method, **how: seen.append(make(runs, method, **how)) or seen[0],
+    )
     take = steps.step(SMALL, "TopK + AuxK")
     dead = seen[0].state["idle.rows"] >= steps.DEAD
     assert int(dead.sum()) == -(-SMALL.width // steps.DEAD_SHARE)
@@ -46,5 +56,8 @@ def test_auxk_has_dead_latents_to_bring_back(monkeypatch):
 
 
 def test_both_sizes_are_those_of_the_tables_and_batches_are_the_same_each_time():
-    assert [(size.d, size.width, size.batch) for size in steps.SIZES] == [(576, 4608, 2048), (576, 512, 256)]
+    assert [(size.d, size.width, size.batch) for size in steps.SIZES] == [
+        (576, 4608, 2048),
+        (576, 512, 256),
+    ]
     assert torch.equal(SMALL.rows(), SMALL.rows())

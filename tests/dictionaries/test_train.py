@@ -1,4 +1,5 @@
-"""Training: equal to a plain PyTorch loop, the same alone and in a group, resumable, and blind between runs."""
+"""Training: equal to a plain PyTorch loop, the same alone and in a group, resumable, and blind
+between runs."""
 
 from __future__ import annotations
 
@@ -54,11 +55,14 @@ def batches(step):
 
 
 def train(name, bench, runs=RUNS, steps=50, **more):
-    return fit_dictionaries([(runs, method(name, runs, **more))], batches, d=D, steps=steps, bench=bench)[0]
+    return fit_dictionaries(
+        [(runs, method(name, runs, **more))], batches, d=D, steps=steps, bench=bench
+    )[0]
 
 
 class PlainSAE(torch.nn.Module):
-    """One dictionary as PyTorch users write it; columns of the decoder are kept at unit length by hand."""
+    """One dictionary as PyTorch users write it; columns of the decoder are kept at unit length by
+    hand."""
 
     def __init__(self, name, spec):
         super().__init__()
@@ -72,13 +76,17 @@ class PlainSAE(torch.nn.Module):
             "b_dec": torch.zeros(1, D),
         }
         start |= self.nonlinearity.init(1, width)
-        self.params = torch.nn.ParameterDict({k: torch.nn.Parameter(v.clone()) for k, v in start.items()})
+        self.params = torch.nn.ParameterDict(
+            {k: torch.nn.Parameter(v.clone()) for k, v in start.items()}
+        )
         self.betas, self.penalty, self.lr = fields.get("betas", (0.0, 0.999)), spec.penalty, spec.lr
 
     def fit(self, steps):
         adam = torch.optim.Adam(self.parameters(), lr=self.lr, betas=self.betas)
         for step in range(steps):
-            rate = min(1, (step + 1) / 10) * (1 if step < 0.8 * steps else (steps - step) / (0.2 * steps))
+            rate = min(1, (step + 1) / 10) * (
+                1 if step < 0.8 * steps else (steps - step) / (0.2 * steps)
+            )
             adam.param_groups[0]["lr"] = self.lr * rate
             adam.zero_grad()
             penalty = torch.tensor([self.penalty * min(1, (step + 1) / round(0.15 * steps))])
@@ -100,7 +108,11 @@ def test_it_is_the_plain_loop_of_each_run(name, bench):
         wanted = PlainSAE(name, spec).fit(steps)
         for key, value in wanted.items():
             torch.testing.assert_close(
-                trained.tensors[key][r : r + 1], value, rtol=2e-3, atol=2e-4, msg=lambda m, k=key: f"{k}: {m}"
+                trained.tensors[key][r : r + 1],
+                value,
+                rtol=2e-3,
+                atol=2e-4,
+                msg=lambda m, k=key: f"{k}: {m}",
             )
 
 
@@ -111,7 +123,9 @@ def test_alone_is_as_in_a_group(name, bench, monkeypatch):
     together = train(name, bench)
     for r, spec in enumerate(RUNS):
         start, alone = (train(name, bench, Runs([spec]), steps=steps) for steps in (0, 50))
-        assert torch.equal(start.tensors["W_enc"][0], train(name, bench, steps=0).tensors["W_enc"][r])
+        assert torch.equal(
+            start.tensors["W_enc"][0], train(name, bench, steps=0).tensors["W_enc"][r]
+        )
         for key, value in alone.tensors.items():
             assert (together.tensors[key][r] - value[0]).abs().max() <= 1e-5, key
 
@@ -141,7 +155,9 @@ def test_resume_is_bitwise(name, plain_bench, plain_slot, tmp_path):
         return batches(step)
 
     with pytest.raises(Killed):
-        fit_dictionaries([(RUNS, method(name))], until, d=D, steps=50, bench=plain_bench(tmp_path, [slot]))
+        fit_dictionaries(
+            [(RUNS, method(name))], until, d=D, steps=50, bench=plain_bench(tmp_path, [slot])
+        )
     assert slot.saved[0] == 34
     resumed = train(name, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     for key, value in whole.tensors.items():
@@ -157,20 +173,32 @@ def test_several_methods_share_a_pass(bench):
         return batches(step)
 
     names = ("gated", "relu", "topk")
-    joint = fit_dictionaries([(RUNS, method(n)) for n in names], counted, d=D, steps=30, bench=bench)
+    joint = fit_dictionaries(
+        [(RUNS, method(n)) for n in names], counted, d=D, steps=30, bench=bench
+    )
     assert seen == list(range(30))
     for name, trained in zip(names, joint, strict=True):
         alone = train(name, bench, steps=30)
-        assert all(torch.equal(trained.tensors[key], value) for key, value in alone.tensors.items()), name
+        assert all(
+            torch.equal(trained.tensors[key], value) for key, value in alone.tensors.items()
+        ), name
 
 
 def test_each_run_may_have_its_own_batches(bench):
     def own(step):
-        return torch.stack([batches(step), batches(1000 + step), batches(step), batches(2000 + step)])
+        return torch.stack(
+            [batches(step), batches(1000 + step), batches(step), batches(2000 + step)]
+        )
 
-    shared, separate = train("gated", bench), fit_dictionaries([(RUNS, method("gated"))], own, d=D, steps=50, bench=bench)[0]
+    shared, separate = (
+        train("gated", bench),
+        fit_dictionaries([(RUNS, method("gated"))], own, d=D, steps=50, bench=bench)[0],
+    )
     for r, same in enumerate((True, False, True, False)):
-        assert torch.allclose(shared.tensors["W_dec"][r], separate.tensors["W_dec"][r], atol=1e-5) == same
+        assert (
+            torch.allclose(shared.tensors["W_dec"][r], separate.tensors["W_dec"][r], atol=1e-5)
+            == same
+        )
 
 
 @every
@@ -183,17 +211,28 @@ def test_training_learns_and_keeps_decoder_rows_at_unit_length(name, bench):
     x = batches(10_000)
     at_start = Dictionary.of(train(name, bench, steps=0)).reconstruct(x)
     if name != "gated_no_aux":  # whose gates may have closed
-        assert ((d.reconstruct(x) - x).square().sum((1, 2)) < 0.8 * (at_start - x).square().sum((1, 2))).all()
+        assert (
+            (d.reconstruct(x) - x).square().sum((1, 2)) < 0.8 * (at_start - x).square().sum((1, 2))
+        ).all()
 
 
 def test_normalisation_travels_with_the_dictionary(bench):
     mean = torch.linspace(-1, 1, D)
     trained = fit_dictionaries(
-        [(RUNS, method("relu"))], batches, d=D, steps=5, bench=bench, mean=mean, scale=0.25, sites=("blocks.9.hook_resid_pre",)
+        [(RUNS, method("relu"))],
+        batches,
+        d=D,
+        steps=5,
+        bench=bench,
+        mean=mean,
+        scale=0.25,
+        sites=("blocks.9.hook_resid_pre",),
     )[0]
     d, x = Dictionary.of(trained), batches(3)
     assert d.sites == ("blocks.9.hook_resid_pre",)
-    torch.testing.assert_close(d.encode(x / 0.25 + mean), d.normalised.encode(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        d.encode(x / 0.25 + mean), d.normalised.encode(x), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_loss_without_a_kernel_trains_by_autograd(bench):
@@ -201,14 +240,20 @@ def test_a_loss_without_a_kernel_trains_by_autograd(bench):
         return losses.l1(params, x, nonlinearity, penalty)
 
     by_hand = train("relu", bench)
-    plain = fit_dictionaries([(RUNS, replace(method("relu"), loss=half))], batches, d=D, steps=50, bench=bench)[0]
+    plain = fit_dictionaries(
+        [(RUNS, replace(method("relu"), loss=half))], batches, d=D, steps=50, bench=bench
+    )[0]
     for key, value in by_hand.tensors.items():
         torch.testing.assert_close(plain.tensors[key], value, rtol=1e-2, atol=1e-3)
 
 
 def test_a_method_has_a_rate_and_a_penalty_for_each_run(bench):
-    with pytest.raises(SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"):
-        fit_dictionaries([(RUNS, replace(method("relu"), lr=np.ones(2)))], batches, d=D, steps=5, bench=bench)
+    with pytest.raises(
+        SpecError, match="one lr and one penalty for each run, got 2 and 4 for 4 runs"
+    ):
+        fit_dictionaries(
+            [(RUNS, replace(method("relu"), lr=np.ones(2)))], batches, d=D, steps=5, bench=bench
+        )
 
 
 def test_the_sparse_step_is_the_one_used_where_it_pays():
@@ -217,7 +262,8 @@ def test_the_sparse_step_is_the_one_used_where_it_pays():
 
 
 def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
-    """x = a, a ~ U(.5, 1.5), no decoder bias, λ = .2: f = a − λ/2; γ = .893333/.983333 and FVU = (λ/2)²/Var a = .12."""
+    """x = a, a ~ U(.5, 1.5), no decoder bias, λ = .2: f = a − λ/2; γ = .893333/.983333 and FVU =
+    (λ/2)²/Var a = .12."""
     from assay.dictionaries.baselines.repair import rescale_and_shift
     from assay.dictionaries.measuring.metrics import fvu, shrinkage
 
@@ -228,10 +274,14 @@ def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
 
     one = Method(ReLU(), losses.l1, 1, runs.each("lr"), runs.each("penalty"), decoder_bias=False)
     trained = fit_dictionaries([(runs, one)], amounts, d=1, steps=2500, bench=bench)[0]
-    alive = trained.tensors["W_dec"][:, 0, 0] > 0  # a decoder row of one number is ±1, and −1 stays off
+    alive = (
+        trained.tensors["W_dec"][:, 0, 0] > 0
+    )  # a decoder row of one number is ±1, and −1 stays off
     assert alive.any()
     x = torch.linspace(0.5, 1.5, 2001)[:, None]
-    d = Dictionary.join([part for part, on in zip(Dictionary.of(trained), alive, strict=True) if on])
+    d = Dictionary.join(
+        [part for part, on in zip(Dictionary.of(trained), alive, strict=True) if on]
+    )
     assert shrinkage(x, d.reconstruct(x)).tolist() == pytest.approx([0.908475] * len(d), abs=0.01)
     assert fvu(x, d.reconstruct(x)).tolist() == pytest.approx([0.12] * len(d), abs=0.01)
     mended = rescale_and_shift(d, x)
@@ -255,5 +305,7 @@ def test_frozen_parameters_stay_bit_for_bit_and_the_others_learn(name, frozen):
 
 def test_freezing_what_is_not_trained_is_refused():
     with pytest.raises(SpecError, match="frozen names W_gate"):
-        one = Method(ReLU(), losses.l1, 4, RUNS.each("lr"), RUNS.each("penalty"), frozen=("W_gate",))
+        one = Method(
+            ReLU(), losses.l1, 4, RUNS.each("lr"), RUNS.each("penalty"), frozen=("W_gate",)
+        )
         fit_dictionaries([(RUNS, one)], lambda step: WORLD[:4], d=D, steps=1)

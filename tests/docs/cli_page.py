@@ -1,4 +1,5 @@
-"""docs/cli.md, made of the command line's own help. Write it again with: python tests/docs/cli_page.py"""
+"""docs/cli.md, made of the command line's own help. Write it again with: python
+tests/docs/cli_page.py"""
 
 import re
 from pathlib import Path
@@ -28,20 +29,36 @@ With `--json` a verb prints one JSON object on standard output and everything el
 | `ASSAY_CHECKPOINT_SECONDS` | the least time between two checkpoints of a training, 20 without it |
 | `ASSAY_LEASE_SECONDS` | the time without a beat after which another worker takes over a group, 30 without it |
 | `ASSAY_LIMITS` | what `--limits` says, for the verbs that have no such option and for Python as well |
-"""
+"""  # noqa: E501
 
 
 def page() -> str:
     """The whole page."""
     text = app.generate_docs(output_format="markdown", usage_name="assay")
-    verbs = text[text.index("**Measure your own**") :].replace("\n        ", " ")  # a wrapped line of help is still one line
-    return HEAD + "\n" + re.sub(r"\n{3,}", "\n\n", re.sub(r"(?ms)^## assay (\S+)\n.*?(?=^## |\Z)", exemplified, verbs)).rstrip() + "\n"
+    verbs = text[text.index("**Measure your own**") :].replace(
+        "\n        ", " "
+    )  # a wrapped line of help is still one line
+    return (
+        HEAD
+        + "\n"
+        + re.sub(
+            r"\n{3,}", "\n\n", re.sub(r"(?ms)^## assay (\S+)\n.*?(?=^## |\Z)", exemplified, verbs)
+        ).rstrip()
+        + "\n"
+    )
 
 
 def exemplified(section: re.Match[str]) -> str:
     """A verb's section with its example at the end."""
     lines = example(section[1]).splitlines()[1:]
-    return section[0].rstrip() + "\n\n**Example**:\n\n```console\n" + "\n".join(line[2:] for line in lines) + "\n```\n\n" if lines else section[0]
+    return (
+        section[0].rstrip()
+        + "\n\n**Example**:\n\n```console\n"
+        + "\n".join(line[2:] for line in lines)
+        + "\n```\n\n"
+        if lines
+        else section[0]
+    )
 
 
 def page_of(verb: str) -> str:

@@ -1,4 +1,5 @@
-"""docs/schemas/*.json and docs/schemas.md, made of the types of verbs' results. Write them again with: python tests/docs/schemas_page.py"""
+"""docs/schemas/*.json and docs/schemas.md, made of the types of verbs' results. Write them again
+with: python tests/docs/schemas_page.py"""
 
 import json
 import sys
@@ -8,7 +9,7 @@ from assay.verbs.schemas import VERBS, document, moved
 
 PAGE = Path(__file__).parents[2] / "docs/schemas.md"
 FILES = PAGE.with_suffix("")
-HEAD = '''# What verbs give: types and schemas
+HEAD = """# What verbs give: types and schemas
 
 Every verb of the command line is a function with a typed result. `assay VERB --json` prints that result and nothing else. Its JSON schema is a file
 here, so that a program can check what it reads and make types of it.
@@ -59,15 +60,21 @@ Files are written by `python tests/docs/schemas_page.py`. The `$id` of each ends
 
 | verb | what it answers | functions | schema | version |
 |---|---|---|---|---|
-'''
+"""  # noqa: E501
 
 
 def page() -> str:
     """The whole page."""
     rows = []
     for verb, one in VERBS.items():
-        functions = ", ".join(f"`{name if name.startswith('assay.') else f'assay.verbs.{name}'}`" for name in one.functions)
-        rows.append(f"| `{verb}` | {one.answers} | {functions} | [{verb}.json](schemas/{verb}.json) | {one.version} |")
+        functions = ", ".join(
+            f"`{name if name.startswith('assay.') else f'assay.verbs.{name}'}`"
+            for name in one.functions
+        )
+        rows.append(
+            f"| `{verb}` | {one.answers} | {functions} | [{verb}.json](schemas/{verb}.json) | "
+            f"{one.version} |"
+        )
     return HEAD + "\n".join(rows) + "\n"
 
 
@@ -78,13 +85,21 @@ def text(verb: str) -> str:
 
 def unsaid() -> list[str]:
     """The verbs whose schema changed under the version that is committed."""
-    return [verb for verb in VERBS if (there := FILES / f"{verb}.json").exists() and moved(json.loads(there.read_text()), document(verb))]
+    return [
+        verb
+        for verb in VERBS
+        if (there := FILES / f"{verb}.json").exists()
+        and moved(json.loads(there.read_text()), document(verb))
+    ]
 
 
 def main() -> None:
     """Write what changed. Raises: SystemExit where a schema changed and its version did not."""
     if left := unsaid():
-        sys.exit(f"the schema of {', '.join(left)} changed: raise its version in src/assay/verbs/schemas.py, then write it again")
+        sys.exit(
+            f"the schema of {', '.join(left)} changed: raise its version in "
+            "src/assay/verbs/schemas.py, then write it again"
+        )
     FILES.mkdir(exist_ok=True)
     for old in FILES.glob("*.json"):
         if old.stem not in VERBS:

@@ -1,4 +1,5 @@
-"""Tables and pictures in README.md and docs/ that are made from headers, claims and records are as they would be made now."""
+"""Tables and pictures in README.md and docs/ that are made from headers, claims and records are as
+they would be made now."""
 
 import functools
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from assay.report import docs, first, pictures
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MARKS = [(page, m["kind"], m["name"]) for page in PAGES for m in docs.BLOCK.finditer(page.read_text())]
+MARKS = [
+    (page, m["kind"], m["name"]) for page in PAGES for m in docs.BLOCK.finditer(page.read_text())
+]
 AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
 
 
@@ -23,45 +26,82 @@ def drawn_once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("page", "kind", "name"), MARKS, ids=[f"{page.stem}-{kind}-{name}" for page, kind, name in MARKS])
+@pytest.mark.parametrize(
+    ("page", "kind", "name"),
+    MARKS,
+    ids=[f"{page.stem}-{kind}-{name}" for page, kind, name in MARKS],
+)
 def test_a_table_is_as_made_now(page: Path, kind: str, name: str | None) -> None:
-    [found] = [m[0] for m in docs.BLOCK.finditer(page.read_text()) if (m["kind"], m["name"]) == (kind, name)]
-    assert found == docs.filled(found), f"{page.name}: the table {kind} {name or ''} is older than its source; {AGAIN}"
+    [found] = [
+        m[0]
+        for m in docs.BLOCK.finditer(page.read_text())
+        if (m["kind"], m["name"]) == (kind, name)
+    ]
+    assert found == docs.filled(found), (
+        f"{page.name}: the table {kind} {name or ''} is older than its source; {AGAIN}"
+    )
 
 
-@pytest.mark.parametrize("name", [name for _, kind, name in MARKS if kind == "picture" and records.read(name) is not None])
+@pytest.mark.parametrize(
+    "name",
+    [name for _, kind, name in MARKS if kind == "picture" and records.read(name) is not None],
+)
 def test_a_picture_shows_what_would_be_drawn_now(name: str) -> None:
     figure = pictures.figure(name)
-    assert figure is not None and pictures.drawn_from(pictures.path(name)) == pictures.stamp(figure), f"{name} is older; {AGAIN}"
+    assert figure is not None and pictures.drawn_from(pictures.path(name)) == pictures.stamp(
+        figure
+    ), f"{name} is older; {AGAIN}"
 
 
 def test_the_first_picture_shows_what_would_be_drawn_now() -> None:
-    assert {file.name: file.read_text() for file in first.files()} == {file.name: drawn for file, drawn in first.files().items()}, AGAIN
+    assert {file.name: file.read_text() for file in first.files()} == {
+        file.name: drawn for file, drawn in first.files().items()
+    }, AGAIN
 
 
 def test_the_readme_asks_every_experiments_question() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     for entry in catalogue.entries():
-        assert any(f"[{entry.name}](docs/{entry.name}.md)" in line and entry.header().title.rstrip(".") in line for line in lines), entry.name
+        assert any(
+            f"[{entry.name}](docs/{entry.name}.md)" in line
+            and entry.header().title.rstrip(".") in line
+            for line in lines
+        ), entry.name
 
 
 def test_the_catalogue_lists_every_experiment_as_its_header_says() -> None:
-    lines = [line for line in (ROOT / "docs/catalogue.md").read_text().splitlines() if line.startswith("| `")]
+    lines = [
+        line
+        for line in (ROOT / "docs/catalogue.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
     for entry in catalogue.entries():
         header = entry.header()
-        assert any(f"`{entry.name}`" in line and header.claim in line and header.cost in line for line in lines), entry.name
+        assert any(
+            f"`{entry.name}`" in line and header.claim in line and header.cost in line
+            for line in lines
+        ), entry.name
 
 
 def test_every_experiment_has_a_page_with_its_claims_and_verdicts() -> None:
     for entry in catalogue.entries():
-        assert {kind for page, kind, name in MARKS if (page.stem, name) == (entry.name, entry.name)} >= {
-            "arms", "claims", "verdicts", "budget",
-        }  # fmt: skip
+        assert {
+            kind for page, kind, name in MARKS if (page.stem, name) == (entry.name, entry.name)
+        } >= {
+            "arms",
+            "claims",
+            "verdicts",
+            "budget",
+        }
 
 
 def test_the_readme_counts_the_demo_right() -> None:
     experiment = catalogue.find("gated-sae")
-    runs = sum(len(experiment.specs_of(arm, experiment.default)) for arm, a in experiment.arms.items() if a.train is not None)
+    runs = sum(
+        len(experiment.specs_of(arm, experiment.default))
+        for arm, a in experiment.arms.items()
+        if a.train is not None
+    )
     assert f"{runs} dictionaries in {len(experiment.arms)} arms" in (ROOT / "README.md").read_text()
 
 

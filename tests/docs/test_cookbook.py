@@ -1,7 +1,8 @@
-"""docs/cookbook.md: the lines of each recipe, put where their first line says, are an experiment whose smoke preset judges every statement.
+"""docs/cookbook.md: the lines of each recipe, put where their first line says, are an experiment
+whose smoke preset judges every statement.
 
-All recipes but the last two go into the file that `assay new` writes; one is a file of its own, run on a tiny model and a folder of text, and
-the last goes into that.
+All recipes but the last two go into the file that `assay new` writes; one is a file of its own, run
+on a tiny model and a folder of text, and the last goes into that.
 """
 
 import re
@@ -21,7 +22,10 @@ from assay.verbs.new import write_experiment
 ROOT = Path(__file__).parents[2]
 RECIPE = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```py\n# ([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-RECIPES = {title: BLOCK.findall(text) for title, text in RECIPE.findall((ROOT / "docs/cookbook.md").read_text())}
+RECIPES = {
+    title: BLOCK.findall(text)
+    for title, text in RECIPE.findall((ROOT / "docs/cookbook.md").read_text())
+}
 WHOLE, INTO_IT = "A site of a language model", "Near controls for a dictionary"
 ABOVE = {
     "at the top": "\nEXAMPLES = ",
@@ -33,7 +37,11 @@ ABOVE = {
     "in claims": "    ),\n    figures=",
 }
 """Where the lines of a block go in the file that `assay new` writes: above this text."""
-ABOVE_THERE = {"at the top": "\n\n@dataclass", "in MySite": "\n    def text(", "in arms": "    },\n    measure="}
+ABOVE_THERE = {
+    "at the top": "\n\n@dataclass",
+    "in MySite": "\n    def text(",
+    "in arms": "    },\n    measure=",
+}
 """As above, for blocks that go into the file of the recipe `WHOLE`."""
 
 
@@ -41,7 +49,12 @@ def with_lines(text: str, place: str, lines: str, above: Mapping[str, str] = ABO
     """The experiment with a recipe's lines where its block says."""
     if place in above:
         assert text.count(above[place]) == 1
-        return text.replace(above[place], lines.rstrip() + "\n\n\n" + above[place] if place == "above train" else lines + above[place])
+        return text.replace(
+            above[place],
+            lines.rstrip() + "\n\n\n" + above[place]
+            if place == "above train"
+            else lines + above[place],
+        )
     name = place.removeprefix("in place of ")
     assert name != place and name in text, f"{place}: no such place"
     if name.endswith("="):
@@ -62,22 +75,35 @@ def judged(file: Path, store: Path, sets: tuple[str, ...] = ()) -> dict[str, str
     """What came out of each statement, by its text."""
     experiment = catalogue.find(str(file))
     result = Lab(store, Inline()).run(experiment, override(experiment, "smoke", sets)).to_json()
-    told = {statement["text"]: statement["outcome"] for statement in (*result["verdicts"], *result["exact"])}
+    told = {
+        statement["text"]: statement["outcome"]
+        for statement in (*result["verdicts"], *result["exact"])
+    }
     assert {s.text for s in experiment.claims if isinstance(s, Claim | Exact)} == set(told)
     return told
 
 
 def test_the_page_has_the_eight_recipes() -> None:
     assert list(RECIPES) == [
-        "Planted data", "An arm like another one, drawn again", "A gate: half as long", "A ratio", "A scope, and a sweep", "Two units", WHOLE,
+        "Planted data",
+        "An arm like another one, drawn again",
+        "A gate: half as long",
+        "A ratio",
+        "A scope, and a sweep",
+        "Two units",
+        WHOLE,
         INTO_IT,
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("title", [title for title in RECIPES if title not in (WHOLE, INTO_IT)])
 def test_a_recipe_runs_in_the_file_that_new_writes(title: str, tmp_path: Path) -> None:
     told = judged(made(title, tmp_path), tmp_path / "store")
-    texts = [text for _, lines in RECIPES[title] for text in re.findall(r'^            text="([^"]+)"', lines, re.MULTILINE)]
+    texts = [
+        text
+        for _, lines in RECIPES[title]
+        for text in re.findall(r'^            text="([^"]+)"', lines, re.MULTILINE)
+    ]
     assert set(texts) < set(told)
     assert set(told.values()) <= {"undecided", "exact"}, "two seeds decide nothing"
 
@@ -90,13 +116,20 @@ def test_an_arm_drawn_again_shares_no_random_number(tmp_path: Path) -> None:
 
 
 def site(folder: Path) -> tuple[str, Path, tuple[str, ...]]:
-    """The text of the recipe `WHOLE`, its file, and settings for a tiny model and a folder of text."""
+    """The text of the recipe `WHOLE`, its file, and settings for a tiny model and a folder of
+    text."""
     [(place, lines)] = RECIPES[WHOLE]
     model = tiny_models.make(folder / "model", "llama", max_position_embeddings=128)
     (folder / "text").mkdir()
     for i in range(24):
-        (folder / "text" / f"part-{i}.py").write_text(tiny_models.TEXT.replace("sum", f"sum of {i}") * 12)
-    return lines, folder / place, (f"subject={model}", "site=blocks.1.hook_mlp_out", f"corpus={folder / 'text'}")
+        (folder / "text" / f"part-{i}.py").write_text(
+            tiny_models.TEXT.replace("sum", f"sum of {i}") * 12
+        )
+    return (
+        lines,
+        folder / place,
+        (f"subject={model}", "site=blocks.1.hook_mlp_out", f"corpus={folder / 'text'}"),
+    )
 
 
 def test_a_site_of_a_language_model(tmp_path: Path) -> None:
@@ -115,7 +148,11 @@ def test_near_controls_go_into_that_file_and_what_they_freeze_is_frozen(tmp_path
     assert outcome == "undecided", "two seeds decide nothing"
     experiment = catalogue.find(str(file))
     result = Lab(tmp_path / "store", Inline()).run(experiment, override(experiment, "smoke", sets))
-    left = {name: float(arm.error.sum() / arm.variance.sum()) for name, arm in result.arms.items() if "error" in arm}
+    left = {
+        name: float(arm.error.sum() / arm.variance.sum())
+        for name, arm in result.arms.items()
+        if "error" in arm
+    }
     assert {"main", "pca", "frozen-decoder", "soft-frozen", "frozen-encoder", "drawn"} <= set(left)
     assert left.pop("soft-frozen") == left["main"], "thirty steps take no row out of its cone"
     assert len(set(left.values())) == len(left), "every other arm is a dictionary of its own"

@@ -1,10 +1,10 @@
 """What the pages say is true of the program.
 
-The rule for code blocks in README.md and docs/*.md: a block marked `bash` or `python` is run, in the order of its page, in one
-empty folder per page; any other block (`console` for what takes minutes or a network, `text`) is only read. Every verb and
-option of `assay`, and every target of `make`, must exist wherever code is shown. Exercises are run by test_exercises.py, and the
-files of extend.md, its blocks marked `py`, by test_extend.py.
-"""
+The rule for code blocks in README.md and docs/*.md: a block marked `bash` or `python` is run, in
+the order of its page, in one empty folder per page; any other block (`console` for what takes
+minutes or a network, `text`) is only read. Every verb and option of `assay`, and every target of
+`make`, must exist wherever code is shown. Exercises are run by test_exercises.py, and the files of
+extend.md, its blocks marked `py`, by test_extend.py."""
 
 import os
 import re
@@ -30,12 +30,21 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 def shown(page: Path) -> list[str]:
     """The lines of all code blocks that are no Python, and all inline code."""
     text = page.read_text()
-    inside = [line for kind, code in BLOCK.findall(text) if kind != "python" for line in code.replace("\\\n", " ").splitlines()]
+    inside = [
+        line
+        for kind, code in BLOCK.findall(text)
+        if kind != "python"
+        for line in code.replace("\\\n", " ").splitlines()
+    ]
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 
 DEAR = ("challenge.md", "mamba.md")
-RUN = [pytest.param(page, marks=[pytest.mark.slow] if page.name in DEAR else [], id=page.name) for page in PAGES if blocks(page)]
+RUN = [
+    pytest.param(page, marks=[pytest.mark.slow] if page.name in DEAR else [], id=page.name)
+    for page in PAGES
+    if blocks(page)
+]
 
 
 @pytest.mark.parametrize("page", RUN)
@@ -43,22 +52,36 @@ def test_code_blocks_run(page: Path, forks: Forks, tmp_path: Path) -> None:
     ours = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {key: value for key, value in os.environ.items() if key != "ASSAY_ROOT"} | {"PATH": ours}
     for kind, code in blocks(page):
-        done = typed(code, forks, tmp_path, env) if kind == "bash" else forks.execute(code, tmp_path, env)
+        done = (
+            typed(code, forks, tmp_path, env)
+            if kind == "bash"
+            else forks.execute(code, tmp_path, env)
+        )
         assert done.code == 0, f"{page.name}:\n{code}\n{done.out}{done.err}"
 
 
 def typed(code: str, forks: Forks, cwd: Path, env: dict[str, str]) -> Ended:
-    """What a shell says to a block. A plain line that starts with `assay` costs a fork, and trains in that process."""
+    """What a shell says to a block. A plain line that starts with `assay` costs a fork, and trains
+    in that process."""
     out = err = ""
     for line in code.replace("\\\n", " ").splitlines():
         command, _, file = line.partition(" > ")
         if command.startswith("assay ") and not re.search(r"[|&;$`]", line):
             verb, *words = shlex.split(command)[1:]
-            done = forks.run([verb, *words, *(["--executor", "inline"] if verb == "run" else [])], cwd, env)
+            done = forks.run(
+                [verb, *words, *(["--executor", "inline"] if verb == "run" else [])], cwd, env
+            )
             if file:
                 (cwd / file).write_text(done.out)
         else:
-            ran = subprocess.run(["bash", "-euo", "pipefail", "-c", line], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+            ran = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", line],
+                capture_output=True,
+                text=True,
+                cwd=cwd,
+                env=env,
+                check=False,
+            )
             done = Ended(ran.returncode, ran.stdout, ran.stderr)
         out, err = out + done.out, err + done.err
         if done.code:
@@ -73,13 +96,19 @@ def test_what_is_typed_exists(page: Path) -> None:
     verbs = {name for name in app.resolved_commands() if not name.startswith("-")}
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for line in shown(page):
-        for verb, rest in re.findall(r"(?:^|[\s;&|$(])assay ([a-z]+(?:-[a-z]+)*)\b([^;|&#]*)", line):
+        for verb, rest in re.findall(
+            r"(?:^|[\s;&|$(])assay ([a-z]+(?:-[a-z]+)*)\b([^;|&#]*)", line
+        ):
             assert verb in verbs, f"{page.name}: no verb {verb!r} in {line!r}"
             known = set(re.findall(r"--[a-z-]+", usage(verb)))
             unknown = set(re.findall(r"(?<!\S)--[a-z-]+", rest)) - known
-            assert not unknown, f"{page.name}: {sorted(unknown)} are no options of {verb} in {line!r}"
+            assert not unknown, (
+                f"{page.name}: {sorted(unknown)} are no options of {verb} in {line!r}"
+            )
         for target in re.findall(r"(?:^|[\s;&|])make ([a-z]+)\b", line):
-            assert target in targets or line != line.strip(), f"{page.name}: no target {target!r} in {line!r}"
+            assert target in targets or line != line.strip(), (
+                f"{page.name}: no target {target!r} in {line!r}"
+            )
 
 
 def usage(verb: str) -> str:
@@ -99,13 +128,21 @@ def test_the_command_line_page_is_current(forks: Forks) -> None:
     from cli_page import CLI
 
     # In a process of its own: under `python -m pytest` cyclopts puts that into its usage lines.
-    now = forks.execute("import sys, cli_page; sys.stdout.write(cli_page.page())", Path(__file__).parent, os.environ)
-    assert now.out == CLI.read_text(), "docs/cli.md is older than the program; write it again: python tests/docs/cli_page.py"
+    now = forks.execute(
+        "import sys, cli_page; sys.stdout.write(cli_page.page())", Path(__file__).parent, os.environ
+    )
+    assert now.out == CLI.read_text(), (
+        "docs/cli.md is older than the program; write it again: python tests/docs/cli_page.py"
+    )
 
 
 def test_every_environment_variable_is_documented() -> None:
     from cli_page import CLI
 
-    read = {name for path in (ROOT / "src").rglob("*.py") for name in re.findall(r"ASSAY_[A-Z0-9_]+", path.read_text())}
+    read = {
+        name
+        for path in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"ASSAY_[A-Z0-9_]+", path.read_text())
+    }
     documented = set(re.findall(r"^\| `(ASSAY_\w+)` \|", CLI.read_text(), re.MULTILINE))
     assert documented == read

@@ -1,10 +1,12 @@
-"""The exercises that close some pages: each solution passes its test, and nothing that is no solution does.
+"""The exercises that close some pages: each solution passes its test, and nothing that is no
+solution does.
 
-An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks of Python: a starter, the
-solution and its test, the last two folded away; every assertion of a test says in words what it asks. On pages of exercises alone
-the test is below the starter and calls `assay.exercises`. They run in this process, one namespace an exercise. Run as a script,
-this file is also how a reader checks an own answer: `.venv/bin/python tests/docs/test_exercises.py docs/capacity.md 1 mine.py`.
-"""
+An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks
+of Python: a starter, the solution and its test, the last two folded away; every assertion of a test
+says in words what it asks. On pages of exercises alone the test is below the starter and calls
+`assay.exercises`. They run in this process, one namespace an exercise. Run as a script, this file
+is also how a reader checks an own answer: `.venv/bin/python tests/docs/test_exercises.py
+docs/capacity.md 1 mine.py`."""
 
 import ast
 import inspect
@@ -57,7 +59,9 @@ def run(exercise: Exercise, *answers: str, **given: object) -> None:
 
 
 ALL = [(page.stem, e) for page in sorted((ROOT / "docs").glob("*.md")) for e in exercises(page)]
-each = pytest.mark.parametrize("exercise", [e for _, e in ALL], ids=[f"{page}: {e.title}" for page, e in ALL])
+each = pytest.mark.parametrize(
+    "exercise", [e for _, e in ALL], ids=[f"{page}: {e.title}" for page, e in ALL]
+)
 
 
 @each
@@ -72,8 +76,11 @@ def test_nothing_that_is_no_solution_passes(exercise: Exercise) -> None:
 
     with pytest.raises(NotImplementedError):
         run(exercise, exercise.starter)
-    for answer in (echo, *(lambda *a, value=value, **k: value for value in (0.0, 1.0, 0.5, math.nan, True, False))):
-        with pytest.raises(Exception):  # noqa: B017  whatever stops it is a refusal
+    for answer in (
+        echo,
+        *(lambda *a, value=value, **k: value for value in (0.0, 1.0, 0.5, math.nan, True, False)),
+    ):
+        with pytest.raises(Exception):  # noqa: B017
             run(exercise, exercise.starter, **{exercise.name: answer})
 
 
@@ -85,12 +92,18 @@ def test_the_starter_asks_for_what_the_solution_is(exercise: Exercise) -> None:
     exec(exercise.starter + exercise.solution, answered)
     function = asked[exercise.name]
     assert function.__doc__, "a starter says what is to be returned"
-    assert list(inspect.signature(function).parameters) == list(inspect.signature(answered[exercise.name]).parameters)
+    assert list(inspect.signature(function).parameters) == list(
+        inspect.signature(answered[exercise.name]).parameters
+    )
 
 
 @each
 def test_every_assertion_says_what_it_asks(exercise: Exercise) -> None:
-    bare = [ast.unparse(node) for node in ast.walk(ast.parse(exercise.test)) if isinstance(node, ast.Assert) and node.msg is None]
+    bare = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(exercise.test))
+        if isinstance(node, ast.Assert) and node.msg is None
+    ]
     assert not bare, bare
 
 
@@ -99,13 +112,19 @@ def test_pages_that_promise_exercises_have_them(page: str) -> None:
     assert 2 <= len(exercises(ROOT / "docs" / f"{page}.md")) <= 3
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("exercises-*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs").glob("exercises-*.md")), ids=lambda page: page.stem
+)
 def test_a_page_of_exercises_lists_each_with_its_difficulty_and_time(page: Path) -> None:
     text = page.read_text()
-    listed = re.findall(r"^\| (\d) \| \[(.+)\]\(#(.+)\) \| ([●○]{5}) \| (\d+) \|$", text, re.MULTILINE)
+    listed = re.findall(
+        r"^\| (\d) \| \[(.+)\]\(#(.+)\) \| ([●○]{5}) \| (\d+) \|$", text, re.MULTILINE
+    )
     asked = re.findall(r"^### (\d)\. (.+)\n\n([●○]{5}), (\d+) minutes$", text, re.MULTILINE)
     assert [(n, title, hard, time) for n, title, _, hard, time in listed] == asked
-    assert [anchor for *_, anchor, _, _ in listed] == [re.sub(r"[^\w-]", "", f"{n}-{title}".lower().replace(" ", "-")) for n, title, *_ in asked]
+    assert [anchor for *_, anchor, _, _ in listed] == [
+        re.sub(r"[^\w-]", "", f"{n}-{title}".lower().replace(" ", "-")) for n, title, *_ in asked
+    ]
     assert len(asked) == len(exercises(page)) == text.count("**What you saw.**")
 
 
@@ -115,10 +134,17 @@ def check(arguments: list[str]) -> int:
         page, number, answer = arguments
         chosen = exercises(Path(page))
         if number not in [str(n + 1) for n in range(len(chosen))]:
-            raise ValueError(f"{page} has exercises 1 to {len(chosen)}, not {number}" if chosen else f"{page} has no exercises")
+            raise ValueError(
+                f"{page} has exercises 1 to {len(chosen)}, not {number}"
+                if chosen
+                else f"{page} has no exercises"
+            )
         given = Path(answer).read_text()
     except (ValueError, OSError) as error:
-        usage = "give a page, the number of an exercise and a file: test_exercises.py docs/capacity.md 1 mine.py"
+        usage = (
+            "give a page, the number of an exercise and a file: test_exercises.py "
+            "docs/capacity.md 1 mine.py"
+        )
         print(error if len(arguments) == 3 else usage, file=sys.stderr)
         return 2
     exercise = chosen[int(number) - 1]

@@ -1,5 +1,5 @@
-"""docs/extend.md: each of its files, put where its line says into a copy of the package, is found, and passes its test with nothing else
-changed; and no test there passes without its file."""
+"""docs/extend.md: each of its files, put where its line says into a copy of the package, is found,
+and passes its test with nothing else changed; and no test there passes without its file."""
 
 import os
 import re
@@ -14,15 +14,24 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PART = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`((?:src|tests)/\S+\.py)`[^\n]*\n\n```py\n(.*?)^```", re.DOTALL | re.MULTILINE)
-THINGS = {title: FILE.findall(text) for title, text in PART.findall((ROOT / "docs/extend.md").read_text())}
+THINGS = {
+    title: FILE.findall(text) for title, text in PART.findall((ROOT / "docs/extend.md").read_text())
+}
 """What is added → its two files, each with its place."""
 TESTS = [place for files in THINGS.values() for place, _ in files if place.startswith("tests/")]
 
 
 def passed(root: Path, *, with_files: bool) -> set[str]:
-    """Copy the package, add the tests of the page and, if asked for, what they test; the files of the tests that pass."""
+    """Copy the package, add the tests of the page and, if asked for, what they test; the files of
+    the tests that pass."""
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for beside in ("pyproject.toml", "tests/conftest.py", "tests/forks.py", "tests/tiny_models.py", "tests/lab/walk.py"):
+    for beside in (
+        "pyproject.toml",
+        "tests/conftest.py",
+        "tests/forks.py",
+        "tests/tiny_models.py",
+        "tests/lab/walk.py",
+    ):
         (root / beside).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / beside, root / beside)
     for place, text in (file for files in THINGS.values() for file in files):
@@ -31,9 +40,26 @@ def passed(root: Path, *, with_files: bool) -> set[str]:
             with (root / place).open("a") as f:
                 f.write(text)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "tests")])}
-    words = ["-p", "no:cacheprovider", "--continue-on-collection-errors", "--junitxml", "told.xml", *TESTS]
-    subprocess.run([sys.executable, "-m", "pytest", *words], cwd=root, env=env, capture_output=True, check=False)
-    well = {case.get("classname") for case in ElementTree.parse(root / "told.xml").iter("testcase") if not len(case)}
+    words = [
+        "-p",
+        "no:cacheprovider",
+        "--continue-on-collection-errors",
+        "--junitxml",
+        "told.xml",
+        *TESTS,
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        check=False,
+    )
+    well = {
+        case.get("classname")
+        for case in ElementTree.parse(root / "told.xml").iter("testcase")
+        if not len(case)
+    }
     return {place for place in TESTS if place.removesuffix(".py").replace("/", ".") in well}
 
 
@@ -54,15 +80,23 @@ def missing(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_page_has_the_seven_things() -> None:
     assert list(THINGS) == [
-        "An experiment", "A kind of dictionary", "A metric", "A file format", "A subject architecture", "An executor", "A verb",
-    ]  # fmt: skip
+        "An experiment",
+        "A kind of dictionary",
+        "A metric",
+        "A file format",
+        "A subject architecture",
+        "An executor",
+        "A verb",
+    ]
 
 
 @pytest.mark.parametrize("thing", THINGS)
 def test_it_is_one_file_and_one_test(thing: str, added: set[str], missing: set[str]) -> None:
     (file, _), (test, _) = THINGS[thing]
     assert file.startswith("src/assay/")
-    assert (ROOT / file).exists() == (thing == "A metric"), "but for the metric, which is a value in a file that is there, it is new"
+    assert (ROOT / file).exists() == (thing == "A metric"), (
+        "but for the metric, which is a value in a file that is there, it is new"
+    )
     assert test in added
     assert test not in missing
 
@@ -70,6 +104,11 @@ def test_it_is_one_file_and_one_test(thing: str, added: set[str], missing: set[s
 def test_they_import_only_what_lies_below_them(copy: Path, added: set[str]) -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
-        [linter, "--no-cache"], cwd=copy, env={**os.environ, "PYTHONPATH": str(copy / "src")}, capture_output=True, text=True, check=False
+        [linter, "--no-cache"],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "experiments" in done.stdout and done.returncode == 0, done.stdout + done.stderr

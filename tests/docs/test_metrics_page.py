@@ -8,8 +8,18 @@ from assay.dictionaries.measuring import measures
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/metrics.md").read_text()
-HOMES = ["dictionaries/measuring/metrics", "dictionaries/measuring/rarity", "dictionaries/measuring/redundancy", "dictionaries/measuring/recovery"]
-HOMES += ["features/probing", "features/importance", "dictionaries/measuring/splitting", "dictionaries/measuring/ablation"]
+HOMES = [
+    "dictionaries/measuring/metrics",
+    "dictionaries/measuring/rarity",
+    "dictionaries/measuring/redundancy",
+    "dictionaries/measuring/recovery",
+]
+HOMES += [
+    "features/probing",
+    "features/importance",
+    "dictionaries/measuring/splitting",
+    "dictionaries/measuring/ablation",
+]
 HOMES += ["dictionaries/measuring/sums"]
 SAME = {"fvu": measures.FVU, "shrinkage": measures.GAMMA_RAW, "norm_ratio": measures.NORM_RATIO_RAW}
 """Rows of the page, by function, that the table of measures has as well."""
@@ -17,25 +27,41 @@ SAME = {"fvu": measures.FVU, "shrinkage": measures.GAMMA_RAW, "norm_ratio": meas
 
 def functions(home: str) -> dict[str, str]:
     tree = ast.parse((ROOT / f"src/assay/{home}.py").read_text())
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    found = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
     return {node.name: ast.get_docstring(node) or "" for node in found}
 
 
 def test_every_measure_is_on_the_page() -> None:
-    missing = [name for home in HOMES for name, text in functions(home).items() if "Range: " in text and f"`{name}`" not in PAGE]
+    missing = [
+        name
+        for home in HOMES
+        for name, text in functions(home).items()
+        if "Range: " in text and f"`{name}`" not in PAGE
+    ]
     assert not missing, f"docs/metrics.md lacks {missing}"
 
 
 def test_what_the_page_names_is_there() -> None:
-    rows = re.findall(r"^\| `(\w+)`[^|]*\|.*\| (dictionaries|features)\.([\w.]+) \|", PAGE, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)`[^|]*\|.*\| (dictionaries|features)\.([\w.]+) \|", PAGE, re.MULTILINE
+    )
     assert len(rows) > 20
     for name, layer, module in rows:
         source = (ROOT / f"src/assay/{layer}/{module.replace('.', '/')}.py").read_text()
-        assert re.search(rf"\b{name}\b", source), f"docs/metrics.md says {layer}.{module} has {name}"
+        assert re.search(rf"\b{name}\b", source), (
+            f"docs/metrics.md says {layer}.{module} has {name}"
+        )
 
 
 def test_the_page_says_what_the_table_of_measures_says() -> None:
-    rows = {name: cells.split(" | ") for name, cells in re.findall(r"^\| `(\w+)`[^|]*\| (.*) \|$", PAGE, re.MULTILINE)}
+    rows = {
+        name: cells.split(" | ")
+        for name, cells in re.findall(r"^\| `(\w+)`[^|]*\| (.*) \|$", PAGE, re.MULTILINE)
+    }
     for name, measure in SAME.items():
         assert rows[name][:2] == [measure.formula, f"{measure.unit}; {measure.range}"]
         assert rows[name][2] in measure.better

@@ -1,4 +1,5 @@
-"""The committed schemas of verbs are those of their types, a change needs a version, and what verbs print is what they say."""
+"""The committed schemas of verbs are those of their types, a change needs a version, and what verbs
+print is what they say."""
 
 import copy
 import json
@@ -27,7 +28,9 @@ ROOT = Path(__file__).parents[2]
 def valid(verb: str, given: object) -> None:
     """Hold what a verb gives to the file that is committed."""
     committed = json.loads((schemas_page.FILES / f"{verb}.json").read_text())
-    Draft202012Validator(committed).validate(json.loads(json.dumps(to_json(given), allow_nan=False)))
+    Draft202012Validator(committed).validate(
+        json.loads(json.dumps(to_json(given), allow_nan=False))
+    )
 
 
 def test_every_verb_of_the_command_line_has_one_and_nothing_else_has() -> None:
@@ -39,15 +42,21 @@ def test_every_verb_of_the_command_line_has_one_and_nothing_else_has() -> None:
 def test_the_committed_files_are_current(verb: str) -> None:
     made, there = document(verb), json.loads((schemas_page.FILES / f"{verb}.json").read_text())
     Draft202012Validator.check_schema(made)
-    assert not moved(there, made), f"the schema of {verb} changed: raise its version in src/assay/verbs/schemas.py"
+    assert not moved(there, made), (
+        f"the schema of {verb} changed: raise its version in src/assay/verbs/schemas.py"
+    )
     assert there == made, "write the files again: python tests/docs/schemas_page.py"
 
 
 def test_the_page_is_current() -> None:
-    assert schemas_page.PAGE.read_text() == schemas_page.page(), "write it again: python tests/docs/schemas_page.py"
+    assert schemas_page.PAGE.read_text() == schemas_page.page(), (
+        "write it again: python tests/docs/schemas_page.py"
+    )
 
 
-def test_a_change_without_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_change_without_another_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(schemas_page, "FILES", tmp_path / "schemas")
     monkeypatch.setattr(schemas_page, "PAGE", tmp_path / "schemas.md")
     schemas_page.main()
@@ -65,11 +74,17 @@ def test_a_change_without_another_version_is_refused(monkeypatch: pytest.MonkeyP
     assert not moved(before, before | {"title": "other words"})
 
 
-NUMBERS = {(arm, seed): 0.1 * seed * (1 + (arm == "mine")) % 0.3 + (arm != "mine") for arm in ("mine", "old", "again") for seed in range(8)}
+NUMBERS = {
+    (arm, seed): 0.1 * seed * (1 + (arm == "mine")) % 0.3 + (arm != "mine")
+    for arm in ("mine", "old", "again")
+    for seed in range(8)
+}
 TABLE = "arm,seed,x\n" + "".join(f"{arm},{seed},{x}\n" for (arm, seed), x in NUMBERS.items())
 
 
-def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_verbs_give_is_what_the_files_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     made = new.write_experiment("own", tmp_path)
     study = new.write_study("question", tmp_path)
@@ -88,12 +103,16 @@ def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pyte
     valid("show", verdicts.show(lab, experiment, smoke, "main", "1"))
     other = next(name for name in experiment.arms if name != "main")
     valid("show", verdicts.show(lab, experiment, smoke, other))
-    shutil.copy(ROOT / "tests/lab/walk.py", tmp_path / "stroll.py")  # with exact statements and findings as well
+    shutil.copy(
+        ROOT / "tests/lab/walk.py", tmp_path / "stroll.py"
+    )  # with exact statements and findings as well
     walk = catalogue.find(str(tmp_path / "stroll.py"))
     strolled = verdicts.run(lab, walk, override(walk, "default"))
     assert strolled["exact"] and strolled["findings"] and strolled["verdicts"]
     valid("run", strolled)
-    found = judge(tmp_path / "my.csv", claim="mine.x - old.x < -0.5", unit=("seed",), control=("again",))
+    found = judge(
+        tmp_path / "my.csv", claim="mine.x - old.x < -0.5", unit=("seed",), control=("again",)
+    )
     assert found.verdict.outcome == "holds"
     valid("judge", found)
     valid("doctor", doctor(tmp_path / "s"))
@@ -106,8 +125,14 @@ def test_what_verbs_give_is_what_the_files_say(tmp_path: Path, monkeypatch: pyte
 def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
     """Records keep verdicts in the same words: a hundred real ones, written by other commits."""
     arms = document("show")["properties"]["verdicts"]["items"]
-    found = [v for file in sorted((ROOT / "records").glob("*.json"))[:15] for v in json.loads(file.read_text()).get("verdicts", ())]
+    found = [
+        v
+        for file in sorted((ROOT / "records").glob("*.json"))[:15]
+        for v in json.loads(file.read_text()).get("verdicts", ())
+    ]
     known = Draft202012Validator({**arms, "required": [], "additionalProperties": True})
     for verdict in found:
-        known.validate({k: v for k, v in verdict.items() if k not in ("controls", "planted", "also")})
+        known.validate(
+            {k: v for k, v in verdict.items() if k not in ("controls", "planted", "also")}
+        )
     assert len(found) > 50

@@ -1,4 +1,5 @@
-"""All measures of an evaluation once more, in NumPy float64, from the definitions: own forward pass, own encoder, loops over tokens."""
+"""All measures of an evaluation once more, in NumPy float64, from the definitions: own forward
+pass, own encoder, loops over tokens."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ from assay.core import rng
 
 
 def windows(store: Path):
-    """The windows that the evaluation drew (which is not what is tested): measured, their documents, and the spare ones."""
+    """The windows that the evaluation drew (which is not what is tested): measured, their
+    documents, and the spare ones."""
     found = list((store / "artefacts/evaluation-text").glob("*/tokens.npy"))
     assert len(found) == 1
-    return tuple(np.load(found[0].parent / f"{name}.npy") for name in ("tokens", "document", "spare"))
+    return tuple(
+        np.load(found[0].parent / f"{name}.npy") for name in ("tokens", "document", "spare")
+    )
 
 
 def saelens(folder: Path):
@@ -44,12 +48,34 @@ def saelens(folder: Path):
     return encode, lambda f: f @ w["W_dec"] + w["b_dec"]
 
 
-def evaluate(model: Path, site: str, encode, decode, tokens, spare, ablated=None, skip_first=1, outlier=6.0, seed=0):
+def evaluate(
+    model: Path,
+    site: str,
+    encode,
+    decode,
+    tokens,
+    spare,
+    ablated=None,
+    skip_first=1,
+    outlier=6.0,
+    seed=0,
+):
     """Measures by name, and the kept positions."""
     _, found = tiny_models.naive(model, spare)
     spare_acts = found[site].reshape(*spare.shape, -1)
-    limit = outlier * float(np.sort(np.linalg.norm(spare_acts[:, skip_first:], axis=-1).ravel())[(spare_acts[:, skip_first:, 0].size - 1) // 2])
-    donors = np.array([x for w in spare_acts for i, x in enumerate(w) if i >= skip_first and np.linalg.norm(x) <= limit])
+    limit = outlier * float(
+        np.sort(np.linalg.norm(spare_acts[:, skip_first:], axis=-1).ravel())[
+            (spare_acts[:, skip_first:, 0].size - 1) // 2
+        ]
+    )
+    donors = np.array(
+        [
+            x
+            for w in spare_acts
+            for i, x in enumerate(w)
+            if i >= skip_first and np.linalg.norm(x) <= limit
+        ]
+    )
     clean_logits, found = tiny_models.naive(model, tokens)
     shape = found[site].shape
     acts = found[site].reshape(*tokens.shape, -1)
@@ -79,11 +105,17 @@ def evaluate(model: Path, site: str, encode, decode, tokens, spare, ablated=None
 
     spliced = acts.copy()
     spliced[keep] = x_hat
-    drawn = [rng.integers(np.array([seed]), "splice.resample", w, (tokens.shape[1],), len(donors))[0] for w in range(len(tokens))]
+    drawn = [
+        rng.integers(np.array([seed]), "splice.resample", w, (tokens.shape[1],), len(donors))[0]
+        for w in range(len(tokens))
+    ]
     logits = {
-        "clean": clean_logits, "spliced": run(spliced), "zero": run(np.zeros_like(acts)),
-        "mean": run(np.broadcast_to(donors.mean(0), acts.shape)), "resample": run(donors[np.array(drawn)]),
-    }  # fmt: skip
+        "clean": clean_logits,
+        "spliced": run(spliced),
+        "zero": run(np.zeros_like(acts)),
+        "mean": run(np.broadcast_to(donors.mean(0), acts.shape)),
+        "resample": run(donors[np.array(drawn)]),
+    }
     counted = keep[:, :-1]
     some = np.ones(len(tokens), bool) if ablated is None else ablated
     loss = {name: tiny_models.naive_loss(value, tokens) for name, value in logits.items()}

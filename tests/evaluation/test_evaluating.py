@@ -1,4 +1,5 @@
-"""What evaluate says is what a naive recomputation in float64 gives, for folders that SAELens itself wrote; and it is kept by content."""
+"""What evaluate says is what a naive recomputation in float64 gives, for folders that SAELens
+itself wrote; and it is kept by content."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
 
 SAELENS = Path(__file__).parent / "saelens"
-SITES = {"standard": "blocks.1.hook_resid_post", "jumprelu": "blocks.0.hook_mlp_out", "topk": "blocks.2.hook_resid_pre"}
+SITES = {
+    "standard": "blocks.1.hook_resid_post",
+    "jumprelu": "blocks.0.hook_mlp_out",
+    "topk": "blocks.2.hook_resid_pre",
+}
 
 
 def estimates(entry):
@@ -27,20 +32,33 @@ def estimates(entry):
 
 @pytest.mark.parametrize("kind", SITES)
 def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, model, texts, tmp_path):
-    found = evaluate(SAELENS / kind, model=model, text=texts, root=tmp_path, tokens=800, ablation_tokens=300)
+    found = evaluate(
+        SAELENS / kind, model=model, text=texts, root=tmp_path, tokens=800, ablation_tokens=300
+    )
     tokens, document, spare = naive_evaluation.windows(tmp_path)
     entry = found.dictionaries[0]
-    assert entry["site"] == SITES[kind] and entry["context"] == tokens.shape[1] == (12 if kind == "jumprelu" else 16)
+    assert entry["site"] == SITES[kind] and entry["context"] == tokens.shape[1] == (
+        12 if kind == "jumprelu" else 16
+    )
     assert entry["bos"] == (kind != "jumprelu") == bool((tokens[:, 0] == 3).all())
     ablated = np.diff(np.floor(300 / tokens.size * np.arange(len(tokens) + 1) + 1e-9)) > 0
     wanted, keep = naive_evaluation.evaluate(
-        model, SITES[kind], *naive_evaluation.saelens(SAELENS / kind), tokens, spare, ablated=ablated
+        model,
+        SITES[kind],
+        *naive_evaluation.saelens(SAELENS / kind),
+        tokens,
+        spare,
+        ablated=ablated,
     )
     assert entry["tokens"] == keep.sum() and entry["documents"] == len(np.unique(document))
     got = estimates(found[kind])
-    assert np.nansum([got[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")]) == pytest.approx(1)
+    assert np.nansum(
+        [got[name] for name in ("dead", "ultra_rare", "rare", "ordinary", "dense")]
+    ) == pytest.approx(1)
     for name in set(got) - {"ordinary", "rare", "ultra_rare"}:
-        assert got[name] == pytest.approx(wanted[name], rel=2e-4 if "recovered" in name else 2e-5, nan_ok=True), name
+        assert got[name] == pytest.approx(
+            wanted[name], rel=2e-4 if "recovered" in name else 2e-5, nan_ok=True
+        ), name
 
 
 def plain(sites=("blocks.1.hook_resid_post",), seed=0, f=48, **more):
@@ -48,24 +66,56 @@ def plain(sites=("blocks.1.hook_resid_post",), seed=0, f=48, **more):
     W = torch.nn.functional.normalize(torch.randn(1, f, 24, generator=draw), dim=-1)
     mean, scale = torch.randn(1, 24, generator=draw), torch.tensor([0.7])
     return Dictionary(
-        0.6 * W.mT, torch.full((1, f), -0.2), W, torch.zeros(1, 24), ReLU(), mean=mean, scale=scale, sites=sites, **more
+        0.6 * W.mT,
+        torch.full((1, f), -0.2),
+        W,
+        torch.zeros(1, 24),
+        ReLU(),
+        mean=mean,
+        scale=scale,
+        sites=sites,
+        **more,
     )
 
 
 def own(d):
     """(encode, decode) of the dictionary above, float64."""
     W_enc, W_dec, mean, scale = (t[0].double().numpy() for t in (d.W_enc, d.W_dec, d.mean, d.scale))
-    return lambda x: np.maximum((x - mean) * scale @ W_enc - np.float32(0.2), 0), lambda f: f @ W_dec / scale + mean
+    return lambda x: np.maximum(
+        (x - mean) * scale @ W_enc - np.float32(0.2), 0
+    ), lambda f: f @ W_dec / scale + mean
 
 
 def test_positions_left_out_are_left_out_of_everything(model, texts, tmp_path):
     d = plain()
-    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=400, context=12, skip_first=3, outlier=1.1, bos=True)
+    found = evaluate(
+        d,
+        model=model,
+        text=texts,
+        root=tmp_path,
+        tokens=400,
+        context=12,
+        skip_first=3,
+        outlier=1.1,
+        bos=True,
+    )
     tokens, _, spare = naive_evaluation.windows(tmp_path)
-    wanted, keep = naive_evaluation.evaluate(model, d.sites[0], *own(d), tokens, spare, skip_first=3, outlier=1.1)
+    wanted, keep = naive_evaluation.evaluate(
+        model, d.sites[0], *own(d), tokens, spare, skip_first=3, outlier=1.1
+    )
     got = estimates(found["dictionary 1"])
     assert 0.2 < keep.mean() < 0.7 and found.dictionaries[0]["tokens"] == keep.sum()
-    for name in ("l0", "fvu", "gamma", "ce_clean", "ce_spliced", "ce_zero", "ce_resample", "kl_spliced", "kl_recovered_mean"):
+    for name in (
+        "l0",
+        "fvu",
+        "gamma",
+        "ce_clean",
+        "ce_spliced",
+        "ce_zero",
+        "ce_resample",
+        "kl_spliced",
+        "kl_recovered_mean",
+    ):
         assert got[name] == pytest.approx(wanted[name], rel=1e-4), name
 
 
@@ -82,39 +132,67 @@ def test_a_transcoder_reads_one_place_and_is_put_into_another(model, texts, tmp_
     keep = np.ones(tokens.shape, bool)
     keep[:, 0] = False
     centred = y[keep] - y[keep].mean(0)
-    spliced = tiny_models.naive(model, tokens, {"blocks.1.hook_mlp_out": lambda v: np.where(keep[..., None], y_hat, v)})[0]
+    spliced = tiny_models.naive(
+        model, tokens, {"blocks.1.hook_mlp_out": lambda v: np.where(keep[..., None], y_hat, v)}
+    )[0]
     got = estimates(found["dictionary 1"])
-    assert got["fvu"] == pytest.approx(((y - y_hat)[keep] ** 2).sum() / (centred**2).sum(), rel=1e-5)
-    assert got["ce_spliced"] == pytest.approx(tiny_models.naive_loss(spliced, tokens)[:, 1:].mean(), rel=1e-5)
-    assert got["ce_clean"] == pytest.approx(tiny_models.naive_loss(logits, tokens)[:, 1:].mean(), rel=1e-5)
+    assert got["fvu"] == pytest.approx(
+        ((y - y_hat)[keep] ** 2).sum() / (centred**2).sum(), rel=1e-5
+    )
+    assert got["ce_spliced"] == pytest.approx(
+        tiny_models.naive_loss(spliced, tokens)[:, 1:].mean(), rel=1e-5
+    )
+    assert got["ce_clean"] == pytest.approx(
+        tiny_models.naive_loss(logits, tokens)[:, 1:].mean(), rel=1e-5
+    )
 
 
 def test_intervals_resample_documents(model, texts, tmp_path):
     d = plain()
-    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=500, context=12)["dictionary 1"]["fvu"]
+    found = evaluate(d, model=model, text=texts, root=tmp_path, tokens=500, context=12)[
+        "dictionary 1"
+    ]["fvu"]
     tokens, document, _ = naive_evaluation.windows(tmp_path)
     import tiny_models
 
     acts = tiny_models.naive(model, tokens)[1][d.sites[0]][:, 1:]
     encode, decode = own(d)
-    mean, x_hat = acts.reshape(-1, 24).mean(0), decode(encode(acts.reshape(-1, 24))).reshape(acts.shape)
-    terms = {"error": ((acts - x_hat) ** 2).sum((1, 2)), "variance": ((acts - mean) ** 2).sum((1, 2))}
+    mean, x_hat = (
+        acts.reshape(-1, 24).mean(0),
+        decode(encode(acts.reshape(-1, 24))).reshape(acts.shape),
+    )
+    terms = {
+        "error": ((acts - x_hat) ** 2).sum((1, 2)),
+        "variance": ((acts - mean) ** 2).sum((1, 2)),
+    }
     terms = {name: np.bincount(document, values) for name, values in terms.items()}
     wanted = interval(terms, ratio("error", "variance"))
     assert found["n"] == {"document": len(terms["error"])} and wanted.n[0] >= 20
     assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), rel=1e-5)
-    assert (found["t_low"], found["t_high"]) == pytest.approx((wanted.t_low, wanted.t_high), rel=1e-5)
+    assert (found["t_low"], found["t_high"]) == pytest.approx(
+        (wanted.t_low, wanted.t_high), rel=1e-5
+    )
 
 
-def test_the_second_call_reads_what_the_first_left_and_other_content_is_measured_again(model, texts, tmp_path, monkeypatch):
+def test_the_second_call_reads_what_the_first_left_and_other_content_is_measured_again(
+    model, texts, tmp_path, monkeypatch
+):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300}
     first = evaluate(SAELENS / "standard", SAELENS / "topk", **ask)
     with monkeypatch.context() as only:
-        only.setattr("assay.subjects.pretrained.load", lambda *a: pytest.fail("the model was loaded again"))
+        only.setattr(
+            "assay.subjects.pretrained.load", lambda *a: pytest.fail("the model was loaded again")
+        )
         again = evaluate(SAELENS / "topk", SAELENS / "standard", **ask)
-    assert [e["cached"] for e in again.dictionaries] == [True, True] and not any(e["cached"] for e in first.dictionaries)
+    assert [e["cached"] for e in again.dictionaries] == [True, True] and not any(
+        e["cached"] for e in first.dictionaries
+    )
     assert first["standard"] == again["standard"] and first["topk"] == again["topk"]
-    for change in ({"tokens": 200}, {"skip_first": 2}, {"text": _copy(texts, tmp_path / "t"), "part": "all"}):
+    for change in (
+        {"tokens": 200},
+        {"skip_first": 2},
+        {"text": _copy(texts, tmp_path / "t"), "part": "all"},
+    ):
         assert not evaluate(SAELENS / "topk", **{**ask, **change}).dictionaries[0]["cached"]
 
 
@@ -123,7 +201,9 @@ def test_what_is_refused_leaves_no_half_of_anything(model, texts, tmp_path):
     with pytest.raises(DataError, match="not finite"):
         evaluate(huge, model=model, text=texts, root=tmp_path, tokens=400)
     with pytest.raises(DataError, match="all activations"):
-        evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=400, context=12, outlier=1e-9)
+        evaluate(
+            plain(), model=model, text=texts, root=tmp_path, tokens=400, context=12, outlier=1e-9
+        )
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -149,38 +229,88 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model,
     kept = len(list((tmp_path / "a/artefacts/evaluation-shard").iterdir()))
     assert 5 < kept < 24
     counted = []
-    resumed = evaluate(plain(), root=tmp_path / "a", progress=lambda done, total: counted.append((done, total)), **ask)
+    resumed = evaluate(
+        plain(),
+        root=tmp_path / "a",
+        progress=lambda done, total: counted.append((done, total)),
+        **ask,
+    )
     whole = evaluate(plain(), root=tmp_path / "b", **ask)
-    assert resumed["dictionary 1"] == whole["dictionary 1"] and counted[-1][0] == counted[-1][1] == seen[0][1]
+    assert (
+        resumed["dictionary 1"] == whole["dictionary 1"]
+        and counted[-1][0] == counted[-1][1] == seen[0][1]
+    )
 
 
 def test_together_equals_alone(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "tokens": 300, "context": 12}
     a, b = plain(seed=1), plain(seed=2, sites=("blocks.2.hook_resid_pre",))
     told = []
-    both = evaluate(a, b, plain(seed=3), root=tmp_path / "a", progress=lambda *step: told.append(step), **ask)
+    both = evaluate(
+        a, b, plain(seed=3), root=tmp_path / "a", progress=lambda *step: told.append(step), **ask
+    )
     read = both.dictionaries[0]["tokens_read"]  # at both sites the same tokens, counted once
-    assert told[-1] == (read, read) and [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (read, read) and [done for done, _ in told] == sorted(
+        done for done, _ in told
+    )
     for name, d in (("dictionary 1", a), ("dictionary 2", b)):
         alone = evaluate(d, root=tmp_path / name, **ask)["dictionary 1"]
         for measure, got in estimates(both[name]).items():
             assert got == pytest.approx(estimates(alone)[measure], rel=1e-6, nan_ok=True)
     frame = both.to_pandas()
-    assert set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"} and frame.estimate.dtype == float
-    assert set(both.figure.columns["site"]) == {"blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"} and both.figure.facet == "site"
+    assert (
+        set(frame.dictionary) == {"dictionary 1", "dictionary 2", "dictionary 3"}
+        and frame.estimate.dtype == float
+    )
+    assert (
+        set(both.figure.columns["site"]) == {"blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"}
+        and both.figure.facet == "site"
+    )
 
 
 def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path):
     eye = torch.eye(24)[None]
-    perfect = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 48), torch.cat([eye, -eye], 1), torch.zeros(1, 24), ReLU())
-    none = Dictionary(torch.zeros(1, 24, 5), torch.full((1, 5), -1.0), torch.zeros(1, 5, 24), torch.zeros(1, 24), ReLU())
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 400, "context": 12, "site": "blocks.1.hook_resid_post"}
+    perfect = Dictionary(
+        torch.cat([eye, -eye], 2),
+        torch.zeros(1, 48),
+        torch.cat([eye, -eye], 1),
+        torch.zeros(1, 24),
+        ReLU(),
+    )
+    none = Dictionary(
+        torch.zeros(1, 24, 5),
+        torch.full((1, 5), -1.0),
+        torch.zeros(1, 5, 24),
+        torch.zeros(1, 24),
+        ReLU(),
+    )
+    ask = {
+        "model": model,
+        "text": texts,
+        "root": tmp_path,
+        "tokens": 400,
+        "context": 12,
+        "site": "blocks.1.hook_resid_post",
+    }
     found = evaluate(perfect, none, **ask)
     a, b = (estimates(found[name]) for name in found)
-    assert a["fvu"] == pytest.approx(0, abs=1e-10) and a["kl_spliced"] == pytest.approx(0, abs=1e-9) and a["gamma"] == pytest.approx(1)
-    assert a["kl_recovered_zero"] == pytest.approx(1, abs=1e-8) and a["ce_increase"] == pytest.approx(0, abs=1e-6)
-    assert b["dead"] == 1 and b["l0"] == 0 and b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9) and np.isnan(b["gamma_raw"])
-    assert np.isnan(b["gamma"])  # all reconstructions are the same: no factor brings them nearer to the activations
+    assert (
+        a["fvu"] == pytest.approx(0, abs=1e-10)
+        and a["kl_spliced"] == pytest.approx(0, abs=1e-9)
+        and a["gamma"] == pytest.approx(1)
+    )
+    assert a["kl_recovered_zero"] == pytest.approx(1, abs=1e-8) and a[
+        "ce_increase"
+    ] == pytest.approx(0, abs=1e-6)
+    assert (
+        b["dead"] == 1
+        and b["l0"] == 0
+        and b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9)
+        and np.isnan(b["gamma_raw"])
+    )
+    assert np.isnan(
+        b["gamma"]
+    )  # all reconstructions are the same: no factor brings them nearer to the activations
 
 
 def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative():
@@ -188,24 +318,46 @@ def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative(
 
     x = np.random.default_rng(0).normal(size=(30, 4))
     x -= x.mean(0)
-    terms = {"tokens": np.ones(30), "variance": (x**2).sum(1), "sum": x, "square_raw": (x**2).sum(1), "active": np.ones(30)}
+    terms = {
+        "tokens": np.ones(30),
+        "variance": (x**2).sum(1),
+        "sum": x,
+        "square_raw": (x**2).sum(1),
+        "active": np.ones(30),
+    }
     for factor, wanted in ((-0.5, None), (0.5, 0.5)):
         y = factor * x
-        mine = {"error": ((x - y) ** 2).sum(1), "dot": (y * x).sum(1), "norm": (y**2).sum(1), "sum_hat": y}
+        mine = {
+            "error": ((x - y) ** 2).sum(1),
+            "dot": (y * x).sum(1),
+            "norm": (y**2).sum(1),
+            "sum_hat": y,
+        }
         found = summary.measures(terms | mine | {"dot_raw": mine["dot"], "norm_raw": mine["norm"]})
         for name in ("gamma", "gamma_raw"):
             got = found[name]["estimate"]
-            assert got is None and found[name]["why"] if wanted is None else got == pytest.approx(wanted)
+            assert (
+                got is None and found[name]["why"]
+                if wanted is None
+                else got == pytest.approx(wanted)
+            )
 
 
 def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     from assay.evaluation import summary
 
     firings = np.ones((24, 10))
-    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)["ultra_rare"]  # 100,800 tokens; without one part 96,600
+    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)[
+        "ultra_rare"
+    ]  # 100,800 tokens; without one part 96,600
     assert found["estimate"] == 0 and found["low"] is None and "less text" in found["why"]
-    assert "too few documents: 3" in summary.density(firings[:3], np.full(3, 42_000.0), [1] * 3)["ultra_rare"]["why"]
-    few = summary.density(firings[:3], np.full(3, 42_000.0), [4] * 3)["ultra_rare"]["why"]  # twelve documents, three parts
+    assert (
+        "too few documents: 3"
+        in summary.density(firings[:3], np.full(3, 42_000.0), [1] * 3)["ultra_rare"]["why"]
+    )
+    few = summary.density(firings[:3], np.full(3, 42_000.0), [4] * 3)["ultra_rare"][
+        "why"
+    ]  # twelve documents, three parts
     assert "documents" not in few and "3 parts" in few
 
 
@@ -216,16 +368,26 @@ def test_training_text_is_refused_and_the_test_part_is_used(model, texts, tmp_pa
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
     trained = plain(origin={"trained_on": {"corpus": there.fingerprint, "part": "train"}})
     found = evaluate(trained, **ask)
-    assert found.dictionaries[0]["part"] == "test" and found.dictionaries[0]["documents"] <= len(there.part("test"))
+    assert found.dictionaries[0]["part"] == "test" and found.dictionaries[0]["documents"] <= len(
+        there.part("test")
+    )
     assert "evaluated on the test part" in found.notes[-1]
     for part in ("all", "train"):
         with pytest.raises(DataError, match=f"--part {part} would evaluate it on what it has seen"):
             evaluate(trained, part=part, **ask)
     seen = there.documents[5]
-    listed = plain(origin={"trained_on": {"corpus": "another", "part": "train", "documents": [seen.sha256[:12]]}})
-    with pytest.raises(DataError, match=f"1 of the 24 documents of this text \\(such as {seen.path}\\)"):
+    listed = plain(
+        origin={
+            "trained_on": {"corpus": "another", "part": "train", "documents": [seen.sha256[:12]]}
+        }
+    )
+    with pytest.raises(
+        DataError, match=f"1 of the 24 documents of this text \\(such as {seen.path}\\)"
+    ):
         evaluate(listed, **ask)
-    clean = plain(origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}})
+    clean = plain(
+        origin={"trained_on": {"corpus": "another", "part": "train", "documents": ["0" * 12]}}
+    )
     assert "none of these documents" in evaluate(clean, **ask).notes[-1]
     assert "cannot be ruled out" in evaluate(plain(), **ask).notes[-1]
 
@@ -234,13 +396,21 @@ def test_few_documents_have_no_interval_and_say_so(model, tmp_path):
     (tmp_path / "few").mkdir()
     for i in range(3):
         (tmp_path / f"few/{i}.txt").write_text(f"text number {i} and some more words\n" * 20)
-    found = evaluate(plain(), model=model, text=tmp_path / "few", root=tmp_path / "s", tokens=200, context=12)["dictionary 1"]
-    assert found["fvu"]["low"] is None and "too few documents: 3" in found["fvu"]["why"] and found["dead"]["low"] is None
+    found = evaluate(
+        plain(), model=model, text=tmp_path / "few", root=tmp_path / "s", tokens=200, context=12
+    )["dictionary 1"]
+    assert (
+        found["fvu"]["low"] is None
+        and "too few documents: 3" in found["fvu"]["why"]
+        and found["dead"]["low"] is None
+    )
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 300}
-    with pytest.raises(DataError, match=r"reads 24 numbers per token, .* has 40 at blocks.1.mlp.hook_post"):
+    with pytest.raises(
+        DataError, match=r"reads 24 numbers per token, .* has 40 at blocks.1.mlp.hook_post"
+    ):
         evaluate(plain(), site="blocks.1.mlp.hook_post", **ask)
     with pytest.raises(ModelError, match="has 3 blocks"):
         evaluate(plain(), plain(("blocks.7.hook_resid_post",), seed=1), **ask)
@@ -261,7 +431,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_run(model, texts, tmp_p
 
 def test_names_of_modules_are_sites(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 200, "context": 12}
-    for name, site in (("layers.1", "blocks.1.hook_resid_post"), ("model.layers.0.mlp", "blocks.0.hook_mlp_out")):
+    for name, site in (
+        ("layers.1", "blocks.1.hook_resid_post"),
+        ("model.layers.0.mlp", "blocks.0.hook_mlp_out"),
+    ):
         assert evaluate(plain(()), site=name, **ask).dictionaries[0]["site"] == site
 
 
@@ -284,13 +457,20 @@ def test_files_are_called_by_their_name_or_their_folder_s(tmp_path):
     (tmp_path / "resid_9").mkdir()
     for name in ("mine.safetensors", "resid_9/ae.pt"):
         (tmp_path / name).write_bytes(b"x")
-    named = find([tmp_path / "mine.safetensors", tmp_path / "resid_9/ae.pt", tmp_path / "resid_9", plain()], Store(tmp_path / "s"))
-    assert [source.name for source in named][0::3] == ["mine", "dictionary 4"] and len({source.name for source in named}) == 4
+    named = find(
+        [tmp_path / "mine.safetensors", tmp_path / "resid_9/ae.pt", tmp_path / "resid_9", plain()],
+        Store(tmp_path / "s"),
+    )
+    assert [source.name for source in named][0::3] == ["mine", "dictionary 4"] and len(
+        {source.name for source in named}
+    ) == 4
 
 
 def test_another_precision_of_the_model_gives_nearly_the_same(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
-    a, b = (evaluate(plain(), dtype=dtype, **ask)["dictionary 1"] for dtype in ("float32", "bfloat16"))
+    a, b = (
+        evaluate(plain(), dtype=dtype, **ask)["dictionary 1"] for dtype in ("float32", "bfloat16")
+    )
     assert b["fvu"]["estimate"] == pytest.approx(a["fvu"]["estimate"], rel=0.02)
     assert b["fvu"]["estimate"] != a["fvu"]["estimate"]
     assert b["ce_clean"]["estimate"] == pytest.approx(a["ce_clean"]["estimate"], rel=0.02)
@@ -300,7 +480,12 @@ def test_a_dictionary_that_does_not_fit_is_said_to(model, texts, tmp_path):
     ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 300, "context": 12}
     from dataclasses import replace
 
-    far = replace(plain(), b_dec=torch.full((1, 24), 30.0), b_pre=torch.zeros(1, 24), origin={"inferred": ["b_pre"]})
+    far = replace(
+        plain(),
+        b_dec=torch.full((1, 24), 30.0),
+        b_pre=torch.zeros(1, 24),
+        origin={"inferred": ["b_pre"]},
+    )
     notes = evaluate(far, **ask).notes
     assert any("does not reconstruct: worse than the mean" in note for note in notes)
     assert "dictionary 1: not stated in its file but inferred: b_pre" in notes
@@ -313,7 +498,9 @@ def test_a_file_of_several_runs_says_how_to_take_one(model, texts, tmp_path):
         evaluate(tmp_path / "two.safetensors", model=model, text=texts, root=tmp_path / "s")
 
 
-def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(model, texts, tmp_path, monkeypatch):
+def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(
+    model, texts, tmp_path, monkeypatch
+):
     from assay.evaluation import evaluating
     from assay.evaluation import texts as running
 
@@ -327,7 +514,9 @@ def test_memory_holds_few_dictionaries_at_once_and_numbers_do_not_change(model, 
     for module in (evaluating, running):
         monkeypatch.setattr(module, "TOGETHER", 2.5 * size)
     passes, ran = [], running.measure.shard
-    monkeypatch.setattr(running.measure, "shard", lambda *a, **k: passes.append(len(a[5])) or ran(*a, **k))
+    monkeypatch.setattr(
+        running.measure, "shard", lambda *a, **k: passes.append(len(a[5])) or ran(*a, **k)
+    )
     parted = evaluate(*paths, root=tmp_path / "b", **ask)
     assert set(passes) == {2}
     for name in whole:

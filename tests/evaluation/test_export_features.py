@@ -1,4 +1,5 @@
-"""`assay export` of features: which are chosen, what is refused, and that nothing half-written stays."""
+"""`assay export` of features: which are chosen, what is refused, and that nothing half-written
+stays."""
 
 from __future__ import annotations
 
@@ -21,7 +22,14 @@ def at(tmp_path_factory, model, texts):
     replace(made, b_enc=made.b_enc - 0.8).save(folder / "one.safetensors")
     plain(seed=3).save(folder / "none.safetensors")
     return folder, indexing.index(
-        folder / "one.safetensors", model=model, text=texts, root=folder / "store", tokens=600, context=24, ablate=4, ablate_windows=4
+        folder / "one.safetensors",
+        model=model,
+        text=texts,
+        root=folder / "store",
+        tokens=600,
+        context=24,
+        ablate=4,
+        ablate_windows=4,
     )
 
 
@@ -30,12 +38,18 @@ def test_features_by_number_and_by_a_column(at):
     assert choose(index, Which(features="1, 2,5-9,7"))[0] == [1, 2, 5, 6, 7, 8, 9]
     density = index.columns(("density",))["density"]
     numbers, words = choose(index, Which(top=5, by="density"))
-    assert density[numbers].tolist() == sorted(density, reverse=True)[:5] and words == "those with the largest density"
+    assert (
+        density[numbers].tolist() == sorted(density, reverse=True)[:5]
+        and words == "those with the largest density"
+    )
     numbers, _ = choose(index, Which(top=30))
     assert len(numbers) == 4, "only features that were taken out have an importance"
 
 
-@pytest.mark.parametrize("which", [*(Which(features=f) for f in ("48", "3-1", "a", "1,,2")), Which(by="nonsense"), Which(top=0)])
+@pytest.mark.parametrize(
+    "which",
+    [*(Which(features=f) for f in ("48", "3-1", "a", "1,,2")), Which(by="nonsense"), Which(top=0)],
+)
 def test_what_is_no_feature_is_refused(at, which):
     with pytest.raises(AssayError):
         choose(at[1], which)
@@ -47,35 +61,61 @@ def test_what_is_no_feature_is_refused(at, which):
 def test_files_are_written_whole_and_over_nothing(at, tmp_path, format, monkeypatch):
     folder, index = at
     out = tmp_path / "made" / "out"
-    done = export_features(index.about.address, out, format, Which(features="3,9"), root=folder / "store")
-    assert done.features == (3, 9) and all(path.is_file() for path in done.written) and done.bytes > 1000
+    done = export_features(
+        index.about.address, out, format, Which(features="3,9"), root=folder / "store"
+    )
+    assert (
+        done.features == (3, 9)
+        and all(path.is_file() for path in done.written)
+        and done.bytes > 1000
+    )
     assert sorted(p.name for p in out.parent.iterdir()) == ["out"]
     with pytest.raises(AssayError, match="exists already"):
         export_features(index.about.address, out, format, root=folder / "store")
     if format != "html":
         monkeypatch.setattr(f"assay.features.dashboards.{format}.write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            export_features(index.about.address, tmp_path / "other", format, Which(features="3"), root=folder / "store")
+            export_features(
+                index.about.address,
+                tmp_path / "other",
+                format,
+                Which(features="3"),
+                root=folder / "store",
+            )
         assert not (tmp_path / "other").exists() and len(list(tmp_path.iterdir())) == 1
 
 
 def test_from_the_command_line(at, tmp_path, capsys):
     folder, _ = at
-    words = ["export", str(folder / "one.safetensors"), "--root", str(folder / "store"), "--out", str(tmp_path / "d")]
+    words = [
+        "export",
+        str(folder / "one.safetensors"),
+        "--root",
+        str(folder / "store"),
+        "--out",
+        str(tmp_path / "d"),
+    ]
     assert main.main([*words, "--format", "saedashboard", "--features", "0-4"]) == 0
     assert "5 features of" in capsys.readouterr().out
     skipped = json.loads((tmp_path / "d/skipped_indexes.json").read_text())
     assert skipped["skipped_indexes"] == list(range(5, 48)) and skipped["layer"] == "1"
     kept = json.loads((tmp_path / "d/assay.json").read_text())["features"]
-    assert [f["feature_index"] for f in kept] == [0, 1, 2, 3, 4] and "importance" in kept[0]["numbers"]
-    assert main.main([*words, "--format", "html", "--run", "0"]) == 2 and "--run and --model" in capsys.readouterr().err
+    assert [f["feature_index"] for f in kept] == [0, 1, 2, 3, 4] and "importance" in kept[0][
+        "numbers"
+    ]
+    assert (
+        main.main([*words, "--format", "html", "--run", "0"]) == 2
+        and "--run and --model" in capsys.readouterr().err
+    )
     assert main.main([*words, "--top", "3"]) == 2 and "choose features" in capsys.readouterr().err
 
 
 def test_a_dictionary_without_an_index_says_what_to_type(at, tmp_path):
     folder, _ = at
     with pytest.raises(DataError, match="make one with: assay index"):
-        export_features(str(folder / "none.safetensors"), tmp_path / "x", "html", root=folder / "store")
+        export_features(
+            str(folder / "none.safetensors"), tmp_path / "x", "html", root=folder / "store"
+        )
 
 
 def test_firings_that_are_gone_are_told(at, tmp_path):
@@ -84,7 +124,15 @@ def test_firings_that_are_gone_are_told(at, tmp_path):
     shards.rename(folder / "gone")
     try:
         with pytest.raises(DataError, match="no longer in"):
-            export_features(index.about.address, tmp_path / "x", "saedashboard", Which(features="1"), root=folder / "store")
-        assert export_features(index.about.address, tmp_path / "y", "html", Which(features="1"), root=folder / "store").features == (1,)
+            export_features(
+                index.about.address,
+                tmp_path / "x",
+                "saedashboard",
+                Which(features="1"),
+                root=folder / "store",
+            )
+        assert export_features(
+            index.about.address, tmp_path / "y", "html", Which(features="1"), root=folder / "store"
+        ).features == (1,)
     finally:
         (folder / "gone").rename(shards)

@@ -1,4 +1,5 @@
-"""An index of a tiny model's features: activations, effects and importances are those of a naive float64 forward pass."""
+"""An index of a tiny model's features: activations, effects and importances are those of a naive
+float64 forward pass."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def store(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(model, texts, saved, store) -> Index:
-    return indexing.index(saved, model=model, text=texts, also=[saved.parent / "two.safetensors"], root=store, **SMALL)
+    return indexing.index(
+        saved, model=model, text=texts, also=[saved.parent / "two.safetensors"], root=store, **SMALL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,9 @@ def _without(model, tokens, codes, k, at=None, share=1.0):
 
 def test_firings_are_those_of_the_naive_dictionary(found, naive):
     _, keep, codes, losses = naive
-    assert found.about.tokens == keep.sum() and found.about.loss == pytest.approx(losses.mean(), rel=1e-5)
+    assert found.about.tokens == keep.sum() and found.about.loss == pytest.approx(
+        losses.mean(), rel=1e-5
+    )
     for k in range(0, 48, 7):
         row = found.feature(k).numbers
         assert row["firings"] == (codes[..., k] > 0).sum()
@@ -80,25 +85,40 @@ def test_unexplained_variance(found, naive, model):
     tokens, keep, codes, _ = naive
     acts = tiny_models.naive(model, tokens)[1][SITE]
     x, hat = acts[keep], own(plain())[1](codes)[keep]
-    assert found.about.fvu == pytest.approx(((x - hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-4)
+    assert found.about.fvu == pytest.approx(
+        ((x - hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-4
+    )
 
 
 def test_the_loss_with_the_reconstruction_in_place(found, naive, model):
     tokens, keep, codes, _losses = naive
     hat = own(plain())[1](codes)
-    logits, _ = tiny_models.naive(model, tokens, {SITE: lambda x: np.where(keep[..., None], hat, x)})
-    assert found.about.loss_spliced == pytest.approx(tiny_models.naive_loss(logits, tokens).mean(), rel=1e-4)
+    logits, _ = tiny_models.naive(
+        model, tokens, {SITE: lambda x: np.where(keep[..., None], hat, x)}
+    )
+    assert found.about.loss_spliced == pytest.approx(
+        tiny_models.naive_loss(logits, tokens).mean(), rel=1e-4
+    )
 
 
 def test_first_order_effects_are_derivatives_of_the_naive_loss(found, naive, model):
-    """The effect of a firing is the derivative of the loss by the share that is taken out: central differences of a thousandth."""
+    """The effect of a firing is the derivative of the loss by the share that is taken out: central
+    differences of a thousandth."""
     tokens, _, codes, _ = naive
     checked = 0
-    for k in (int(c["feature"]) for c in found.query("SELECT feature FROM features WHERE firings > 3 LIMIT 4")):
+    for k in (
+        int(c["feature"])
+        for c in found.query("SELECT feature FROM features WHERE firings > 3 LIMIT 4")
+    ):
         for context in found.contexts(k, "top")[:2]:
             some = slice(context.window, context.window + 1)
-            up, down = (_without(model, tokens[some], codes[some], k, context.position, share).sum() for share in (1e-3, -1e-3))
-            assert context.effects[context.at] == pytest.approx((up - down) / 2e-3, rel=1e-3, abs=1e-5)
+            up, down = (
+                _without(model, tokens[some], codes[some], k, context.position, share).sum()
+                for share in (1e-3, -1e-3)
+            )
+            assert context.effects[context.at] == pytest.approx(
+                (up - down) / 2e-3, rel=1e-3, abs=1e-5
+            )
             checked += 1
     assert checked >= 6
 
@@ -127,25 +147,39 @@ def test_importance_is_that_of_a_forward_pass_without_the_feature(found, naive, 
         active = codes[chosen][:, :-1, k] > 0
         assert row["ablated_firings"] == active.sum()
         assert row["importance"] == pytest.approx(delta[active].mean(), rel=1e-3, abs=1e-6)
-        assert row["importance_total"] == pytest.approx(delta[active].mean() * row["density"], rel=1e-3, abs=1e-6)
+        assert row["importance_total"] == pytest.approx(
+            delta[active].mean() * row["density"], rel=1e-3, abs=1e-6
+        )
         assert row["spill"] == pytest.approx(delta[~active].mean(), rel=1e-3, abs=1e-6)
         assert row["hit_share"] == pytest.approx((delta[active] > 0).mean())
         assert row["ablation_text"] == pytest.approx(delta.mean(), rel=1e-3, abs=1e-6)
-        assert row["importance_low"] is None or row["importance_low"] <= row["importance"] <= row["importance_high"]
+        assert (
+            row["importance_low"] is None
+            or row["importance_low"] <= row["importance"] <= row["importance_high"]
+        )
         assert 0 <= row["direct_share"] <= 1 and -1 <= row["norm_cosine"] <= 1
 
 
 def test_the_last_site_has_the_direct_path_alone(model, texts, tmp_path):
     plain(("blocks.2.hook_resid_post",)).save(tmp_path / "last.safetensors")
-    last = indexing.index(tmp_path / "last.safetensors", model=model, text=texts, root=tmp_path / "store", **SMALL)
-    shares = [row["direct_share"] for row in last.query("SELECT direct_share FROM features WHERE direct_share IS NOT NULL")]
+    last = indexing.index(
+        tmp_path / "last.safetensors", model=model, text=texts, root=tmp_path / "store", **SMALL
+    )
+    shares = [
+        row["direct_share"]
+        for row in last.query("SELECT direct_share FROM features WHERE direct_share IS NOT NULL")
+    ]
     assert shares and shares == pytest.approx([1] * len(shares), abs=1e-6)
 
 
 def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, monkeypatch):
     read: list[int] = []
     one = passes.read
-    monkeypatch.setattr(passes, "read", lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more))
+    monkeypatch.setattr(
+        passes,
+        "read",
+        lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
+    )
     monkeypatch.setattr("assay.evaluation.index_text.SHARD", 120)
     first = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert sum(read) == 240
@@ -157,7 +191,9 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
     again = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert not read and again.folder == first.folder
     a, b = (x.feature(3) for x in (found, first))  # one shard or two, the text is the same
-    assert a.numbers["firings"] == b.numbers["firings"] and [c.window for c in a.contexts] == [c.window for c in b.contexts]
+    assert a.numbers["firings"] == b.numbers["firings"] and [c.window for c in a.contexts] == [
+        c.window for c in b.contexts
+    ]
 
 
 def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
@@ -172,13 +208,21 @@ def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
     assert not indexing.folders(indexing.Store(tmp_path))
     read: list[int] = []
     one = passes.read
-    monkeypatch.setattr(passes, "read", lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more))
+    monkeypatch.setattr(
+        passes,
+        "read",
+        lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
+    )
     indexing.index(saved, model=model, text=texts, root=tmp_path, **SMALL)
     assert sum(read) == 120 and len(indexing.folders(indexing.Store(tmp_path))) == 1
 
 
-@pytest.mark.parametrize("what", ["windows with features taken out", "windows with the reconstruction in place"])
-def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(found, model, texts, saved, tmp_path, monkeypatch, what):
+@pytest.mark.parametrize(
+    "what", ["windows with features taken out", "windows with the reconstruction in place"]
+)
+def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
+    found, model, texts, saved, tmp_path, monkeypatch, what
+):
     from assay.features.index import ablations
 
     def stop(told: str, done: int, total: int) -> None:
@@ -188,52 +232,95 @@ def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(found, model, t
     passes_run: list[int] = []
     for name in ("importance_sums", "capture"):
         one = getattr(ablations, name)
-        monkeypatch.setattr(ablations, name, lambda *given, one=one, **more: passes_run.append(1) or one(*given, **more))
-    options = {"model": model, "text": texts, "also": [saved.parent / "two.safetensors"], "root": tmp_path}
+        monkeypatch.setattr(
+            ablations,
+            name,
+            lambda *given, one=one, **more: passes_run.append(1) or one(*given, **more),
+        )
+    options = {
+        "model": model,
+        "text": texts,
+        "also": [saved.parent / "two.safetensors"],
+        "root": tmp_path,
+    }
     with pytest.raises(KeyboardInterrupt):
         indexing.index(saved, progress=stop, **options, **SMALL)
     before = len(passes_run)
     again = indexing.index(saved, **options, **SMALL)
     windows = len(again.windows)
-    assert before and len(passes_run) <= 2 * -(-windows // ablations.STEP)  # each few windows once for each of both
+    assert before and len(passes_run) <= 2 * -(
+        -windows // ablations.STEP
+    )  # each few windows once for each of both
     columns = "importance, spill, direct_share, norm_cosine, gradient_sample"
-    ours, whole = (x.query(f"SELECT {columns} FROM features WHERE importance IS NOT NULL ORDER BY feature") for x in (again, found))
+    ours, whole = (
+        x.query(f"SELECT {columns} FROM features WHERE importance IS NOT NULL ORDER BY feature")
+        for x in (again, found)
+    )
     for a, b in zip(ours, whole, strict=True):
-        assert {k: v for k, v in a.items() if v is not None} == pytest.approx({k: v for k, v in b.items() if v is not None}, rel=1e-5)
+        assert {k: v for k, v in a.items() if v is not None} == pytest.approx(
+            {k: v for k, v in b.items() if v is not None}, rel=1e-5
+        )
     assert again.about.loss_spliced == pytest.approx(found.about.loss_spliced, rel=1e-6)
     assert not list(again.folder.glob("parts"))
 
 
 def test_without_gradients_nothing_is_said_of_effects(model, texts, saved, tmp_path):
-    found = indexing.index(saved, model=model, text=texts, root=tmp_path, gradients=False, **(SMALL | {"ablate": 0}))
+    found = indexing.index(
+        saved, model=model, text=texts, root=tmp_path, gradients=False, **(SMALL | {"ablate": 0})
+    )
     row = found.feature(3)
     assert not found.about.gradients and found.about.loss is None and found.about.ablated == 0
-    assert row.numbers["gradient_total"] is None and row.contexts[0].effects is None and row.numbers["importance"] is None
+    assert (
+        row.numbers["gradient_total"] is None
+        and row.contexts[0].effects is None
+        and row.numbers["importance"] is None
+    )
 
 
 def test_windows_are_the_first_of_more_windows(model, texts):
     from assay.data import corpus
 
     folder, text = models.find(str(model)), corpus.load(str(texts))
-    spec = IndexTextSpec(model=folder.fingerprint, corpus=text.fingerprint, part="all", context=12, bos=True)
+    spec = IndexTextSpec(
+        model=folder.fingerprint, corpus=text.fingerprint, part="all", context=12, bos=True
+    )
     few, many = windows(text, folder, spec, 10), windows(text, folder, spec, 55)
-    assert np.array_equal(few.tokens, many.tokens[:10]) and np.array_equal(few.document, many.document[:10])
+    assert np.array_equal(few.tokens, many.tokens[:10]) and np.array_equal(
+        few.document, many.document[:10]
+    )
     assert (many.tokens[:, 0] == 3).all()
-    assert len({(int(d), tuple(t)) for d, t in zip(many.document, many.tokens.tolist(), strict=True)}) == len(many.tokens)
+    assert len(
+        {(int(d), tuple(t)) for d, t in zip(many.document, many.tokens.tolist(), strict=True)}
+    ) == len(many.tokens)
     encoded = folder.tokenizer.encode(text.text(int(many.document[0])))
-    assert any(encoded[i : i + 11] == many.tokens[0, 1:].tolist() for i in range(0, len(encoded), 11))
+    assert any(
+        encoded[i : i + 11] == many.tokens[0, 1:].tolist() for i in range(0, len(encoded), 11)
+    )
 
 
 def test_limits_of_a_text_without_outliers_leave_all(model, texts, saved, tmp_path):
-    found = indexing.index(saved, model=model, text=texts, root=tmp_path, outlier=0.0, **(SMALL | {"ablate": 0, "gradients": False}))
+    found = indexing.index(
+        saved,
+        model=model,
+        text=texts,
+        root=tmp_path,
+        outlier=0.0,
+        **(SMALL | {"ablate": 0, "gradients": False}),
+    )
     assert found.about.tokens == 240 - 20  # the first position of each window
 
 
-@pytest.mark.parametrize("options, error, words", [
-    ({"tokens": 0}, SpecError, "at least 1"), ({"ablate_windows": 1}, SpecError, "at least 2"), ({"context": 2}, SpecError, "at least 3"),
-    ({"site": "blocks.9.hook_resid_post"}, ModelError, "3 blocks"), ({"site": "blocks.1.mlp.hook_post"}, DataError, "is this its model"),
-    ({"context": 999}, DataError, "at most 64"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"tokens": 0}, SpecError, "at least 1"),
+        ({"ablate_windows": 1}, SpecError, "at least 2"),
+        ({"context": 2}, SpecError, "at least 3"),
+        ({"site": "blocks.9.hook_resid_post"}, ModelError, "3 blocks"),
+        ({"site": "blocks.1.mlp.hook_post"}, DataError, "is this its model"),
+        ({"context": 999}, DataError, "at most 64"),
+    ],
+)
 def test_what_does_not_fit_is_one_line(model, texts, saved, tmp_path, options, error, words):
     with pytest.raises(error) as raised:
         indexing.index(saved, model=model, text=texts, root=tmp_path, **(SMALL | options))
@@ -248,7 +335,9 @@ def test_neurons_are_those_of_the_block_before_the_site(found, naive, model):
         near = [row for row in found.feature(k).neighbours if row["kind"] == "neuron"]
         a = codes[keep][:, k]
         for row in near:
-            assert row["pearson"] == pytest.approx(np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4)
+            assert row["pearson"] == pytest.approx(
+                np.corrcoef(a, neurons[:, row["other"]])[0, 1], abs=1e-4
+            )
     assert found.about.neuron_tokens == keep.sum()
 
 
@@ -262,5 +351,8 @@ def test_other_seeds(found):
 
 def test_shards_hold_what_the_index_says(found, store):
     folders = sorted(p.parent for p in (store / "artefacts" / "index-shard").glob("*/feature.npy"))
-    assert any(Firings.of([f]).count == found.query("SELECT sum(firings) AS n FROM features")[0]["n"] for f in folders)
+    assert any(
+        Firings.of([f]).count == found.query("SELECT sum(firings) AS n FROM features")[0]["n"]
+        for f in folders
+    )
     assert Site.parse(found.about.site) == Site("resid_post", 1)

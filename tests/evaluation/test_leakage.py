@@ -1,4 +1,5 @@
-"""What a dictionary has seen goes with it: through training, files, another library's format and a store; and decides what is measured."""
+"""What a dictionary has seen goes with it: through training, files, another library's format and a
+store; and decides what is measured."""
 
 from __future__ import annotations
 
@@ -31,37 +32,69 @@ class Trial(Spec):
 
 @pytest.fixture
 def trained(model, texts, bench):
-    spec = HarvestSpec(subject=str(model), corpus=str(texts), site=SITE, windows=12, context=12, dtype="float32")
+    spec = HarvestSpec(
+        subject=str(model), corpus=str(texts), site=SITE, windows=12, context=12, dtype="float32"
+    )
     data = harvest(spec, bench)
     runs = Runs([Trial(seed=1)])
     method = Method(ReLU(), losses.l1, 30, lr=np.array([1e-2]), penalty=np.array([0.1]))
     return data, fit_dictionaries(
-        [(runs, method)], data.batches(runs.seeds, 16), d=data.d, steps=5, bench=bench, mean=data.mean, scale=data.scale,
-        sites=(SITE,), trained_on=data.trained_on,
-    )[0]  # fmt: skip
+        [(runs, method)],
+        data.batches(runs.seeds, 16),
+        d=data.d,
+        steps=5,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(SITE,),
+        trained_on=data.trained_on,
+    )[0]
 
 
 def test_training_records_the_documents_it_has_seen(trained, texts):
     data, one = trained
     there = corpus.load(str(texts))
     known = of(Dictionary.of(one).origin)
-    assert known["corpus"] == there.fingerprint and known["part"] == "train" and known["context_size"] == 12
+    assert (
+        known["corpus"] == there.fingerprint
+        and known["part"] == "train"
+        and known["context_size"] == 12
+    )
     used = {there.documents[i].sha256[:12] for i in data.windows.document}
-    assert set(known["documents"]) == used <= {there.documents[i].sha256[:12] for i in there.part("train")}
+    assert (
+        set(known["documents"])
+        == used
+        <= {there.documents[i].sha256[:12] for i in there.part("train")}
+    )
 
 
 def test_it_stays_with_the_dictionary_wherever_that_goes(trained, model, texts, tmp_path):
     dictionary = Dictionary.of(trained[1])
     dictionary.save(tmp_path / "ours.safetensors")
     write(dictionary, tmp_path / "theirs", "saelens")
-    assert of(load(tmp_path / "theirs").origin) == of(load(tmp_path / "ours.safetensors").origin) == of(dictionary.origin)
+    assert (
+        of(load(tmp_path / "theirs").origin)
+        == of(load(tmp_path / "ours.safetensors").origin)
+        == of(dictionary.origin)
+    )
     write(load(tmp_path / "theirs"), tmp_path / "again", "saelens")
     Store(tmp_path / "store").put(Job("own", 1, "main", Trial(seed=1)), _measures(), trained[1])
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200}
-    found = evaluate(dictionary, tmp_path / "ours.safetensors", tmp_path / "theirs", tmp_path / "again", "own/main", **ask)
+    found = evaluate(
+        dictionary,
+        tmp_path / "ours.safetensors",
+        tmp_path / "theirs",
+        tmp_path / "again",
+        "own/main",
+        **ask,
+    )
     for entry in found.dictionaries:
-        assert entry["part"] == "test" and entry["context"] == 12 and not entry["bos"], entry["name"]
-        assert entry["measures"]["fvu"]["estimate"] == pytest.approx(found["dictionary 1"]["fvu"]["estimate"], rel=1e-4)
+        assert entry["part"] == "test" and entry["context"] == 12 and not entry["bos"], entry[
+            "name"
+        ]
+        assert entry["measures"]["fvu"]["estimate"] == pytest.approx(
+            found["dictionary 1"]["fvu"]["estimate"], rel=1e-4
+        )
     with pytest.raises(DataError, match="documents of this text"):
         evaluate("own/main", part="all", **ask)
 
@@ -78,13 +111,20 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
     there = corpus.load(str(texts))
     bare = replace(trained[1], header={k: v for k, v in trained[1].header.items() if k != "origin"})
     store = Store(tmp_path / "store")
-    store.put(Job("own", 1, "main", Trial(seed=1)), _measures(), bare, {"model": "m", "corpus": there.fingerprint})
+    store.put(
+        Job("own", 1, "main", Trial(seed=1)),
+        _measures(),
+        bare,
+        {"model": "m", "corpus": there.fingerprint},
+    )
     ask = {"model": model, "text": texts, "root": tmp_path / "store", "tokens": 200, "context": 12}
     assert evaluate("own/main", **ask).dictionaries[0]["part"] == "test"
     with pytest.raises(DataError, match="--part train would evaluate it on what it has seen"):
         evaluate("own/main", part="train", **ask)
     store.put(Job("own", 1, "main", Trial(seed=2)), _measures(), bare)
-    with pytest.raises(DataError, match="own/main has 2 stored dictionaries, name one of them: own/"):
+    with pytest.raises(
+        DataError, match="own/main has 2 stored dictionaries, name one of them: own/"
+    ):
         evaluate("own/main", **ask)
     with pytest.raises(DataError, match="did you mean own/main"):
         evaluate("own/mian", **ask)
@@ -94,7 +134,10 @@ def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(text
     from assay.evaluation.leakage import choose
 
     there = corpus.load(str(texts))
-    for known in ({"corpus": there.fingerprint, "part": "all"}, {"corpus": there.fingerprint}):  # of which nobody says a part
+    for known in (
+        {"corpus": there.fingerprint, "part": "all"},
+        {"corpus": there.fingerprint},
+    ):  # of which nobody says a part
         for part in ("auto", "test", "all"):
             with pytest.raises(DataError, match="trained on this text, all of it"):
                 choose("one", known, there, part)
@@ -103,4 +146,7 @@ def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(text
         with pytest.raises(DataError, match="trained on 1 of the"):
             choose("one", known, there, "test")
     for empty in (None, "f" * 12, 3):  # what a damaged file may have in place of a list
-        assert "not recorded" in choose("one", {"corpus": "another", "documents": empty}, there, "auto")[1]
+        assert (
+            "not recorded"
+            in choose("one", {"corpus": "another", "documents": empty}, there, "auto")[1]
+        )

@@ -1,4 +1,5 @@
-"""A look at one text: Δ is that of a naive float64 forward without the feature; tokens, losses and choice of features are as said."""
+"""A look at one text: Δ is that of a naive float64 forward without the feature; tokens, losses and
+choice of features are as said."""
 
 from __future__ import annotations
 
@@ -35,8 +36,12 @@ def test_delta_is_that_of_a_forward_pass_without_the_feature(found, naive, model
     rows = (d.W_dec[0] / d.scale[0]).double().numpy()
     for f in found.features:
         k = f["feature"]
-        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
-        assert f["delta"] == pytest.approx((tiny_models.naive_loss(without, ids) - clean).sum(), abs=2e-5)
+        without = tiny_models.naive(
+            model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]}
+        )[0]
+        assert f["delta"] == pytest.approx(
+            (tiny_models.naive_loss(without, ids) - clean).sum(), abs=2e-5
+        )
         np.testing.assert_allclose(f["activations"], codes[:, k], rtol=1e-4, atol=1e-6)
         assert f["maximum"] == pytest.approx(codes[:, k].max(), rel=1e-5)
         assert f["strongest"][0]["position"] == codes[:, k].argmax()
@@ -51,9 +56,13 @@ def test_the_features_that_matter_most_among_those_that_add_most(found, naive, m
     assert found.data["tried"] == 32 and found.data["on"] == (codes > 0).any(0).sum()
     deltas = {}
     for k in tried:
-        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
+        without = tiny_models.naive(
+            model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]}
+        )[0]
         deltas[int(k)] = (tiny_models.naive_loss(without, ids) - clean).sum()
-    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[:4]
+    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[
+        :4
+    ]
 
 
 def test_losses_and_tokens(found, naive, model):
@@ -66,30 +75,46 @@ def test_losses_and_tokens(found, naive, model):
     acts = tiny_models.naive(model, ids)[1][site]
     x_hat = np.where(np.arange(ids.shape[1])[:, None] > 0, decode(encode(acts[0])), acts[0])[None]
     spliced = tiny_models.naive(model, ids, {site: lambda x: x_hat})[0]
-    assert found.data["loss_spliced"] == pytest.approx(tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5)
+    assert found.data["loss_spliced"] == pytest.approx(
+        tiny_models.naive_loss(spliced, ids).mean(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("skip", "outlier"), [(0, 0.0), (3, 1.05)])
 def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive, model, tmp_path):
-    found = look(TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path)
+    found = look(
+        TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
+    )
     ids, site, clean, _ = naive
     acts = tiny_models.naive(model, ids)[1][site][0]
     length = np.linalg.norm(acts, axis=1)
     after = np.sort(length[skip:])
-    keep = (np.arange(len(acts)) >= skip) & (length <= (outlier * after[(len(after) - 1) // 2] if outlier else np.inf))
-    assert found.data["left_out"] == np.flatnonzero(~keep).tolist() and (skip == 0) == keep.all() and keep.sum() > 2
+    keep = (np.arange(len(acts)) >= skip) & (
+        length <= (outlier * after[(len(after) - 1) // 2] if outlier else np.inf)
+    )
+    assert (
+        found.data["left_out"] == np.flatnonzero(~keep).tolist()
+        and (skip == 0) == keep.all()
+        and keep.sum() > 2
+    )
     codes = own(plain())[0](acts) * keep[:, None]
     rows = (plain().W_dec[0] / plain().scale[0]).double().numpy()
     tried = np.argsort(-codes.sum(0) * np.linalg.norm(rows, axis=1))[:32]
     deltas = {}
     for k in tried[codes[:, tried].any(0)]:
-        without = tiny_models.naive(model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]})[0]
+        without = tiny_models.naive(
+            model, ids, {site: lambda x, k=k: x - codes[:, k, None] * rows[k]}
+        )[0]
         deltas[int(k)] = (tiny_models.naive_loss(without, ids) - clean).sum()
-    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[:4]
+    assert [f["feature"] for f in found.features] == sorted(deltas, key=lambda k: -abs(deltas[k]))[
+        :4
+    ]
     for f in found.features:
         assert f["delta"] == pytest.approx(deltas[f["feature"]], abs=2e-5)
         np.testing.assert_allclose(f["activations"], codes[:, f["feature"]], rtol=1e-4, atol=1e-6)
-    assert found.data["on"] == codes.any(0).sum() and found.data["l0"] == pytest.approx((codes[keep] > 0).sum(1).mean(), rel=1e-6)
+    assert found.data["on"] == codes.any(0).sum() and found.data["l0"] == pytest.approx(
+        (codes[keep] > 0).sum(1).mean(), rel=1e-6
+    )
 
 
 def test_what_is_left_out_is_said():
@@ -97,10 +122,14 @@ def test_what_is_left_out_is_said():
 
     data = {"tokens": ["a", " b", "\n", "c"], "skip_first": 1, "outlier": 6.0}
     assert left_out(data | {"left_out": []}) == "No token is left out."
-    assert left_out(data | {"left_out": [0]}) == 'Left out, neither counted nor ablated: the first token ("a").'
+    assert (
+        left_out(data | {"left_out": [0]})
+        == 'Left out, neither counted nor ablated: the first token ("a").'
+    )
     both = left_out(data | {"left_out": [0, 1, 2], "skip_first": 2})
     assert both == (
-        'Left out, neither counted nor ablated: the first 2 tokens ("a", "\xa0b") and what is longer than 6 medians ("⏎").'
+        'Left out, neither counted nor ablated: the first 2 tokens ("a", "\xa0b") and what is '
+        'longer than 6 medians ("⏎").'
     )
 
 
@@ -118,24 +147,37 @@ def test_a_table_has_the_firings(found):
     frame = found.to_pandas()
     for f in found.features:
         mine = frame[frame.feature == f["feature"]]
-        assert len(mine) == sum(a > 0 for a in f["activations"]) and (mine.delta == f["delta"]).all()
+        assert (
+            len(mine) == sum(a > 0 for a in f["activations"]) and (mine.delta == f["delta"]).all()
+        )
 
 
 def test_a_bos_comes_first_where_the_file_says_so(model, tmp_path):
     found = look(TEXT, SAELENS / "topk", model=model, features=1, root=tmp_path)
-    assert found.data["bos"] and found.data["left_out"] == [0] and len(found.tokens) > len(TEXT.split())
-    assert look(TEXT, SAELENS / "topk", model=model, features=1, bos=False, root=tmp_path).tokens == found.tokens[1:]
+    assert (
+        found.data["bos"]
+        and found.data["left_out"] == [0]
+        and len(found.tokens) > len(TEXT.split())
+    )
+    assert (
+        look(TEXT, SAELENS / "topk", model=model, features=1, bos=False, root=tmp_path).tokens
+        == found.tokens[1:]
+    )
     assert found.data["l0"] <= 6 and not (tmp_path / "store.json").exists()
 
 
 def test_what_cannot_be_looked_at(model, tmp_path):
-    with pytest.raises(DataError, match="make it with: assay run gated-sae, or name one with --dictionary"):
+    with pytest.raises(
+        DataError, match="make it with: assay run gated-sae, or name one with --dictionary"
+    ):
         look(TEXT, model=model, root=tmp_path)
     with pytest.raises(DataError, match="the text has 1 tokens; give at least 3"):
         look("x", plain(), model=model, root=tmp_path)
     with pytest.raises(DataError, match="give at least 92, so that"):
         look(TEXT, plain(), model=model, skip_first=90, root=tmp_path)
-    with pytest.raises(DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"):
+    with pytest.raises(
+        DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"
+    ):
         look(TEXT, plain(), model=model, outlier=0.01, root=tmp_path)
     with pytest.raises(SpecError, match="skip_first must be at least 0, got -1"):
         look(TEXT, plain(), model=model, skip_first=-1, root=tmp_path)
@@ -150,27 +192,41 @@ def test_features_with_a_sign_are_on_where_they_are_negative(model, tmp_path):
 
     from assay.dictionaries.selection import AbsTopK
 
-    found = look(TEXT, replace(plain(), nonlinearity=AbsTopK(3)), model=model, features=12, root=tmp_path)
+    found = look(
+        TEXT, replace(plain(), nonlinearity=AbsTopK(3)), model=model, features=12, root=tmp_path
+    )
     negative = [f for f in found.features if max(f["activations"]) <= 0]
     assert negative
     for f in found.features:
         sizes = np.abs(f["activations"])
         assert f["maximum"] == pytest.approx(sizes.max(), rel=1e-4) and sizes.max() > 0
-        assert [s["position"] for s in f["strongest"]] == np.argsort(-sizes, kind="stable")[: min(5, (sizes > 0).sum())].tolist()
+        assert [s["position"] for s in f["strongest"]] == np.argsort(-sizes, kind="stable")[
+            : min(5, (sizes > 0).sum())
+        ].tolist()
 
 
 @pytest.mark.model
 def test_of_a_model_that_is_no_toy(tmp_path):
-    """Taking out a feature that carries the whole stream destroys the prediction; one that is never on costs nothing."""
+    """Taking out a feature that carries the whole stream destroys the prediction; one that is never
+    on costs nothing."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
 
     eye = torch.eye(576)[None]
-    both = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 1152), torch.cat([eye, -eye], 1), torch.zeros(1, 576), ReLU())
+    both = Dictionary(
+        torch.cat([eye, -eye], 2),
+        torch.zeros(1, 1152),
+        torch.cat([eye, -eye], 1),
+        torch.zeros(1, 576),
+        ReLU(),
+    )
     text = "The capital of France is Paris, and the capital of Italy is Rome."
     found = look(text, both, site="blocks.9.hook_resid_pre", features=2, root=tmp_path)
-    assert found.data["loss"] == pytest.approx(found.data["loss_spliced"], abs=1e-3) and 1 < found.data["loss"] < 3.5
+    assert (
+        found.data["loss"] == pytest.approx(found.data["loss_spliced"], abs=1e-3)
+        and 1 < found.data["loss"] < 3.5
+    )
     assert found.data["l0"] == pytest.approx(576, abs=1) and "".join(found.tokens) == text
     assert abs(found.features[0]["delta"]) >= abs(found.features[1]["delta"]) > 0

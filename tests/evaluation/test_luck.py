@@ -1,4 +1,5 @@
-"""The smallest difference that is not luck: of the record's own numbers, and silent about all that the record does not have."""
+"""The smallest difference that is not luck: of the record's own numbers, and silent about all that
+the record does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +16,16 @@ from assay.evaluation import luck as of_luck
 from assay.report import evaluations
 
 NAMES = ("l0", "fvu", "dead", "probe")
-SETUP = {"subject": "smollm2", "layer": 9, "corpus": "stdlib", "width": 512, "k": 16, "steps": 300, "batch": 128, "lr": 0.1}
+SETUP = {
+    "subject": "smollm2",
+    "layer": 9,
+    "corpus": "stdlib",
+    "width": 512,
+    "k": 16,
+    "steps": 300,
+    "batch": 128,
+    "lr": 0.1,
+}
 
 
 def record(relu=None):
@@ -25,8 +35,14 @@ def record(relu=None):
     scores[:, 0, :, 1] += draw.normal(0, 0.01, (4, 2))
     scores[:, 1, 0] = [17.0, 0.4, 0.0, 0.6]
     scores[:, 1, 0, 0] = [17, 18, 16, 17.5] if relu is None else relu
-    values = [[[[None if np.isnan(x) else float(x) for x in row] for row in rows] for rows in run] for run in scores]
-    measures = {"coords": {"kind": ["topk", "relu"], "copy": [0, 1], "measure": list(NAMES)}, "variables": {"scores": {"values": values}}}
+    values = [
+        [[[None if np.isnan(x) else float(x) for x in row] for row in rows] for rows in run]
+        for run in scores
+    ]
+    measures = {
+        "coords": {"kind": ["topk", "relu"], "copy": [0, 1], "measure": list(NAMES)},
+        "variables": {"scores": {"values": values}},
+    }
     return {"arms": {"lm": {"shared": SETUP, "specs": [{}] * 4, "measures": measures}}}, scores
 
 
@@ -49,35 +65,68 @@ def test_two_new_units_lie_further_apart_in_five_per_cent_of_pairs():
 
 def test_it_is_t_times_root_two_times_the_deviation_of_all_trainings(known):
     found = of_luck.luck("TopK")
-    assert found["differences"] == {"fvu": pytest.approx(2.364624 * 2**0.5 * known[:, 0, :, 1].std(ddof=1), rel=1e-5)}
-    assert found["trainings"] == 8 and found["setup"] == {k: v for k, v in SETUP.items() if k != "lr"}
+    assert found["differences"] == {
+        "fvu": pytest.approx(2.364624 * 2**0.5 * known[:, 0, :, 1].std(ddof=1), rel=1e-5)
+    }
+    assert found["trainings"] == 8 and found["setup"] == {
+        k: v for k, v in SETUP.items() if k != "lr"
+    }
 
 
 def test_nothing_is_said_of_what_the_record_does_not_have(known, monkeypatch):
     assert of_luck.luck("Gated") is None
     relu = of_luck.luck("ReLU")
-    assert set(relu["differences"]) == {"l0"} and relu["trainings"] == 4  # fvu and dead did not vary, and probe is not evaluated
+    assert (
+        set(relu["differences"]) == {"l0"} and relu["trainings"] == 4
+    )  # fvu and dead did not vary, and probe is not evaluated
     assert "k" not in relu["setup"]
     for nothing in (None, {"arms": {}}, record(relu=[17, 17, 17, 17])[0]):
         monkeypatch.setattr(of_luck.records, "read", lambda *a, nothing=nothing, **k: nothing)
         assert of_luck.luck("ReLU") is None
 
 
-def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_it_is_from(known, tmp_path):
+def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_it_is_from(
+    known, tmp_path
+):
     g = torch.Generator().manual_seed(0)
-    x, W = torch.randn(600, 6, generator=g), torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1)
-    save_file({"acts": x, "document": torch.arange(30).repeat_interleave(20)}, tmp_path / "acts.safetensors")
+    x, W = (
+        torch.randn(600, 6, generator=g),
+        torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1),
+    )
+    save_file(
+        {"acts": x, "document": torch.arange(30).repeat_interleave(20)},
+        tmp_path / "acts.safetensors",
+    )
     one = Dictionary(W.mT.contiguous(), torch.full((1, 9), -0.2), W, torch.zeros(1, 6), ReLU())
-    found = evaluate(one, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0)
+    found = evaluate(
+        one, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0
+    )
     (entry,) = found.to_json()["dictionaries"]
     assert entry["luck"] == of_luck.luck("ReLU")
     (line,) = evaluations.luck(found.to_json())
-    assert "two ReLU dictionaries" in line and "L0" in line and "FVU" not in line and "512 features, 300 steps" in line
-    assert "nothing is known" in line and "Smallest difference that is not seed noise" in evaluations.page(found.to_json(), found.figures)
+    assert (
+        "two ReLU dictionaries" in line
+        and "L0" in line
+        and "FVU" not in line
+        and "512 features, 300 steps" in line
+    )
+    assert (
+        "nothing is known" in line
+        and "Smallest difference that is not seed noise"
+        in evaluations.page(found.to_json(), found.figures)
+    )
 
-    other = Dictionary(W.mT.contiguous(), torch.full((1, 9), -0.2), W, torch.zeros(1, 6), Rescaled(ReLU()),
-                       own={"factor": torch.ones(1, 9), "shift": torch.zeros(1, 9)})  # fmt: skip
-    silent = evaluate(other, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0).to_json()
+    other = Dictionary(
+        W.mT.contiguous(),
+        torch.full((1, 9), -0.2),
+        W,
+        torch.zeros(1, 6),
+        Rescaled(ReLU()),
+        own={"factor": torch.ones(1, 9), "shift": torch.zeros(1, 9)},
+    )
+    silent = evaluate(
+        other, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0
+    ).to_json()
     assert silent["dictionaries"][0]["luck"] is None and not evaluations.luck(silent)
 
 
@@ -89,5 +138,7 @@ def test_the_committed_record_knows_topk_and_relu_and_says_on_what():
         return
     for kind in ("TopK", "ReLU"):
         found = of_luck.luck(kind)
-        assert {"fvu", "loss_recovered_mean", "ce_increase"} <= set(found["differences"]) and found["trainings"] >= 6
+        assert {"fvu", "loss_recovered_mean", "ce_increase"} <= set(found["differences"]) and found[
+            "trainings"
+        ] >= 6
         assert 0 < found["differences"]["fvu"] < 0.1 and found["setup"]["subject"] == "smollm2"

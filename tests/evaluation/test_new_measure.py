@@ -1,4 +1,5 @@
-"""A new measure is one value in the table and nothing else: an evaluation measures, bounds, defines and prints it, and the docs list it."""
+"""A new measure is one value in the table and nothing else: an evaluation measures, bounds, defines
+and prints it, and the docs list it."""
 
 from __future__ import annotations
 
@@ -14,32 +15,69 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
 from assay.report import docs, evaluations
 
-COSINE = Measure("cosine", "cosine", "1", "E[x̂·x] / √(E‖x̂‖² E‖x‖²)", "higher", ("dot_raw", "norm_raw", "square_raw"),
-                 lambda dot, norm, square: dot / (norm * square) ** 0.5, -1, 1)  # fmt: skip
-COMMON = Measure("common", "common features", "share of features", "on for more than half of the tokens", "neither", FIRINGS,
-                 lambda firings, tokens: (firings > tokens / 2).mean(-1), high=1)  # fmt: skip
+COSINE = Measure(
+    "cosine",
+    "cosine",
+    "1",
+    "E[x̂·x] / √(E‖x̂‖² E‖x‖²)",
+    "higher",
+    ("dot_raw", "norm_raw", "square_raw"),
+    lambda dot, norm, square: dot / (norm * square) ** 0.5,
+    -1,
+    1,
+)
+COMMON = Measure(
+    "common",
+    "common features",
+    "share of features",
+    "on for more than half of the tokens",
+    "neither",
+    FIRINGS,
+    lambda firings, tokens: (firings > tokens / 2).mean(-1),
+    high=1,
+)
 
 
 def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
     g = torch.Generator().manual_seed(0)
-    x, W = torch.randn(30 * 20, 6, generator=g) + 0.5, torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1)
-    save_file({"acts": x, "document": torch.arange(30).repeat_interleave(20)}, tmp_path / "acts.safetensors")
+    x, W = (
+        torch.randn(30 * 20, 6, generator=g) + 0.5,
+        torch.nn.functional.normalize(torch.randn(1, 9, 6, generator=g), dim=-1),
+    )
+    save_file(
+        {"acts": x, "document": torch.arange(30).repeat_interleave(20)},
+        tmp_path / "acts.safetensors",
+    )
     one = Dictionary(W.mT.contiguous(), torch.full((1, 9), -0.2), W, torch.zeros(1, 6), ReLU())
     monkeypatch.setattr(measures, "TABLE", (*measures.TABLE, COSINE, COMMON))
 
-    found = evaluate(one, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0)
+    found = evaluate(
+        one, acts=tmp_path / "acts.safetensors", root=tmp_path / "store", outlier=0, skip_first=0
+    )
     (name,) = found
     rows = x.double().numpy()
     codes = np.maximum(rows @ W[0].double().numpy().T - np.float32(0.2), 0)
     guesses = codes @ W[0].double().numpy()
     wanted = (rows * guesses).sum() / np.sqrt((rows**2).sum() * (guesses**2).sum())
     got = found[name]["cosine"]
-    assert got["estimate"] == pytest.approx(wanted, rel=1e-5) and got["low"] < got["estimate"] < got["high"]
-    assert 0 < found[name]["common"]["estimate"] == pytest.approx(((codes > 0).mean(0) > 0.5).mean())
+    assert (
+        got["estimate"] == pytest.approx(wanted, rel=1e-5)
+        and got["low"] < got["estimate"] < got["high"]
+    )
+    assert (
+        0 < found[name]["common"]["estimate"] == pytest.approx(((codes > 0).mean(0) > 0.5).mean())
+    )
 
-    assert found.to_json()["definitions"]["cosine"] == {"unit": "1", "better": "higher", "formula": COSINE.formula}
+    assert found.to_json()["definitions"]["cosine"] == {
+        "unit": "1",
+        "better": "higher",
+        "formula": COSINE.formula,
+    }
     assert set(found.to_pandas().measure) >= {"cosine", "common"}
     shown = {row.name: row for row in evaluations.rows(found.dictionaries[0])}
     assert shown["cosine"].label == "cosine" and shown["common"].unit == "of the features"
     assert COSINE.formula in evaluations.page(found.to_json(), found.figures)
-    assert "| `cosine` | cosine | E[x̂·x] / √(E‖x̂‖² E‖x‖²) | −1 to 1 | higher |" in docs.made("measures", None).splitlines()
+    assert (
+        "| `cosine` | cosine | E[x̂·x] / √(E‖x̂‖² E‖x‖²) | −1 to 1 | higher |"
+        in docs.made("measures", None).splitlines()
+    )

@@ -18,7 +18,9 @@ TEXT = "def f3_1(x):\n    return x + 12"
 @pytest.mark.parametrize(("skip", "outlier"), [(1, 6.0), (3, 1.05)])
 def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
     opened = open_reader(plain(), model=model, skip_first=skip, outlier=outlier, root=tmp_path)
-    found = look(TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path)
+    found = look(
+        TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
+    )
     reading = opened.reader.read(TEXT)
     assert list(reading.words) == found.tokens and list(reading.left_out) == found.data["left_out"]
     np.testing.assert_allclose(reading.loss, found.data["losses"][1:], rtol=1e-4)
@@ -31,9 +33,14 @@ def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
 
 def test_the_file_says_whether_a_bos_comes_first_and_a_model_is_loaded_once(model, tmp_path):
     loaded = load(str(model))
-    first, second = (open_reader(SAELENS / kind, model=loaded, root=tmp_path).reader for kind in ("topk", "jumprelu"))
+    first, second = (
+        open_reader(SAELENS / kind, model=loaded, root=tmp_path).reader
+        for kind in ("topk", "jumprelu")
+    )
     assert first.subject is second.subject is loaded and first.bos and not second.bos
-    assert open_reader(SAELENS / "topk", model=loaded, bos=False, root=tmp_path).reader.encode("x") == loaded.encode("x")
+    assert open_reader(SAELENS / "topk", model=loaded, bos=False, root=tmp_path).reader.encode(
+        "x"
+    ) == loaded.encode("x")
 
 
 def test_what_cannot_be_opened(model, tmp_path):
@@ -47,7 +54,8 @@ def test_what_cannot_be_opened(model, tmp_path):
 
 @pytest.mark.model
 def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
-    """Of features that are the stream's coordinates: what each adds to first order sums to the slope along the whole stream."""
+    """Of features that are the stream's coordinates: what each adds to first order sums to the
+    slope along the whole stream."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
@@ -58,7 +66,13 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     from assay.features.live.steering import Steered, steer
 
     eye = torch.eye(576)[None]
-    both = Dictionary(torch.cat([eye, -eye], 2), torch.zeros(1, 1152), torch.cat([eye, -eye], 1), torch.zeros(1, 576), ReLU())
+    both = Dictionary(
+        torch.cat([eye, -eye], 2),
+        torch.zeros(1, 1152),
+        torch.cat([eye, -eye], 1),
+        torch.zeros(1, 576),
+        ReLU(),
+    )
     reader = open_reader(both, site="blocks.9.hook_resid_pre").reader
     text = "The capital of France is"
     plain_reading = reader.read(text)
@@ -69,9 +83,21 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
     assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
     top = matters(reader, reading, len(reading) - 2, count=8, each="firing")
-    assert top.agreement.correlation > 0.5 and top.agreement.same_sign > 0.5 and np.abs(top.delta).max() > 0.01
+    assert (
+        top.agreement.correlation > 0.5
+        and top.agreement.same_sign > 0.5
+        and np.abs(top.delta).max() > 0.01
+    )
     out = change(reader, reading, [Change.out(int(k)) for k in top.feature])
     view = outlook(reader, reading, out, len(reading) - 2, 3)
-    assert view.kl > 0.05 and view.before[0].text == " Paris" and view.before[0].after < view.before[0].before
+    assert (
+        view.kl > 0.05
+        and view.before[0].text == " Paris"
+        and view.before[0].after < view.before[0].before
+    )
     written = Steered.of(steer(reader, text, [], new=3))
-    assert written.before == written.after and written.before.startswith(" Paris") and written.mean_kl < 1e-6
+    assert (
+        written.before == written.after
+        and written.before.startswith(" Paris")
+        and written.mean_kl < 1e-6
+    )

@@ -14,7 +14,11 @@ TOKENS, OUT, IN_PLACE, FEATURES = PHASES
 def clock(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(remaining.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(remaining, "PHASES", {name: Phase(name, name, cost) for name, cost in zip(PHASES, (1, 10, 5, 2), strict=True)})
+    monkeypatch.setattr(
+        remaining,
+        "PHASES",
+        {name: Phase(name, name, cost) for name, cost in zip(PHASES, (1, 10, 5, 2), strict=True)},
+    )
     return now
 
 
@@ -40,7 +44,9 @@ def test_what_comes_later_is_part_of_the_time_left(clock):
 def test_a_phase_goes_at_its_own_speed_and_no_share_falls(clock):
     left, shares = begun(), []
     for name, done, total in itertools.chain(
-        ((TOKENS, n, 1000) for n in range(100, 1001, 100)), ((OUT, n, 16) for n in (4, 8, 16)), ((IN_PLACE, n, 40) for n in (20, 40))
+        ((TOKENS, n, 1000) for n in range(100, 1001, 100)),
+        ((OUT, n, 16) for n in (4, 8, 16)),
+        ((IN_PLACE, n, 40) for n in (20, 40)),
     ):
         clock[0] += 10
         left(name, done, total)

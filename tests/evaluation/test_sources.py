@@ -1,4 +1,5 @@
-"""What a stored evaluation is found by changes with everything that its numbers or its site depend on, and with nothing else."""
+"""What a stored evaluation is found by changes with everything that its numbers or its site depend
+on, and with nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +28,12 @@ def ask(tmp_path):
 
 def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
     W = torch.randn(F, D, generator=torch.Generator().manual_seed(1))
-    weights = {"encoder.weight": W, "encoder.bias": torch.zeros(F), "decoder.weight": W.T.contiguous(), "b_dec": torch.zeros(D)}
+    weights = {
+        "encoder.weight": W,
+        "encoder.bias": torch.zeros(F),
+        "decoder.weight": W.T.contiguous(),
+        "b_dec": torch.zeros(D),
+    }
     for where in ("run", "run/checkpoints"):
         file = tmp_path / where / "ae.pt"
         file.parent.mkdir()
@@ -41,14 +47,23 @@ def test_settings_beside_a_weight_file_are_part_of_what_it_is(tmp_path, ask):
         assert not found[1]["cached"] and found[2]["cached"], where
 
 
-def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path_is_not(tmp_path, ask):
+def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path_is_not(
+    tmp_path, ask
+):
     W = np.random.default_rng(0).normal(size=(D, F)).astype(np.float32)
     first = tmp_path / "gemma-scope-2b-pt-res/layer_3/width_16/average_l0_4"
     first.mkdir(parents=True)
-    zero = {"b_enc": np.zeros(F, np.float32), "b_dec": np.zeros(D, np.float32), "threshold": np.ones(F, np.float32)}
+    zero = {
+        "b_enc": np.zeros(F, np.float32),
+        "b_dec": np.zeros(D, np.float32),
+        "threshold": np.ones(F, np.float32),
+    }
     np.savez(first / "params.npz", W_enc=W, W_dec=W.T, **zero)
     evaluate(first, **ask)
-    for place, site, cached in (("gemma-scope-2b-pt-res/layer_5", 5, False), ("elsewhere/gemma-scope-2b-pt-res/layer_3", 3, True)):
+    for place, site, cached in (
+        ("gemma-scope-2b-pt-res/layer_5", 5, False),
+        ("elsewhere/gemma-scope-2b-pt-res/layer_3", 3, True),
+    ):
         shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
         entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
         assert entry["site"] == f"blocks.{site}.hook_resid_post" and entry["cached"] == cached
@@ -62,10 +77,19 @@ def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):
             opened(tmp_path / "sae-topp")
     with pytest.raises(DataError, match="name a file or folder that holds a dictionary"):
         load(tmp_path / "gemma")
-    with pytest.raises(DataError, match=r"no dictionary is stored in /.*; another store: --root FOLDER, or ASSAY_ROOT"):
+    with pytest.raises(
+        DataError,
+        match=r"no dictionary is stored in /.*; another store: --root FOLDER, or ASSAY_ROOT",
+    ):
         evaluate(tmp_path / "gemma", **ask)
 
 
 def test_a_note_is_of_one_dictionary_or_of_each():
-    entries = [{"name": "a", "notes": ["its file is old", "it is wide"]}, {"name": "b", "notes": ["its file is old"]}]
-    assert Evaluation({"dictionaries": entries}).notes == ["each of a, b: its file is old", "a: it is wide"]
+    entries = [
+        {"name": "a", "notes": ["its file is old", "it is wide"]},
+        {"name": "b", "notes": ["its file is old"]},
+    ]
+    assert Evaluation({"dictionaries": entries}).notes == [
+        "each of a, b: its file is old",
+        "a: it is wide",
+    ]

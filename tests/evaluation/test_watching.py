@@ -1,4 +1,5 @@
-"""What is told before the result: numbers so far are those of a naive recomputation; a site or model that is not the file's is said first."""
+"""What is told before the result: numbers so far are those of a naive recomputation; a site or
+model that is not the file's is said first."""
 
 from __future__ import annotations
 
@@ -21,9 +22,13 @@ from assay.subjects import folder as models
 SITE = "blocks.1.hook_resid_post"
 
 
-def test_numbers_so_far_are_those_of_the_text_so_far(model: Path, texts: Path, tmp_path: Path) -> None:
+def test_numbers_so_far_are_those_of_the_text_so_far(
+    model: Path, texts: Path, tmp_path: Path
+) -> None:
     heard: list[SoFar | Warned] = []
-    found = evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append)
+    found = evaluate(
+        plain(), model=model, text=texts, root=tmp_path, tokens=500, context=12, watch=heard.append
+    )
     tokens, document, _ = naive_evaluation.windows(tmp_path)
     so_far = [event for event in heard if isinstance(event, SoFar)]
     assert len(so_far) == len(heard) >= 12
@@ -36,12 +41,20 @@ def test_numbers_so_far_are_those_of_the_text_so_far(model: Path, texts: Path, t
         whole = acts[SITE].copy()
         whole[:, 1:] = x_hat.reshape(len(words), -1, 24)
         spliced = tiny_models.naive(model, words, {SITE: lambda v, whole=whole: whole})[0]
-        assert event.dictionary == "dictionary 1" and event.tokens == len(x) < found.dictionaries[0]["tokens"]
-        assert event.measures == pytest.approx({
-            "l0": (f > 0).sum(1).mean(), "fvu": ((x - x_hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(),
-            "ce_clean": (clean := tiny_models.naive_loss(logits, words)[:, 1:].mean()),
-            "ce_spliced": (replaced := tiny_models.naive_loss(spliced, words)[:, 1:].mean()), "ce_increase": replaced - clean,
-        }, rel=1e-4)  # fmt: skip
+        assert (
+            event.dictionary == "dictionary 1"
+            and event.tokens == len(x) < found.dictionaries[0]["tokens"]
+        )
+        assert event.measures == pytest.approx(
+            {
+                "l0": (f > 0).sum(1).mean(),
+                "fvu": ((x - x_hat) ** 2).sum() / ((x - x.mean(0)) ** 2).sum(),
+                "ce_clean": (clean := tiny_models.naive_loss(logits, words)[:, 1:].mean()),
+                "ce_spliced": (replaced := tiny_models.naive_loss(spliced, words)[:, 1:].mean()),
+                "ce_increase": replaced - clean,
+            },
+            rel=1e-4,
+        )
     assert [e.tokens for e in so_far] == sorted({e.tokens for e in so_far})
 
 
@@ -49,7 +62,9 @@ def test_numbers_so_far_of_activations_have_no_losses(tmp_path: Path) -> None:
     save_file({"acts": torch.randn(40, 6, 24)}, tmp_path / "acts.safetensors")
     heard: list[SoFar | Warned] = []
     evaluate(plain(), acts=tmp_path / "acts.safetensors", root=tmp_path / "s", watch=heard.append)
-    assert heard and all(isinstance(e, SoFar) and set(e.measures) == {"l0", "fvu"} and e.documents for e in heard)
+    assert heard and all(
+        isinstance(e, SoFar) and set(e.measures) == {"l0", "fvu"} and e.documents for e in heard
+    )
 
 
 def test_what_is_stored_is_not_told_again(model: Path, texts: Path, tmp_path: Path) -> None:
@@ -72,7 +87,12 @@ def test_what_is_stored_is_not_told_again(model: Path, texts: Path, tmp_path: Pa
     ],
 )
 def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
-    given: str, warned: bool, model: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: str,
+    warned: bool,
+    model: Path,
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Computed(Exception):
         pass
@@ -81,7 +101,14 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
         raise Computed
 
     heard: list[SoFar | Warned] = []
-    ask = {"model": model, "text": texts, "root": tmp_path, "tokens": 100, "site": given, "watch": heard.append}
+    ask = {
+        "model": model,
+        "text": texts,
+        "root": tmp_path,
+        "tokens": 100,
+        "site": given,
+        "watch": heard.append,
+    }
     with monkeypatch.context() as only:
         only.setattr("assay.subjects.pretrained.load", load)
         with pytest.raises(Computed):
@@ -95,39 +122,90 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
 
 
 def test_without_a_listener_python_warns(model: Path, texts: Path, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"dictionary 1: layers\.0 was given \(--site\), its file says blocks\.1"):
+    with pytest.warns(
+        UserWarning, match=r"dictionary 1: layers\.0 was given \(--site\), its file says blocks\.1"
+    ):
         evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluate(plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")  # the file says none
+        evaluate(
+            plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0"
+        )  # the file says none
 
 
 def named(name: str, **trained: str) -> object:
-    return plain(origin={"format": "saelens", "config": {"model_name": name}, **({"trained_on": trained} if trained else {})})
+    return plain(
+        origin={
+            "format": "saelens",
+            "config": {"model_name": name},
+            **({"trained_on": trained} if trained else {}),
+        }
+    )
 
 
-def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(texts: Path, tmp_path: Path) -> None:
+def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(
+    texts: Path, tmp_path: Path
+) -> None:
     folder = tiny_models.make(tmp_path / "model", "llama", bos_token_id=3)
     (folder / "assay.json").write_text('{"name": "SmolLM2-135M", "quantisation": "Q8_0"}')
-    ask = {"model": folder, "text": texts, "root": tmp_path / "s", "tokens": 100, "watch": lambda event: None}
-    says = "its file names HuggingFaceTB/SmolLM2-135M, it is measured on SmolLM2-135M, 8-bit Q8_0: a quantised version of it, by its name"
-    assert evaluate(named("HuggingFaceTB/SmolLM2-135M"), **ask).dictionaries[0]["warnings"] == [says]
-    assert look("def f(x):", named("HuggingFaceTB/SmolLM2-135M"), **{k: ask[k] for k in ("model", "root", "watch")}).data["notes"] == [says]
-    assert "another model, by its name" in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
+    ask = {
+        "model": folder,
+        "text": texts,
+        "root": tmp_path / "s",
+        "tokens": 100,
+        "watch": lambda event: None,
+    }
+    says = (
+        "its file names HuggingFaceTB/SmolLM2-135M, it is measured on SmolLM2-135M, 8-bit Q8_0: a "
+        "quantised version of it, by its name"
+    )
+    assert evaluate(named("HuggingFaceTB/SmolLM2-135M"), **ask).dictionaries[0]["warnings"] == [
+        says
+    ]
+    assert look(
+        "def f(x):",
+        named("HuggingFaceTB/SmolLM2-135M"),
+        **{k: ask[k] for k in ("model", "root", "watch")},
+    ).data["notes"] == [says]
+    assert (
+        "another model, by its name"
+        in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
+    )
     ours = models.find(str(folder)).fingerprint
-    assert evaluate(named("gpt2", model=ours), **ask).dictionaries[0]["warnings"] == []  # a hash tells more than a name
-    assert "a model of another hash" in evaluate(named("SmolLM2-135M-Q8_0", model="0" * 64), **ask).dictionaries[0]["warnings"][0]
+    assert (
+        evaluate(named("gpt2", model=ours), **ask).dictionaries[0]["warnings"] == []
+    )  # a hash tells more than a name
+    assert (
+        "a model of another hash"
+        in evaluate(named("SmolLM2-135M-Q8_0", model="0" * 64), **ask).dictionaries[0]["warnings"][
+            0
+        ]
+    )
 
 
 def test_a_folder_without_a_name_leaves_it_open(model: Path, texts: Path, tmp_path: Path) -> None:
     found = evaluate(SAELENS / "topk", model=model, text=texts, root=tmp_path, tokens=100)
     assert found.dictionaries[0]["warnings"] == []
-    assert "topk: its file names tiny; whether model (llama, local folder) is that model cannot be known" in found.notes
+    assert (
+        "topk: its file names tiny; whether model (llama, local folder) is that model cannot "
+        "be known"
+    ) in found.notes
 
 
-def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model: Path, tmp_path: Path) -> None:
+def test_each_token_has_its_strongest_features_and_sinks_stand_apart(
+    model: Path, tmp_path: Path
+) -> None:
     text = "def f3_1(x):\n    return x + 12"
-    found = look(text, plain(), model=model, features=2, per_token=3, skip_first=1, outlier=1.05, root=tmp_path)
+    found = look(
+        text,
+        plain(),
+        model=model,
+        features=2,
+        per_token=3,
+        skip_first=1,
+        outlier=1.05,
+        root=tmp_path,
+    )
     ids = np.array([models.find(str(model)).tokenizer.encode(text)])
     logits, acts = tiny_models.naive(model, ids)
     x = acts[SITE][0]
@@ -138,15 +216,23 @@ def test_each_token_has_its_strongest_features_and_sinks_stand_apart(model: Path
     keep = (np.arange(len(x)) > 0) & (length <= 1.05)
     assert 2 < keep.sum() < len(x) - 2
     assert [t["position"] for t in found.by_token] == np.flatnonzero(keep).tolist()
-    assert [t["position"] for t in found.sinks] == np.flatnonzero(~keep).tolist() == found.data["left_out"]
+    assert (
+        [t["position"] for t in found.sinks]
+        == np.flatnonzero(~keep).tolist()
+        == found.data["left_out"]
+    )
     for t in (*found.by_token, *found.sinks):
         i = t["position"]
         wanted = [int(k) for k in np.argsort(-codes[i])[:3] if codes[i, k] > 0]
         assert [f["feature"] for f in t["features"]] == wanted and t["on"] == (codes[i] > 0).sum()
-        assert [f["activation"] for f in t["features"]] == pytest.approx(codes[i, wanted].tolist(), rel=1e-4)
+        assert [f["activation"] for f in t["features"]] == pytest.approx(
+            codes[i, wanted].tolist(), rel=1e-4
+        )
         assert t["token"] == found.tokens[i] and t["length"] == pytest.approx(length[i], rel=1e-4)
         assert t["loss"] is None if i == 0 else t["loss"] == pytest.approx(loss[i - 1], rel=1e-4)
-    everything = look(text, plain(), model=model, features=2, skip_first=0, outlier=0, root=tmp_path)
+    everything = look(
+        text, plain(), model=model, features=2, skip_first=0, outlier=0, root=tmp_path
+    )
     assert not everything.sinks and len(everything.by_token) == len(x)
 
 
@@ -155,10 +241,19 @@ def test_sinks_of_a_dictionary_are_in_no_top_list(model: Path, tmp_path: Path) -
     text = "def f3_1(x):\n    return x + 12"
     ids = np.array([models.find(str(model)).tokenizer.encode(text)])
     x = torch.tensor(tiny_models.naive(model, ids)[1][SITE][0], dtype=torch.float32)
-    normal = torch.linalg.lstsq(torch.cat([x, torch.ones(len(x), 1)], 1), torch.eye(len(x))[0]).solution
-    d = replace(plain(), mean=None, scale=None, W_enc=plain().W_enc.clone(), b_enc=plain().b_enc.clone())
-    d.W_enc[0, :, 0], d.b_enc[0, 0] = 100 * normal[:24], 100 * float(normal[24]) - 50  # 50 at the first token, about -50 at others
+    normal = torch.linalg.lstsq(
+        torch.cat([x, torch.ones(len(x), 1)], 1), torch.eye(len(x))[0]
+    ).solution
+    d = replace(
+        plain(), mean=None, scale=None, W_enc=plain().W_enc.clone(), b_enc=plain().b_enc.clone()
+    )
+    d.W_enc[0, :, 0], d.b_enc[0, 0] = (
+        100 * normal[:24],
+        100 * float(normal[24]) - 50,
+    )  # 50 at the first token, about -50 at others
     found = look(text, d, model=model, features=48, per_token=48, root=tmp_path)
     assert len(x) <= 25  # so that a plane can part the first token from all others
-    assert all(f["feature"] != 0 for t in found.by_token for f in t["features"]) and all(f["feature"] != 0 for f in found.features)
+    assert all(f["feature"] != 0 for t in found.by_token for f in t["features"]) and all(
+        f["feature"] != 0 for f in found.features
+    )
     assert found.sinks[0]["position"] == 0 and found.sinks[0]["features"][0]["feature"] == 0

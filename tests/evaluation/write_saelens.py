@@ -1,4 +1,5 @@
-"""Writes the folders in tests/evaluation/saelens by SAELens' own classes, for the tiny model of tests/tiny_models.py (24 wide).
+"""Writes the folders in tests/evaluation/saelens by SAELens' own classes, for the tiny model of
+tests/tiny_models.py (24 wide).
 
 Run in an environment with sae-lens 6.54.12 and nothing of ours: python write_saelens.py FOLDER
 """
@@ -23,9 +24,13 @@ def write(folder: Path) -> None:
     for name, (hook, more) in KINDS.items():
         classes = {"standard": "Standard", "jumprelu": "JumpReLU", "topk": "TopK"}
         kind = classes[name]
-        metadata = SAEMetadata(model_name="tiny", hook_name=hook, dataset_path="nobody/knows", **more)
+        metadata = SAEMetadata(
+            model_name="tiny", hook_name=hook, dataset_path="nobody/knows", **more
+        )
         extra = {"k": 6} if name == "topk" else {}
-        config = getattr(sae_lens, f"{kind}SAEConfig")(d_in=D, d_sae=N, dtype="float32", device="cpu", metadata=metadata, **extra)
+        config = getattr(sae_lens, f"{kind}SAEConfig")(
+            d_in=D, d_sae=N, dtype="float32", device="cpu", metadata=metadata, **extra
+        )
         sae = getattr(sae_lens, f"{kind}SAE")(config)
         with torch.no_grad():
             W_dec = torch.nn.functional.normalize(torch.randn(N, D, generator=draw), dim=-1)

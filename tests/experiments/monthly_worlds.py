@@ -1,4 +1,5 @@
-"""Planted worlds for the monthly problems: what is measured of six models in which a claim holds, fails, or is made vacuous."""
+"""Planted worlds for the monthly problems: what is measured of six models in which a claim holds,
+fails, or is made vacuous."""
 
 from __future__ import annotations
 
@@ -8,14 +9,35 @@ from typing import Any
 
 import numpy as np
 
-from assay.circuits.solving.scored import ANOTHER, CONTROLS, ERRORS, HALF_RIGHT, KINDS, MOVED, OURS, PARTS, RIVAL, WAYS
+from assay.circuits.solving.scored import (
+    ANOTHER,
+    CONTROLS,
+    ERRORS,
+    HALF_RIGHT,
+    KINDS,
+    MOVED,
+    OURS,
+    PARTS,
+    RIVAL,
+    WAYS,
+)
 from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
-GOOD = {OURS: 0.8, RIVAL: 0.3, HALF_RIGHT: 0.35, ANOTHER: 0.2, MOVED: 0.15, "shuffled": 0.1, "empty": 0.0, "whole": 0.48}
+GOOD = {
+    OURS: 0.8,
+    RIVAL: 0.3,
+    HALF_RIGHT: 0.35,
+    ANOTHER: 0.2,
+    MOVED: 0.15,
+    "shuffled": 0.1,
+    "empty": 0.0,
+    "whole": 0.48,
+}
 WRONG = {"main": 0.002, "half": 0.002, "shuffled-answers": 0.6, "untrained": 0.9, "unlearned": 0.9}
-"""How far from 1 the probability of the right answer is, and how far a cross-entropy lies above the least."""
+"""How far from 1 the probability of the right answer is, and how far a cross-entropy lies above the
+least."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +55,25 @@ class World:
     """Quality of what our rule finds in models that were never trained."""
 
     def arms(self) -> dict:
-        """The measures of all arms: trained ones are planted, others derived of them as the experiment does."""
-        found = {name: self.measures(name, i) for i, (name, arm) in enumerate(self.experiment.arms.items()) if arm.train is not None}
-        return found | {name: arm.derive(found) for name, arm in self.experiment.arms.items() if arm.derive is not None}
+        """The measures of all arms: trained ones are planted, others derived of them as the
+        experiment does."""
+        found = {
+            name: self.measures(name, i)
+            for i, (name, arm) in enumerate(self.experiment.arms.items())
+            if arm.train is not None
+        }
+        return found | {
+            name: arm.derive(found)
+            for name, arm in self.experiment.arms.items()
+            if arm.derive is not None
+        }
 
     def measures(self, arm: str, stream: int):
         """The measures of one trained arm."""
-        runs, rng = Runs(self.experiment.specs_of(arm, self.experiment.default)), np.random.default_rng(stream)
+        runs, rng = (
+            Runs(self.experiment.specs_of(arm, self.experiment.default)),
+            np.random.default_rng(stream),
+        )
         n = len(runs)
 
         def near(x, *shape: int) -> np.ndarray:
@@ -48,37 +82,65 @@ class World:
         lacks = (WRONG | self.wrong)[arm]
         right = 1 - near(lacks, 12)
         named = {
-            "right": ("run position", right, "share"), "chance": ("run position", right, "probability"), "known": ("run", 1 - near(lacks), "share"),
-            "wrong": ("run", near(lacks), "share of inputs"), "nats": ("run", 1 + near(lacks), "nats"), "least": ("run", np.ones(n), "nats"),
-        }  # fmt: skip
+            "right": ("run position", right, "share"),
+            "chance": ("run position", right, "probability"),
+            "known": ("run", 1 - near(lacks), "share"),
+            "wrong": ("run", near(lacks), "share of inputs"),
+            "nats": ("run", 1 + near(lacks), "nats"),
+            "least": ("run", np.ones(n), "nats"),
+        }
         coords: dict = {"position": tuple(range(12))}
-        kinds = (OURS, *(kind for kind in (RIVAL, HALF_RIGHT, *CONTROLS) if kind in self.experiment.arms))
+        kinds = (
+            OURS,
+            *(kind for kind in (RIVAL, HALF_RIGHT, *CONTROLS) if kind in self.experiment.arms),
+        )
         which = {"main": kinds, "half": (OURS, HALF_RIGHT), "unlearned": (OURS,)}.get(arm, ())
         if which:
-            levels = np.array([(GOOD | self.good)[kind] for kind in which]) if arm != "unlearned" else np.array([self.unlearned])
+            levels = (
+                np.array([(GOOD | self.good)[kind] for kind in which])
+                if arm != "unlearned"
+                else np.array([self.unlearned])
+            )
             foretold = dict.fromkeys((*which, "gradient"), 0.002) | {OURS: 0.2} | self.foretold
             coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS}
             named |= {
                 "quality": ("run explanation", near(levels, len(which)), "share"),
-                "reached": ("run explanation part", near(levels[:, None], len(which), len(PARTS)), "share"),
-                "errors": ("run explanation inputs", near([[foretold[kind], 0.002, 0.002, foretold["gradient"]] for kind in which],
-                                                          len(which), len(ERRORS)), "share of inputs"),
+                "reached": (
+                    "run explanation part",
+                    near(levels[:, None], len(which), len(PARTS)),
+                    "share",
+                ),
+                "errors": (
+                    "run explanation inputs",
+                    near(
+                        [[foretold[kind], 0.002, 0.002, foretold["gradient"]] for kind in which],
+                        len(which),
+                        len(ERRORS),
+                    ),
+                    "share of inputs",
+                ),
                 "written": ("run explanation", near(50.0, len(which)), "names and numbers"),
             }
         if arm == "main":
             coords |= {"way": WAYS, "kind": KINDS}
-            named |= {"exchanged": ("run way", near(0.9, len(WAYS)), "share of answers"), "as_good": ("run kind", near(0.1, len(KINDS)), "share")}
+            named |= {
+                "exchanged": ("run way", near(0.9, len(WAYS)), "share of answers"),
+                "as_good": ("run kind", near(0.1, len(KINDS)), "share"),
+            }
         return measures(runs, coords=coords, **named)
 
 
 def cases(experiment: Any) -> dict:
-    """Each claim that models solve the problem, and the three of their explanation, with the worlds in which it fails, and its controls pass."""
+    """Each claim that models solve the problem, and the three of their explanation, with the worlds
+    in which it fails, and its controls pass."""
 
     def plant(**what: Any) -> World:
         return World(experiment, **what)
 
     def solved() -> tuple[World, dict[str, World]]:
-        return plant(wrong={"main": 0.6, "half": 0.6}), {arm: plant(wrong={arm: 0.001}) for arm in ("shuffled-answers", "untrained")}
+        return plant(wrong={"main": 0.6, "half": 0.6}), {
+            arm: plant(wrong={arm: 0.001}) for arm in ("shuffled-answers", "untrained")
+        }
 
     passing = {kind: plant(good={kind: 0.8}) for kind in (RIVAL, HALF_RIGHT, *CONTROLS)}
     unlearned = {"unlearned": plant(unlearned=0.8)}
@@ -86,12 +148,27 @@ def cases(experiment: Any) -> dict:
     controls = {c.text: c.must_fail for c in experiment.claims if isinstance(c, Claim)}
     of_kind = {
         "Models ": solved,
-        "Our explanation of models that .* is faithful": lambda: (plant(good={OURS: 0.2}), passing | unlearned),
-        "No part of our explanation": lambda: (plant(good={OURS: 0.2}), {k: w for k, w in passing.items() if k != "whole"} | unlearned),
+        "Our explanation of models that .* is faithful": lambda: (
+            plant(good={OURS: 0.2}),
+            passing | unlearned,
+        ),
+        "No part of our explanation": lambda: (
+            plant(good={OURS: 0.2}),
+            {k: w for k, w in passing.items() if k != "whole"} | unlearned,
+        ),
         "Our explanation of models that .* beats": lambda: (
-            plant(good={OURS: 0.3}), {k: passing[k] for k in (RIVAL, ANOTHER, MOVED, "shuffled", "empty")}
+            plant(good={OURS: 0.3}),
+            {k: passing[k] for k in (RIVAL, ANOTHER, MOVED, "shuffled", "empty")},
         ),
         "Where our explanation says": lambda: (plant(foretold={OURS: 0.003}), told),
     }
-    found = {text: case() for text in controls for start, case in of_kind.items() if re.match(start, text)}
-    return {text: (without, {arm: world for arm, world in worlds.items() if arm in controls[text]}) for text, (without, worlds) in found.items()}
+    found = {
+        text: case()
+        for text in controls
+        for start, case in of_kind.items()
+        if re.match(start, text)
+    }
+    return {
+        text: (without, {arm: world for arm, world in worlds.items() if arm in controls[text]})
+        for text, (without, worlds) in found.items()
+    }

@@ -1,4 +1,5 @@
-"""How belief-states trains and measures: batches and targets by hand, resume, one run alone, planted streams through the whole of it."""
+"""How belief-states trains and measures: batches and targets by hand, resume, one run alone,
+planted streams through the whole of it."""
 
 import numpy as np
 import pytest
@@ -24,12 +25,17 @@ def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
     runs = Runs([SMALL.replace(steps=1, moments=())])
     trained = b_method.train(runs, bench)
     s = SMALL
-    params = transformer(runs.seeds, Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2))
+    params = transformer(
+        runs.seeds,
+        Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2),
+    )
     process = b_process.emitting_process("rrxor", 0.05, 0.85)
     tokens = process.sequences(runs.seeds, s.batch, s.context)(0)
     follows = process.tree(s.context).predicted[process.tree(s.context).rows(tokens)[0]]
     log_q = forward(params, torch.from_numpy(tokens))[0].log_softmax(-1)[0].numpy()
-    assert trained.history["loss"][0, -1] == pytest.approx(-(follows * log_q).sum(-1).mean(), abs=1e-5)
+    assert trained.history["loss"][0, -1] == pytest.approx(
+        -(follows * log_q).sum(-1).mean(), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -63,9 +69,12 @@ def test_a_killed_training_goes_on_bitwise(tmp_path, bench, plain_bench, plain_s
     resumed = b_method.train(runs, plain_bench(tmp_path, [plain_slot(saved=slot.saved)]))
     for name, value in whole.tensors.items():
         assert torch.equal(resumed.tensors[name], value), name
-    assert torch.equal(whole.tensors["W_in/at"][:, -1], whole.tensors["W_in"])  # the last moment is the end, the first the start
     assert torch.equal(
-        whole.tensors["W_in/at"][:, 0], b_method.train(Runs([s.replace(steps=0, moments=()) for s in runs]), bench).tensors["W_in"]
+        whole.tensors["W_in/at"][:, -1], whole.tensors["W_in"]
+    )  # the last moment is the end, the first the start
+    assert torch.equal(
+        whole.tensors["W_in/at"][:, 0],
+        b_method.train(Runs([s.replace(steps=0, moments=()) for s in runs]), bench).tensors["W_in"],
     )
 
 
@@ -82,24 +91,45 @@ def test_planted_streams_are_read_and_noise_is_not(bench):
 def test_what_arms_set_is_refused_before_anything_is_trained():
     for name, value in {"process": "mess3", "read": "tokens", "replicate": 1}.items():
         with pytest.raises(SpecError, match=f"BeliefStates.{name} is for arms to set"):
-            b.experiment.specs_of("main", tuple(s.replace(**{name: value}) for s in b.experiment.smoke))
+            b.experiment.specs_of(
+                "main", tuple(s.replace(**{name: value}) for s in b.experiment.smoke)
+            )
 
 
 def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_noise(bench):
     found = {}
     for read in ("planted", "noise", "tokens"):
-        runs = Runs([b.SMALL.replace(seed=s, steps=0, moments=(), read=read, probed=8, context=8) for s in (3, 4)])
+        runs = Runs(
+            [
+                b.SMALL.replace(seed=s, steps=0, moments=(), read=read, probed=8, context=8)
+                for s in (3, 4)
+            ]
+        )
         found[read] = b_method.measure(runs, b_method.train(runs, bench), bench)
     kernel = level(found["tokens"], "ending", "kernel")
     assert kernel[0] != kernel[1]  # each seed draws its folds
     twice = Runs(
-        [b.SMALL.replace(seed=s, steps=0, moments=(), read="tokens", probed=8, context=8, draws=2) for s in (3, 3 + b_probes.APART)]
+        [
+            b.SMALL.replace(
+                seed=s, steps=0, moments=(), read="tokens", probed=8, context=8, draws=2
+            )
+            for s in (3, 3 + b_probes.APART)
+        ]
     )
-    [both, second] = level(b_method.measure(twice, b_method.train(twice, bench), bench), "ending", "last 2")
+    [both, second] = level(
+        b_method.measure(twice, b_method.train(twice, bench), bench), "ending", "last 2"
+    )
     alone = Runs([twice.specs[1].replace(draws=1), twice.specs[0].replace(draws=1)])
-    assert both == pytest.approx(level(b_method.measure(alone, b_method.train(alone, bench), bench), "ending", "last 2").mean(), abs=1e-5)
+    assert both == pytest.approx(
+        level(
+            b_method.measure(alone, b_method.train(alone, bench), bench), "ending", "last 2"
+        ).mean(),
+        abs=1e-5,
+    )
     assert both != second
-    planted, noise = (level(found[read], "ending", "concat + kernel") for read in ("planted", "noise"))
+    planted, noise = (
+        level(found[read], "ending", "concat + kernel") for read in ("planted", "noise")
+    )
     assert (planted > 0.9).all() and (planted > kernel + 0.5).all()
     assert (noise < kernel + 0.1).all()  # what shrinking the predictions of a small kernel is worth
 

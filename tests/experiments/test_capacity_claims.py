@@ -1,4 +1,5 @@
-"""Every claim of capacity can hold, can fail, and can be made vacuous by its control; planted measures, and little trainings."""
+"""Every claim of capacity can hold, can fail, and can be made vacuous by its control; planted
+measures, and little trainings."""
 
 from dataclasses import dataclass, field, replace
 
@@ -29,7 +30,8 @@ UNEVEN = 0.4 + 0.3 * ASIDE
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: capacities, what more is worth below density 1 and at it, and what finite differences miss of a slope."""
+    """Per arm: capacities, what more is worth below density 1 and at it, and what finite
+    differences miss of a slope."""
 
     shares: dict = field(
         default_factory=lambda: {
@@ -44,9 +46,11 @@ class World:
     )
     worth: dict = field(
         default_factory=lambda: {
-            "benefit": 3 * (1 + 0.15 * ASIDE), "benefit-scattered": 2 * (1 + 0.6 * ASIDE), "benefit-linear": IMPORTANCE,
+            "benefit": 3 * (1 + 0.15 * ASIDE),
+            "benefit-scattered": 2 * (1 + 0.6 * ASIDE),
+            "benefit-linear": IMPORTANCE,
         }
-    )  # fmt: skip
+    )
     off: dict = field(default_factory=lambda: {"envelope": 0.01, "early": 0.4})
     missed: float = 0.0
     gap: float = 0.0
@@ -84,9 +88,17 @@ class World:
             named["missed"] = ("run feature", np.full((len(runs), 5), self.missed), "dimensions")
         if arm in self.off:
             named["partial"] = ("run feature", 0.01 * IMPORTANCE * noise, "squared input")
-            named["slope"] = ("run feature", 0.01 * IMPORTANCE * noise * (1 + self.off[arm] * noise), "squared input")
+            named["slope"] = (
+                "run feature",
+                0.01 * IMPORTANCE * noise * (1 + self.off[arm] * noise),
+                "squared input",
+            )
         if arm in ("main", "untrained"):
-            named["total"] = ("run start", capacity.sum(1, keepdims=True) * np.ones(8), "dimensions")
+            named["total"] = (
+                "run start",
+                capacity.sum(1, keepdims=True) * np.ones(8),
+                "dimensions",
+            )
         return measures(runs, **named)
 
 
@@ -95,7 +107,9 @@ WORLD = World()
 
 def but(of: str, **changes) -> World:
     """The world with other numbers for some arms."""
-    return replace(WORLD, **{of: getattr(WORLD, of) | {k.replace("_", "-"): v for k, v in changes.items()}})
+    return replace(
+        WORLD, **{of: getattr(WORLD, of) | {k.replace("_", "-"): v for k, v in changes.items()}}
+    )
 
 
 # claim → (the world without the effect, {control: a world in which it passes too})
@@ -120,9 +134,12 @@ CASES = {
 EXACT = {e.text.split(":")[0]: e for e in experiment.claims if isinstance(e, Exact)}
 
 
-
 @pytest.mark.parametrize(
-    ("start", "shorter"), [("Training uses up all capacity", 0.9 * EVEN), ("Importance decides who gets a share", 0.5 * UNEVEN)]
+    ("start", "shorter"),
+    [
+        ("Training uses up all capacity", 0.9 * EVEN),
+        ("Importance decides who gets a share", 0.5 * UNEVEN),
+    ],
 )
 def test_what_half_a_training_gives_otherwise_decides_nothing(start, shorter):
     verdict = judge(claim_of(experiment, start), but("shares", main_half=shorter).arms()).verdict
@@ -130,7 +147,9 @@ def test_what_half_a_training_gives_otherwise_decides_nothing(start, shorter):
 
 
 def test_benefits_at_other_capacities_than_asked_decide_nothing():
-    verdict = judge(claim_of(experiment, "More capacity is worth the same"), replace(WORLD, missed=0.01).arms()).verdict
+    verdict = judge(
+        claim_of(experiment, "More capacity is worth the same"), replace(WORLD, missed=0.01).arms()
+    ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate held")
 
 
@@ -152,12 +171,18 @@ def test_what_is_exact_is_checked(start, broken):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"features": 7}, "Capacity.features must be from 1 to 6, as expected losses are enumerated, got 7"),
+        (
+            {"features": 7},
+            "Capacity.features must be from 1 to 6, as expected losses are enumerated, got 7",
+        ),
         ({"width": 6}, "Capacity.width is the rank, at most the 5 features, got 6"),
         ({"density": 0.0}, "Capacity.density must be above 0 and at most 1, got 0"),
         ({"density": 1.5}, "Capacity.density must be above 0 and at most 1, got 1.5"),
         ({"short": 1.0}, "Capacity.short must be above 0 and below 1, got 1"),
-        ({"asked": "more"}, "Capacity.asked must be one of '', 'scatter', 'benefit', 'envelope', got 'more'"),
+        (
+            {"asked": "more"},
+            "Capacity.asked must be one of '', 'scatter', 'benefit', 'envelope', got 'more'",
+        ),
     ],
 )
 def test_impossible_specs_are_one_line(wrong, said):
@@ -174,14 +199,22 @@ def test_what_arms_ask_cannot_be_set():
 def trained(arm, specs):
     """An arm's runs, through the arm it builds on."""
     a = experiment.arms[arm]
-    pairs = [(child, parent) for child, parent in experiment.pairs(arm, experiment.smoke) if child in specs]
+    pairs = [
+        (child, parent)
+        for child, parent in experiment.pairs(arm, experiment.smoke)
+        if child in specs
+    ]
     runs = Runs([child for child, _ in pairs])
     if a.after is None:
         return runs, a.train(runs, Unkept())
     parents = [parent for _, parent in pairs]
     known, before = trained(a.after, parents)
     rows = [known.specs.index(parent) for parent in parents]
-    before = replace(before, tensors={k: v[rows] for k, v in before.tensors.items()}, diverged=before.diverged[rows])
+    before = replace(
+        before,
+        tensors={k: v[rows] for k, v in before.tensors.items()},
+        diverged=before.diverged[rows],
+    )
     return runs, a.train(runs, Unkept(), before)
 
 
@@ -191,7 +224,9 @@ def test_a_run_alone_is_the_run_among_others(arm):
     runs, together = trained(arm, specs)
     one, alone = trained(arm, specs[-1:])
     for name, tensor in alone.tensors.items():
-        torch.testing.assert_close(tensor[0], together.tensors[name][-1], rtol=1e-5, atol=1e-7, equal_nan=True)
+        torch.testing.assert_close(
+            tensor[0], together.tensors[name][-1], rtol=1e-5, atol=1e-7, equal_nan=True
+        )
     mine, theirs = measure(one, alone, Unkept()), measure(runs, together, Unkept())
     np.testing.assert_allclose(mine.expected[0], theirs.expected[-1], rtol=1e-5)
 

@@ -1,4 +1,5 @@
-"""Every claim of clt-faithful can hold, can fail, and can be made unspecific by its controls; planted measures, nothing trained."""
+"""Every claim of clt-faithful can hold, can fail, and can be made unspecific by its controls;
+planted measures, nothing trained."""
 
 from dataclasses import dataclass, field
 
@@ -15,25 +16,54 @@ from assay.experiments.clt_faithful.claims import beyond, judged
 from named_claims import claim_of
 
 CREDITED = {
-    "main": 0.7, "half": 0.65, "from-faithful": 0.33, "from-faithful-half": 0.3, "from-rewritten": 0.85, "summed": 0.2, "dense": 0.2,
-    "one-hop": 0.5, "tanh": 0.3, "rewritten": 1.0, "known-rewritten": 1.0,
-}  # fmt: skip
+    "main": 0.7,
+    "half": 0.65,
+    "from-faithful": 0.33,
+    "from-faithful-half": 0.3,
+    "from-rewritten": 0.85,
+    "summed": 0.2,
+    "dense": 0.2,
+    "one-hop": 0.5,
+    "tanh": 0.3,
+    "rewritten": 1.0,
+    "known-rewritten": 1.0,
+}
 """At the judged penalty, where it is not 0."""
 FREE = 0.2
 """Without a penalty, in arms that begin at random."""
 ASTRAY = {
-    "main": 0.9, "half": 0.88, "plt": 0.35, "plt-half": 0.34, "from-faithful": 0.5, "from-faithful-half": 0.48, "from-rewritten": 0.98,
-    "summed": 0.45, "dense": 0.5, "tanh": 0.4, "exchanged": 0.1, "exchanged-half": 0.1, "one-hop": 0.12, "plt-one-hop": 0.03,
-    "summed-faithful": 0.1, "summed-faithful-half": 0.1, "unmoved": 0.08, "shuffled": 1.1, "untrained": 1.0, "faithful": 0.01,
-    "rewritten": 1.0, "known-faithful": 0.0, "known-rewritten": 1.0,
-}  # fmt: skip
+    "main": 0.9,
+    "half": 0.88,
+    "plt": 0.35,
+    "plt-half": 0.34,
+    "from-faithful": 0.5,
+    "from-faithful-half": 0.48,
+    "from-rewritten": 0.98,
+    "summed": 0.45,
+    "dense": 0.5,
+    "tanh": 0.4,
+    "exchanged": 0.1,
+    "exchanged-half": 0.1,
+    "one-hop": 0.12,
+    "plt-one-hop": 0.03,
+    "summed-faithful": 0.1,
+    "summed-faithful-half": 0.1,
+    "unmoved": 0.08,
+    "shuffled": 1.1,
+    "untrained": 1.0,
+    "faithful": 0.01,
+    "rewritten": 1.0,
+    "known-faithful": 0.0,
+    "known-rewritten": 1.0,
+}
 AT_RANDOM = ("main", "half", "summed")
 KNOWN = {"known-faithful": (0.75, 0.75, 0.0), "known-rewritten": (0.625, (4 + 2**0.5) / 8, 1.0)}
 
 
 @dataclass(frozen=True)
 class World:
-    """What first-layer features are credited with and how far responses go astray, where it differs from the above."""
+    """What first-layer features are credited with and how far responses go astray, where it differs
+    from the above."""
 
     credited: dict = field(default_factory=dict)
     astray: dict = field(default_factory=dict)
@@ -44,7 +74,10 @@ class World:
         return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
 
     def measures(self, arm: str, stream: int):
-        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        runs, rng = (
+            Runs(experiment.specs_of(arm, experiment.default)),
+            np.random.default_rng(stream),
+        )
         penalty = np.array([s.penalty for s in runs.specs])
         credited = np.full(len(runs), (CREDITED | self.credited).get(arm, 0.0))
         if arm in AT_RANDOM or arm in self.free:
@@ -62,11 +95,18 @@ class World:
             return ("run", x + noise * rng.normal(size=many), "1")
 
         return measures(
-            runs, coords={"layer": ["first", "second"]}, credited=near(credited), astray=near(astray), credited_second=near(1 - credited),
-            followed=near(1 - astray), fvu=("run", fvu, "FVU"), apart=("run", 5 * fvu, "answers"),
-            active=("run layer", np.tile(active, (many, 1)), "features"), cost=("run", np.full(many, cost), "length"),
+            runs,
+            coords={"layer": ["first", "second"]},
+            credited=near(credited),
+            astray=near(astray),
+            credited_second=near(1 - credited),
+            followed=near(1 - astray),
+            fvu=("run", fvu, "FVU"),
+            apart=("run", 5 * fvu, "answers"),
+            active=("run layer", np.tile(active, (many, 1)), "features"),
+            cost=("run", np.full(many, cost), "length"),
             fvu_layer=("run layer", np.stack([fvu, fvu], 1), "FVU"),
-        )  # fmt: skip
+        )
 
 
 WORLD = World()
@@ -75,7 +115,10 @@ WORLD = World()
 CASES = {
     "A cross-layer transcoder rewrites": (
         World(credited={"main": 0.02, "half": 0.02}),
-        {arm: World(credited={arm: 0.6}) for arm in ("exchanged", "faithful", "plt", "shuffled", "untrained")},
+        {
+            arm: World(credited={arm: 0.6})
+            for arm in ("exchanged", "faithful", "plt", "shuffled", "untrained")
+        },
     ),
     "Sparsity rewards it": (
         World(credited={"from-faithful": 0.02, "from-faithful-half": 0.02}),
@@ -83,7 +126,10 @@ CASES = {
     ),
     "The more sparsity": (
         World(free={"main": 0.68, "half": 0.66}),
-        {"summed": World(free={"summed": 0.0}), "exchanged": World(credited={"exchanged": 0.5}, free={"exchanged": 0.0})},
+        {
+            "summed": World(free={"summed": 0.0}),
+            "exchanged": World(credited={"exchanged": 0.5}, free={"exchanged": 0.0}),
+        },
     ),
     "Paid for one by one": (
         World(credited={"summed-faithful": 0.5, "summed-faithful-half": 0.5}),
@@ -115,7 +161,9 @@ CASES = {
 def test_it_is_compared_with_per_layer_transcoders_where_these_have_the_same_error():
     arms = World().arms()
     plt = arms["plt"].copy(deep=True)
-    plt["astray"][:] = np.log(plt.fvu.values)  # a line in log FVU, so what stands between two penalties is known
+    plt["astray"][:] = np.log(
+        plt.fvu.values
+    )  # a line in log FVU, so what stands between two penalties is known
     main = arms["main"].copy(deep=True)
     main["fvu"][:] = 3e-3
     found = beyond(main, arms | {"plt": plt})
@@ -145,7 +193,12 @@ def test_what_is_exact():
 def test_beyond_the_sweep_of_per_layer_transcoders_nothing_is_said():
     arms = World().arms()
     low, high = judged(arms["plt"], "fvu"), arms["plt"].fvu.max()
-    assert np.isfinite(beyond(arms["main"], arms)).all() and np.allclose(judged(arms["main"], "fvu"), low)
+    assert np.isfinite(beyond(arms["main"], arms)).all() and np.allclose(
+        judged(arms["main"], "fvu"), low
+    )
     for fvu in (1e3 * float(high), float(arms["plt"].fvu.min()) / 1e3):
         off = arms["main"].assign(fvu=0 * arms["main"].fvu + fvu)
-        assert np.isnan(beyond(off, arms)).all(), "no per-layer transcoder has this error, and the nearest one is not compared in its place"
+        assert np.isnan(beyond(off, arms)).all(), (
+            "no per-layer transcoder has this error, and the nearest one is not compared in "
+            "its place"
+        )

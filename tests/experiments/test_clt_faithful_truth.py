@@ -1,4 +1,5 @@
-"""What clt-faithful measures, held to truths from outside: enumerated Boolean tables, dictionaries that are known, other coordinates."""
+"""What clt-faithful measures, held to truths from outside: enumerated Boolean tables, dictionaries
+that are known, other coordinates."""
 
 import itertools
 
@@ -11,21 +12,30 @@ from assay.core.runs import Runs
 from assay.dictionaries.cross_layer import decode, encode, replaced
 from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
-from assay.experiments.clt_faithful.world import circuit, flipped, of_others, planted, rotations, world
+from assay.experiments.clt_faithful.world import (
+    circuit,
+    flipped,
+    of_others,
+    planted,
+    rotations,
+    world,
+)
 from assay.subjects.decoder import forward
 
 SEEDS = np.array([0, 1])
 
 
 def table():
-    """[32, 5] bits in the order of tokens, and by hand: the first hop, the answer, and the answer with the first hop turned."""
+    """[32, 5] bits in the order of tokens, and by hand: the first hop, the answer, and the answer
+    with the first hop turned."""
     bits = np.array([[t >> i & 1 for i in range(5)] for t in range(32)])
     hop = bits[:, 0] & bits[:, 1]
     return bits, hop, hop ^ bits[:, 2], (1 - hop) ^ bits[:, 2]
 
 
 def found_in(plain, seeds, writes):
-    """Coordinates of a write along the directions in which the circuit keeps the hop and the answer."""
+    """Coordinates of a write along the directions in which the circuit keeps the hop and the
+    answer."""
     turn = rotations(seeds, plain)
     return [torch.einsum("r...d,rd->r...", writes.double(), turn[:, i]).numpy() for i in (5, 6)]
 
@@ -36,7 +46,9 @@ def test_the_streams_are_those_of_the_circuit_as_a_decoder():
     after = world(SEEDS, 2)
     end = (after.streams[:, 1] + after.writes[:, 1]).double() @ turn.mT
     np.testing.assert_allclose(end, residuals[-1][:, :, 0].expand(2, -1, -1), atol=1e-5)
-    np.testing.assert_allclose(after.streams[:, 1].double() @ turn.mT, residuals[0][:, :, 0].expand(2, -1, -1), atol=1e-5)
+    np.testing.assert_allclose(
+        after.streams[:, 1].double() @ turn.mT, residuals[0][:, :, 0].expand(2, -1, -1), atol=1e-5
+    )
 
 
 def test_what_is_written_is_the_boolean_table_and_nothing_else():
@@ -72,8 +84,13 @@ def test_writes_of_other_inputs_are_the_same_writes_and_uncorrelated_with_what_t
     others = of_others(writes, SEEDS)
     centred = (writes - writes.mean(2, keepdim=True)).numpy()
     for seed, layer in itertools.product(range(2), repeat=2):
-        assert sorted(map(tuple, others[seed, layer].tolist())) == sorted(map(tuple, writes[seed, layer].tolist()))
-        assert abs((others[seed, layer].numpy() * centred[seed, layer]).sum()) < 0.01 * (centred[seed, layer] ** 2).sum()
+        assert sorted(map(tuple, others[seed, layer].tolist())) == sorted(
+            map(tuple, writes[seed, layer].tolist())
+        )
+        assert (
+            abs((others[seed, layer].numpy() * centred[seed, layer]).sum())
+            < 0.01 * (centred[seed, layer] ** 2).sum()
+        )
     np.testing.assert_array_equal(of_others(writes[1:], SEEDS[1:])[0], others[1])
 
 
@@ -88,11 +105,14 @@ def test_with_lengths_added_up_both_known_dictionaries_cost_the_same():
     made = world(SEEDS, 2)
     for which in ("faithful", "rewritten"):
         params = planted(SEEDS, which, 8, 0.0)
-        np.testing.assert_allclose(CrossLayer(joined=False).cost(params, encode(params, made.streams)), 3 / 4, atol=1e-5)
+        np.testing.assert_allclose(
+            CrossLayer(joined=False).cost(params, encode(params, made.streams)), 3 / 4, atol=1e-5
+        )
 
 
 def test_no_exact_dictionary_has_fewer_features_on():
-    """Where a write differs from what its bias gives some feature must be on: of any bias at least 5/8, or 3/4 where layers are apart."""
+    """Where a write differs from what its bias gives some feature must be on: of any bias at least
+    5/8, or 3/4 where layers are apart."""
     _, hop, answer, _ = table()
     both = 2 * hop + answer
     assert 1 - np.bincount(both).max() / 32 == 5 / 8
@@ -100,7 +120,8 @@ def test_no_exact_dictionary_has_fewer_features_on():
 
 
 def test_half_rewritten_a_quarter_is_credited_to_the_first_layer_and_half_of_the_response_lost():
-    """The least that an exact dictionary of 5/8 rewrites: h ∧ ¬x₃ writes both, h ∧ x₃ the hop, x₃ ∧ ¬h, of the second layer, the answer."""
+    """The least that an exact dictionary of 5/8 rewrites: h ∧ ¬x₃ writes both, h ∧ x₃ the hop, x₃ ∧
+    ¬h, of the second layer, the answer."""
     runs = Runs([CltFaithful(start="faithful", steps=0, seed=int(s)) for s in SEEDS])
     whole, params = planted(SEEDS, "rewritten", 32, 0.0), planted(SEEDS, "faithful", 32, 0.0)
     for name in ("W_enc", "b_enc", "W_dec"):
@@ -118,12 +139,22 @@ def test_half_rewritten_a_quarter_is_credited_to_the_first_layer_and_half_of_the
     np.testing.assert_allclose(got.followed, 0.5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("which", "share", "astray", "active", "cost"),
-                         [("faithful", 0, 0, 3 / 4, 3 / 4), ("rewritten", 1, 1, 5 / 8, (4 + 2**0.5) / 8)])  # fmt: skip
-def test_planted_dictionaries_are_told_apart_though_both_are_exact(which, share, astray, active, cost):
+@pytest.mark.parametrize(
+    ("which", "share", "astray", "active", "cost"),
+    [("faithful", 0, 0, 3 / 4, 3 / 4), ("rewritten", 1, 1, 5 / 8, (4 + 2**0.5) / 8)],
+)
+def test_planted_dictionaries_are_told_apart_though_both_are_exact(
+    which, share, astray, active, cost
+):
     runs = Runs([CltFaithful(start=which, steps=0, seed=int(s)) for s in SEEDS])
     got = measure(runs, train(runs, Unkept()), Unkept())
-    for name, wanted in {"credited": share, "credited_second": 1 - share, "astray": astray, "followed": 1 - astray, "cost": cost}.items():
+    for name, wanted in {
+        "credited": share,
+        "credited_second": 1 - share,
+        "astray": astray,
+        "followed": 1 - astray,
+        "cost": cost,
+    }.items():
         np.testing.assert_allclose(got[name], wanted, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(got.active.sum("layer"), active, atol=1e-6)
     assert got.fvu.max() < 1e-9 and got.apart.max() < 1e-5
@@ -139,4 +170,6 @@ def test_a_run_alone_equals_the_same_run_among_others():
     among, alone = Runs(specs), Runs(specs[-1:])
     together, by_itself = train(among, Unkept()), train(alone, Unkept())
     for name, x in by_itself.tensors.items():
-        np.testing.assert_allclose(together.tensors[name][-1:], x, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            together.tensors[name][-1:], x, rtol=1e-4, atol=1e-5, err_msg=name
+        )

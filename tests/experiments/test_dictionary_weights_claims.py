@@ -1,9 +1,10 @@
-"""Every claim of dictionary-weights can hold, can fail, and can be made unspecific by each of its controls.
+"""Every claim of dictionary-weights can hold, can fail, and can be made unspecific by each of its
+controls.
 
-The numbers are planted, not trained: how many entries carry a feature's row and a neuron's column and how well rules tell them, with seeds
-of unequal luck. `tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; what the matrices of the derived arms are,
-and what the measures make of them, is tested here.
-"""
+The numbers are planted, not trained: how many entries carry a feature's row and a neuron's column
+and how well rules tell them, with seeds of unequal luck. `tests/claims/test_catalogue_bar.py`
+judges every claim in WORLD and CASES; what the matrices of the derived arms are, and what the
+measures make of them, is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -32,27 +33,40 @@ from assay.experiments.dictionary_weights.setting import DictionaryWeights
 from assay.features.explaining.rule import Positions
 
 DOCUMENTS = 12
-DENSE = {"row_k90": 90.0, "row_kurtosis": 0.0, "column_gini": 0.414, "column_gini_permuted": 0.414, "use_k90": 140.0}
+DENSE = {
+    "row_k90": 90.0,
+    "row_kurtosis": 0.0,
+    "column_gini": 0.414,
+    "column_gini_permuted": 0.414,
+    "use_k90": 140.0,
+}
 DENSE |= {"told": 0.7, "told_neurons": 0.7}
 LEVELS = {
-    "main": DENSE | {"row_kurtosis": 2.0, "told": 0.85}, "half": DENSE | {"row_kurtosis": 1.95, "told": 0.845},
-    "wide": DENSE | {"row_kurtosis": 2.0, "told": 0.85}, "planted-features": DENSE | {"told": 0.98},
+    "main": DENSE | {"row_kurtosis": 2.0, "told": 0.85},
+    "half": DENSE | {"row_kurtosis": 1.95, "told": 0.845},
+    "wide": DENSE | {"row_kurtosis": 2.0, "told": 0.85},
+    "planted-features": DENSE | {"told": 0.98},
     "shuffled": DENSE | {"row_k90": 7.0, "row_kurtosis": 150.0, "use_k90": 8.0},
     "identity": DENSE | {"row_k90": 1.0, "row_kurtosis": 250.0, "use_k90": 1.0},
-    "planted": DENSE | {"row_kurtosis": 20.0, "column_gini": 0.998, "column_gini_permuted": 0.77, "use_k90": 1.0},
-    "soft-frozen": DENSE | {"row_kurtosis": 0.2}, "untrained": DENSE | {"row_kurtosis": 0.2},
-}  # fmt: skip
+    "planted": DENSE
+    | {"row_kurtosis": 20.0, "column_gini": 0.998, "column_gini_permuted": 0.77, "use_k90": 1.0},
+    "soft-frozen": DENSE | {"row_kurtosis": 0.2},
+    "untrained": DENSE | {"row_kurtosis": 0.2},
+}
 
 
 @dataclass(frozen=True)
 class World:
-    """Planted truth: for each arm the typical number of each measure; dense rows where nothing else is said."""
+    """Planted truth: for each arm the typical number of each measure; dense rows where nothing else
+    is said."""
 
     levels: dict = field(default_factory=lambda: LEVELS)
 
     def but(self, *arms: str, **changed) -> "World":
         """Give the same world with some numbers of these arms replaced."""
-        return replace(self, levels=self.levels | {a: self.levels.get(a, DENSE) | changed for a in arms})
+        return replace(
+            self, levels=self.levels | {a: self.levels.get(a, DENSE) | changed for a in arms}
+        )
 
     def arms(self) -> dict:
         """The measures that runs of the default preset would have."""
@@ -64,20 +78,49 @@ class World:
         n, level = len(runs), self.levels.get(arm, DENSE)
         luck = np.random.default_rng(1).normal(0, 0.1, n)  # of the seed, whose model all arms share
         only = ("told", "told_neurons") if arm == "planted-features" else ()
-        numbers = {name: level[name] * np.exp(luck + g.normal(0, 0.01, n)) for name in ("row_k90", "use_k90")}
+        numbers = {
+            name: level[name] * np.exp(luck + g.normal(0, 0.01, n))
+            for name in ("row_k90", "use_k90")
+        }
         numbers = {name: x.clip(1) for name, x in numbers.items()}
         numbers["row_kurtosis"] = level["row_kurtosis"] * np.exp(luck) + g.normal(0, 0.03, n)
-        for name in ("column_gini", "column_gini_permuted", "use_gini", "use_gini_permuted", "told", "told_neurons"):
+        for name in (
+            "column_gini",
+            "column_gini_permuted",
+            "use_gini",
+            "use_gini_permuted",
+            "told",
+            "told_neurons",
+        ):
             numbers[name] = level.get(name, 0.5) + luck / 30 + g.normal(0, 0.002, n)
-        for name in ("row_gini", "row_large", "row_kurtosis_scaled", "row_k90_median", "use_k90_median", "row_over_ten", "told_planted", "live"):
+        for name in (
+            "row_gini",
+            "row_large",
+            "row_kurtosis_scaled",
+            "row_k90_median",
+            "use_k90_median",
+            "row_over_ten",
+            "told_planted",
+            "live",
+        ):
             numbers[name] = np.full(n, 1.0)
         given = {name: ("run", x, "1") for name, x in numbers.items() if name in only or not only}
         if only:
             return measures(runs, **given)
         given["row_counts"] = ("run bin", np.ones((n, len(EDGES) - 1)), "1")
-        given |= {name: ("run rank", np.broadcast_to(CURVE, (n, len(CURVE))), "1") for name in ("row_curve", "column_curve")}
-        given |= {name: ("run document", 1 + g.random((n, DOCUMENTS)), "1") for name in ("error", "variance", "active", "tokens")}
-        coords = {"document": [f"file-{i:02}" for i in range(DOCUMENTS)], "rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
+        given |= {
+            name: ("run rank", np.broadcast_to(CURVE, (n, len(CURVE))), "1")
+            for name in ("row_curve", "column_curve")
+        }
+        given |= {
+            name: ("run document", 1 + g.random((n, DOCUMENTS)), "1")
+            for name in ("error", "variance", "active", "tokens")
+        }
+        coords = {
+            "document": [f"file-{i:02}" for i in range(DOCUMENTS)],
+            "rank": CURVE.tolist(),
+            "bin": EDGES[:-1].tolist(),
+        }
         return measures(runs, coords=coords, **given)
 
 
@@ -91,26 +134,40 @@ def without(**changed) -> World:
 
 # claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "Features are dense": (without(row_k90=7.0), {name: WORLD.but(name, row_k90=60.0) for name in ("shuffled", "identity")}),
+    "Features are dense": (
+        without(row_k90=7.0),
+        {name: WORLD.but(name, row_k90=60.0) for name in ("shuffled", "identity")},
+    ),
     "The neuron basis": (
         without(row_kurtosis=0.02),
-        {name: WORLD.but(name, row_kurtosis=2.0) for name in ("rotated-again", "start", "frozen-decoder", "soft-frozen", "untrained")},
+        {
+            name: WORLD.but(name, row_kurtosis=2.0)
+            for name in ("rotated-again", "start", "frozen-decoder", "soft-frozen", "untrained")
+        },
     ),
     "Learned rows": (
-        without(row_kurtosis=0.5), {name: WORLD.but(name, row_kurtosis=2.0) for name in ("soft-frozen", "untrained", "start")},
+        without(row_kurtosis=0.5),
+        {name: WORLD.but(name, row_kurtosis=2.0) for name in ("soft-frozen", "untrained", "start")},
     ),
-    "Read by neuron": (without(column_gini=0.63), {"planted": WORLD.but("planted", column_gini_permuted=0.99)}),
+    "Read by neuron": (
+        without(column_gini=0.63),
+        {"planted": WORLD.but("planted", column_gini_permuted=0.99)},
+    ),
     "One neuron needs": (
-        without(use_k90=8.0), {name: WORLD.but(name, use_k90=90.0) for name in ("shuffled", "identity", "planted")},
+        without(use_k90=8.0),
+        {name: WORLD.but(name, use_k90=90.0) for name in ("shuffled", "identity", "planted")},
     ),
     "Features are more readable": (
         without(told=0.71),
-        {name: WORLD.but(name, told=0.85) for name in ("frozen-decoder", "soft-frozen", "frozen-encoder", "untrained", "start")},
+        {
+            name: WORLD.but(name, told=0.85)
+            for name in ("frozen-decoder", "soft-frozen", "frozen-encoder", "untrained", "start")
+        },
     ),
-}  # fmt: skip
+}
 
 
-# --- the matrices that stand in the place of main's ---------------------------------------------------------------------------
+# --- the matrices that stand in the place of main's -----------------------------------------------
 
 S = DictionaryWeights(seed=3, d=16, m=40, width=64)
 
@@ -119,12 +176,18 @@ def before(W, firings=100.0):
     f = W.shape[1]
     d = Dictionary(W.mT.contiguous(), torch.zeros(1, f), W, torch.zeros(1, W.shape[2]), ReLU())
     t = d.to_trained()
-    beside = {"firings": torch.full((1, f), firings), "use": torch.ones(1, f), "spread": torch.ones(1, W.shape[2])}
+    beside = {
+        "firings": torch.full((1, f), firings),
+        "use": torch.ones(1, f),
+        "spread": torch.ones(1, W.shape[2]),
+    }
     return replace(t, tensors={**t.tensors, **beside}, header={**t.header, "beside": list(beside)})
 
 
 def made(matrix, W, seed=3, replicate=0):
-    return other_rows(Runs([S.replace(matrix=matrix, seed=seed, replicate=replicate)]), None, before(W)).tensors["W_dec"]
+    return other_rows(
+        Runs([S.replace(matrix=matrix, seed=seed, replicate=replicate)]), None, before(W)
+    ).tensors["W_dec"]
 
 
 def rows_of(W):
@@ -132,23 +195,37 @@ def rows_of(W):
 
 
 def test_turned_rows_keep_their_geometry_and_permuted_ones_their_entries():
-    W = torch.nn.functional.normalize(torch.randn(1, 64, 40, generator=torch.Generator().manual_seed(0)) ** 3, dim=-1)
+    W = torch.nn.functional.normalize(
+        torch.randn(1, 64, 40, generator=torch.Generator().manual_seed(0)) ** 3, dim=-1
+    )
     turned, mixed, random = (made(name, W) for name in ("rotated", "permuted", "random"))
-    assert torch.allclose(turned @ turned.mT, W @ W.mT, atol=1e-5) and not torch.allclose(turned, W, atol=0.1)
-    assert torch.allclose(mixed.sort(-1).values, W.sort(-1).values, atol=1e-6) and not torch.allclose(mixed, W, atol=0.1)
+    assert torch.allclose(turned @ turned.mT, W @ W.mT, atol=1e-5) and not torch.allclose(
+        turned, W, atol=0.1
+    )
+    assert torch.allclose(
+        mixed.sort(-1).values, W.sort(-1).values, atol=1e-6
+    ) and not torch.allclose(mixed, W, atol=0.1)
     for rows in (turned, mixed, random):
         assert (rows.norm(dim=-1) - 1).abs().max() < 1e-5
     for name in ("rotated", "permuted", "random"):
-        assert torch.equal(made(name, W), made(name, W)) and not torch.equal(made(name, W), made(name, W, seed=4)), "redrawn by each seed"
+        assert torch.equal(made(name, W), made(name, W)) and not torch.equal(
+            made(name, W), made(name, W, seed=4)
+        ), "redrawn by each seed"
     assert not torch.equal(made("rotated", W), made("rotated", W, replicate=1))
 
 
 def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
-    """F=512, m=256, six neurons of ten private: θ = 0.998 − 0.770 = 0.228; of a Gaussian matrix 0.001."""
-    planted, gaussian = planted_rows(1, 512, 256, np.arange(512)), np.random.default_rng(2).standard_normal((512, 256))
+    """F=512, m=256, six neurons of ten private: θ = 0.998 − 0.770 = 0.228; of a Gaussian matrix
+    0.001."""
+    planted, gaussian = (
+        planted_rows(1, 512, 256, np.arange(512)),
+        np.random.default_rng(2).standard_normal((512, 256)),
+    )
     for W, theta, private in ((planted, 0.228, 0.6), (gaussian, 0.001, 0.0)):
         found = rows_of(W)
-        assert np.median(found["column_gini"]) - np.median(found["column_gini_permuted"]) == pytest.approx(theta, abs=0.005)
+        assert np.median(found["column_gini"]) - np.median(
+            found["column_gini_permuted"]
+        ) == pytest.approx(theta, abs=0.005)
         assert (found["use_k90"] == 1).mean() == pytest.approx(private, abs=0.01)
         assert len(found["row_k90"]) == 512 and (found["row_k90"] > 10).all()
     W = planted_rows(1, 512, 256, np.arange(512))
@@ -156,8 +233,13 @@ def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
     own = (W != 0).sum(0) == 1
     assert not np.array_equal(W, planted_rows(2, 512, 256, np.arange(512))), "redrawn by each seed"
     few = planted_rows(1, 512, 256, np.arange(100))
-    assert (((few != 0).sum(0) == 1).sum(), np.flatnonzero((np.abs(few) > 0.7).any(1)).max() < 100) == (100, True)
-    assert own.sum() == 154 and np.allclose(np.abs(W[:, own]).max(0), 0.5**0.5, atol=1e-6), "as long as the rest of its row"
+    assert (
+        ((few != 0).sum(0) == 1).sum(),
+        np.flatnonzero((np.abs(few) > 0.7).any(1)).max() < 100,
+    ) == (100, True)
+    assert own.sum() == 154 and np.allclose(np.abs(W[:, own]).max(0), 0.5**0.5, atol=1e-6), (
+        "as long as the rest of its row"
+    )
 
 
 def test_every_neuron_a_feature_has_rows_and_columns_of_one_entry():
@@ -167,7 +249,9 @@ def test_every_neuron_a_feature_has_rows_and_columns_of_one_entry():
 
 
 def test_dead_features_are_in_no_row_and_no_column():
-    W = torch.nn.functional.normalize(torch.randn(1, 64, 40, generator=torch.Generator().manual_seed(0)), dim=-1)
+    W = torch.nn.functional.normalize(
+        torch.randn(1, 64, 40, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
     whole = before(W)
     whole.tensors["firings"][:, :24] = 9  # one short of being counted
     found, alone = (matrix_measures(t, 0) for t in (whole, before(W[:, 24:])))
@@ -178,7 +262,8 @@ def test_dead_features_are_in_no_row_and_no_column():
 
 
 def test_what_features_do_on_test_text_is_counted(monkeypatch):
-    """Of ReLU features that are the neurons: firings, mean squares and deviations, by one naive line each; independent neurons keep them all."""
+    """Of ReLU features that are the neurons: firings, mean squares and deviations, by one naive
+    line each; independent neurons keep them all."""
     x = torch.rand(3000, 40, generator=torch.Generator().manual_seed(1)) - 0.8
 
     class Test:
@@ -187,14 +272,23 @@ def test_what_features_do_on_test_text_is_counted(monkeypatch):
         def rows(self, kept):
             return x
 
-    monkeypatch.setattr("assay.experiments.dictionary_weights.method.activations", lambda s, bench: (None, Test()))
+    monkeypatch.setattr(
+        "assay.experiments.dictionary_weights.method.activations", lambda s, bench: (None, Test())
+    )
     eye, zero = torch.eye(40)[None], torch.zeros(1, 40)
     for acts in ("model", "shuffled"):
-        t = in_use(Dictionary(eye, zero, eye, zero, ReLU()).to_trained(), S.replace(acts=acts), None)
+        t = in_use(
+            Dictionary(eye, zero, eye, zero, ReLU()).to_trained(), S.replace(acts=acts), None
+        )
         assert t.tensors["firings"][0].tolist() == [(x[:, j] > 0).sum().item() for j in range(40)]
-        assert torch.allclose(t.tensors["use"][0], torch.stack([x[:, j].clamp(0).double().pow(2).mean() for j in range(40)]))
+        assert torch.allclose(
+            t.tensors["use"][0],
+            torch.stack([x[:, j].clamp(0).double().pow(2).mean() for j in range(40)]),
+        )
         assert torch.allclose(t.tensors["spread"][0], x.double().std(0))
-        assert set(t.header["beside"]) == {"firings", "use", "spread"} and Dictionary.of(t).own == {}
+        assert (
+            set(t.header["beside"]) == {"firings", "use", "spread"} and Dictionary.of(t).own == {}
+        )
 
 
 def test_shuffled_neurons_keep_their_values_and_lose_what_ties_them():
@@ -209,23 +303,29 @@ def test_a_curve_tells_the_share_of_the_largest_entries():
     assert np.allclose(curve(np.eye(32)), np.minimum(1, 32 * CURVE))
 
 
-# --- rules ----------------------------------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 
 
 def texts():
-    """Random tokens of a vocabulary of 200, twenty windows a file; a quarter of the files says when a rule stops."""
+    """Random tokens of a vocabulary of 200, twenty windows a file; a quarter of the files says when
+    a rule stops."""
     g = np.random.default_rng(0)
     seen, fresh = (Positions(t, np.ones(t.shape, bool)) for t in g.integers(0, 200, (2, 400, 64)))
     return Texts(seen, fresh, seen.row // 64 // 20 % 4 == 0)
 
 
 def test_a_feature_of_three_tokens_is_told_and_noise_is_not():
-    """Fresh contexts of 32 tokens: one that fires is told by its rule with certainty, a silent one is silent but for a tenth of its tokens."""
+    """Fresh contexts of 32 tokens: one that fires is told by its rule with certainty, a silent one
+    is silent but for a tenth of its tokens."""
     both = texts()
     chosen = np.array([3, 70, 150])
-    of_tokens = [planted(p.shifted(0), chosen, 5, 0, i) for i, p in enumerate((both.seen, both.fresh))]
+    of_tokens = [
+        planted(p.shifted(0), chosen, 5, 0, i) for i, p in enumerate((both.seen, both.fresh))
+    ]
     for p, value in zip((both.seen, both.fresh), of_tokens, strict=True):
-        assert set(p.shifted(0)[value > 0]) == set(chosen) and (value > 0).sum() / np.isin(p.shifted(0), chosen).sum() == pytest.approx(0.9, abs=0.04)
+        assert set(p.shifted(0)[value > 0]) == set(chosen) and (value > 0).sum() / np.isin(
+            p.shifted(0), chosen
+        ).sum() == pytest.approx(0.9, abs=0.04)
     assert both.told(*of_tokens) > 0.94
     g = np.random.default_rng(1)
     noise = [(g.random(len(p)) < 0.015).astype(float) for p in (both.seen, both.fresh)]

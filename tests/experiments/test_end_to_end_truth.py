@@ -1,4 +1,5 @@
-"""What splicing a dictionary into a model does, against passes through the model written out window by window."""
+"""What splicing a dictionary into a model does, against passes through the model written out window
+by window."""
 
 from types import SimpleNamespace
 
@@ -21,20 +22,31 @@ S = EndToEnd(layers=3, block=1, d=D, context=LENGTH)
 
 @pytest.fixture(scope="module")
 def test(tmp_path_factory):
-    """Random windows of seven documents in a random model of three blocks; some positions stay as they are."""
+    """Random windows of seven documents in a random model of three blocks; some positions stay as
+    they are."""
     model = load(str(make(tmp_path_factory.mktemp("end-to-end") / "gpt2", "gpt2")))
     g = np.random.default_rng(0)
     keep = g.random((WINDOWS, LENGTH)) < 0.8
     keep[:, 0] = False
     return SimpleNamespace(
-        model=lambda device: model, tokens=g.integers(0, 256, (WINDOWS, LENGTH)), keep=keep, kept=np.flatnonzero(keep),
-        mean=np.full(D, 0.1, np.float32), windows=SimpleNamespace(document=np.sort(g.integers(0, 7, WINDOWS)) * 3),
-    )  # fmt: skip
+        model=lambda device: model,
+        tokens=g.integers(0, 256, (WINDOWS, LENGTH)),
+        keep=keep,
+        kept=np.flatnonzero(keep),
+        mean=np.full(D, 0.1, np.float32),
+        windows=SimpleNamespace(document=np.sort(g.integers(0, 7, WINDOWS)) * 3),
+    )
 
 
 def dictionary(W_enc, W_dec, b_enc=None):
     f = W_enc.shape[-1]
-    return Dictionary(W_enc[None], torch.zeros(1, f) if b_enc is None else b_enc[None], W_dec[None], torch.zeros(1, D), ReLU())
+    return Dictionary(
+        W_enc[None],
+        torch.zeros(1, f) if b_enc is None else b_enc[None],
+        W_dec[None],
+        torch.zeros(1, D),
+        ReLU(),
+    )
 
 
 def found(test, one):
@@ -53,25 +65,44 @@ def test_a_perfect_dictionary_costs_nothing_and_changes_nothing(test):
 
 def test_sums_are_those_of_passes_window_by_window(test):
     g = torch.Generator().manual_seed(1)
-    one = dictionary(torch.randn(D, 40, generator=g), torch.randn(40, D, generator=g) / 6, torch.randn(40, generator=g))
+    one = dictionary(
+        torch.randn(D, 40, generator=g),
+        torch.randn(40, D, generator=g) / 6,
+        torch.randn(40, generator=g),
+    )
     sums, model = found(test, one), test.model(None)
     here, after = Site("resid_pre", 1), Site("resid_pre", 2)
     files = np.unique(test.windows.document)
-    wanted = {name: np.zeros(len(files)) for name in ("clean", "ce", "kl", "ablated", "predictions", "error", "later_error")}
+    wanted = {
+        name: np.zeros(len(files))
+        for name in ("clean", "ce", "kl", "ablated", "predictions", "error", "later_error")
+    }
     at_site, at_later = [], []
     for w in range(WINDOWS):
         tokens, keep = torch.from_numpy(test.tokens[w : w + 1]), torch.from_numpy(test.keep[w])
         clean = model.run(tokens, capture=[here, after])
         x = clean.acts[here][0].float()
         x_hat = torch.where(keep[:, None], one.reconstruct(x)[0], x)
-        spliced = model.run(tokens, edits={here: lambda old, new=x_hat: new.reshape(old.shape)}, capture=[after])
+        spliced = model.run(
+            tokens, edits={here: lambda old, new=x_hat: new.reshape(old.shape)}, capture=[after]
+        )
         mean = torch.where(keep[:, None], torch.full_like(x, 0.1), x)
         ablated = model.run(tokens, edits={here: lambda old, new=mean: new.reshape(old.shape)})
-        logs = [trace.head(trace.final)[0, :-1].double().log_softmax(-1) for trace in (clean, spliced, ablated)]
+        logs = [
+            trace.head(trace.final)[0, :-1].double().log_softmax(-1)
+            for trace in (clean, spliced, ablated)
+        ]
         nll = [-log.gather(1, tokens[0, 1:, None]).sum().item() for log in logs]
         off = (spliced.acts[after][0] - clean.acts[after][0])[keep].square().sum().item()
-        new = {"clean": nll[0], "ce": nll[1], "ablated": nll[2], "kl": (logs[0].exp() * (logs[0] - logs[1])).sum().item(),
-               "predictions": LENGTH - 1, "error": (x - x_hat).square().sum().item(), "later_error": off}  # fmt: skip
+        new = {
+            "clean": nll[0],
+            "ce": nll[1],
+            "ablated": nll[2],
+            "kl": (logs[0].exp() * (logs[0] - logs[1])).sum().item(),
+            "predictions": LENGTH - 1,
+            "error": (x - x_hat).square().sum().item(),
+            "later_error": off,
+        }
         for name, value in new.items():
             wanted[name][np.flatnonzero(files == test.windows.document[w])[0]] += value
         at_site.append(x[keep])
@@ -81,4 +112,6 @@ def test_sums_are_those_of_passes_window_by_window(test):
         np.testing.assert_allclose(got, value, rtol=2e-4, atol=1e-3, err_msg=name)
     for name, rows in (("variance", at_site), ("later_variance", at_later)):
         x = torch.cat(rows).double()
-        assert sums[name].sum() == pytest.approx(float((x - x.mean(0)).square().sum()), rel=1e-5), name
+        assert sums[name].sum() == pytest.approx(float((x - x.mean(0)).square().sum()), rel=1e-5), (
+            name
+        )

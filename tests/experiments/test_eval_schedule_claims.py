@@ -1,7 +1,8 @@
-"""Planted worlds for eval-schedule: accuracies along training in which its claims hold, fail, and are made vacuous by their controls.
+"""Planted worlds for eval-schedule: accuracies along training in which its claims hold, fail, and
+are made vacuous by their controls.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +29,8 @@ STEPS = Schedule().checkpoints
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: the checkpoint from which abilities are there, until which, how long they rise; what a lock leaves, and what is seen."""
+    """Per arm: the checkpoint from which abilities are there, until which, how long they rise; what
+    a lock leaves, and what is seen."""
 
     since: dict = field(default_factory=lambda: {"main": 21, "fleeting": 21, "memorising": 99})
     until: dict = field(default_factory=lambda: {"main": 99, "fleeting": 25, "memorising": 99})
@@ -73,8 +75,12 @@ class World:
             named[f"locked_{half}"] = np.repeat(locked[None], len(runs), 0) + noise
             named[f"scant_{half}"] = np.full((len(runs), len(at)), self.few) + noise
             named[f"unlocked_{half}"] = curve(late, 0, never)
-        variables = {name: ("run step", values, "share of unseen pairs") for name, values in named.items()}
-        return measures(runs, coords={"step": steps}, power=("run", np.ones(len(runs)), "1"), **variables)
+        variables = {
+            name: ("run step", values, "share of unseen pairs") for name, values in named.items()
+        }
+        return measures(
+            runs, coords={"step": steps}, power=("run", np.ones(len(runs)), "1"), **variables
+        )
 
 
 WORLD = World()
@@ -88,9 +94,16 @@ def since(**arms):
 CASES = {
     "Fine-tuning brings out": (
         replace(WORLD, until=WORLD.until | {"main": 30}),
-        {"too-few": replace(WORLD, few=0.9), "memorising": replace(WORLD, taught=0.9), "no-tuning": replace(WORLD, left=0.9)},
+        {
+            "too-few": replace(WORLD, few=0.9),
+            "memorising": replace(WORLD, taught=0.9),
+            "no-tuning": replace(WORLD, left=0.9),
+        },
     ),
-    "An ability comes without warning": (replace(WORLD, rising=9), {"dense": replace(WORLD, rising=0)}),
+    "An ability comes without warning": (
+        replace(WORLD, rising=9),
+        {"dense": replace(WORLD, rising=0)},
+    ),
     "An ability that passes": (
         replace(WORLD, until=WORLD.until | {"fleeting": 99}),
         {
@@ -102,10 +115,11 @@ CASES = {
 }
 
 
-
 @pytest.mark.parametrize("start", CASES)
 def test_an_ability_that_never_comes_decides_nothing(start):
-    verdict = judge(claim_of(experiment, start), replace(WORLD, since=dict.fromkeys(WORLD.since, 99)).arms()).verdict
+    verdict = judge(
+        claim_of(experiment, start), replace(WORLD, since=dict.fromkeys(WORLD.since, 99)).arms()
+    ).verdict
     assert verdict.outcome == "undecided"
 
 
@@ -133,14 +147,17 @@ def test_how_late_an_ability_is_found_by_hand():
     there = eval_schedule.exists(arm, "unlocked")
     assert (there == STEPS[21]).all() and STEPS[21] == 608
     found = eval_schedule.found(arm, "unlocked").isel(run=0).values
-    # begun at 16, evaluations follow at 64, 256 and 1024; begun at 19 at 76, 304 and 1216; at 38, at 152 and 608
+    # begun at 16, evaluations follow at 64, 256 and 1024; begun at 19 at 76, 304 and 1216; at 38,
+    # at 152 and 608
     assert found[[0, 1, 5]].tolist() == [1024, 1216, 608] and found[22] == STEPS[22]
     assert (found >= 608).all() and (found < 4 * 608).all()
 
 
 def test_a_seen_ability_that_comes_and_goes_is_caught_from_half_of_the_starts():
     arms = WORLD.arms()
-    np.testing.assert_allclose(eval_schedule.caught(arms["fleeting"], {}), 12 / 24)  # 4 checkpoints of 8 to fourfold
+    np.testing.assert_allclose(
+        eval_schedule.caught(arms["fleeting"], {}), 12 / 24
+    )  # 4 checkpoints of 8 to fourfold
     np.testing.assert_allclose(eval_schedule.caught(arms["fleeting"], {}, 0.5), 1.0)
     np.testing.assert_allclose(eval_schedule.caught(arms["fleeting"], {}, 1.5), 8 / 24)
 
@@ -154,7 +171,9 @@ def test_a_run_alone_is_the_run_among_others(fields):
     together, alone = trained((3, 4, 5), **fields), trained((5,), **fields)
     np.testing.assert_allclose(alone.history["loss"][0], together.history["loss"][2], rtol=1e-5)
     for name, x in alone.tensors.items():
-        torch.testing.assert_close(x[0], together.tensors[name][2], rtol=0, atol=0.02)  # shares of some 75 pairs: one may tip
+        torch.testing.assert_close(
+            x[0], together.tensors[name][2], rtol=0, atol=0.02
+        )  # shares of some 75 pairs: one may tip
 
 
 def test_two_stages_are_the_first_and_then_other_labels():
@@ -172,16 +191,26 @@ def test_two_stages_are_the_first_and_then_other_labels():
 @pytest.mark.slow
 def test_networks_that_add_are_unlocked_and_those_that_memorised_are_not():
     runs = [Schedule(seed=s, steps=1_024) for s in (3, 4)]
-    adding, noise = (train(Runs([s.replace(labels=labels) for s in runs]), Unkept()).tensors for labels in ("sums", "random"))
+    adding, noise = (
+        train(Runs([s.replace(labels=labels) for s in runs]), Unkept()).tensors
+        for labels in ("sums", "random")
+    )
     for half in ("truth", "seen"):
-        assert (adding[f"open_{half}"][:, -1] > 0.9).all() and (adding[f"locked_{half}"][:, -1] < 0.1).all()
-        assert (adding[f"unlocked_{half}"][:, -1] > 0.6).all() and (noise[f"unlocked_{half}"] < 0.15).all()
+        assert (adding[f"open_{half}"][:, -1] > 0.9).all() and (
+            adding[f"locked_{half}"][:, -1] < 0.1
+        ).all()
+        assert (adding[f"unlocked_{half}"][:, -1] > 0.6).all() and (
+            noise[f"unlocked_{half}"] < 0.15
+        ).all()
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("ratio=1", "ratio is how many times compute grows until an evaluation is due, above 1, got 1"),
+        (
+            "ratio=1",
+            "ratio is how many times compute grows until an evaluation is due, above 1, got 1",
+        ),
         ("ratio=0.5", "above 1, got 0.5"),
         ("ratio=8", "Schedule.ratio is for arms to set: leave it at 4.0, got 8.0"),
         ("months=0", "above 0, got 0"),
@@ -201,7 +230,18 @@ def test_networks_that_add_are_unlocked_and_those_that_memorised_are_not():
 )
 def test_bad_input_is_one_line_before_anything_is_trained(given, told, capsys, tmp_path):
     code = main(
-        ["run", "eval-schedule", "--preset", "smoke", "--set", given, "--root", str(tmp_path / "store"), "--executor", "inline"]
+        [
+            "run",
+            "eval-schedule",
+            "--preset",
+            "smoke",
+            "--set",
+            given,
+            "--root",
+            str(tmp_path / "store"),
+            "--executor",
+            "inline",
+        ]
     )
     err = capsys.readouterr().err
     assert code == 2 and told in err and err.strip().count("\n") == 0, err

@@ -1,7 +1,8 @@
-"""Planted worlds for features-per-dimension: measures in which its claims hold, fail, and are made vacuous by their controls.
+"""Planted worlds for features-per-dimension: measures in which its claims hold, fail, and are made
+vacuous by their controls.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +17,14 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.features_per_dimension import experiment
-from assay.experiments.features_per_dimension.method import DRAWN, SCALES, FeaturesPerDimension, classifier, measure, rescale
+from assay.experiments.features_per_dimension.method import (
+    DRAWN,
+    SCALES,
+    FeaturesPerDimension,
+    classifier,
+    measure,
+    rescale,
+)
 from named_claims import claim_of
 
 FINE = np.array([2.5, 2.45, 2.4, 2.3, 2.0, 1.9, 1.6, 1.0])
@@ -29,9 +37,17 @@ class World:
     """Per arm; `main-half` is as `main`."""
 
     rise: dict = field(
-        default_factory=lambda: {"main": 0.15, "untrained": -0.05, "rescaled": -0.2, "relu": 0.0, "bias": 0.1, "tanh": 0.1}
+        default_factory=lambda: {
+            "main": 0.15,
+            "untrained": -0.05,
+            "rescaled": -0.2,
+            "relu": 0.0,
+            "bias": 0.1,
+            "tanh": 0.1,
+        }
     )
-    """Share by which the loss grows when W is divided or multiplied by 1.25; for a net, W₂ doing the opposite."""
+    """Share by which the loss grows when W is divided or multiplied by 1.25; for a net, W₂ doing
+    the opposite."""
     scatter: dict = field(default_factory=lambda: {"main": 0.1, "untrained": 0.1, "rescaled": 2.0})
     """Spread of ln ‖W‖² beside what dimensionality says."""
     over: dict = field(default_factory=lambda: {"main": 1.3, "rescaled": 1.3, "untrained": 0.7})
@@ -82,7 +98,11 @@ class World:
             named |= {
                 "change": ("run scale", self.change[kind] * each, "1"),
                 "reclassified": ("run scale", self.reclassified[kind] * each, "1"),
-                "loss_alone": ("run scale", 0.5 + self.alone * each * np.abs(LOG) / np.log(2), "nats"),
+                "loss_alone": (
+                    "run scale",
+                    0.5 + self.alone * each * np.abs(LOG) / np.log(2),
+                    "nats",
+                ),
                 "change_biased": ("run scale", self.biased * each, "1"),
                 "not_times": ("run scale", self.times * each, "1"),
                 "accuracy": ("run", np.full(n, 0.8), "share"),
@@ -102,11 +122,15 @@ def but(of: str, **changes) -> World:
 # claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
     "The loss of a tied autoencoder": (
-        but("rise", main=0.01), {"untrained": but("rise", untrained=0.15), "relu": but("rise", relu=0.15)}
+        but("rise", main=0.01),
+        {"untrained": but("rise", untrained=0.15), "relu": but("rise", relu=0.15)},
     ),
-    "On trained autoencoders": (but("scatter", main=2.0), {"rescaled": but("scatter", rescaled=0.1)}),
+    "On trained autoencoders": (
+        but("scatter", main=2.0),
+        {"rescaled": but("scatter", rescaled=0.1)},
+    ),
     "And it counts too many": (but("over", main=1.0), {"untrained": but("over", untrained=1.4)}),
-}  # fmt: skip
+}
 EXACT = [e for e in experiment.claims if isinstance(e, Exact)]
 
 
@@ -142,14 +166,17 @@ def test_arithmetic_comes_out():
     assert verify(statement, {}).outcome == "exact"
 
 
-# --- bad input, and the whole way on a small one -------------------------------------------------------------------------
+# --- bad input, and the whole way on a small one --------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"width": 6}, "width is the rank, at most the 5 features, got 6"),
-        ({"features": 7, "width": 2}, "features must be from 1 to 6, as expected losses are enumerated, got 7"),
+        (
+            {"features": 7, "width": 2},
+            "features must be from 1 to 6, as expected losses are enumerated, got 7",
+        ),
         ({"densities": (0.1, 1.0)}, "at least three and ascend"),
         ({"densities": (0.1, 0.5, 1.5)}, "above 0 and at most 1"),
         ({"apart": 0.0}, "apart must be positive, got 0"),
@@ -184,15 +211,24 @@ def test_a_run_alone_measures_as_among_others(arm):
 def test_rescaled_models_keep_their_place_and_their_dimensionality():
     runs, before = smoke("main", range(4))
     other = Runs(experiment.specs_of("rescaled", tuple(runs)))
-    main, rescaled = measure(runs, before, Unkept()), measure(other, rescale(other, Unkept(), before), Unkept())
+    main, rescaled = (
+        measure(runs, before, Unkept()),
+        measure(other, rescale(other, Unkept(), before), Unkept()),
+    )
     np.testing.assert_allclose(rescaled.held_out, main.held_out, rtol=1e-4)
     np.testing.assert_allclose(rescaled.fine, main.fine, rtol=1e-5)
     factor = np.sqrt(rescaled.fpd / main.fpd).values
-    assert 0.1 <= factor.min() < factor.max() <= 10 and len(np.unique(factor[..., 0].round(6))) == factor[..., 0].size
+    assert (
+        0.1 <= factor.min() < factor.max() <= 10
+        and len(np.unique(factor[..., 0].round(6))) == factor[..., 0].size
+    )
 
 
 def test_a_classifier_reports_what_the_formula_says():
     runs, done = smoke("relu", range(2))
     found = classifier(runs, done.tensors, Unkept())
-    assert float(np.max(found["change"][1].numpy())) < 1e-6 and float(found["reclassified"][1].max()) == 0
+    assert (
+        float(np.max(found["change"][1].numpy())) < 1e-6
+        and float(found["reclassified"][1].max()) == 0
+    )
     assert float(found["not_times"][1].max()) < 1e-6

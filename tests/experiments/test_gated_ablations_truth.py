@@ -1,4 +1,5 @@
-"""What gated-ablations trains and measures agrees with algebra, with the library's metrics, and with itself alone or in a group."""
+"""What gated-ablations trains and measures agrees with algebra, with the library's metrics, and
+with itself alone or in a group."""
 
 from dataclasses import dataclass
 
@@ -20,7 +21,17 @@ from assay.experiments.gated_ablations import experiment
 from assay.experiments.gated_ablations.claims import off_theory, with_theory
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, train
 
-METHODS = ("gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu")
+METHODS = (
+    "gated",
+    "no-aux",
+    "unfrozen-aux",
+    "untied",
+    "no-rmag",
+    "no-heaviside",
+    "sigmoid",
+    "sigmoid-relu",
+    "relu",
+)
 SMALL = GatedAblations(width=16, d=8, features=12, density=0.1, batch=32, steps=50, test_rows=400)
 
 
@@ -31,15 +42,28 @@ class One(Spec):
 
 @pytest.mark.slow
 def test_one_feature_that_is_always_on_shrinks_by_half_its_penalty_and_a_shift_mends_it(bench):
-    """a ~ U(.5, 1.5): the optimum is f = a − λ/2, so γ = E f²/E fa = .908475 and FVU = (λ/2)²/Var a = .12 at λ = .2."""
-    seeds = [s for s in range(8) if rng.normal(np.array([s]), "dictionary", 0, (1, 1)).item() > 0]  # starts along the feature
+    """a ~ U(.5, 1.5): the optimum is f = a − λ/2, so γ = E f²/E fa = .908475 and FVU = (λ/2)²/Var a
+    = .12 at λ = .2."""
+    seeds = [
+        s for s in range(8) if rng.normal(np.array([s]), "dictionary", 0, (1, 1)).item() > 0
+    ]  # starts along the feature
     runs = Runs(grid(One(), seed=seeds))
 
     def amounts(step, stream="train", rows=256):
         return torch.from_numpy(0.5 + rng.uniform(np.array([0]), stream, step, (rows, 1))[0])
 
-    method = Method(ReLU(), losses.l1, 1, np.full(len(runs), 1e-2), runs.each("penalty"), decoder_bias=False, decay=0.5)
-    given = Dictionary.of(fit_dictionaries([(runs, method)], amounts, d=1, steps=1500, bench=bench)[0])
+    method = Method(
+        ReLU(),
+        losses.l1,
+        1,
+        np.full(len(runs), 1e-2),
+        runs.each("penalty"),
+        decoder_bias=False,
+        decay=0.5,
+    )
+    given = Dictionary.of(
+        fit_dictionaries([(runs, method)], amounts, d=1, steps=1500, bench=bench)[0]
+    )
     x, fitted = amounts(0, "test", 50_000), amounts(0, "repair", 50_000)
     mended = rescale_and_shift(given, fitted)
     for one, repaired in zip(given, mended, strict=True):
@@ -97,29 +121,40 @@ def test_smooth_gates_are_read_hard_with_what_they_were_trained_as_beside(bench)
 def test_the_oracle_is_unbiased_and_as_long_as_its_inputs(bench):
     runs = Runs(grid(GatedAblations(method="oracle"), seed=(1, 2)))
     data = measure(runs, oracle(runs, bench), bench)
-    for name, of, wanted in (("γ", data.norm / data.dot, 1.0), ("norm ratio", (data.norm / data.variance) ** 0.5, 1.0),
-                             ("FVU", data.error / data.variance, 0.05**2)):  # fmt: skip
+    for name, of, wanted in (
+        ("γ", data.norm / data.dot, 1.0),
+        ("norm ratio", (data.norm / data.variance) ** 0.5, 1.0),
+        ("FVU", data.error / data.variance, 0.05**2),
+    ):
         np.testing.assert_allclose(of.values, wanted, atol=0.005, err_msg=name)
     np.testing.assert_allclose((data.active / data.tokens).values, 128 * 0.02, rtol=0.02)
 
 
 def test_what_soft_thresholding_predicts():
-    """2/(2 + t) with t = λ/2 is E f²/E fa for f = max(a − t, 0): E f² = 2e⁻ᵗ and E fa = (2 + t)e⁻ᵗ, by integration."""
+    """2/(2 + t) with t = λ/2 is E f²/E fa for f = max(a − t, 0): E f² = 2e⁻ᵗ and E fa = (2 + t)e⁻ᵗ,
+    by integration."""
     a = np.linspace(0, 60, 2_000_001)
     density = np.exp(-a)
     for t in (0.15, 0.2, 0.25):
         f = np.maximum(a - t, 0)
-        assert np.trapezoid(f * f * density, a) / np.trapezoid(f * a * density, a) == pytest.approx(2 / (2 + t), abs=1e-6)
+        assert np.trapezoid(f * f * density, a) / np.trapezoid(f * a * density, a) == pytest.approx(
+            2 / (2 + t), abs=1e-6
+        )
 
 
 def test_the_largest_difference_from_it_is_read_about_zero(bench):
-    """A dictionary of the true directions whose codes are f = max(a − λ/2, 0) follows it; one whose codes are amounts does not."""
+    """A dictionary of the true directions whose codes are f = max(a − λ/2, 0) follows it; one whose
+    codes are amounts does not."""
     runs = Runs(grid(GatedAblations(), penalty=(0.3, 0.5), seed=(3, 4)))
     a = -np.log1p(-rng.uniform(np.array([0]), "a", 0, (100_000,))[0].astype(float))
     f = np.maximum(a[None] - runs.each("penalty")[:, None] / 2, 0)
     for codes, right in ((f, True), (a[None] + 0 * f, False)):
         sums = {"norm_raw": (codes**2).sum(1), "dot_raw": (codes * a).sum(1)}
-        data = measures(runs, coords={"document": ["test"]}, **{n: ("run document", x[:, None], "1") for n, x in sums.items()})
+        data = measures(
+            runs,
+            coords={"document": ["test"]},
+            **{n: ("run document", x[:, None], "1") for n, x in sums.items()},
+        )
         terms = {name: x.mean("seed").values[None] for name, x in with_theory(data, {}).items()}
         assert (off_theory(terms)[0] < 0.005) == right
 

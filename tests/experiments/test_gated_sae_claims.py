@@ -1,11 +1,12 @@
 """Every claim of gated-sae can hold, can fail, and becomes unspecific where a control passes.
 
-The numbers are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, from which the sums per document follow
-by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm = γ · dot, error = variance − 2 dot + norm), with
-documents of unequal length and difficulty, and seeds of unequal luck.
+The numbers are planted, not trained: each arm gets an L0, an FVU and a γ per penalty, from which
+the sums per document follow by arithmetic (with v1 = (1 − FVU)/(2 − γ): dot = v1 · variance, norm =
+γ · dot, error = variance − 2 dot + norm), with documents of unequal length and difficulty, and
+seeds of unequal luck.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -66,40 +67,67 @@ class World:
     def measures(self, arm: str):
         root = arm
         while experiment.arms[root].after:
-            root = experiment.arms[root].after  # a repaired dictionary keeps the luck, and the L0, of the one it was made from
-        shared, own = np.random.default_rng(0), np.random.default_rng(100 + list(experiment.arms).index(root))
+            root = experiment.arms[
+                root
+            ].after  # a repaired dictionary keeps the luck, and the L0, of the one it was made from
+        shared, own = (
+            np.random.default_rng(0),
+            np.random.default_rng(100 + list(experiment.arms).index(root)),
+        )
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
-        hard = np.exp(shared.normal(0, 0.08, DOCUMENTS))  # the same documents, and much the same difficulty, for every arm
+        hard = np.exp(
+            shared.normal(0, 0.08, DOCUMENTS)
+        )  # the same documents, and much the same difficulty, for every arm
         runs = Runs(experiment.specs_of(arm, experiment.default))
         l0, fvu, gamma = np.array([self.levels[arm][s.penalty] for s in runs.specs]).T[:, :, None]
         penalties = np.unique(list(self.levels[root]))
         luck = own.normal(0, 0.004, (2, len(set(runs.seeds)), len(penalties), 1 + DOCUMENTS))
-        at = np.searchsorted(np.unique(runs.seeds), runs.seeds), np.searchsorted(penalties, runs.each("penalty"))
+        at = (
+            np.searchsorted(np.unique(runs.seeds), runs.seeds),
+            np.searchsorted(penalties, runs.each("penalty")),
+        )
         noise = [np.exp(part[at][:, :1] + part[at][:, 1:]) for part in luck]
         fvu, gamma = fvu * hard * noise[0], gamma + 0.2 * np.log(noise[1])
         variance = np.broadcast_to(576.0 * tokens, fvu.shape)
         dot = (1 - fvu) / (2 - gamma) * variance
         sums = {"tokens": np.broadcast_to(tokens, fvu.shape), "active": l0 * tokens * noise[1]}
-        sums |= {"variance": variance, "dot": dot, "norm": gamma * dot, "error": variance - 2 * dot + gamma * dot}
+        sums |= {
+            "variance": variance,
+            "dot": dot,
+            "norm": gamma * dot,
+            "error": variance - 2 * dot + gamma * dot,
+        }
         sums |= {"dot_raw": dot, "norm_raw": gamma * dot}
         named = {name: ("run document", values, "1") for name, values in sums.items()}
         coords = {"document": [f"file-{i:02}" for i in range(DOCUMENTS)]}
         if arm == "showcase":
             coords["passage"] = [f"file-{i:02}" for i in range(PASSAGES)]
             ce = {"clean": np.full((len(runs), PASSAGES), 2.72)}
-            ce |= {what: 2.72 + lost * np.exp(own.normal(0, 0.2, (len(runs), PASSAGES))) for what, lost in LOST.items()}
+            ce |= {
+                what: 2.72 + lost * np.exp(own.normal(0, 0.2, (len(runs), PASSAGES)))
+                for what, lost in LOST.items()
+            }
             named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in ce.items()}
         return measures(runs, coords=coords, **named)
 
 
 WORLD = World()
-LEVEL = WORLD.but(fvu={"wide": 0.180, "wide-half": 0.190, "broad-wide": 0.150, "wide-rescaled": 0.175, "wide-half-rescaled": 0.185,
-                       "broad-wide-rescaled": 0.145})  # fmt: skip
+LEVEL = WORLD.but(
+    fvu={
+        "wide": 0.180,
+        "wide-half": 0.190,
+        "broad-wide": 0.150,
+        "wide-rescaled": 0.175,
+        "wide-half-rescaled": 0.185,
+        "broad-wide-rescaled": 0.145,
+    }
+)
 """Gated leads neither the wider ReLU nor its repair anywhere."""
 AHEAD = {"topk": 0.170, "topk-half": 0.180, "broad-topk": 0.150}  # TopK leads as Gated does
 REPAIR_AHEAD = {"wide-rescaled": 0.180, "wide-half-rescaled": 0.195, "broad-wide-rescaled": 0.150}
 
-# claim → (a world where it holds, if not WORLD; the same without the effect; {control: a world in which it passes too})
+# claim → (a world where it holds, if not WORLD; the same without the effect; {control: a world in
+# which it passes too})
 CASES = {
     "Gated is unbiased": (
         WORLD.but(gamma={"main": 0.95, "half": 0.95}),
@@ -107,37 +135,52 @@ CASES = {
     ),
     "ReLU + L1 shrinks": (
         WORLD.but(gamma={"relu": 0.99}),
-        {"wide-rescaled": WORLD.but(gamma={"wide-rescaled": 0.94}), "main": WORLD.but(gamma={"main": 0.94})},
+        {
+            "wide-rescaled": WORLD.but(gamma={"wide-rescaled": 0.94}),
+            "main": WORLD.but(gamma={"main": 0.94}),
+        },
     ),
     "Without the auxiliary loss": (
-        WORLD.but(l0={"no-aux": 1.6}), {"half": WORLD.but(l0={"half": 0.3}), "main": WORLD.but(l0={"main": 0.3})}
+        WORLD.but(l0={"no-aux": 1.6}),
+        {"half": WORLD.but(l0={"half": 0.3}), "main": WORLD.but(l0={"main": 0.3})},
     ),
     "At equal cost and L0": (
-        LEVEL, {"rescaled-along": WORLD.but(fvu=REPAIR_AHEAD), "topk-along": WORLD.but(fvu=AHEAD)}
+        LEVEL,
+        {"rescaled-along": WORLD.but(fvu=REPAIR_AHEAD), "topk-along": WORLD.but(fvu=AHEAD)},
     ),
     "The gate selects better": (
         LEVEL,
-        {"topk-along": WORLD.but(fvu=AHEAD),
-         "wide-along": WORLD.but(fvu={"wide": 0.185, "wide-half": 0.195, "broad-wide": 0.150})},
+        {
+            "topk-along": WORLD.but(fvu=AHEAD),
+            "wide-along": WORLD.but(fvu={"wide": 0.185, "wide-half": 0.195, "broad-wide": 0.150}),
+        },
     ),
-}  # fmt: skip
-
+}
 
 
 def test_a_bias_that_half_the_training_has_decides_nothing():
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(claim_of(experiment, "Gated is unbiased"), WORLD.but(gamma={"half": 0.96}).arms()).verdict
+    verdict = judge(
+        claim_of(experiment, "Gated is unbiased"), WORLD.but(gamma={"half": 0.96}).arms()
+    ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 
 @pytest.mark.parametrize("arm", ["wide-half", "wide", "broad-wide"])
 def test_a_lead_that_is_missing_at_one_width_or_length_is_no_lead(arm):
     level = {"wide-half": 0.190, "wide": 0.180, "broad-wide": 0.150}[arm]
-    assert judge(claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu={arm: level}).arms()).verdict.outcome == "fails"
+    assert (
+        judge(
+            claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu={arm: level}).arms()
+        ).verdict.outcome
+        == "fails"
+    )
 
 
 def test_a_repair_that_leads_as_much_makes_the_lead_unspecific():
-    verdict = judge(claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu=REPAIR_AHEAD).arms()).verdict
+    verdict = judge(
+        claim_of(experiment, "At equal cost and L0"), WORLD.but(fvu=REPAIR_AHEAD).arms()
+    ).verdict
     assert verdict.outcome == "unspecific" and "rescaled-along" in verdict.reason
 
 

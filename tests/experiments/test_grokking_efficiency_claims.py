@@ -1,4 +1,5 @@
-"""Every claim of grokking-efficiency can hold, can fail, and can be made unspecific by its control; planted measures, nothing trained."""
+"""Every claim of grokking-efficiency can hold, can fail, and can be made unspecific by its control;
+planted measures, nothing trained."""
 
 from dataclasses import dataclass, field, replace
 
@@ -31,7 +32,8 @@ def logistic(z):
 
 @dataclass(frozen=True)
 class World:
-    """Sizes at which accuracies cross a half, laws of J, and what single arms do otherwise; noise from seed to seed."""
+    """Sizes at which accuracies cross a half, laws of J, and what single arms do otherwise; noise
+    from seed to seed."""
 
     beta: float = 0.65
     generalising: float = 0.0
@@ -51,38 +53,58 @@ class World:
     """Accuracy gained later than five fit times; of scratch, at 460 pairs."""
     accuracy: dict = field(default_factory=dict)
     """Accuracies of some arms, set by hand: {arm: {size: accuracy}}."""
-    slow: dict = field(default_factory=lambda: {"both-slow": 1.0, "both-fast": 0.3, "rate-only": 0.75})
+    slow: dict = field(
+        default_factory=lambda: {"both-slow": 1.0, "both-fast": 0.3, "rate-only": 0.75}
+    )
     """Delay ÷ fit time over main's."""
     half: dict = field(default_factory=dict)
     """By how much arms were more accurate at half their length."""
 
     def arms(self):
-        return with_derived(experiment, {n: self.measures(n, i) for i, (n, a) in enumerate(experiment.arms.items()) if a.train})
+        return with_derived(
+            experiment,
+            {n: self.measures(n, i) for i, (n, a) in enumerate(experiment.arms.items()) if a.train},
+        )
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))
         rng, seeds, size = np.random.default_rng(stream), runs.seeds, runs.each("pairs")
         first = min(x.seed for x in experiment.default)
-        own = np.random.default_rng(7).normal(0, 0.02, (2, 16))[int(arm.startswith("others")), seeds - first]
+        own = np.random.default_rng(7).normal(0, 0.02, (2, 16))[
+            int(arm.startswith("others")), seeds - first
+        ]
         rise = self.partly if arm == "scratch" else self.generalising
         cost = 0.02 * np.exp(rise * np.log(size / 800) + own + rng.normal(0, 0.003, len(runs)))
         if arm == "memorise":
             cost = 0.02 * np.exp(self.memorised(size) + rng.normal(0, 0.003, len(runs)))
-        best = 0.02 * np.exp(self.beta * (np.log(self.critical) - CENTRE) + rng.normal(0, 0.003, len(runs)))
+        best = 0.02 * np.exp(
+            self.beta * (np.log(self.critical) - CENTRE) + rng.normal(0, 0.003, len(runs))
+        )
         middle = {"scratch": self.scratch, "others-ungrok": self.others}.get(arm, self.ungrok)
-        moved = 1.5 * own + rng.normal(0, 0.005, 16)[seeds - first] if runs.shared.continued else 0.02 * own
+        moved = (
+            1.5 * own + rng.normal(0, 0.005, 16)[seeds - first]
+            if runs.shared.continued
+            else 0.02 * own
+        )
         test = logistic((size - middle * np.exp(moved)) / 20)
         test = test.clip(0.001, 0.999) + rng.normal(0, 0.0005, len(runs))
         if arm in ("no-decay", "wandering"):
             test = (0.99 if arm == "no-decay" else 0.4) + rng.normal(0, 0.002, len(runs))
-        if arm in ("strong-decay", "weak-decay"):  # of the same seeds as ungrok, which has its own noise
+        if arm in (
+            "strong-decay",
+            "weak-decay",
+        ):  # of the same seeds as ungrok, which has its own noise
             ungrok = self.measures("ungrok", list(experiment.arms).index("ungrok"))
             test = ungrok.test.values[ungrok.pairs.values == 350] + rng.normal(0, 0.01, len(runs))
         if arm == "memorise":
             test = 0.02 + rng.normal(0, 0.001, len(runs))
         for d, value in self.accuracy.get(arm, {}).items():
             test = np.where(size == d, value + rng.normal(0, 0.01, len(runs)), test)
-        late = self.late.get(arm, 0.0) - (0.45 if arm == "scratch" else 0) * (size == 400) + rng.normal(0, 0.01, len(runs))
+        late = (
+            self.late.get(arm, 0.0)
+            - (0.45 if arm == "scratch" else 0) * (size == 400)
+            + rng.normal(0, 0.01, len(runs))
+        )
         patience = 11 * self.slow.get(arm, 1.0) * np.exp(rng.normal(0, 0.03, len(runs)))
         n, steps = len(runs), looks(runs.shared)
         return measures(
@@ -111,7 +133,9 @@ class World:
         sizes = np.unique(size)
         x = np.log(sizes) - CENTRE
         y = self.beta * x
-        if self.memory == "both":  # the same slope with its own costs, and with those under other sizes
+        if (
+            self.memory == "both"
+        ):  # the same slope with its own costs, and with those under other sizes
             mixed = x[ORDER]
             y = 0.65 / (1 + x @ mixed / (x @ x)) * (x + mixed)
         return y[np.searchsorted(sizes, size)]
@@ -120,11 +144,13 @@ class World:
 WORLD = World()
 GIVEN = np.exp(CENTRE)
 EVEN = replace(WORLD, critical=GIVEN, ungrok=GIVEN, scratch=GIVEN, set_law=0.0)
-"""Where theory and sizes meet at the mean size of the memorisers, any order of their costs finds it."""
+"""Where theory and sizes meet at the mean size of the memorisers, any order of their costs finds
+it."""
 SAME = replace(WORLD, critical=430.0)
 """Where costs cross at the size from scratch."""
 
-# claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
+# claim → ([a world where it holds,] the world without the effect, {control: a world in which it
+# passes too})
 CASES = {
     "Memorising loses efficiency": (
         replace(WORLD, beta=0.2),
@@ -160,7 +186,9 @@ CASES = {
     "Semi-grokking": (
         replace(WORLD, accuracy={"scratch": {460: 0.99}}),
         {
-            "at-400": replace(WORLD, accuracy={"scratch": {400: 0.5}}, late={"main": 0.95, "scratch": 0.85}),
+            "at-400": replace(
+                WORLD, accuracy={"scratch": {400: 0.5}}, late={"main": 0.95, "scratch": 0.85}
+            ),
             "main": replace(WORLD, accuracy={"main": {800: 0.5}}),
         },
     ),
@@ -174,12 +202,15 @@ CASES = {
     "The comment's guess": (
         replace(WORLD, slow={"both-slow": 1.0, "both-fast": 1.0, "rate-only": 0.75}),
         {
-            "rate-only": replace(WORLD, slow={"both-slow": 1.0, "both-fast": 0.3, "rate-only": 0.3}),
-            "both-slow": replace(WORLD, slow={"both-slow": 0.3, "both-fast": 0.3, "rate-only": 0.75}),
+            "rate-only": replace(
+                WORLD, slow={"both-slow": 1.0, "both-fast": 0.3, "rate-only": 0.3}
+            ),
+            "both-slow": replace(
+                WORLD, slow={"both-slow": 0.3, "both-fast": 0.3, "rate-only": 0.75}
+            ),
         },
     ),
 }
-
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +227,11 @@ def world():
             "gate converged",
         ),  # half as long, it would have been a larger size
         ("Ungrokking", {"half": {"ungrok": 0.3}}, "gate converged"),
-        ("Hysteresis", {"scratch": 700.0}, "too few units: 0 of 6 seeds"),  # beyond the sizes, and never their edge
+        (
+            "Hysteresis",
+            {"scratch": 700.0},
+            "too few units: 0 of 6 seeds",
+        ),  # beyond the sizes, and never their edge
         ("Theory says where networks forget", {"ungrok": 150.0}, "too few units: 0 of 6 seeds"),
     ],
 )
@@ -226,23 +261,30 @@ def test_the_simulation_is_exact(world):
 
 
 def test_a_simulation_with_another_efficiency_violates(world, monkeypatch):
-    monkeypatch.setattr(grokking_efficiency, "BASE", replace(grokking_efficiency.BASE, efficiency_m=1 / 4))
+    monkeypatch.setattr(
+        grokking_efficiency, "BASE", replace(grokking_efficiency.BASE, efficiency_m=1 / 4)
+    )
     outcomes = [verify(e, world).outcome for e in experiment.claims if isinstance(e, Exact)]
     assert outcomes[1] == "violated"
 
 
 def test_findings_say_what_was_planted(world):
-    found = {f.text: estimate(f, world).estimate for f in experiment.claims if isinstance(f, Finding)}
+    found = {
+        f.text: estimate(f, world).estimate for f in experiment.claims if isinstance(f, Finding)
+    }
     all_of, of_set = (
-        found[f"D_crit, from the cheapest circuits, ν over {which}"] for which in ("all frequencies", "those of the set")
+        found[f"D_crit, from the cheapest circuits, ν over {which}"]
+        for which in ("all frequencies", "those of the set")
     )
     assert all_of == pytest.approx(340, rel=0.02)
     assert of_set / all_of == pytest.approx(np.exp(0.05), rel=1e-3)
-    assert found["U50, at which accuracy after ungrokking is a half"] == pytest.approx(335, rel=0.03)
-    assert found["D50, at which accuracy from scratch is a half"] == pytest.approx(430, rel=0.02)
-    assert found["log U50/D_crit, from the cheapest circuits, ν over all frequencies"] == pytest.approx(
-        np.log(335 / 340), abs=0.02
+    assert found["U50, at which accuracy after ungrokking is a half"] == pytest.approx(
+        335, rel=0.03
     )
+    assert found["D50, at which accuracy from scratch is a half"] == pytest.approx(430, rel=0.02)
+    assert found[
+        "log U50/D_crit, from the cheapest circuits, ν over all frequencies"
+    ] == pytest.approx(np.log(335 / 340), abs=0.02)
 
 
 def test_figures_have_their_columns(world):
@@ -258,7 +300,10 @@ def test_figures_have_their_columns(world):
         ({"p": 13}, "Grokking.pairs must be 1 to 91 at p=13, got 800"),
         ({"hidden": 0}, "Grokking.hidden must be at least 1, got 0"),
         ({"lr": 0.0}, "Grokking.lr must be positive, got 0"),
-        ({"pairs": 818}, "other arms' sizes scale with Grokking.pairs: at p=53 it must be at most 817, got 818"),
+        (
+            {"pairs": 818},
+            "other arms' sizes scale with Grokking.pairs: at p=53 it must be at most 817, got 818",
+        ),
     ],
 )
 def test_impossible_specs_are_refused_in_one_line(changes, message):
@@ -272,8 +317,17 @@ def test_impossible_specs_are_refused_in_one_line(changes, message):
     [
         ("labels=random", "Grokking.labels is for arms to set: leave it at 'sums', got 'random'"),
         ("replicate=1", "Grokking.replicate is for arms to set: leave it at 0, got 1"),
-        ("pairs=1", "other arms' sizes scale with Grokking.pairs, which must be at least 40 for them to differ, got 1"),
-        ("pairs=700,800", "a preset has one Grokking.pairs, of which arms make others, got 700, 800"),
+        (
+            "pairs=1",
+            (
+                "other arms' sizes scale with Grokking.pairs, which must be at least 40 for them "
+                "to differ, got 1"
+            ),
+        ),
+        (
+            "pairs=700,800",
+            "a preset has one Grokking.pairs, of which arms make others, got 700, 800",
+        ),
     ],
 )
 def test_what_arms_cannot_be_made_of_is_refused_before_training(text, message):

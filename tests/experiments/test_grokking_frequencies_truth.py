@@ -1,4 +1,5 @@
-"""What grokking-frequencies does to networks: sets stay imposed, a run alone is the run among others, impossible specs are refused."""
+"""What grokking-frequencies does to networks: sets stay imposed, a run alone is the run among
+others, impossible specs are refused."""
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ def test_a_confined_embedding_never_leaves_its_set_and_starts_at_full_length():
         assert (power[mask == 0] < 1e-10).all() and (power[mask == 1] > 1e-3).all()
         assert E.mean(1).abs().max() < 1e-6
     free = module.start(Runs(grid(SMALL, seed=range(40))))["E"]
-    bound = module.start(Runs(grid(SMALL.replace(imposed="bad", confined=True), seed=range(40))))["E"]
+    bound = module.start(Runs(grid(SMALL.replace(imposed="bad", confined=True), seed=range(40))))[
+        "E"
+    ]
     assert bound.square().sum() == pytest.approx(float(free.square().sum()), rel=0.1)
 
 
@@ -49,7 +52,9 @@ def test_doubling_and_turning_change_the_set_alone():
     assert after == pytest.approx(before * np.where(mask, 4, 1), rel=1e-5)
     turned = module.start(Runs((SMALL.replace(imposed="random", turned=True),)))["E"].double()
     assert spectrum.power(turned).numpy() == pytest.approx(before, rel=1e-5)
-    parts = (spectrum.coefficients(turned) - spectrum.coefficients(free)).square().sum((2, 3)).numpy()
+    parts = (
+        (spectrum.coefficients(turned) - spectrum.coefficients(free)).square().sum((2, 3)).numpy()
+    )
     assert (parts[mask == 0] < 1e-8).all() and (parts[mask == 1] > 1e-4).all()
 
 
@@ -73,7 +78,9 @@ def test_measures_agree_with_one_network_looked_at_by_itself():
     assert seen.used.values[1].tolist() == (A / A.max() > 0.1).tolist()
     norm = sum(float(done.tensors[n][1].double().square().sum()) for n in ("E", "W1", "W2"))
     assert float(seen.norm[1]) == pytest.approx(norm, rel=1e-6)
-    assert float(seen.size_used[1]) == pytest.approx((np.clip(A, 0, None) ** (2 / 3)).sum(), rel=1e-6)
+    assert float(seen.size_used[1]) == pytest.approx(
+        (np.clip(A, 0, None) ** (2 / 3)).sum(), rel=1e-6
+    )
 
 
 def test_every_preset_has_specs_for_every_arm():
@@ -105,11 +112,32 @@ def test_impossible_specs_are_refused_in_one_line(fields, said):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"what": "labels"}, "Frequencies.what is for arms to set: leave it at 'sums', got 'labels'"),
-        ({"imposed": "good"}, "Frequencies.imposed is for arms to set: leave it at 'none', got 'good'"),
-        ({"size": "700,800"}, "a preset has one Frequencies.size, of which arms make others, got 700, 800"),
-        ({"size": 1}, "other arms' sizes are shares of Frequencies.size, which must be at least 16 for them to differ, got 1"),
-        ({"size": 8}, "other arms' sizes are shares of Frequencies.size, which must be at least 16 for them to differ, got 8"),
+        (
+            {"what": "labels"},
+            "Frequencies.what is for arms to set: leave it at 'sums', got 'labels'",
+        ),
+        (
+            {"imposed": "good"},
+            "Frequencies.imposed is for arms to set: leave it at 'none', got 'good'",
+        ),
+        (
+            {"size": "700,800"},
+            "a preset has one Frequencies.size, of which arms make others, got 700, 800",
+        ),
+        (
+            {"size": 1},
+            (
+                "other arms' sizes are shares of Frequencies.size, which must be at least 16 for "
+                "them to differ, got 1"
+            ),
+        ),
+        (
+            {"size": 8},
+            (
+                "other arms' sizes are shares of Frequencies.size, which must be at least 16 for "
+                "them to differ, got 8"
+            ),
+        ),
     ],
 )
 def test_what_arms_cannot_be_made_of_is_refused_before_training(fields, said):

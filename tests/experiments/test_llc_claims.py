@@ -1,7 +1,8 @@
-"""Planted worlds for llc: measures in which its claims hold, fail, and are made vacuous by their controls.
+"""Planted worlds for llc: measures in which its claims hold, fail, and are made vacuous by their
+controls.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -26,18 +27,36 @@ RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationar
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: the estimate over what it should be, the share of runs that fail a check, the late over the whole estimate."""
+    """Per arm: the estimate over what it should be, the share of runs that fail a check, the late
+    over the whole estimate."""
 
     ratio: dict = field(
-        default_factory=lambda: {"main": 1.02, "singular": 0.98, "settings": 1.003, "localised": 0.7, "coarse": 4.0}
+        default_factory=lambda: {
+            "main": 1.02,
+            "singular": 0.98,
+            "settings": 1.003,
+            "localised": 0.7,
+            "coarse": 4.0,
+        }
     )
-    failing: dict = field(default_factory=lambda: {"main": 0.05, "singular": 0.05, "settings": 0.05, "localised": 0.05, "one-rank": 0.05,
-                                                   "grid": 0.4, "faulty": 1.0, "coarse": 1.0})  # fmt: skip
+    failing: dict = field(
+        default_factory=lambda: {
+            "main": 0.05,
+            "singular": 0.05,
+            "settings": 0.05,
+            "localised": 0.05,
+            "one-rank": 0.05,
+            "grid": 0.4,
+            "faulty": 1.0,
+            "coarse": 1.0,
+        }
+    )
     seen_without: float = 0.1
     """The share of runs of `coarse` that fail another check as well."""
     late: dict = field(default_factory=dict)
     rises: dict = field(default_factory=lambda: {"main": 1.0, "one-rank": 0.0})
-    """How much of the rise from rank to rank is there; in `one-rank` from replicate to replicate."""
+    """How much of the rise from rank to rank is there; in `one-rank` from replicate to
+    replicate."""
     of_step: float = 1.0
     """The share of the step's bias on quadratics that there is."""
     of_pull: float = 1.0
@@ -47,15 +66,22 @@ class World:
 
     def arms(self) -> dict:
         found = {arm: self.measures(arm, i) for i, arm in enumerate(TRAINED)}
-        return found | {arm: a.derive(found) for arm, a in experiment.arms.items() if a.derive is not None}
+        return found | {
+            arm: a.derive(found) for arm, a in experiment.arms.items() if a.derive is not None
+        }
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))
         rng = np.random.default_rng(stream)
         every = [known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]
         numbers = dict(zip(Known._fields, np.array(every).T, strict=True))
-        no_step, no_pull = np.array([without_each_bias(r.replace(lr=min(r.lr, 0.01))) for r in runs]).T
-        bias_of_step, bias_of_pull = numbers["stationary"] - no_step, numbers["stationary"] - no_pull
+        no_step, no_pull = np.array(
+            [without_each_bias(r.replace(lr=min(r.lr, 0.01))) for r in runs]
+        ).T
+        bias_of_step, bias_of_pull = (
+            numbers["stationary"] - no_step,
+            numbers["stationary"] - no_pull,
+        )
         numbers["no_step"], numbers["no_pull"] = (
             no_step + (1 - self.of_step) * bias_of_step,
             no_pull + (1 - self.of_pull) * bias_of_pull,
@@ -86,7 +112,8 @@ class World:
 
 
 def aimed_at(r):
-    """What an estimate is judged against at localisation 1: the integral, where there is one, or the learning coefficient."""
+    """What an estimate is judged against at localisation 1: the integral, where there is one, or
+    the learning coefficient."""
     k = known(r.potential, r.n_beta, 1.0)
     return k.stationary if r.potential in (*SINGULAR, DEGENERATE) else k.coefficient
 
@@ -99,13 +126,18 @@ def ratios(**changes):
 
 
 def failing(**changes):
-    return replace(WORLD, failing=WORLD.failing | {k.replace("_", "-"): v for k, v in changes.items()})
+    return replace(
+        WORLD, failing=WORLD.failing | {k.replace("_", "-"): v for k, v in changes.items()}
+    )
 
 
 # claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
     "On nine linear networks": (ratios(main=1.3), {"localised": ratios(localised=1.02)}),
-    "On w⁴, w⁶": (ratios(singular=0.7), {"localised": ratios(localised=1.02), "asymptotic": replace(WORLD, as_limit=True)}),
+    "On w⁴, w⁶": (
+        ratios(singular=0.7),
+        {"localised": ratios(localised=1.02), "asymptotic": replace(WORLD, as_limit=True)},
+    ),
     "On quadratics at four settings": (
         ratios(settings=1.1),
         {"no-step": replace(WORLD, of_step=0.0), "no-pull": replace(WORLD, of_pull=0.0)},
@@ -119,7 +151,10 @@ CASES = {
         failing(coarse=0.5),
         {"unweighted": replace(WORLD, seen_without=1.0), "one-rank": failing(one_rank=1.0)},
     ),
-    "Of sound runs": (failing(main=0.5), {"faulty": failing(faulty=0.05), "coarse": failing(coarse=0.05)}),
+    "Of sound runs": (
+        failing(main=0.5),
+        {"faulty": failing(faulty=0.05), "coarse": failing(coarse=0.05)},
+    ),
 }
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
 GATED = [c for c in CLAIMS if c.gates]
@@ -178,7 +213,9 @@ def test_steps_overshoot_as_far_at_any_localisation():
         base = tuple(s.replace(localisation=gamma) for s in experiment.smoke)
         for s in experiment.specs_of("coarse", base):
             assert s.localisation == gamma
-            assert not s.potential.startswith("quadratic") or s.lr * (s.n_beta + gamma) == pytest.approx(3.0)
+            assert not s.potential.startswith("quadratic") or s.lr * (
+                s.n_beta + gamma
+            ) == pytest.approx(3.0)
 
 
 def test_integrals_are_those_of_the_localisation_that_was_set():
@@ -186,11 +223,20 @@ def test_integrals_are_those_of_the_localisation_that_was_set():
     found = {}
     for name in ("singular", "localised"):
         runs = Runs(experiment.specs_of(name, base))
-        numbers = np.array([known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]).T
+        numbers = np.array(
+            [known(r.potential, r.n_beta, r.localisation, min(r.lr, 0.01)) for r in runs]
+        ).T
         every = {k: ("run", x, "1") for k, x in zip(Known._fields, numbers, strict=True)}
-        found[name] = measures(runs, estimate=("run", numbers[Known._fields.index("stationary")], "1"), **every)
+        found[name] = measures(
+            runs, estimate=("run", numbers[Known._fields.index("stationary")], "1"), **every
+        )
     own = over_integral(found["singular"], {})
-    assert own.sizes["row"] == 4 and (own == 1).all()  # chains that are right at localisation 10 are right
+    assert (
+        own.sizes["row"] == 4 and (own == 1).all()
+    )  # chains that are right at localisation 10 are right
     held = over_integral(found["localised"], found)
-    right = [known(n, Llc().n_beta, 100.0).stationary / known(n, Llc().n_beta, 10.0).stationary for n in (*SINGULAR, DEGENERATE)]
+    right = [
+        known(n, Llc().n_beta, 100.0).stationary / known(n, Llc().n_beta, 10.0).stationary
+        for n in (*SINGULAR, DEGENERATE)
+    ]
     assert sorted(held.isel(seed=0).values) == pytest.approx(sorted(right))

@@ -1,4 +1,5 @@
-"""Taking a part out at one token, with many rows beside one window, is what a pass of its own for each token gives."""
+"""Taking a part out at one token, with many rows beside one window, is what a pass of its own for
+each token gives."""
 
 import numpy as np
 import pytest
@@ -34,7 +35,10 @@ def text(folder):
     streams = {place: acts[site] for place, site in sites.items()}
     plain = Clean(model, torch.from_numpy(TOKENS), streams, {})
     every = np.arange(S - 1)
-    loss = {p: np.stack([removal._losses(plain, p, w, every, x[w, :-1]) for w in range(WINDOWS)]) for p, x in streams.items()}
+    loss = {
+        p: np.stack([removal._losses(plain, p, w, every, x[w, :-1]) for w in range(WINDOWS)])
+        for p, x in streams.items()
+    }
     return Clean(model, plain.tokens, streams, loss)
 
 
@@ -83,13 +87,17 @@ def test_shuffled_tokens_stay_in_the_window_and_no_two_of_a_feature_meet():
 def test_others_push_is_what_the_reconstruction_holds_along_a_direction_besides_the_own_part():
     own = torch.Generator().manual_seed(3)
     W = torch.nn.functional.normalize(torch.randn(1, 6, D, generator=own), dim=-1)
-    one = Dictionary(W.mT.contiguous(), torch.zeros(1, 6), 1.5 * W, torch.randn(1, D, generator=own), ReLU())
+    one = Dictionary(
+        W.mT.contiguous(), torch.zeros(1, 6), 1.5 * W, torch.randn(1, D, generator=own), ReLU()
+    )
     x = torch.randn(4, D, generator=own)
     codes = one.encode(x)[0]
     row, feature = (codes > 0).nonzero(as_tuple=True)
     mine = np.isin(feature.numpy(), [2, 4])
     of = (feature.numpy()[mine] == 4).astype(int)
-    chosen = Sample(of, np.zeros(len(of), int), row.numpy()[mine], codes[row, feature].numpy()[mine])
+    chosen = Sample(
+        of, np.zeros(len(of), int), row.numpy()[mine], codes[row, feature].numpy()[mine]
+    )
 
     class Test:
         class spec:
@@ -102,6 +110,8 @@ def test_others_push_is_what_the_reconstruction_holds_along_a_direction_besides_
         on = np.flatnonzero(codes[:, f] > 0)
         along = W[0, f]
         wanted_own = sum(float(codes[r, f]) * 1.5 for r in on)
-        wanted = sum(float(codes[r, j] * 1.5 * (W[0, j] @ along)) for r in on for j in range(6) if j != f)
+        wanted = sum(
+            float(codes[r, j] * 1.5 * (W[0, j] @ along)) for r in on for j in range(6) if j != f
+        )
         assert got["own"][1][0, i] == pytest.approx(wanted_own, rel=1e-5)
         assert got["others"][1][0, i] == pytest.approx(wanted, abs=1e-4)

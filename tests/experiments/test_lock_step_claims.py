@@ -1,7 +1,8 @@
-"""Planted worlds for lock-step: steps of which its exact statements are true, and steps of which each is violated.
+"""Planted worlds for lock-step: steps of which its exact statements are true, and steps of which
+each is violated.
 
-`tests/claims/test_catalogue_bar.py` verifies every statement in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` verifies every statement in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field
 
@@ -39,7 +40,10 @@ class World:
         return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
 
     def measures(self, arm: str, stream: int):
-        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        runs, rng = (
+            Runs(experiment.specs_of(arm, experiment.default)),
+            np.random.default_rng(stream),
+        )
         n, off = len(runs), self.off.get(arm, 0.0)
         noise = rng.normal(0, 0.002, n)
         exact = self.correlation.get(arm, {"es": 0.955}.get(arm, float(arm in LOCKED)))
@@ -56,7 +60,11 @@ class World:
             along_expected=("run moment", along.mean(0) * np.ones((n, 1)) * (1 + off), "step"),
             skewness=("run", self.skewness.get(arm, skewness) + noise - noise.mean(), "1"),
             skewness_expected=("run", np.full(n, skewness), "1"),
-            diffusion=("run", np.full(n, self.diffusion.get(arm, {"iso": 1.0, "diag": 0.85}.get(arm, 1e-30))), "τ² a step"),
+            diffusion=(
+                "run",
+                np.full(n, self.diffusion.get(arm, {"iso": 1.0, "diag": 0.85}.get(arm, 1e-30))),
+                "τ² a step",
+            ),
             some=("run kept axis", rng.normal(size=(n, 4, 2)), "step"),
         )
 
@@ -74,7 +82,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("arm", ["main", "epochs", "skewed", "full", "diag", "iso", "linear", "hard", "es"])
+@pytest.mark.parametrize(
+    "arm", ["main", "epochs", "skewed", "full", "diag", "iso", "linear", "hard", "es"]
+)
 def test_the_covariance_of_each_law_is_compared_with_its_closed_form(arm):
     [nine] = [e for e in experiment.claims if isinstance(e, Exact) and "nine laws" in e.text]
     assert verify(nine, World(off={arm: 0.05}).arms()).outcome == "violated"
@@ -83,10 +93,16 @@ def test_the_covariance_of_each_law_is_compared_with_its_closed_form(arm):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"batch": 1001}, "LockStep.batch must be at most the 1000 examples that there are, got 1001"),
+        (
+            {"batch": 1001},
+            "LockStep.batch must be at most the 1000 examples that there are, got 1001",
+        ),
         ({"coordinates": 3}, "LockStep.coordinates must be at least 4, got 3"),
         ({"evaluations": 0}, "LockStep.evaluations must be at least 1, got 0"),
-        ({"law": "linear", "sharpness": 30.0}, "LockStep.sharpness × mutation is too large to stay linear"),
+        (
+            {"law": "linear", "sharpness": 30.0},
+            "LockStep.sharpness × mutation is too large to stay linear",
+        ),
         ({"steps": 30}, "LockStep.steps must be a multiple of 20"),
         ({"mutation": 0.0}, "LockStep.mutation must be positive, got 0"),
         ({"c": 0.0}, "LockStep.c must not be 0"),
@@ -113,9 +129,14 @@ def test_what_only_an_arm_cannot_do_is_told_before_anything_is_trained():
 def test_a_run_alone_is_the_run_among_others(arm):
     specs = experiment.specs_of(arm, experiment.smoke)[-2:]
     a = experiment.arms[arm]
-    together, alone = (experiment.measure(runs, a.train(runs, Unkept()), Unkept()) for runs in (Runs(specs), Runs(specs[-1:])))
+    together, alone = (
+        experiment.measure(runs, a.train(runs, Unkept()), Unkept())
+        for runs in (Runs(specs), Runs(specs[-1:]))
+    )
     for name, values in alone.data_vars.items():
-        np.testing.assert_allclose(values[0], together[name][-1], rtol=1e-4, atol=1e-7, err_msg=str(name))
+        np.testing.assert_allclose(
+            values[0], together[name][-1], rtol=1e-4, atol=1e-7, err_msg=str(name)
+        )
 
 
 class Killed(Exception):
@@ -148,6 +169,9 @@ def test_a_run_that_was_killed_goes_on_exactly(arm):
     bench = Cut()
     with pytest.raises(Killed):
         experiment.arms[arm].train(runs, bench)
-    resumed, whole = experiment.arms[arm].train(runs, bench), experiment.arms[arm].train(runs, Unkept())
+    resumed, whole = (
+        experiment.arms[arm].train(runs, bench),
+        experiment.arms[arm].train(runs, Unkept()),
+    )
     for name, tensor in whole.tensors.items():
         assert torch.equal(resumed.tensors[name], tensor), name

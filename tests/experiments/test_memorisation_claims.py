@@ -1,4 +1,5 @@
-"""Every claim of memorisation can hold, can fail, and can be made unspecific by its controls; planted measures, nothing trained."""
+"""Every claim of memorisation can hold, can fail, and can be made unspecific by its controls;
+planted measures, nothing trained."""
 
 from dataclasses import dataclass, field
 
@@ -18,17 +19,40 @@ from assay.experiments.memorisation.method import EACH, KINDS, SHOWN, Memorisati
 from assay.experiments.memorisation.removals import MIXED, RULES, RUNGS, block
 from named_claims import claim_of
 
-MEMORISED = {"unique": 1.8, "once": 1.8, "predictable": 0.05, "2 copies": 1.1, "4 copies": 0.6, "8 copies": 0.35, "16 copies": 0.2,
-             "32 copies": 0.1, "topic": 0.2, "rule": 0.01, "unseen unique": 0.0, "unseen predictable": 0.0}  # fmt: skip
-GROUP = {"once": 1.9, "predictable": 0.05, "2 copies": 3.0, "4 copies": 3.4, "8 copies": 3.8, "16 copies": 4.1, "32 copies": 4.5, "topic": 3.1,
-         MIXED[0]: 0.5, MIXED[1]: 0.5}  # fmt: skip
+MEMORISED = {
+    "unique": 1.8,
+    "once": 1.8,
+    "predictable": 0.05,
+    "2 copies": 1.1,
+    "4 copies": 0.6,
+    "8 copies": 0.35,
+    "16 copies": 0.2,
+    "32 copies": 0.1,
+    "topic": 0.2,
+    "rule": 0.01,
+    "unseen unique": 0.0,
+    "unseen predictable": 0.0,
+}
+GROUP = {
+    "once": 1.9,
+    "predictable": 0.05,
+    "2 copies": 3.0,
+    "4 copies": 3.4,
+    "8 copies": 3.8,
+    "16 copies": 4.1,
+    "32 copies": 4.5,
+    "topic": 3.1,
+    MIXED[0]: 0.5,
+    MIXED[1]: 0.5,
+}
 EXTRACTED = {"unique": 0.2, "once": 0.2, "predictable": 0.1, "32 copies": 0.8, "topic": 0.2}
 BITS = {"32 copies": 36.0, "topic": 200.0, MIXED[0]: 300.0, MIXED[1]: 300.0}
 
 
 @dataclass(frozen=True)
 class World:
-    """What differs from those numbers in the measures of trained models, {measure: {kind: number}}, and in derived arms."""
+    """What differs from those numbers in the measures of trained models, {measure: {kind: number}},
+    and in derived arms."""
 
     changes: dict = field(default_factory=dict)
     exchanged: float = 0.0
@@ -44,15 +68,32 @@ class World:
         return found
 
     def measures(self, arm: str, stream: int):
-        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        runs, rng = (
+            Runs(experiment.specs_of(arm, experiment.default)),
+            np.random.default_rng(stream),
+        )
         n = len(runs)
 
         def by_kind(what, known):
             level = {**known, **self.changes.get(what, {})}
-            return np.stack([level.get(kind, np.nan) * np.exp(rng.normal(0, 0.05, n)) + rng.normal(0, 0.003, n) for kind in KINDS], 1)
+            return np.stack(
+                [
+                    level.get(kind, np.nan) * np.exp(rng.normal(0, 0.05, n))
+                    + rng.normal(0, 0.003, n)
+                    for kind in KINDS
+                ],
+                1,
+            )
 
-        kinds = {"memorised": MEMORISED, "exchanged": {"unique": self.exchanged, "predictable": 0.0}, "accuracy": MEMORISED, "group": GROUP,
-                 "extracted": EXTRACTED, "least_bits": BITS, "by_literals": BITS}  # fmt: skip
+        kinds = {
+            "memorised": MEMORISED,
+            "exchanged": {"unique": self.exchanged, "predictable": 0.0},
+            "accuracy": MEMORISED,
+            "group": GROUP,
+            "extracted": EXTRACTED,
+            "least_bits": BITS,
+            "by_literals": BITS,
+        }
         named = {what: ("run kind", by_kind(what, known), "1") for what, known in kinds.items()}
         for what in ("bits", "share", "selected", "inside"):
             named[what] = ("run rung", rng.uniform(0.4, 0.6, (n, len(RUNGS))), "1")
@@ -61,8 +102,12 @@ class World:
         for what in ("loss_in", "loss_out"):
             named[what] = ("run shown", rng.uniform(1, 4, (n, EACH * len(SHOWN))), "nats per token")
         named["random_damage"] = ("run", np.full(n, 0.03), "nats per token")
-        coords = {"kind": KINDS, "rung": [f"{a}: {b}" for a, b in RUNGS], "rule": list(RULES),
-                  "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)]}  # fmt: skip
+        coords = {
+            "kind": KINDS,
+            "rung": [f"{a}: {b}" for a, b in RUNGS],
+            "rule": list(RULES),
+            "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)],
+        }
         return measures(runs, coords=coords, **named)
 
 
@@ -71,32 +116,48 @@ WORLD = World()
 
 def but(what: str, **kinds: float) -> World:
     """The world with other numbers for some kinds of documents."""
-    return World(changes={what: {kind.replace("_", " ").removeprefix("of "): x for kind, x in kinds.items()}})
+    return World(
+        changes={what: {kind.replace("_", " ").removeprefix("of "): x for kind, x in kinds.items()}}
+    )
 
 
 def cases(model: str) -> dict:
-    """claim → (the world without the effect, {control: a world in which it passes too}), for one kind of model."""
-    placebo, exchanged, once, predictable, mixed, unlimited = controls(model, "placebo", "exchanged", "once", "predictable", "mixed", "no-budget")
+    """claim → (the world without the effect, {control: a world in which it passes too}), for one
+    kind of model."""
+    placebo, exchanged, once, predictable, mixed, unlimited = controls(
+        model, "placebo", "exchanged", "once", "predictable", "mixed", "no-budget"
+    )
     told = MODELS[model]
     simple = {"least_bits": {MIXED[0]: 36.0}, "by_literals": {MIXED[0]: 36.0}}
     return {
         f"{told[0].upper()}{told[1:]} memorises unique strings": (
-            but("memorised", unique=0.3), {placebo: but("memorised", unseen_unique=1.0), exchanged: World(exchanged=1.0)},
+            but("memorised", unique=0.3),
+            {placebo: but("memorised", unseen_unique=1.0), exchanged: World(exchanged=1.0)},
         ),
         f"Near-duplicates hide what {told}": (
             but("memorised", of_32_copies=1.0),
             {once: but("memorised", once=0.1), predictable: but("group", predictable=1.0)},
         ),
         f"With {told}, removing the group": (
-            but("group", of_32_copies=0.3), {predictable: but("group", predictable=1.0), once: but("group", once=3.0)},
+            but("group", of_32_copies=0.3),
+            {predictable: but("group", predictable=1.0), once: but("group", once=3.0)},
         ),
-        **{f"With {told}, near-duplicates are simpler to select than a topic{how}": (but(what, topic=60.0), {mixed: World(changes=simple)})
-           for what, how in (("least_bits", " by any selector"), ("by_literals", " by literals alone"))},
+        **{
+            f"With {told}, near-duplicates are simpler to select than a topic{how}": (
+                but(what, topic=60.0),
+                {mixed: World(changes=simple)},
+            )
+            for what, how in (
+                ("least_bits", " by any selector"),
+                ("by_literals", " by literals alone"),
+            )
+        },
         f"With {told}, a rule": (World(rule=1.0), {unlimited: World(everything=0.1)}),
         f"From {told} near-duplicates": (
-            but("extracted", of_32_copies=0.3), {once: but("extracted", once=0.8), predictable: but("extracted", predictable=0.8)},
+            but("extracted", of_32_copies=0.3),
+            {once: but("extracted", once=0.8), predictable: but("extracted", predictable=0.8)},
         ),
-    }  # fmt: skip
+    }
 
 
 CASES = {start: case for model in MODELS for start, case in cases(model).items()}
@@ -108,13 +169,18 @@ def test_what_half_a_training_gives_otherwise_decides_nothing(start):
     claim = claim_of(experiment, start)
     arms = WORLD.arms()
     [half] = claim.half.values()
-    turned = {name: x if x.dtype.kind != "f" else x * 0 + x.mean() * 30 for name, x in arms[half].data_vars.items()}
+    turned = {
+        name: x if x.dtype.kind != "f" else x * 0 + x.mean() * 30
+        for name, x in arms[half].data_vars.items()
+    }
     verdict = judge(claim, {**arms, half: arms[half].assign(turned)}).verdict
     assert verdict.outcome == "undecided" and verdict.reason == "gate converged"
 
 
 def test_what_is_exact():
-    assert [verify(e, WORLD.arms()).outcome for e in experiment.claims if isinstance(e, Exact)] == ["exact"] * 2
+    assert [verify(e, WORLD.arms()).outcome for e in experiment.claims if isinstance(e, Exact)] == [
+        "exact"
+    ] * 2
 
 
 @pytest.mark.parametrize("arm", ["main", "softmax", "count"])
@@ -124,12 +190,16 @@ def test_a_run_is_the_same_alone_and_measures_every_kind(arm):
     train = experiment.arms[arm].train
     whole, one = (measure(r, train(r, Unkept()), Unkept()) for r in (together, alone))
     for name in one.data_vars:
-        np.testing.assert_allclose(one[name].values[0], whole[name].values[-1], rtol=1e-3, atol=2e-4, equal_nan=True)
+        np.testing.assert_allclose(
+            one[name].values[0], whole[name].values[-1], rtol=1e-3, atol=2e-4, equal_nan=True
+        )
     assert np.isfinite(whole.memorised.sel(kind=[k for k in KINDS if k not in MIXED])).all()
 
 
 def test_a_small_transformer_trains_as_the_full_preset_would():
-    spec = experiment.full[0].replace(documents=512, subsets=4, steps=2, batch=4, hidden=16, budget=0.08)
+    spec = experiment.full[0].replace(
+        documents=512, subsets=4, steps=2, batch=4, hidden=16, budget=0.08
+    )
     runs = Runs([spec])
     found = measure(runs, experiment.arms["main"].train(runs, Unkept()), Unkept())
     assert np.isfinite(found.memorised.sel(kind="unique")).all()
@@ -150,12 +220,23 @@ def test_a_block_removes_what_it_says_and_within_the_budget():
 
 
 def test_counting_finds_what_was_planted():
-    runs = Runs(experiment.specs_of("count", tuple(s.replace(seed=i) for i, s in enumerate(experiment.default[:2]))))
+    runs = Runs(
+        experiment.specs_of(
+            "count", tuple(s.replace(seed=i) for i, s in enumerate(experiment.default[:2]))
+        )
+    )
     found = measure(runs, experiment.arms["count"].train(runs, Unkept()), Unkept()).mean("run")
-    shown = found.memorised.sel(kind=["unique", "2 copies", "4 copies", "8 copies", "32 copies", "predictable"]).values
+    shown = found.memorised.sel(
+        kind=["unique", "2 copies", "4 copies", "8 copies", "32 copies", "predictable"]
+    ).values
     assert (np.diff(shown) < 0).all() and shown[0] > 1 and shown[-1] < 0.1
     assert abs(float(found.memorised.sel(kind="unseen unique"))) < 0.1
-    assert float(found.group.sel(kind="32 copies")) > 2 > 0.1 > float(found.group.sel(kind="predictable"))
+    assert (
+        float(found.group.sel(kind="32 copies"))
+        > 2
+        > 0.1
+        > float(found.group.sel(kind="predictable"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,8 +245,20 @@ def test_counting_finds_what_was_planted():
         ({"documents": 100}, "Memorisation.documents must be at least 512, got 100"),
         ({"rate": 1.0}, "Memorisation.rate must be above 0 and below 1, got 1"),
         ({"prompt": 30}, "Memorisation.prompt must be from 4 to 24, got 30"),
-        ({"model": "lstm"}, "Memorisation.model must be one of 'network', 'softmax', 'count', 'transformer', got 'lstm'"),
-        ({"subsets": 5}, "Memorisation.subsets times rate must be a whole number of models between 0 and subsets, got 5 times 0.5"),
+        (
+            {"model": "lstm"},
+            (
+                "Memorisation.model must be one of 'network', 'softmax', 'count', 'transformer', "
+                "got 'lstm'"
+            ),
+        ),
+        (
+            {"subsets": 5},
+            (
+                "Memorisation.subsets times rate must be a whole number of models between 0 and "
+                "subsets, got 5 times 0.5"
+            ),
+        ),
     ],
 )
 def test_impossible_specs_are_one_line(wrong, said):

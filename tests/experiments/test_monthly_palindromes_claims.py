@@ -1,4 +1,5 @@
-"""Planted worlds for monthly-palindromes: models and explanations for which its claims hold, fail, and are made vacuous."""
+"""Planted worlds for monthly-palindromes: models and explanations for which its claims hold, fail,
+and are made vacuous."""
 
 from monthly_worlds import World, cases
 

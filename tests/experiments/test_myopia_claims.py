@@ -1,7 +1,8 @@
-"""Planted worlds for myopia: when agents stop, what they buy and earn, and what they do with a frozen index.
+"""Planted worlds for myopia: when agents stop, what they buy and earn, and what they do with a
+frozen index.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -20,21 +21,38 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.myopia import COSTS, experiment
-from assay.experiments.myopia.claims import as_it_pays, critical, first_epoch, left_out, off_turn, returned_before, well_paid
+from assay.experiments.myopia.claims import (
+    as_it_pays,
+    critical,
+    first_epoch,
+    left_out,
+    off_turn,
+    returned_before,
+    well_paid,
+)
 from assay.experiments.myopia.method import Myopia, cost_of, game_of, measure, train
 from assay.worlds.epoch_game.best_course import best
 from assay.worlds.epoch_game.game import Game
 
-LIKE = {"main-half": "main", "long-half": "long", "own-half": "own-clock", "weak-half": "weak-penalty", "network-half": "network"}
+LIKE = {
+    "main-half": "main",
+    "long-half": "long",
+    "own-half": "own-clock",
+    "weak-half": "weak-penalty",
+    "network-half": "network",
+}
 NEVER = ("no-shutdown", "always-positive", "retrained", "network-always", "network-endless")
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: epochs that agents begin (at the turn unless said), up to which cost they buy in epoch 0, and what they earn."""
+    """Per arm: epochs that agents begin (at the turn unless said), up to which cost they buy in
+    epoch 0, and what they earn."""
 
     begins: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 8.0) | {"no-clock": 1.5})
-    buys: dict = field(default_factory=lambda: dict.fromkeys(NEVER, 11.2) | {"myopic-recipe": 0.0, "no-clock": 0.0})
+    buys: dict = field(
+        default_factory=lambda: dict.fromkeys(NEVER, 11.2) | {"myopic-recipe": 0.0, "no-clock": 0.0}
+    )
     """The cost up to which an arm buys; 3.2 unless said."""
     share: dict = field(default_factory=lambda: {"no-clock": 0.35, "weak-penalty": 0.62})
     """Return over the optimum; 0.99 unless said."""
@@ -75,17 +93,26 @@ WORLD = World(begins=World().begins | {"weak-penalty": 8.0})
 
 def with_(**fields):
     """The world with these arms' entries changed, halves with them."""
-    return replace(WORLD, **{name: getattr(WORLD, name) | entries for name, entries in fields.items()})
+    return replace(
+        WORLD, **{name: getattr(WORLD, name) | entries for name, entries in fields.items()}
+    )
 
 
-# claim → ([a world where it holds,] the world without the effect, {control: a world in which it passes too})
+# claim → ([a world where it holds,] the world without the effect, {control: a world in which it
+# passes too})
 CASES = {
     "(a) It learns to stop": (
         with_(begins={"long": 4.0}),
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "no-shutdown", "always-positive")},
     ),
-    "(a) Units are": (with_(begins={"own-clock": 4.0}), {"no-clock": with_(begins={"no-clock": 3.0})}),
-    "(b) The turn limits": (with_(buys={"main": 11.2}), {arm: with_(buys={arm: 3.2}) for arm in ("no-shutdown", "retrained")}),
+    "(a) Units are": (
+        with_(begins={"own-clock": 4.0}),
+        {"no-clock": with_(begins={"no-clock": 3.0})},
+    ),
+    "(b) The turn limits": (
+        with_(buys={"main": 11.2}),
+        {arm: with_(buys={arm: 3.2}) for arm in ("no-shutdown", "retrained")},
+    ),
     "(c) It invests as far": (
         with_(buys={"main": 0.0}),
         {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "always-positive")},
@@ -95,7 +122,10 @@ CASES = {
         {"myopic-recipe": with_(buys={"myopic-recipe": 3.2})},
     ),
     "A weak penalty": (with_(begins={"weak-penalty": 3.0}), {"main": with_(begins={"main": 8.0})}),
-    "(b) for networks": (with_(buys={"network": 11.2}), {"network-endless": with_(buys={"network-endless": 3.2})}),
+    "(b) for networks": (
+        with_(buys={"network": 11.2}),
+        {"network-endless": with_(buys={"network-endless": 3.2})},
+    ),
     "(a) for networks": (
         with_(begins={"network": 4.0}),
         {arm: with_(begins={arm: 3.0}) for arm in ("no-clock", "network-always")},
@@ -114,18 +144,24 @@ CASES = {
     ],
 )
 def test_no_agent_may_beat_theory(start, broken):
-    [statement] = [e for e in experiment.claims if isinstance(e, Exact) and e.text.startswith(start)]
+    [statement] = [
+        e for e in experiment.claims if isinstance(e, Exact) and e.text.startswith(start)
+    ]
     assert verify(statement, WORLD.arms()).outcome == "exact"
     assert verify(statement, broken.arms()).outcome == "violated"
 
 
 def test_what_is_known_beforehand_comes_out():
-    known = [e for e in experiment.claims if isinstance(e, Exact) and not e.text.startswith("No agent")]
+    known = [
+        e for e in experiment.claims if isinstance(e, Exact) and not e.text.startswith("No agent")
+    ]
     assert len(known) == 4 and all(verify(e, WORLD.arms()).outcome == "exact" for e in known)
 
 
 def test_what_half_a_training_gives_otherwise_decides_nothing():
-    [claim] = [c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith("(a) It learns")]
+    [claim] = [
+        c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith("(a) It learns")
+    ]
     arms = WORLD.arms()
     arms["long-half"] = with_(begins={"long": 4.0}).measures("long-half", 1)
     verdict = judge(claim, arms).verdict
@@ -140,7 +176,13 @@ def planted(specs, actions):
     for (e, t), action in actions.items():
         logits[:, :, e, t] = 0
         logits[:, action, e, t] = 20
-    none = Trained({"logits": logits}, {}, {"loss": np.zeros((len(runs), 1))}, np.array([1]), np.zeros(len(runs), bool))
+    none = Trained(
+        {"logits": logits},
+        {},
+        {"loss": np.zeros((len(runs), 1))},
+        np.array([1]),
+        np.zeros(len(runs), bool),
+    )
     return measure(runs, none, Unkept())
 
 
@@ -151,7 +193,9 @@ def test_measures_of_the_best_course():
     assert arm.greedy.values == pytest.approx([14.4] * 2)
     assert off_turn(arm, {}).values == pytest.approx([0, 0], abs=1e-6)
     assert arm.stops_first.values[:, 3] == pytest.approx([1, 1]) == first_epoch(arm).values
-    assert np.isnan(arm.stops_first.values[:, 4:]).all() and arm.frozen.values == pytest.approx([0, 0], abs=1e-6)
+    assert np.isnan(arm.stops_first.values[:, 4:]).all() and arm.frozen.values == pytest.approx(
+        [0, 0], abs=1e-6
+    )
 
 
 def test_stopping_inside_an_epoch_counts_it_as_begun():
@@ -172,10 +216,18 @@ def test_every_seed_has_one_cost_in_each_part_and_arms_share_it():
     parts = np.geomspace(0.8, 12.8, 9)
     assert (costs > parts[:-1]).all() and (costs < parts[1:]).all()
     assert len(np.unique(costs.round(9))) == costs.size and ((costs <= 1.6).sum(1) == 2).all()
-    assert [cost_of(s) for s in experiment.specs_of("network", experiment.default)] == costs.ravel().tolist()
-    free = np.array([cost_of(s) for s in experiment.specs_of("always-positive", experiment.default)]).reshape(12, 8)
-    assert (free > parts[:-1]).all() and (free < parts[1:]).all() and not np.isclose(free, costs).any()
-    assert [cost_of(s) for s in experiment.specs_of("retrained", experiment.default)] == free.ravel().tolist()
+    assert [
+        cost_of(s) for s in experiment.specs_of("network", experiment.default)
+    ] == costs.ravel().tolist()
+    free = np.array(
+        [cost_of(s) for s in experiment.specs_of("always-positive", experiment.default)]
+    ).reshape(12, 8)
+    assert (
+        (free > parts[:-1]).all() and (free < parts[1:]).all() and not np.isclose(free, costs).any()
+    )
+    assert [
+        cost_of(s) for s in experiment.specs_of("retrained", experiment.default)
+    ] == free.ravel().tolist()
     assert cost_of(Myopia(seed=5)) == 1.0
 
 
@@ -183,24 +235,41 @@ def test_the_critical_cost_is_where_investing_stops():
     for cost in (1.2, 3.2, 9.0):
         arm = with_(buys={"main": cost}).measures("main", 0)
         found = np.log(critical(arm) / cost)
-        assert abs(found).max() < np.log(16) / 16 + 0.02 and abs(found.mean()) < 0.1  # half of a part, more for no seed
+        assert (
+            abs(found).max() < np.log(16) / 16 + 0.02 and abs(found.mean()) < 0.1
+        )  # half of a part, more for no seed
         np.testing.assert_allclose(as_it_pays(arm, {}), critical(arm) / 3.2)
     none, all_ = (critical(with_(buys={"main": c}).measures("main", 0)) for c in (0.0, 99.0))
-    assert (none < 1.2).all() and (all_ > 9.0).all()  # no lower than a seed's lowest cost, no higher than its highest
+    assert (none < 1.2).all() and (
+        all_ > 9.0
+    ).all()  # no lower than a seed's lowest cost, no higher than its highest
 
 
 def test_what_a_unit_returns_is_what_the_best_course_stops_paying_at():
     for turn in (2, 3, 5):
         arm = planted([Myopia(turn=turn)], {})
         at = returned_before(arm)
-        assert [0 in best(Game(turn=turn, cost=c)).invests for c in (at - 0.1, at + 0.1)] == [True, False]
-    assert np.isnan(returned_before(planted([Myopia(turn=1)], {}))) and returned_before(arm, 8) == pytest.approx(11.2)
+        assert [0 in best(Game(turn=turn, cost=c)).invests for c in (at - 0.1, at + 0.1)] == [
+            True,
+            False,
+        ]
+    assert np.isnan(returned_before(planted([Myopia(turn=1)], {}))) and returned_before(
+        arm, 8
+    ) == pytest.approx(11.2)
 
 
 def test_whether_going_on_pays_is_asked_of_the_weak_penalty_whatever_the_arm():
-    for changes in ({}, {"turning": False}, {"discount": 0.0}, {"shutdown": False}, {"penalty": -1.0}):
+    for changes in (
+        {},
+        {"turning": False},
+        {"discount": 0.0},
+        {"shutdown": False},
+        {"penalty": -1.0},
+    ):
         arm = planted([Myopia(cost=cost, **changes) for cost in COSTS], {})
-        assert arm.weak_lasts.values.tolist() == [best(Game(cost=c, penalty=-1.0)).steps == 32 for c in COSTS]
+        assert arm.weak_lasts.values.tolist() == [
+            best(Game(cost=c, penalty=-1.0)).steps == 32 for c in COSTS
+        ]
         assert arm.weak_lasts.values.tolist() == [c < 3.2 for c in COSTS]
 
 
@@ -210,11 +279,16 @@ def test_costs_that_a_claim_does_not_ask_about_leave_and_take_no_seed_along():
 
 
 def test_arms_that_are_trained_together_are_as_if_alone():
-    specs = [experiment.specs_of(arm, experiment.smoke)[:2] for arm in ("main", "own-clock", "always-positive")]
+    specs = [
+        experiment.specs_of(arm, experiment.smoke)[:2]
+        for arm in ("main", "own-clock", "always-positive")
+    ]
     together = experiment.arms["main"].train.train([Runs(s) for s in specs], Unkept())
     for own, done in zip(specs, together, strict=True):
         alone = train(Runs(own), Unkept())
-        torch.testing.assert_close(done.tensors["logits"], alone.tensors["logits"], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(
+            done.tensors["logits"], alone.tensors["logits"], rtol=1e-5, atol=1e-7
+        )
 
 
 def test_claims_name_no_number_that_a_set_may_move():
@@ -223,18 +297,45 @@ def test_claims_name_no_number_that_a_set_may_move():
 
 
 WRONG = [
-    ({"turn": 8}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 8; the recipe needs a reward that turns"),
-    ({"turn": 0}, "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 0; the recipe needs a reward that turns"),
-    ({"penalty": 0.0}, "Myopia.penalty must be below 0, since otherwise the reward never turns, got 0"),
-    ({"penalty": 2.5}, "Myopia.penalty must be below 0, since otherwise the reward never turns, got 2.5"),
+    (
+        {"turn": 8},
+        (
+            "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 8; the recipe needs a "
+            "reward that turns"
+        ),
+    ),
+    (
+        {"turn": 0},
+        (
+            "Myopia.turn must be an epoch from 1 to 7, as horizon=8, got 0; the recipe needs a "
+            "reward that turns"
+        ),
+    ),
+    (
+        {"penalty": 0.0},
+        "Myopia.penalty must be below 0, since otherwise the reward never turns, got 0",
+    ),
+    (
+        {"penalty": 2.5},
+        "Myopia.penalty must be below 0, since otherwise the reward never turns, got 2.5",
+    ),
     ({"horizon": 0}, "Myopia.horizon must be at least 2, got 0"),
     ({"horizon": 1}, "Myopia.horizon must be at least 2, got 1"),
-    ({"horizon": 3}, "Myopia.turn must be an epoch from 1 to 2, as horizon=3, got 3; the recipe needs a reward that turns"),
+    (
+        {"horizon": 3},
+        (
+            "Myopia.turn must be an epoch from 1 to 2, as horizon=3, got 3; the recipe needs a "
+            "reward that turns"
+        ),
+    ),
     ({"lr": -0.5}, "Myopia.lr must be positive, got -0.5"),
     ({"rate": 0.0}, "Myopia.rate must be positive, got 0"),
     ({"discount": 1.5}, "Myopia.discount must be from 0 to 1, got 1.5"),
     ({"steps": 0}, "Myopia.steps must be at least 1, got 0"),
-    ({"spread": 0.5}, "Myopia.spread must be at least 1, which gives all seeds the same costs, got 0.5"),
+    (
+        {"spread": 0.5},
+        "Myopia.spread must be at least 1, which gives all seeds the same costs, got 0.5",
+    ),
 ]
 
 
@@ -256,7 +357,9 @@ LATE = [
 
 
 @pytest.mark.parametrize(("wrong", "said"), LATE)
-def test_the_command_says_it_in_one_line_before_anything_is_trained(wrong, said, tmp_path, capsys, monkeypatch):
+def test_the_command_says_it_in_one_line_before_anything_is_trained(
+    wrong, said, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     sets = [word for name, value in wrong.items() for word in ("--set", f"{name}={value}")]
     assert main(["run", "myopia", "--preset", "smoke", "--executor", "inline", *sets]) == 2

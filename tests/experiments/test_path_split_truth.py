@@ -1,4 +1,5 @@
-"""What is planted is found: two blocks part features by their path, with precision and recall; a wrong metric or no price does not."""
+"""What is planted is found: two blocks part features by their path, with precision and recall; a
+wrong metric or no price does not."""
 
 import functools
 
@@ -27,11 +28,17 @@ def planted_rows():
     own = np.array([0])
     Q, _ = torch.linalg.qr(torch.from_numpy(normal(own, "path-split.space", 0, (D, D))[0]))
     axes = Q[:, : D // 2], Q[:, D // 2 :]
-    return torch.cat([unit(torch.from_numpy(normal(own, "path-split.rows", i, (HALF, D // 2))[0]) @ a.T) for i, a in enumerate(axes)])
+    return torch.cat(
+        [
+            unit(torch.from_numpy(normal(own, "path-split.rows", i, (HALF, D // 2))[0]) @ a.T)
+            for i, a in enumerate(axes)
+        ]
+    )
 
 
 def parted(**fields):
-    """(recall, precision): planted features that some row is, in the half of their path; of those that some row is, those."""
+    """(recall, precision): planted features that some row is, in the half of their path; of those
+    that some row is, those."""
     rows = Dictionary.of(trained(**fields)[1]).W_dec[0]
     best, which = (planted_rows() @ rows.T).max(1)
     right = (which >= len(rows) // 2) == (torch.arange(PLANTED) >= HALF)
@@ -55,7 +62,9 @@ def test_effects_of_planted_features_are_those_of_their_half_of_the_space():
     for path, M in (("direct", made.metrics.direct), ("indirect", made.metrics.indirect)):
         g = torch.cat([draw[path] for draw in made.pulls]).double()
         assert float((g.T @ g / len(g) - M).norm()) < 0.1 * float(M.norm())
-    np.testing.assert_allclose(made.metrics.share(planted_rows()), np.repeat([1, 0], HALF), atol=1e-5)
+    np.testing.assert_allclose(
+        made.metrics.share(planted_rows()), np.repeat([1, 0], HALF), atol=1e-5
+    )
 
 
 def test_measures_have_all_ways_to_part_features():
@@ -67,13 +76,24 @@ def test_measures_have_all_ways_to_part_features():
     by_lot = random.direct / (random.direct + random.indirect)
     assert abs(float(by_lot[0] - by_lot[1])) < 0.3
     for path in ("direct", "indirect"):  # however parted, it is the same sum
-        np.testing.assert_allclose(data[path].sum("half").sel(halves="random"), data[path].sum("half").sel(halves="trained"), rtol=1e-6)
+        np.testing.assert_allclose(
+            data[path].sum("half").sel(halves="random"),
+            data[path].sum("half").sel(halves="trained"),
+            rtol=1e-6,
+        )
 
 
 def test_arms_that_train_together_get_what_each_gets_alone():
     short = PathSplit(subject="planted", steps=12)
-    arms = [Runs([s.replace(alpha=alpha) for alpha in (0.0, 0.3)])
-            for s in (short, short.replace(steps=6), short.replace(pays="turned"), short.replace(frozen="soft-decoder"))]  # fmt: skip
+    arms = [
+        Runs([s.replace(alpha=alpha) for alpha in (0.0, 0.3)])
+        for s in (
+            short,
+            short.replace(steps=6),
+            short.replace(pays="turned"),
+            short.replace(frozen="soft-decoder"),
+        )
+    ]
     for runs, found in zip(arms, train_together(arms, Unkept()), strict=True):
         alone = train(runs, Unkept())
         assert found.steps[-1] == runs.shared.steps

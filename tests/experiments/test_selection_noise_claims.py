@@ -1,7 +1,8 @@
-"""Planted worlds for selection-noise: curves of which its exact statements are true, and curves of which each is violated.
+"""Planted worlds for selection-noise: curves of which its exact statements are true, and curves of
+which each is violated.
 
-`tests/claims/test_catalogue_bar.py` verifies every statement in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` verifies every statement in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field
 
@@ -12,13 +13,20 @@ from assay.core.bench import Unkept
 from assay.core.errors import SpecError
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.experiments.selection_noise import EVALUATIONS, MUTATIONS, SelectionNoise, experiment, points
+from assay.experiments.selection_noise import (
+    EVALUATIONS,
+    MUTATIONS,
+    SelectionNoise,
+    experiment,
+    points,
+)
 from assay.lab.preset import override
 
 
 @dataclass(frozen=True)
 class World:
-    """Per arm how far measured correlations lie from their closed forms, and these at one trial from 0."""
+    """Per arm how far measured correlations lie from their closed forms, and these at one trial
+    from 0."""
 
     off: dict = field(default_factory=dict)
     at_one: dict = field(default_factory=dict)
@@ -27,11 +35,16 @@ class World:
         return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
 
     def measures(self, arm: str, stream: int):
-        runs, rng = Runs(experiment.specs_of(arm, experiment.default)), np.random.default_rng(stream)
+        runs, rng = (
+            Runs(experiment.specs_of(arm, experiment.default)),
+            np.random.default_rng(stream),
+        )
         trials = runs.each("trials")
         wanted = 1 - trials**-0.5 + self.at_one.get(arm, 0.0) * (trials == 1)
         found = wanted + self.off.get(arm, 0.0) + rng.normal(0, 0.002, len(runs))
-        return measures(runs, correlation=("run", found, "1"), correlation_expected=("run", wanted, "1"))
+        return measures(
+            runs, correlation=("run", found, "1"), correlation_expected=("run", wanted, "1")
+        )
 
 
 WORLD = World()
@@ -77,6 +90,11 @@ def test_what_arms_set_cannot_be_set():
 def test_a_run_alone_is_the_run_among_others(arm):
     specs = experiment.specs_of(arm, experiment.smoke)[-3:]
     a = experiment.arms[arm]
-    together, alone = (experiment.measure(runs, a.train(runs, Unkept()), Unkept()) for runs in (Runs(specs), Runs(specs[-1:])))
+    together, alone = (
+        experiment.measure(runs, a.train(runs, Unkept()), Unkept())
+        for runs in (Runs(specs), Runs(specs[-1:]))
+    )
     for name, values in alone.data_vars.items():
-        np.testing.assert_allclose(values[0], together[name][-1], rtol=1e-4, atol=1e-7, err_msg=str(name))
+        np.testing.assert_allclose(
+            values[0], together[name][-1], rtol=1e-4, atol=1e-7, err_msg=str(name)
+        )

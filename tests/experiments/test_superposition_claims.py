@@ -1,7 +1,8 @@
-"""Planted worlds for superposition: measures in which its claims hold, fail, and are made vacuous by their controls.
+"""Planted worlds for superposition: measures in which its claims hold, fail, and are made vacuous
+by their controls.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +29,8 @@ def variance(p):
 
 @dataclass(frozen=True)
 class World:
-    """Per arm: features represented at the sparsest inputs and elsewhere, and held-out loss over the linear optimum."""
+    """Per arm: features represented at the sparsest inputs and elsewhere, and held-out loss over
+    the linear optimum."""
 
     sparse: dict = field(default_factory=lambda: {"main": 19})
     """One in six where an arm is not named."""
@@ -45,8 +47,12 @@ class World:
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))
         rng, p = np.random.default_rng(stream), runs.each("density")
-        count = np.where(p == 0.01, self.sparse.get(arm, 2), self.dense.get(arm, 0)) + rng.integers(0, 2, len(runs))
-        held_out = self.loss.get(arm, 1.0) * SHARE * variance(p) * np.exp(rng.normal(0, 0.01, len(runs)))
+        count = np.where(p == 0.01, self.sparse.get(arm, 2), self.dense.get(arm, 0)) + rng.integers(
+            0, 2, len(runs)
+        )
+        held_out = (
+            self.loss.get(arm, 1.0) * SHARE * variance(p) * np.exp(rng.normal(0, 0.01, len(runs)))
+        )
         return measures(
             runs,
             coords={"step": STEPS},
@@ -62,7 +68,9 @@ WORLD = World()
 
 def but(of: str, **changes) -> World:
     """The world with other numbers for some arms."""
-    return replace(WORLD, **{of: getattr(WORLD, of) | {arm.replace("_", "-"): x for arm, x in changes.items()}})
+    return replace(
+        WORLD, **{of: getattr(WORLD, of) | {arm.replace("_", "-"): x for arm, x in changes.items()}}
+    )
 
 
 # claim → (the world without the effect, {control: a world in which it passes too})
@@ -71,11 +79,11 @@ CASES = {
     "At density 0.01 at least 1.5": (but("sparse", main=3), MANY),
     "From the densest to the sparsest": (but("dense", main=15), MANY),
     "At density 0.01 the ReLU model's held-out loss": (
-        but("loss", main=0.9), {"drawn": but("loss", drawn=0.3), "linear-again": but("loss", linear_again=0.3)}
+        but("loss", main=0.9),
+        {"drawn": but("loss", drawn=0.3), "linear-again": but("loss", linear_again=0.3)},
     ),
-}  # fmt: skip
+}
 EXACT = [c for c in experiment.claims if isinstance(c, Exact)]
-
 
 
 @pytest.mark.parametrize("start", CASES)

@@ -1,7 +1,8 @@
-"""Planted worlds for the claims of superposition-sae, and what it trains and measures, against what must come out by hand.
+"""Planted worlds for the claims of superposition-sae, and what it trains and measures, against what
+must come out by hand.
 
-`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this experiment's own is tested here.
-"""
+`tests/claims/test_catalogue_bar.py` judges every claim in WORLD and CASES; only what is this
+experiment's own is tested here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -18,20 +19,36 @@ from assay.experiments.superposition_sae.method import SuperpositionSAE, frequen
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""
-TRAINED = [name for name, arm in experiment.arms.items() if arm.derive is None and not name.startswith("toy")]
+TRAINED = [
+    name
+    for name, arm in experiment.arms.items()
+    if arm.derive is None and not name.startswith("toy")
+]
 
 
 @dataclass(frozen=True)
 class World:
-    """Planted toys keep the most important features; cosines fall with their norm and crowding, and rise with importance by `direct`."""
+    """Planted toys keep the most important features; cosines fall with their norm and crowding, and
+    rise with importance by `direct`."""
 
-    tied: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, True) | dict.fromkeys(("equal", "random", "pca", "shuffled"), False))
+    tied: dict = field(
+        default_factory=lambda: (
+            dict.fromkeys(TRAINED, True)
+            | dict.fromkeys(("equal", "random", "pca", "shuffled"), False)
+        )
+    )
     """Per arm: whether what is kept follows importance."""
     pointed: dict = field(
-        default_factory=lambda: dict.fromkeys(TRAINED, 0.97) | dict.fromkeys(("random", "pca", "shuffled"), 0.3)
+        default_factory=lambda: (
+            dict.fromkeys(TRAINED, 0.97) | dict.fromkeys(("random", "pca", "shuffled"), 0.3)
+        )
     )
     """Per arm: share of represented features with a latent along them."""
-    told: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, 0.95) | {"random": 0.2, "pca": 0.2, "shuffled": 0.2})
+    told: dict = field(
+        default_factory=lambda: (
+            dict.fromkeys(TRAINED, 0.95) | {"random": 0.2, "pca": 0.2, "shuffled": 0.2}
+        )
+    )
     """Per arm: share of represented features whose latent is on when they are."""
     direct: dict = field(default_factory=lambda: dict.fromkeys(TRAINED, 0.0) | {"favoured": 1.0})
     """Per arm: effect of importance on the cosine of features that are alike."""
@@ -41,12 +58,22 @@ class World:
     """Seed of the planted numbers."""
 
     def arms(self):
-        made = {name: self.measures(name, TRAINED.index("main") if name == "half" else i) for i, name in enumerate(TRAINED)}
-        return made | {name: arm.derive(made) for name, arm in experiment.arms.items() if arm.derive is not None}
+        made = {
+            name: self.measures(name, TRAINED.index("main") if name == "half" else i)
+            for i, name in enumerate(TRAINED)
+        }
+        return made | {
+            name: arm.derive(made)
+            for name, arm in experiment.arms.items()
+            if arm.derive is not None
+        }
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))
-        row, shape = runs.seeds - experiment.default[0].seed, (len(experiment.default), 20)  # arms of fewer toys have the first ones
+        row, shape = (
+            runs.seeds - experiment.default[0].seed,
+            (len(experiment.default), 20),
+        )  # arms of fewer toys have the first ones
         toys, rng = np.random.default_rng(self.draw), np.random.default_rng([self.draw, stream])
         rank = np.argsort(np.argsort(toys.random(shape)))
         kept_by = rank if self.tied[arm] else np.argsort(np.argsort(toys.random(shape)))
@@ -54,10 +81,22 @@ class World:
         norm = np.where(here, 1 + 0.2 * toys.random(shape), 0.02 * toys.random(shape))
         density = 0.025 * 4 ** toys.uniform(-1, 1, shape)
         crowding = np.where(here, 0.5 * toys.random(shape), 0)
-        alike = 0.99 - 0.25 * (norm - 1) - 0.02 * crowding + 0.004 * rng.normal(size=shape) - 0.004 * self.direct[arm] * (rank - KEPT / 2)
+        alike = (
+            0.99
+            - 0.25 * (norm - 1)
+            - 0.02 * crowding
+            + 0.004 * rng.normal(size=shape)
+            - 0.004 * self.direct[arm] * (rank - KEPT / 2)
+        )
         missed = rng.random(shape) > self.pointed[arm]
-        cosine = np.where(here, np.where(missed, alike - 0.12, np.maximum(alike, 0.9)), 0.7 + 0.15 * rng.random(shape))
-        f1 = np.where(here & (rng.random(shape) < self.told[arm]), 0.9, 0.5) + self.blurred[arm] * rng.normal(size=shape)
+        cosine = np.where(
+            here,
+            np.where(missed, alike - 0.12, np.maximum(alike, 0.9)),
+            0.7 + 0.15 * rng.random(shape),
+        )
+        f1 = np.where(here & (rng.random(shape) < self.told[arm]), 0.9, 0.5) + self.blurred[
+            arm
+        ] * rng.normal(size=shape)
         f1 -= np.where(here, 0.05 * self.direct[arm] * (rank - KEPT / 2), 0)
         return measures(
             runs,
@@ -72,11 +111,20 @@ class World:
 
 def of(world, name, **changed):
     """The world with one of its dicts changed for these arms."""
-    return replace(world, **{name: getattr(world, name) | {arm.replace("_", "-"): value for arm, value in changed.items()}})
+    return replace(
+        world,
+        **{
+            name: getattr(world, name)
+            | {arm.replace("_", "-"): value for arm, value in changed.items()}
+        },
+    )
 
 
 WORLD = of(World(), "told", main=0.9, half=0.9)
-FOUND = {arm: of(of(WORLD, "pointed", **{arm: 0.99}), "told", **{arm: 0.95}) for arm in ("random", "pca", "shuffled")}
+FOUND = {
+    arm: of(of(WORLD, "pointed", **{arm: 0.99}), "told", **{arm: 0.95})
+    for arm in ("random", "pca", "shuffled")
+}
 BYPASSED = of(WORLD, "direct", main=1.0, half=1.0)
 UNBIASED = {"favoured": of(WORLD, "direct", favoured=0.0)}
 UNTIED = of(WORLD, "tied", main=False, half=False)
@@ -84,26 +132,43 @@ BLIND = of(WORLD, "direct", main=1.0, half=1.0)
 """Importance counts for ReLU dictionaries, not for TopK."""
 
 CASES = {
-    "What mattered to the toy": (UNTIED, {name: of(WORLD, "tied", **{name: True}) for name in ("pca", "equal")}),
-    "At least 0.8 of the represented features have": (of(WORLD, "pointed", main=0.5, half=0.5), FOUND),
+    "What mattered to the toy": (
+        UNTIED,
+        {name: of(WORLD, "tied", **{name: True}) for name in ("pca", "equal")},
+    ),
+    "At least 0.8 of the represented features have": (
+        of(WORLD, "pointed", main=0.5, half=0.5),
+        FOUND,
+    ),
     "At least 0.8 of the represented features are": (of(WORLD, "told", main=0.4, half=0.4), FOUND),
     "Norm and density are all": (BYPASSED, UNBIASED),
-    "Norm, density and crowding are all": (BYPASSED, {"bypassed": of(WORLD, "blurred", main=3.0, half=3.0)}),
+    "Norm, density and crowding are all": (
+        BYPASSED,
+        {"bypassed": of(WORLD, "blurred", main=3.0, half=3.0)},
+    ),
     "They are all there is to directions": (BYPASSED, UNBIASED),
     "With one latent at a time": (BLIND, of(BLIND, "direct", topk=1.0), {"main": WORLD}),
 }
 
 
-# --- what it trains and measures -----------------------------------------------------------------------------------------
+# --- what it trains and measures ------------------------------------------------------------------
 
-SMALL = SuperpositionSAE(features=6, width=2, candidates=3, toy_steps=50, latents=6, steps=50, batch=32, rows=5000)
+SMALL = SuperpositionSAE(
+    features=6, width=2, candidates=3, toy_steps=50, latents=6, steps=50, batch=32, rows=5000
+)
 
 
 def dictionaries_on(toys, bench, name, **fields):
     """(runs, trained) of an arm's dictionaries on toys that were trained already."""
     runs = Runs(
         [
-            t.replace(**{f: getattr(experiment.arms[name].specs((t,))[0], f) for f in ("method", "favour")}, **fields)
+            t.replace(
+                **{
+                    f: getattr(experiment.arms[name].specs((t,))[0], f)
+                    for f in ("method", "favour")
+                },
+                **fields,
+            )
             for t in toys[0]
         ]
     )
@@ -130,15 +195,27 @@ def test_a_run_alone_is_the_run_in_a_group(toys, bench, name):
     runs, together = dictionaries_on(toys, bench, name)
     one = Runs([toys[0].specs[1]])
     alone_toy = experiment.arms["toy"].train(one, bench)
-    assert alone_toy.tensors["W"][0].numpy() == pytest.approx(toys[1].tensors["W"][1].numpy(), abs=1e-5)
+    assert alone_toy.tensors["W"][0].numpy() == pytest.approx(
+        toys[1].tensors["W"][1].numpy(), abs=1e-5
+    )
     _, alone = dictionaries_on((one, alone_toy), bench, name)
     for tensor, value in alone.tensors.items():
-        assert value[0].numpy() == pytest.approx(together.tensors[tensor][1].numpy(), abs=1e-5), tensor
-    assert set(experiment.measure(runs, together, bench).data_vars) >= {"cosine", "f1", "crowding", "importance", "l0", "fvu"}
+        assert value[0].numpy() == pytest.approx(together.tensors[tensor][1].numpy(), abs=1e-5), (
+            tensor
+        )
+    assert set(experiment.measure(runs, together, bench).data_vars) >= {
+        "cosine",
+        "f1",
+        "crowding",
+        "importance",
+        "l0",
+        "fvu",
+    }
 
 
 def test_of_a_run_s_candidates_the_best_is_kept(toys, bench):
-    """No candidate, started where the run's candidates start and trained on its inputs, does better on fresh ones."""
+    """No candidate, started where the run's candidates start and trained on its inputs, does better
+    on fresh ones."""
     from assay.core import descent, fit
     from assay.core.schedules import warm_up_decay
     from assay.data import planted
@@ -147,21 +224,31 @@ def test_of_a_run_s_candidates_the_best_is_kept(toys, bench):
     runs = Runs([toys[0].specs[0]] * SMALL.candidates)
     weight, p = importances(runs), frequencies(runs)
     weight = weight / weight.mean(1, keepdim=True)
-    start = toy.bottleneck(Runs([SMALL.replace(seed=SMALL.candidates * 3 + c) for c in range(SMALL.candidates)]), 6, 2)
+    start = toy.bottleneck(
+        Runs([SMALL.replace(seed=SMALL.candidates * 3 + c) for c in range(SMALL.candidates)]), 6, 2
+    )
 
     def loss(params, x):
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
-    group = descent(runs, start, loss, lr=np.full(len(runs), SMALL.toy_lr), schedule=warm_up_decay(50, 0, 1 / 3))
-    by_hand = fit([group], planted.sparse_features(runs, 6, 32, density=p), steps=50, bench=bench)[0].tensors
+    group = descent(
+        runs, start, loss, lr=np.full(len(runs), SMALL.toy_lr), schedule=warm_up_decay(50, 0, 1 / 3)
+    )
+    by_hand = fit([group], planted.sparse_features(runs, 6, 32, density=p), steps=50, bench=bench)[
+        0
+    ].tensors
     score = loss(by_hand, planted.sparse_features(runs, 6, 100_000, stream="other", density=p)(0))
-    assert toys[1].tensors["W"][0].numpy() == pytest.approx(by_hand["W"][int(score.argmin())].numpy(), abs=1e-4)
+    assert toys[1].tensors["W"][0].numpy() == pytest.approx(
+        by_hand["W"][int(score.argmin())].numpy(), abs=1e-4
+    )
 
 
 def test_importance_and_density_are_unrelated_and_what_they_are_said_to_be():
     runs = Runs([SuperpositionSAE(seed=s) for s in range(200)])
     weight, p = importances(runs).numpy(), frequencies(runs)
-    assert np.sort(weight, 1)[:, ::-1] == pytest.approx(np.tile(0.8 ** np.arange(20), (200, 1)), rel=1e-5)
+    assert np.sort(weight, 1)[:, ::-1] == pytest.approx(
+        np.tile(0.8 ** np.arange(20), (200, 1)), rel=1e-5
+    )
     assert np.sort(p, 1)[0] == pytest.approx(np.geomspace(0.025 / 4, 0.1, 20))
     r = [np.corrcoef(np.log(a), np.log(b))[0, 1] for a, b in zip(weight, p, strict=True)]
     assert abs(np.mean(r)) < 4 / (19 * 200) ** 0.5
@@ -173,7 +260,9 @@ def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coord
     h, x = hidden_activations(toys[0], toys[1].tensors, 100_000, "test")(0)
     assert h.square().sum(-1).mean(1).numpy() == pytest.approx([2.0] * 3, rel=0.05)
     plain = torch.bmm(x, toys[1].tensors["W"])
-    factor = h.norm(dim=(1, 2), keepdim=True) / plain.norm(dim=(1, 2), keepdim=True)  # one for each toy
+    factor = h.norm(dim=(1, 2), keepdim=True) / plain.norm(
+        dim=(1, 2), keepdim=True
+    )  # one for each toy
     assert h.numpy() == pytest.approx((factor * plain).numpy(), abs=1e-4)
     mixed = shuffle_coordinates(h)
     assert torch.equal(mixed.sort(1).values, h.sort(1).values)
@@ -181,15 +270,20 @@ def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coord
 
 
 def test_an_antipodal_pair_is_recovered_by_a_dictionary_of_its_directions(bench):
-    """Two features each way along two axes, four latents along them: cosine 1, and F1 by a naive count."""
+    """Two features each way along two axes, four latents along them: cosine 1, and F1 by a naive
+    count."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
     from assay.experiments.superposition_sae.method import hidden_activations
 
     runs = Runs([SMALL.replace(features=4, latents=4, method="relu", seed=5)])
     W = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])
-    made = Dictionary(W.mT.contiguous(), torch.zeros(1, 4), W, torch.zeros(1, 2), ReLU()).to_trained()
-    trained = type(made)({**made.tensors, "W": W}, {**made.header, "beside": ["W"]}, {}, made.steps, made.diverged)
+    made = Dictionary(
+        W.mT.contiguous(), torch.zeros(1, 4), W, torch.zeros(1, 2), ReLU()
+    ).to_trained()
+    trained = type(made)(
+        {**made.tensors, "W": W}, {**made.header, "beside": ["W"]}, {}, made.steps, made.diverged
+    )
     told = experiment.measure(runs, trained, bench).isel(run=0)
     assert told.cosine.values == pytest.approx([1.0] * 4)
     assert told.crowding.values == pytest.approx([0.0] * 4)
@@ -216,8 +310,12 @@ def test_a_block_knows_nothing_of_other_blocks():
     whole, alone = value(main, {}), value(main.isel(run=range(BLOCK, 2 * BLOCK)), {})
     assert whole.dims == ("block",) and whole.sizes["block"] == main.sizes["run"] // BLOCK
     assert whole.values[1] == alone.values[0]
-    assert [b.tolist() for b in blocks(main.isel(run=[2, 0, 1]))] == [[1, 2, 0]], "fewer toys than a block are one, by seed"
-    assert len(blocks(main.isel(run=range(2 * BLOCK + 3)))) == 2, "an incomplete last block is left out"
+    assert [b.tolist() for b in blocks(main.isel(run=[2, 0, 1]))] == [[1, 2, 0]], (
+        "fewer toys than a block are one, by seed"
+    )
+    assert len(blocks(main.isel(run=range(2 * BLOCK + 3)))) == 2, (
+        "an incomplete last block is left out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,4 +343,6 @@ def test_what_arms_set_is_refused_before_anything_is_trained():
     for name, value in {"method": "relu", "penalty": 0.4, "equal": True, "favour": 1.0}.items():
         for arm in ("toy", "toy-equal", "main"):
             with pytest.raises(SpecError, match=f"SuperpositionSAE.{name} is for arms to set"):
-                experiment.specs_of(arm, tuple(s.replace(**{name: value}) for s in experiment.smoke))
+                experiment.specs_of(
+                    arm, tuple(s.replace(**{name: value}) for s in experiment.smoke)
+                )

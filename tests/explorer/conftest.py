@@ -1,4 +1,5 @@
-"""What pages are tested on, made once for all files here, and the browser in which they are looked at."""
+"""What pages are tested on, made once for all files here, and the browser in which they are looked
+at."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ from shelf import simulated
 
 from assay.verbs.serve import listen
 
-CHROMIUM = os.environ.get("ASSAY_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("ASSAY_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 OFF = ["gpu", "quic", "background-networking", "component-update", "sync"]
 FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{part}" for part in OFF)]
 
@@ -37,7 +43,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> simulated.Made:
 @pytest.fixture
 def made(original: simulated.Made, tmp_path: Path) -> simulated.Made:
     """A copy of it, to write to."""
-    return dataclasses.replace(original, folder=Path(shutil.copytree(original.folder, tmp_path / "made")))
+    return dataclasses.replace(
+        original, folder=Path(shutil.copytree(original.folder, tmp_path / "made"))
+    )
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +60,9 @@ def serving(app: object) -> Iterator[str]:
     import uvicorn
 
     listening = listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", access_log=False))
+    running = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
+    )
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -68,8 +78,11 @@ def served() -> Callable[[object], AbstractContextManager[str]]:
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium. Of each file its own: while Playwright is open, no other test can run a loop of asyncio in this thread."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+    """Chromium. Of each file its own: while Playwright is open, no other test can run a loop of
+    asyncio in this thread."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
+    )
     if CHROMIUM is None:
         pytest.skip("no Chromium: install it, or name it in ASSAY_CHROMIUM")
     with playwright.sync_playwright() as started:
@@ -80,7 +93,8 @@ def browser():
 
 @pytest.fixture
 def page(request, browser, server):
-    """A page of a file's `server` that fails its test for any error on the console, any dialog and any request to another host."""
+    """A page of a file's `server` that fails its test for any error on the console, any dialog and
+    any request to another host."""
     how = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
     context, wrong = browser.new_context(base_url=server, **how), []
     opened = context.new_page()
@@ -89,8 +103,14 @@ def page(request, browser, server):
     opened.on("pageerror", lambda e: wrong.append(str(e)))
     opened.on("dialog", lambda d: wrong.append(f"a dialog: {d.message}"))
     opened.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(server) else None)
-    left = f"{server}/static/icon.svg net::ERR_ABORTED"  # the browser gives up on the icon of a page that is left before it came
-    opened.on("requestfailed", lambda r: wrong.append(f"failed: {r.url} {r.failure}") if f"{r.url} {r.failure}" != left else None)
+    # the browser gives up on the icon of a page that is left before it came
+    left = f"{server}/static/icon.svg net::ERR_ABORTED"
+    opened.on(
+        "requestfailed",
+        lambda r: (
+            wrong.append(f"failed: {r.url} {r.failure}") if f"{r.url} {r.failure}" != left else None
+        ),
+    )
     yield opened
     context.close()
     assert not wrong

@@ -1,4 +1,5 @@
-"""A store with two made-up indexes of one site, whose tokens hold everything that a page must not obey; and its server."""
+"""A store with two made-up indexes of one site, whose tokens hold everything that a page must not
+obey; and its server."""
 
 from __future__ import annotations
 
@@ -17,15 +18,51 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
 import simulated
 
 HOSTILE = [
-    "<script>alert(1)</script>", "</textarea><img src=x onerror=alert(1)>", "\u202egnorw", "\x1b[31m", "\x00", "\ufffd", "\n", "\t", "  ", "",
-    '" onmouseover="alert(1)', "' or 1=1 --", "{{ 7 * 7 }}", "&amp;", "\U0001f600", "é", "\u2066x\u2069", "%3Cb%3E",
-]  # fmt: skip
-WORDS = ["import", " os", " def", "(self", "):", " return", " =", " pass", ".", " for", " in", " if", " self", ",", " True", '"""', " the", " of"]
+    "<script>alert(1)</script>",
+    "</textarea><img src=x onerror=alert(1)>",
+    "\u202egnorw",
+    "\x1b[31m",
+    "\x00",
+    "\ufffd",
+    "\n",
+    "\t",
+    "  ",
+    "",
+    '" onmouseover="alert(1)',
+    "' or 1=1 --",
+    "{{ 7 * 7 }}",
+    "&amp;",
+    "\U0001f600",
+    "é",
+    "\u2066x\u2069",
+    "%3Cb%3E",
+]
+WORDS = [
+    "import",
+    " os",
+    " def",
+    "(self",
+    "):",
+    " return",
+    " =",
+    " pass",
+    ".",
+    " for",
+    " in",
+    " if",
+    " self",
+    ",",
+    " True",
+    '"""',
+    " the",
+    " of",
+]
 BASE = "/model/made-up"
 
 
 def words(ids: list[int]) -> list[str]:
-    """Plain tokens first, then hostile ones, then numbered ones, so that the three ways they look are all on a page."""
+    """Plain tokens first, then hostile ones, then numbered ones, so that the three ways they look
+    are all on a page."""
     known = [*WORDS, *HOSTILE]
     return [known[i] if i < len(known) else f" name{i}" for i in ids]
 
@@ -34,12 +71,21 @@ def ablated(width: int) -> dict[str, np.ndarray]:
     """What taking three features out did: one helps, one hurts, of one nothing can be told."""
     value, half = np.array([0.0124, -0.031, 0.0006]), np.array([0.0022, 0.011, 0.0041])
     return {
-        "feature": np.array([4, 5, 6]), "ablated_firings": np.array([120, 45, 300]), "importance": value, "importance_low": value - half,
-        "importance_high": value + half, "importance_total": value * 0.05, "spill": np.array([1e-5, -3e-6, 0.0]),
-        "hit_share": np.array([0.62, 0.4, 0.51]), "ablation_text": value * 0.05 + 1e-5, "gradient_sample": value * 0.04,
-        "direct_share": np.array([0.62, 0.1, 0.97]), "direct_signed": np.array([0.7, -0.05, 1.02]), "norm_cosine": np.array([0.98, 0.7, 0.99]),
+        "feature": np.array([4, 5, 6]),
+        "ablated_firings": np.array([120, 45, 300]),
+        "importance": value,
+        "importance_low": value - half,
+        "importance_high": value + half,
+        "importance_total": value * 0.05,
+        "spill": np.array([1e-5, -3e-6, 0.0]),
+        "hit_share": np.array([0.62, 0.4, 0.51]),
+        "ablation_text": value * 0.05 + 1e-5,
+        "gradient_sample": value * 0.04,
+        "direct_share": np.array([0.62, 0.1, 0.97]),
+        "direct_signed": np.array([0.7, -0.05, 1.02]),
+        "norm_cosine": np.array([0.98, 0.7, 0.99]),
         "norm_overlap": np.array([0.9, 0.4, 1.0]),
-    }  # fmt: skip
+    }
 
 
 @dataclass(frozen=True)
@@ -57,7 +103,8 @@ class World:
 
 
 def world(folder: Path) -> World:
-    """Make both indexes; the second has the first's decoder rows, some of them turned, and other firings."""
+    """Make both indexes; the second has the first's decoder rows, some of them turned, and other
+    firings."""
     indexes = folder / "store/artefacts/index"
     indexes.mkdir(parents=True)
     first = simulated.made(folder / "first", words=words, ablated=ablated(40))

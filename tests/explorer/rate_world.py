@@ -36,10 +36,22 @@ def make(root: Path) -> World:
     for name, seed in (("trained", 0), ("random", 1), ("other", 2)):
         shelve(root / "store", keys[name], simulated.made(root / name, seed=seed), name=name)
     indexes = {name: Index(root / "store/artefacts/index" / key) for name, key in keys.items()}
-    numbers = {"trained": chosen(indexes["trained"], EACH, SEED), "random": range(EACH), "random-again": range(EACH, 2 * EACH)}
-    numbers["other"] = matched(indexes["other"], indexes["trained"].columns(("density",))["density"][numbers["trained"]])
+    numbers = {
+        "trained": chosen(indexes["trained"], EACH, SEED),
+        "random": range(EACH),
+        "random-again": range(EACH, 2 * EACH),
+    }
+    numbers["other"] = matched(
+        indexes["other"], indexes["trained"].columns(("density",))["density"][numbers["trained"]]
+    )
     items = shuffled({name: (indexes[name], numbers[name]) for name in ARMS}, PASSAGES, SEED)
-    asked = {"dictionary": "made/up", "features": EACH, "contexts": PASSAGES, "seed": SEED, "against": ["other=elsewhere"]}
+    asked = {
+        "dictionary": "made/up",
+        "features": EACH,
+        "contexts": PASSAGES,
+        "seed": SEED,
+        "against": ["other=elsewhere"],
+    }
     plan = {"format": 1, "asked": asked, "arms": keys, "items": [item.hash for item in items]}
     (root / "rating").mkdir()
     (root / "rating/plan.json").write_text(json.dumps(plan))

@@ -41,14 +41,25 @@ def replace(folder: Path, table: str, values: Mapping[str, Sequence], key: str) 
     connection = duckdb.connect()
     connection.register("other", pd.DataFrame(values))
     columns = ", ".join(f'o."{name}" AS "{name}"' for name in values if name != key)
-    sql = f"SELECT t.* REPLACE ({columns}) FROM read_parquet('{path}') t LEFT JOIN other o ON o.{key} = t.{key} ORDER BY t.{key}"
+    sql = (
+        f"SELECT t.* REPLACE ({columns}) FROM read_parquet('{path}') t LEFT JOIN other o ON "
+        f"o.{key} = t.{key} ORDER BY t.{key}"
+    )
     connection.execute(f"COPY ({sql}) TO '{path}.new' (FORMAT parquet)")
     Path(f"{path}.new").replace(path)
 
 
-def client(root: Path, rules: Rules = Rules(), experiments: Experiments = Experiments()) -> TestClient:  # noqa: B008
+def client(
+    root: Path,
+    rules: Rules = Rules(),  # noqa: B008
+    experiments: Experiments = Experiments(),  # noqa: B008
+) -> TestClient:
     """Read the explorer of a store; redirects are not followed."""
-    return TestClient(application(Library(root, experiments), rules), base_url="http://127.0.0.1:8377", follow_redirects=False)
+    return TestClient(
+        application(Library(root, experiments), rules),
+        base_url="http://127.0.0.1:8377",
+        follow_redirects=False,
+    )
 
 
 class Rows(HTMLParser):

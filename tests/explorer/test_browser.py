@@ -1,4 +1,5 @@
-"""The pages in headless Chromium, as a hand and a keyboard use them. Any console error or request to another host fails."""
+"""The pages in headless Chromium, as a hand and a keyboard use them. Any console error or request
+to another host fails."""
 
 import json
 import re
@@ -12,7 +13,9 @@ from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.verbs.serve import experiments
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
+)
 
 CONTRASTS = """() => {
   const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -25,23 +28,52 @@ CONTRASTS = """() => {
     if (ratio < 4.5) found[e.tagName + "." + e.className] = ratio;
   }
   return {paper, found};
-}"""
+}"""  # noqa: E501
 """How light the paper is, and what is written on it with a contrast below 4.5."""
 
 WIDTH = 120
-HOSTILE = ["<script>document.title='taken'</script>", "<img src=//evil.example/x>", "\u202egnorw", "\x1b[31m", "\n", " the", "("]
+HOSTILE = [
+    "<script>document.title='taken'</script>",
+    "<img src=//evil.example/x>",
+    "\u202egnorw",
+    "\x1b[31m",
+    "\n",
+    " the",
+    "(",
+]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("browser")
-    index = shelve(root, "a" * 16, simulated.made(root / "made", width=WIDTH), fvu=0.16, l0=31.0, loss=2.0, loss_spliced=2.2, ablated=WIDTH)
+    index = shelve(
+        root,
+        "a" * 16,
+        simulated.made(root / "made", width=WIDTH),
+        fvu=0.16,
+        l0=31.0,
+        loss=2.0,
+        loss_spliced=2.2,
+        ablated=WIDTH,
+    )
     worth = np.random.default_rng(3).normal(0.01, 0.02, WIDTH)
-    columns = {"feature": range(WIDTH), "importance": worth, "importance_low": worth - 0.01, "importance_high": worth + 0.01}
+    columns = {
+        "feature": range(WIDTH),
+        "importance": worth,
+        "importance_low": worth - 0.01,
+        "importance_high": worth + 0.01,
+    }
     replace(index, "features", columns, "feature")
     words = [HOSTILE[i % len(HOSTILE)] for i in range(simulated.VOCABULARY)]
     replace(index, "tokens", {"token": range(simulated.VOCABULARY), "text": words}, "token")
-    shelve(root, "b" * 16, simulated.made(root / "other", width=60, seed=1), name="other", fvu=0.3, l0=12.0)
+    shelve(
+        root,
+        "b" * 16,
+        simulated.made(root / "other", width=60, seed=1),
+        name="other",
+        fvu=0.3,
+        l0=12.0,
+    )
     return root
 
 
@@ -93,8 +125,13 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     settle(page, "sort=density")
     shares = [float(text.removesuffix(" %")) for text in column(page, "density")]
     assert shares == sorted(shares, reverse=True) and len(shares) == 50
-    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1 and abs(page.evaluate("scrollY") - before) < 5
-    assert page.evaluate("document.activeElement.id") == "sort-density", "the keyboard stays where it was"
+    assert (
+        page.evaluate("performance.getEntriesByType('navigation').length") == 1
+        and abs(page.evaluate("scrollY") - before) < 5
+    )
+    assert page.evaluate("document.activeElement.id") == "sort-density", (
+        "the keyboard stays where it was"
+    )
     page.click("#sort-density")
     settle(page, "way=asc")
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
@@ -141,7 +178,10 @@ def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
     page.locator("#scatter").scroll_into_view_if_needed()
     brush(page)
     settle(page, "where=density")
-    bounds = {re.match(r"\w+[<>]=", text)[0]: float(re.split("[<>]=", text)[1]) for text in asked(page)["where"]}
+    bounds = {
+        re.match(r"\w+[<>]=", text)[0]: float(re.split("[<>]=", text)[1])
+        for text in asked(page)["where"]
+    }
     assert set(bounds) == {"density>=", "density<=", "gradient_active>=", "gradient_active<="}
     rows = page.request.get(page.url.replace(f"{HOME}?", f"{HOME}.json?")).json()["features"]
     assert 0 < rows["total"] < WIDTH
@@ -187,12 +227,16 @@ def test_hover_names_a_feature_and_a_click_opens_it(page):
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     for i in range(60):
-        page.mouse.move(box["x"] + 80 + i * (box["width"] - 120) / 60, box["y"] + 0.55 * box["height"])
+        page.mouse.move(
+            box["x"] + 80 + i * (box["width"] - 120) / 60, box["y"] + 0.55 * box["height"]
+        )
         if "click opens it" in page.inner_text("#scatter-tip"):
             break
     found = re.match(r"feature (\d+): density", page.inner_text("#scatter-tip"))
     assert found, "a pointer in the middle of the cloud is near some feature"
-    page.route(f"**{HOME}/*", lambda route: route.fulfill(body="its page", content_type="text/plain"))
+    page.route(
+        f"**{HOME}/*", lambda route: route.fulfill(body="its page", content_type="text/plain")
+    )
     page.mouse.down()
     page.mouse.up()
     page.wait_for_url(f"**{HOME}/{found[1]}")
@@ -200,7 +244,10 @@ def test_hover_names_a_feature_and_a_click_opens_it(page):
 
 def test_a_deep_link_shows_its_state(page):
     page.goto(f"{HOME}?where=density%3E%3D0.05&sort=maximum&way=asc&x=maximum&xscale=linear")
-    assert page.locator("#x").input_value() == "maximum" and page.locator("#xscale").input_value() == "linear"
+    assert (
+        page.locator("#x").input_value() == "maximum"
+        and page.locator("#xscale").input_value() == "linear"
+    )
     values = [float(text) for text in column(page, "maximum")]
     assert values == sorted(values) and drawn(page) > 0
 
@@ -227,7 +274,9 @@ def test_every_part_works_without_script(page):
     assert "hidden by 2 conditions" in page.inner_text("#told")
 
 
-@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 800}, "has_touch": True}], indirect=True)
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 400, "height": 800}, "has_touch": True}], indirect=True
+)
 @pytest.mark.parametrize("path", ["/", HOME, "/experiments"])
 def test_a_phone_scrolls_one_way_only(page, path):
     page.goto(path)
@@ -245,7 +294,10 @@ def test_dark_is_dark_and_legible(page):
 def test_points_are_drawn_again_when_night_falls(page):
     page.goto(HOME)
     drawn(page)
-    pixel = "() => [...document.getElementById('scatter').getContext('2d').getImageData(0, 0, 1, 1).data]"
+    pixel = (
+        "() => [...document.getElementById('scatter').getContext('2d').getImageData(0, 0, 1, "
+        "1).data]"
+    )
     assert page.evaluate(pixel) is not None
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(200)

@@ -1,4 +1,5 @@
-"""Pages of small models in headless Chromium: pointed at, by keyboard, on a phone, in the dark, from a file, with names that mean harm."""
+"""Pages of small models in headless Chromium: pointed at, by keyboard, on a phone, in the dark,
+from a file, with names that mean harm."""
 
 from __future__ import annotations
 
@@ -11,12 +12,16 @@ from test_feature_browser import CONTRAST, SHAPES
 from assay.explorer import circuit
 from assay.explorer.app import application
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
+)
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    with circuit_world.world(tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("explanations")) as made:
+    with circuit_world.world(
+        tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("explanations")
+    ) as made:
         yield made
 
 
@@ -28,11 +33,18 @@ def server(library, served):
         yield address
 
 
-@pytest.mark.parametrize("page", SHAPES, indirect=True, ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}")
+@pytest.mark.parametrize(
+    "page",
+    SHAPES,
+    indirect=True,
+    ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}",
+)
 def test_every_page_fits_and_is_read_in_both_lights(page):
     for address in ("/circuits", "/circuits/redundant", "/circuits/hostile"):
         page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], address
+        assert (
+            page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+        ), address
         assert page.evaluate("document.querySelectorAll('h1').length") == 1
         poor = page.evaluate(CONTRAST)
         assert not poor, (address, poor[:3])
@@ -42,9 +54,13 @@ def point(page, svg, row: int, column: int) -> None:
     """Move the pointer to the middle of a cell."""
     svg.scroll_into_view_if_needed()
     box = svg.bounding_box()
-    left, top, wide = (float(svg.get_attribute(name)) for name in ("data-left", "data-top", "width"))
+    left, top, wide = (
+        float(svg.get_attribute(name)) for name in ("data-left", "data-top", "width")
+    )
     scale = box["width"] / wide
-    page.mouse.move(box["x"] + scale * (left + 17 * (column + 0.5)), box["y"] + scale * (top + 17 * (row + 0.5)))
+    page.mouse.move(
+        box["x"] + scale * (left + 17 * (column + 0.5)), box["y"] + scale * (top + 17 * (row + 0.5))
+    )
 
 
 def test_a_cell_that_is_pointed_at_tells_its_value_and_both_tokens_on_every_head(page, library):
@@ -59,7 +75,9 @@ def test_a_cell_that_is_pointed_at_tells_its_value_and_both_tokens_on_every_head
         said = f"{drawn.rows[5]} at 5 looks at {drawn.columns[4]} at 4: {drawn.values[5][4]:.3g}"
         playwright.expect(page.locator("#attention .mapped:visible .tip").nth(i)).to_have_text(said)
     point(page, maps.first, 2, 6)
-    assert page.locator("#attention .mapped:visible .tip").first.inner_text() == "", "what comes later is not looked at"
+    assert page.locator("#attention .mapped:visible .tip").first.inner_text() == "", (
+        "what comes later is not looked at"
+    )
 
 
 def test_inputs_and_heads_are_chosen_by_keyboard_and_the_link_says_which(page):
@@ -72,7 +90,10 @@ def test_inputs_and_heads_are_chosen_by_keyboard_and_the_link_says_which(page):
     page.keyboard.press("ArrowRight")
     visible = page.locator("#attention .mapped:visible")
     playwright.expect(visible).to_have_count(1)
-    assert visible.first.locator("figcaption").inner_text() == "a0.0" and page.locator(".example:visible").count() == 1
+    assert (
+        visible.first.locator("figcaption").inner_text() == "a0.0"
+        and page.locator(".example:visible").count() == 1
+    )
     other = page.context.new_page()
     other.goto(page.url)
     assert other.locator("#head-1").is_checked() and other.locator("#input-2").is_checked()
@@ -92,7 +113,9 @@ def test_a_map_is_walked_by_arrow_keys(page):
     before = tip.inner_text()
     page.keyboard.press("ArrowRight")
     playwright.expect(tip).not_to_have_text(before)
-    playwright.expect(tip).to_have_text(re.compile(r"^without \S+ at position \d+ −?[\d.e−]+ of all there is gets lost$"))
+    playwright.expect(tip).to_have_text(
+        re.compile(r"^without \S+ at position \d+ −?[\d.e−]+ of all there is gets lost$")
+    )
     page.keyboard.press("Escape")
     playwright.expect(tip).to_have_text("")
 
@@ -103,7 +126,10 @@ def test_a_node_shows_what_it_reads_and_leads_to_its_row(page):
     node.hover()
     on = page.locator(".causal g.on")
     playwright.expect(on).to_have_count(2)
-    assert {(g.get_attribute("data-from"), g.get_attribute("data-to")) for g in on.all()} == {("before", "copied"), ("copied", "answer")}
+    assert {(g.get_attribute("data-from"), g.get_attribute("data-to")) for g in on.all()} == {
+        ("before", "copied"),
+        ("copied", "answer"),
+    }
     node.click()
     assert "before" in page.locator("tr:target").inner_text()
 
@@ -126,7 +152,10 @@ def test_names_that_mean_harm_are_text(page):
     point(page, svg, 9, 3)
     tip = page.locator("#attention .mapped:visible .tip").first
     playwright.expect(tip).to_contain_text("</script><scr")
-    assert page.locator("img").count() == 0 and page.evaluate("document.querySelectorAll('main script').length") == 0
+    assert (
+        page.locator("img").count() == 0
+        and page.evaluate("document.querySelectorAll('main script').length") == 0
+    )
 
 
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
@@ -152,7 +181,9 @@ def test_in_a_browser_from_a_file(browser, library, tmp_path):
         page.locator("#input-1").check()
         svg = page.locator("#attention svg.map:visible").first
         point(page, svg, 4, 3)
-        playwright.expect(page.locator("#attention .mapped:visible .tip").first).to_contain_text("looks at")
+        playwright.expect(page.locator("#attention .mapped:visible .tip").first).to_contain_text(
+            "looks at"
+        )
         page.set_viewport_size({"width": 380, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 380
         assert {url.partition("#")[0] for url in asked} == {path.as_uri()} and not wrong

@@ -1,4 +1,5 @@
-"""Whoever sends slowly keeps nobody out: headers and bodies have deadlines, and many half requests leave room for whole ones."""
+"""Whoever sends slowly keeps nobody out: headers and bodies have deadlines, and many half requests
+leave room for whole ones."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ def port() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "HEADERS", 2.0)
         patch.setattr(connections, "BODY", 2.0)
-        app, listening = Starlette(routes=[Route("/", length, methods=["GET", "POST"])]), listen("127.0.0.1", 0)
+        app, listening = (
+            Starlette(routes=[Route("/", length, methods=["GET", "POST"])]),
+            listen("127.0.0.1", 0),
+        )
         threading.Thread(target=connections.answer, args=(app, listening), daemon=True).start()
         yield listening.getsockname()[1]
         listening.close()
@@ -65,11 +69,24 @@ def test_a_body_that_does_not_come_is_not_waited_for(port: int) -> None:
 
 def test_many_requests_on_one_connection_and_at_once_are_answered(port: int) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        assert [client.post("/", content=b"x" * n).text for n in range(5)] == ["0", "1", "2", "3", "4"]
+        assert [client.post("/", content=b"x" * n).text for n in range(5)] == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+        ]
         time.sleep(2.5)  # longer than a header may take: an idle connection owes nothing
         assert client.get("/").text == "0"
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/", timeout=20).status_code)) for _ in range(60)]
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(
+                httpx.get(f"http://127.0.0.1:{port}/", timeout=20).status_code
+            )
+        )
+        for _ in range(60)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

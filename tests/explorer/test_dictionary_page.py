@@ -14,12 +14,32 @@ from assay.explorer.pages import dictionary
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dictionary")
     made = simulated.made(folder / "made", width=120)
-    index = shelve(folder / "store", "a" * 16, made, fvu=0.16, l0=31.5, loss=2.0, loss_spliced=2.25, ablated=60, ablation_tokens=500)
+    index = shelve(
+        folder / "store",
+        "a" * 16,
+        made,
+        fvu=0.16,
+        l0=31.5,
+        loss=2.0,
+        loss_spliced=2.25,
+        ablated=60,
+        ablation_tokens=500,
+    )
     rng = np.random.default_rng(1)
     worth = rng.normal(0.01, 0.02, 120)
     worth[60:] = np.nan
-    values = {"feature": np.arange(120), "importance": worth, "importance_low": worth - 0.01, "importance_high": worth + 0.01}
-    replace(index, "features", {k: [None if v != v else v for v in column.tolist()] for k, column in values.items()}, "feature")
+    values = {
+        "feature": np.arange(120),
+        "importance": worth,
+        "importance_low": worth - 0.01,
+        "importance_high": worth + 0.01,
+    }
+    replace(
+        index,
+        "features",
+        {k: [None if v != v else v for v in column.tolist()] for k, column in values.items()},
+        "feature",
+    )
     other = simulated.made(folder / "other", width=80, seed=1)
     shelve(folder / "store", "b" * 16, other, name="wide", fvu=0.3, l0=10.0)
     elsewhere = simulated.made(folder / "elsewhere", width=60, seed=2)
@@ -48,22 +68,34 @@ def test_the_table_has_the_numbers_of_the_arrays(world):
 
 def test_what_is_printed_is_those_numbers(world):
     client, made, worth = world
-    rows = [row for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows if row and row[0].isdigit()]
-    heads = next(row for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows if row[0].startswith("feature "))
+    rows = [
+        row
+        for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows
+        if row and row[0].isdigit()
+    ]
+    heads = next(
+        row
+        for row in Rows(client.get(f"{HOME}?sort=feature&way=asc").text).rows
+        if row[0].startswith("feature ")
+    )
     at = {head.split(" ")[0]: i for i, head in enumerate(heads)}
     assert len(rows) == 50
     for row in rows:
         feature = int(row[0])
         assert row[at["density"]] == render.percent(float(density(made)[feature]))
         assert row[at["maximum"]] == render.number(float(made.acts.max((0, 1))[feature]))
-        assert float(row[at["importance"]].split(" ")[0].replace("−", "-")) == pytest.approx(worth[feature], abs=0.0051)
+        assert float(row[at["importance"]].split(" ")[0].replace("−", "-")) == pytest.approx(
+            worth[feature], abs=0.0051
+        )
 
 
 def test_it_is_sorted_by_what_is_asked(world):
     _, made, worth = world
     overall = made.effects.astype(np.float64).sum((0, 1))
     first = [row["feature"] for row in read(world)["features"]["rows"]]
-    assert overall[first] == pytest.approx(np.sort(overall)[::-1][:50]), "by overall importance to first order, without being asked"
+    assert overall[first] == pytest.approx(np.sort(overall)[::-1][:50]), (
+        "by overall importance to first order, without being asked"
+    )
     best = [row["feature"] for row in read(world, "?sort=importance")["features"]["rows"]]
     assert best == list(np.argsort(-worth[:60], kind="stable"))[:50]
     rare = [row["density"] for row in read(world, "?sort=density&way=asc")["features"]["rows"]]
@@ -74,7 +106,9 @@ def test_conditions_hide_and_it_says_how_many(world):
     client, made, _ = world
     low, high = 0.05, 0.15
     wanted = np.flatnonzero((density(made) >= low) & (density(made) <= high))
-    found = read(world, f"?where=density>={low}&where=density<={high}&sort=feature&way=asc")["features"]
+    found = read(world, f"?where=density>={low}&where=density<={high}&sort=feature&way=asc")[
+        "features"
+    ]
     assert found["total"] == len(wanted) and found["hidden"] == 120 - len(wanted)
     assert [row["feature"] for row in found["rows"]] == list(wanted[:50])
     text = client.get(f"{HOME}?where=density>={low}&where=density<={high}").text
@@ -82,13 +116,19 @@ def test_conditions_hide_and_it_says_how_many(world):
 
 
 def test_a_form_says_the_same_as_a_link(world):
-    answer = world[0].get(f"{HOME}?column=density&compare=>%3D&value=0.05&column=maximum&compare=<%3D&value=&sort=density")
+    answer = world[0].get(
+        f"{HOME}?column=density&compare=>%3D&value=0.05&column=maximum&compare=<%3D&value=&sort=density"
+    )
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{HOME}?where=density%3E%3D0.05&sort=density"
 
 
 def test_pages_of_the_table_join_without_gap(world):
-    found = [row["feature"] for page in (1, 2, 3) for row in read(world, f"?sort=feature&way=asc&page={page}")["features"]["rows"]]
+    found = [
+        row["feature"]
+        for page in (1, 2, 3)
+        for row in read(world, f"?sort=feature&way=asc&page={page}")["features"]["rows"]
+    ]
     assert found == list(range(120))
     first = world[0].get(f"{HOME}?sort=feature&way=asc").text
     assert "next 50 of 70 more" in first
@@ -100,8 +140,14 @@ def test_health_counts_add_up_and_are_said_in_words(world):
     client, made, worth = world
     found, rho = read(world)["summary"], density(made)
     assert sum(found["classes"].values()) == 120
-    assert found["classes"]["dead"] == (rho == 0).sum() and found["classes"]["dense"] == (rho > 0.1).sum()
-    assert found["helpful"] == (worth - 0.01 > 0).sum() and found["harmful"] == (worth + 0.01 < 0).sum()
+    assert (
+        found["classes"]["dead"] == (rho == 0).sum()
+        and found["classes"]["dense"] == (rho > 0.1).sum()
+    )
+    assert (
+        found["helpful"] == (worth - 0.01 > 0).sum()
+        and found["harmful"] == (worth + 0.01 < 0).sum()
+    )
     text = client.get(HOME).text
     assert "not a defect by itself" in text
     assert "2 features point the other way" in text
@@ -127,7 +173,10 @@ def test_points_are_every_feature_that_has_both(world):
     kind, n, placed, unplaced = struct.unpack_from("<4I", raw)
     assert (kind, n, placed, unplaced) == (0, len(wanted), len(wanted), 120 - len(wanted))
     assert np.array_equal(np.frombuffer(raw, "<i4", n, 16), wanted)
-    assert np.allclose(np.frombuffer(raw, "<f4", n, 16 + 4 * n), rho[wanted]) and len(raw) == 16 + 12 * n
+    assert (
+        np.allclose(np.frombuffer(raw, "<f4", n, 16 + 4 * n), rho[wanted])
+        and len(raw) == 16 + 12 * n
+    )
 
 
 def test_linear_axes_keep_what_a_logarithm_cannot_show(world):
@@ -149,10 +198,16 @@ def test_many_features_are_counted_in_cells(world, monkeypatch):
     x, y = np.log(rho[there]), worth[there]
     a0, b0, a1, b1 = found["corners"]
     assert np.allclose([a0, a1], [x.min(), x.max()]) and np.allclose([b0, b1], [y.min(), y.max()])
-    column = np.minimum(found["bins"] - 1, np.floor(found["bins"] * (x - a0) / (a1 - a0))).astype(int)
+    column = np.minimum(found["bins"] - 1, np.floor(found["bins"] * (x - a0) / (a1 - a0))).astype(
+        int
+    )
     row = np.minimum(found["bins"] - 1, np.floor(found["bins"] * (y - b0) / (b1 - b0))).astype(int)
     cells, counts = np.unique(np.stack([column, row]), axis=1, return_counts=True)
-    assert found["column"] == list(cells[0]) and found["row"] == list(cells[1]) and found["count"] == list(counts)
+    assert (
+        found["column"] == list(cells[0])
+        and found["row"] == list(cells[1])
+        and found["count"] == list(counts)
+    )
     raw = client.get(f"{HOME}/points?y=importance").content
     kind, n, placed, _ = struct.unpack_from("<4I", raw)
     assert (kind, n, placed) == (1, len(counts), there.sum()) and len(raw) == 16 + 32 + 16 * n

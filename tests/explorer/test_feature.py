@@ -1,4 +1,5 @@
-"""A feature's page: its numbers are those of the arrays, its words follow from the numbers, and no token of a text is obeyed."""
+"""A feature's page: its numbers are those of the arrays, its words follow from the numbers, and no
+token of a text is obeyed."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def index(world: World) -> Index:
 
 
 class Parsed(HTMLParser):
-    """A page as a browser reads it: tags with attributes, texts, and what was said of each token."""
+    """A page as a browser reads it: tags with attributes, texts, and what was said of each
+    token."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -50,12 +52,22 @@ def read(world: World, address: str) -> Parsed:
 
 @pytest.mark.parametrize("k", [1, 3, 4, 17, 39])
 def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: int) -> None:
-    acts, kept, tokens = world.made.acts[..., k].astype(np.float64), world.made.kept, world.made.tokens
+    acts, kept, tokens = (
+        world.made.acts[..., k].astype(np.float64),
+        world.made.kept,
+        world.made.tokens,
+    )
     told = world.client.get(f"{BASE}/{k}.json").json()
     n = told["numbers"]
-    values = [float(acts[w, s]) for w in range(len(acts)) for s in range(acts.shape[1]) if acts[w, s] > 0]
-    assert n["firings"] == len(values) and n["density"] == pytest.approx(len(values) / int(kept.sum()))
-    assert n["maximum"] == pytest.approx(max(values)) and n["mean"] == pytest.approx(sum(values) / len(values))
+    values = [
+        float(acts[w, s]) for w in range(len(acts)) for s in range(acts.shape[1]) if acts[w, s] > 0
+    ]
+    assert n["firings"] == len(values) and n["density"] == pytest.approx(
+        len(values) / int(kept.sum())
+    )
+    assert n["maximum"] == pytest.approx(max(values)) and n["mean"] == pytest.approx(
+        sum(values) / len(values)
+    )
     counts = [0] * 50
     for value in values:
         counts[min(49, int(value / max(values) * 50))] += 1
@@ -64,7 +76,9 @@ def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: 
     seen = Counter(int(t) for t in tokens[kept])
     assert [t["firings"] for t in told["tokens"]] == sorted(fired.values(), reverse=True)[:5]
     for t in told["tokens"]:
-        assert t["firings"] == fired[t["token"]] and t["recall"] == pytest.approx(fired[t["token"]] / seen[t["token"]])
+        assert t["firings"] == fired[t["token"]] and t["recall"] == pytest.approx(
+            fired[t["token"]] / seen[t["token"]]
+        )
     best = sorted((acts.max(1)[acts.max(1) > 0]).tolist(), reverse=True)[:20]
     assert [c["value"] for c in told["contexts"] if c["kind"] == "top"] == pytest.approx(best)
     for c in told["contexts"]:
@@ -73,7 +87,9 @@ def test_the_numbers_are_those_of_a_naive_loop_over_the_arrays(world: World, k: 
         assert c["value"] == pytest.approx(acts[w, s])
         assert c["ids"] == tokens[w, first : first + len(c["ids"])].tolist()
         assert c["activations"] == pytest.approx(acts[w, first : first + len(c["ids"])].tolist())
-        assert c["effects"] == pytest.approx(world.made.effects[w, first : first + len(c["ids"]), k].tolist())
+        assert c["effects"] == pytest.approx(
+            world.made.effects[w, first : first + len(c["ids"]), k].tolist()
+        )
 
 
 def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
@@ -84,57 +100,117 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
     expected = Counter()
     for c in contexts:
         for i in range(len(c["ids"])):
-            a, e = acts[c["window"], c["position"] - c["at"] + i], effects[c["window"], c["position"] - c["at"] + i]
+            a, e = (
+                acts[c["window"], c["position"] - c["at"] + i],
+                effects[c["window"], c["position"] - c["at"] + i],
+            )
             if a > 0:
                 expected[f"a{render.level(a / acts.max())}", shading.said(a, e)] += 1
-    shown = Counter((tag["class"].split()[0], tag["data-tip"]) for name, tag in page.tags if name == "b" and "data-tip" in tag)
+    shown = Counter(
+        (tag["class"].split()[0], tag["data-tip"])
+        for name, tag in page.tags
+        if name == "b" and "data-tip" in tag
+    )
     assert shown == expected
-    assert sum("fires" in tag["class"].split() for name, tag in page.tags if name == "b" and tag.get("class")) == len(contexts)
+    assert sum(
+        "fires" in tag["class"].split()
+        for name, tag in page.tags
+        if name == "b" and tag.get("class")
+    ) == len(contexts)
 
 
 def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> None:
-    assert shading.said(1.5, 0.02) == "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first order: it helps"
-    assert shading.said(1.5, -0.02) == "activation 1.5; without it here the loss of later tokens falls by 0.02 nat, to first order: it hurts"
+    assert shading.said(1.5, 0.02) == (
+        "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first "
+        "order: it helps"
+    )
+    assert shading.said(1.5, -0.02) == (
+        "activation 1.5; without it here the loss of later tokens falls by 0.02 nat, to first "
+        "order: it hurts"
+    )
     assert "no effect on the loss was estimated" in shading.said(1.5, None)
 
 
-def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(world: World, index: Index) -> None:
-    words = {k: "".join(p if isinstance(p, str) else f"[{p['token']}]" for p in feature.sentence(index.feature(k), index)) for k in (0, 4, 5, 6, 7)}
-    assert words[0] == "It fired on none of the 744 tokens of this text: dead here, though perhaps not on another text."
+def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(
+    world: World, index: Index
+) -> None:
+    words = {
+        k: "".join(
+            p if isinstance(p, str) else f"[{p['token']}]"
+            for p in feature.sentence(index.feature(k), index)
+        )
+        for k in (0, 4, 5, 6, 7)
+    }
+    assert words[0] == (
+        "It fired on none of the 744 tokens of this text: dead here, though perhaps not on "
+        "another text."
+    )
     share = (world.made.acts[..., 4] > 0).sum() / world.made.kept.sum()
-    assert words[4].startswith(f"Fires on {100 * share:.3g} % of tokens, on many different ones: the commonest, [")
-    assert words[4].endswith("Taking it out raises the loss by 0.012 [0.010, 0.015] nat where it is on: it helps.")
-    assert words[5].endswith("Taking it out lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts.")
-    row = index.feature(7).numbers  # not taken out, so what is known is the estimate on all of the text
+    assert words[4].startswith(
+        f"Fires on {100 * share:.3g} % of tokens, on many different ones: the commonest, ["
+    )
+    assert words[4].endswith(
+        "Taking it out raises the loss by 0.012 [0.010, 0.015] nat where it is on: it helps."
+    )
+    assert words[5].endswith(
+        "Taking it out lowers the loss by 0.031 [0.020, 0.042] nat where it is on: it hurts."
+    )
+    row = index.feature(
+        7
+    ).numbers  # not taken out, so what is known is the estimate on all of the text
     spans = row["gradient_low"] <= 0 <= row["gradient_high"]
-    assert "To first order, on all of the text, taking it out " in words[7] and words[7].endswith("cannot be told from nothing.") == spans
+    assert (
+        "To first order, on all of the text, taking it out " in words[7]
+        and words[7].endswith("cannot be told from nothing.") == spans
+    )
 
 
 def test_what_is_decided_is_said_before_what_is_not() -> None:
     taken = {"importance": 0.01, "importance_low": -0.02, "importance_high": 0.05}
     estimated = {"gradient_active": -0.02, "gradient_low": -0.03, "gradient_high": -0.01}
-    said = "To first order, on all of the text, taking it out lowers the loss by 0.020 [0.010, 0.030] nat where it is on: it hurts."
+    said = (
+        "To first order, on all of the text, taking it out lowers the loss by 0.020 [0.010, "
+        "0.030] nat where it is on: it hurts."
+    )
     assert feature._worth(taken | estimated) == said
     open_too = estimated | {"gradient_high": 0.01}
-    said = "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be told from nothing."
+    said = (
+        "Taking it out changes the loss by 0.01 [−0.02, 0.05] nat where it is on, which cannot be "
+        "told from nothing."
+    )
     assert feature._worth(taken | open_too) == said
     unknown = dict.fromkeys([*taken, *estimated])
-    assert feature._worth(unknown) == "What it does to the loss cannot be told: it was not measured, or on too few documents."
+    assert (
+        feature._worth(unknown)
+        == "What it does to the loss cannot be told: it was not measured, or on too few documents."
+    )
 
 
-def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(world: World) -> None:
+def test_importance_stands_with_its_interval_beside_density_total_spill_and_hit_share(
+    world: World,
+) -> None:
     text = " ".join(read(world, f"{BASE}/4").text.split())
-    for part in ("importance 0.012 [0.010, 0.015] nat per token where it is on", "total +0.000620 nat per token", "spill +1.00e−5 nat per token",
-                 "hit share 62 % of its firings", "62 % direct, 38 % through later layers", "recurs in 1 of 2 other dictionaries"):  # fmt: skip
+    for part in (
+        "importance 0.012 [0.010, 0.015] nat per token where it is on",
+        "total +0.000620 nat per token",
+        "spill +1.00e−5 nat per token",
+        "hit share 62 % of its firings",
+        "62 % direct, 38 % through later layers",
+        "recurs in 1 of 2 other dictionaries",
+    ):
         assert part in text
-    assert "Not taken out in this index, in which 3 features were." in " ".join(read(world, f"{BASE}/7").text.split())
+    assert "Not taken out in this index, in which 3 features were." in " ".join(
+        read(world, f"{BASE}/7").text.split()
+    )
 
 
 def test_antipode_and_nearest_are_linked(world: World) -> None:
     page = read(world, f"{BASE}/2")
     links = [tag.get("href") for name, tag in page.tags if name == "a"]
     assert f"{BASE}/3" in links and "antipode 3" in page.text
-    cosine = world.made.directions.decoder / np.linalg.norm(world.made.directions.decoder, axis=1, keepdims=True)
+    cosine = world.made.directions.decoder / np.linalg.norm(
+        world.made.directions.decoder, axis=1, keepdims=True
+    )
     cosine = cosine @ cosine.T
     np.fill_diagonal(cosine, 0)
     nearest = world.client.get(f"{BASE}/7.json").json()["neighbours"]["decoder"]
@@ -169,14 +245,62 @@ def test_no_page_has_a_number_that_is_none_or_obeys_a_token(world: World, k: int
     page = Parsed(answer.text)
     assert not re.search(r"\b(nan|inf|None|undefined)\b", page.text)
     assert {name for name, _ in page.tags} <= {
-        "html", "head", "meta", "title", "link", "script", "body", "a", "nav", "span", "main", "header", "h1", "h2", "h3", "h4", "p", "q", "i", "b",
-        "section", "div", "ol", "li", "details", "summary", "form", "label", "textarea", "button", "table", "thead", "tbody", "tr", "th", "td",
-        "dl", "dt", "dd", "figure", "figcaption", "svg", "g", "rect", "line", "circle", "code",
-    } | {"title"}  # fmt: skip
-    assert not [tag for _, tag in page.tags if any(name.startswith("on") or name == "style" for name in tag)]
+        "html",
+        "head",
+        "meta",
+        "title",
+        "link",
+        "script",
+        "body",
+        "a",
+        "nav",
+        "span",
+        "main",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "q",
+        "i",
+        "b",
+        "section",
+        "div",
+        "ol",
+        "li",
+        "details",
+        "summary",
+        "form",
+        "label",
+        "textarea",
+        "button",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "dl",
+        "dt",
+        "dd",
+        "figure",
+        "figcaption",
+        "svg",
+        "g",
+        "rect",
+        "line",
+        "circle",
+        "code",
+    } | {"title"}
+    assert not [
+        tag for _, tag in page.tags if any(name.startswith("on") or name == "style" for name in tag)
+    ]
     assert {tag.get("src") for name, tag in page.tags if name == "script"} == {
-        "/static/vendor/htmx-4.0.1/htmx.min.js", "/static/explorer.js", "/static/feature.js",
-    }  # fmt: skip
+        "/static/vendor/htmx-4.0.1/htmx.min.js",
+        "/static/explorer.js",
+        "/static/feature.js",
+    }
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", answer.text)
 
 
@@ -192,7 +316,9 @@ def test_a_feature_that_is_not_there_is_said_to_be_missing(world: World, number:
         assert answer.status_code == 404 and "Traceback" not in answer.text
 
 
-def test_a_text_of_ones_own_without_the_model_says_why_and_shows_the_feature_all_the_same(world: World) -> None:
+def test_a_text_of_ones_own_without_the_model_says_why_and_shows_the_feature_all_the_same(
+    world: World,
+) -> None:
     page = read(world, f"{BASE}/4/activation?text=import+%3Cb%3E")
     assert "does not say where its dictionary is" in page.text and "Where it fires" in page.text
     assert "import <b>" in page.text

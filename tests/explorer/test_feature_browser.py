@@ -1,4 +1,5 @@
-"""A feature's page, search, SQL and compare in headless Chromium. Any console error or request to another host fails."""
+"""A feature's page, search, SQL and compare in headless Chromium. Any console error or request to
+another host fails."""
 
 import re
 
@@ -8,9 +9,22 @@ from pages_world import BASE
 from assay.explorer.app import application
 from assay.explorer.library import Library
 
-PAGES = [f"{BASE}/4", f"{BASE}/0", f"{BASE}/1", f"{BASE}/4/activation?text=import", f"{BASE}/search?by=token&q=name", f"{BASE}/search?order=density",
-         f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts", f"{BASE}/sql?q=DROP", "/compare/model/made-up/again"]  # fmt: skip
-SHAPES = [{"viewport": {"width": w, "height": 900}, "color_scheme": scheme} for w in (1280, 400) for scheme in ("light", "dark")]
+PAGES = [
+    f"{BASE}/4",
+    f"{BASE}/0",
+    f"{BASE}/1",
+    f"{BASE}/4/activation?text=import",
+    f"{BASE}/search?by=token&q=name",
+    f"{BASE}/search?order=density",
+    f"{BASE}/sql?q=SELECT+feature,+tokens+FROM+contexts",
+    f"{BASE}/sql?q=DROP",
+    "/compare/model/made-up/again",
+]
+SHAPES = [
+    {"viewport": {"width": w, "height": 900}, "color_scheme": scheme}
+    for w in (1280, 400)
+    for scheme in ("light", "dark")
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +35,19 @@ def server(world, served):
 
 def tip(page, token) -> str:
     """What a token shows below its line when it is pointed at or focused; nothing otherwise."""
-    said = token.evaluate("t => { const s = getComputedStyle(t, '::after'); return s.content === 'none' ? '' : s.content }")
+    said = token.evaluate(
+        "t => { const s = getComputedStyle(t, '::after'); return s.content === 'none' ? '' : "
+        "s.content }"
+    )
     return said.strip('"')
 
 
-@pytest.mark.parametrize("page", SHAPES, indirect=True, ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}")
+@pytest.mark.parametrize(
+    "page",
+    SHAPES,
+    indirect=True,
+    ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}",
+)
 def test_every_page_fits_and_is_read_in_both_lights(page):
     for address in PAGES:
         page.goto(address)
@@ -59,7 +81,7 @@ CONTRAST = """() => {
     if ((a + .05) / (b + .05) < 4.5) poor.push([el.tagName, el.className, walk.currentNode.data.slice(0, 30), (a + .05) / (b + .05)]);
   }
   return poor;
-}"""
+}"""  # noqa: E501
 
 
 def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focused(page):
@@ -67,7 +89,10 @@ def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focuse
     token = page.locator(".context b.fires").first
     assert tip(page, token) == ""
     token.hover()
-    said = r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ nat, to first order: it (helps|hurts)"
+    said = (
+        r"activation [\d.]+; without it here the loss of later tokens (rises|falls) by [\d.e-]+ "
+        r"nat, to first order: it (helps|hurts)"
+    )
     assert re.fullmatch(said, tip(page, token))
     page.mouse.move(0, 0)
     assert tip(page, token) == ""
@@ -123,7 +148,10 @@ def test_a_text_is_sent_without_leaving_the_page_and_the_address_says_it(page):
     page.wait_for_url("**activation?text=import**")
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
     page.reload()
-    assert page.input_value("#text") == "import <b>os</b>" and page.locator("#activation .warning").count() == 1
+    assert (
+        page.input_value("#text") == "import <b>os</b>"
+        and page.locator("#activation .warning").count() == 1
+    )
 
 
 def test_search_leads_to_a_feature(page):

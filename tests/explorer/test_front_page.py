@@ -1,4 +1,5 @@
-"""The first page and the experiments: what a store holds, and what to type where it holds nothing."""
+"""The first page and the experiments: what a store holds, and what to type where it holds
+nothing."""
 
 import json
 import shutil
@@ -14,8 +15,12 @@ from assay.verbs import serve
 from assay.verbs.catalogue import listed
 
 EXPERIMENT = {
-    "name": "toy", "title": "A toy", "recorded": {"holds": 2}, "board": "● 2", "local": {"runs": 3, "results": {"default": {"holds": 1, "fails": 1}}},
-}  # fmt: skip
+    "name": "toy",
+    "title": "A toy",
+    "recorded": {"holds": 2},
+    "board": "● 2",
+    "local": {"runs": 3, "results": {"default": {"holds": 1, "fails": 1}}},
+}
 
 
 @pytest.fixture
@@ -66,7 +71,12 @@ def test_folders_that_are_being_made_or_are_something_else_are_not_shown(store):
 
 
 def test_verdicts_stand_there_with_their_signs(store):
-    reader = client(store, experiments=Experiments(lambda: (EXPERIMENT, {**EXPERIMENT, "name": "b", "local": {"runs": 0, "results": {}}})))
+    reader = client(
+        store,
+        experiments=Experiments(
+            lambda: (EXPERIMENT, {**EXPERIMENT, "name": "b", "local": {"runs": 0, "results": {}}})
+        ),
+    )
     page = reader.get("/").text
     assert "● 1 holds" in page and "✕ 1 fails" in page
     assert "1 experiment is not listed here" in page
@@ -75,12 +85,20 @@ def test_verdicts_stand_there_with_their_signs(store):
 
 def test_an_experiment_leads_to_those_of_its_dictionaries_that_are_indexed(store, tmp_path):
     shelve(store, "b" * 16, simulated.made(tmp_path / "two"), name="toy/0123abcd-main-s3")
-    page = client(store, experiments=Experiments(lambda: (EXPERIMENT, {**EXPERIMENT, "name": "b"}))).get("/experiments").text
+    page = (
+        client(store, experiments=Experiments(lambda: (EXPERIMENT, {**EXPERIMENT, "name": "b"})))
+        .get("/experiments")
+        .text
+    )
     assert page.count('<a href="/model/toy-0123abcd-main-s3">0123abcd-main-s3</a>') == 1
 
 
 def test_experiments_are_those_that_the_command_line_lists(store):
-    found = client(store, experiments=serve.experiments(store)).get("/experiments.json").json()["experiments"]
+    found = (
+        client(store, experiments=serve.experiments(store))
+        .get("/experiments.json")
+        .json()["experiments"]
+    )
     told = {e.name: (dict(e.recorded), e.title) for e in listed(store).experiments}
     assert {e["name"]: (e["recorded"], e["title"]) for e in found} == told
 
@@ -89,9 +107,13 @@ def test_a_recorded_experiment_has_its_report_page(store):
     name = next(e.name for e in listed(store).experiments if e.recorded)
     answer = client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}")
     assert answer.status_code == 200 and 'id="verdicts"' in answer.text
-    assert "committed record" in answer.text and "sandbox" in answer.headers["content-security-policy"]
+    assert (
+        "committed record" in answer.text and "sandbox" in answer.headers["content-security-policy"]
+    )
     assert "'self'" not in answer.headers["content-security-policy"]
-    record = client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}.json").json()
+    record = (
+        client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}.json").json()
+    )
     assert record["experiment"] == name and record["verdicts"]
 
 
@@ -112,7 +134,16 @@ def test_a_stored_result_whose_runs_are_gone_is_still_shown(store, preset):
     assert reader.get(f"/experiments/{name}?preset=..%2Fother").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["nothing", "../../pyproject.toml", "..%2F..%2Fpyproject.toml", "%2Fetc%2Fpasswd", "superposition.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing",
+        "../../pyproject.toml",
+        "..%2F..%2Fpyproject.toml",
+        "%2Fetc%2Fpasswd",
+        "superposition.py",
+    ],
+)
 def test_only_names_of_the_catalogue_are_experiments(store, name):
     asked = client(store, experiments=serve.experiments(store)).get(f"/experiments/{name}")
     assert asked.status_code == 404
@@ -131,6 +162,12 @@ store = Path(sys.argv[1])
 client = TestClient(application(Library(store, experiments(store))), base_url="http://127.0.0.1")
 statuses = [client.get(page).status_code for page in ("/", "/experiments", "/model/made-up", "/model/made-up/points", "/experiments/superposition")]
 print(json.dumps([statuses, sorted({"torch", "transformers", "vl_convert"} & set(sys.modules))]))
-"""
-    told = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, timeout=300, check=True).stdout
+"""  # noqa: E501
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(store)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
     assert json.loads(told) == [[200] * 5, []]

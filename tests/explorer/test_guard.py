@@ -12,16 +12,47 @@ from assay.explorer.library import Library
 from assay.explorer.security import ADDRESS, BODY, Rules
 
 HOSTILE = [
-    "<script>alert(1)</script>", '" onmouseover="alert(1)', "</textarea><img src=x onerror=alert(1)>", "\u202egnorw", "\u2066x\u2069", "a\u200fb",
-    "\x1b[31m", "\x00", "\ufffd", "{{ 7 * 7 }}", "javascript:alert(1)", "&lt;b&gt;", "\n", "\t", "  ", "",
-]  # fmt: skip
-PAGES = ("/", "/experiments", HOME, f"{HOME}?where=density>=0.01", "/nothing", f"{HOME}?sort=%3Cscript%3E", "/static/style.css", f"{HOME}/points")
+    "<script>alert(1)</script>",
+    '" onmouseover="alert(1)',
+    "</textarea><img src=x onerror=alert(1)>",
+    "\u202egnorw",
+    "\u2066x\u2069",
+    "a\u200fb",
+    "\x1b[31m",
+    "\x00",
+    "\ufffd",
+    "{{ 7 * 7 }}",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+    "\n",
+    "\t",
+    "  ",
+    "",
+]
+PAGES = (
+    "/",
+    "/experiments",
+    HOME,
+    f"{HOME}?where=density>=0.01",
+    "/nothing",
+    f"{HOME}?sort=%3Cscript%3E",
+    "/static/style.css",
+    f"{HOME}/points",
+)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("guard")
-    index = shelve(root, "a" * 16, simulated.made(root / "made"), notes=HOSTILE[:3], corpus=HOSTILE[0], model_words=HOSTILE[3], site=HOSTILE[1])
+    index = shelve(
+        root,
+        "a" * 16,
+        simulated.made(root / "made"),
+        notes=HOSTILE[:3],
+        corpus=HOSTILE[0],
+        model_words=HOSTILE[3],
+        site=HOSTILE[1],
+    )
     words = [HOSTILE[i % len(HOSTILE)] for i in range(simulated.VOCABULARY)]
     replace(index, "tokens", {"token": range(simulated.VOCABULARY), "text": words}, "token")
     return root
@@ -41,15 +72,22 @@ def test_every_answer_binds_the_browser(reader, page):
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "static" not in page and "points" not in page])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "static" not in page and "points" not in page]
+)
 def test_pages_obey_the_policy_that_they_are_sent_with(reader, page):
     """No script or style of their own, nothing of another host, nobody's text as markup."""
     text = reader.get(page).text
     for tag, attributes in Tags(text).tags:
         assert tag not in ("style", "iframe", "object", "embed", "img", "base"), tag
-        assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], (
+            tag,
+            attributes,
+        )
         for name in ("src", "href", "action"):
-            assert attributes.get(name, "/").startswith(("/", "#")) and not attributes.get(name, "/").startswith("//"), (tag, attributes)
+            assert attributes.get(name, "/").startswith(("/", "#")) and not attributes.get(
+                name, "/"
+            ).startswith("//"), (tag, attributes)
         assert tag != "script" or attributes.get("src", "").startswith("/static/")
 
 
@@ -57,8 +95,12 @@ def test_hostile_text_is_shown_and_not_obeyed(reader):
     text = reader.get(HOME).text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script>alert" not in text and "<img" not in text
-    assert not set(text) & set("\u202e\u2066\u2069\u200f\x1b\x00"), "marks that turn the line or control a terminal are replaced"
-    assert "�gnorw" in text and "{{ 7 * 7 }}" in text.replace("·", " ").replace('<i class="ws">', "").replace("</i>", "")
+    assert not set(text) & set("\u202e\u2066\u2069\u200f\x1b\x00"), (
+        "marks that turn the line or control a terminal are replaced"
+    )
+    assert "�gnorw" in text and "{{ 7 * 7 }}" in text.replace("·", " ").replace(
+        '<i class="ws">', ""
+    ).replace("</i>", "")
 
 
 def test_json_keeps_hostile_text_as_it_is_by_escapes(reader):
@@ -67,9 +109,20 @@ def test_json_keeps_hostile_text_as_it_is_by_escapes(reader):
     assert answer.json()["about"]["model_words"] == HOSTILE[3]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8377", "[::1", "169.254.1.1:8377"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost.evil.example:8377",
+        "[::1",
+        "169.254.1.1:8377",
+    ],
+)
 def test_a_name_that_is_not_ours_is_refused(reader, host):
-    """Otherwise a page of another site could read the explorer by pointing its own name at this machine."""
+    """Otherwise a page of another site could read the explorer by pointing its own name at this
+    machine."""
     assert reader.get("/", headers={"host": host}).status_code == 400
 
 
@@ -83,12 +136,34 @@ def test_names_of_this_machine_are_ours(reader, host):
     [
         ("GET", {"origin": "https://evil.example"}),
         ("GET", {"origin": "null"}),
-        ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}),
-        ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}),
+        (
+            "GET",
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "no-cors",
+                "sec-fetch-dest": "image",
+            },
+        ),
+        (
+            "GET",
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "iframe",
+            },
+        ),
         ("GET", {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}),
         ("POST", {"origin": "https://evil.example"}),
         ("POST", {"origin": "http://127.0.0.1:1"}),
-        ("POST", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "origin": "null"}),
+        (
+            "POST",
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "document",
+                "origin": "null",
+            },
+        ),
         ("POST", {}),
     ],
 )
@@ -97,12 +172,19 @@ def test_pages_of_other_sites_get_nothing(reader, method, headers):
 
 
 def test_a_link_from_elsewhere_may_be_followed(reader):
-    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    followed = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
     assert reader.get(HOME, headers=followed).status_code == 200
 
 
 def test_what_is_sent_from_our_own_page_arrives(reader):
-    assert reader.post("/experiments/x", headers={"origin": "http://127.0.0.1:8377"}).status_code == 404
+    assert (
+        reader.post("/experiments/x", headers={"origin": "http://127.0.0.1:8377"}).status_code
+        == 404
+    )
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
@@ -118,16 +200,35 @@ def test_pages_of_an_index_take_no_post(reader):
 def test_requests_have_a_size(reader):
     ours = {"origin": "http://127.0.0.1:8377"}
     assert reader.post("/experiments/x", content=b"a" * (BODY + 1), headers=ours).status_code == 413
-    assert reader.post("/experiments/x", content=(b"a" * 1024 for _ in range(BODY // 1024 + 1)), headers=ours).status_code == 413
-    assert reader.post("/experiments/x", content=b"a=b", headers={**ours, "content-length": "-1"}).status_code == 413
+    assert (
+        reader.post(
+            "/experiments/x", content=(b"a" * 1024 for _ in range(BODY // 1024 + 1)), headers=ours
+        ).status_code
+        == 413
+    )
+    assert (
+        reader.post(
+            "/experiments/x", content=b"a=b", headers={**ours, "content-length": "-1"}
+        ).status_code
+        == 413
+    )
     assert reader.get("/?" + "a" * ADDRESS).status_code == 414
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static/%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fpyproject.toml",
-     "/static//etc/passwd", "/../../etc/passwd", "/model/..%2f..%2fx", "/%00/x", "/static/%00"],
-)  # fmt: skip
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fpyproject.toml",
+        "/static//etc/passwd",
+        "/../../etc/passwd",
+        "/model/..%2f..%2fx",
+        "/%00/x",
+        "/static/%00",
+    ],
+)
 def test_no_path_leads_out_of_what_is_served(reader, path):
     answer = reader.get(path)
     assert answer.status_code == 404
@@ -142,7 +243,10 @@ def test_a_token_is_asked_for_once(store):
     guarded.cookies.clear()
     let_in = guarded.get(f"{HOME}?token=secret&sort=density")
     assert (let_in.status_code, let_in.headers["location"]) == (303, f"{HOME}?sort=density")
-    assert "httponly" in let_in.headers["set-cookie"].lower() and "samesite=lax" in let_in.headers["set-cookie"].lower()
+    assert (
+        "httponly" in let_in.headers["set-cookie"].lower()
+        and "samesite=lax" in let_in.headers["set-cookie"].lower()
+    )
     assert guarded.get(HOME).status_code == 200, "the browser has brought its cookie"
 
 
@@ -165,8 +269,12 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(store, monkeypatch):
     server = app.application(Library(store))
 
     async def ask() -> list[int]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://127.0.0.1") as browser:
-            asked = [asyncio.create_task(browser.get("/slow")) for _ in range(app.ONCE + app.WAITING + 3)]
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(server), base_url="http://127.0.0.1"
+        ) as browser:
+            asked = [
+                asyncio.create_task(browser.get("/slow")) for _ in range(app.ONCE + app.WAITING + 3)
+            ]
             while sum(task.done() for task in asked) < 3:
                 await asyncio.sleep(0.01)
             go.set()

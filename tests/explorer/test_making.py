@@ -1,4 +1,5 @@
-"""A dictionary without an index: `assay serve` answers at once, its pages say how far the index is, and go over to it when it is there."""
+"""A dictionary without an index: `assay serve` answers at once, its pages say how far the index is,
+and go over to it when it is there."""
 
 import os
 import re
@@ -33,27 +34,47 @@ def test_pages_of_an_index_that_is_not_there_say_how_far_it_is(tmp_path):
     for path in (HOME, f"{HOME}/3", f"{HOME}/search?q=a", f"{HOME}/prompt", "/", "/making"):
         answer = browser.get(path)
         assert answer.status_code == 200, path
-        assert "reading the text, 4,096 of 8,192 tokens; about 6 min left in all" in answer.text and 'value="37"' in answer.text
+        assert (
+            "reading the text, 4,096 of 8,192 tokens; about 6 min left in all" in answer.text
+            and 'value="37"' in answer.text
+        )
     assert "assay index DICTIONARY" not in browser.get("/").text
     told = browser.get("/making.json").json()
-    assert (told["address"], told["there"], told["done"], told["share"], told["failed"]) == ("model/made-up", False, 4096, 0.37, "")
+    assert (told["address"], told["there"], told["done"], told["share"], told["failed"]) == (
+        "model/made-up",
+        False,
+        4096,
+        0.37,
+        "",
+    )
     assert browser.get("/model/other").status_code == 404
 
 
 def test_what_failed_is_one_line_and_asks_no_more(tmp_path):
-    failed = Progress("reading the text", failed="the disk is full; start assay serve again: it goes on where it was")
+    failed = Progress(
+        "reading the text",
+        failed="the disk is full; start assay serve again: it goes on where it was",
+    )
     page = reader(tmp_path, Making("model/made-up", "made/up", progress=failed)).get(HOME).text
-    assert "could not be made: the disk is full; start assay serve again" in page and "hx-get" not in page
+    assert (
+        "could not be made: the disk is full; start assay serve again" in page
+        and "hx-get" not in page
+    )
 
 
 def test_an_index_that_more_is_added_to_is_shown_with_what_is_being_done(tmp_path):
     shelve(tmp_path, "a" * 16, simulated.made(tmp_path / "made"))
     making = Making("model/made-up", "made/up", there=True, progress=HALF)
     page = reader(tmp_path, making).get(HOME).text
-    assert ('id="features"' in page and "the start of the text" in page) or "looked whether more" in page
+    assert (
+        'id="features"' in page and "the start of the text" in page
+    ) or "looked whether more" in page
     making.progress = Progress(finished=True)
     assert "The whole index of" in reader(tmp_path, making).get("/making").text
-    assert "The whole index" not in client(tmp_path).get(HOME).text and client(tmp_path).get("/making").text.strip() == ""
+    assert (
+        "The whole index" not in client(tmp_path).get(HOME).text
+        and client(tmp_path).get("/making").text.strip() == ""
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +83,38 @@ def world(tmp_path_factory):
     tiny_models.make(root / "llama", "llama")
     (root / "texts").mkdir()
     for i in range(30):
-        (root / "texts" / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 40)
+        (root / "texts" / f"{i:02}.txt").write_text(
+            f"def add{i}(self, other):\n    return self + other\n" * 40
+        )
     tiny_world.made_up().save(root / "one.safetensors")
     return root
 
 
 @contextmanager
 def serving(world, store, *words, text="texts"):
-    command = [sys.executable, "-m", "assay", "serve", str(world / "one.safetensors"), "--model", str(world / "llama"), "--text",
-               str(world / text), "--root", str(store), "--port", "0", *words]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "serve",
+        str(world / "one.safetensors"),
+        "--model",
+        str(world / "llama"),
+        "--text",
+        str(world / text),
+        "--root",
+        str(store),
+        "--port",
+        "0",
+        *words,
+    ]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1"},
+    ) as process:
         try:
             yield process, process.stdout.readline().strip()
         finally:
@@ -97,7 +140,9 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/llama/one", address)
         assert "is being indexed" in httpx.get(address, timeout=60).text
         wait(address, lambda told: told["there"])
-        assert len(indexes(tmp_path)) >= 1 and 'id="features"' in httpx.get(address, timeout=60).text
+        assert (
+            len(indexes(tmp_path)) >= 1 and 'id="features"' in httpx.get(address, timeout=60).text
+        )
         told = wait(address, lambda told: told["finished"])
         assert told["share"] == 1
         (whole,) = indexes(tmp_path)  # that of the start has gone
@@ -106,7 +151,9 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and out == "" and "Traceback" not in err
-    again = background.wanted(str(world / "one.safetensors"), str(world / "llama"), "stdlib", None, None, tmp_path)
+    again = background.wanted(
+        str(world / "one.safetensors"), str(world / "llama"), "stdlib", None, None, tmp_path
+    )
     assert again.there and not again.make and again.address == "llama/one"
     assert whole.exists()
 
@@ -126,7 +173,9 @@ def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
     with pytest.raises(AssayError, match="no file, folder or stored run"):
         background.wanted("nowhere.safetensors", "smollm2", "stdlib", None, None, tmp_path)
     with pytest.raises(AssayError, match="no model"):
-        background.wanted(str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", None, None, tmp_path)
+        background.wanted(
+            str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", None, None, tmp_path
+        )
 
 
 def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
@@ -139,13 +188,22 @@ def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
         assert told["failed"] in httpx.get(address, timeout=60).text.replace("&#39;", "'")
 
 
-def test_the_browser_sees_progress_and_then_the_feature(world, tmp_path, browser):  # the last: it leaves Playwright open
+def test_the_browser_sees_progress_and_then_the_feature(
+    world, tmp_path, browser
+):  # the last: it leaves Playwright open
     with serving(world, tmp_path, "--tokens", "9000", "--ablate", "2") as (_, address):
         page, wrong = browser.new_page(), []
         page.set_default_timeout(240_000)
-        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(address.split("/llama")[0]) else None)
+        page.on(
+            "request",
+            lambda r: (
+                wrong.append(r.url) if not r.url.startswith(address.split("/llama")[0]) else None
+            ),
+        )
         page.goto(f"{address}/3")
         page.wait_for_selector("main[data-unmade] #making progress")
         if shots := os.environ.get("ASSAY_SHOTS"):

@@ -1,4 +1,5 @@
-"""Many readers of one store: a page that is made already waits for nobody, and what has changed since is never shown as it was."""
+"""Many readers of one store: a page that is made already waits for nobody, and what has changed
+since is never shown as it was."""
 
 import itertools
 import threading
@@ -19,6 +20,7 @@ NAME = "superposition"
 @pytest.fixture
 def stored(tmp_path):
     """Writes a result into a store, with another text for its first claim."""
+
     def write(text):
         record = {k: v for k, v in read(NAME).items() if k != "arms"}
         record["verdicts"] = [{**record["verdicts"][0], "text": text}, *record["verdicts"][1:]]
@@ -40,7 +42,9 @@ def test_a_page_that_is_made_waits_for_none_that_is_being_made(tmp_path):
     found = Experiments(page=page, held=lambda name, preset: name == "made")
     with client(tmp_path, experiments=found) as reader, ThreadPoolExecutor(3 * WAITING) as many:
         asked = [many.submit(reader.get, "/experiments/slow") for _ in range(3 * WAITING)]
-        away = list(itertools.islice(as_completed(asked, timeout=30), 2 * WAITING - 1))  # one is being made, so many wait, the others may not
+        away = list(
+            itertools.islice(as_completed(asked, timeout=30), 2 * WAITING - 1)
+        )  # one is being made, so many wait, the others may not
         assert {each.result().status_code for each in away} == {503}
         assert [reader.get("/experiments/made").status_code for _ in range(20)] == [200] * 20
         free.set()
@@ -58,7 +62,12 @@ def test_a_result_that_changed_is_shown_as_it_is_now(stored):
     (root / "results" / NAME / "default.json").unlink()
     assert "the second text" not in reader.get(f"/experiments/{NAME}").text
     local = {e["name"]: e["local"] for e in before["experiments"]}
-    assert local[NAME]["results"] and not {e["name"]: e["local"] for e in reader.get("/experiments.json").json()["experiments"]}[NAME]["results"]
+    assert (
+        local[NAME]["results"]
+        and not {
+            e["name"]: e["local"] for e in reader.get("/experiments.json").json()["experiments"]
+        }[NAME]["results"]
+    )
 
 
 def test_runs_are_counted_by_folders_and_nothing_else(tmp_path):

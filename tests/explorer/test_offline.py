@@ -1,4 +1,5 @@
-"""Pages of features in one file: opens by file:// without asking anybody for anything, and shows what the explorer shows."""
+"""Pages of features in one file: opens by file:// without asking anybody for anything, and shows
+what the explorer shows."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ def html(index) -> str:
 def test_nothing_is_asked_for(html):
     assert not re.findall(r'(?:src|srcset|data|action|poster)="|@import|url\((?!data:)', html)
     assert {link[0] for link in re.findall(r'href="([^"]*)"', html)} == {"#"}
-    assert "default-src 'none'" in html and "<script>alert" not in html and "onerror=alert(1)>" not in html
+    assert (
+        "default-src 'none'" in html
+        and "<script>alert" not in html
+        and "onerror=alert(1)>" not in html
+    )
 
 
 def test_links_lead_to_features_of_the_file_and_nowhere_else(html):
@@ -39,11 +44,16 @@ def test_links_lead_to_features_of_the_file_and_nowhere_else(html):
 
 
 def test_it_shows_what_the_explorer_shows(index, html):
-    """Every context, sentence and figure of the page from the server is in the file, letter by letter."""
+    """Every context, sentence and figure of the page from the server is in the file, letter by
+    letter."""
     for number in NUMBERS:
         shown = feature.shown(index, number, index.about.address)
         server = render.html(shown, "/")
-        wanted = re.findall(r'<li>.*?</li>|<svg.*?</svg>|<p class="question">.*?</p>|<dl>.*?</dl>', server, re.DOTALL)
+        wanted = re.findall(
+            r'<li>.*?</li>|<svg.*?</svg>|<p class="question">.*?</p>|<dl>.*?</dl>',
+            server,
+            re.DOTALL,
+        )
         assert len(wanted) > (3 if number == 0 else 60)
         assert not [part for part in wanted if 'href="' not in part and part not in html]
 
@@ -74,7 +84,9 @@ def test_in_a_browser_from_a_file(browser, html, tmp_path: Path):
     page.goto(path.as_uri())
 
     def visible() -> list[str]:
-        return page.eval_on_selector_all("main", "all => all.filter(m => m.offsetHeight).map(m => m.id)")
+        return page.eval_on_selector_all(
+            "main", "all => all.filter(m => m.offsetHeight).map(m => m.id)"
+        )
 
     assert visible() == ["f4"], "the first is shown where none is asked for"
     page.keyboard.press("j")
@@ -88,7 +100,9 @@ def test_in_a_browser_from_a_file(browser, html, tmp_path: Path):
     assert visible() == ["f17"]
     token = page.locator("main:visible .context b").first
     token.focus()
-    assert "activation" in page.evaluate("getComputedStyle(document.activeElement, '::after').content")
+    assert "activation" in page.evaluate(
+        "getComputedStyle(document.activeElement, '::after').content"
+    )
     page.go_back()
     assert visible() == ["f5"]
     page.goto(path.as_uri() + "#f1")

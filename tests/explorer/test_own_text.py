@@ -1,4 +1,5 @@
-"""A feature on the reader's own text: activations and effects of a tiny model, as a naive float64 pass has them."""
+"""A feature on the reader's own text: activations and effects of a tiny model, as a naive float64
+pass has them."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ SITE, TEXT = "blocks.1.hook_resid_post", "def add(self, other):\n    return self
 def made_up(seed: int = 0) -> Dictionary:
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, 48, 24, generator=draw), dim=-1)
-    return Dictionary(0.6 * W.mT, torch.full((1, 48), -0.2), W, torch.zeros(1, 24), ReLU(), sites=(SITE,))
+    return Dictionary(
+        0.6 * W.mT, torch.full((1, 48), -0.2), W, torch.zeros(1, 24), ReLU(), sites=(SITE,)
+    )
 
 
 def codes_of(x: np.ndarray) -> np.ndarray:
@@ -39,12 +42,25 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Index, Path]]:
+def found(
+    model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[TestClient, Index, Path]]:
     root, texts = tmp_path_factory.mktemp("own") / "store", tmp_path_factory.mktemp("texts")
     for i in range(30):
-        (texts / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 4)
+        (texts / f"{i:02}.txt").write_text(
+            f"def add{i}(self, other):\n    return self + other\n" * 4
+        )
     made_up().save(root.parent / "one.safetensors")
-    made = indexing.index(root.parent / "one.safetensors", model=model, text=texts, root=root, tokens=240, context=12, ablate=2, ablate_windows=2)
+    made = indexing.index(
+        root.parent / "one.safetensors",
+        model=model,
+        text=texts,
+        root=root,
+        tokens=240,
+        context=12,
+        ablate=2,
+        ablate_windows=2,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live, "SHOWN", 60.0)  # so that the page waits for the model
         yield TestClient(application(Library(root)), base_url="http://127.0.0.1"), made, root
@@ -57,9 +73,13 @@ def test_activations_and_the_loss_without_it_are_those_of_a_naive_pass(model, fo
     codes = codes_of(acts[SITE])[0]
     codes[0] = 0  # the first token does not count
     k = int(codes[:, :].sum(0).argmax())
-    told = client.get(f"/{made.about.address}/{k}/activation.json", params={"text": TEXT}).json()["own"]
+    told = client.get(f"/{made.about.address}/{k}/activation.json", params={"text": TEXT}).json()[
+        "own"
+    ]
     assert told["activations"] == pytest.approx(codes[:, k].tolist(), abs=1e-4)
-    assert all(effect == 0 for effect, a in zip(told["effects"], codes[:, k], strict=True) if a == 0)
+    assert all(
+        effect == 0 for effect, a in zip(told["effects"], codes[:, k], strict=True) if a == 0
+    )
     row = made_up().W_dec[0][k].double().numpy()
     part = codes[None, :, k, None] * row
     edited, _ = tiny_models.naive(model, ids, {SITE: lambda x: x - part})

@@ -1,4 +1,5 @@
-"""What is broken, missing or asked wrongly has a page that says so in one sentence; nothing shows a traceback."""
+"""What is broken, missing or asked wrongly has a page that says so in one sentence; nothing shows a
+traceback."""
 
 import json
 import re
@@ -47,9 +48,20 @@ def test_a_damaged_table_is_told(store):
 TABLES = ["features", "contexts", "logits", "neighbours", "feature_tokens", "tokens", "documents"]
 FILES = [*(f"{name}.parquet" for name in TABLES), "windows.npy", "decoder.npy"]
 PAGES = [
-    "", "?sort=density", "/points", "/4", "/4.json", "/search", "/search?by=token&q=1", "/search?by=text&q=<12><13>", "/search?by=promoted&q=1",
-    "/search?order=density", "/sql?q=SELECT count(*) FROM features", "/prompt", "/steer",
-]  # fmt: skip
+    "",
+    "?sort=density",
+    "/points",
+    "/4",
+    "/4.json",
+    "/search",
+    "/search?by=token&q=1",
+    "/search?by=text&q=<12><13>",
+    "/search?by=promoted&q=1",
+    "/search?order=density",
+    "/sql?q=SELECT count(*) FROM features",
+    "/prompt",
+    "/steer",
+]
 
 
 def half(data):
@@ -74,7 +86,9 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("damage", [half, holes, words])
 @pytest.mark.parametrize("file", FILES)
-def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(whole, tmp_path, file, damage):
+def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(
+    whole, tmp_path, file, damage
+):
     shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
     path = tmp_path / "artefacts/index" / KEY / file
     path.write_bytes(damage(path.read_bytes()))
@@ -93,12 +107,23 @@ def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(whole, 
 def test_a_file_of_another_kind_in_its_place_is_told(whole, tmp_path, file):
     shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
     folder = tmp_path / "artefacts/index" / KEY
-    other = {"windows.npy": "decoder.npy", "decoder.npy": "windows.npy", "documents.parquet": "tokens.parquet"}.get(file, "documents.parquet")
+    other = {
+        "windows.npy": "decoder.npy",
+        "decoder.npy": "windows.npy",
+        "documents.parquet": "tokens.parquet",
+    }.get(file, "documents.parquet")
     shutil.copy(folder / other, folder / file)
     browser = client(tmp_path)
-    answers = [browser.get(page) for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]]
+    answers = [
+        browser.get(page)
+        for page in [*(HOME + each for each in PAGES), "/compare/model/made-up/other"]
+    ]
     wrong = [answer for answer in answers if answer.status_code != 200]
-    assert wrong and all(answer.status_code in (409, 503) and re.search("(make it|run assay index) again", answer.text) for answer in wrong)
+    assert wrong and all(
+        answer.status_code in (409, 503)
+        and re.search("(make it|run assay index) again", answer.text)
+        for answer in wrong
+    )
 
 
 def test_a_folder_that_vanishes_while_it_is_read_is_told(store):
@@ -110,7 +135,9 @@ def test_a_folder_that_vanishes_while_it_is_read_is_told(store):
 
 
 def test_tables_that_vanish_under_an_open_index_are_told(store, monkeypatch):
-    monkeypatch.setattr(reader, "MOST_HELD", 0)  # as of a wide dictionary, whose tables are not held in memory
+    monkeypatch.setattr(
+        reader, "MOST_HELD", 0
+    )  # as of a wide dictionary, whose tables are not held in memory
     browser = client(store)
     assert browser.get(HOME).status_code == 200
     for path in (store / "artefacts/index" / KEY).glob("*.parquet"):
@@ -127,10 +154,27 @@ def test_an_index_of_another_width_than_its_dictionary_is_told(store):
 
 @pytest.mark.parametrize(
     "query",
-    ["sort=foo", "way=up", "page=0", "page=x", "page=99999999999999999999", "where=density", "where=density>=x", "where=density>=nan",
-     "where=foo>=1", "where=density>=inf", "column=density", "column=density&compare=~&value=1", "x=class", "y=foo", "xscale=cubic",
-     "sort=quantiles", "where=density>=1;DROP TABLE features", "&".join(["where=density>=0.1"] + [f"where=density>={i}" for i in range(30)])],
-)  # fmt: skip
+    [
+        "sort=foo",
+        "way=up",
+        "page=0",
+        "page=x",
+        "page=99999999999999999999",
+        "where=density",
+        "where=density>=x",
+        "where=density>=nan",
+        "where=foo>=1",
+        "where=density>=inf",
+        "column=density",
+        "column=density&compare=~&value=1",
+        "x=class",
+        "y=foo",
+        "xscale=cubic",
+        "sort=quantiles",
+        "where=density>=1;DROP TABLE features",
+        "&".join(["where=density>=0.1"] + [f"where=density>={i}" for i in range(30)]),
+    ],
+)
 def test_what_cannot_be_asked_is_told(store, query):
     browser = client(store)
     told(browser.get(f"{HOME}?{query}"), 400)
@@ -142,7 +186,9 @@ def test_near_words_are_offered(store):
     told(client(store).get(f"{HOME}?sort=densty"), 400, "did you mean density?")
 
 
-@pytest.mark.parametrize("path", ["/x", "/a/b", "/model", "/model/none", "/static/none.js", "/experiments/none"])
+@pytest.mark.parametrize(
+    "path", ["/x", "/a/b", "/model", "/model/none", "/static/none.js", "/experiments/none"]
+)
 def test_what_is_not_there_is_told(store, path):
     told(client(store).get(path), 404, '<a href="/">')
 

@@ -1,4 +1,5 @@
-"""The prompt page: its numbers are those of the live functions and of a naive float64 pass; what cannot be read is said."""
+"""The prompt page: its numbers are those of the live functions and of a naive float64 pass; what
+cannot be read is said."""
 
 from __future__ import annotations
 
@@ -64,17 +65,25 @@ def test_the_prediction_and_its_losses_are_those_of_a_naive_pass(tiny, ask):
     ids = tiny.ids(TEXT)
     logs = log_probabilities(tiny.naive(ids)[0])
     found, n = ask(), ids.shape[1]
-    assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx([-logs[i, ids[0, i + 1]] for i in range(n - 1)], rel=1e-4)
+    assert [t["loss"] for t in found["tokens"]][1:] == pytest.approx(
+        [-logs[i, ids[0, i + 1]] for i in range(n - 1)], rel=1e-4
+    )
     top = np.argsort(-logs[-1])[:10]
     assert [c["id"] for c in found["likely"]] == top.tolist()
-    assert [c["before"] for c in found["likely"]] == pytest.approx(np.exp(logs[-1][top]).tolist(), rel=1e-4)
+    assert [c["before"] for c in found["likely"]] == pytest.approx(
+        np.exp(logs[-1][top]).tolist(), rel=1e-4
+    )
     assert found["then"]["id"] == top[0] and found["end"] and found["at"] == n
     middle, other = ask(at=5), ask(at=5, then=7)
-    assert middle["then"]["id"] == ids[0, 5] and middle["then"]["probability"] == pytest.approx(np.exp(logs[4, ids[0, 5]]), rel=1e-4)
+    assert middle["then"]["id"] == ids[0, 5] and middle["then"]["probability"] == pytest.approx(
+        np.exp(logs[4, ids[0, 5]]), rel=1e-4
+    )
     assert other["then"]["loss"] == pytest.approx(-logs[4, 7], rel=1e-4)
 
 
-def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_says(tiny, ask, reader):
+def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_says(
+    tiny, ask, reader
+):
     ids, at = tiny.ids(TEXT), 8
     logits, codes = tiny.naive(ids)
     before = -log_probabilities(logits)[at - 1, ids[0, at]]
@@ -85,8 +94,12 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
         part = tiny.part(codes[:, row["feature"]], row["feature"])
         parts = parts + part
         after = -log_probabilities(tiny.naive(ids, less=part)[0])[at - 1, ids[0, at]]
-        slope = (-log_probabilities(tiny.naive(ids, less=1e-5 * part)[0])[at - 1, ids[0, at]] - before) / 1e-5
-        assert row["exact"] == pytest.approx(after - before, abs=1e-4) and row["first_order"] == pytest.approx(slope, abs=1e-3)
+        slope = (
+            -log_probabilities(tiny.naive(ids, less=1e-5 * part)[0])[at - 1, ids[0, at]] - before
+        ) / 1e-5
+        assert row["exact"] == pytest.approx(after - before, abs=1e-4) and row[
+            "first_order"
+        ] == pytest.approx(slope, abs=1e-3)
         assert row["probability"] == pytest.approx(np.exp(-after), rel=1e-3)
     together = -log_probabilities(tiny.naive(ids, less=parts)[0])[at - 1, ids[0, at]]
     assert found["found"]["together"] == pytest.approx(together - before, abs=1e-4)
@@ -94,12 +107,17 @@ def test_what_each_feature_does_to_a_prediction_is_what_a_naive_pass_without_it_
     wanted = matters(reader, reading, at - 1, count=10)
     assert [row["feature"] for row in found["matters"]] == wanted.feature.tolist()
     assert found["found"]["correlation"] == pytest.approx(wanted.agreement.correlation)
-    assert found["first_order"]["features"] == pytest.approx(attribute(reader, reading, at - 1).value.sum())
+    assert found["first_order"]["features"] == pytest.approx(
+        attribute(reader, reading, at - 1).value.sum()
+    )
     split = split_paths(reader, reading, reading.firings.at(at - 1))
     shares = dict(zip(split.firings.feature.tolist(), split.share.tolist(), strict=True))
     for row in found["matters"]:
         here = codes[at - 1, row["feature"]] > 0
-        assert (row["path"] is not None) == here and (not here or row["path"]["direct_share"] == pytest.approx(shares[row["feature"]], rel=1e-4))
+        assert (row["path"] is not None) == here and (
+            not here
+            or row["path"]["direct_share"] == pytest.approx(shares[row["feature"]], rel=1e-4)
+        )
 
 
 def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypatch):
@@ -108,11 +126,15 @@ def test_a_prediction_that_every_feature_harms_has_a_page(tiny, client, monkeypa
 
     def harmful(*given):
         whole = really(*given)
-        whole["matters"] = SimpleNamespace(delta=-np.abs(whole["matters"].delta), agreement=whole["matters"].agreement)
+        whole["matters"] = SimpleNamespace(
+            delta=-np.abs(whole["matters"].delta), agreement=whole["matters"].agreement
+        )
         return whole
 
     monkeypatch.setattr(prompt, "_really", harmful)
-    answer = client.get(f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1})
+    answer = client.get(
+        f"{tiny.base}/prompt", params={"text": "def harm(self):\n    return", "exact": 1}
+    )
     assert answer.status_code == 200 and "No single feature carried it" in answer.text
 
 
@@ -124,7 +146,9 @@ def test_the_heat_map_holds_naive_activations_strongest_first(tiny, ask):
         rows = [f["feature"] for f in found["features"]]
         assert by[rows] == pytest.approx(np.sort(np.nan_to_num(by))[::-1][:16], rel=1e-3)
         assert found["on"] == (codes > 0).any(0).sum() and found["hidden"] == found["on"] - 16
-        np.testing.assert_allclose([f["activations"] for f in found["features"]], codes[:, rows].T, atol=1e-4)
+        np.testing.assert_allclose(
+            [f["activations"] for f in found["features"]], codes[:, rows].T, atol=1e-4
+        )
 
 
 def test_three_rankings_of_sae_vis(tiny, ask):
@@ -138,7 +162,9 @@ def test_three_rankings_of_sae_vis(tiny, ask):
         k, a = row["feature"], codes[at, row["feature"]]
         edges = np.linspace(0, read[:, k].max(), 51)
         low, high = edges[edges <= a].max(), edges[edges >= min(a, edges[-1])].min()
-        bounds = [(read[:, k] <= edge * (1 + s * 1e-5)).mean() for edge, s in ((low, -1), (high, 1))]
+        bounds = [
+            (read[:, k] <= edge * (1 + s * 1e-5)).mean() for edge, s in ((low, -1), (high, 1))
+        ]
         assert bounds[0] - 1e-9 <= row["value"] <= bounds[1] + 1e-9
     values = [f["value"] for f in quantile["features"]]
     assert values == sorted(values, reverse=True) and min(values) >= 0.5
@@ -146,19 +172,32 @@ def test_three_rankings_of_sae_vis(tiny, ask):
     direct = {}
     for k in np.flatnonzero(codes[at - 1]):
         part = tiny.part(codes[:, k] * (np.arange(len(codes)) == at - 1), k)
-        direct[int(k)] = -log_probabilities(tiny.naive(ids, LAST, part)[0])[at - 1, ids[0, at]] - before
+        direct[int(k)] = (
+            -log_probabilities(tiny.naive(ids, LAST, part)[0])[at - 1, ids[0, at]] - before
+        )
     ordered = sorted(direct, key=lambda k: -direct[k])[:10]
     assert [f["feature"] for f in effect["features"]] == ordered and effect["of"] == len(direct)
-    assert [f["value"] for f in effect["features"]] == pytest.approx([direct[k] for k in ordered], abs=1e-5)
+    assert [f["value"] for f in effect["features"]] == pytest.approx(
+        [direct[k] for k in ordered], abs=1e-5
+    )
 
 
-@pytest.mark.parametrize(("said", "new"), [("out=3", lambda a: 0 * a), ("scale=3:2.5", lambda a: 2.5 * a), ("clamp=3:4", lambda a: 0 * a + 4)])
+@pytest.mark.parametrize(
+    ("said", "new"),
+    [
+        ("out=3", lambda a: 0 * a),
+        ("scale=3:2.5", lambda a: 2.5 * a),
+        ("clamp=3:4", lambda a: 0 * a + 4),
+    ],
+)
 def test_a_change_moves_the_distribution_as_a_naive_pass_says(said, new, tiny, ask, reader):
     ids, at = tiny.ids(TEXT), 7
     logits, codes = tiny.naive(ids)
     a = codes[:, 3]
     step = (a - new(a)) * (np.arange(len(a)) > 0)  # the first token does not count
-    before, after = (log_probabilities(x) for x in (logits, tiny.naive(ids, less=tiny.part(step, 3))[0]))
+    before, after = (
+        log_probabilities(x) for x in (logits, tiny.naive(ids, less=tiny.part(step, 3))[0])
+    )
     name, value = said.split("=")
     found = ask(at=at, **{name: value})["changed"]
     assert found["kl"] == pytest.approx((np.exp(before) * (before - after))[at - 1].sum(), abs=1e-5)
@@ -166,29 +205,64 @@ def test_a_change_moves_the_distribution_as_a_naive_pass_says(said, new, tiny, a
     chances = {c["id"]: c for c in found["chances"]}
     assert {*np.argsort(-before[at - 1])[:5], *np.argsort(-after[at - 1])[:5]} <= set(chances)
     for k, c in chances.items():
-        assert (c["before"], c["after"]) == pytest.approx((np.exp(before[at - 1, k]), np.exp(after[at - 1, k])), rel=1e-3)
+        assert (c["before"], c["after"]) == pytest.approx(
+            (np.exp(before[at - 1, k]), np.exp(after[at - 1, k])), rel=1e-3
+        )
     losses = [-sum(x[i, ids[0, i + 1]] for i in range(ids.shape[1] - 1)) for x in (before, after)]
     assert (found["text_before"], found["text_after"]) == pytest.approx(losses, rel=1e-4)
-    one = {"out": Change.out(3), "scale": Change(3, factor=2.5), "clamp": Change(3, value=4.0)}[name]
-    assert found["deltas"][1:] == pytest.approx(change(reader, reader.read(TEXT), [one]).delta.tolist(), abs=1e-5)
+    one = {"out": Change.out(3), "scale": Change(3, factor=2.5), "clamp": Change(3, value=4.0)}[
+        name
+    ]
+    assert found["deltas"][1:] == pytest.approx(
+        change(reader, reader.read(TEXT), [one]).delta.tolist(), abs=1e-5
+    )
 
 
 def test_the_page_links_to_features_and_a_form_becomes_a_link(tiny, client):
     page = client.get(f"{tiny.base}/prompt", params={"text": TEXT, "exact": 1, "out": 3})
-    assert page.status_code == 200 and f'href="{tiny.base}/3"' in page.text and "taken out" in page.text
-    sent = {"sent": "1", "text": "a b\r\nc d", "out": "4", "feature": "5", "way": "clamp", "amount": "2.5"}
-    moved = client.post(f"{tiny.base}/prompt", data=sent, headers={"origin": "http://127.0.0.1"}, follow_redirects=False)
-    assert moved.status_code == 303 and moved.headers["location"] == f"{tiny.base}/prompt?text=a+b%0Ac+d&out=4&clamp=5%3A2.5"
+    assert (
+        page.status_code == 200
+        and f'href="{tiny.base}/3"' in page.text
+        and "taken out" in page.text
+    )
+    sent = {
+        "sent": "1",
+        "text": "a b\r\nc d",
+        "out": "4",
+        "feature": "5",
+        "way": "clamp",
+        "amount": "2.5",
+    }
+    moved = client.post(
+        f"{tiny.base}/prompt",
+        data=sent,
+        headers={"origin": "http://127.0.0.1"},
+        follow_redirects=False,
+    )
+    assert (
+        moved.status_code == 303
+        and moved.headers["location"] == f"{tiny.base}/prompt?text=a+b%0Ac+d&out=4&clamp=5%3A2.5"
+    )
     empty = client.get(f"{tiny.base}/prompt")
     assert empty.status_code == 200 and "Type a text" in empty.text
 
 
-@pytest.mark.parametrize(("query", "words"), [
-    ({"text": "ab cd " * 100}, "at most 64 are read"), ({"text": "a"}, "at least 3"), ({"text": "é" * 1200}, "at most 6,000"),
-    ({"at": 99}, "predictions of this text"), ({"at": "x"}, "at is a whole number"), ({"then": 99999}, "the model's tokens are numbered"),
-    ({"out": "48"}, "numbered 0 to 47"), ({"clamp": "3:nan"}, "takes a number"), ({"scale": "3"}, "takes a number"),
-    ({"rows": "x"}, "rows cannot be"), ({"out": list(range(11))}, "at most 10 features"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"text": "ab cd " * 100}, "at most 64 are read"),
+        ({"text": "a"}, "at least 3"),
+        ({"text": "é" * 1200}, "at most 6,000"),
+        ({"at": 99}, "predictions of this text"),
+        ({"at": "x"}, "at is a whole number"),
+        ({"then": 99999}, "the model's tokens are numbered"),
+        ({"out": "48"}, "numbered 0 to 47"),
+        ({"clamp": "3:nan"}, "takes a number"),
+        ({"scale": "3"}, "takes a number"),
+        ({"rows": "x"}, "rows cannot be"),
+        ({"out": list(range(11))}, "at most 10 features"),
+    ],
+)
 def test_what_cannot_be_asked_is_said(query, words, tiny, client):
     for ending in ("", ".json"):
         answer = client.get(f"{tiny.base}/prompt{ending}", params={"text": TEXT, **query})
@@ -196,9 +270,14 @@ def test_what_cannot_be_asked_is_said(query, words, tiny, client):
 
 
 def test_no_text_becomes_markup_or_turns_the_page(tiny, client):
-    hostile = "</textarea><script>alert(1)</script>\u202e{{ 7 * 7 }}\x00\x1b[31m\" onmouseover=x"
+    hostile = '</textarea><script>alert(1)</script>\u202e{{ 7 * 7 }}\x00\x1b[31m" onmouseover=x'
     page = client.get(f"{tiny.base}/prompt", params={"text": hostile[:50], "exact": 1})
-    assert page.status_code == 200 and "<script>alert" not in page.text and "\u202e" not in page.text and "\x00" not in page.text
+    assert (
+        page.status_code == 200
+        and "<script>alert" not in page.text
+        and "\u202e" not in page.text
+        and "\x00" not in page.text
+    )
     assert "</textarea><script" not in page.text and ">49<" not in page.text
 
 
@@ -220,7 +299,14 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
 
     monkeypatch.setattr(Pretrained, "run", slow)
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda i: client.get(f"{tiny.base}/prompt.json", params={"text": f"{TEXT} {i}", "exact": 1}), range(6)))
+        answers = list(
+            pool.map(
+                lambda i: client.get(
+                    f"{tiny.base}/prompt.json", params={"text": f"{TEXT} {i}", "exact": 1}
+                ),
+                range(6),
+            )
+        )
     assert [a.status_code for a in answers] == [200] * 6 and max(most) == 1 and len(most) > 6
     monkeypatch.setattr(turn, "WAITING", 0)
     busy = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
@@ -237,7 +323,11 @@ def test_while_the_model_is_loaded_the_page_says_so(tiny, monkeypatch):
     client, load = TestClient(application(library), base_url="http://127.0.0.1"), library.live._load
     monkeypatch.setattr(live, "SHOWN", 0.02)
     monkeypatch.setattr(library.live, "_load", lambda about: gate.wait(20) and load(about))
-    for page, words in ((f"{tiny.base}/prompt", "Loading"), (f"{tiny.base}/3/activation", "Loading"), (f"{tiny.base}/steer", "Loading")):
+    for page, words in (
+        (f"{tiny.base}/prompt", "Loading"),
+        (f"{tiny.base}/3/activation", "Loading"),
+        (f"{tiny.base}/steer", "Loading"),
+    ):
         answer = client.get(page, params={"text": TEXT, "out": 3})
         assert answer.status_code == 200 and words in answer.text and "hx-trigger" in answer.text
     gate.set()
@@ -251,7 +341,10 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     about = next((tmp_path / "store/artefacts/index").glob("*/about.json"))
     one, was = tmp_path / "one.safetensors", about.read_text()
     tiny_world.made_up().save(one)
-    was = was.replace(str(tiny.model), str(tmp_path / "llama")).replace(str(tiny.model.parent / "one.safetensors"), str(one))
+    was = was.replace(str(tiny.model), str(tmp_path / "llama")).replace(
+        str(tiny.model.parent / "one.safetensors"), str(one)
+    )
+
     def write(text: str) -> None:
         about.write_text(text)
         (about.parent / intact.NOTE).write_bytes(intact.described(about.parent))
@@ -260,7 +353,9 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     moved = Tiny(tmp_path / "store", tmp_path / "llama", tiny.index)
 
     def status() -> tuple[int, str]:
-        answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(f"{tiny.base}/prompt", params={"text": TEXT})
+        answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(
+            f"{tiny.base}/prompt", params={"text": TEXT}
+        )
         return answer.status_code, answer.text.lower()
 
     assert status()[0] == 200
@@ -276,7 +371,9 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
     write(was.replace(tiny.index.about.model_sha256, folder.find(str(wide)).fingerprint))
     assert status()[0] == 409 and "the dictionary reads 24 numbers per token" in status()[1]
     write(json.dumps(json.loads(was) | {"model": ""}))
-    answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get("/activations/one/prompt", params={"text": TEXT})
+    answer = TestClient(application(moved.library()), base_url="http://127.0.0.1").get(
+        "/activations/one/prompt", params={"text": TEXT}
+    )
     assert answer.status_code == 409 and "without a model" in answer.text
 
 

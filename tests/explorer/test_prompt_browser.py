@@ -1,4 +1,5 @@
-"""The pages about a text in headless Chromium: type, choose, change, go back, a deep link, a phone, the dark, a keyboard alone."""
+"""The pages about a text in headless Chromium: type, choose, change, go back, a deep link, a phone,
+the dark, a keyboard alone."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from tiny_world import TEXT
 
 from assay.explorer.app import application
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
+)
 
 
-FAILED = """<html><body><main id="main"><h1>Something went wrong</h1><p id="problem" role="alert">This page failed.</p></main></body></html>"""
+FAILED = """<html><body><main id="main"><h1>Something went wrong</h1><p id="problem" role="alert">This page failed.</p></main></body></html>"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,10 @@ def test_type_choose_take_out_go_back_and_follow_the_link(page, tiny, browser, s
 
 def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
     page = browser.new_page(base_url=server)  # its console has the error that this is about
-    page.route("**/prompt?*exact=1*", lambda route: route.fulfill(status=500, content_type="text/html", body=FAILED))
+    page.route(
+        "**/prompt?*exact=1*",
+        lambda route: route.fulfill(status=500, content_type="text/html", body=FAILED),
+    )
     page.goto(f"{tiny.base}/prompt?text=def+add(self)%3A")
     playwright.expect(page.locator("#why")).to_contain_text("This page failed")
     playwright.expect(page.locator("#why table.mattering")).to_be_visible()
@@ -83,10 +89,14 @@ def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
     page.locator("input[name=amount]").fill("6")
     page.locator("input[name=new]").fill("12")
     page.get_by_role("button", name="Write").click()
-    playwright.expect(page.locator("#written[data-done]")).to_contain_text("12 of 12 tokens", timeout=60_000)
+    playwright.expect(page.locator("#written[data-done]")).to_contain_text(
+        "12 of 12 tokens", timeout=60_000
+    )
     playwright.expect(page.locator(".stop")).to_be_hidden()
     page.get_by_role("link", name="20 tokens more").click()
-    playwright.expect(page.locator("#written[data-done]")).to_contain_text("32 of 32 tokens", timeout=60_000)
+    playwright.expect(page.locator("#written[data-done]")).to_contain_text(
+        "32 of 32 tokens", timeout=60_000
+    )
 
 
 def test_a_text_of_ones_own_on_a_features_page(page, tiny):
@@ -98,7 +108,9 @@ def test_a_text_of_ones_own_on_a_features_page(page, tiny):
     playwright.expect(page.locator("#prediction")).to_be_visible()
 
 
-def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_is_loaded(page, tiny, server):
+def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_is_loaded(
+    page, tiny, server
+):
     k = int(tiny.index.alive[3])
     page.goto(f"{tiny.base}/{k}")
     token = page.locator(".examples b.fires").first
@@ -111,7 +123,9 @@ def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_i
     page.mouse.move(0, 0)
     token.evaluate("t => t.blur()")
     page.locator(".examples li").nth(1).locator("[data-tip]").first.hover()
-    playwright.expect(page.locator(".examples li").nth(1).locator(".told table:visible")).to_have_count(2)
+    playwright.expect(
+        page.locator(".examples li").nth(1).locator(".told table:visible")
+    ).to_have_count(2)
     page.mouse.move(0, 0)
     playwright.expect(told).to_have_count(0)
     page.locator(".examples li").nth(2).locator("[tabindex='0']").focus()
@@ -121,14 +135,22 @@ def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_i
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("page", [{"viewport": {"width": 400, "height": 800}}, {"color_scheme": "dark"}], indirect=True)
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 400, "height": 800}}, {"color_scheme": "dark"}], indirect=True
+)
 def test_a_phone_and_the_dark(page, tiny):
-    for address in (f"{tiny.base}/prompt?text=def+add(self)&out=3", f"{tiny.base}/steer?text=def+add(self&clamp=3:6&new=3"):
+    for address in (
+        f"{tiny.base}/prompt?text=def+add(self)&out=3",
+        f"{tiny.base}/steer?text=def+add(self&clamp=3:6&new=3",
+    ):
         page.goto(address)
         page.wait_for_selector("#rankings, [data-done]", state="attached")
         width = page.evaluate("document.documentElement.clientWidth")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        ink, paper = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]")
+        ink, paper = page.evaluate(
+            "[getComputedStyle(document.body).color, "
+            "getComputedStyle(document.documentElement).backgroundColor]"
+        )
         assert ink != paper
 
 

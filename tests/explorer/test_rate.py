@@ -1,4 +1,5 @@
-"""The rating page: answers are those of the terminal, nothing says whose a feature is, and nobody else can send an answer."""
+"""The rating page: answers are those of the terminal, nothing says whose a feature is, and nobody
+else can send an answer."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def world(drawn, tmp_path) -> World:
 
 
 def client(world: World, rater: str = "ann") -> TestClient:
-    return TestClient(rating_application(Sheet(world.rating(rater))), base_url=HERE, headers={"origin": HERE})
+    return TestClient(
+        rating_application(Sheet(world.rating(rater))), base_url=HERE, headers={"origin": HERE}
+    )
 
 
 def hidden(html: str) -> dict[str, str]:
@@ -56,7 +59,9 @@ def test_answers_are_those_of_the_terminal(world, monkeypatch):
     for i, key in enumerate(keys):
         html = answer(browser, key, "plus and minus" if i == 3 else "")
     assert "All 24 are answered" in html and "assay rate" in html and "--results" in html
-    typed = "".join(f"w\nplus and minus\n{key}\n" if i == 3 else f"{key}\n" for i, key in enumerate(keys))
+    typed = "".join(
+        f"w\nplus and minus\n{key}\n" if i == 3 else f"{key}\n" for i, key in enumerate(keys)
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     assert terminal.ask(world.rating("bob"))
     ann, bob = (world.rating(rater).answers for rater in ("ann", "bob"))
@@ -71,7 +76,11 @@ def test_page_and_terminal_take_turns_on_one_file(world, monkeypatch):
     terminal.ask(world.rating("ann"))
     answer(browser, "2")
     rating = world.rating("ann")
-    assert [a.score for a in rating.answers.answers.values()] == [1.0, 0.0, 0.5] and not rating.answers.fault
+    assert [a.score for a in rating.answers.answers.values()] == [
+        1.0,
+        0.0,
+        0.5,
+    ] and not rating.answers.fault
 
 
 def test_nothing_of_the_page_says_whose_a_feature_is(world):
@@ -82,8 +91,18 @@ def test_nothing_of_the_page_says_whose_a_feature_is(world):
         html = browser.get(f"/rate?item={i + 1}").text
         shown = re.search(r'<ol class="examples">.*?</ol>', html, re.DOTALL).group()
         tags = set(re.findall(r"<[^>]*>", shown))
-        assert tags <= {'<ol class="examples">', "</ol>", "<li>", "</li>", '<span class="context">', "<span>", "</span>", "</b>",
-                        *(f'<b class="a{n}{more}">' for n in range(21) for more in ("", " fires")), '<span class="ws">'}  # fmt: skip
+        assert tags <= {
+            '<ol class="examples">',
+            "</ol>",
+            "<li>",
+            "</li>",
+            '<span class="context">',
+            "<span>",
+            "</span>",
+            "</b>",
+            *(f'<b class="a{n}{more}">' for n in range(21) for more in ("", " fires")),
+            '<span class="ws">',
+        }
         frame = re.sub(r"\d+", "N", html.replace(shown, "").replace(hidden(html)["form"], ""))
         sources.add(re.sub(r'<nav class="pages".*?</nav>', "", frame, flags=re.DOTALL))
         told = rate_world.words(html.replace(shown, ""))
@@ -105,15 +124,27 @@ def test_no_other_page_is_there_beside_it(world):
 
 def test_the_explorer_itself_has_no_such_page(world):
     browser = TestClient(application(Library(world.root)), base_url=HERE, headers={"origin": HERE})
-    assert browser.get("/rate").status_code == 404 and browser.post("/rate", data={"score": "1"}).status_code in (404, 405)
+    assert browser.get("/rate").status_code == 404 and browser.post(
+        "/rate", data={"score": "1"}
+    ).status_code in (404, 405)
 
 
 @pytest.mark.parametrize(
     ("headers", "changed", "status"),
-    [({"origin": "http://evil.example"}, {}, 403), ({"origin": "null"}, {}, 403), ({"sec-fetch-site": "cross-site"}, {}, 403),
-     ({}, {"form": "x"}, 403), ({}, {"form": ""}, 403), ({}, {"form": "ä"}, 403), ({}, {"score": "4"}, 400), ({}, {"score": ""}, 400),
-     ({}, {"item": "25"}, 400), ({}, {"item": "0"}, 400), ({}, {"words": "x" * 201}, 400)],
-)  # fmt: skip
+    [
+        ({"origin": "http://evil.example"}, {}, 403),
+        ({"origin": "null"}, {}, 403),
+        ({"sec-fetch-site": "cross-site"}, {}, 403),
+        ({}, {"form": "x"}, 403),
+        ({}, {"form": ""}, 403),
+        ({}, {"form": "ä"}, 403),
+        ({}, {"score": "4"}, 400),
+        ({}, {"score": ""}, 400),
+        ({}, {"item": "25"}, 400),
+        ({}, {"item": "0"}, 400),
+        ({}, {"words": "x" * 201}, 400),
+    ],
+)
 def test_only_this_page_can_send_an_answer(world, headers, changed, status):
     browser = client(world)
     form = hidden(browser.get("/rate").text) | {"score": "1"}
@@ -134,10 +165,17 @@ def test_an_answer_is_changed_by_going_back(world):
     browser = client(world)
     answer(browser, "1", "a word")
     html = browser.get("/rate?item=1").text
-    assert "Answered before: one meaning" in html and 'value="a word"' in html and 'aria-pressed="true"' in html
+    assert (
+        "Answered before: one meaning" in html
+        and 'value="a word"' in html
+        and 'aria-pressed="true"' in html
+    )
     answer(browser, "3", page="/rate?item=1")
     rating = world.rating("ann")
-    assert rating.answers.answers[rating.items[0].hash].score == 0.0 and len(rating.answers.answers) == 1
+    assert (
+        rating.answers.answers[rating.items[0].hash].score == 0.0
+        and len(rating.answers.answers) == 1
+    )
 
 
 def test_another_rater_who_goes_on_keeps_the_results_back(world):

@@ -1,4 +1,5 @@
-"""The rating page in headless Chromium: by keys alone, by hand, on a phone, in the dark, and without script."""
+"""The rating page in headless Chromium: by keys alone, by hand, on a phone, in the dark, and
+without script."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ def test_by_keys_alone(page, world):
     at(page, 3)
     page.keyboard.press("b")
     at(page, 2)
-    assert page.input_value("input[name=words]") == "123 wb" and page.locator("[aria-pressed=true]").inner_text().endswith("one meaning")
+    assert page.input_value("input[name=words]") == "123 wb" and page.locator(
+        "[aria-pressed=true]"
+    ).inner_text().endswith("one meaning")
     page.keyboard.press("3")
     at(page, 3)
     assert scores(world) == [0.5, 0.0]
@@ -65,8 +68,14 @@ def test_without_script(page, world):
 
 
 @pytest.mark.parametrize(
-    "page", [{"viewport": {"width": w, "height": 900}, "color_scheme": light} for w in (1280, 400) for light in ("light", "dark")], indirect=True
-)  # fmt: skip
+    "page",
+    [
+        {"viewport": {"width": w, "height": 900}, "color_scheme": light}
+        for w in (1280, 400)
+        for light in ("light", "dark")
+    ],
+    indirect=True,
+)
 def test_it_fits_and_is_read_in_both_lights(page):
     for address in ("/rate?item=2", "/rate?item=25"):
         page.goto(address, wait_until="networkidle")

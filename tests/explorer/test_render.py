@@ -7,9 +7,22 @@ from assay.explorer import charts, render
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (float("nan"), "–"), (0, "0"), (0.0, "0"), (1234567, "1,234,567"), (0.12345, "0.123"), (-0.5, "−0.500"), (12.3456, "12.3"),
-     (99999.5, "100,000"), (1.5e-7, "1.50e−7"), (2.5e9 + 0.5, "2.50e9"), (0.00012345, "0.000123"), (3.0, "3")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0, "0"),
+        (0.0, "0"),
+        (1234567, "1,234,567"),
+        (0.12345, "0.123"),
+        (-0.5, "−0.500"),
+        (12.3456, "12.3"),
+        (99999.5, "100,000"),
+        (1.5e-7, "1.50e−7"),
+        (2.5e9 + 0.5, "2.50e9"),
+        (0.00012345, "0.000123"),
+        (3.0, "3"),
+    ],
+)
 def test_numbers_have_three_digits(value, shown):
     assert render.number(value) == shown
 
@@ -21,16 +34,26 @@ def test_signs_are_said_where_either_is_possible():
 def test_an_interval_decides_how_many_digits_its_number_has():
     row = {"importance": 0.012345, "importance_low": 0.0100, "importance_high": 0.0147}
     assert render.interval(row, "importance") == "0.012 [0.010, 0.015]"
-    assert render.interval({"importance": None, "importance_low": None, "importance_high": None}, "importance") == "–"
+    assert (
+        render.interval(
+            {"importance": None, "importance_low": None, "importance_high": None}, "importance"
+        )
+        == "–"
+    )
 
 
-@pytest.mark.parametrize(("share", "step"), [(0, 0), (-1, 0), (float("nan"), 0), (1e-9, 1), (0.5, 10), (1, 20), (7, 20)])
+@pytest.mark.parametrize(
+    ("share", "step"), [(0, 0), (-1, 0), (float("nan"), 0), (1e-9, 1), (0.5, 10), (1, 20), (7, 20)]
+)
 def test_what_is_on_is_shaded(share, step):
     assert render.level(share) == step
     assert f".a{step}{{" in render.style()
 
 
-@pytest.mark.parametrize(("low", "high", "wanted"), [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 70, [0, 20, 40, 60]), (3, 3, [3])])
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 70, [0, 20, 40, 60]), (3, 3, [3])],
+)
 def test_ticks_are_round(low, high, wanted):
     assert charts.ticks(low, high) == wanted or charts.ticks(low, high, 5) == wanted
 

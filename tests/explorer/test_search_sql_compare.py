@@ -1,4 +1,5 @@
-"""Search, SQL and compare: what they list is what a loop over the arrays finds, and every list says what it hides."""
+"""Search, SQL and compare: what they list is what a loop over the arrays finds, and every list says
+what it hides."""
 
 from __future__ import annotations
 
@@ -50,11 +51,15 @@ def test_by_token_lists_the_features_that_a_loop_finds(world: World) -> None:
     assert page["chosen"] == {"token": token, "text": " def"}
     rows = all_of(world, f"{SEARCH}?by=token&q=def")
     assert {r["feature"]: r["firings"] for r in rows} == {k: n for k, (n, _) in expected.items()}
-    assert {r["feature"]: r["share"] for r in rows} == pytest.approx({k: share for k, (_, share) in expected.items()})
+    assert {r["feature"]: r["share"] for r in rows} == pytest.approx(
+        {k: share for k, (_, share) in expected.items()}
+    )
 
 
 @pytest.mark.parametrize("by, sign", [("promoted", 1), ("suppressed", -1)])
-def test_by_promoted_token_lists_the_features_that_a_product_finds(world: World, by: str, sign: int) -> None:
+def test_by_promoted_token_lists_the_features_that_a_product_finds(
+    world: World, by: str, sign: int
+) -> None:
     d = world.made.directions
     logits = sign * (d.decoder.astype(np.float64) @ d.unembedding)
     for name in (" def", " name99"):
@@ -63,28 +68,50 @@ def test_by_promoted_token_lists_the_features_that_a_product_finds(world: World,
         assert {r["feature"] for r in all_of(world, f"{SEARCH}?by={by}&q=x&id={token}")} == expected
 
 
-def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(world: World) -> None:
+def test_by_text_lists_features_that_are_on_at_its_last_token_in_a_kept_context(
+    world: World,
+) -> None:
     w, s = 3, 7
     ids = world.made.tokens[w, s - 1 : s + 1].tolist()
     text = "".join(words(ids))
     page = told(world, f"{SEARCH}?by=text&q={quote(text)}")
     found = {r["feature"] for listed in page["lists"] for r in listed["rows"]}
     contexts = {k: told(world, f"{BASE}/{k}")["contexts"] for k in range(40)}
-    places = {(w, s) for w, s in zip(*np.nonzero(world.made.tokens == ids[1]), strict=True) if s and world.made.tokens[w, s - 1] == ids[0]}
-    assert found == {k for k, kept in contexts.items() if any((c["window"], c["position"]) in places for c in kept)}
+    places = {
+        (w, s)
+        for w, s in zip(*np.nonzero(world.made.tokens == ids[1]), strict=True)
+        if s and world.made.tokens[w, s - 1] == ids[0]
+    }
+    assert found == {
+        k
+        for k, kept in contexts.items()
+        if any((c["window"], c["position"]) in places for c in kept)
+    }
     assert found and "The model is not here" in page["note"]
 
 
 def test_by_numbers_lists_what_the_conditions_leave(world: World) -> None:
     density = (world.made.acts > 0).reshape(-1, 40).sum(0) / world.made.kept.sum()
     rows = all_of(world, f"{SEARCH}?where=density%3E%3D0.1&where=density%3C%3D0.15&order=maximum")
-    assert {r["feature"] for r in rows} == set(np.flatnonzero((density >= 0.1) & (density <= 0.15)).tolist())
+    assert {r["feature"] for r in rows} == set(
+        np.flatnonzero((density >= 0.1) & (density <= 0.15)).tolist()
+    )
     assert [r["maximum"] for r in rows] == sorted((r["maximum"] for r in rows), reverse=True)
     assert len(all_of(world, f"{SEARCH}?order=firings")) == 40
 
 
-@pytest.mark.parametrize("asked", ["by=nothing&q=a", "by=token&q=" + "a" * 201, "where=density", "where=density%3E%3Dx", "order=secret",
-                                   "by=token&q=a&offset=-1", "by=token&q=a&id=x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "by=nothing&q=a",
+        "by=token&q=" + "a" * 201,
+        "where=density",
+        "where=density%3E%3Dx",
+        "order=secret",
+        "by=token&q=a&offset=-1",
+        "by=token&q=a&id=x",
+    ],
+)
 def test_what_cannot_be_searched_for_is_one_line(world: World, asked: str) -> None:
     answer = world.client.get(f"{SEARCH}?{asked}")
     assert answer.status_code == 400 and "Traceback" not in answer.text
@@ -95,17 +122,26 @@ def test_what_cannot_be_searched_for_is_one_line(world: World, asked: str) -> No
 def test_whatever_is_searched_for_is_shown_and_not_obeyed(world: World, by: str, q: str) -> None:
     answer = world.client.get(f"{SEARCH}?by={by}&q={quote(q)}")
     assert answer.status_code == 200
-    assert not re.search("<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover=\"", answer.text)
+    assert not re.search(
+        '<script>alert|<img|<b>|[\u202a-\u202e\u2066-\u2069\x00\x1b]|onmouseover="', answer.text
+    )
 
 
 def test_sql_answers_and_says_in_one_line_what_it_cannot(world: World) -> None:
     page = told(world, f"{SQL}?q={quote('SELECT feature, firings FROM features ORDER BY feature')}")
-    assert [row[1] for row in page["answer"]["rows"]] == (world.made.acts > 0).reshape(-1, 40).sum(0).tolist()
+    assert [row[1] for row in page["answer"]["rows"]] == (world.made.acts > 0).reshape(-1, 40).sum(
+        0
+    ).tolist()
     page = told(world, f"{SQL}?q={quote('SELECT feature FROM contexts')}")
     assert page["answer"]["more"] and len(page["answer"]["rows"]) == page["limits"]["rows"]
     answer = world.client.get(f"{SQL}?q={quote('DROP VIEW features')}")
-    assert "only SELECT is answered here, not DROP" in answer.text and "DROP VIEW features</textarea>" in answer.text
-    answer = world.client.get(f"{SQL}?q={quote(chr(39).join(['SELECT ', '</textarea><script>alert(1)</script>', ' AS x']))}")
+    assert (
+        "only SELECT is answered here, not DROP" in answer.text
+        and "DROP VIEW features</textarea>" in answer.text
+    )
+    answer = world.client.get(
+        f"{SQL}?q={quote(chr(39).join(['SELECT ', '</textarea><script>alert(1)</script>', ' AS x']))}"  # noqa: E501
+    )
     assert "<script>alert" not in answer.text and answer.text.count("<textarea") == 1
 
 
@@ -124,16 +160,25 @@ def test_compare_counts_what_a_loop_finds(world: World) -> None:
     page = told(world, COMPARE)
     best, back = cosine.max(1), cosine.max(0)
     firings = (world.made.acts > 0).reshape(-1, 40).sum(0)
-    assert page["first"]["found"] == (best >= 0.7).sum() and page["second"]["found"] == (back >= 0.7).sum()
+    assert (
+        page["first"]["found"] == (best >= 0.7).sum()
+        and page["second"]["found"] == (back >= 0.7).sum()
+    )
     assert page["first"]["weighted"] == pytest.approx(firings[best >= 0.7].sum() / firings.sum())
     assert page["first"]["alone"] == (best < 0.5).sum()
-    mutual = [(i, int(cosine[i].argmax())) for i in range(40) if cosine[:, cosine[i].argmax()].argmax() == i]
+    mutual = [
+        (i, int(cosine[i].argmax()))
+        for i in range(40)
+        if cosine[:, cosine[i].argmax()].argmax() == i
+    ]
     assert page["mutual"] == page["total"] == len(mutual)
     listed = page["rows"] + told(world, f"{COMPARE}?offset=25")["rows"]
     assert sorted((r["own"]["feature"], r["other"]["feature"]) for r in listed) == mutual
     assert [r["cosine"] for r in listed] == sorted((r["cosine"] for r in listed), reverse=True)
     alone = told(world, f"{COMPARE}?list=second&sort=cosine")
-    assert {r["own"]["feature"] for r in alone["rows"]} == set(np.flatnonzero(back < 0.5).tolist()) and alone["hidden"] == 0
+    assert {r["own"]["feature"] for r in alone["rows"]} == set(
+        np.flatnonzero(back < 0.5).tolist()
+    ) and alone["hidden"] == 0
 
 
 def test_compare_refuses_two_sites_and_dictionaries_that_are_not_there(world: World) -> None:

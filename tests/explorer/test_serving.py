@@ -27,7 +27,13 @@ def store(tmp_path_factory):
 @contextmanager
 def served(*words):
     command = [sys.executable, "-m", "assay", "serve", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1"},
+    ) as process:
         try:
             yield process, process.stdout.readline().strip()
         finally:
@@ -47,7 +53,9 @@ def test_it_prints_one_address_and_ends_cleanly(store):
 def test_beyond_this_machine_it_asks_for_a_token(store):
     with served("--root", str(store), "--port", "0", "--host", "0.0.0.0") as (_, address):
         port, token = re.fullmatch(r"http://\S+:(\d+)/\?token=(\S{20,})", address).groups()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, follow_redirects=True) as browser:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=120, follow_redirects=True
+        ) as browser:
             assert browser.get("/").status_code == 401
             assert browser.get(f"/?token={token}").status_code == 200
             assert browser.get(HOME).status_code == 200
@@ -64,10 +72,15 @@ def test_a_port_that_is_taken_is_said_in_one_line(store):
 
 def test_the_page_of_a_rating_is_served_alone(tmp_path):
     world = rate_world.make(tmp_path)
-    with served("--root", str(world.root), "--rate", str(world.folder), "--rater", "ann", "--port", "0") as (process, address):
+    with served(
+        "--root", str(world.root), "--rate", str(world.folder), "--rater", "ann", "--port", "0"
+    ) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/rate", address)
         assert "1 of 24" in re.sub("<[^>]*>", "", httpx.get(address, timeout=120).text)
-        assert httpx.get(address.removesuffix("rate") + HOME.strip("/"), timeout=120).status_code == 404
+        assert (
+            httpx.get(address.removesuffix("rate") + HOME.strip("/"), timeout=120).status_code
+            == 404
+        )
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
@@ -89,4 +102,6 @@ def test_a_port_is_a_port(port):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_only_loopback_goes_without_a_token(host):
     assert serve.is_here(host)
-    assert not any(map(serve.is_here, ("0.0.0.0", "10.0.0.1", "::", "example.org", "127.0.0.1.example.org")))
+    assert not any(
+        map(serve.is_here, ("0.0.0.0", "10.0.0.1", "::", "example.org", "127.0.0.1.example.org"))
+    )

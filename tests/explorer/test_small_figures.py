@@ -1,4 +1,5 @@
-"""Small figures: a bar for each count, as high as its share of the highest, and the numbers in words."""
+"""Small figures: a bar for each count, as high as its share of the highest, and the numbers in
+words."""
 
 import re
 
@@ -8,13 +9,21 @@ from assay.explorer import figures
 
 
 def bars(svg: str) -> list[tuple[float, float]]:
-    return [(float(x), float(h)) for x, h in re.findall(r'class="bar" x="([\d.]+)%"[^>]* height="([\d.]+)"', svg)]
+    return [
+        (float(x), float(h))
+        for x, h in re.findall(r'class="bar" x="([\d.]+)%"[^>]* height="([\d.]+)"', svg)
+    ]
 
 
 def test_bars_are_as_high_as_their_counts_and_an_empty_bin_has_none() -> None:
     svg = figures.histogram([4, 0, 1, 2], [0, 1, 2, 3, 4], "things")
     assert bars(svg) == [(0.0, figures.HIGH), (50.0, figures.HIGH / 4), (75.0, figures.HIGH / 2)]
-    assert re.findall("<title>(.*?)</title>", svg) == ["0 to 1: 4 tokens", "1 to 2: 0 tokens", "2 to 3: 1 tokens", "3 to 4: 2 tokens"]
+    assert re.findall("<title>(.*?)</title>", svg) == [
+        "0 to 1: 4 tokens",
+        "1 to 2: 0 tokens",
+        "2 to 3: 1 tokens",
+        "3 to 4: 2 tokens",
+    ]
     assert "tokens in each: 4, 0, 1, 2" in svg
 
 
@@ -23,7 +32,10 @@ def test_one_among_many_is_still_seen() -> None:
 
 
 def test_only_occupied_bins_are_kept_with_their_edges() -> None:
-    assert figures.occupied([0, 0, 3, 0, 1, 0], [1, 2, 4, 8, 16, 32, 64]) == ([3, 0, 1], [4, 8, 16, 32])
+    assert figures.occupied([0, 0, 3, 0, 1, 0], [1, 2, 4, 8, 16, 32, 64]) == (
+        [3, 0, 1],
+        [4, 8, 16, 32],
+    )
     assert figures.occupied([0, 0], [1, 2, 4]) == ([], [])
     assert figures.histogram([], [], "things") == ""
 
@@ -32,9 +44,13 @@ def test_quantiles_and_interval_stand_where_they_are() -> None:
     svg = figures.quantiles([1, 2, 5, 6, 8, 9], ["a"] * 6, 10, "x")
     assert 'class="box" x="20.00%" width="40.00%"' in svg and 'x1="50.00%" x2="50.00%"' in svg
     svg = figures.interval(2, 1, 3, "x")
-    assert float(re.search(r'class="dot" cx="([\d.]+)%"', svg)[1]) == pytest.approx(100 * (2 + 0.18) / 3.36, abs=0.01)
+    assert float(re.search(r'class="dot" cx="([\d.]+)%"', svg)[1]) == pytest.approx(
+        100 * (2 + 0.18) / 3.36, abs=0.01
+    )
     assert figures.quantiles([None] * 6, ["a"] * 6, 10, "x") == ""
 
 
 def test_what_is_given_as_text_is_escaped() -> None:
-    assert "<b>" not in figures.histogram([1], [0, 1], "<b>", "<b>") + figures.split(0.3, "<b>", "<b>") + figures.interval(1, 0, 2, "<b>")
+    assert "<b>" not in figures.histogram([1], [0, 1], "<b>", "<b>") + figures.split(
+        0.3, "<b>", "<b>"
+    ) + figures.interval(1, 0, 2, "<b>")

@@ -1,4 +1,5 @@
-"""The steering page: both continuations and what the change cost are those of a naive greedy pass; limits are said."""
+"""The steering page: both continuations and what the change cost are those of a naive greedy pass;
+limits are said."""
 
 from __future__ import annotations
 
@@ -48,12 +49,17 @@ def written(client, tiny, **query):
 
 
 def greedy(tiny: Tiny, new: int, clamp: float | None) -> tuple[list[int], list[float]]:
-    """A continuation by whole passes over all tokens, with feature 3 set wherever it counts, and its KL from the model as it is."""
+    """A continuation by whole passes over all tokens, with feature 3 set wherever it counts, and
+    its KL from the model as it is."""
     ids, kl = tiny.ids(TEXT)[0].tolist(), []
     for _ in range(new):
         now = np.array([ids])
         plain, codes = tiny.naive(now)
-        step = (codes[:, 3] - clamp) * (np.arange(len(ids)) > 0) if clamp is not None else np.zeros(len(ids))
+        step = (
+            (codes[:, 3] - clamp) * (np.arange(len(ids)) > 0)
+            if clamp is not None
+            else np.zeros(len(ids))
+        )
         changed = tiny.naive(now, less=tiny.part(step, 3))[0]
         a, b = (log_probabilities(x)[-1] for x in (changed, plain))
         kl.append(float((np.exp(a) * (a - b)).sum()))
@@ -66,18 +72,26 @@ def test_both_texts_and_the_cost_are_those_of_a_naive_pass(tiny, client):
     decode = folder.find(str(tiny.model)).tokenizer.decode
     after, kl = greedy(tiny, 6, CLAMP)
     assert found["before"] == decode(greedy(tiny, 6, None)[0]) and found["after"] == decode(after)
-    assert found["kl"] == pytest.approx(kl, abs=1e-4) and found["mean_kl"] == pytest.approx(np.mean(kl), abs=1e-4)
+    assert found["kl"] == pytest.approx(kl, abs=1e-4) and found["mean_kl"] == pytest.approx(
+        np.mean(kl), abs=1e-4
+    )
     assert found["total_kl"] == pytest.approx(sum(kl), abs=1e-3) and found["mean_kl"] > 0.01
 
 
 def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, client, library):
     reader = library.live.loaded(tiny.index).reader
     asked = {"scale": "3:8", "out": "5", "temperature": "0.8", "seed": "4"}
-    whole = Steered.of(steer(reader, TEXT, [Change(3, factor=8.0), Change.out(5)], new=12, temperature=0.8, seed=4))
+    whole = Steered.of(
+        steer(reader, TEXT, [Change(3, factor=8.0), Change.out(5)], new=12, temperature=0.8, seed=4)
+    )
     first = written(client, tiny, **asked, new=5)
     found = written(client, tiny, **asked, new=12)
     assert found["before"] == whole.before and found["after"] == whole.after
-    assert found["kl"] == pytest.approx(list(whole.kl), abs=1e-6) and found["kl"][:5] == first["kl"] and whole.after.startswith(first["after"])
+    assert (
+        found["kl"] == pytest.approx(list(whole.kl), abs=1e-6)
+        and found["kl"][:5] == first["kl"]
+        and whole.after.startswith(first["after"])
+    )
 
 
 def test_a_request_writes_for_a_moment_and_a_link_stops_it(tiny, client, monkeypatch):
@@ -87,22 +101,34 @@ def test_a_request_writes_for_a_moment_and_a_link_stops_it(tiny, client, monkeyp
     assert [p["steps"] for p in parts] == [1, 2, 3] and all(p["state"] == "writing" for p in parts)
     assert 'hx-trigger="load' in client.get(f"{tiny.base}/steer", params=asked).text
     stopped = client.get(f"{tiny.base}/steer", params={**asked, "stop": 1}, follow_redirects=False)
-    assert stopped.status_code == 303 and "new=4" in stopped.headers["location"] and "stop" not in stopped.headers["location"]
+    assert (
+        stopped.status_code == 303
+        and "new=4" in stopped.headers["location"]
+        and "stop" not in stopped.headers["location"]
+    )
     page = client.get(stopped.headers["location"]).text
     assert "data-done" in page and "4 of 4 tokens" in page and "20 tokens more" in page
 
 
 def test_limits_are_said(tiny, client, monkeypatch):
     for query, words in (
-        ({"new": 121}, "new is a whole number from 1 to 120"), ({"temperature": "hot"}, "temperature is a number"),
+        ({"new": 121}, "new is a whole number from 1 to 120"),
+        ({"temperature": "hot"}, "temperature is a number"),
         ({"temperature": "-1"}, "temperature is a number"),
-        ({"text": "ab cd " * 100}, "at most 64 are read"), ({"new": 60}, "leaves room for"), ({"seed": "x"}, "seed is a whole number"),
-    ):  # fmt: skip
+        ({"text": "ab cd " * 100}, "at most 64 are read"),
+        ({"new": 60}, "leaves room for"),
+        ({"seed": "x"}, "seed is a whole number"),
+    ):
         answer = client.get(f"{tiny.base}/steer", params={"text": TEXT, "out": 3, **query})
         assert answer.status_code == 400 and words in answer.text.lower()
     monkeypatch.setattr(writing, "STRETCH", 0.0001)
     for i in range(writing.OPEN):
-        assert client.get(f"{tiny.base}/steer", params={"text": TEXT, "clamp": f"3:{i}", "new": 9}).status_code == 200
+        assert (
+            client.get(
+                f"{tiny.base}/steer", params={"text": TEXT, "clamp": f"3:{i}", "new": 9}
+            ).status_code
+            == 200
+        )
     asked = {"text": TEXT, "clamp": "3:77", "new": 9}
     refused = client.get(f"{tiny.base}/steer", params=asked)
     assert refused.status_code == 503 and "4 other texts are being written" in refused.text
@@ -126,7 +152,15 @@ def test_one_that_was_given_up_is_written_again(tiny, client, monkeypatch):
 
 
 def test_readers_of_one_text_and_of_several_do_not_mix(tiny, client):
-    alone = {i: written(TestClient(application(tiny.library()), base_url="http://127.0.0.1"), tiny, clamp=f"3:{i}", new=8)["after"] for i in (2, 9)}
+    alone = {
+        i: written(
+            TestClient(application(tiny.library()), base_url="http://127.0.0.1"),
+            tiny,
+            clamp=f"3:{i}",
+            new=8,
+        )["after"]
+        for i in (2, 9)
+    }
     barrier = threading.Barrier(4)
 
     def ask(i):
@@ -138,17 +172,37 @@ def test_readers_of_one_text_and_of_several_do_not_mix(tiny, client):
 
 
 def test_a_form_becomes_a_link_and_no_text_becomes_markup(tiny, client):
-    sent = {"sent": "1", "text": "a b", "feature": "5", "way": "scale", "amount": "3", "new": "8", "temperature": "0", "seed": "0"}
-    moved = client.post(f"{tiny.base}/steer", data=sent, headers={"origin": "http://127.0.0.1"}, follow_redirects=False)
+    sent = {
+        "sent": "1",
+        "text": "a b",
+        "feature": "5",
+        "way": "scale",
+        "amount": "3",
+        "new": "8",
+        "temperature": "0",
+        "seed": "0",
+    }
+    moved = client.post(
+        f"{tiny.base}/steer",
+        data=sent,
+        headers={"origin": "http://127.0.0.1"},
+        follow_redirects=False,
+    )
     assert moved.headers["location"] == f"{tiny.base}/steer?text=a+b&scale=5%3A3&new=8"
-    page = client.get(f"{tiny.base}/steer", params={"text": "</pre><script>x\u202e", "out": 3, "new": 2}).text
+    page = client.get(
+        f"{tiny.base}/steer", params={"text": "</pre><script>x\u202e", "out": 3, "new": 2}
+    ).text
     assert "<script>x" not in page and "\u202e" not in page
-    assert "No feature is changed yet" in client.get(f"{tiny.base}/steer", params={"text": "a b"}).text
+    assert (
+        "No feature is changed yet" in client.get(f"{tiny.base}/steer", params={"text": "a b"}).text
+    )
 
 
 def test_whoever_names_no_feature_is_offered_some_at_twice_their_maximum(tiny, client):
     links = re.findall(r"clamp=(\d+)%3A([\d.]+)", client.get(f"{tiny.base}/steer").text)
     assert links
     for k, amount in links:
-        assert float(amount) == pytest.approx(2 * tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3)
+        assert float(amount) == pytest.approx(
+            2 * tiny.index.feature(int(k)).numbers["maximum"], abs=1e-3
+        )
     assert len({tiny.index.feature(int(k)).numbers["token"] for k, _ in links}) == len(links)

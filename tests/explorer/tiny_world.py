@@ -1,4 +1,5 @@
-"""A tiny model, a dictionary of random directions, a real index of it in a store, and the same numbers by a naive float64 pass."""
+"""A tiny model, a dictionary of random directions, a real index of it in a store, and the same
+numbers by a naive float64 pass."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ WIDTH = 48
 def made_up(seed: int = 0) -> Dictionary:
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, WIDTH, 24, generator=draw), dim=-1)
-    return Dictionary(0.6 * W.mT, torch.full((1, WIDTH), -0.4), W, torch.zeros(1, 24), ReLU(), sites=(SITE,))
+    return Dictionary(
+        0.6 * W.mT, torch.full((1, WIDTH), -0.4), W, torch.zeros(1, 24), ReLU(), sites=(SITE,)
+    )
 
 
 @dataclass
@@ -43,8 +46,11 @@ class Tiny:
     def ids(self, text: str) -> np.ndarray:
         return np.array([folder.find(str(self.model)).tokenizer.encode(text)])
 
-    def naive(self, ids: np.ndarray, at: str = SITE, less: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Logits [s, v], and activations of features [s, f] where they count, with `less` taken off at a site."""
+    def naive(
+        self, ids: np.ndarray, at: str = SITE, less: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logits [s, v], and activations of features [s, f] where they count, with `less` taken off
+        at a site."""
         logits, acts = tiny_models.naive(self.model, ids, {at: lambda x: x - less})
         codes = np.maximum(acts[SITE] @ made_up().W_enc[0].double().numpy() - np.float32(0.4), 0)[0]
         codes[0] = 0  # the first token does not count
@@ -65,7 +71,18 @@ def make(root: Path) -> Tiny:
     model, texts, store = tiny_models.make(root / "llama", "llama"), root / "texts", root / "store"
     texts.mkdir()
     for i in range(30):
-        (texts / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 4)
+        (texts / f"{i:02}.txt").write_text(
+            f"def add{i}(self, other):\n    return self + other\n" * 4
+        )
     made_up().save(root / "one.safetensors")
-    made = indexing.index(root / "one.safetensors", model=model, text=texts, root=store, tokens=480, context=12, ablate=2, ablate_windows=2)
+    made = indexing.index(
+        root / "one.safetensors",
+        model=model,
+        text=texts,
+        root=store,
+        tokens=480,
+        context=12,
+        ablate=2,
+        ablate_windows=2,
+    )
     return Tiny(store, model, made)

@@ -1,4 +1,5 @@
-"""A text, dictionaries of several kinds and their activations in float64, for the tests of features/live."""
+"""A text, dictionaries of several kinds and their activations in float64, for the tests of
+features/live."""
 
 from __future__ import annotations
 
@@ -25,16 +26,33 @@ def dictionary(seed=2, per_token=""):
     b[0, NEVER] = -1e9
     mean, scale = 0.1 * torch.randn(1, D, generator=own), torch.tensor([0.7])
     return Dictionary(
-        W.mT.contiguous(), b, 1.5 * W, torch.zeros(1, D), ReLU(), {}, mean, scale, (), torch.zeros(1, D), per_token=per_token
+        W.mT.contiguous(),
+        b,
+        1.5 * W,
+        torch.zeros(1, D),
+        ReLU(),
+        {},
+        mean,
+        scale,
+        (),
+        torch.zeros(1, D),
+        per_token=per_token,
     )
 
 
 def reader(model, site=SITE, writes=None, per_token="", **options):
-    return Reader(model, dictionary(per_token=per_token), Site.parse(site), None if writes is None else Site.parse(writes), **options)
+    return Reader(
+        model,
+        dictionary(per_token=per_token),
+        Site.parse(site),
+        None if writes is None else Site.parse(writes),
+        **options,
+    )
 
 
 class Naive:
-    """One text in NumPy float64: every forward pass from the embedding on, with parts of the stream taken out."""
+    """One text in NumPy float64: every forward pass from the embedding on, with parts of the stream
+    taken out."""
 
     def __init__(self, folder, ids, site=SITE, writes=None, per_token="", skip_first=1):
         self.folder, self.ids, self.site = folder, np.array([ids]), writes or site
@@ -42,7 +60,9 @@ class Naive:
         self.loss = tiny_models.naive_loss(self.logits, self.ids)[0]
         self.x, self.acts = self.all[site][0], self.all[self.site][0]
         one = dictionary(per_token=per_token)
-        W, b, dec, mean = (t[0].double().numpy() for t in (one.W_enc, one.b_enc, one.W_dec, one.mean))
+        W, b, dec, mean = (
+            t[0].double().numpy() for t in (one.W_enc, one.b_enc, one.W_dec, one.mean)
+        )
         x, self.back = self.x, np.ones((len(self.x), 1))
         if per_token:
             self.back = x.std(1, ddof=1, keepdims=True)
@@ -62,7 +82,9 @@ class Naive:
 
     def run(self, add, site=None):
         """(logits [s, v], acts by site) with `add` [s, d] put on top of the activations."""
-        logits, acts = tiny_models.naive(self.folder, self.ids, {site or self.site: lambda x: x + add})
+        logits, acts = tiny_models.naive(
+            self.folder, self.ids, {site or self.site: lambda x: x + add}
+        )
         return logits[0], acts
 
     def losses(self, add, site=None):

@@ -1,4 +1,5 @@
-"""Circuits: against a model computed by hand in float64, against changed weights, and on decoders whose circuits are known."""
+"""Circuits: against a model computed by hand in float64, against changed weights, and on decoders
+whose circuits are known."""
 
 import numpy as np
 import pytest
@@ -15,7 +16,22 @@ from assay.worlds.networks.readable import Known
 @pytest.fixture(scope="module")
 def small():
     """Two random models of two blocks, and a text of each."""
-    runs = Runs([LmSpec(seed=seed, layers=2, d=8, heads=2, m=6, context=10, vocab=257, std=0.6, activation="relu") for seed in (0, 1)])
+    runs = Runs(
+        [
+            LmSpec(
+                seed=seed,
+                layers=2,
+                d=8,
+                heads=2,
+                m=6,
+                context=10,
+                vocab=257,
+                std=0.6,
+                activation="relu",
+            )
+            for seed in (0, 1)
+        ]
+    )
     params = start(runs, shape_of(runs.specs[0], 40))
     gen = torch.Generator().manual_seed(0)
     params = {name: p + 0.1 * torch.randn(p.shape, generator=gen) for name, p in params.items()}
@@ -30,8 +46,13 @@ def norm(x, gain, bias, scale=None):
 
 
 def by_hand(p, tokens, mask=None, means=None, scales=None):
-    """One model on one text in float64, block by block: mean loss, each node's mean, each norm's scale."""
-    e, found, kept = iter(scales or []), [], iter(np.split(mask, [8, 10, 16, 18]) if mask is not None else [])
+    """One model on one text in float64, block by block: mean loss, each node's mean, each norm's
+    scale."""
+    e, found, kept = (
+        iter(scales or []),
+        [],
+        iter(np.split(mask, [8, 10, 16, 18]) if mask is not None else []),
+    )
     given, own = iter(means or []), []
 
     def node(x):
@@ -49,14 +70,19 @@ def by_hand(p, tokens, mask=None, means=None, scales=None):
     s = tokens.shape[1]
     x = node(p["W_E"][tokens] + p["W_pos"][:s])
     for n in range(2):
-        qkv = np.einsum("bsd,dkhe->kbshe", normed(x, p["gain_1"][n], p["bias_1"][n]), p["W_QKV"][n]) + p["b_QKV"][n][:, None, None]
+        qkv = (
+            np.einsum("bsd,dkhe->kbshe", normed(x, p["gain_1"][n], p["bias_1"][n]), p["W_QKV"][n])
+            + p["b_QKV"][n][:, None, None]
+        )
         score = np.einsum("bqhe,bkhe->bhqk", qkv[0], qkv[1]) / 2  # heads of width 4
         score = np.where(np.tril(np.ones((s, s), bool)), score, -np.inf)
         pattern = np.exp(score - score.max(-1, keepdims=True))
         pattern /= pattern.sum(-1, keepdims=True)
         z = node(np.einsum("bhqk,bkhe->bqhe", pattern, qkv[2]))
         x = x + np.einsum("bshe,hed->bsd", z, p["W_O"][n]) + p["b_O"][n]
-        hidden = node(np.maximum(normed(x, p["gain_2"][n], p["bias_2"][n]) @ p["W_in"][n] + p["b_in"][n], 0))
+        hidden = node(
+            np.maximum(normed(x, p["gain_2"][n], p["bias_2"][n]) @ p["W_in"][n] + p["b_in"][n], 0)
+        )
         x = x + hidden @ p["W_out"][n] + p["b_out"][n]
     logits = normed(x, p["gain"], p["bias"]) @ p["W_U"]
     logits = logits - logits.max(-1, keepdims=True)
@@ -79,8 +105,11 @@ def test_losses_are_those_of_a_model_computed_by_hand(small):
         assert abs(whole - float(next_token_loss(params, tokens, "relu")[i].mean())) < 1e-5
         wanted, *_ = by_hand(p, t, mask[i].double().numpy(), means, scales)
         assert abs(wanted - float(found[i])) < 1e-5 and abs(wanted - whole) > 1e-3
-    np.testing.assert_allclose(circuits.loss(params, text, torch.ones(2, len(kind)), "relu"), next_token_loss(params, tokens, "relu").mean((1, 2)),
-                               rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        circuits.loss(params, text, torch.ones(2, len(kind)), "relu"),
+        next_token_loss(params, tokens, "relu").mean((1, 2)),
+        rtol=1e-5,
+    )
 
 
 def test_an_edit_that_changes_nothing_gives_the_same_logits(small):
@@ -91,9 +120,18 @@ def test_an_edit_that_changes_nothing_gives_the_same_logits(small):
         seen.append((hook, block))
         return x
 
-    torch.testing.assert_close(forward(params, tokens, "relu", edit)[0], forward(params, tokens, "relu")[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        forward(params, tokens, "relu", edit)[0],
+        forward(params, tokens, "relu")[0],
+        rtol=1e-4,
+        atol=1e-4,
+    )
     block = ["ln1.hook_scale", "hook_z", "ln2.hook_scale", "hook_post"]
-    assert seen == [("hook_resid_pre", 0), *((hook, n) for n in range(2) for hook in block), ("ln_final.hook_scale", 2)]
+    assert seen == [
+        ("hook_resid_pre", 0),
+        *((hook, n) for n in range(2) for hook in block),
+        ("ln_final.hook_scale", 2),
+    ]
 
 
 def test_pruning_leaves_the_sizes_asked_for_one_within_the_other(small):
@@ -103,11 +141,15 @@ def test_pruning_leaves_the_sizes_asked_for_one_within_the_other(small):
     assert kept.sum(-1).tolist() == [[3, 7, 20, 24]] * 2
     assert (kept[:, 0] <= kept[:, 1]).all() and (kept[:, 1] <= kept[:, 2]).all()
     second = {name: p[1:] for name, p in params.items()}
-    np.testing.assert_array_equal(circuits.pruned(second, circuits.read(second, tokens[1:], "relu"), (7,), "relu")[0, 0], kept[1, 1])
+    np.testing.assert_array_equal(
+        circuits.pruned(second, circuits.read(second, tokens[1:], "relu"), (7,), "relu")[0, 0],
+        kept[1, 1],
+    )
 
 
 def test_pruning_finds_the_planted_nodes():
-    """Of a decoder that knows 16 tokens plainly, 32 nodes say all it knows: at least nine in ten of them are found, and nothing else is needed."""
+    """Of a decoder that knows 16 tokens plainly, 32 nodes say all it knows: at least nine in ten of
+    them are found, and nothing else is needed."""
     seeds, known = np.array([0, 1, 2]), Known(16)
     params = readable.decoder(seeds, known, 32)
     text = circuits.read(params, torch.from_numpy(readable.text(seeds, 32, 32, "train")), "relu")
@@ -115,9 +157,13 @@ def test_pruning_finds_the_planted_nodes():
     for i in range(len(seeds)):
         plain = np.flatnonzero((params["W_in"][i, 0, : readable.VOCAB] > 0).any(1).numpy())
         truth = np.zeros(kept.shape[1], bool)
-        truth[plain] = truth[2 * readable.VOCAB + 1 :] = True  # the tokens' coordinates, and their neurons
+        truth[plain] = truth[2 * readable.VOCAB + 1 :] = (
+            True  # the tokens' coordinates, and their neurons
+        )
         assert truth.sum() == 32
-        assert (kept[i] & truth).sum() / 32 >= 0.9  # as many are kept as there are: precision and recall are one number
+        assert (
+            kept[i] & truth
+        ).sum() / 32 >= 0.9  # as many are kept as there are: precision and recall are one number
 
 
 def test_nodes_by_lot_are_as_many_of_each_kind(small):

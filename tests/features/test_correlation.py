@@ -1,4 +1,5 @@
-"""Streamed correlations: equal to np.corrcoef, however the rows are cut, and with a mean that drowns the spread."""
+"""Streamed correlations: equal to np.corrcoef, however the rows are cut, and with a mean that
+drowns the spread."""
 
 import numpy as np
 import pytest

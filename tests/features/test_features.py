@@ -21,10 +21,14 @@ class Toy(Spec):
 
 @pytest.fixture
 def toy():
-    """Dense activations [row, feature], the text they stand on (position 0 left out), and the same in chunks of 100 rows."""
+    """Dense activations [row, feature], the text they stand on (position 0 left out), and the same
+    in chunks of 100 rows."""
     r = np.random.default_rng(0)
     tokens = r.integers(VOCABULARY, size=(SEQUENCES, LENGTH))
-    sequence, position = (a.reshape(-1) for a in np.meshgrid(np.arange(SEQUENCES), np.arange(1, LENGTH), indexing="ij"))
+    sequence, position = (
+        a.reshape(-1)
+        for a in np.meshgrid(np.arange(SEQUENCES), np.arange(1, LENGTH), indexing="ij")
+    )
     dense = np.maximum(r.normal(-0.5, 1, (len(sequence), FEATURES)), 0).astype(np.float32)
     dense[:, 3] = 0  # a dead feature
     dense[30:, 4] = 0  # one that fires too rarely to be drawn
@@ -56,11 +60,17 @@ def test_streamed_density_maximum_and_histogram_equal_those_of_the_dense_array(t
 def test_nan_and_zero_are_no_firings():
     sums = statistics.start(1)
     statistics.update(sums, np.zeros(3, int), np.array([np.nan, 0.0, 2.0]), 3)
-    assert sums.firings[0] == 1 and sums.maximum[0] == 2 and statistics.density(sums)[0] == pytest.approx(1 / 3)
+    assert (
+        sums.firings[0] == 1
+        and sums.maximum[0] == 2
+        and statistics.density(sums)[0] == pytest.approx(1 / 3)
+    )
 
 
 def test_purity_by_hand():
-    assert statistics.purity(np.array([[4, 4, 4, 9], [1, 2, -1, -1], [7, -1, -1, -1]])).tolist() == [0.75, 0.5, 1.0]
+    assert statistics.purity(
+        np.array([[4, 4, 4, 9], [1, 2, -1, -1], [7, -1, -1, -1]])
+    ).tolist() == [0.75, 0.5, 1.0]
     assert np.isnan(statistics.purity(np.array([[-1, -1]]))).all()
 
 
@@ -87,18 +97,34 @@ def test_the_even_sample_is_even_and_does_not_depend_on_the_chunks(toy):
     for size in (50, 1000):
         kept = examples.nothing(FEATURES)
         for row, feature, value in chunks(dense, size):
-            kept = examples.keep(kept, feature, row, value, examples.sampling_priority(feature, row, 3), 16)
+            kept = examples.keep(
+                kept, feature, row, value, examples.sampling_priority(feature, row, 3), 16
+            )
         samples.append(examples.table(kept, np.arange(FEATURES), 16))
     assert np.array_equal(*samples)
     numbers = examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 1)
     share = np.histogram(numbers, 10, (0, 1))[0] / 20_000
-    assert np.abs(share - 0.1).max() < 0.01  # three standard deviations of a tenth are .0064; the maximum of ten gets more room
-    assert abs(np.corrcoef(numbers, examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 2))[0, 1]) < 0.03
+    assert (
+        np.abs(share - 0.1).max() < 0.01
+    )  # three standard deviations of a tenth are .0064; the maximum of ten gets more room
+    assert (
+        abs(
+            np.corrcoef(
+                numbers, examples.sampling_priority(np.full(20_000, 5), np.arange(20_000), 2)
+            )[0, 1]
+        )
+        < 0.03
+    )
 
 
 def test_quarters_split_a_sample_by_value():
     values = np.array([5.0, 1, 8, 2, 7, 3, 6, 4])
-    assert [sorted(values[p].tolist(), reverse=True) for p in examples.quarters(values, 2)] == [[8, 7], [6, 5], [4, 3], [2, 1]]
+    assert [sorted(values[p].tolist(), reverse=True) for p in examples.quarters(values, 2)] == [
+        [8, 7],
+        [6, 5],
+        [4, 3],
+        [2, 1],
+    ]
 
 
 def test_windows_stop_at_the_ends_of_their_sequence(toy):
@@ -113,8 +139,13 @@ def test_windows_stop_at_the_ends_of_their_sequence(toy):
 def test_direct_logits_fold_the_norms_weight_and_extremes_break_ties_by_id():
     r = np.random.default_rng(1)
     decoder, unembedding, norm = r.normal(size=(3, 4)), r.normal(size=(4, 9)), r.uniform(0.5, 2, 4)
-    naive = [[sum(decoder[k, j] * norm[j] * unembedding[j, v] for j in range(4)) for v in range(9)] for k in range(3)]
-    assert effects.direct_logits(decoder, unembedding, norm) == pytest.approx(np.array(naive), abs=1e-5)
+    naive = [
+        [sum(decoder[k, j] * norm[j] * unembedding[j, v] for j in range(4)) for v in range(9)]
+        for k in range(3)
+    ]
+    assert effects.direct_logits(decoder, unembedding, norm) == pytest.approx(
+        np.array(naive), abs=1e-5
+    )
     u = np.array([0.5, -0.5, 1.0]) @ np.array([[2, -1, 0, 1], [0, 1, 1, -2], [1, 0, -1, 0]])
     assert u.tolist() == [2, -1, -1.5, 1.5]  # the worked vector of the visualiser's conventions
     ids, logits = effects.extremes(np.array([[1.0, 3, 3, -2, 3]]), 2)
@@ -123,7 +154,8 @@ def test_direct_logits_fold_the_norms_weight_and_extremes_break_ties_by_id():
 
 @pytest.fixture
 def arm(toy):
-    """Card measures of the toy, through a spec and back from tensors as the store would return them."""
+    """Card measures of the toy, through a spec and back from tensors as the store would return
+    them."""
     _, text, firings = toy
     r = np.random.default_rng(2)
     named, coords = card.measurements(
@@ -137,7 +169,10 @@ def arm(toy):
         seed=1000,
     )
     specs = (Toy(seed=1000),)
-    return stack(specs, [from_tensors(*to_tensors(one_run(measures(Runs(specs), coords=coords, **named), 0)))])
+    return stack(
+        specs,
+        [from_tensors(*to_tensors(one_run(measures(Runs(specs), coords=coords, **named), 0)))],
+    )
 
 
 def test_cards_from_stored_measures_show_the_dense_truth(toy, arm):
@@ -147,20 +182,36 @@ def test_cards_from_stored_measures_show_the_dense_truth(toy, arm):
     assert [c.drawn for c in made] == [True] * 3 + [False] * 2
     for c in made:
         column = dense[:, c.index]
-        assert c.address == f"toy/site/{c.index}" and c.firings == (column > 0).sum() == sum(c.counts)
-        assert c.density == pytest.approx((column > 0).mean()) and c.maximum == pytest.approx(column.max())
+        assert c.address == f"toy/site/{c.index}" and c.firings == (column > 0).sum() == sum(
+            c.counts
+        )
+        assert c.density == pytest.approx((column > 0).mean()) and c.maximum == pytest.approx(
+            column.max()
+        )
         peaks = [e.activations[e.at] for e in c.top]
-        assert peaks == sorted(peaks, reverse=True) and peaks[0] == pytest.approx(column.max(), rel=1e-3)
-        assert c.purity == pytest.approx(max(Counter(e.tokens[e.at] for e in c.top).values()) / len(c.top))
+        assert peaks == sorted(peaks, reverse=True) and peaks[0] == pytest.approx(
+            column.max(), rel=1e-3
+        )
+        assert c.purity == pytest.approx(
+            max(Counter(e.tokens[e.at] for e in c.top).values()) / len(c.top)
+        )
         for e in c.top + sum((g.examples for g in c.groups), ()):
-            assert len(e.tokens) == min(e.position, 10) + 1 + min(LENGTH - 1 - e.position, 5) and e.at == min(e.position, 10)
-            firing = np.flatnonzero((text.position == e.position) & np.isclose(column, e.activations[e.at], rtol=1e-3))
+            assert len(e.tokens) == min(e.position, 10) + 1 + min(
+                LENGTH - 1 - e.position, 5
+            ) and e.at == min(e.position, 10)
+            firing = np.flatnonzero(
+                (text.position == e.position) & np.isclose(column, e.activations[e.at], rtol=1e-3)
+            )
             assert any(_agrees(e, row, column, text) for row in firing)
-        assert len(c.promoted) == len(c.suppressed) == 10 and c.promoted[0][1] >= c.promoted[-1][1] >= c.suppressed[-1][1]
+        assert (
+            len(c.promoted) == len(c.suppressed) == 10
+            and c.promoted[0][1] >= c.promoted[-1][1] >= c.suppressed[-1][1]
+        )
 
 
 def _agrees(e, row, column, text):
-    """Whether the example is the context of `row`: every token, and the feature's activation on each (0 where left out)."""
+    """Whether the example is the context of `row`: every token, and the feature's activation on
+    each (0 where left out)."""
     s, p = text.sequence[row], text.position[row]
     span = range(max(0, p - 10), min(LENGTH, p + 6))
     where = {int(text.position[k]): column[k] for k in np.flatnonzero(text.sequence == s)}
@@ -173,7 +224,9 @@ def test_chunks_are_joined_until_they_are_large_and_nothing_is_lost():
     parts = [(np.arange(n), np.full(n, n), np.full(n, 0.5)) for n in (3, 4, 5, 1)]
     joined = list(card._larger(parts, least=6))
     assert [len(row) for row, _, _ in joined] == [7, 6]
-    assert np.array_equal(np.concatenate([f for _, f, _ in joined]), np.concatenate([f for _, f, _ in parts]))
+    assert np.array_equal(
+        np.concatenate([f for _, f, _ in joined]), np.concatenate([f for _, f, _ in parts])
+    )
 
 
 def test_the_draw_depends_on_the_seed_alone_and_an_arm_without_cards_has_none(arm):

@@ -1,4 +1,5 @@
-"""Importance of features: the vector worked by hand, and every mode against naive float64 forwards of tiny models."""
+"""Importance of features: the vector worked by hand, and every mode against naive float64 forwards
+of tiny models."""
 
 from __future__ import annotations
 
@@ -47,17 +48,31 @@ def dictionary(per_token=""):
     b[0, 0] = -1e9  # never on
     mean, scale = 0.1 * torch.randn(1, D, generator=own), torch.tensor([0.7])
     return Dictionary(
-        W.mT.contiguous(), b, 1.5 * W, torch.zeros(1, D), ReLU(), {}, mean, scale, (SITE,), torch.zeros(1, D), per_token=per_token
+        W.mT.contiguous(),
+        b,
+        1.5 * W,
+        torch.zeros(1, D),
+        ReLU(),
+        {},
+        mean,
+        scale,
+        (SITE,),
+        torch.zeros(1, D),
+        per_token=per_token,
     )
 
 
 def codes(model, one, site=SITE):
-    """Activations of the dictionary at kept positions, [w, s, f], and what one unit of each adds, from differences of `decode`."""
+    """Activations of the dictionary at kept positions, [w, s, f], and what one unit of each adds,
+    from differences of `decode`."""
     passage, _ = capture(model, Site.parse(site), torch.from_numpy(tokens()))
     x = passage.acts.flatten(0, 1)
     a = one.encode(x)[0].unflatten(0, (WINDOWS, S)).double().numpy() * keep()[..., None]
     base = one.decode(torch.zeros(1, len(x), WIDTH), x)
-    unit = [(one.decode(torch.eye(WIDTH)[k].expand(1, len(x), -1), x) - base)[0].double().numpy() for k in range(WIDTH)]
+    unit = [
+        (one.decode(torch.eye(WIDTH)[k].expand(1, len(x), -1), x) - base)[0].double().numpy()
+        for k in range(WIDTH)
+    ]
     return a, [u.reshape(WINDOWS, S, -1) for u in unit]
 
 
@@ -81,13 +96,24 @@ def naive_delta(folder, a, unit, group, site=SITE, mode="full", last="blocks.2.h
 def measured(model, features, one=None, site=SITE, **options):
     one = dictionary() if one is None else one
     options = {"keep": torch.from_numpy(keep()), "batch": 3} | options
-    return importance_sums(model, Site.parse(site), one, features, torch.from_numpy(tokens()), DOCUMENT, 3, **options)
+    return importance_sums(
+        model, Site.parse(site), one, features, torch.from_numpy(tokens()), DOCUMENT, 3, **options
+    )
 
 
 def test_the_worked_vector():
     delta = np.array([0, 0.8, 0, -0.2, 1.5, 0, 0, 0.1])
-    done = finish({name: value[None] for name, value in token_sums(delta[None], (delta != 0)[None]).items()})
-    wanted = {"density": 0.5, "conditional": 0.55, "total": 0.275, "hit_share": 0.75, "spill": 0, "text": 0.275}
+    done = finish(
+        {name: value[None] for name, value in token_sums(delta[None], (delta != 0)[None]).items()}
+    )
+    wanted = {
+        "density": 0.5,
+        "conditional": 0.55,
+        "total": 0.275,
+        "hit_share": 0.75,
+        "spill": 0,
+        "text": 0.275,
+    }
     assert {name: done[name].item() for name in wanted} == pytest.approx(wanted)
 
 
@@ -116,7 +142,9 @@ def test_sums_are_those_of_naive_forwards(folder, model, mode, per_token):
     assert ("delta_silent" in got) == (mode != "single")
 
 
-@pytest.mark.parametrize("site", ["blocks.0.hook_mlp_out", "blocks.2.hook_resid_post", "blocks.1.hook_resid_mid"])
+@pytest.mark.parametrize(
+    "site", ["blocks.0.hook_mlp_out", "blocks.2.hook_resid_post", "blocks.1.hook_resid_mid"]
+)
 def test_at_other_sites(folder, model, site):
     a, unit = codes(model, dictionary(), site)
     got = measured(model, [4], site=site)
@@ -125,7 +153,10 @@ def test_at_other_sites(folder, model, site):
 
 
 def test_after_the_last_block_direct_is_full(model):
-    full, direct = (measured(model, [1, 3], site="blocks.2.hook_resid_post", mode=mode) for mode in ("full", "direct"))
+    full, direct = (
+        measured(model, [1, 3], site="blocks.2.hook_resid_post", mode=mode)
+        for mode in ("full", "direct")
+    )
     for name in full:
         np.testing.assert_allclose(full[name], direct[name], atol=1e-5)
     assert (finish(direct)["spill"] == 0).all()  # nothing after it mixes positions: to the last bit
@@ -133,18 +164,30 @@ def test_after_the_last_block_direct_is_full(model):
 
 def test_a_silent_feature_is_exactly_zero_and_so_is_the_past(model):
     got = measured(model, [0])
-    assert all((got[name] == 0).all() for name in ("active", "helps", "delta_active", "delta_silent"))
+    assert all(
+        (got[name] == 0).all() for name in ("active", "helps", "delta_active", "delta_silent")
+    )
     done = finish(got)
-    assert done["total"] == 0 and done["spill"] == 0 and np.isnan(done["conditional"]) and np.isnan(done["hit_share"])
+    assert (
+        done["total"] == 0
+        and done["spill"] == 0
+        and np.isnan(done["conditional"])
+        and np.isnan(done["hit_share"])
+    )
 
 
 def test_taking_out_nothing_changes_nothing_to_the_last_bit(model):
-    """The noise floor: an active feature whose decoder row is 0 goes through all of the computation, and comes out as 0."""
+    """The noise floor: an active feature whose decoder row is 0 goes through all of the
+    computation, and comes out as 0."""
     from dataclasses import replace
 
     one = dictionary()
     got = measured(model, [1, 3], replace(one, W_dec=0 * one.W_dec))
-    assert got["active"].sum() > 0 and (got["delta_active"] == 0).all() and (got["delta_silent"] == 0).all()
+    assert (
+        got["active"].sum() > 0
+        and (got["delta_active"] == 0).all()
+        and (got["delta_silent"] == 0).all()
+    )
 
 
 def test_total_is_conditional_times_density_and_batches_do_not_matter(model):
@@ -158,13 +201,20 @@ def test_total_is_conditional_times_density_and_batches_do_not_matter(model):
 
 
 def test_a_helpful_feature_is_above_zero(model, folder):
-    """The sign: take out what raises the right token's logit along the direct path, and the loss goes up."""
+    """The sign: take out what raises the right token's logit along the direct path, and the loss
+    goes up."""
     place = Site.parse("blocks.2.hook_resid_post")
     passage, _ = capture(model, place, torch.from_numpy(tokens()))
     right = model.unembed().T[torch.from_numpy(tokens()[:, 1:]).reshape(-1)]
     row = torch.nn.functional.normalize(right.mean(0) - model.unembed().T.mean(0), dim=0)
     x = passage.acts.flatten(0, 1)
-    one = Dictionary(row.view(1, D, 1), torch.full((1, 1), 50.0), 0.2 * row.view(1, 1, D), torch.zeros(1, D), ReLU())
+    one = Dictionary(
+        row.view(1, D, 1),
+        torch.full((1, 1), 50.0),
+        0.2 * row.view(1, 1, D),
+        torch.zeros(1, D),
+        ReLU(),
+    )
     assert (one.encode(x) > 0).all()
     assert finish(measured(model, [0], one, site=str(place)))["conditional"] > 0
 

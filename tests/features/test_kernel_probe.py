@@ -1,4 +1,5 @@
-"""Batched regressions against scikit-learn's, AUROC against counting pairs, and questions whose answer is known."""
+"""Batched regressions against scikit-learn's, AUROC against counting pairs, and questions whose
+answer is known."""
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ def world(noise=0.5, q=Q, d=D, flipped=0.0, seed=0):
     x = torch.randn(q, ROWS, d, generator=own)
     label = x[:, :, 3] + noise * torch.randn(q, ROWS, generator=own) > 0
     told = label ^ (torch.rand(q, ROWS, generator=own) < flipped)
-    return x, Questions(label, told, rows(0, 40, q), rows(40, 60, q), (rows(60, 90, q), rows(90, 120, q)))
+    return x, Questions(
+        label, told, rows(0, 40, q), rows(40, 60, q), (rows(60, 90, q), rows(90, 120, q))
+    )
 
 
 def test_auroc_counts_pairs_and_ties_half():
@@ -27,12 +30,19 @@ def test_auroc_counts_pairs_and_ties_half():
     assert auc(torch.ones(4), torch.tensor([0, 0, 1, 1]).bool()) == 0.5
     own = np.random.default_rng(0)
     score, label = own.integers(0, 9, (5, 30)) / 4, own.random((5, 30)) < 0.4
-    naive = [np.mean([(a > b) + (a == b) / 2 for a in s[y] for b in s[~y]]) for s, y in zip(score, label, strict=True)]
-    np.testing.assert_allclose(auc(torch.from_numpy(score), torch.from_numpy(label)), naive, atol=1e-12)
+    naive = [
+        np.mean([(a > b) + (a == b) / 2 for a in s[y] for b in s[~y]])
+        for s, y in zip(score, label, strict=True)
+    ]
+    np.testing.assert_allclose(
+        auc(torch.from_numpy(score), torch.from_numpy(label)), naive, atol=1e-12
+    )
 
 
 def test_the_null_error_is_that_of_ranks():
-    assert null_error(100, 100) == pytest.approx(0.0409, abs=5e-5) and null_error(200, 200) == pytest.approx(0.0289, abs=5e-5)
+    assert null_error(100, 100) == pytest.approx(0.0409, abs=5e-5) and null_error(
+        200, 200
+    ) == pytest.approx(0.0289, abs=5e-5)
     own = np.random.default_rng(1)
     drawn = auc(torch.from_numpy(own.random((4000, 40))), (torch.arange(40) < 20).expand(4000, -1))
     assert float(drawn.std()) == pytest.approx(null_error(20, 20), rel=0.05)
@@ -46,10 +56,16 @@ def test_a_regression_is_that_of_scikit_learn(strength):
     z = probe.prepared(x, q)
     score = probe.regression_scores(probe.products(z, q), q, (strength,))[0]
     for i in range(Q):
-        theirs = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(z[i, :40].double().numpy(), q.label[i, :40].numpy())
+        theirs = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(
+            z[i, :40].double().numpy(), q.label[i, :40].numpy()
+        )
         wanted = theirs.decision_function(z[i].double().numpy())
-        np.testing.assert_allclose(score[i] - score[i].mean(), wanted - wanted.mean(), atol=0.005 * np.ptp(wanted))
-        assert float(score[i].mean()) == pytest.approx(wanted.mean(), abs=0.03 * np.ptp(wanted))  # theirs does not penalise the intercept at all
+        np.testing.assert_allclose(
+            score[i] - score[i].mean(), wanted - wanted.mean(), atol=0.005 * np.ptp(wanted)
+        )
+        assert float(score[i].mean()) == pytest.approx(
+            wanted.mean(), abs=0.03 * np.ptp(wanted)
+        )  # theirs does not penalise the intercept at all
 
 
 def test_it_is_at_the_maximum_of_its_objective():
@@ -59,7 +75,9 @@ def test_it_is_at_the_maximum_of_its_objective():
     kernel = q.of(k, q.train).double() + probe.CONSTANT**2
     t = 2.0 * q.told[:, :40] - 1
     f = (kernel @ a[..., None])[..., 0]
-    np.testing.assert_allclose(a, t * torch.sigmoid(-t * f), atol=1e-4)  # where the gradient of the objective vanishes
+    np.testing.assert_allclose(
+        a, t * torch.sigmoid(-t * f), atol=1e-4
+    )  # where the gradient of the objective vanishes
 
 
 def test_regressions_solved_together_are_those_solved_alone(monkeypatch):
@@ -67,18 +85,23 @@ def test_regressions_solved_together_are_those_solved_alone(monkeypatch):
     ks = [probe.products(probe.prepared(part, q), q) for part in (x, x[..., :5], x[..., 7:9])]
     together = probe.all_regression_scores(ks, q)
     for scores, k in zip(together, ks, strict=True):
-        # 1e-5 is what is promised of a run alone and in a group; products of other sizes round differently on some processors.
+        # 1e-5 is what is promised of a run alone and in a group; products of other sizes round
+        # differently on some processors.
         torch.testing.assert_close(scores, probe.regression_scores(k, q), rtol=1e-5, atol=1e-5)
     monkeypatch.setattr(probe, "_CACHED", 1)  # one question after the other
     for scores, apart in zip(together, probe.all_regression_scores(ks, q), strict=True):
-        torch.testing.assert_close(scores, apart, rtol=1e-3, atol=1e-3)  # both stop at a gain of 1e-9 of the objective
+        torch.testing.assert_close(
+            scores, apart, rtol=1e-3, atol=1e-3
+        )  # both stop at a gain of 1e-9 of the objective
     assert together[0].shape == (len(probe.STRENGTHS), Q, ROWS)
 
 
 def test_components_of_full_rank_are_the_regression_itself():
     x, q = world(d=8)
     k = probe.products(probe.prepared(x, q), q)
-    np.testing.assert_allclose(probe.component_scores(k, q, (8,), (1.0,)), probe.regression_scores(k, q, (1.0,)), atol=1e-3)
+    np.testing.assert_allclose(
+        probe.component_scores(k, q, (8,), (1.0,)), probe.regression_scores(k, q, (1.0,)), atol=1e-3
+    )
 
 
 def test_the_feature_that_is_the_answer_is_found_and_enough():
@@ -96,7 +119,12 @@ def test_on_permuted_answers_every_probe_is_at_chance():
     q = Questions(q.label, told, q.train, q.validation, q.tests)
     z = probe.prepared(x, q)
     k = probe.products(z, q)
-    for scores in (probe.regression_scores(k, q), probe.component_scores(k, q, (4, 16)), probe.mean_scores(k, q), probe.neighbour_scores(z, q)):
+    for scores in (
+        probe.regression_scores(k, q),
+        probe.component_scores(k, q, (4, 16)),
+        probe.mean_scores(k, q),
+        probe.neighbour_scores(z, q),
+    ):
         reached = best(scores, q).tests
         assert abs(float(reached.mean()) - 0.5) < 3 * null_error(15, 15) / (2 * 40) ** 0.5
 
@@ -107,7 +135,9 @@ def test_the_setting_is_chosen_on_validation_and_never_on_test():
     first, second = wrong.clone(), right.clone()
     first[:, 40:60], second[:, 40:60] = right[:, 40:60], wrong[:, 40:60]
     told = best(torch.stack([second, first]), q)
-    assert told.validation.item() == 1 and told.tests.max() == 0, "the one that is right on validation texts only has to be taken"
+    assert told.validation.item() == 1 and told.tests.max() == 0, (
+        "the one that is right on validation texts only has to be taken"
+    )
 
 
 def test_neighbours_and_means_are_what_they_say():
@@ -117,4 +147,6 @@ def test_neighbours_and_means_are_what_they_say():
     near = (train - z[2, 77]).norm(dim=1).argsort()[:3]
     assert probe.neighbour_scores(z, q, (3,))[0, 2, 77] == yes[near].double().mean()
     wanted = z[2, 77] @ (train[yes].mean(0) - train[~yes].mean(0))
-    assert float(probe.mean_scores(probe.products(z, q), q)[0, 2, 77]) == pytest.approx(float(wanted), abs=1e-4)
+    assert float(probe.mean_scores(probe.products(z, q), q)[0, 2, 77]) == pytest.approx(
+        float(wanted), abs=1e-4
+    )

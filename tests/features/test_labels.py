@@ -31,7 +31,11 @@ def test_what_is_marked():
     assert inside("loop", "for é in y: pass\nz = 1\n") == "pass\n"
     assert inside("loop", "for i in (1,\n  2): f(); g()\n") == "f(); g()\n"
     assert inside("string", 'x = """a\nb"""\ny = 1\n') == '"""a\nb"""'
-    assert characters("def f(:\n") is None and characters("a = 1\r\n") is None and characters("x = '") is None
+    assert (
+        characters("def f(:\n") is None
+        and characters("a = 1\r\n") is None
+        and characters("x = '") is None
+    )
 
 
 def test_tokens_go_by_their_first_character_that_is_no_blank():
@@ -43,7 +47,9 @@ def test_tokens_go_by_their_first_character_that_is_no_blank():
     got = token_labels(SOURCE, np.array(spans))
     assert got["signature"].tolist() == [True] * 3 + [False] * 6
     assert got["comment"].tolist() == [False] * 3 + [True] * 3 + [False] * 3
-    assert got["newline"].tolist() == [False] * 5 + [True] + [False] * 3  # " a" is followed by a line break
+    assert (
+        got["newline"].tolist() == [False] * 5 + [True] + [False] * 3
+    )  # " a" is followed by a line break
     assert set(got) == set(TASKS) and token_labels("def (", np.array([(0, 3)])) is None
 
 
@@ -53,7 +59,11 @@ def test_windows_get_the_labels_of_their_place_in_the_file(tmp_path):
     (texts / "good.py").write_text(SOURCE * 3)
     (texts / "bad.py").write_text("class class class\n" * 12)
     corpus, tokenizer = load(str(texts)), models.find(str(folder)).tokenizer
-    parts = [corpus.windows(tokenizer.encode, p, context=8, count=0) for p in ("train", "validation", "test") if corpus.part(p)]
+    parts = [
+        corpus.windows(tokenizer.encode, p, context=8, count=0)
+        for p in ("train", "validation", "test")
+        if corpus.part(p)
+    ]
     seen = 0
     for windows in parts:
         labels, known = window_labels(corpus, windows, tokenizer)

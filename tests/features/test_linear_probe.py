@@ -1,4 +1,5 @@
-"""The linear probe: sklearn's Ridge in explicit loops, planted truths that it finds, and noise that it refuses."""
+"""The linear probe: sklearn's Ridge in explicit loops, planted truths that it finds, and noise that
+it refuses."""
 
 import numpy as np
 import pytest
@@ -7,7 +8,15 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from assay.core.errors import DataError
-from assay.features.linear_probe import INNER, STRENGTHS, centroids, distance_r2, error_sums, folds, out_of_fold
+from assay.features.linear_probe import (
+    INNER,
+    STRENGTHS,
+    centroids,
+    distance_r2,
+    error_sums,
+    folds,
+    out_of_fold,
+)
 from assay.worlds.hidden_markov.process import rrxor
 
 TREE = rrxor().tree(10)
@@ -26,7 +35,8 @@ def noise(width, runs=1, seed=0):
 
 
 def sklearn_ridge(x, y, strength, at):
-    """Standardised by the rows it is fitted on; sklearn's penalty is in squared units, ours in shares of tr(G)/d."""
+    """Standardised by the rows it is fitted on; sklearn's penalty is in squared units, ours in
+    shares of tr(G)/d."""
     scaler = StandardScaler().fit(x)
     z = scaler.transform(x)
     alpha = strength * np.trace(z.T @ z) / z.shape[1]
@@ -50,11 +60,21 @@ def test_it_is_sklearns_ridge_in_nested_folds():
                 error = 0.0
                 for one in range(INNER):
                     a, b = x[run, train][inner != one], x[run, train][inner == one]
-                    error += ((sklearn_ridge(a, y[train][inner != one], strength, b) - y[train][inner == one]) ** 2).sum()
+                    error += (
+                        (
+                            sklearn_ridge(a, y[train][inner != one], strength, b)
+                            - y[train][inner == one]
+                        )
+                        ** 2
+                    ).sum()
                 errors.append(error)
             best = STRENGTHS[int(np.argmin(errors))]
             chosen.add(best)
-            np.testing.assert_allclose(found[run, held], sklearn_ridge(x[run, train], y[train], best, x[run, held]), atol=1e-6)
+            np.testing.assert_allclose(
+                found[run, held],
+                sklearn_ridge(x[run, train], y[train], best, x[run, held]),
+                atol=1e-6,
+            )
     assert len(chosen) > 1  # the choice was one
 
 
@@ -84,7 +104,8 @@ def test_noise_and_shuffled_beliefs_are_not(group, k):
 
 
 def test_next_token_and_token_tables_with_prefixes_held_out():
-    """Measured with other code on the same enumerated prefixes, other folds: .287; .07, .21, .31, .46, .61."""
+    """Measured with other code on the same enumerated prefixes, other folds: .287; .07, .21, .31,
+    .46, .61."""
     assert r2(torch.from_numpy(TREE.predicted)[None]) == pytest.approx(0.287, abs=0.005)
     for k, wanted in enumerate((0.07, 0.21, 0.31, 0.46, 0.61), 1):
         table = np.eye(TREE.suffixes(k).max() + 1)[TREE.suffixes(k)]
@@ -98,9 +119,16 @@ def test_an_ending_never_seen_says_nothing():
 
 
 def test_runs_are_probed_by_themselves():
-    x = torch.cat([BELIEF[None] @ torch.ones(5, 8).double() * 0 + noise(8), BELIEF[None] @ torch.randn(5, 8).double()])
+    x = torch.cat(
+        [
+            BELIEF[None] @ torch.ones(5, 8).double() * 0 + noise(8),
+            BELIEF[None] @ torch.randn(5, 8).double(),
+        ]
+    )
     together = out_of_fold(x, BELIEF, PREFIX, 5)
-    torch.testing.assert_close(together[1], out_of_fold(x[1:], BELIEF, PREFIX, 5)[0], atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(
+        together[1], out_of_fold(x[1:], BELIEF, PREFIX, 5)[0], atol=1e-9, rtol=1e-7
+    )
 
 
 def test_a_diverged_run_spoils_no_other():
@@ -120,20 +148,31 @@ def test_sums_by_group_are_naive_sums():
         rows = np.flatnonzero(g == ENDING)
         assert sst[g] == pytest.approx(sum(((TREE.belief[r] - mean) ** 2).sum() for r in rows))
         for run in range(2):
-            assert sse[run, g] == pytest.approx(sum(((TREE.belief[r] - predicted[run, r].numpy()) ** 2).sum() for r in rows))
+            assert sse[run, g] == pytest.approx(
+                sum(((TREE.belief[r] - predicted[run, r].numpy()) ** 2).sum() for r in rows)
+            )
 
 
 def test_distances():
-    """The intrinsic agreement of RRXOR's belief and next-token distances over the 35 states of its prefixes is .2349."""
+    """The intrinsic agreement of RRXOR's belief and next-token distances over the 35 states of its
+    prefixes is .2349."""
     belief = centroids(BELIEF[None], TREE.state)[0]
     assert distance_r2(TREE.process.predicted(belief), belief) == pytest.approx(0.2349, abs=5e-5)
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
     assert distance_r2(3 * belief @ q + 1, belief) == pytest.approx(1)
     a, b = np.random.default_rng(1).normal(size=(2, 6, 3))
-    pairs = [(np.linalg.norm(a[i] - a[j]), np.linalg.norm(b[i] - b[j])) for i in range(6) for j in range(i)]
+    pairs = [
+        (np.linalg.norm(a[i] - a[j]), np.linalg.norm(b[i] - b[j]))
+        for i in range(6)
+        for j in range(i)
+    ]
     assert distance_r2(a, b) == pytest.approx(np.corrcoef(np.array(pairs).T)[0, 1] ** 2)
     alike = 0.1 * np.eye(6)  # all points equally far from each other: no order to agree with
-    assert np.isnan(distance_r2(alike, b)) and np.isnan(distance_r2(b, alike)) and np.isnan(distance_r2(0 * alike, b))
+    assert (
+        np.isnan(distance_r2(alike, b))
+        and np.isnan(distance_r2(b, alike))
+        and np.isnan(distance_r2(0 * alike, b))
+    )
 
 
 def test_too_few_groups_are_told():

@@ -1,4 +1,5 @@
-"""A text read live: activations, attribution and ablation are those of naive float64 forward passes, one firing at a time."""
+"""A text read live: activations, attribution and ablation are those of naive float64 forward
+passes, one firing at a time."""
 
 from __future__ import annotations
 
@@ -13,12 +14,22 @@ from assay.core.errors import DataError, ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.importance import importance_sums
-from assay.features.live.ablation import ANYWHERE, ablate_features, ablate_firings, matters, reconstructed_loss
+from assay.features.live.ablation import (
+    ANYWHERE,
+    ablate_features,
+    ablate_firings,
+    matters,
+    reconstructed_loss,
+)
 from assay.features.live.attribution import Agreement, agreement, attribute
 from assay.features.live.reader import Firings, Reader
 from assay.subjects.site import Site
 
-SITES = [(lt.SITE, None, ""), ("blocks.1.hook_resid_mid", None, "layer-norm"), ("blocks.0.hook_resid_mid", "blocks.0.hook_mlp_out", "")]
+SITES = [
+    (lt.SITE, None, ""),
+    ("blocks.1.hook_resid_mid", None, "layer-norm"),
+    ("blocks.0.hook_resid_mid", "blocks.0.hook_mlp_out", ""),
+]
 SITES += [("blocks.2.hook_resid_post", None, "")]
 
 
@@ -35,14 +46,21 @@ def test_a_reading_has_the_tokens_losses_and_firings(read):
     assert "".join(reading.words) == lt.TEXT and list(reading.ids) == reader.subject.encode(lt.TEXT)
     np.testing.assert_allclose(reading.loss, naive.loss, rtol=1e-4)
     assert reading.left_out == (0,) and len(reading) == len(reading.keep) == len(naive.a)
-    np.testing.assert_allclose(reading.firings.columns(range(lt.WIDTH), len(reading)), naive.a, atol=2e-5)
+    np.testing.assert_allclose(
+        reading.firings.columns(range(lt.WIDTH), len(reading)), naive.a, atol=2e-5
+    )
     position, feature = naive.a.nonzero()
-    assert (reading.firings.position == position).all() and (reading.firings.feature == feature).all()
+    assert (reading.firings.position == position).all() and (
+        reading.firings.feature == feature
+    ).all()
     twice = reading.firings.columns([3, 1, 3], len(reading))
     assert (twice == reading.firings.columns(range(lt.WIDTH), len(reading))[:, [3, 1, 3]]).all()
     assert reading.firings.columns([], len(reading)).shape == (len(reading), 0)
     assert (reading.on == np.flatnonzero(naive.a.any(0))).all() and lt.NEVER not in reading.on
-    assert set(reading.firings.at(4).feature) == set(np.flatnonzero(naive.a[4])) and len(reading.firings.of(lt.NEVER)) == 0
+    assert (
+        set(reading.firings.at(4).feature) == set(np.flatnonzero(naive.a[4]))
+        and len(reading.firings.of(lt.NEVER)) == 0
+    )
 
 
 def test_attribution_is_the_slope_of_finite_differences(read):
@@ -57,8 +75,14 @@ def test_attribution_is_the_slope_of_finite_differences(read):
         assert whole.value[i] == pytest.approx(slope.sum(), abs=2e-4, rel=1e-3)
         assert one.value[i] == pytest.approx(slope[7], abs=2e-4, rel=1e-3)
         assert t <= 7 or one.value[i] == 0
-    assert whole.loss == pytest.approx(naive.loss.sum(), rel=1e-4) and one.loss == pytest.approx(naive.loss[7], rel=1e-4)
-    error = np.where(reading.keep[:, None], (reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]).double().numpy(), 0)
+    assert whole.loss == pytest.approx(naive.loss.sum(), rel=1e-4) and one.loss == pytest.approx(
+        naive.loss[7], rel=1e-4
+    )
+    error = np.where(
+        reading.keep[:, None],
+        (reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]).double().numpy(),
+        0,
+    )
     for t in (0, 3):
         part = small * np.where(np.arange(len(error))[:, None] == t, error, 0)
         slope = (naive.losses(-part) - naive.losses(part)).sum() / (2 * small)
@@ -72,9 +96,13 @@ def test_attribution_is_that_of_a_loop_of_backward_passes(read):
     for i in range(0, len(found.firings), 7):
         factor = torch.ones((), requires_grad=True)
         new = reading.passage.acts.clone()
-        new[0, reading.firings.position[i]] = new[0, reading.firings.position[i]] + (factor - 1) * parts[i]
+        new[0, reading.firings.position[i]] = (
+            new[0, reading.firings.position[i]] + (factor - 1) * parts[i]
+        )
         trace = spliced_run(reader.subject, reader.target, reading.passage, new, gradients=True)
-        losses = torch.nn.functional.cross_entropy(trace.head(trace.final[0, :-1]), trace.tokens[0, 1:], reduction="sum")
+        losses = torch.nn.functional.cross_entropy(
+            trace.head(trace.final[0, :-1]), trace.tokens[0, 1:], reduction="sum"
+        )
         losses.backward()
         assert found.value[i] == pytest.approx(-float(factor.grad), abs=1e-5, rel=1e-4)
 
@@ -83,10 +111,18 @@ def test_the_features_that_matter_are_summed_and_ordered(model):
     reader = lt.reader(model)
     found = attribute(reader, reader.read(lt.TEXT))
     features, sums = found.by_feature()
-    wanted = {k: found.value[found.firings.feature == k].sum() for k in np.unique(found.firings.feature)}
-    assert dict(zip(features, sums, strict=True)) == pytest.approx(wanted) and (np.diff(np.abs(sums)) <= 0).all()
+    wanted = {
+        k: found.value[found.firings.feature == k].sum() for k in np.unique(found.firings.feature)
+    }
+    assert (
+        dict(zip(features, sums, strict=True)) == pytest.approx(wanted)
+        and (np.diff(np.abs(sums)) <= 0).all()
+    )
     top = found.top(5)
-    assert len(top) == 5 and np.abs(found.value[top]).min() >= np.delete(np.abs(found.value), top).max()
+    assert (
+        len(top) == 5
+        and np.abs(found.value[top]).min() >= np.delete(np.abs(found.value), top).max()
+    )
 
 
 def test_a_firing_taken_out_is_a_forward_pass_without_it(read):
@@ -95,9 +131,13 @@ def test_a_firing_taken_out_is_a_forward_pass_without_it(read):
     found = ablate_firings(reader, reading, some, batch=50)
     assert (found.position == some.position).all() and (found.feature == some.feature).all()
     for i, (t, k) in enumerate(zip(found.position, found.feature, strict=True)):
-        np.testing.assert_allclose(found.delta[i], naive.losses(-naive.part(t, k)) - naive.loss, atol=2e-5)
+        np.testing.assert_allclose(
+            found.delta[i], naive.losses(-naive.part(t, k)) - naive.loss, atol=2e-5
+        )
         assert (found.delta[i, :t] == 0).all()
-    np.testing.assert_allclose(found.after - found.delta, np.tile(reading.loss, (len(found.delta), 1)))
+    np.testing.assert_allclose(
+        found.after - found.delta, np.tile(reading.loss, (len(found.delta), 1))
+    )
     np.testing.assert_allclose(found.on(7), found.delta[:, 7])
 
 
@@ -109,9 +149,14 @@ def test_a_feature_taken_out_is_a_forward_pass_without_it(read, mode):
     last = "blocks.2.hook_resid_post"
     for i, k in enumerate(features):
         if mode == "single":
-            wanted = [(naive.losses(-naive.part(t, k)) - naive.loss)[t] if naive.a[t, k] else 0 for t in range(len(naive.loss))]
+            wanted = [
+                (naive.losses(-naive.part(t, k)) - naive.loss)[t] if naive.a[t, k] else 0
+                for t in range(len(naive.loss))
+            ]
         else:
-            wanted = naive.losses(-naive.feature(k), last if mode == "direct" else None) - naive.loss
+            wanted = (
+                naive.losses(-naive.feature(k), last if mode == "direct" else None) - naive.loss
+            )
         np.testing.assert_allclose(found.delta[i], wanted, atol=3e-5)
     assert (found.position == ANYWHERE).all() and found.feature.tolist() == features
     np.testing.assert_allclose(found.on(), found.delta.sum(1))
@@ -121,7 +166,9 @@ def test_a_set_is_taken_out_at_once(read):
     reader, reading, naive = read
     a, b = (int(k) for k in reading.on[:2])
     found = ablate_features(reader, reading, [[a, b], a])
-    np.testing.assert_allclose(found.delta[0], naive.losses(-naive.feature(a) - naive.feature(b)) - naive.loss, atol=3e-5)
+    np.testing.assert_allclose(
+        found.delta[0], naive.losses(-naive.feature(a) - naive.feature(b)) - naive.loss, atol=3e-5
+    )
     assert found.feature.tolist() == [a, a]
 
 
@@ -141,11 +188,20 @@ def test_they_are_the_sums_of_importance(model):
     for mode in ("full", "single"):
         found = ablate_features(reader, reading, [1, 3], mode=mode)
         sums = importance_sums(
-            model, reader.target, reader.dictionary, [1, 3], reading.passage.tokens, np.zeros(1, int), 1, mode=mode,
+            model,
+            reader.target,
+            reader.dictionary,
+            [1, 3],
+            reading.passage.tokens,
+            np.zeros(1, int),
+            1,
+            mode=mode,
             keep=torch.from_numpy(reading.keep)[None],
-        )  # fmt: skip
+        )
         active = reading.firings.columns([1, 3], len(reading)).T[:, :-1] > 0
-        np.testing.assert_allclose((found.delta * active).sum(1), sums["delta_active"][:, 0], atol=1e-5)
+        np.testing.assert_allclose(
+            (found.delta * active).sum(1), sums["delta_active"][:, 0], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("each", ["feature", "firing"])
@@ -157,23 +213,35 @@ def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position, eac
     if each == "feature":
         features, sums = first.by_feature()
         np.testing.assert_allclose(found.attributed, sums[: len(found.feature)], atol=2e-5)
-        assert found.feature.tolist() == features[: len(found.feature)].tolist() and len(found.feature) == min(4, (sums != 0).sum())
+        assert found.feature.tolist() == features[: len(found.feature)].tolist() and len(
+            found.feature
+        ) == min(4, (sums != 0).sum())
         changes = [naive.losses(-naive.feature(k)) - naive.loss for k in found.feature]
     else:
-        np.testing.assert_allclose(found.attributed, first.value[first.top(len(found.feature))], atol=2e-5)
+        np.testing.assert_allclose(
+            found.attributed, first.value[first.top(len(found.feature))], atol=2e-5
+        )
         where = zip(found.ablation.position, found.feature, strict=True)
         changes = [naive.losses(-naive.part(t, k)) - naive.loss for t, k in where]
     wanted = np.array([c.sum() if position is None else c[7] for c in changes])
     np.testing.assert_allclose(found.delta, wanted, atol=1e-4)
     assert 1 < len(found.feature) <= 4 and found.agreement.n == len(found.feature)
     assert found.agreement.same_sign == (np.sign(found.attributed) == np.sign(found.delta)).mean()
-    assert found.agreement.correlation == pytest.approx(np.corrcoef(found.attributed, found.delta)[0, 1])
+    assert found.agreement.correlation == pytest.approx(
+        np.corrcoef(found.attributed, found.delta)[0, 1]
+    )
 
 
 def test_a_long_way_from_linear_the_two_disagree_and_say_so():
-    assert agreement(np.array([1.0, 2, 3]), np.array([2.0, 4, 6])) == Agreement(3, pytest.approx(1), 1.0)
-    assert agreement(np.array([1.0, -1]), np.array([-1.0, 1])) == Agreement(2, pytest.approx(-1), 0.0)
-    assert np.isnan(agreement(np.ones(3), np.arange(3.0)).correlation) and np.isnan(agreement(np.zeros(0), np.zeros(0)).same_sign)
+    assert agreement(np.array([1.0, 2, 3]), np.array([2.0, 4, 6])) == Agreement(
+        3, pytest.approx(1), 1.0
+    )
+    assert agreement(np.array([1.0, -1]), np.array([-1.0, 1])) == Agreement(
+        2, pytest.approx(-1), 0.0
+    )
+    assert np.isnan(agreement(np.ones(3), np.arange(3.0)).correlation) and np.isnan(
+        agreement(np.zeros(0), np.zeros(0)).same_sign
+    )
     with pytest.raises(DataError, match="one number each"):
         agreement(np.ones(2), np.ones(3))
 
@@ -191,7 +259,9 @@ def test_a_token_behind_the_text_is_asked_about_and_has_no_features(model):
     assert asked.ids == (*plain.ids, 17) and asked.left_out == (0, len(plain))
     assert asked.limits == pytest.approx(plain.limits, rel=1e-5)
     np.testing.assert_allclose(asked.loss[:-1], plain.loss, rtol=1e-5)
-    assert (asked.firings.feature == plain.firings.feature).all() and (asked.firings.position == plain.firings.position).all()
+    assert (asked.firings.feature == plain.firings.feature).all() and (
+        asked.firings.position == plain.firings.position
+    ).all()
     found = matters(reader, asked, len(plain) - 1, count=2)
     assert found.loss == pytest.approx(asked.loss[-1])
 
@@ -200,7 +270,11 @@ def test_a_text_that_is_cut_is_read_the_same(model):
     reader = lt.reader(model)
     whole = reader.read(lt.TEXT)
     cut = whole.cut(9)
-    np.testing.assert_allclose(attribute(reader, cut, 7).value, attribute(reader, whole, 7).value[: len(cut.firings)], atol=1e-5)
+    np.testing.assert_allclose(
+        attribute(reader, cut, 7).value,
+        attribute(reader, whole, 7).value[: len(cut.firings)],
+        atol=1e-5,
+    )
     assert len(cut) == 9 and cut.ids == whole.ids[:9] and (cut.firings.position < 9).all()
 
 
@@ -214,8 +288,13 @@ def test_the_rules_of_what_counts(folder, model):
     assert first.left_out == tuple(np.flatnonzero(~keep)) and 3 < len(first.left_out) < len(x)
     assert np.isin(first.firings.position, np.flatnonzero(keep)).all()
     everywhere = lt.Naive(folder, first.ids, skip_first=0).a
-    assert np.isin(first.uncounted.position, first.left_out).all() and len(first.cut(2).uncounted) == (everywhere[:2] > 0).sum()
-    both = first.firings.columns(range(lt.WIDTH), len(first)) + first.uncounted.columns(range(lt.WIDTH), len(first))
+    assert (
+        np.isin(first.uncounted.position, first.left_out).all()
+        and len(first.cut(2).uncounted) == (everywhere[:2] > 0).sum()
+    )
+    both = first.firings.columns(range(lt.WIDTH), len(first)) + first.uncounted.columns(
+        range(lt.WIDTH), len(first)
+    )
     np.testing.assert_allclose(both, everywhere, rtol=1e-4, atol=2e-5)
     assert lt.reader(model, skip_first=0, outlier=0).read(lt.TEXT).left_out == ()
 
@@ -227,7 +306,10 @@ def test_features_with_a_sign(folder, model):
     reading = reader.read(lt.TEXT)
     below = reading.firings[reading.firings.value < 0]
     assert len(below) and len(reading.firings) == 3 * (len(reading) - 1)
-    naive, row = lt.Naive(folder, reading.ids), 1.5 / 0.7 * lt.dictionary().W_enc[0].mT.double().numpy()
+    naive, row = (
+        lt.Naive(folder, reading.ids),
+        1.5 / 0.7 * lt.dictionary().W_enc[0].mT.double().numpy(),
+    )
     found = ablate_firings(reader, reading, below[:3])
     for i in range(3):
         add = np.zeros_like(naive.acts)
@@ -244,9 +326,13 @@ def test_what_does_not_fit_is_refused(model):
         lt.reader(model).read(9 * lt.TEXT)
     with pytest.raises(DataError, match="the text has 1 tokens; give at least 3"):
         reader.read("x")
-    with pytest.raises(DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"):
+    with pytest.raises(
+        DataError, match=r"tokens are left out, with skip_first 1 and outlier 0\.01"
+    ):
         lt.reader(model, outlier=0.01).read(lt.TEXT)
-    with pytest.raises(DataError, match=f"made at tokens 0 to {len(reading) - 2}, got {len(reading) - 1}"):
+    with pytest.raises(
+        DataError, match=f"made at tokens 0 to {len(reading) - 2}, got {len(reading) - 1}"
+    ):
         attribute(reader, reading, len(reading) - 1)
     with pytest.raises(DataError, match="numbered 0 to 11, got 12"):
         ablate_features(reader, reading, [12])

@@ -1,4 +1,5 @@
-"""Features taken out, scaled and set: naive float64 passes of one text, and of a text that grows token by token without a cache."""
+"""Features taken out, scaled and set: naive float64 passes of one text, and of a text that grows
+token by token without a cache."""
 
 from __future__ import annotations
 
@@ -14,9 +15,20 @@ from assay.features.live.ablation import ablate_features
 from assay.features.live.edits import Change, change, outlook
 from assay.features.live.steering import Steered, steer
 
-SITES = [(lt.SITE, None, ""), ("blocks.1.hook_resid_mid", None, "layer-norm"), ("blocks.0.hook_resid_mid", "blocks.0.hook_mlp_out", "")]
-PLACES = pytest.mark.parametrize(("site", "writes", "per_token"), SITES, ids=["stream", "normalised", "transcoder"])
-CHANGES = (Change(1, factor=0.0), Change(3, factor=2.5), Change(5, value=4.0), Change(7, value=1.5, positions=(4, 6, 0)))
+SITES = [
+    (lt.SITE, None, ""),
+    ("blocks.1.hook_resid_mid", None, "layer-norm"),
+    ("blocks.0.hook_resid_mid", "blocks.0.hook_mlp_out", ""),
+]
+PLACES = pytest.mark.parametrize(
+    ("site", "writes", "per_token"), SITES, ids=["stream", "normalised", "transcoder"]
+)
+CHANGES = (
+    Change(1, factor=0.0),
+    Change(3, factor=2.5),
+    Change(5, value=4.0),
+    Change(7, value=1.5, positions=(4, 6, 0)),
+)
 
 
 def moved(naive, changes, skip_first=1):
@@ -42,22 +54,35 @@ def test_changes_are_those_of_a_naive_pass(folder, model, site, writes, per_toke
     np.testing.assert_allclose(found.after, after, atol=5e-5)
     np.testing.assert_allclose(found.delta, after - naive.loss, atol=5e-5)
     np.testing.assert_allclose(found.kl, lt.kl(naive.logits[0], logits), atol=2e-5)
-    assert found.kl.shape == (len(reading),) and found.kl[0] == pytest.approx(0, abs=1e-9)  # the first token is left out
+    assert found.kl.shape == (len(reading),) and found.kl[0] == pytest.approx(
+        0, abs=1e-9
+    )  # the first token is left out
     for t in (5, len(reading) - 1):
         p, q = lt.probabilities(naive.logits[0, t]), lt.probabilities(logits[t])
         view = outlook(reader, reading, found, t, 3)
         assert view.kl == found.kl[t] and view.position == t
-        for chances, order in ((view.before, -p), (view.after, -q), (view.rose, np.log(p / q)), (view.fell, np.log(q / p))):
+        for chances, order in (
+            (view.before, -p),
+            (view.after, -q),
+            (view.rose, np.log(p / q)),
+            (view.fell, np.log(q / p)),
+        ):
             assert [c.id for c in chances] == np.argsort(order)[:3].tolist()
             for c in chances:
-                assert (c.before, c.after) == pytest.approx((p[c.id], q[c.id]), rel=1e-4) and c.text == model.decode([c.id])
+                assert (c.before, c.after) == pytest.approx(
+                    (p[c.id], q[c.id]), rel=1e-4
+                ) and c.text == model.decode([c.id])
 
 
 def test_taking_out_is_what_ablation_does_and_no_change_is_none(model):
     reader = lt.reader(model)
     reading = reader.read(lt.TEXT)
     k = int(reading.on[0])
-    np.testing.assert_allclose(change(reader, reading, [Change.out(k)]).delta, ablate_features(reader, reading, [k]).delta[0], atol=1e-5)
+    np.testing.assert_allclose(
+        change(reader, reading, [Change.out(k)]).delta,
+        ablate_features(reader, reading, [k]).delta[0],
+        atol=1e-5,
+    )
     for nothing in ([], [Change(k, factor=1.0)], [Change.out(lt.NEVER)]):
         found = change(reader, reading, nothing)
         np.testing.assert_allclose(found.delta, 0, atol=2e-6)
@@ -70,11 +95,18 @@ def test_changes_of_one_feature_act_one_after_the_other(model):
     reader = lt.reader(model)
     reading = reader.read(lt.TEXT)
     twice = change(reader, reading, [Change(3, value=2.0), Change(3, factor=2.0)])
-    np.testing.assert_allclose(twice.after, change(reader, reading, [Change(3, value=4.0)]).after, atol=1e-6)
+    np.testing.assert_allclose(
+        twice.after, change(reader, reading, [Change(3, value=4.0)]).after, atol=1e-6
+    )
 
 
 def test_a_change_is_a_factor_or_a_value():
-    for wrong in ({}, {"factor": 1.0, "value": 1.0}, {"factor": float("nan")}, {"value": float("inf")}):
+    for wrong in (
+        {},
+        {"factor": 1.0, "value": 1.0},
+        {"factor": float("nan")},
+        {"value": float("inf")},
+    ):
         with pytest.raises(DataError, match="either a factor or a value, a finite number"):
             Change(3, **wrong)
 
@@ -94,7 +126,9 @@ PROMPT = "def f3_1(x):"
 
 
 @PLACES
-def test_steering_writes_what_a_model_without_a_cache_writes(folder, model, site, writes, per_token):
+def test_steering_writes_what_a_model_without_a_cache_writes(
+    folder, model, site, writes, per_token
+):
     reader = lt.reader(model, site, writes, per_token)
     changes = (Change(1, factor=0.0), Change(3, factor=2.5), Change(5, value=4.0))
     found = Steered.of(steer(reader, PROMPT, changes, new=5))
@@ -113,7 +147,10 @@ def test_steering_writes_what_a_model_without_a_cache_writes(folder, model, site
 
 def test_the_same_seed_writes_the_same_and_no_change_costs_nothing(model):
     reader = lt.reader(model)
-    first, again, other = (Steered.of(steer(reader, PROMPT, [Change(5, value=4.0)], new=8, temperature=1.0, seed=s)) for s in (1, 1, 2))
+    first, again, other = (
+        Steered.of(steer(reader, PROMPT, [Change(5, value=4.0)], new=8, temperature=1.0, seed=s))
+        for s in (1, 1, 2)
+    )
     assert first == again and first.after != other.after and first.before != other.before
     for nothing in ([], [Change(lt.NEVER, factor=3.0)]):
         same = Steered.of(steer(reader, PROMPT, nothing, new=8, temperature=1.0, seed=1))
@@ -123,7 +160,9 @@ def test_the_same_seed_writes_the_same_and_no_change_costs_nothing(model):
 def test_sampled_tokens_follow_the_softmax(folder, model):
     reader = lt.reader(model)
     n, p = 400, lt.probabilities(lt.Naive(folder, model.encode("def")).logits[0, -1] / 0.7)
-    drawn = [next(steer(reader, "def", [], new=1, temperature=0.7, seed=s)).before_id for s in range(n)]
+    drawn = [
+        next(steer(reader, "def", [], new=1, temperature=0.7, seed=s)).before_id for s in range(n)
+    ]
     for token in np.argsort(-p)[:4]:
         share = np.mean(np.array(drawn) == token)
         assert abs(share - p[token]) < 4 * np.sqrt(p[token] * (1 - p[token]) / n)
@@ -134,13 +173,17 @@ def test_steps_come_one_by_one_and_stopping_leaves_the_model_clean(model):
     hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.model.modules())
     steps = steer(reader, PROMPT, [Change(5, value=4.0)], new=50)
     seen = list(islice(steps, 3))
-    assert [s.index for s in seen] == [0, 1, 2] and seen[0].after == model.decode([seen[0].after_id])
+    assert [s.index for s in seen] == [0, 1, 2] and seen[0].after == model.decode(
+        [seen[0].after_id]
+    )
     assert seen[2].before == model.decode([s.before_id for s in seen])
     between = reader.read(lt.TEXT)  # another question between two steps
     assert next(steps).index == 3
     steps.close()
     np.testing.assert_allclose(reader.read(lt.TEXT).loss, between.loss)
-    assert hooks == sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.model.modules())
+    assert hooks == sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.model.modules()
+    )
 
 
 def test_a_continuation_ends_at_its_end(model):
@@ -176,7 +219,10 @@ def test_a_cache_gives_what_a_whole_pass_gives(model):
 
     tokens = torch.tensor([model.encode(lt.TEXT)] * 2)
     whole, cache = model.run(tokens).final, DynamicCache()
-    parts = [model.run(tokens[:, a:b], cache=cache).final for a, b in ((0, 5), (5, 6), (6, tokens.shape[1]))]
+    parts = [
+        model.run(tokens[:, a:b], cache=cache).final
+        for a, b in ((0, 5), (5, 6), (6, tokens.shape[1]))
+    ]
     np.testing.assert_allclose(torch.cat(parts, 1).numpy(), whole.numpy(), atol=2e-5)
     with pytest.raises(ModelError, match="a cache holds every block's keys"):
         model.run(tokens, cache=DynamicCache(), start=(1, whole))

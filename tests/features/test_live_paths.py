@@ -1,4 +1,5 @@
-"""Effects on the logits by path: the vectors worked by hand, and naive float64 passes over the whole vocabulary."""
+"""Effects on the logits by path: the vectors worked by hand, and naive float64 passes over the
+whole vocabulary."""
 
 from __future__ import annotations
 
@@ -35,14 +36,26 @@ def test_the_worked_vector_of_a_loss_effect(norm, wanted):
     x = r if norm is None else norm.project(r) / norm.sigma(r)
     found = log_probability_changes(x @ W, there.exact(part, r))
     np.testing.assert_allclose(found[0].numpy(), wanted, atol=1e-5)
-    assert (log_probability_changes(x @ W, there.exact(0 * part, r)) == 0).all()  # a feature that is off: to the last bit
+    assert (
+        log_probability_changes(x @ W, there.exact(0 * part, r)) == 0
+    ).all()  # a feature that is off: to the last bit
 
 
 def naive_norm(folder, x):
     w = tiny_models.weights(folder)
     if "ln_f.weight" in w:
-        return tiny_models._layer_norm(x, w, "ln_f"), w["wte.weight"], w["ln_f.weight"], w["ln_f.bias"]
-    return tiny_models._rms(x, w["model.norm.weight"], 1e-6), w["lm_head.weight"], w["model.norm.weight"], 0.0
+        return (
+            tiny_models._layer_norm(x, w, "ln_f"),
+            w["wte.weight"],
+            w["ln_f.weight"],
+            w["ln_f.bias"],
+        )
+    return (
+        tiny_models._rms(x, w["model.norm.weight"], 1e-6),
+        w["lm_head.weight"],
+        w["model.norm.weight"],
+        0.0,
+    )
 
 
 def naive_logits(folder, x):
@@ -73,15 +86,23 @@ def test_paths_are_those_of_naive_passes(folder, model, site):
     for i, (t, k) in enumerate(zip(firings.position, firings.feature, strict=True)):
         without, acts = naive.run(-naive.part(t, k))
         x, after = naive.all[LAST][0, t], acts[LAST][0, t]
-        direct, total = (centred(frozen_logits(folder, part, x)) for part in (naive.part(t, k)[t], x - after))
+        direct, total = (
+            centred(frozen_logits(folder, part, x)) for part in (naive.part(t, k)[t], x - after)
+        )
         exact = centred(naive.logits[0, t] - without[t])
         indirect = total - direct
         size = np.linalg.norm
-        assert found.share[i] == pytest.approx(direct @ direct / (direct @ direct + indirect @ indirect), rel=1e-3)
+        assert found.share[i] == pytest.approx(
+            direct @ direct / (direct @ direct + indirect @ indirect), rel=1e-3
+        )
         assert found.signed[i] == pytest.approx(direct @ total / (total @ total), rel=1e-3)
-        assert found.cosine[i] == pytest.approx(direct @ indirect / size(direct) / size(indirect), abs=1e-3)
+        assert found.cosine[i] == pytest.approx(
+            direct @ indirect / size(direct) / size(indirect), abs=1e-3
+        )
         lengths = [found.total[i], found.direct[i], found.indirect[i], found.norm[i]]
-        assert lengths == pytest.approx([size(v) for v in (total, direct, indirect, exact - total)], rel=1e-3, abs=2e-5)
+        assert lengths == pytest.approx(
+            [size(v) for v in (total, direct, indirect, exact - total)], rel=1e-3, abs=2e-5
+        )
         if t < len(reading) - 1:
             following = reading.ids[t + 1]
             wanted = [direct[following], indirect[following], (exact - total)[following]]
@@ -121,15 +142,22 @@ def test_no_firing_has_no_path_and_other_sites_have_none(model):
 
 
 def test_the_direct_loss_effect_is_the_same_from_logits_and_from_a_pass(model):
-    """The feature's view and the prompt's view of one firing: both use the model's own final norm."""
+    """The feature's view and the prompt's view of one firing: both use the model's own final
+    norm."""
     reader = lt.reader(model)
     reading = reader.read(lt.TEXT)
     firings = reading.firings[reading.firings.position < len(reading) - 1][::5]
-    passes = ablate_firings(reader, reading, firings, mode="direct").delta[np.arange(len(firings)), firings.position]
+    passes = ablate_firings(reader, reading, firings, mode="direct").delta[
+        np.arange(len(firings)), firings.position
+    ]
     at, x = firings.position, reading.stream[torch.from_numpy(firings.position)]
     logits = model.model.get_output_embeddings()(reading.final[torch.from_numpy(at)])
-    effects = log_probability_changes(logits, Unembedding.of(model).exact(reader.parts(reading, firings), x))
-    np.testing.assert_allclose(effects[np.arange(len(at)), np.array(reading.ids)[at + 1]].numpy(), passes, atol=1e-5)
+    effects = log_probability_changes(
+        logits, Unembedding.of(model).exact(reader.parts(reading, firings), x)
+    )
+    np.testing.assert_allclose(
+        effects[np.arange(len(at)), np.array(reading.ids)[at + 1]].numpy(), passes, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("site", [lt.SITE, LAST])
@@ -143,17 +171,27 @@ def test_promoted_tokens_are_those_of_the_norm_with_and_without(folder, model, s
     for naive in naives:
         for t in np.flatnonzero(naive.a[:, k]):
             x = naive.all[LAST][0, t]
-            exact.append(centred(naive_logits(folder, x) - naive_logits(folder, x - naive.part(t, k)[t])))
+            exact.append(
+                centred(naive_logits(folder, x) - naive_logits(folder, x - naive.part(t, k)[t]))
+            )
     assert found.firings == len(exact) > 3 and found.feature == k
     wanted = np.mean(exact, 0)
     np.testing.assert_allclose(found.exact, wanted, atol=3e-5)
     linear = centred(naives[0].dec[k] @ model.unembed().double().numpy())
     np.testing.assert_allclose(found.linear, linear, atol=3e-5)
-    assert found.cosine == pytest.approx(wanted @ linear / np.linalg.norm(wanted) / np.linalg.norm(linear), abs=1e-5)
-    both = [len(set(np.argsort(s * wanted)[-10:]) & set(np.argsort(s * linear)[-10:])) / 10 for s in (1, -1)]
+    assert found.cosine == pytest.approx(
+        wanted @ linear / np.linalg.norm(wanted) / np.linalg.norm(linear), abs=1e-5
+    )
+    both = [
+        len(set(np.argsort(s * wanted)[-10:]) & set(np.argsort(s * linear)[-10:])) / 10
+        for s in (1, -1)
+    ]
     assert found.overlap == pytest.approx(both)
     ids, values = found.table(3)
-    assert ids[0].tolist() == np.argsort(-wanted)[:3].tolist() and ids[1].tolist() == np.argsort(wanted)[:3].tolist()
+    assert (
+        ids[0].tolist() == np.argsort(-wanted)[:3].tolist()
+        and ids[1].tolist() == np.argsort(wanted)[:3].tolist()
+    )
     np.testing.assert_allclose(values, wanted[ids], atol=3e-5)
     assert found.table(3, exact=False)[0][0].tolist() == np.argsort(-linear)[:3].tolist()
 

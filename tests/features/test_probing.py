@@ -1,4 +1,5 @@
-"""Probes on worlds where it is known what can be read from what, and AUROC against counting pairs."""
+"""Probes on worlds where it is known what can be read from what, and AUROC against counting
+pairs."""
 
 from __future__ import annotations
 
@@ -12,16 +13,28 @@ import torch
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.features.probing import Rows, auroc, chosen_features, context, random_directions, sparse_probe
+from assay.features.probing import (
+    Rows,
+    auroc,
+    chosen_features,
+    context,
+    random_directions,
+    sparse_probe,
+)
 
 D, WIDTH, B, DOCUMENTS = 8, 8, 800, 10
 
 
 def eye():
-    """A dictionary whose features are the positive parts of the first coordinates, in units that differ."""
+    """A dictionary whose features are the positive parts of the first coordinates, in units that
+    differ."""
     scale = torch.logspace(-1, 1, WIDTH)
     return Dictionary(
-        (torch.eye(D) * scale)[None], torch.zeros(1, WIDTH), (torch.eye(WIDTH) / scale[:, None])[None], torch.zeros(1, D), ReLU()
+        (torch.eye(D) * scale)[None],
+        torch.zeros(1, WIDTH),
+        (torch.eye(WIDTH) / scale[:, None])[None],
+        torch.zeros(1, D),
+        ReLU(),
     )
 
 
@@ -41,8 +54,10 @@ def world(question, seed=0):
 
 def halves(rows):
     """Training and test rows, of different documents."""
-    return tuple(Rows(rows.x[torch.as_tensor(at)], rows.context[at], rows.label[at], rows.document[at])
-                 for at in (np.flatnonzero(rows.document % 2 == part) for part in (0, 1)))  # fmt: skip
+    return tuple(
+        Rows(rows.x[torch.as_tensor(at)], rows.context[at], rows.label[at], rows.document[at])
+        for at in (np.flatnonzero(rows.document % 2 == part) for part in (0, 1))
+    )
 
 
 def read(probed):
@@ -60,10 +75,13 @@ def test_auroc_counts_pairs():
 
 
 def test_the_spread_of_guessing_is_the_known_one():
-    """Standard error of AUROC under no effect: √((n₁ + n₀ + 1)/(12 n₁ n₀)), .0409 for 100 and 100."""
+    """Standard error of AUROC under no effect: √((n₁ + n₀ + 1)/(12 n₁ n₀)), .0409 for 100 and
+    100."""
     own, label = np.random.default_rng(2), np.arange(200) < 100
     found = [auroc(own.normal(size=200), label) for _ in range(400)]
-    assert np.std(found) == pytest.approx(0.0409, rel=0.12) and np.mean(found) == pytest.approx(0.5, abs=0.01)
+    assert np.std(found) == pytest.approx(0.0409, rel=0.12) and np.mean(found) == pytest.approx(
+        0.5, abs=0.01
+    )
 
 
 def test_one_feature_is_enough_where_one_was_planted():
@@ -99,7 +117,10 @@ def test_features_are_chosen_by_the_difference_of_means_on_training_rows():
         )
         for k in range(WIDTH)
     ]
-    assert chosen_features(one, train, 4, chunk=17).tolist() == np.argsort(difference)[::-1][:4].tolist()
+    assert (
+        chosen_features(one, train, 4, chunk=17).tolist()
+        == np.argsort(difference)[::-1][:4].tolist()
+    )
 
 
 def test_nothing_leaks_from_the_test_rows():
@@ -107,7 +128,10 @@ def test_nothing_leaks_from_the_test_rows():
     train, test = halves(rows)
     assert not set(train.document) & set(test.document) and len(train.x) + len(test.x) == B
     wrong = Rows(test.x, test.context, ~test.label, test.document)
-    assert (sparse_probe(eye(), train, test, (2,))[2].score == sparse_probe(eye(), train, wrong, (2,))[2].score).all()
+    assert (
+        sparse_probe(eye(), train, test, (2,))[2].score
+        == sparse_probe(eye(), train, wrong, (2,))[2].score
+    ).all()
 
 
 def test_a_factor_between_code_and_decoder_changes_nothing():
@@ -116,13 +140,17 @@ def test_a_factor_between_code_and_decoder_changes_nothing():
     other = replace(one, W_enc=one.W_enc * factor, W_dec=one.W_dec / factor[:, None])
     for k, probed in sparse_probe(other, train, test, (1, 2)).items():
         assert probed.features == sparse_probe(one, train, test, (1, 2))[k].features
-        np.testing.assert_allclose(probed.score, sparse_probe(one, train, test, (1, 2))[k].score, atol=1e-3)
+        np.testing.assert_allclose(
+            probed.score, sparse_probe(one, train, test, (1, 2))[k].score, atol=1e-3
+        )
 
 
 def test_random_directions_are_as_many_and_as_sparse_as_was_asked():
     rows = world("nothing")
     control = random_directions(rows.x, 2 * WIDTH, 0.2)
-    assert control.width == 2 * WIDTH and torch.allclose(control.W_dec.norm(dim=-1), torch.ones(2 * WIDTH))
+    assert control.width == 2 * WIDTH and torch.allclose(
+        control.W_dec.norm(dim=-1), torch.ones(2 * WIDTH)
+    )
     on = (control.encode(rows.x)[0] > 0).float().mean(0)
     assert (on - 0.2).abs().max() < 0.01, "each in the same share of rows"
     assert torch.equal(control.W_dec, random_directions(rows.x, 2 * WIDTH, 0.2).W_dec)
@@ -138,6 +166,10 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DataError, match="got 800 activations, 800 contexts, 3 labels"):
         Rows(rows.x, rows.context, rows.label[:3], rows.document)
     with pytest.raises(DataError, match="no part of the training documents has both answers"):
-        sparse_probe(eye(), Rows(rows.x, rows.context, rows.label & (rows.document == 0), rows.document), rows)
+        sparse_probe(
+            eye(),
+            Rows(rows.x, rows.context, rows.label & (rows.document == 0), rows.document),
+            rows,
+        )
     with pytest.raises(DataError, match="got 2 runs"):
         sparse_probe(Dictionary.join([eye()] * 2), rows, rows)

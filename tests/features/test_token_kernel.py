@@ -1,4 +1,5 @@
-"""Kernel regression on tokens: the kernel by naive products, the fit by sklearn, folds that nobody saw, and what a probe adds."""
+"""Kernel regression on tokens: the kernel by naive products, the fit by sklearn, folds that nobody
+saw, and what a probe adds."""
 
 import numpy as np
 import pytest
@@ -7,7 +8,13 @@ from sklearn.kernel_ridge import KernelRidge
 
 from assay.core.errors import DataError
 from assay.features.linear_probe import INNER, folds, out_of_fold
-from assay.features.token_kernel import INTERACTIONS, MEMORIES, RIDGES, kernel_out_of_fold, token_kernel
+from assay.features.token_kernel import (
+    INTERACTIONS,
+    MEMORIES,
+    RIDGES,
+    kernel_out_of_fold,
+    token_kernel,
+)
 from assay.worlds.hidden_markov.process import mess3, rrxor
 
 TREE = rrxor().tree(7)
@@ -40,7 +47,9 @@ def test_it_is_sklearns_kernel_ridge_with_what_inner_folds_choose():
 
     def fitted(kernel, r, train, held):
         alpha = r * kernel[np.ix_(train, train)].diagonal().mean()
-        fit = KernelRidge(alpha=alpha, kernel="precomputed").fit(kernel[np.ix_(train, train)], y[train] - y[train].mean(0))
+        fit = KernelRidge(alpha=alpha, kernel="precomputed").fit(
+            kernel[np.ix_(train, train)], y[train] - y[train].mean(0)
+        )
         return fit.predict(kernel[np.ix_(held, train)]) + y[train].mean(0)
 
     for fold in range(3):
@@ -50,7 +59,9 @@ def test_it_is_sklearns_kernel_ridge_with_what_inner_folds_choose():
             for r in RIDGES:
                 across = np.zeros_like(y[train])
                 for one in range(INNER):
-                    across[inner == one] = fitted(kernel, r, train[inner != one], train[inner == one])
+                    across[inner == one] = fitted(
+                        kernel, r, train[inner != one], train[inner == one]
+                    )
                 tried.append((((across - y[train]) ** 2).sum(), across, kernel, r))
         _, across, kernel, r = min(tried, key=lambda t: t[0])
         np.testing.assert_allclose(found.within[fold, train], across, atol=1e-8)
@@ -75,11 +86,24 @@ def test_a_probe_beside_it_finds_what_it_leaves_over():
         torch.from_numpy(rng.normal(size=(1, len(TREE), 20))),
     )
     alone = r2(BELIEF, kernel.predicted)
-    assert r2(BELIEF, out_of_fold(told, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0]) > max(0.95, alone)
-    assert abs(r2(BELIEF, out_of_fold(untold, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0]) - alone) < 0.05
+    assert r2(
+        BELIEF, out_of_fold(told, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0]
+    ) > max(0.95, alone)
+    assert (
+        abs(
+            r2(
+                BELIEF,
+                out_of_fold(untold, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0],
+            )
+            - alone
+        )
+        < 0.05
+    )
 
 
-@pytest.mark.parametrize(("vocab", "interaction", "memory"), [(1, 0.5, 1.0), (2, 0.0, 1.0), (2, 1.1, 1.0), (2, 0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("vocab", "interaction", "memory"), [(1, 0.5, 1.0), (2, 0.0, 1.0), (2, 1.1, 1.0), (2, 0.5, 0.0)]
+)
 def test_impossible_kernels(vocab, interaction, memory):
     with pytest.raises(DataError, match="a token kernel needs"):
         token_kernel(LAST, vocab, interaction, memory)

@@ -1,4 +1,5 @@
-"""Log-probabilities of whole answers against naive loops, one prompt after another; two statistics against mock models whose value is known."""
+"""Log-probabilities of whole answers against naive loops, one prompt after another; two statistics
+against mock models whose value is known."""
 
 import re
 
@@ -9,7 +10,15 @@ import torch
 import tiny_models
 from assay.core.errors import DataError, ModelError
 from assay.data.opinions import CELLS
-from assay.features.answers import answer_logprobs, mass, more_likely, restricted, scored, small_answer_logprobs, tree
+from assay.features.answers import (
+    answer_logprobs,
+    mass,
+    more_likely,
+    restricted,
+    scored,
+    small_answer_logprobs,
+    tree,
+)
 
 PROMPTS = ["def add(", "def add(a, b", "class Point:\n    x = (", "def", "x = ("]
 ANSWERS = ("10)", "b):", "y")
@@ -71,7 +80,9 @@ def test_a_tree_has_each_beginning_once_and_sees_only_ancestors():
 def test_small_transformers_give_what_a_naive_loop_gives():
     from assay.worlds.networks.transformer import Sizes, forward, transformer
 
-    params = transformer(np.array([3, 4]), Sizes(layers=2, d=8, heads=2, d_head=4, d_mlp=16, context=9, vocab=130))
+    params = transformer(
+        np.array([3, 4]), Sizes(layers=2, d=8, heads=2, d_head=4, d_mlp=16, context=9, vocab=130)
+    )
     asked = [("x (", ("A)", "B)")), ("longer (", ("A)", "B)")), ("(", ("A", "B)"))]
     found = small_answer_logprobs(params, lambda text: [ord(c) for c in text], asked, pad=0, rows=3)
     for i, (prompt, answers) in enumerate(asked):
@@ -82,7 +93,9 @@ def test_small_transformers_give_what_a_naive_loop_gives():
             wanted = sum(logs[:, k - 1, tokens[k]] for k in range(10 - len(answer), 10))
             np.testing.assert_allclose(found[:, i, j], wanted.numpy(), atol=1e-5)
     with pytest.raises(DataError, match="reads 9"):
-        small_answer_logprobs(params, lambda text: [ord(c) for c in text], [("x" * 20, ("A", "B"))], pad=0)
+        small_answer_logprobs(
+            params, lambda text: [ord(c) for c in text], [("x" * 20, ("A", "B"))], pad=0
+        )
 
 
 def test_mass_and_restricted_probability_are_what_they_say():
@@ -114,12 +127,20 @@ MOCKS = {
 def test_mock_models_score_what_they_must_in_the_balanced_design(mock):
     agree, average, share = MOCKS[mock]
     p = matched(agree, FOUR)
-    assert p.mean() == pytest.approx(average, abs=1e-12) and more_likely(np.round(p, 6)).mean() == share
-    delta = 0.5 * (np.mean([a for a, c in zip(agree, FOUR, strict=True) if c.view == "agree"])
-                   - np.mean([a for a, c in zip(agree, FOUR, strict=True) if c.view == "disagree"]))  # fmt: skip
+    assert (
+        p.mean() == pytest.approx(average, abs=1e-12)
+        and more_likely(np.round(p, 6)).mean() == share
+    )
+    delta = 0.5 * (
+        np.mean([a for a, c in zip(agree, FOUR, strict=True) if c.view == "agree"])
+        - np.mean([a for a, c in zip(agree, FOUR, strict=True) if c.view == "disagree"])
+    )
     assert p.mean() == pytest.approx(0.5 + delta, abs=1e-12)
 
 
 def test_an_unbalanced_set_flatters_a_model_that_always_says_a():
     matching_is_a = np.arange(10) < 7
-    assert np.where(matching_is_a, 1.0, 0.0).mean() == 0.7 and more_likely(np.where(matching_is_a, 1.0, 0.0)).mean() == 0.7
+    assert (
+        np.where(matching_is_a, 1.0, 0.0).mean() == 0.7
+        and more_likely(np.where(matching_is_a, 1.0, 0.0)).mean() == 0.7
+    )

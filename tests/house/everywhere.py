@@ -1,4 +1,5 @@
-"""One test for a rule that holds for thousands of files: a test for each would take longer to count than to ask."""
+"""One test for a rule that holds for thousands of files: a test for each would take longer to count
+than to ask."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +20,12 @@ def everywhere(cases: Iterable[Any]) -> Callable[[Callable[[Any], None]], Callab
                     failed.append(f"{case}: {type(e).__name__}: {e}")
             assert not failed, "\n".join(["", *failed])
 
-        test.__name__, test.__qualname__, test.__doc__, test.__module__ = rule.__name__, rule.__qualname__, rule.__doc__, rule.__module__
+        test.__name__, test.__qualname__, test.__doc__, test.__module__ = (
+            rule.__name__,
+            rule.__qualname__,
+            rule.__doc__,
+            rule.__module__,
+        )
         return test
 
     return of

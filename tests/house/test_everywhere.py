@@ -1,4 +1,5 @@
-"""A rule that is asked of many files at once fails for each that breaks it, and is not passed by asking nothing."""
+"""A rule that is asked of many files at once fails for each that breaks it, and is not passed by
+asking nothing."""
 
 import pytest
 from everywhere import everywhere
@@ -17,7 +18,9 @@ def test_every_case_that_fails_is_listed_with_its_words() -> None:
     assert asked == [1, 2, 3, 0]
     lines = str(told.value).splitlines()
     assert any(line.startswith("2: AssertionError: 2 is half of six") for line in lines)
-    assert any(line.startswith("0: ZeroDivisionError") for line in lines) and not any(line.startswith(("1:", "3:")) for line in lines)
+    assert any(line.startswith("0: ZeroDivisionError") for line in lines) and not any(
+        line.startswith(("1:", "3:")) for line in lines
+    )
 
 
 def test_a_rule_asked_of_nothing_fails() -> None:

@@ -18,34 +18,50 @@ HEAVY = {"torch", "numpy", "scipy", "xarray", "pandas", "transformers", "jinja2"
 def modules_after(code: str) -> set[str]:
     """The names of top-level modules that a fresh interpreter holds after running `code`."""
     script = (
-        f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.partition('.')[0] for m in sys.modules}})), file=sys.__stdout__)"
+        f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.partition('.')[0] for m in "
+        "sys.modules})), file=sys.__stdout__)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_imports_go_one_way() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run(
+        [linter, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
-    """The modules that a file names in its imports, wherever they stand: at the top, in functions, for type checkers alone."""
+    """The modules that a file names in its imports, wherever they stand: at the top, in functions,
+    for type checkers alone."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
         elif isinstance(node, ast.ImportFrom):
-            assert node.module and not node.level, f"{path} line {node.lineno}: imports are absolute here"
+            assert node.module and not node.level, (
+                f"{path} line {node.lineno}: imports are absolute here"
+            )
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in files else node.module for name in inside if name in files or node.module in files)
+            yield from (
+                name if name in files else node.module
+                for name in inside
+                if name in files or node.module in files
+            )
 
 
 def test_no_two_files_need_each_other() -> None:
-    """Not even through a third, and not for the name of a type: what two files share lies in a file below both."""
+    """Not even through a third, and not for the name of a type: what two files share lies in a file
+    below both."""
     here = ROOT / "src"
-    files = {".".join(p.relative_to(here).with_suffix("").parts).removesuffix(".__init__"): p for p in here.rglob("*.py")}
+    files = {
+        ".".join(p.relative_to(here).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in here.rglob("*.py")
+    }
     try:
         TopologicalSorter({name: set(needs(path, files)) for name, path in files.items()}).prepare()
     except CycleError as e:
@@ -54,59 +70,114 @@ def test_no_two_files_need_each_other() -> None:
 
 def call(*words: str) -> str:
     """Code that runs the command line in-process with its output thrown away."""
-    return f"from assay.cli.main import main\nsys.stdout = open('/dev/null', 'w')\nassert main({list(words)!r}) == 0"
+    return (
+        "from assay.cli.main import main\nsys.stdout = open('/dev/null', 'w')\nassert "
+        f"main({list(words)!r}) == 0"
+    )
 
 
-@pytest.mark.parametrize("code", ["import assay", call("--help"), call("list"), call("run", "--help")])
+@pytest.mark.parametrize(
+    "code", ["import assay", call("--help"), call("list"), call("run", "--help")]
+)
 def test_looking_around_stays_light(code: str) -> None:
     heavy = modules_after(code) & HEAVY
-    assert not heavy, f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
+    assert not heavy, (
+        f"{code!r} imports {sorted(heavy)}; move those imports into the functions that need them"
+    )
 
 
 def test_names_are_loaded_late_in_one_way() -> None:
-    """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of its own."""
+    """By `assay.core.lazy`, from imports that type checkers read too; no package keeps a table of
+    its own."""
     homemade = re.compile(r"^def __(getattr|dir)__", re.MULTILINE)
-    assert not [path for path in (ROOT / "src/assay").rglob("*.py") if homemade.search(path.read_text())]
+    assert not [
+        path for path in (ROOT / "src/assay").rglob("*.py") if homemade.search(path.read_text())
+    ]
 
 
 def test_experiments_load_torch_only_to_train() -> None:
-    """Whoever lists, plans, judges or draws an experiment of the catalogue never waits for torch."""
-    find = "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    catalogue.find(entry.name)\n    "
-    modules_after(f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is listed: import it in train or measure'")
+    """Whoever lists, plans, judges or draws an experiment of the catalogue never waits for
+    torch."""
+    find = (
+        "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    "
+        "catalogue.find(entry.name)\n    "
+    )
+    modules_after(
+        f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is "
+        "listed: import it in train or measure'"
+    )
 
 
 def test_a_stored_result_is_shown_without_what_computes_one() -> None:
-    """`assay show` and a cached `assay run` find the experiment and print its verdicts: NumPy is all that this takes."""
-    find = "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    catalogue.find(entry.name)"
+    """`assay show` and a cached `assay run` find the experiment and print its verdicts: NumPy is
+    all that this takes."""
+    find = (
+        "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    "
+        "catalogue.find(entry.name)"
+    )
     heavy = modules_after(f"import assay.cli.verdicts, assay.lab.lab\n{find}") & (HEAVY - {"numpy"})
-    assert not heavy, f"finding the catalogue imports {sorted(heavy)}; import them in the functions that need them"
+    assert not heavy, (
+        f"finding the catalogue imports {sorted(heavy)}; import them in the functions that "
+        "need them"
+    )
 
 
-BLOCKED = "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
+BLOCKED = (
+    "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'tokenizers', 'sklearn', 'gguf']))"
+)
 
 
 def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path: Path) -> None:
-    rows = [f"{arm},{seed},{value + seed / 100}" for arm, value in (("ours", 0.1), ("theirs", 0.3), ("none", 0.3)) for seed in range(8)]
+    rows = [
+        f"{arm},{seed},{value + seed / 100}"
+        for arm, value in (("ours", 0.1), ("theirs", 0.3), ("none", 0.3))
+        for seed in range(8)
+    ]
     table = tmp_path / "numbers.csv"
     table.write_text("\n".join(["arm,seed,fvu", *rows]))
-    words = ("judge", str(table), "--claim", "ours.fvu - theirs.fvu < -0.02", "--unit", "seed", "--control", "none")
+    words = (
+        "judge",
+        str(table),
+        "--claim",
+        "ours.fvu - theirs.fvu < -0.02",
+        "--unit",
+        "seed",
+        "--control",
+        "none",
+    )
     for verb in (words, (*words, "--json"), ("list",), ("report", "--help")):
         modules_after(f"{BLOCKED}\n{call(*verb)}")
 
 
-def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from importlib import metadata
 
     from assay.verbs import health
 
-    lines = ["numpy>=2.1", "absent-core>=1.0", *(f'absent-extra>=1.0; extra == "{extra}"' for extra in ("all", "dev", "models", "train"))]
+    lines = [
+        "numpy>=2.1",
+        "absent-core>=1.0",
+        *(f'absent-extra>=1.0; extra == "{extra}"' for extra in ("all", "dev", "models", "train")),
+    ]
     lines.append('absent-tool>=1.0; extra == "dev"')
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
     checks = list(health.packages())
-    assert [(check.about, check.state) for check in checks] == [("numpy", "well"), ("absent-core", "broken"), ("absent-extra", "missing")]
+    assert [(check.about, check.state) for check in checks] == [
+        ("numpy", "well"),
+        ("absent-core", "broken"),
+        ("absent-extra", "missing"),
+    ]
     assert "interp-assay[train]" in checks[-1].mend
 
 
 def test_core_needs_torch_only_to_train() -> None:
-    names = [path.stem for path in (ROOT / "src/assay/core").glob("*.py") if path.stem not in {"__init__", "fit", "descent", "langevin"}]
-    assert "torch" not in modules_after("import " + ", ".join(f"assay.core.{name}" for name in names))
+    names = [
+        path.stem
+        for path in (ROOT / "src/assay/core").glob("*.py")
+        if path.stem not in {"__init__", "fit", "descent", "langevin"}
+    ]
+    assert "torch" not in modules_after(
+        "import " + ", ".join(f"assay.core.{name}" for name in names)
+    )

@@ -10,18 +10,36 @@ MARK = "mark.slow"
 
 
 def slow(path: Path) -> set[str]:
-    """The tests of a file that have the mark: by a decorator, by the file's `pytestmark`, or by parameters with a name."""
+    """The tests of a file that have the mark: by a decorator, by the file's `pytestmark`, or by
+    parameters with a name."""
     tree = ast.parse(path.read_text())
-    named = {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign) and MARK in ast.unparse(node.value)}
-    tests = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    named = {
+        ast.unparse(node.targets[0])
+        for node in tree.body
+        if isinstance(node, ast.Assign) and MARK in ast.unparse(node.value)
+    }
+    tests = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
     return {
-        test.name for test in tests if "pytestmark" in named
-        or any(MARK in ast.unparse(d) or named & {n.id for n in ast.walk(d) if isinstance(n, ast.Name)} for d in test.decorator_list)
-    }  # fmt: skip
+        test.name
+        for test in tests
+        if "pytestmark" in named
+        or any(
+            MARK in ast.unparse(d) or named & {n.id for n in ast.walk(d) if isinstance(n, ast.Name)}
+            for d in test.decorator_list
+        )
+    }
 
 
 def test_the_list_of_slow_tests_is_whole() -> None:
     listed = re.findall(r"^\| `(tests/[^`]+)` \| \S.* \|$", PAGE, re.MULTILINE)
-    marked = {f"{path.relative_to(ROOT)}::{name}" for path in (ROOT / "tests").rglob("test_*.py") for name in slow(path)}
+    marked = {
+        f"{path.relative_to(ROOT)}::{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in slow(path)
+    }
     assert len(listed) == len(set(listed))
     assert set(listed) == marked

@@ -1,4 +1,5 @@
-"""House rules that hold for every file: documented, no pickle, no machine paths, nothing global changed by import."""
+"""House rules that hold for every file: documented, no pickle, no machine paths, nothing global
+changed by import."""
 
 import ast
 import importlib
@@ -37,12 +38,17 @@ def name(path: Path) -> str:
 
 
 def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
-    """The functions and classes that others may use: at the top of a module, or methods of such a class."""
+    """The functions and classes that others may use: at the top of a module, or methods of such a
+    class."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node
             if isinstance(node, ast.ClassDef):
-                yield from (part for part in node.body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"))
+                yield from (
+                    part
+                    for part in node.body
+                    if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")
+                )
 
 
 @everywhere(SOURCE)
@@ -50,69 +56,112 @@ def test_public_names_are_documented(path: Path) -> None:
     tree = ast.parse(path.read_text())
     if not tree.body:
         return
-    missing = [f"line {node.lineno}: {node.name}" for node in public(tree) if not ast.get_docstring(node)]
+    missing = [
+        f"line {node.lineno}: {node.name}" for node in public(tree) if not ast.get_docstring(node)
+    ]
     assert ast.get_docstring(tree), f"{name(path)} does not say what it is"
-    # An experiment's train, measure and value functions have the meaning that `Experiment` documents once for all.
+    # An experiment's train, measure and value functions have the meaning that `Experiment`
+    # documents once for all.
     if "experiments" not in path.parts and path.name != "template.py":
         assert not missing, f"{name(path)}: no docstring on {missing}"
 
 
 def sentences(tree: ast.Module) -> Iterator[tuple[int, str, ast.AST]]:
-    """Every string that says what something is, a private function or a field too: its line, its words, and what it stands in."""
+    """Every string that says what something is, a private function or a field too: its line, its
+    words, and what it stands in."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             for part in node.body:
-                if isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str):
+                if (
+                    isinstance(part, ast.Expr)
+                    and isinstance(part.value, ast.Constant)
+                    and isinstance(part.value.value, str)
+                ):
                     yield part.lineno, part.value.value, node
 
 
 def gives_nothing(node: ast.AST) -> bool:
     """Whether it is a function that says `-> None`."""
-    return isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Constant) and node.returns.value is None
+    return (
+        isinstance(node, ast.FunctionDef)
+        and isinstance(node.returns, ast.Constant)
+        and node.returns.value is None
+    )
 
 
 @everywhere(path for path in SOURCE if path.relative_to(ROOT / "src/assay").parts[0] != "cli")
 def test_names_say_what_they_do(path: Path) -> None:
-    """With a verb where something is done: "Record how a task ended.", not "Nothing; a task ended.", and never "The same, …"."""
+    """With a verb where something is done: "Record how a task ended.", not "Nothing; a task
+    ended.", and never "The same, …"."""
     told = list(sentences(ast.parse(path.read_text())))
-    empty = [f"line {line}: {text}" for line, text, _ in told if re.match(r"(Nothing|None|Zeros|The same|Raises)\b", text)]
+    empty = [
+        f"line {line}: {text}"
+        for line, text, _ in told
+        if re.match(r"(Nothing|None|Zeros|The same|Raises)\b", text)
+    ]
     assert not empty, f"{name(path)}: {empty}"
     done = [(line, text) for line, text, node in told if gives_nothing(node)]
-    verbless = [f"line {line}: {text}" for line, text in done if not re.match(r"(?!The |An? |One |Nobody )[A-Z][a-z]*([^s,\W]|ss),? ", text)]
-    assert not verbless, f"{name(path)}: what gives nothing does something; say it with a verb: {verbless}"
+    verbless = [
+        f"line {line}: {text}"
+        for line, text in done
+        if not re.match(r"(?!The |An? |One |Nobody )[A-Z][a-z]*([^s,\W]|ss),? ", text)
+    ]
+    assert not verbless, (
+        f"{name(path)}: what gives nothing does something; say it with a verb: {verbless}"
+    )
 
 
-@everywhere([*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/verbs/template.py"])
+@everywhere(
+    [*sorted((ROOT / "src/assay/experiments").rglob("*.py")), ROOT / "src/assay/verbs/template.py"]
+)
 def test_spec_fields_say_what_they_mean(path: Path) -> None:
-    for spec in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):
+    for spec in (
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    ):
         if not any(isinstance(base, ast.Name) and base.id.endswith("Spec") for base in spec.bases):
             continue
         for field, after in zip(spec.body, [*spec.body[1:], None], strict=True):
             if isinstance(field, ast.AnnAssign):
                 documented = (
-                    isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+                    isinstance(after, ast.Expr)
+                    and isinstance(after.value, ast.Constant)
+                    and isinstance(after.value.value, str)
                 )
                 assert documented, (
-                    f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line under it: meaning, unit"
+                    f"{name(path)}:{field.lineno}: {ast.unparse(field.target)} needs one line "
+                    "under it: meaning, unit"
                 )
 
 
-MEASURES = ["dictionaries/measuring/metrics", "dictionaries/measuring/rarity", "dictionaries/measuring/redundancy", "dictionaries/measuring/recovery"]
+MEASURES = [
+    "dictionaries/measuring/metrics",
+    "dictionaries/measuring/rarity",
+    "dictionaries/measuring/redundancy",
+    "dictionaries/measuring/recovery",
+]
 MEASURES += ["features/statistics", "features/probing"]
 
 
 @pytest.mark.parametrize("path", [ROOT / f"src/assay/{stem}.py" for stem in MEASURES], ids=name)
 def test_metrics_state_their_range_and_which_way_is_better(path: Path) -> None:
-    for function in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)):
-        gives_numbers = function.returns is not None and re.match(r"Float\[|Array", ast.unparse(function.returns))
+    for function in (
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
+    ):
+        gives_numbers = function.returns is not None and re.match(
+            r"Float\[|Array", ast.unparse(function.returns)
+        )
         if gives_numbers and not function.name.startswith("_"):
             text = ast.get_docstring(function) or ""
-            assert re.search(r"^Range: ", text, re.MULTILINE) and re.search(r"^Better: ", text, re.MULTILINE), function.name
+            assert re.search(r"^Range: ", text, re.MULTILINE) and re.search(
+                r"^Better: ", text, re.MULTILINE
+            ), function.name
 
 
 def weights_only(call: ast.Call) -> bool:
     """Other libraries' `.pt` files: torch's reader that runs nothing, said in so many words."""
-    return any(part.arg == "weights_only" and ast.unparse(part.value) == "True" for part in call.keywords)
+    return any(
+        part.arg == "weights_only" and ast.unparse(part.value) == "True" for part in call.keywords
+    )
 
 
 def dotted(node: ast.expr) -> str:
@@ -125,10 +174,14 @@ def dotted(node: ast.expr) -> str:
 @everywhere(SOURCE)
 def test_no_pickle_and_nothing_global(path: Path) -> None:
     nodes = list(ast.walk(ast.parse(path.read_text())))
-    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+    }
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     assert not imported & {"pickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
-    calls = {dotted(node.func) for node in nodes if isinstance(node, ast.Call) and not weights_only(node)}
+    calls = {
+        dotted(node.func) for node in nodes if isinstance(node, ast.Call) and not weights_only(node)
+    }
     assert not calls & {
         "torch.load",
         "torch.save",
@@ -137,30 +190,58 @@ def test_no_pickle_and_nothing_global(path: Path) -> None:
         "np.random.seed",
         "random.seed",
     }
-    if "lab" not in path.parts:  # a worker process owns its thread count; nobody else's import may change it
+    if (
+        "lab" not in path.parts
+    ):  # a worker process owns its thread count; nobody else's import may change it
         assert "torch.set_num_threads" not in calls
-    assert not any(keyword.arg == "allow_pickle" for node in nodes if isinstance(node, ast.Call) for keyword in node.keywords)
+    assert not any(
+        keyword.arg == "allow_pickle"
+        for node in nodes
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+    )
 
 
 @everywhere(TEXT)
 def test_no_machine_paths(path: Path) -> None:
-    found = re.findall(r"(?<![\w.~$}>])/(?:work|home|opt|root|mnt|Users|tmp|var)/[\w./-]*|[A-Z]:\\\\", path.read_text())
+    found = re.findall(
+        r"(?<![\w.~$}>])/(?:work|home|opt|root|mnt|Users|tmp|var)/[\w./-]*|[A-Z]:\\\\",
+        path.read_text(),
+    )
     assert not found, f"{name(path)} names places of one machine: {found}"
 
 
 def test_files_are_named_after_what_they_hold() -> None:
-    vague = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "handler", "processor"}
+    vague = {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "common",
+        "misc",
+        "base",
+        "manager",
+        "handler",
+        "processor",
+    }
     assert not [name(path) for path in SOURCE if path.stem in vague]
 
 
 def test_experiments_are_found_by_being_there() -> None:
-    """No file of Assay lists the catalogue: an experiment's name appears in its own file alone (and in the command line's invitation)."""
-    stems = [path.stem for path in (ROOT / "src/assay/experiments").glob("*") if path.stem[0] != "_"]
+    """No file of Assay lists the catalogue: an experiment's name appears in its own file alone (and
+    in the command line's invitation)."""
+    stems = [
+        path.stem for path in (ROOT / "src/assay/experiments").glob("*") if path.stem[0] != "_"
+    ]
     lab = "".join(path.read_text() for path in SOURCE if path.parent.name in {"lab", "core"})
     assert not [stem for stem in stems if re.search(rf"[\"']{stem.replace('_', '[-_]')}[\"']", lab)]
 
 
-@everywhere(".".join(path.parent.relative_to(ROOT / "src").parts) for path in SOURCE if path.name == "__init__.py")
+@everywhere(
+    ".".join(path.parent.relative_to(ROOT / "src").parts)
+    for path in SOURCE
+    if path.name == "__init__.py"
+)
 def test_exported_names_exist(package: str) -> None:
     module = importlib.import_module(package)
     for exported in getattr(module, "__all__", ()):
@@ -175,5 +256,11 @@ def test_unknown_names_are_refused() -> None:
 def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
     from assay.core import errors
 
-    real = {thing.__name__ for thing in vars(errors).values() if isinstance(thing, type) and issubclass(thing, errors.AssayError)}
-    assert real == set(re.findall(r"\w+Error\b", errors.__doc__ or "")), "core/errors.py draws another tree than it defines"
+    real = {
+        thing.__name__
+        for thing in vars(errors).values()
+        if isinstance(thing, type) and issubclass(thing, errors.AssayError)
+    }
+    assert real == set(re.findall(r"\w+Error\b", errors.__doc__ or "")), (
+        "core/errors.py draws another tree than it defines"
+    )

@@ -39,13 +39,25 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("changed", "touched"),
     [
-        (["src/assay/core/ideas.py"], ["core/test_helped.py", "core/test_words.py", "report/test_pages.py"]),
+        (
+            ["src/assay/core/ideas.py"],
+            ["core/test_helped.py", "core/test_words.py", "report/test_pages.py"],
+        ),
         (["src/assay/core/words.py"], ["core/test_words.py", "report/test_pages.py"]),
-        (["src/assay/report/templates/page.html"], ["report/test_pages.py", "report/test_other.py"]),
+        (
+            ["src/assay/report/templates/page.html"],
+            ["report/test_pages.py", "report/test_other.py"],
+        ),
         (["src/assay/report/alone.py"], ["report/test_other.py", "report/test_pages.py"]),
         (["tests/core/helper.py"], ["core/test_helped.py"]),
-        (["tests/report/test_other.py", "tests/core/test_words.py"], ["core/test_words.py", "report/test_other.py"]),
-        (["src/assay/experiments/own.py", "src/assay/core/words.py"], ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"]),
+        (
+            ["tests/report/test_other.py", "tests/core/test_words.py"],
+            ["core/test_words.py", "report/test_other.py"],
+        ),
+        (
+            ["src/assay/experiments/own.py", "src/assay/core/words.py"],
+            ["claims/test_all.py", "core/test_words.py", "report/test_pages.py"],
+        ),
         (["docs/page.md"], ["docs/test_docs.py"]),
         (["Makefile"], ["house/test_rule.py"]),
         ([], []),
@@ -57,5 +69,11 @@ def test_imports_are_followed_backwards(tree: Path, changed: list[str], touched:
 
 
 def test_a_layer_comes_before_others_that_are_as_far() -> None:
-    found = [str(path.relative_to(ROOT / "tests")) for path in nearest([ROOT / "src/assay/report/vega.py"])]
-    assert found[:2] == ["report/test_draw.py", "report/test_pictures.py"] and "report/test_pages.py" in found[2:]
+    found = [
+        str(path.relative_to(ROOT / "tests"))
+        for path in nearest([ROOT / "src/assay/report/vega.py"])
+    ]
+    assert (
+        found[:2] == ["report/test_draw.py", "report/test_pictures.py"]
+        and "report/test_pages.py" in found[2:]
+    )

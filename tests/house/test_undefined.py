@@ -1,4 +1,5 @@
-"""Every global name that a function of the package reads exists when it runs: names inside jaxtyping's strings keep linters from telling."""
+"""Every global name that a function of the package reads exists when it runs: names inside
+jaxtyping's strings keep linters from telling."""
 
 import builtins
 import dis
@@ -13,11 +14,16 @@ import assay
 
 APART = ("__main__", ".adapters.")
 """What starts a command, and what runs in the environments of peers."""
-MODULES = sorted(m.name for m in pkgutil.walk_packages(assay.__path__, "assay.") if not any(x in m.name for x in APART))
+MODULES = sorted(
+    m.name
+    for m in pkgutil.walk_packages(assay.__path__, "assay.")
+    if not any(x in m.name for x in APART)
+)
 
 
 def read_globals(code: CodeType) -> dict[str, int]:
-    """Give the names that this code, and all code inside it, looks up in the module, with a line of each."""
+    """Give the names that this code, and all code inside it, looks up in the module, with a line of
+    each."""
     found, line = {}, code.co_firstlineno
     for step in dis.get_instructions(code):
         line = step.starts_line or line
@@ -35,10 +41,16 @@ def test_functions_read_names_that_exist(name: str) -> None:
     assert module.__file__ is not None
     code = compile(Path(module.__file__).read_text(encoding="utf-8"), module.__file__, "exec")
     lazy = getattr(module, "__getattr__", None)
-    unknown = {n: line for n, line in read_globals(code).items() if n not in vars(module) and not hasattr(builtins, n)}
+    unknown = {
+        n: line
+        for n, line in read_globals(code).items()
+        if n not in vars(module) and not hasattr(builtins, n)
+    }
     assert not unknown or lazy is not None, f"{name} reads names that nothing defines: {unknown}"
 
 
 def test_an_undefined_name_is_told() -> None:
-    code = compile("import json\ndef f():\n    return [json.loads(x) for x in there]\n", "made", "exec")
+    code = compile(
+        "import json\ndef f():\n    return [json.loads(x) for x in there]\n", "made", "exec"
+    )
     assert set(read_globals(code)) == {"json", "there"}

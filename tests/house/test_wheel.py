@@ -1,7 +1,8 @@
-"""The wheel is whole: installed in a fresh environment, it says in an empty folder what the checkout says there.
+"""The wheel is whole: installed in a fresh environment, it says in an empty folder what the
+checkout says there.
 
-Of the catalogue, plans, records, conformance and verdicts. What Assay needs is lent by the environment that runs the tests.
-"""
+Of the catalogue, plans, records, conformance and verdicts. What Assay needs is lent by the
+environment that runs the tests."""
 
 import json
 import os
@@ -17,7 +18,9 @@ import pytest
 from forks import Ended, Forks
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")} | {"COLUMNS": "120"}
+ELSEWHERE = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "ASSAY_ROOT")} | {
+    "COLUMNS": "120"
+}
 Side = Path | Forks
 """The installed command, or what forks the checkout's."""
 
@@ -26,10 +29,27 @@ Side = Path | Forks
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with nothing of its own but the wheel."""
     made = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = made.glob("interp_assay-*.whl")
     venv.create(made / "env", symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(made / "env"), "install", "-q", "--no-deps", "--no-index", "--no-compile", str(wheel)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(made / "env"),
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+        str(wheel),
+    ]
     subprocess.run(pip, env=ELSEWHERE, check=True)
     (site,) = made.glob("env/lib/python*/site-packages")
     # By a plain path: .pth files in there, such as that of an editable checkout, are not followed.
@@ -56,16 +76,22 @@ def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
     if isinstance(side, Forks):
         ended = side.run(words, where, ELSEWHERE)
     else:
-        ran = subprocess.run([side, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True)
+        ran = subprocess.run(
+            [side, *words], cwd=where, env=ELSEWHERE, capture_output=True, text=True
+        )
         ended = Ended(ran.returncode, ran.stdout, ran.stderr)
     assert ended.code == code, ended.err
-    return (ended.out + ended.err).replace(shlex.quote(str(side)), "assay")  # hints print the command as it is to be typed
+    return (ended.out + ended.err).replace(
+        shlex.quote(str(side)), "assay"
+    )  # hints print the command as it is to be typed
 
 
 def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empty: Path) -> None:
     """Both read the records: outcomes and costs."""
     assert said(wheel, empty, "list", "--long") == said(forks, empty, "list", "--long")
-    plans = [json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, forks)]
+    plans = [
+        json.loads(said(side, empty, "plan", "superposition", "--json")) for side in (wheel, forks)
+    ]
     assert plans[0]["cost_from"] == "the record"
     assert {**plans[0], "free_bytes": 0} == {**plans[1], "free_bytes": 0}
 
@@ -73,20 +99,34 @@ def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empt
 def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
     """Byte by byte."""
     (package,) = installed.glob("lib/python*/site-packages/assay")
-    for inside, outside in (("records", "records"), ("conformance/vectors", "conformance/vectors"), ("conformance/results", "conformance/results")):
-        files = sorted(p.relative_to(ROOT / outside) for p in (ROOT / outside).rglob("*") if p.is_file())
+    for inside, outside in (
+        ("records", "records"),
+        ("conformance/vectors", "conformance/vectors"),
+        ("conformance/results", "conformance/results"),
+    ):
+        files = sorted(
+            p.relative_to(ROOT / outside) for p in (ROOT / outside).rglob("*") if p.is_file()
+        )
         assert files
         for file in files:
             assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
 
 
-def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(wheel: Path, forks: Forks, empty: Path, tmp_path: Path) -> None:
-    """A smoke preset in the wheel's own workers; both then judge it alike, and refuse alike to hold it to a record of another preset."""
+def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(
+    wheel: Path, forks: Forks, empty: Path, tmp_path: Path
+) -> None:
+    """A smoke preset in the wheel's own workers; both then judge it alike, and refuse alike to hold
+    it to a record of another preset."""
     chosen, store = ("deep-linear", "--preset", "smoke"), ("--root", str(tmp_path))
     said(wheel, empty, "run", *chosen, *store)
-    assert said(wheel, empty, "show", *chosen, *store) == said(forks, empty, "show", *chosen, *store)
+    assert said(wheel, empty, "show", *chosen, *store) == said(
+        forks, empty, "show", *chosen, *store
+    )
     for verb in ("check", "reproduce"):
-        told = [said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2) for side in (wheel, forks)]
+        told = [
+            said(side, empty, verb, *chosen, *(store if verb == "check" else ()), code=2)
+            for side in (wheel, forks)
+        ]
         assert told[0] == told[1] and "is of preset default" in told[0]
 
 
@@ -94,5 +134,9 @@ def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(wheel: Path, forks
 def test_it_reproduces_its_record(wheel: Path, forks: Forks, empty: Path, tmp_path: Path) -> None:
     """About 20 CPU-seconds: the whole default preset of an entry with verdicts."""
     store = ("--root", str(tmp_path))
-    assert "reproduced: every statement came out as recorded" in said(wheel, empty, "reproduce", "deep-linear", *store)
-    assert said(wheel, empty, "check", "deep-linear", *store) == said(forks, empty, "check", "deep-linear", *store)
+    assert "reproduced: every statement came out as recorded" in said(
+        wheel, empty, "reproduce", "deep-linear", *store
+    )
+    assert said(wheel, empty, "check", "deep-linear", *store) == said(
+        forks, empty, "check", "deep-linear", *store
+    )

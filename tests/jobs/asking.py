@@ -1,4 +1,5 @@
-"""What tests of submitted work ask: a workspace with an experiment of two arms, and studies of it."""
+"""What tests of submitted work ask: a workspace with an experiment of two arms, and studies of
+it."""
 
 import textwrap
 
@@ -37,4 +38,6 @@ def study(seeds="0:6", steps=30, claim=True, name="./own.py", more=""):
 
 def one(seed=0, steps=30):
     """The experiment itself at one seed."""
-    return Asked(experiment="own.py", preset="smoke", sets=(f"seed={seed}", f"steps={steps}", "inputs=6"))
+    return Asked(
+        experiment="own.py", preset="smoke", sets=(f"seed={seed}", f"steps={steps}", "inputs=6")
+    )

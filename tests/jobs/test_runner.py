@@ -1,4 +1,5 @@
-"""Jobs that really run: their result is the store's, they stop when they are told to, and no kill loses one."""
+"""Jobs that really run: their result is the store's, they stop when they are told to, and no kill
+loses one."""
 
 import json
 import os
@@ -71,7 +72,13 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
     key = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds).key
     Runner(root, limits=HERE).run(until_idle=True)
     job = jobs.status(root, key)
-    assert (job.status, job.runs, job.runs_done, job.runs_cached, job.error) == ("done", 24, 24, 0, "")
+    assert (job.status, job.runs, job.runs_done, job.runs_cached, job.error) == (
+        "done",
+        24,
+        24,
+        0,
+        "",
+    )
     assert job.experiment == f"my-question-{key[:8]}" and job.cpu_seconds > 0
     assert kinds(root, key)[:3] == ["queued", "begun", "planned"] and kinds(root, key)[-1] == "done"
     file = root / "jobs" / key / "text" / f"{job.experiment}.toml"
@@ -84,7 +91,10 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
     again = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds)
     assert (again.key, again.status) == (key, "queued")
     Runner(root, limits=HERE).run(until_idle=True)
-    assert jobs.status(root, key).runs_cached == 24 and "all of it was stored" in jobs.status(root, key).words
+    assert (
+        jobs.status(root, key).runs_cached == 24
+        and "all of it was stored" in jobs.status(root, key).words
+    )
 
 
 def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bounds):
@@ -92,8 +102,13 @@ def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bound
     with working(root) as runner:
         until(lambda: "started" in kinds(root, key))
         (child,) = runner._children
-        assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0), "a process group of its own"
-        assert psutil.Process(child.process.pid).nice() > psutil.Process().nice() or psutil.Process().nice() >= 15
+        assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0), (
+            "a process group of its own"
+        )
+        assert (
+            psutil.Process(child.process.pid).nice() > psutil.Process().nice()
+            or psutil.Process().nice() >= 15
+        )
         jobs.cancel(root, key)
         until(lambda: jobs.status(root, key).status == "cancelled")
         until(lambda: not runner._children)
@@ -105,18 +120,29 @@ def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bound
 
 def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
     asked = one(steps=LONG)
-    key, short = jobs.submit(root, asked, bounds=bounds).key, jobs.submit(root, one(seed=1), bounds=bounds).key
+    key, short = (
+        jobs.submit(root, asked, bounds=bounds).key,
+        jobs.submit(root, one(seed=1), bounds=bounds).key,
+    )
     with running(root, limits=HERE):
         until(lambda: "started" in kinds(root, key))
-        (runner,) = (p for p in psutil.Process().children() if "assay.jobs.runner" in " ".join(p.cmdline()))
+        (runner,) = (
+            p for p in psutil.Process().children() if "assay.jobs.runner" in " ".join(p.cmdline())
+        )
         (worker,) = runner.children()
         runner.kill()
         psutil.wait_procs([worker], timeout=30)
-        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "what it started ends with it"
+        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, (
+            "what it started ends with it"
+        )
     until(lambda: jobs.status(root, key).status == "queued")
     assert jobs.status(root, short).status == "queued"
     with working(root):
-        until(lambda: kinds(root, key)[-1] in ("started", "progress") and "continued" in kinds(root, key))
+        until(
+            lambda: (
+                kinds(root, key)[-1] in ("started", "progress") and "continued" in kinds(root, key)
+            )
+        )
         jobs.cancel(root, key)
         until(lambda: jobs.status(root, short).status == "done")
     assert jobs.status(root, key).status == "cancelled"
@@ -127,7 +153,9 @@ def test_several_runners_take_each_job_once(root, bounds):
     keys = [jobs.submit(root, one(seed=n), bounds=bounds).key for n in range(4)]
     with working(root), working(root):
         until(lambda: all(jobs.status(root, key).status == "done" for key in keys), 180)
-    assert all(kinds(root, key).count("begun") == 1 and "continued" not in kinds(root, key) for key in keys)
+    assert all(
+        kinds(root, key).count("begun") == 1 and "continued" not in kinds(root, key) for key in keys
+    )
 
 
 def test_a_second_runner_waits_while_the_first_lives(root, bounds):
@@ -137,7 +165,10 @@ def test_a_second_runner_waits_while_the_first_lives(root, bounds):
         first = next(p for p in psutil.Process().children() if p.children())
         first.kill()  # the other one follows, and takes the job up
         until(lambda: jobs.status(root, key).status == "done")
-    assert kinds(root, key).count("begun") + kinds(root, key).count("continued") >= 2 or jobs.status(root, key).status == "done"
+    assert (
+        kinds(root, key).count("begun") + kinds(root, key).count("continued") >= 2
+        or jobs.status(root, key).status == "done"
+    )
 
 
 BREAKS = {
@@ -154,13 +185,18 @@ def test_what_breaks_in_training_is_one_line_and_the_queue_goes_on(root, bounds)
     keys = {}
     for number, breaks in enumerate(BREAKS):
         (bounds.workspace / f"bad{number}.py").write_text(text[:at] + f"    {breaks}\n" + text[at:])
-        keys[breaks] = jobs.submit(root, Asked(experiment=f"bad{number}.py", preset="smoke"), bounds=bounds).key
+        keys[breaks] = jobs.submit(
+            root, Asked(experiment=f"bad{number}.py", preset="smoke"), bounds=bounds
+        ).key
     good = jobs.submit(root, one(), bounds=bounds).key
     Runner(root, limits=HERE).run(until_idle=True)
     assert jobs.status(root, good).status == "done"
     for breaks, key in keys.items():
         assert jobs.status(root, key).status == "failed"
-        assert BREAKS[breaks] in jobs.status(root, key).error and "\n" not in jobs.status(root, key).error
+        assert (
+            BREAKS[breaks] in jobs.status(root, key).error
+            and "\n" not in jobs.status(root, key).error
+        )
 
 
 def test_code_that_changed_after_it_was_submitted_does_not_run(root, bounds):
@@ -175,13 +211,18 @@ def test_code_that_changed_after_it_was_submitted_does_not_run(root, bounds):
 def test_a_job_ends_at_its_time_and_keeps_what_it_has(root, bounds):
     key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
     Runner(root, limits=Limits(workers=0, seconds=1.0)).run(until_idle=True)
-    assert jobs.status(root, key).status == "failed" and "it took longer than 1 s" in jobs.status(root, key).error
+    assert (
+        jobs.status(root, key).status == "failed"
+        and "it took longer than 1 s" in jobs.status(root, key).error
+    )
 
 
 def test_cpu_time_of_a_group_is_that_of_its_processes():
     """Beside what the system tells of one process that has ended."""
     code = "import time\nwhile time.process_time() < 1: pass\nprint('spun', flush=True)\ninput()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, start_new_session=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=-1, stdout=-1, start_new_session=True
+    ) as process:
         assert process.stdout.readline() == b"spun\n"
         told = psutil.Process(process.pid).cpu_times()
         assert group_cpu_seconds(process.pid) == pytest.approx(told.user + told.system, abs=0.1)

@@ -1,4 +1,5 @@
-"""What may be submitted, what a key is, whose turn it is, and what lies in the store; nothing is trained here."""
+"""What may be submitted, what a key is, whose turn it is, and what lies in the store; nothing is
+trained here."""
 
 import json
 from dataclasses import replace
@@ -35,11 +36,20 @@ def test_submitting_twice_is_one_job_whoever_does_it(root):
     first, second, other = (jobs.submit(root, SMOKE, who) for who in ("ann", "ann", "bob"))
     assert first == second == other and first.status == "queued"
     assert [job.key for job in jobs.jobs(root).jobs] == [first.key]
-    assert [job.key for job in jobs.jobs(root, "bob").jobs] == [first.key] and not jobs.jobs(root, "eve").jobs
+    assert [job.key for job in jobs.jobs(root, "bob").jobs] == [first.key] and not jobs.jobs(
+        root, "eve"
+    ).jobs
 
 
 def test_another_question_is_another_job(root, bounds):
-    asked = [SMOKE, seed(1), replace(SMOKE, preset="default"), Asked(study=study()), Asked(study=study(seeds="1:7")), one()]
+    asked = [
+        SMOKE,
+        seed(1),
+        replace(SMOKE, preset="default"),
+        Asked(study=study()),
+        Asked(study=study(seeds="1:7")),
+        one(),
+    ]
     assert len({jobs.submit(root, a, bounds=bounds).key for a in asked}) == len(asked)
 
 
@@ -54,7 +64,9 @@ WRONG = {
     "question = ": "the study line 1 column 12: ",
     study(claim=False).replace("question", "qestion"): "did you mean question",
     study().replace("steps", "stesp"): "line 7 column 10: ",
-    study().replace('"flat"]', '"falt"]'): "line 12 column 11: the study has no arm 'falt'; did you mean flat?",
+    study().replace(
+        '"flat"]', '"falt"]'
+    ): "line 12 column 11: the study has no arm 'falt'; did you mean flat?",
     study(name="../own.py"): "lies outside the workspace",
     study(name="/etc/own.py"): "lies outside the workspace",
     study(name="~/own.py"): "lies outside the workspace",
@@ -71,13 +83,19 @@ WRONG = {
 def test_a_study_that_cannot_run_is_refused_in_one_line(root, bounds, text):
     with pytest.raises(AssayError) as refused:
         jobs.submit(root, Asked(study=text), bounds=bounds)
-    assert WRONG[text] in str(refused.value) and "\n" not in str(refused.value) and "assay-" not in str(refused.value)
+    assert (
+        WRONG[text] in str(refused.value)
+        and "\n" not in str(refused.value)
+        and "assay-" not in str(refused.value)
+    )
     assert not root.exists(), "nothing is left of what was refused"
 
 
 def test_a_study_that_says_too_little_is_told_all_that_it_lacks(root, bounds):
     with pytest.raises(Lacking) as refused:
-        jobs.submit(root, Asked(study=study(claim=False).replace("Does width matter?", "")), bounds=bounds)
+        jobs.submit(
+            root, Asked(study=study(claim=False).replace("Does width matter?", "")), bounds=bounds
+        )
     assert [m.where for m in refused.value.lacks] == ["question", "claim"]
 
 
@@ -106,14 +124,26 @@ def test_what_is_too_much_or_not_there_is_refused_in_one_line(root, asked, words
 
 
 def test_code_runs_only_where_it_was_allowed(root, bounds, monkeypatch):
-    """A folder with a Python package is an experiment to `assay run`; to a submission it is nothing unless code is allowed."""
+    """A folder with a Python package is an experiment to `assay run`; to a submission it is nothing
+    unless code is allowed."""
     ran = bounds.workspace / "ran"
     (bounds.workspace / "sly").mkdir()
     for path in (bounds.workspace / "sly/__init__.py", bounds.workspace / "bad.py"):
         path.write_text(f"open({str(ran)!r}, 'w')\n")
     monkeypatch.chdir(bounds.workspace)
-    for name in ("sly", "./sly", "sly/__init__.py", "bad.py", "./bad.py", str(bounds.workspace / "bad.py")):
-        for asked in (Asked(experiment=name), Asked(study=study(name=name)), Asked(study=study(name=name, claim=False))):
+    for name in (
+        "sly",
+        "./sly",
+        "sly/__init__.py",
+        "bad.py",
+        "./bad.py",
+        str(bounds.workspace / "bad.py"),
+    ):
+        for asked in (
+            Asked(experiment=name),
+            Asked(study=study(name=name)),
+            Asked(study=study(name=name, claim=False)),
+        ):
             with pytest.raises(AssayError):
                 jobs.submit(root, asked, bounds=replace(bounds, code=False))
             with pytest.raises(AssayError):
@@ -131,7 +161,9 @@ def test_a_link_out_of_the_workspace_leads_nowhere(root, bounds, tmp_path):
 def finish(root, key, status="done", started=1.0):
     """End a job as its process does."""
     folder = Folder(root, key)
-    folder.write(replace(folder.state, status=status, started=started, ended=started + 1, cpu_seconds=100.0))
+    folder.write(
+        replace(folder.state, status=status, started=started, ended=started + 1, cpu_seconds=100.0)
+    )
 
 
 def test_owners_take_turns(root):
@@ -144,7 +176,9 @@ def test_owners_take_turns(root):
         folder = queue.Watched(root).waiting()[0]
         turns.append(folder.state.owner)
         finish(root, folder.key, started=float(at + 1))
-    assert turns == ["ann", "bob", "eve", "ann", "ann"], "whoever asks for much does not hold up who asks for little"
+    assert turns == ["ann", "bob", "eve", "ann", "ann"], (
+        "whoever asks for much does not hold up who asks for little"
+    )
 
 
 def test_an_owner_withdraws_and_the_last_one_stops_it(root):
@@ -193,7 +227,10 @@ def test_a_kill_leaves_a_job_that_ran_in_the_queue(root):
     key = jobs.submit(root, SMOKE).key
     folder = Folder(root, key)
     folder.write(replace(folder.state, status="running", starts=1, started=5.0))
-    assert jobs.status(root, key).status == "queued" and "goes on where it was" in jobs.status(root, key).words
+    assert (
+        jobs.status(root, key).status == "queued"
+        and "goes on where it was" in jobs.status(root, key).words
+    )
     assert [f.key for f in queue.Watched(root).waiting()] == [key]
     with folder.mine() as mine:
         assert mine and jobs.status(root, key).status == "running"

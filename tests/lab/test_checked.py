@@ -1,4 +1,5 @@
-"""What a user's own functions do wrong is told in one line with file and line; what a training leaves behind keeps nobody waiting."""
+"""What a user's own functions do wrong is told in one line with file and line; what a training
+leaves behind keeps nobody waiting."""
 
 import json
 import os
@@ -53,12 +54,21 @@ def broken(given):
 
 some = grid(Spec(), seed=range(3))
 experiment = Experiment(arms={{"main": Arm({arm})}}, measure=measure, claims=({claim}), smoke=some, default=some, full=some{more})
-'''
+'''  # noqa: E501
 
 
-PARTS = {"left": "pass", "loss": 'state["x"]', "answer": "None", "more": "", "measured": "return right(runs, trained)", "arm": "train", "claim": ""}
+PARTS = {
+    "left": "pass",
+    "loss": 'state["x"]',
+    "answer": "None",
+    "more": "",
+    "measured": "return right(runs, trained)",
+    "arm": "train",
+    "claim": "",
+}
 LINE = 1 + TEXT.splitlines().index("    {measured}")
-"""Where what `measure` does stands in the file; the line after next but two is what `broken` returns."""
+"""Where what `measure` does stands in the file; the line after next but two is what `broken`
+returns."""
 
 
 def told(tmp_path, capsys, *, verb="run", how=("--executor", "inline"), **parts):
@@ -70,20 +80,26 @@ def told(tmp_path, capsys, *, verb="run", how=("--executor", "inline"), **parts)
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
 @pytest.mark.parametrize("what", ["inputs", "cost"])
-@pytest.mark.parametrize("answer, says", [
-    ("1 / 0", "count.py line {at}: {what}= raised ZeroDivisionError: division by zero"),
-    ("given.absent", "count.py line {at}: {what}= raised AttributeError"),
-    ("None", "{what}= must return"),
-    ("{'model': 3}", "{what}= must return"),
-    ("7", "{what}= must return"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer, says",
+    [
+        ("1 / 0", "count.py line {at}: {what}= raised ZeroDivisionError: division by zero"),
+        ("given.absent", "count.py line {at}: {what}= raised AttributeError"),
+        ("None", "{what}= must return"),
+        ("{'model': 3}", "{what}= must return"),
+        ("7", "{what}= must return"),
+    ],
+)
 def test_a_mistake_before_training_is_one_line(tmp_path, capsys, verb, what, answer, says):
     code, err = told(tmp_path, capsys, answer=answer, more=f", {what}=broken", verb=verb)
     assert code == 2 and says.format(what=what, at=LINE + 4) in err and err.count("\n") == 1, err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
-@pytest.mark.parametrize("loss", ['state["x"].sum()', 'state["x"].sum().reshape(1)', 'state["x"][:, None]', 'state["x"][:2]'])
+@pytest.mark.parametrize(
+    "loss",
+    ['state["x"].sum()', 'state["x"].sum().reshape(1)', 'state["x"][:, None]', 'state["x"][:2]'],
+)
 def test_a_loss_that_is_not_one_number_for_each_run_says_what_it_should_be(tmp_path, capsys, loss):
     code, err = told(tmp_path, capsys, loss=loss)
     assert code in (2, 3) and "one number for each of 3 runs" in err and "Traceback" not in err, err
@@ -92,53 +108,114 @@ def test_a_loss_that_is_not_one_number_for_each_run_says_what_it_should_be(tmp_p
 def test_a_run_ends_when_its_work_is_stored_whatever_a_training_left_running(tmp_path):
     left = 'subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])'
     (tmp_path / "count.py").write_text(TEXT.format(**{**PARTS, "left": left}))
-    command = [sys.executable, "-m", "assay", "run", str(tmp_path / "count.py"), "--root", str(tmp_path / "s")]
-    with (tmp_path / "said").open("w") as said:  # no pipe of ours, which the child would hold as well
-        done = subprocess.run(command, stdout=said, stderr=said, timeout=100, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "run",
+        str(tmp_path / "count.py"),
+        "--root",
+        str(tmp_path / "s"),
+    ]
+    with (tmp_path / "said").open(
+        "w"
+    ) as said:  # no pipe of ours, which the child would hold as well
+        done = subprocess.run(
+            command,
+            stdout=said,
+            stderr=said,
+            timeout=100,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
     assert done.returncode == 0, (tmp_path / "said").read_text()
     assert len(list((tmp_path / "s" / "runs" / "count").iterdir())) == 3
 
 
 SET = "return xr.Dataset({{{}: ({}, {})}})".format
 WRONG = {
-    "nothing": ("return None", "must return a Dataset, which assay.core.measures makes, got nothing"),
-    "a dict": ('return {"x": [1, 2, 3]}', "must return a Dataset, which assay.core.measures makes, got dict"),
+    "nothing": (
+        "return None",
+        "must return a Dataset, which assay.core.measures makes, got nothing",
+    ),
+    "a dict": (
+        'return {"x": [1, 2, 3]}',
+        "must return a Dataset, which assay.core.measures makes, got dict",
+    ),
     "a number": ("return 3.0", "got float"),
     "an array": ('return xr.DataArray([1.0, 2, 3], dims="run")', "got DataArray"),
     "a generator": ("yield right(runs, trained)", "got generator"),
     "no measure": ("return xr.Dataset()", "returned a Dataset without a measure"),
-    "no runs": (SET('"x"', '"seed"', "[1.0, 2, 3]"), "must return one row for each of 3 runs; measure 'x' has seed 3"),
+    "no runs": (
+        SET('"x"', '"seed"', "[1.0, 2, 3]"),
+        "must return one row for each of 3 runs; measure 'x' has seed 3",
+    ),
     "one number": ("return right(runs, trained).assign(y=3.0)", "measure 'y' has no dims"),
     "too few runs": ("return right(runs, trained).isel(run=slice(2))", "measure 'x' has run 2"),
-    "too many runs": ('return xr.concat([right(runs, trained)] * 2, "run")', "measure 'x' has run 6"),
-    "objects": (SET('"x"', '"run"', "np.array([1, None, 3], object)"), "must return real numbers of at most 64 bits; measure 'x' is object"),
+    "too many runs": (
+        'return xr.concat([right(runs, trained)] * 2, "run")',
+        "measure 'x' has run 6",
+    ),
+    "objects": (
+        SET('"x"', '"run"', "np.array([1, None, 3], object)"),
+        "must return real numbers of at most 64 bits; measure 'x' is object",
+    ),
     "complex numbers": (SET('"x"', '"run"', "[1j, 2, 3]"), "measure 'x' is complex128"),
     "words": (SET('"x"', '"run"', '["a", "b", "c"]'), "measure 'x' is <U1"),
     "times": (SET('"x"', '"run"', 'np.ones(3, "datetime64[s]")'), "measure 'x' is datetime64[s]"),
     "long doubles": (SET('"x"', '"run"', "np.ones(3, np.longdouble)"), "measure 'x' is float128"),
-    "one dim twice": (SET('"x"', '("run", "f", "f")', "np.ones((3, 2, 2))"), "gave measure 'x' the dim 'f' twice"),
-    "a dim of two words": (SET('"x"', '("run", "a b")', "np.ones((3, 2))"), "the dim 'a b' twice or with a space in it"),
+    "one dim twice": (
+        SET('"x"', '("run", "f", "f")', "np.ones((3, 2, 2))"),
+        "gave measure 'x' the dim 'f' twice",
+    ),
+    "a dim of two words": (
+        SET('"x"', '("run", "a b")', "np.ones((3, 2))"),
+        "the dim 'a b' twice or with a space in it",
+    ),
     "no name": (SET('""', '"run"', "np.ones(3)"), "called a measure ''"),
     "a number for a name": (SET("3", '"run"', "np.ones(3)"), "called a measure '3'"),
     "a terminal's code": (SET('"\\x1b[31mx"', '"run"', "np.ones(3)"), "called a measure '�[31mx'"),
     "half a character": (SET('"\\ud800"', '"run"', "np.ones(3)"), "called a measure '�'"),
-    "a name of the file's format": (SET('"__metadata__"', '"run"', "np.ones(3)"), "a name that is taken or cannot be stored"),
-    "a name of xarray's": (SET('"sum"', '"run"', "np.ones(3)"), "called a measure 'sum', a name that is taken"),
-    "a field's name": ('return xr.Dataset({"seed": ("run", np.ones(3))})', "called a measure 'seed', a name that is taken"),
-    "strange levels": ('return right(runs, trained).assign_coords(f=("f", [b"a", b"b"]))', "gave 'f' levels that are neither texts nor numbers"),
-    "no level": ('return right(runs, trained).assign_coords(f=("f", [1.0, np.nan]))', "gave 'f' levels that are neither texts nor numbers"),
+    "a name of the file's format": (
+        SET('"__metadata__"', '"run"', "np.ones(3)"),
+        "a name that is taken or cannot be stored",
+    ),
+    "a name of xarray's": (
+        SET('"sum"', '"run"', "np.ones(3)"),
+        "called a measure 'sum', a name that is taken",
+    ),
+    "a field's name": (
+        'return xr.Dataset({"seed": ("run", np.ones(3))})',
+        "called a measure 'seed', a name that is taken",
+    ),
+    "strange levels": (
+        'return right(runs, trained).assign_coords(f=("f", [b"a", b"b"]))',
+        "gave 'f' levels that are neither texts nor numbers",
+    ),
+    "no level": (
+        'return right(runs, trained).assign_coords(f=("f", [1.0, np.nan]))',
+        "gave 'f' levels that are neither texts nor numbers",
+    ),
 }
 RAISED = {
     "an error": ("1 / 0", "raised ZeroDivisionError: division by zero"),
-    "in a helper": ("import beside; beside.helper()", "raised IndexError: list index out of range (in helper, beside.py line 2)"),
+    "in a helper": (
+        "import beside; beside.helper()",
+        "raised IndexError: list index out of range (in helper, beside.py line 2)",
+    ),
     "several lines": ('raise ValueError("one\\ntwo")', "raised ValueError: one"),
     "no words": ("assert False", "raised AssertionError: no message"),
     "half a character": ('raise ValueError("\\ud800")', "raised ValueError: �"),
     "the end": ("sys.exit(0)", "raised SystemExit: 0"),
     "the end, said": ('sys.exit("gone")', "raised SystemExit: gone"),
     "no Exception": ('raise type("Odd", (BaseException,), {})("x")', "raised Odd: x"),
-    "without end": ("return measure(runs, trained, bench)", "raised RecursionError: maximum recursion depth exceeded"),
-    "no file": ('open("nowhere.txt")', "raised FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.txt'"),
+    "without end": (
+        "return measure(runs, trained, bench)",
+        "raised RecursionError: maximum recursion depth exceeded",
+    ),
+    "no file": (
+        'open("nowhere.txt")',
+        "raised FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.txt'",
+    ),
     "no Python": ('eval("1 +")', "raised SyntaxError: invalid syntax"),
     "no memory": ("raise MemoryError", "raised MemoryError: no message"),
 }
@@ -150,7 +227,12 @@ def test_measures_that_cannot_be_used_are_told_before_anything_is_stored(tmp_pat
     measured, says = WRONG[name]
     code, err = told(tmp_path, capsys, measured=measured)
     last = err.splitlines()[-1]
-    assert code == 2 and "Traceback" not in err and f"count.py line {LINE - 1}: measure= " in last and says in last, err
+    assert (
+        code == 2
+        and "Traceback" not in err
+        and f"count.py line {LINE - 1}: measure= " in last
+        and says in last
+    ), err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
@@ -161,22 +243,48 @@ def test_what_a_measure_raises_is_one_line_with_its_place(tmp_path, capsys, monk
     measured, says = RAISED[name]
     code, err = told(tmp_path, capsys, measured=measured)
     last = err.splitlines()[-1]
-    assert code == 2 and "Traceback" not in err and f"count.py line {LINE}: measure= {says}" in last, err
+    assert (
+        code == 2 and "Traceback" not in err and f"count.py line {LINE}: measure= {says}" in last
+    ), err
     assert not list((tmp_path / "s").glob("runs/*/*"))
 
 
-@pytest.mark.parametrize("parts, says", [
-    ({"arm": "lambda runs, bench: None"}, "train= must return what fit gives for its group, a Trained, got nothing"),
-    ({"arm": "lambda runs, bench: [train(runs, bench)]"}, "train= must return what fit gives for its group, a Trained, got list"),
-    ({"arm": "Joint(lambda ensembles, bench: None)"}, "train= must return a list with a Trained for each of 1 arms, got nothing"),
-    ({"arm": "Joint(lambda ensembles, bench: [])"}, "train= must return a list with a Trained for each of 1 arms, got list"),
-    ({"more": ", figures=lambda arms: None"}, "figures= must return a list of Figures, got nothing"),
-    ({"more": ", figures=lambda arms: [3]"}, "figures= must return a list of Figures, got list"),
-    ({"more": ", figures=lambda arms: arms['absent']"}, "figures= raised KeyError: 'absent'"),
-    ({"more": ", figures=lambda arms: sys.exit(0)"}, "figures= raised SystemExit: 0"),
-    ({"more": ", cards=lambda arms: 7"}, "cards= must return a list of cards, got int"),
-    ({"more": ", cards=lambda arms: 1 / 0"}, "cards= raised ZeroDivisionError: division by zero"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts, says",
+    [
+        (
+            {"arm": "lambda runs, bench: None"},
+            "train= must return what fit gives for its group, a Trained, got nothing",
+        ),
+        (
+            {"arm": "lambda runs, bench: [train(runs, bench)]"},
+            "train= must return what fit gives for its group, a Trained, got list",
+        ),
+        (
+            {"arm": "Joint(lambda ensembles, bench: None)"},
+            "train= must return a list with a Trained for each of 1 arms, got nothing",
+        ),
+        (
+            {"arm": "Joint(lambda ensembles, bench: [])"},
+            "train= must return a list with a Trained for each of 1 arms, got list",
+        ),
+        (
+            {"more": ", figures=lambda arms: None"},
+            "figures= must return a list of Figures, got nothing",
+        ),
+        (
+            {"more": ", figures=lambda arms: [3]"},
+            "figures= must return a list of Figures, got list",
+        ),
+        ({"more": ", figures=lambda arms: arms['absent']"}, "figures= raised KeyError: 'absent'"),
+        ({"more": ", figures=lambda arms: sys.exit(0)"}, "figures= raised SystemExit: 0"),
+        ({"more": ", cards=lambda arms: 7"}, "cards= must return a list of cards, got int"),
+        (
+            {"more": ", cards=lambda arms: 1 / 0"},
+            "cards= raised ZeroDivisionError: division by zero",
+        ),
+    ],
+)
 def test_every_function_of_an_experiment_is_named_with_file_and_line(tmp_path, capsys, parts, says):
     code, err = told(tmp_path, capsys, **parts)
     last = err.splitlines()[-1]
@@ -184,36 +292,65 @@ def test_every_function_of_an_experiment_is_named_with_file_and_line(tmp_path, c
 
 
 def test_a_statement_that_cannot_be_computed_names_its_place(tmp_path, capsys):
-    code, err = told(tmp_path, capsys, claim='Finding(text="x", value=lambda arms: arms["main"].x / [1 / 0]),')
+    code, err = told(
+        tmp_path, capsys, claim='Finding(text="x", value=lambda arms: arms["main"].x / [1 / 0]),'
+    )
     last = err.splitlines()[-1]
-    assert code == 2 and "'x' cannot be computed: ZeroDivisionError" in last and f"(count.py line {LINE + 8})" in last, err
+    assert (
+        code == 2
+        and "'x' cannot be computed: ZeroDivisionError" in last
+        and f"(count.py line {LINE + 8})" in last
+    ), err
 
 
 def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path, capsys):
-    wrong = 'Finding(text="odd", value=lambda arms: arms["main"].x / [1 / 0]), Finding(text="even", value=lambda arms: arms["main"].x),'
+    wrong = (
+        'Finding(text="odd", value=lambda arms: arms["main"].x / [1 / 0]), Finding(text="even", '
+        'value=lambda arms: arms["main"].x),'
+    )
     assert told(tmp_path, capsys, claim=wrong)[0] == 2
     assert main(["show", str(tmp_path / "count.py"), "--root", str(tmp_path / "s"), "--json"]) == 2
     data = json.loads(capsys.readouterr().out)
-    assert [f["text"] for f in data["failed"]] == ["odd"] and [f["text"] for f in data["findings"]] == ["even"]
+    assert [f["text"] for f in data["failed"]] == ["odd"] and [
+        f["text"] for f in data["findings"]
+    ] == ["even"]
     assert "NaN where a run has no number" in data["failed"][0]["reason"]
 
 
-@pytest.mark.parametrize("does", ['sys.exit("gone")', "raise KeyboardInterrupt", 'raise type("Odd", (BaseException,), {})("x")'])
+@pytest.mark.parametrize(
+    "does",
+    ['sys.exit("gone")', "raise KeyboardInterrupt", 'raise type("Odd", (BaseException,), {})("x")'],
+)
 def test_what_training_raises_ends_no_worker(tmp_path, capsys, does):
     code, err = told(tmp_path, capsys, left=does, how=())
-    assert code == 3 and "one group of count crashed, arm main" in err and "count.py line " in err and "Traceback" not in err, err
+    assert (
+        code == 3
+        and "one group of count crashed, arm main" in err
+        and "count.py line " in err
+        and "Traceback" not in err
+    ), err
 
 
 HARMLESS = (
-    'print("x" * 10**6); sys.stdout.write("y\\n" * 1000)', "threading.Thread(target=time.sleep, args=(0.5,)).start()", 'os.chdir("/")',
-    "np.random.seed(0)", "sys.stdout.close()",
-)  # fmt: skip
+    'print("x" * 10**6); sys.stdout.write("y\\n" * 1000)',
+    "threading.Thread(target=time.sleep, args=(0.5,)).start()",
+    'os.chdir("/")',
+    "np.random.seed(0)",
+    "sys.stdout.close()",
+)
 
 
-@pytest.mark.parametrize(("does", "how"), [*((one, ("--executor", "inline")) for one in HARMLESS), ("; ".join(HARMLESS), ())])
-def test_what_a_measure_does_beside_measuring_harms_nobody(tmp_path, monkeypatch, capsys, does, how):
+@pytest.mark.parametrize(
+    ("does", "how"),
+    [*((one, ("--executor", "inline")) for one in HARMLESS), ("; ".join(HARMLESS), ())],
+)
+def test_what_a_measure_does_beside_measuring_harms_nobody(
+    tmp_path, monkeypatch, capsys, does, how
+):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "count.py").write_text(TEXT.format(**{**PARTS, "measured": f"{does}; return right(runs, trained)"}))
+    (tmp_path / "count.py").write_text(
+        TEXT.format(**{**PARTS, "measured": f"{does}; return right(runs, trained)"})
+    )
     assert main(["run", "count.py", "--json", *how]) == 0
     assert json.loads(capsys.readouterr().out)["experiment"] == "count"
     assert len(list((tmp_path / "assay-store/runs/count").iterdir())) == 3

@@ -1,4 +1,5 @@
-"""Damage: whatever byte of a checkpoint or of a group's list of runs is changed, the numbers are the same, or the file is named."""
+"""Damage: whatever byte of a checkpoint or of a group's list of runs is changed, the numbers are
+the same, or the file is named."""
 
 import json
 
@@ -18,11 +19,16 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture
 def stopped(tmp_path, monkeypatch):
-    """A lab whose one run was stopped at step 3 of 6, its experiment now able to end, and the checkpoint."""
+    """A lab whose one run was stopped at step 3 of 6, its experiment now able to end, and the
+    checkpoint."""
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
     path, lab = tmp_path / "count.py", Lab(tmp_path / "s", Inline())
     there = "pathlib.Path(__file__).with_name('stop').exists()"
-    path.write_text("import pathlib\n" + EDITED.replace("if at == STOP:", f"if at == 3 and {there}:") + "RATE = 1.0\n")
+    path.write_text(
+        "import pathlib\n"
+        + EDITED.replace("if at == STOP:", f"if at == 3 and {there}:")
+        + "RATE = 1.0\n"
+    )
     (tmp_path / "stop").touch()
     with pytest.raises(KeyboardInterrupt):
         lab.run(catalogue.find(str(path)))
@@ -61,7 +67,9 @@ def test_a_cut_checkpoint_changes_no_number(stopped, cut):
     assert ends(lab, experiment) == [6.0]
 
 
-@pytest.mark.parametrize("head", [b"\xff" * 8, (2**62).to_bytes(8, "little"), b"\x10" + b"\0" * 7 + b"[" * 100])
+@pytest.mark.parametrize(
+    "head", [b"\xff" * 8, (2**62).to_bytes(8, "little"), b"\x10" + b"\0" * 7 + b"[" * 100]
+)
 def test_a_header_of_any_length_is_not_believed(stopped, head, capsys):
     lab, experiment, saved = stopped
     saved.write_bytes(head + saved.read_bytes()[8:])
@@ -100,12 +108,25 @@ def test_one_changed_digit_in_a_list_of_runs_blocks_nothing(stopped, capsys):
 def test_the_hash_of_a_checkpoint_sees_names_types_shapes_bytes_step_and_text():
     one = {"a": torch.arange(4.0), "b": torch.zeros((), dtype=torch.bool)}
     others = [
-        {**one, "a": torch.arange(4.0).double()}, {**one, "a": torch.arange(4.0).reshape(2, 2)}, {"c": one["a"], "b": one["b"]},
-        {**one, "a": -torch.arange(4.0)}, {"a": one["a"]}, {**one, "b": torch.ones((), dtype=torch.bool)},
-    ]  # fmt: skip
-    found = [groups.digest(one, 3, "x"), groups.digest(one, 4, "x"), groups.digest(one, 3, "y"), *(groups.digest(o, 3, "x") for o in others)]
+        {**one, "a": torch.arange(4.0).double()},
+        {**one, "a": torch.arange(4.0).reshape(2, 2)},
+        {"c": one["a"], "b": one["b"]},
+        {**one, "a": -torch.arange(4.0)},
+        {"a": one["a"]},
+        {**one, "b": torch.ones((), dtype=torch.bool)},
+    ]
+    found = [
+        groups.digest(one, 3, "x"),
+        groups.digest(one, 4, "x"),
+        groups.digest(one, 3, "y"),
+        *(groups.digest(o, 3, "x") for o in others),
+    ]
     assert len(set(found)) == len(found)
-    assert groups.digest(dict(reversed(one.items())), 3, "x") == found[0] == groups.digest({k: v.clone() for k, v in one.items()}, 3, "x")
+    assert (
+        groups.digest(dict(reversed(one.items())), 3, "x")
+        == found[0]
+        == groups.digest({k: v.clone() for k, v in one.items()}, 3, "x")
+    )
     half = torch.arange(4.0).to(torch.bfloat16)
     assert groups.digest({"a": half}, 1, "") == groups.digest({"a": half.clone()}, 1, "")
 

@@ -1,4 +1,5 @@
-"""A depot shared by machines: what is there is whole, nothing is lost, and nobody's clock matters, however the storage behaves."""
+"""A depot shared by machines: what is there is whole, nothing is lost, and nobody's clock matters,
+however the storage behaves."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ def content(store: Store) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("how", [{}, {"fails": 0.2}, {"lag": 0.3, "fails": 0.1}, {"honest": False}])
-def test_what_one_machine_stored_another_has_file_for_file(how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_machine_stored_another_has_file_for_file(
+    how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settle(tmp_path / "storage", **how)
     a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
     for seed in range(6):
@@ -67,7 +70,9 @@ def test_what_one_machine_stored_another_has_file_for_file(how: dict[str, Any], 
     assert not [*a.store.damaged(), *b.store.damaged()]
 
 
-def test_of_a_run_that_two_machines_made_both_keep_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_run_that_two_machines_made_both_keep_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for first in (0, 1):
         settle(tmp_path / f"storage{first}")
         two = [machine(f"{name}{first}", tmp_path, monkeypatch) for name in "ab"]
@@ -135,14 +140,21 @@ def test_a_run_under_a_verdict_is_replaced_by_nobody(
     assert len(runs.there(a.bucket, "sample")) == 1
 
 
-def test_a_run_that_read_something_else_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_read_something_else_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
     put(a.store, 3, inputs="one model")
     put(b.store, 3, inputs="another")
     for one in (a, b, a):
         one.exchange("sample")
-    assert [dict(s.inputs)["model"] for one in (a, b) for s in one.store.list()] == ["one model", "another"]
-    found = b.fitting("sample", [s.key for s in b.store.list()], lambda s: dict(s.inputs)["model"] == "one model")
+    assert [dict(s.inputs)["model"] for one in (a, b) for s in one.store.list()] == [
+        "one model",
+        "another",
+    ]
+    found = b.fitting(
+        "sample", [s.key for s in b.store.list()], lambda s: dict(s.inputs)["model"] == "one model"
+    )
     assert found == 1
     assert content(a.store) == content(b.store)
 
@@ -159,10 +171,15 @@ def test_bytes_that_were_cut_or_changed_are_no_run(tmp_path: Path) -> None:
         at = chance.randrange(len(data))
         changed = data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
         assert runs.unpacked(cut, name) is None
-        assert runs.unpacked(changed, name) in (None, files)  # what a zip says of dates is nobody's number
+        assert runs.unpacked(changed, name) in (
+            None,
+            files,
+        )  # what a zip says of dates is nobody's number
 
 
-def test_a_machine_killed_while_sending_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_killed_while_sending_leaves_nothing_that_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for after in range(5):
         settle(tmp_path / f"storage{after}", cut=after)
         a, b = (machine(f"{name}{after}", tmp_path, monkeypatch) for name in "ab")
@@ -192,7 +209,9 @@ def artefact(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(artefacts, "PART", 2)  # so three parts, and one of the small file
     there = bucket.Bucket(URL)
     folder = artefact(tmp_path / "acts" / "0123456789abcdef")
@@ -206,7 +225,9 @@ def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(tmp_path: 
     assert artefacts.send(there, folder) == 2  # two of four parts were there
     assert Adversary.requests["put"] == 2 + 1
     assert artefacts.send(there, folder) == 0
-    (into / "acts.bin").write_bytes((folder / "acts.bin").read_bytes()[: 2 * 2**20])  # what an earlier attempt had fetched
+    (into / "acts.bin").write_bytes(
+        (folder / "acts.bin").read_bytes()[: 2 * 2**20]
+    )  # what an earlier attempt had fetched
     (into / "left.over").write_bytes(b"x")
     Adversary.requests = {}
     assert artefacts.fetch(there, into)
@@ -228,14 +249,22 @@ def test_a_part_that_was_changed_is_not_taken_and_no_name_leads_outside(tmp_path
     into.mkdir(parents=True)
     assert not artefacts.fetch(there, into)
     for name in ("../out", "/etc/out", "a/../../out"):
-        there.write(f"{artefacts.name_of(folder)}/{intact.NOTE}", json.dumps({**note, name: [0, []]}).encode())
+        there.write(
+            f"{artefacts.name_of(folder)}/{intact.NOTE}",
+            json.dumps({**note, name: [0, []]}).encode(),
+        )
         assert not artefacts.fetch(there, into)
 
 
 def look(store: Store, text: str, time: str) -> None:
     path = store.root / "results" / "sample" / journal.JUDGINGS
     path.parent.mkdir(parents=True, exist_ok=True)
-    journal.append(path, journal.line({"time": time, "preset": "default", "text": text, "n": {}, "outcome": "holds"}))
+    journal.append(
+        path,
+        journal.line(
+            {"time": time, "preset": "default", "text": text, "n": {}, "outcome": "holds"}
+        ),
+    )
 
 
 def texts(one: Depot) -> list[str]:
@@ -263,10 +292,15 @@ def test_no_look_is_lost_and_what_was_known_comes_first_whatever_clocks_say(
         one.note("sample")
     assert [sorted(texts(one)) for one in (a, b)] == [sorted(texts(c))] * 2
     assert all(len(texts(one)) == 3 for one in (a, b, c))
-    assert all(texts(one).index("first") < texts(one).index("second, by who had seen the first") for one in (a, b, c))
+    assert all(
+        texts(one).index("first") < texts(one).index("second, by who had seen the first")
+        for one in (a, b, c)
+    )
 
 
-def test_a_line_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_not_as_it_was_written_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
     look(a.store, "sound", "2026-01-01")
     path = a.store.root / "results" / "sample" / journal.JUDGINGS
@@ -276,7 +310,9 @@ def test_a_line_that_is_not_as_it_was_written_is_not_sent(tmp_path: Path, monkey
     assert texts(b) == ["sound"]
 
 
-def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
     for one, text in ((a, b"older"), (b, b"newer")):
         for part in ("results/sample/default.json", "registered/sample/default.json"):
@@ -318,10 +354,14 @@ def test_a_claim_waits_until_it_is_listed(tmp_path: Path) -> None:
     lease.give_back()
 
 
-def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
     there = bucket.Bucket(URL)
-    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")  # its owner never beats while this test runs: it is asleep
+    monkeypatch.setenv(
+        "ASSAY_LEASE_SECONDS", "1000"
+    )  # its owner never beats while this test runs: it is asleep
     sleeper = turns.Leases(there).take("group-x")
     assert sleeper is not None
     other = turns.Leases(there, clock=lambda: now[0])
@@ -391,7 +431,9 @@ def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ("s3://", "names no bucket"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(
+    url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if "gcsfs" in said and __import__("importlib.util").util.find_spec("gcsfs"):
         pytest.skip("gcsfs is installed here")
     with pytest.raises(StoreError, match=said) as refused:
@@ -400,7 +442,9 @@ def test_a_url_that_cannot_be_used_is_one_line_without_its_secret(url: str, said
     assert "\n" not in str(refused.value)
 
 
-def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = (machine(name, tmp_path, monkeypatch) for name in "ab")
     for seed in range(3):
         put(a.store, seed)
@@ -413,13 +457,17 @@ def test_a_network_that_stays_away_is_one_line_and_the_next_command_goes_on(tmp_
     assert content(a.store) == content(b.store)
 
 
-def test_a_place_that_holds_something_else_is_no_depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_holds_something_else_is_no_depot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket.Bucket(URL).write("thesis.tex", b"")
     with pytest.raises(StoreError, match=r"no store\.json but holds thesis.tex"):
         machine("a", tmp_path, monkeypatch).prepare()
 
 
-def test_a_folder_of_another_machine_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_machine_serves_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"file://{tmp_path}/share/x"
     a, b = (machine(name, tmp_path, monkeypatch, url) for name in "ab")
     put(a.store, 3)

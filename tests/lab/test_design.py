@@ -1,4 +1,5 @@
-"""Design: the largest part of a preset that fits into a time, against a naive loop over all parts; what was chosen is gone on with."""
+"""Design: the largest part of a preset that fits into a time, against a naive loop over all parts;
+what was chosen is gone on with."""
 
 import dataclasses
 import math
@@ -34,8 +35,16 @@ class Draw(Spec):
 def train(runs, bench):
     import torch
 
-    drawn = [np.random.default_rng(s).normal(h, n) for s, h, n in zip(runs.seeds, runs.each("heads"), runs.each("noise"), strict=True)]
-    return fit([Group(runs, {"x": torch.tensor(drawn)}, lambda state, batch, at: state["x"] * 0)], lambda at: None, steps=1, bench=bench)[0]
+    drawn = [
+        np.random.default_rng(s).normal(h, n)
+        for s, h, n in zip(runs.seeds, runs.each("heads"), runs.each("noise"), strict=True)
+    ]
+    return fit(
+        [Group(runs, {"x": torch.tensor(drawn)}, lambda state, batch, at: state["x"] * 0)],
+        lambda at: None,
+        steps=1,
+        bench=bench,
+    )[0]
 
 
 def measure(runs, trained, bench):
@@ -43,12 +52,18 @@ def measure(runs, trained, bench):
 
 
 def claim(**more):
-    usual = {"text": "x is at least 0.5 more than b's", "value": lambda arm, arms: arm.x - arms["b"].x, "low": 0.5, "must_fail": ("none",)}
+    usual = {
+        "text": "x is at least 0.5 more than b's",
+        "value": lambda arm, arms: arm.x - arms["b"].x,
+        "low": 0.5,
+        "must_fail": ("none",),
+    }
     return Claim(**usual | {"threshold_from": "theory", "source": "here"} | more)
 
 
 def made(claims=None, per_run=10.0, **more):
-    """Four arms, of which the claim names two and reads a third; a run takes `per_run` CPU-seconds."""
+    """Four arms, of which the claim names two and reads a third; a run takes `per_run`
+    CPU-seconds."""
     small = grid(Draw(heads=9.0), noise=(0.1, 0.2, 0.4), seed=range(1000, 1020))
     arms = {
         "main": Arm(train),
@@ -59,7 +74,9 @@ def made(claims=None, per_run=10.0, **more):
     }
     usual = {"measure": measure, "claims": claims or (claim(where={"noise": 0.1}),), "name": "draw"}
     usual |= {"smoke": small[:2], "default": small, "full": small}
-    return Experiment(arms=arms, **usual | {"cost": lambda runs: Cost(cpu_seconds=per_run * len(runs))} | more)
+    return Experiment(
+        arms=arms, **usual | {"cost": lambda runs: Cost(cpu_seconds=per_run * len(runs))} | more
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +91,9 @@ def lab(tmp_path):
 
 def middle(lab, experiment, *sets):
     """Seconds by the clock of these sets, as `assay plan` tells them."""
-    found = forecast(lab.plan(experiment, override(experiment, "default", sets)), experiment, 1, claims=False)
+    found = forecast(
+        lab.plan(experiment, override(experiment, "default", sets)), experiment, 1, claims=False
+    )
     return found.command[0].middle
 
 
@@ -85,11 +104,17 @@ def test_so_many_seeds_as_a_loop_over_all_numbers_of_them_finds(lab, seeds):
     naive = max(n for n in range(6, 21) if middle(lab, e, f"seed=1000:{1000 + n}") <= time)
     found = fitted(lab, e, override(e), f"{time}s")
     assert found.seeds == naive == seeds and found.set == (f"seed=1000:{1000 + seeds}",)
-    assert found.runs == 4 * 3 * seeds and found.of_runs == 240 and not found.left_out_arms and not found.left_out_values
+    assert (
+        found.runs == 4 * 3 * seeds
+        and found.of_runs == 240
+        and not found.left_out_arms
+        and not found.left_out_values
+    )
     assert found.choice.specs == tuple(s for s in e.default if s.seed < 1000 + seeds)
     told = lines(found)
     assert len(told) == 2 and f"{seeds} of 20 seeds" in told[0]
-    # an interval of n units by Student's t against that of 20: t(n−1) √(20/n) / t(19), tabulated values at 97.5 %
+    # an interval of n units by Student's t against that of 20: t(n−1) √(20/n) / t(19), tabulated
+    # values at 97.5 %
     t = {5: 2.570582, 6: 2.446912, 12: 2.178813, 18: 2.100922, 19: 2.093024}
     assert found.wider == pytest.approx(t[seeds - 1] / t[19] * math.sqrt(20 / seeds), rel=1e-5)
 
@@ -97,7 +122,12 @@ def test_so_many_seeds_as_a_loop_over_all_numbers_of_them_finds(lab, seeds):
 def test_all_of_it_where_it_fits_and_nothing_is_changed(lab):
     e = made()
     found = fitted(lab, e, override(e), "100h")
-    assert found.set == () and found.preset == "default" and found.choice == override(e) and "all of it fits" in lines(found)[0]
+    assert (
+        found.set == ()
+        and found.preset == "default"
+        and found.choice == override(e)
+        and "all of it fits" in lines(found)[0]
+    )
     assert fitted(lab, e, override(e), "100h").choice == override(e), "and so it stays"
 
 
@@ -105,17 +135,33 @@ def test_values_go_that_no_claim_asks_for_and_only_where_seeds_do_not_suffice(la
     e = made()
     six = middle(lab, e, "seed=1000:1006")
     found = fitted(lab, e, override(e), f"{six - 1}s")
-    assert found.set[0] == "noise=0.1" and found.left_out_values == {"noise": (0.2, 0.4)} and found.left_out_arms == ()
+    assert (
+        found.set[0] == "noise=0.1"
+        and found.left_out_values == {"noise": (0.2, 0.4)}
+        and found.left_out_arms == ()
+    )
     assert found.seeds > 6, "what the values cost buys seeds again"
-    assert middle(lab, e, *found.set) <= six - 1 < middle(lab, e, "noise=0.1", f"seed=1000:{1001 + found.seeds}")
+    assert (
+        middle(lab, e, *found.set)
+        <= six - 1
+        < middle(lab, e, "noise=0.1", f"seed=1000:{1001 + found.seeds}")
+    )
     swept = made(claims=(claim(where={"noise": 0.1}), claim(text="y is at least 0.5")))
-    with pytest.raises(ExperimentError, match=r"draw does not fit into .*: with 6 seeds, which its claims need, it takes about \d+ s"):
+    with pytest.raises(
+        ExperimentError,
+        match=(
+            r"draw does not fit into .*: with 6 seeds, which its "
+            r"claims need, it takes about \d+ s"
+        ),
+    ):
         fitted(lab, swept, override(swept), f"{six - 1}s")  # the other claim reads them all
 
 
 def test_arms_go_that_no_claim_names_or_reads_and_a_control_never(lab, monkeypatch):
     e = made()
-    Lab(lab.store.root, Inline()).run(made(), override(e, "default", ["seed=0:6"]))  # so that what claims read is known
+    Lab(lab.store.root, Inline()).run(
+        made(), override(e, "default", ["seed=0:6"])
+    )  # so that what claims read is known
     e = made(default=tuple(s.replace(seed=s.seed - 1000) for s in e.default), per_run=1000.0)
     lab.remove("draw")
     shown = _measured(e, lab)
@@ -140,7 +186,11 @@ def _measured(e, lab):
 
 def test_without_what_is_needed_is_refused(lab):
     e = made()
-    for arm, why in [("none", "names arm 'none'"), ("main", 'must be the arm called "main"'), ("bside", "did you mean")]:
+    for arm, why in [
+        ("none", "names arm 'none'"),
+        ("main", 'must be the arm called "main"'),
+        ("bside", "did you mean"),
+    ]:
         with pytest.raises(SpecError, match=f"without={arm}.*{why}"):
             override(e, "default", [f"without={arm}"])
 
@@ -154,16 +204,27 @@ def test_the_result_says_that_it_was_chosen_and_for_what(lab):
     assert result.judged[0].verdict.n == {"seed": 8} and result.preset == found.preset != "default"
 
 
-def test_a_command_that_is_repeated_takes_the_same_choice_even_where_the_speed_is_another_by_then(lab, monkeypatch):
+def test_a_command_that_is_repeated_takes_the_same_choice_even_where_the_speed_is_another_by_then(
+    lab, monkeypatch
+):
     e = made()
     text = f"{middle(lab, e, 'seed=1000:1010') + 1}s"
     first = fitted(lab, e, override(e), text)
     file = next((lab.store.root / "within" / "draw").glob("*.json"))
     faster = made(per_run=0.01)
     again = fitted(lab, faster, override(faster), text)
-    assert again.choice == first.choice and again.since and not first.since and "as chosen on" in lines(again)[0]
-    assert fitted(lab, faster, override(faster), "9" + text).set == (), "another time is another question"
-    file.write_text(file.read_text().replace("1010", "1003"))  # changed by hand: it counts as not there
+    assert (
+        again.choice == first.choice
+        and again.since
+        and not first.since
+        and "as chosen on" in lines(again)[0]
+    )
+    assert fitted(lab, faster, override(faster), "9" + text).set == (), (
+        "another time is another question"
+    )
+    file.write_text(
+        file.read_text().replace("1010", "1003")
+    )  # changed by hand: it counts as not there
     assert fitted(lab, faster, override(faster), text).set == ()
     lab.remove("draw")
     assert not (lab.store.root / "within" / "draw").exists()
@@ -181,7 +242,10 @@ def test_where_nothing_fits_nothing_is_written(lab):
     with pytest.raises(ExperimentError, match="nothing was run"):
         fitted(lab, e, override(e), "10s")
     assert not lab.store.root.exists()
-    asked = [(made(cost=None), "10s", "takes is unknown here.*assay run draw --set seed=0$"), (e, "8h@h200", "a time on this machine")]
+    asked = [
+        (made(cost=None), "10s", "takes is unknown here.*assay run draw --set seed=0$"),
+        (e, "8h@h200", "a time on this machine"),
+    ]
     for unknown, text, why in asked:
         with pytest.raises(AssayError, match=why):
             fitted(lab, unknown, override(unknown), text)

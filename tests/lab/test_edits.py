@@ -1,4 +1,5 @@
-"""Edits: after an edit of what trains or measures, a stored number is never shown as what the new text gives; other edits cost nothing."""
+"""Edits: after an edit of what trains or measures, a stored number is never shown as what the new
+text gives; other edits cost nothing."""
 
 import os
 
@@ -71,7 +72,7 @@ CLAIMS = (Claim(text="It falls far", value=value, units=("seed",), low=5.0, unit
                 published="new", source="Galileo"),)
 experiment = made(arms=ARMS, measure=measure, claims=CLAIMS, smoke=grid(Ball(), seed=range(6)), default=grid(Ball(), seed=range(6)),
                   full=grid(Ball(), seed=range(6)))
-'''
+'''  # noqa: E501
 HELPERS = "def bounce(x):\n    return x + 0.0\n"
 
 
@@ -90,14 +91,18 @@ class Tried:
         assert text.count(old) >= 1, old
         path.write_text(text.replace(old, new))
         self.edits += 1
-        os.utime(path, (2e9 + self.edits, 2e9 + self.edits))  # a later file, whatever the clock's grain
+        os.utime(
+            path, (2e9 + self.edits, 2e9 + self.edits)
+        )  # a later file, whatever the clock's grain
 
     def run(self):
         """(metres of main, how many trainings that took)."""
         log = self.path.parent / "trained.log"
         before = log.read_text().count("trained") if log.exists() else 0
         result = self.lab.run(catalogue.find(str(self.path)), "smoke")
-        return float(result.arms["main"].fell.mean()), log.read_text().count("trained") - before if log.exists() else 0
+        return float(result.arms["main"].fell.mean()), log.read_text().count(
+            "trained"
+        ) - before if log.exists() else 0
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "not kept"])
@@ -134,7 +139,12 @@ def test_stored_parameters_are_measured_again_without_training(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     "old, new, metres",
-    [("G = 10.0", "G = 20.0", 40), ("t * t / 2", "t * t", 40), ("up=0.0), keep", "up=1.0), keep", 19), ("height(s.t) - up", "height(s.t) + 1", 21)],
+    [
+        ("G = 10.0", "G = 20.0", 40),
+        ("t * t / 2", "t * t", 40),
+        ("up=0.0), keep", "up=1.0), keep", 19),
+        ("height(s.t) - up", "height(s.t) + 1", 21),
+    ],
     ids=["constant", "helper", "bound argument", "function"],
 )
 def test_an_edit_of_what_trains_is_trained(tried, old, new, metres):
@@ -147,11 +157,15 @@ def test_an_edit_of_what_trains_is_trained(tried, old, new, metres):
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("It falls far", "It falls very far"), ("low=5.0", "low=6.0"), ('"""How far it fell."""', '"""Metres."""'),
-        ("G = 10.0", "# the Earth's, about\nG   =   10.0"), ("return arm.fell", "return arm.fell * 2"), ('"""An experiment."""', ""),
+        ("It falls far", "It falls very far"),
+        ("low=5.0", "low=6.0"),
+        ('"""How far it fell."""', '"""Metres."""'),
+        ("G = 10.0", "# the Earth's, about\nG   =   10.0"),
+        ("return arm.fell", "return arm.fell * 2"),
+        ('"""An experiment."""', ""),
     ],
     ids=["claim", "threshold", "docstring", "comment and layout", "statistic", "another docstring"],
-)  # fmt: skip
+)
 def test_other_edits_cost_nothing(tried, old, new):
     tried.run()
     tried.edit(old, new)
@@ -169,9 +183,18 @@ def test_a_measure_of_a_wrong_shape_is_told_and_not_covered_by_old_numbers(tried
 def test_the_plan_says_what_was_edited(tried):
     tried.run()
     tried.edit("return 1.0 * x", "return 3.0 * x")
-    (why,) = {r.why for r in tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing if r.job.arm == "main"}
-    assert why.startswith("what measures it was edited (scaled); " + ("measured again" if tried.kept else "trained again"))
-    with pytest.raises(AssayError, match=r"are stored, but no longer count \(what measures it was edited"):
+    (why,) = {
+        r.why
+        for r in tried.lab.plan(catalogue.find(str(tried.path)), "smoke").missing
+        if r.job.arm == "main"
+    }
+    assert why.startswith(
+        "what measures it was edited (scaled); "
+        + ("measured again" if tried.kept else "trained again")
+    )
+    with pytest.raises(
+        AssayError, match=r"are stored, but no longer count \(what measures it was edited"
+    ):
         tried.lab.show(catalogue.find(str(tried.path)), "smoke")
 
 
@@ -187,13 +210,18 @@ def test_the_texts_of_the_catalogue_hold_what_measures_and_no_claims():
     found = edits.texts(catalogue.find("lm-importance"))["main"]
     assert {"measure", "removed", "sample", "LMImportance"} <= found.measure.keys()
     assert {"train_together", "method", "LMImportance"} <= found.train.keys()
-    assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (found.train.keys() | found.measure.keys())
+    assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (
+        found.train.keys() | found.measure.keys()
+    )
 
 
 def test_what_was_read_once_is_not_parsed_again_until_it_is_edited(tried, monkeypatch):
-    """A worker reads the texts for every group: an experiment of 30 arms and 30 groups would be parsed a thousand times."""
+    """A worker reads the texts for every group: an experiment of 30 arms and 30 groups would be
+    parsed a thousand times."""
     parsed, module = [], edits.syntax.module
-    monkeypatch.setattr(edits.syntax, "module", lambda text, *args: parsed.append(text) or module(text, *args))
+    monkeypatch.setattr(
+        edits.syntax, "module", lambda text, *args: parsed.append(text) or module(text, *args)
+    )
     first = edits.texts(catalogue.find(str(tried.path)))
     assert parsed
     parsed.clear()

@@ -1,4 +1,5 @@
-"""Presets that lie elsewhere: the same arms and claims on another text, with a scope and a record of their own."""
+"""Presets that lie elsewhere: the same arms and claims on another text, with a scope and a record
+of their own."""
 
 import dataclasses
 import shutil
@@ -19,11 +20,14 @@ from assay.verbs import record as recorded_by
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """An experiment with two records: of its default preset, and of one that drifts twice as far."""
+    """An experiment with two records: of its default preset, and of one that drifts twice as
+    far."""
     home = tmp_path_factory.mktemp("home")
     shutil.copy(Path(__file__).with_name("walk.py"), home / "stroll.py")
     found = catalogue.find(str(home / "stroll.py"))
-    steep = tuple(s.replace(drift=2.0) for s in grid(type(found.default[0])(), seed=range(2000, 2006)))
+    steep = tuple(
+        s.replace(drift=2.0) for s in grid(type(found.default[0])(), seed=range(2000, 2006))
+    )
     e = dataclasses.replace(found, scope="a plain", elsewhere={"hill": Elsewhere(steep, "a hill")})
     lab = Lab(home / "s", Inline())
     for preset in ("default", "hill"):
@@ -36,8 +40,14 @@ def test_each_has_a_record_of_its_own(both):
     e, lab = both
     folder = records.path("stroll", e.origin).parent
     assert sorted(p.name for p in folder.glob("*.json")) == ["stroll.hill.json", "stroll.json"]
-    assert [records.of(e, p)["preset"] for p in ("default", "smoke", "hill")] == ["default", "default", "hill"]
-    assert records.of(e, "hill")["arms"]["main"]["keys"] == [r.job.key for r in lab.plan(e, "hill").by_arm()["main"]]
+    assert [records.of(e, p)["preset"] for p in ("default", "smoke", "hill")] == [
+        "default",
+        "default",
+        "hill",
+    ]
+    assert records.of(e, "hill")["arms"]["main"]["keys"] == [
+        r.job.key for r in lab.plan(e, "hill").by_arm()["main"]
+    ]
     for preset in ("default", "hill"):
         assert recorded_by.check(lab, e, override(e, preset)).differences == ()
 
@@ -72,21 +82,27 @@ def test_looks_at_both_stand_in_one_file_and_disturb_neither(both):
 def test_a_record_of_changed_fields_does_not_replace_it(both):
     e, lab = both
     result = dataclasses.replace(lab.judge(e, "hill"), preset="hill-0123abcd")
-    with pytest.raises(ExperimentError, match=r"stroll\.hill\.json records preset hill, got hill-0123abcd"):
+    with pytest.raises(
+        ExperimentError, match=r"stroll\.hill\.json records preset hill, got hill-0123abcd"
+    ):
         recording.write_record(e, result, lab.plan(e, "hill"))
 
 
 def test_a_broken_record_says_how_it_is_written(both, tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "x.hill.json").write_text("[")
-    with pytest.raises(ExperimentError, match=r"write it with: assay check x --preset hill --record"):
+    with pytest.raises(
+        ExperimentError, match=r"write it with: assay check x --preset hill --record"
+    ):
         records.read("x.hill", str(tmp_path / "x.py"))
 
 
 @pytest.mark.parametrize("name", ["default", "on-docs", "Docs", "", "2"])
 def test_names_that_cannot_be_told_from_others_are_refused(both, name):
     e, _ = both
-    with pytest.raises(ExperimentError, match="a further preset has a name of small letters and digits"):
+    with pytest.raises(
+        ExperimentError, match="a further preset has a name of small letters and digits"
+    ):
         dataclasses.replace(e, elsewhere={name: Elsewhere(e.default, "a hill")})
 
 
@@ -98,7 +114,9 @@ def test_one_without_specs_or_scope_is_refused(both):
 
 
 def test_an_unknown_preset_names_all_of_them(both):
-    with pytest.raises(ExperimentError, match="no preset 'tiny'; presets: smoke, default, full, hill"):
+    with pytest.raises(
+        ExperimentError, match="no preset 'tiny'; presets: smoke, default, full, hill"
+    ):
         override(both[0], "tiny")
     with pytest.raises(ExperimentError, match="not every experiment has a preset 'hill'"):
         everywhere("hill")

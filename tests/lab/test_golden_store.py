@@ -10,7 +10,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 def test_format_1():
     store = Store(GOLDEN / "store-1")
-    assert {(s.status, s.arm, s.measured, Sample.from_json(s.spec_json).seed) for s in store.list()} == {
+    assert {
+        (s.status, s.arm, s.measured, Sample.from_json(s.spec_json).seed) for s in store.list()
+    } == {
         ("done", "main", 2, 3),
         ("diverged", "main", 2, 4),
     }

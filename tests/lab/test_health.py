@@ -1,4 +1,5 @@
-"""Health: doctor names every kind of stored file that was harmed, --clean mends it, and nothing else is touched."""
+"""Health: doctor names every kind of stored file that was harmed, --clean mends it, and nothing
+else is touched."""
 
 import json
 import shutil
@@ -34,7 +35,11 @@ def world(tmp_path, monkeypatch):
     shutil.copy(WALK, tmp_path / "walk.py")
     stopped = tmp_path / "stopped.py"
     stop = "(_ for _ in ()).throw(KeyboardInterrupt) if at == 2 else None"
-    stopped.write_text(WALK.read_text().replace("os._exit(7)", stop).replace('trouble: str = ""', 'trouble: str = "exit"'))
+    stopped.write_text(
+        WALK.read_text()
+        .replace("os._exit(7)", stop)
+        .replace('trouble: str = ""', 'trouble: str = "exit"')
+    )
     lab = Lab(tmp_path / "s", Inline())
     lab.run(catalogue.find(str(tmp_path / "walk.py")), "smoke")
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
@@ -44,7 +49,11 @@ def world(tmp_path, monkeypatch):
 
 
 def contents(root):
-    return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file() and not {"tmp", "locks"} & set(p.parts)}
+    return {
+        p.relative_to(root): p.read_bytes()
+        for p in root.rglob("*")
+        if p.is_file() and not {"tmp", "locks"} & set(p.parts)
+    }
 
 
 def test_a_whole_store_has_no_harm(world):
@@ -62,12 +71,25 @@ def test_one_bit_is_found_named_and_mended(world, pattern, capsys):
     intact._seen.clear()
     (harm,) = harms(store)
     assert harm.what == HARMED[pattern] and (harm.path == victim or harm.path in victim.parents)
-    assert main(["doctor", "--root", str(store.root)]) == 1 and str(harm.path) in capsys.readouterr().out
-    assert main(["doctor", "--clean", "--root", str(store.root)]) == 0, "well, but for what is unfinished"
+    assert (
+        main(["doctor", "--root", str(store.root)]) == 1
+        and str(harm.path) in capsys.readouterr().out
+    )
+    assert main(["doctor", "--clean", "--root", str(store.root)]) == 0, (
+        "well, but for what is unfinished"
+    )
     assert str(harm.path) in capsys.readouterr().out and not list(harms(Store(store.root)))
-    kept = {path: text for path, text in whole.items() if not (store.root / path).is_relative_to(harm.path)}
+    kept = {
+        path: text
+        for path, text in whole.items()
+        if not (store.root / path).is_relative_to(harm.path)
+    }
     left = contents(store.root)
-    assert {path: text for path, text in left.items() if not (store.root / path).is_relative_to(harm.path)} == kept
+    assert {
+        path: text
+        for path, text in left.items()
+        if not (store.root / path).is_relative_to(harm.path)
+    } == kept
 
 
 def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
@@ -77,11 +99,28 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
     path.write_text("\n".join([json.dumps(look), *lines[1:], '{"torn": ']) + "\n")
     assert journal.damaged(path) == [1, len(lines) + 1]
     for words in (("show",), ("plan",), ("run", "--executor", "inline")):
-        assert main([words[0], str(world / "walk.py"), *words[1:], "--preset", "smoke", "--root", str(world / "s")]) == 0
+        assert (
+            main(
+                [
+                    words[0],
+                    str(world / "walk.py"),
+                    *words[1:],
+                    "--preset",
+                    "smoke",
+                    "--root",
+                    str(world / "s"),
+                ]
+            )
+            == 0
+        )
         said = "".join(capsys.readouterr())
-        assert "looks.jsonl" in said.replace("\n", "") and "not as written" in " ".join(said.split()), words
+        assert "looks.jsonl" in said.replace("\n", "") and "not as written" in " ".join(
+            said.split()
+        ), words
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
-    assert all(line in path.read_text().splitlines() for line in lines[1:]) and not journal.damaged(path)
+    assert all(line in path.read_text().splitlines() for line in lines[1:]) and not journal.damaged(
+        path
+    )
     (kept,) = (world / "s/tmp").glob("damaged-walk-looks.jsonl-*")
     assert json.dumps(look) in kept.read_text()
 
@@ -91,7 +130,9 @@ def test_a_header_that_cannot_be_read_is_written_again(world, capsys, odd):
     before = contents(world / "s")
     (world / "s/store.json").write_bytes(odd)
     assert main(["list", "--root", str(world / "s")]) == 0
-    assert main(["show", str(world / "walk.py"), "--preset", "smoke", "--root", str(world / "s")]) == 2
+    assert (
+        main(["show", str(world / "walk.py"), "--preset", "smoke", "--root", str(world / "s")]) == 2
+    )
     assert "assay doctor --clean" in capsys.readouterr().err
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
     assert contents(world / "s") == before
@@ -106,7 +147,10 @@ def test_a_folder_that_is_no_store_gets_no_header(tmp_path):
 def test_runs_of_an_older_version_under_a_shorter_name_are_pointed_to(world, capsys):
     (world / "s/owners/walk.json").unlink()  # older stores have none
     shutil.copy(WALK, world / "walk é.py")
-    assert main(["plan", str(world / "walk é.py"), "--preset", "smoke", "--root", str(world / "s")]) == 0
+    assert (
+        main(["plan", str(world / "walk é.py"), "--preset", "smoke", "--root", str(world / "s")])
+        == 0
+    )
     assert "call it walk.py" in " ".join(capsys.readouterr().out.split())
 
 
@@ -120,7 +164,10 @@ def test_the_name_of_a_lines_hash_is_no_way_around_it(world):
 def test_a_header_that_became_a_folder_is_named_and_mended(world, capsys):
     (world / "s/store.json").unlink()
     (world / "s/store.json").mkdir()
-    assert main(["doctor", "--root", str(world / "s")]) == 1 and "store.json" in capsys.readouterr().out
+    assert (
+        main(["doctor", "--root", str(world / "s")]) == 1
+        and "store.json" in capsys.readouterr().out
+    )
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
     assert len(list(Store(world / "s").list())) == 6
 

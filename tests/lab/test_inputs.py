@@ -222,7 +222,8 @@ def test_a_model_folder_that_measure_loads_is_an_input(tmp_path):
 
     reader = (
         "def number(bench):\n    from assay.subjects.pretrained import load\n\n"
-        "    return float(load(str(HERE / 'data/model')).model.get_input_embeddings().weight.abs().sum())"
+        "    return float(load(str(HERE / "
+        "'data/model')).model.get_input_embeddings().weight.abs().sum())"
     )
     tried = Tried(tmp_path / "a", reader)
     tiny_models.make(tried.data / "model", "llama")
@@ -366,7 +367,10 @@ def test_an_arm_that_builds_on_another_has_read_what_that_one_read(tmp_path):
     )
     text = text.replace(
         "ARMS = ",
-        "def after(runs, bench, before):\n    return train(runs, bench, 0 * before.tensors['times'])\n\n\nARMS = ",
+        (
+            "def after(runs, bench, before):\n    return train(runs, bench, 0 * "
+            "before.tensors['times'])\n\n\nARMS = "
+        ),
         1,
     )
     text = text.replace("[s.times for s in runs.specs]", "[float(before is None)] * len(runs)")

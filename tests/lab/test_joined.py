@@ -1,4 +1,5 @@
-"""Workers that join a store: killed, asleep, told to leave, or on a machine that lacks something; the bytes stay those of one process."""
+"""Workers that join a store: killed, asleep, told to leave, or on a machine that lacks something;
+the bytes stay those of one process."""
 
 import contextlib
 import multiprocessing
@@ -46,7 +47,9 @@ def join(tmp_path):
     started = []
 
     def start():
-        process = multiprocessing.get_context("fork").Process(target=lambda: Joined(tmp_path / "s").run())
+        process = multiprocessing.get_context("fork").Process(
+            target=lambda: Joined(tmp_path / "s").run()
+        )
         process.start()
         started.append(process)
         return process
@@ -76,7 +79,11 @@ def until(true, seconds=60):
 def clean(root):
     """Check that nothing is left of work that is done."""
     assert list(health.harms(Store(root))) == []
-    assert [list((root / part).iterdir()) for part in ("groups", "leases", "wanted")] == [[], [], []]
+    assert [list((root / part).iterdir()) for part in ("groups", "leases", "wanted")] == [
+        [],
+        [],
+        [],
+    ]
 
 
 def test_one_of_two_is_killed_and_the_other_does_all(tmp_path, marks, join):
@@ -84,7 +91,11 @@ def test_one_of_two_is_killed_and_the_other_does_all(tmp_path, marks, join):
     workers = {process.pid: process for process in (join(), join())}
 
     def kill(event):
-        held = [leases._claim(path).owner for path in root.glob("leases/group-*/[0-9]*")] if isinstance(event, Started) and not killed else []
+        held = (
+            [leases._claim(path).owner for path in root.glob("leases/group-*/[0-9]*")]
+            if isinstance(event, Started) and not killed
+            else []
+        )
         if held:
             killed.append(int(held[0].split("-")[-2]))
             workers[killed[0]].kill()
@@ -108,11 +119,15 @@ def test_told_to_leave_it_saves_its_step_and_nothing_is_trained_twice(tmp_path, 
     assert begun.step == steps < 60, "the step that it was at is saved"
     assert not leases.of(root).held(f"group-{begun.name}"), "and the lease is given back"
     Lab(root, Inline()).run(*walk(*one))
-    assert marks.read_text().split("\n").count("train") == 2 * 60, "each of two arms, each step once"
+    assert marks.read_text().split("\n").count("train") == 2 * 60, (
+        "each of two arms, each step once"
+    )
     assert measured(root) == whole(tmp_path / "here", *one)
 
 
-def test_one_that_slept_too_long_finds_its_work_taken_over_and_harms_nothing(tmp_path, marks, join, monkeypatch):
+def test_one_that_slept_too_long_finds_its_work_taken_over_and_harms_nothing(
+    tmp_path, marks, join, monkeypatch
+):
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1")
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0.1")
     root = tmp_path / "s"
@@ -165,12 +180,20 @@ def test_what_is_not_on_a_machine_is_said_once_and_other_work_goes_on(tmp_path):
     assert {(one.experiment, one.status) for one in did} == {("here", "done")}
     told = [line for line in said if isinstance(line, str)]
     assert sorted(line.split(" cannot")[0] for line in told) == ["gone", "other"]
-    assert all(f"{tmp_path}/{line.split()[0]}.py is not here" in line and "\n" not in line for line in told)
-    assert {wanted.read(root, name).name for name in wanted.names(root)} == {"gone", "other"}, "somebody else may have it"
+    assert all(
+        f"{tmp_path}/{line.split()[0]}.py is not here" in line and "\n" not in line for line in told
+    )
+    assert {wanted.read(root, name).name for name in wanted.names(root)} == {"gone", "other"}, (
+        "somebody else may have it"
+    )
 
 
 def test_a_file_beside_the_store_is_found_where_another_machine_mounts_the_folder(tmp_path):
-    shutil.copytree(WALK.parent, tmp_path / "a", ignore=lambda folder, names: [n for n in names if n != "walk.py"])
+    shutil.copytree(
+        WALK.parent,
+        tmp_path / "a",
+        ignore=lambda folder, names: [n for n in names if n != "walk.py"],
+    )
     experiment = catalogue.find(str(tmp_path / "a" / "walk.py"))
     left(tmp_path / "a" / "s", experiment, override(experiment, "smoke"))
     (tmp_path / "a").rename(tmp_path / "b")
@@ -213,12 +236,17 @@ def test_a_lost_worker_of_a_fleet_is_replaced(tmp_path, marks, monkeypatch):
     Lab(tmp_path / "s", Away(fleet)).run(*walk("steps=20"), told)
     assert "worker w0 was lost; another one takes its place" in said
     assert measured(tmp_path / "s") == whole(tmp_path / "here", "steps=20")
-    assert all(not process.is_alive() for process in fleet.processes.values()), "closing leaves none behind"
+    assert all(not process.is_alive() for process in fleet.processes.values()), (
+        "closing leaves none behind"
+    )
 
 
 def test_a_group_of_which_every_worker_dies_fails_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(none, "ASKS", 0.2)
-    with pytest.raises(RunError, match="5 processes died of it, one after the other, at the same step; often: out of memory"):
+    with pytest.raises(
+        RunError,
+        match="5 processes died of it, one after the other, at the same step; often: out of memory",
+    ):
         Lab(tmp_path / "s", Away(Local(tmp_path, 1))).run(*walk("trouble=exit", "seed=1000:1002"))
 
 
@@ -241,14 +269,23 @@ def test_a_fleet_whose_workers_do_nothing_is_an_error_that_names_a_log(tmp_path,
             pass
 
     fleet = Useless()
-    with pytest.raises(FleetError, match=r"3 workers in a row ended, and nothing came of it; what the last one said is in /logs/\d"):
+    with pytest.raises(
+        FleetError,
+        match=(
+            r"3 workers in a row ended, and nothing came of it; what the last one said is in "
+            r"/logs/\d"
+        ),
+    ):
         Lab(tmp_path / "s", Away(fleet)).run(*walk())
     assert fleet.asked == 9, "three groups are ready, so three workers, three times"
     assert wanted.names(tmp_path / "s") == set()
 
 
-def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(tmp_path, monkeypatch):
-    """One falls asleep while it builds; another takes over, goes on from what is there, and finishes; then the first one wakes."""
+def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(
+    tmp_path, monkeypatch
+):
+    """One falls asleep while it builds; another takes over, goes on from what is there, and
+    finishes; then the first one wakes."""
     from walk import Noise
 
     monkeypatch.setattr(leases, "_locked", lambda path: leases._Lock())  # no locks between machines
@@ -269,7 +306,13 @@ def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(
             (folder / str(i)).write_text(str(i))
 
     found = {}
-    threads = {n: threading.Thread(name=n, target=lambda n=n: found.update({n: Store(tmp_path / "s").artefact(Noise(), build)})) for n in times}
+    threads = {
+        n: threading.Thread(
+            name=n,
+            target=lambda n=n: found.update({n: Store(tmp_path / "s").artefact(Noise(), build)}),
+        )
+        for n in times
+    }
     threads["one"].start()
     asleep.wait(30)
     threads["two"].start()
@@ -288,7 +331,9 @@ def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(
 def test_two_that_store_the_same_runs_at_once_leave_whole_ones(tmp_path):
     Lab(tmp_path / "s", Inline()).run(*walk("steps=3", "seed=1000:1002"))
     store = Store(tmp_path / "s")
-    texts = {run.folder: {p.name: p.read_bytes() for p in run.folder.iterdir()} for run in store.list()}
+    texts = {
+        run.folder: {p.name: p.read_bytes() for p in run.folder.iterdir()} for run in store.list()
+    }
     from assay.lab.atomic import write_folders
 
     failed = []
@@ -304,13 +349,20 @@ def test_two_that_store_the_same_runs_at_once_leave_whole_ones(tmp_path):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert failed == []
-    assert {run.folder: {p.name: p.read_bytes() for p in run.folder.iterdir()} for run in store.list()} == texts
+    assert {
+        run.folder: {p.name: p.read_bytes() for p in run.folder.iterdir()} for run in store.list()
+    } == texts
 
 
 def test_a_progress_file_that_is_no_message_is_passed_over(tmp_path, join):
     """What lies in the store is anybody's."""
     root = tmp_path / "s"
-    for text in ("", "{", canonical_json({"kind": "Other"}), canonical_json({"kind": "Outcome", "group": "x", "status": "done"})):
+    for text in (
+        "",
+        "{",
+        canonical_json({"kind": "Other"}),
+        canonical_json({"kind": "Outcome", "group": "x", "status": "done"}),
+    ):
         waits = none._Left.__new__(none._Left)
         waits.folder, waits.group, waits._heard, waits.moved, waits._begun = root, "g", "", 0, True
         waits._seen = 0

@@ -1,4 +1,5 @@
-"""Kills at any moment: the store stays whole, a rerun continues, and its measures are the bytes of an uninterrupted one."""
+"""Kills at any moment: the store stays whole, a rerun continues, and its measures are the bytes of
+an uninterrupted one."""
 
 import multiprocessing
 import os
@@ -34,7 +35,11 @@ def whole(tmp_path_factory):
 
 
 def slowly(monkeypatch, marks):
-    for name, value in {"WALK_MARKS": str(marks), "WALK_PAUSE": "0.004", "ASSAY_CHECKPOINT_SECONDS": "0.02"}.items():
+    for name, value in {
+        "WALK_MARKS": str(marks),
+        "WALK_PAUSE": "0.004",
+        "ASSAY_CHECKPOINT_SECONDS": "0.02",
+    }.items():
         monkeypatch.setenv(name, value)
 
 
@@ -44,7 +49,11 @@ def child(root, preset="default"):
 
 
 def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
-    marks, root, whole = tmp_path / "marks", tmp_path / "s", uninterrupted(tmp_path / "whole", "full")
+    marks, root, whole = (
+        tmp_path / "marks",
+        tmp_path / "s",
+        uninterrupted(tmp_path / "whole", "full"),
+    )
     slowly(monkeypatch, marks)
     rng, fork, hit, aims = random.Random(5), multiprocessing.get_context("fork"), [], list(AIMS)
     while aims:
@@ -52,7 +61,9 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
         marks.write_text("")
         process = fork.Process(target=child, args=(root, "full"))
         process.start()
-        while process.is_alive() and not any(line.startswith(aim) for line in marks.read_text().splitlines()):
+        while process.is_alive() and not any(
+            line.startswith(aim) for line in marks.read_text().splitlines()
+        ):
             time.sleep(0.001)
         if not process.is_alive():
             break
@@ -60,7 +71,9 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
         hit.append(marks.read_text().splitlines()[-1].split()[0])
-        if aim == "train" and "train" not in hit and len(hit) < 40:  # too late, as on a busy machine
+        if (
+            aim == "train" and "train" not in hit and len(hit) < 40
+        ):  # too late, as on a busy machine
             aims.insert(0, aim)
         store = Store(root)
         assert list(store.damaged()) == []
@@ -74,9 +87,14 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
 
 
 def run_program(root):
-    code = "from assay.lab import catalogue; from assay.lab.executors import Workers; from assay.lab.lab import Lab\n"
+    code = (
+        "from assay.lab import catalogue; from assay.lab.executors import Workers; from "
+        "assay.lab.lab import Lab\n"
+    )
     code += f"Lab({str(root)!r}, Workers(1)).run(catalogue.find({WALK!r}))"
-    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(marks, phase, process):

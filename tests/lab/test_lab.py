@@ -1,4 +1,5 @@
-"""Lab: from specs to verdicts; crashes, divergence, other arms as the method, looks, results as plain values."""
+"""Lab: from specs to verdicts; crashes, divergence, other arms as the method, looks, results as
+plain values."""
 
 import dataclasses
 import hashlib
@@ -33,7 +34,10 @@ def test_verdicts_controls_and_planted_effects(done):
     _, result = done
     (judged,) = result.judged
     assert judged.verdict.outcome == "holds"
-    assert {a: v.outcome for a, v in judged.controls.items()} == {"still": "fails", "mirror": "fails"}
+    assert {a: v.outcome for a, v in judged.controls.items()} == {
+        "still": "fails",
+        "mirror": "fails",
+    }
     assert judged.planted["far"].outcome == "holds"
     assert [v.outcome for v in result.exact] == ["exact"]
     assert result.findings[0].estimate == pytest.approx(float(result.arms["main"].end.mean()))
@@ -44,8 +48,30 @@ def test_verdicts_controls_and_planted_effects(done):
 def test_json_has_what_is_promised(done):
     _, result = done
     data = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert {"experiment", "preset", "seconds", "cpu_seconds", "provenance", "verdicts", "exact", "findings"} <= data.keys()
-    keys = {"text", "outcome", "reason", "estimate", "low", "high", "n", "units", "scope", "source", "published", "controls"}
+    assert {
+        "experiment",
+        "preset",
+        "seconds",
+        "cpu_seconds",
+        "provenance",
+        "verdicts",
+        "exact",
+        "findings",
+    } <= data.keys()
+    keys = {
+        "text",
+        "outcome",
+        "reason",
+        "estimate",
+        "low",
+        "high",
+        "n",
+        "units",
+        "scope",
+        "source",
+        "published",
+        "controls",
+    }
     assert keys <= data["verdicts"][0].keys()
     assert keys - {"controls"} <= data["verdicts"][0]["controls"]["still"].keys()
     assert data["provenance"]["runs"] == 18
@@ -97,7 +123,9 @@ def test_another_arm_as_the_method(done, walk):
 
 
 def test_showing_what_was_not_run_says_what_to_type(tmp_path, walk):
-    with pytest.raises(StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"):
+    with pytest.raises(
+        StoreError, match=r"18 of 18 runs of walk \(default\) are not stored .* assay run walk"
+    ):
         Lab(tmp_path / "s").show(walk)
     assert not (tmp_path / "s").exists()
 
@@ -130,7 +158,10 @@ def test_changed_fields_make_another_result(done, walk):
     result = lab.run(walk, chosen)
     assert result.preset == chosen.title != "default"
     assert result.judged[0].verdict.scope.endswith("preset default, changed: steps=4")
-    assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {"default.json", f"{chosen.title}.json"}
+    assert {p.name for p in (lab.store.root / "results" / "walk").glob("*.json")} == {
+        "default.json",
+        f"{chosen.title}.json",
+    }
 
 
 def test_more_seeds_reuse_the_runs_there_are(done, walk):
@@ -150,7 +181,9 @@ def test_an_undecided_verdict_names_the_command(tmp_path, walk):
 def test_diverged_runs_are_stored_marked_and_left_out(tmp_path, walk):
     lab = Lab(tmp_path / "s", Inline())
     result = lab.run(walk, override(walk, "default", ["trouble=nan", "seed=1000:1008"]))
-    assert {s.status for s in lab.store.list() if json.loads(s.spec_json)["seed"] == 1001} == {"diverged"}
+    assert {s.status for s in lab.store.list() if json.loads(s.spec_json)["seed"] == 1001} == {
+        "diverged"
+    }
     assert result.provenance["diverged"] == 3  # main, still and far of seed 1001
     assert result.arms["main"].diverged.values.tolist() == [s == 1001 for s in range(1000, 1008)]
     assert result.judged[0].verdict.dropped == 1
@@ -166,9 +199,11 @@ def test_a_crash_is_told_shortly_and_leaves_the_rest(tmp_path, walk):
     assert e.value.exit_code == 3
     failed = [x for x in events if type(x).__name__ == "Failed"]
     assert len(failed) == 3
-    assert {r.why for r in lab.plan(walk, override(walk, "default", ["trouble=crash"])).rows if r.job.arm == "main"} == {
-        "crashed: ZeroDivisionError: the walk fell"
-    }
+    assert {
+        r.why
+        for r in lab.plan(walk, override(walk, "default", ["trouble=crash"])).rows
+        if r.job.arm == "main"
+    } == {"crashed: ZeroDivisionError: the walk fell"}
     lab.run(walk)  # nothing of it is in the way
 
 
@@ -236,10 +271,12 @@ def measure(runs, trained, bench):
 
 one = grid(Spec(), seed=[1000])
 experiment = Experiment(arms={"main": Arm(train)}, measure=measure, claims=(), smoke=one, default=one, full=one)
-'''
+'''  # noqa: E501
 
 
-@pytest.mark.parametrize(("later", "ends"), [("RATE, STOP = 1.0, -1", 6.0), ("RATE, STOP = 10.0, -1", 60.0)])
+@pytest.mark.parametrize(
+    ("later", "ends"), [("RATE, STOP = 1.0, -1", 6.0), ("RATE, STOP = 10.0, -1", 60.0)]
+)
 def test_a_checkpoint_of_another_text_is_not_continued(tmp_path, monkeypatch, later, ends):
     monkeypatch.setenv("ASSAY_CHECKPOINT_SECONDS", "0")
     path, lab = tmp_path / "count.py", Lab(tmp_path / "s", Inline())
@@ -256,7 +293,9 @@ def test_the_last_experiment_takes_the_artefacts_along(tmp_path, walk):
     lab = Lab(tmp_path / "s", Inline())
     lab.run(walk, "smoke")
     (tmp_path / "s" / "runs" / "other").mkdir()
-    assert [p.name for p, _ in lab.removable("walk")] == ["smoke.json", "walk"], "the other one may read them too"
+    assert [p.name for p, _ in lab.removable("walk")] == ["smoke.json", "walk"], (
+        "the other one may read them too"
+    )
     (tmp_path / "s" / "runs" / "other").rmdir()
     assert [p.name for p, _ in lab.removable("walk")] == ["smoke.json", "walk", "noise"]
     lab.remove("walk")
@@ -271,16 +310,24 @@ def test_seeds_without_a_number_are_told(tmp_path, walk):
 
     result = Lab(tmp_path / "s", Inline()).run(dataclasses.replace(walk, measure=measure))
     assert result.judged[0].verdict.n == {"seed": 4}
-    assert result.to_json()["notes"] == ["2 of 6 seeds have no number, and count in nothing: The walk ends above 0.5"]
+    assert result.to_json()["notes"] == [
+        "2 of 6 seeds have no number, and count in nothing: The walk ends above 0.5"
+    ]
     assert not Lab(tmp_path / "t", Inline()).run(walk).notes
 
 
 def test_an_arm_may_be_measured_in_its_own_way(tmp_path):
     found = catalogue.find(str(Path(__file__).with_name("walk.py")))
-    twice = lambda runs, trained, bench: found.measure(runs, trained, bench).assign(end=lambda d: 2 * d.end)  # noqa: E731
+    twice = lambda runs, trained, bench: found.measure(runs, trained, bench).assign(  # noqa: E731
+        end=lambda d: 2 * d.end
+    )
     arms = {**found.arms, "far": dataclasses.replace(found.arms["far"], measure=twice)}
     plain = Lab(tmp_path / "a", Inline()).run(found, "smoke")
-    own = Lab(tmp_path / "b", Inline()).run(dataclasses.replace(found, arms=arms, claims=()), "smoke")
-    assert np.allclose(own.arms["far"].end, 2 * plain.arms["far"].end) and np.allclose(own.arms["main"].end, plain.arms["main"].end)
+    own = Lab(tmp_path / "b", Inline()).run(
+        dataclasses.replace(found, arms=arms, claims=()), "smoke"
+    )
+    assert np.allclose(own.arms["far"].end, 2 * plain.arms["far"].end) and np.allclose(
+        own.arms["main"].end, plain.arms["main"].end
+    )
     with pytest.raises(ExperimentError, match="nothing to measure"):
         dataclasses.replace(found.arms["mirror"], measure=twice)

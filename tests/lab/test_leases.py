@@ -1,4 +1,5 @@
-"""Leases: one owner at a time, told by files alone; what clocks say, a sleeping owner, and two that are first at once."""
+"""Leases: one owner at a time, told by files alone; what clocks say, a sleeping owner, and two that
+are first at once."""
 
 import json
 import multiprocessing
@@ -22,7 +23,8 @@ class Clock:
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Two machines, which see no locks of each other: what each sees of a store, by a clock of its own, far apart."""
+    """Two machines, which see no locks of each other: what each sees of a store, by a clock of its
+    own, far apart."""
     monkeypatch.setattr(leases, "_locked", lambda path: leases._Lock())
     here, there = Clock(), Clock()
     there.now = 1e6
@@ -30,7 +32,8 @@ def elsewhere(monkeypatch):
 
 
 def silent(lease):
-    """A process that sleeps, or died on another machine: no beat comes any more, and the file of the last one stays."""
+    """A process that sleeps, or died on another machine: no beat comes any more, and the file of
+    the last one stays."""
     lease._beat._over.set()
     lease._beat._thread.join()
 
@@ -48,7 +51,9 @@ def test_one_has_it_until_it_is_given_back(tmp_path):
     assert list((tmp_path / "leases").iterdir()) == []
 
 
-def test_it_is_taken_over_when_the_beat_stood_still_by_the_clock_of_whoever_looks(tmp_path, elsewhere):
+def test_it_is_taken_over_when_the_beat_stood_still_by_the_clock_of_whoever_looks(
+    tmp_path, elsewhere
+):
     here, there = elsewhere
     lease = Leases(tmp_path, here).take("group")
     other = Leases(tmp_path, there)
@@ -106,7 +111,9 @@ def test_numbers_grow_and_a_slow_taker_of_an_old_one_has_nothing(tmp_path, elsew
     here, _ = elsewhere
     first = Leases(tmp_path, here).take("group")
     folder = tmp_path / "leases" / "group"
-    second = leases.Lease(folder, 2, leases.Claim("slow", "k", False, 30.0), None)  # it read that 1 had lapsed, and fell asleep
+    second = leases.Lease(
+        folder, 2, leases.Claim("slow", "k", False, 30.0), None
+    )  # it read that 1 had lapsed, and fell asleep
     for number in (2, 3):
         first.give_back()
         first = Leases(tmp_path, here).take("group")
@@ -148,7 +155,16 @@ def test_on_one_machine_a_kill_is_known_at_once_and_deaths_without_progress_coun
     assert known.take("group", "100").deaths == 0, "who gives it back did not die"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"owner": "../../x"}', json.dumps({"owner": "../x", "kernel": "", "locked": True, "lapse": 1.0})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"owner": "../../x"}',
+        json.dumps({"owner": "../x", "kernel": "", "locked": True, "lapse": 1.0}),
+    ],
+)
 def test_a_claim_that_nobody_can_read_is_nobodys(tmp_path, text):
     folder = tmp_path / "leases" / "group"
     folder.mkdir(parents=True)
@@ -162,7 +178,9 @@ def test_a_claim_that_nobody_can_read_is_nobodys(tmp_path, text):
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "1e9"])
 def test_a_lapse_that_is_none_is_one_line(tmp_path, monkeypatch, text):
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", text)
-    with pytest.raises(AssayError, match="ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to 3600, got"):
+    with pytest.raises(
+        AssayError, match="ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to 3600, got"
+    ):
         Leases(tmp_path).take("group")
 
 

@@ -23,19 +23,34 @@ def look(seeds="1000:1008", arms=None, **claims):
 
 def test_a_wording_that_was_put_back_is_as_it_was_and_each_other_is_told_once():
     tries = [look(ten="h"), look(one="h"), look(five="h"), look(one="h")]
-    assert changes(tries, look(ten="h")) == ["claim dropped or reworded: one", "claim dropped or reworded: five"]
+    assert changes(tries, look(ten="h")) == [
+        "claim dropped or reworded: one",
+        "claim dropped or reworded: five",
+    ]
     dropped = [f"claim dropped or reworded: {name}" for name in ("ten", "one", "five")]
     assert changes(tries, look(two="h")) == ["claim added or reworded: two", *dropped]
-    assert changes([look(ten="h"), look(ten="other")], look(ten="h")) == [] == changes([], look(ten="h"))
+    assert (
+        changes([look(ten="h"), look(ten="other")], look(ten="h"))
+        == []
+        == changes([], look(ten="h"))
+    )
 
 
 def test_a_claim_added_later_stays_added_and_a_setting_changed_stays_changed():
-    assert changes([look(ten="h"), look(ten="h", more="x")], look(ten="h", more="x")) == ["claim added or reworded: more"]
-    assert changes([look(ten="h")] * 2, look(ten="g", arms={"main": "n"})) == ["claim changed: ten", "arm changed: main"]
+    assert changes([look(ten="h"), look(ten="h", more="x")], look(ten="h", more="x")) == [
+        "claim added or reworded: more"
+    ]
+    assert changes([look(ten="h")] * 2, look(ten="g", arms={"main": "n"})) == [
+        "claim changed: ten",
+        "arm changed: main",
+    ]
 
 
 def test_only_looks_at_the_same_judged_seeds_count_and_each_seed_has_its_own_first():
-    assert changes([look("0:8", ten="h"), look("2000:2008", ten="h")], look("1000:1008", one="h")) == []
+    assert (
+        changes([look("0:8", ten="h"), look("2000:2008", ten="h")], look("1000:1008", one="h"))
+        == []
+    )
     later = [look("1000:1004", ten="h"), look("1004:1008", ten="other")]
     assert changes(later, look("1000:1008", ten="h")) == ["claim changed: ten"]
 
@@ -56,7 +71,12 @@ def claim(**instead):
 def judged(one, seeds="1000:1008", **more):
     """A look at a claim, as it is noted."""
     kind, asks, controls = looks.shape(one)
-    noted = {"seeds": seeds, "time": "2026-11-20", "claims": {one.text: claims_key([one])[:12]}, "arms": {}}
+    noted = {
+        "seeds": seeds,
+        "time": "2026-11-20",
+        "claims": {one.text: claims_key([one])[:12]},
+        "arms": {},
+    }
     return {**noted, "shapes": {one.text: [kind, asks, *controls]}, **more}
 
 
@@ -76,24 +96,35 @@ def judged(one, seeds="1000:1008", **more):
 def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
     now = claim(must_fail=("still", "near")) if not after else claim()
     found = looks.reshaped(now, [judged(claim(**before))])
-    assert (after in found) and bool(found) is bool(after), "a control more, or an excuse, is no other threshold"
+    assert (after in found) and bool(found) is bool(after), (
+        "a control more, or an excuse, is no other threshold"
+    )
     assert replace(now, after_look=found).kind == ("confirming" if after else "risky")
-    assert claims_key([replace(now, after_look=found)]) == claims_key([now]), "no seed is burnt by it"
+    assert claims_key([replace(now, after_look=found)]) == claims_key([now]), (
+        "no seed is burnt by it"
+    )
 
 
 def test_of_a_look_without_shapes_any_other_hash_counts():
     old = {k: v for k, v in judged(claim(also={"far": "x"})).items() if k != "shapes"}
-    assert "another one" in looks.reshaped(claim(), [old]) and not looks.reshaped(claim(also={"far": "x"}), [old])
+    assert "another one" in looks.reshaped(claim(), [old]) and not looks.reshaped(
+        claim(also={"far": "x"}), [old]
+    )
 
 
 def test_three_claims_of_the_catalogue_that_were_shaped_after_a_look_are_confirming():
     for name, numbers in {"dictionary-weights": [5], "streetlight": [4, 7]}.items():
         found = [c for c in looks.marked(catalogue.find(name)).claims if isinstance(c, Claim)]
-        assert {found[n - 1].kind for n in numbers} == {"confirming"} and any(c.kind == "risky" for c in found)
+        assert {found[n - 1].kind for n in numbers} == {"confirming"} and any(
+            c.kind == "risky" for c in found
+        )
 
 
 def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
-    for name, seeds in {"monthly-sorted-list": "22300:22306", "monthly-maximum": "22700:22706"}.items():
+    for name, seeds in {
+        "monthly-sorted-list": "22300:22306",
+        "monthly-maximum": "22700:22706",
+    }.items():
         noted = journal.read(looks.committed(catalogue.find(name)))
         assert any(look["seeds"] == seeds for look in noted)
     assert len(looks.violated(catalogue.find("sycophancy"))) == 2
@@ -102,7 +133,8 @@ def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
 
 
 def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
-    """Seeds that somebody looked at and did not record are in the committed list once anything is."""
+    """Seeds that somebody looked at and did not record are in the committed list once anything
+    is."""
     shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "stroll.py")
     e = catalogue.find(str(tmp_path / "stroll.py"))
     lab = Lab(tmp_path / "s", Inline())
@@ -110,5 +142,7 @@ def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
     lab.run(e, override(e, "default", ("seed=6000:6006",)))
     lab.run(e)
     record(lab, e, override(e))
-    assert {"5000:5006", "6000:6006"} <= {look["seeds"] for look in journal.read(looks.committed(e))}
+    assert {"5000:5006", "6000:6006"} <= {
+        look["seeds"] for look in journal.read(looks.committed(e))
+    }
     assert not journal.wrong(looks.committed(e))

@@ -1,4 +1,5 @@
-"""Machines that share nothing but a depot, with clocks hours apart: what they store together is what one process stores alone."""
+"""Machines that share nothing but a depot, with clocks hours apart: what they store together is
+what one process stores alone."""
 
 from __future__ import annotations
 
@@ -87,7 +88,9 @@ def mirror(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return depot.mirror(URL)
 
 
-def test_two_machines_with_clocks_apart_share_the_work(whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_machines_with_clocks_apart_share_the_work(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     did = shared(tmp_path, monkeypatch, whole)
     assert sum(d["trained"] for d in did) == 2 * 3  # each of three groups by one machine, both arms
     assert all(d["trained"] + d["after"] for d in did)
@@ -95,18 +98,27 @@ def test_two_machines_with_clocks_apart_share_the_work(whole: dict[str, bytes], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [{"fails": 0.03, "lag": 0.1}, {"honest": False}, {"fails": 0.1, "lag": 0.3, "honest": False}])
+@pytest.mark.parametrize(
+    "how",
+    [{"fails": 0.03, "lag": 0.1}, {"honest": False}, {"fails": 0.1, "lag": 0.3, "honest": False}],
+)
 def test_however_the_storage_behaves_two_machines_store_what_one_does(
     how: dict[str, Any], whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared(tmp_path, monkeypatch, whole, **how)
 
 
-def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, bytes], **how: Any) -> list[Counter[str]]:
-    """Run it on two machines at once, and hold what each has to what one process stored; what each did."""
+def shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, bytes], **how: Any
+) -> list[Counter[str]]:
+    """Run it on two machines at once, and hold what each has to what one process stored; what each
+    did."""
     settle(tmp_path / "storage", **how)
     homes = [tmp_path / "a", tmp_path / "b"]
-    both = [FORK.Process(target=machine, args=(home, apart)) for home, apart in zip(homes, (5 * 3600.0, -7 * 3600.0), strict=True)]
+    both = [
+        FORK.Process(target=machine, args=(home, apart))
+        for home, apart in zip(homes, (5 * 3600.0, -7 * 3600.0), strict=True)
+    ]
     for one in both:
         one.start()
     for one in both:
@@ -124,7 +136,9 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, byt
 
 
 @pytest.mark.slow
-def test_machines_that_die_for_good_leave_nothing_that_looks_whole(whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_that_die_for_good_leave_nothing_that_looks_whole(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settle(tmp_path / "storage")
     chance = random.Random(3)
     for i, aim in enumerate(("artefact", "train", "store", "after", "measure")):
@@ -147,10 +161,15 @@ def test_machines_that_die_for_good_leave_nothing_that_looks_whole(whole: dict[s
     assert not list(Store(root).damaged())
 
 
-def test_a_run_waits_on_one_machine_for_workers_on_others(whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_waits_on_one_machine_for_workers_on_others(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settle(tmp_path / "storage")
     waits, works = tmp_path / "waits", [tmp_path / "w0", tmp_path / "w1"]
-    all_ = [FORK.Process(target=waiter, args=(waits,)), *(FORK.Process(target=worker, args=(home, 4.0)) for home in works)]
+    all_ = [
+        FORK.Process(target=waiter, args=(waits,)),
+        *(FORK.Process(target=worker, args=(home, 4.0)) for home in works),
+    ]
     for one in all_:
         one.start()
     for one in all_:
@@ -159,4 +178,8 @@ def test_a_run_waits_on_one_machine_for_workers_on_others(whole: dict[str, bytes
     assert not marks(waits)["trained"] + marks(waits)["after"]
     assert sum(marks(home)["trained"] for home in works) == 2 * 3
     assert measures_of(mirror(waits, monkeypatch)) == whole
-    assert not [name for name in bucket.Bucket(URL).names() if name.startswith(("groups/", "wanted/", "leases/group-"))]
+    assert not [
+        name
+        for name in bucket.Bucket(URL).names()
+        if name.startswith(("groups/", "wanted/", "leases/group-"))
+    ]

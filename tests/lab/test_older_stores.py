@@ -1,7 +1,8 @@
-"""Stores that older versions of Assay wrote are read as they are, and migrated by one command: whole or not at all, with nothing lost.
+"""Stores that older versions of Assay wrote are read as they are, and migrated by one command:
+whole or not at all, with nothing lost.
 
-Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there): mostly its walk.py run whole, its
-stopped.py stopped at step 2.
+Each archive in tests/fixtures/stores was written by a commit of this repository (README.md there):
+mostly its walk.py run whole, its stopped.py stopped at step 2.
 """
 
 import hashlib
@@ -46,7 +47,11 @@ def old(tmp_path, monkeypatch, request):
 
 
 def contents(root, *but):
-    files = [p for p in sorted(root.rglob("*")) if p.is_file() and not {*but} & set(p.relative_to(root).parts)]
+    files = [
+        p
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and not {*but} & set(p.relative_to(root).parts)
+    ]
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
 
 
@@ -59,8 +64,13 @@ def told(capsys, *words, code=0):
 def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
     before = contents(old)
     assert len(list(Store(old).list())) == 6 and not list(Store(old).damaged())
-    ends = {s.arm + str(json.loads(s.spec_json)["seed"]): float(s.measures()["end"]) for s in Store(old).list()}
-    assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(ends["main1"] + 10)  # what walk.py does
+    ends = {
+        s.arm + str(json.loads(s.spec_json)["seed"]): float(s.measures()["end"])
+        for s in Store(old).list()
+    }
+    assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(
+        ends["main1"] + 10
+    )  # what walk.py does
     plan = json.loads(told(capsys, "plan", "walk.py", *WHERE, "--json").out)
     assert (plan["cached"], plan["missing"]) == (6, 0)
     shown = json.loads(told(capsys, "show", "walk.py", *WHERE, "--json").out)
@@ -73,10 +83,19 @@ def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
 @pytest.mark.parametrize("old", PRESENT, indirect=True)
 def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
     assert not Store(old).older and not migrate(Store(old))
-    assert json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"] == []
+    assert (
+        json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"]
+        == []
+    )
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    told(capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130)  # stops itself at step 2
-    assert not [harm for harm in json.loads(told(capsys, "doctor", "--root", "store", "--json").out)["checks"] if "damaged" in harm["about"]]
+    told(
+        capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130
+    )  # stops itself at step 2
+    assert not [
+        harm
+        for harm in json.loads(told(capsys, "doctor", "--root", "store", "--json").out)["checks"]
+        if "damaged" in harm["about"]
+    ]
 
 
 @pytest.mark.parametrize("old", OLDER, indirect=True)
@@ -89,19 +108,31 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
     result = json.loads(before["results/walk/smoke.json"])
     done = json.loads(told(capsys, "doctor", "--migrate", "--root", "store", "--json").out)["done"]
     assert done[-1] == "store is as this version writes it" and not Store(old).older
-    assert unseal(old / "results/walk/smoke.json") == {k: v for k, v in result.items() if k != "sha256"}
+    assert unseal(old / "results/walk/smoke.json") == {
+        k: v for k, v in result.items() if k != "sha256"
+    }
     kept = contents(old, "locks")
-    assert {k: v for k, v in kept.items() if k.startswith("runs/")} == {k: v for k, v in before.items() if k.startswith("runs/")}
-    assert not [name for name in before if name not in kept and f"older/{name}" not in kept], "nothing is lost"
+    assert {k: v for k, v in kept.items() if k.startswith("runs/")} == {
+        k: v for k, v in before.items() if k.startswith("runs/")
+    }
+    assert not [name for name in before if name not in kept and f"older/{name}" not in kept], (
+        "nothing is lost"
+    )
     intact._seen.clear()
     assert "damaged" not in told(capsys, "doctor", "--root", "store").out
     again = contents(old, "locks")
-    assert told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again, "a second time does nothing"
+    assert (
+        told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again
+    ), "a second time does nothing"
     (path,) = (path for path in before if path.endswith("fit-00.safetensors"))
-    named = b'"code' in before[path]  # the first version's checkpoints do not say which text of the experiment made them
+    named = (
+        b'"code' in before[path]
+    )  # the first version's checkpoints do not say which text of the experiment made them
     assert groups.whole(old / path) if named else kept[f"older/{path}"] == before[path]
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {k: v for k, v in before.items() if k.startswith("runs/walk")}
+    assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {
+        k: v for k, v in before.items() if k.startswith("runs/walk")
+    }
 
 
 @pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
@@ -134,8 +165,13 @@ def test_what_a_migration_cannot_read_is_kept(old):
     checkpoint = next(old.glob("groups/*/fit-00.safetensors"))
     checkpoint.write_bytes(checkpoint.read_bytes()[:40])
     migrate(Store(old))
-    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": ' and not list(old.glob("results/*/*.json"))
-    assert len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40 and not checkpoint.exists()
+    assert (old / "older/results/walk/smoke.json").read_bytes() == b'{"verdicts": ' and not list(
+        old.glob("results/*/*.json")
+    )
+    assert (
+        len((old / "older" / checkpoint.relative_to(old)).read_bytes()) == 40
+        and not checkpoint.exists()
+    )
 
 
 @pytest.mark.parametrize("old", ["hashes-of-files"], indirect=True)
@@ -150,14 +186,20 @@ def test_the_migrated_result_is_listed_and_its_page_opens(tmp_path, monkeypatch)
     home = unpacked(tmp_path, "without-hashes")
     monkeypatch.chdir(home)
     migrate(Store(home / "store"))
-    assert main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0 and "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
+    assert (
+        main(["report", "walk.py", *WHERE, "--out", "pages"]) == 0
+        and "The walk ends above" in (home / "pages/walk-smoke.html").read_text()
+    )
 
 
 def test_a_dictionary_of_the_first_version_reconstructs_as_it_did(tmp_path):
     from safetensors.torch import load_file
 
     home = unpacked(tmp_path, "dictionary") / "d"
-    found, expected = load(home / "dictionary.safetensors"), load_file(home / "expected.safetensors")
+    found, expected = (
+        load(home / "dictionary.safetensors"),
+        load_file(home / "expected.safetensors"),
+    )
     assert torch.equal(found.decode(found.encode(expected["x"])), expected["y"])
 
 
@@ -168,7 +210,9 @@ def test_an_index_with_fewer_columns_is_read_and_lacks_only_those(tmp_path):
     (folder,) = (unpacked(tmp_path, "index-of-fewer-columns") / "store/artefacts/index").iterdir()
     rows = Index(folder).query("SELECT * FROM features ORDER BY feature")
     assert len(rows) == 20 and set(rows[0]) == {column.name for column in TABLES["features"]}
-    assert {row["gradient_low"] for row in rows} == {None} and sum(row["firings"] for row in rows) > 0
+    assert {row["gradient_low"] for row in rows} == {None} and sum(
+        row["firings"] for row in rows
+    ) > 0
     assert Index(folder).feature(3).numbers["firings"] == rows[3]["firings"]
 
 
@@ -176,7 +220,9 @@ NEWER = "this version reads up to 1"
 
 
 @pytest.mark.parametrize("name", ["store.json", "results/walk/smoke.json"])
-def test_what_a_newer_version_wrote_is_one_line_that_says_upgrade(tmp_path, monkeypatch, capsys, name):
+def test_what_a_newer_version_wrote_is_one_line_that_says_upgrade(
+    tmp_path, monkeypatch, capsys, name
+):
     home = unpacked(tmp_path, "registrations")
     monkeypatch.chdir(home)
     path = home / "store" / name
@@ -203,7 +249,9 @@ def test_a_record_of_a_newer_version_is_one_line(tmp_path, monkeypatch, capsys):
     assert "schema 2" in said and "upgrade Assay" in said and said.count("\n") == 1
 
 
-def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_with(tmp_path, monkeypatch, capsys):
+def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_with(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(unpacked(tmp_path, "record"))
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
     assert told(capsys, "check", "walk.py", *WHERE).out == "walk: as recorded\n"
@@ -227,7 +275,9 @@ def test_jobs_of_the_first_version_are_answered_and_cancelled(old_jobs):
     root, done, waits = old_jobs
     assert (done.runs, done.runs_done, done.owner) == (8, 8, "ada")
     (verdict,) = jobs.result(root, done.key)["verdicts"]
-    assert verdict["text"].startswith("More than half of the features are represented") and verdict["n"] == {"seed": 2}
+    assert verdict["text"].startswith("More than half of the features are represented") and verdict[
+        "n"
+    ] == {"seed": 2}
     kinds = [event.kind for event in jobs.events(root, done.key).events]
     assert kinds[0] == "queued" and kinds[-1] == "done"
     assert jobs.cancel(root, waits.key, "ada").status == "cancelled"

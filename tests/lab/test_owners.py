@@ -1,4 +1,5 @@
-"""Owners: every experiment file has a name of its own, and no file reads, takes over or deletes the runs of another."""
+"""Owners: every experiment file has a name of its own, and no file reads, takes over or deletes the
+runs of another."""
 
 import json
 import re
@@ -16,7 +17,9 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 
 WALK = Path(__file__).with_name("walk.py").read_text()
-STEMS = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+STEMS = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12
+)
 
 
 def written(folder, name, text=WALK):
@@ -41,7 +44,9 @@ def test_names_differ_where_files_do(one, other):
         assert catalogue._slug(one) != catalogue._slug(other)
 
 
-@pytest.mark.parametrize("stem, name", [("my_claim", "my-claim"), ("my-claim", "my-claim"), ("walk2", "walk2")])
+@pytest.mark.parametrize(
+    "stem, name", [("my_claim", "my-claim"), ("my-claim", "my-claim"), ("walk2", "walk2")]
+)
 def test_plain_names_are_as_they_were(stem, name):
     assert catalogue._slug(stem) == name
 
@@ -58,17 +63,27 @@ def test_only_one_experiments_folder_can_be_deleted(tmp_path, name):
 
 def test_files_without_a_latin_letter_have_runs_of_their_own(tmp_path):
     lab = Lab(tmp_path / "s", Inline())
-    files = [written(tmp_path, name) for name in ("é.py", "实验.py", "my_claim.py", "my claim ü.py")]
+    files = [
+        written(tmp_path, name) for name in ("é.py", "实验.py", "my_claim.py", "my claim ü.py")
+    ]
     for file in files:
         assert lab.run(catalogue.find(str(file)), "smoke").provenance["runs"]
     names = [catalogue.find(str(file)).name for file in files]
     assert len(set(names)) == 4
     lab.remove(names[0])
-    assert [bool(list((tmp_path / "s" / "runs" / name).glob("*"))) for name in names] == [False, True, True, True]
+    assert [bool(list((tmp_path / "s" / "runs" / name).glob("*"))) for name in names] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path, capsys):
-    first, other = written(tmp_path / "a", "walk_x.py"), written(tmp_path / "b", "walk_x.py", WALK.replace("batch * 0.05", "batch * 0.06"))
+    first, other = (
+        written(tmp_path / "a", "walk_x.py"),
+        written(tmp_path / "b", "walk_x.py", WALK.replace("batch * 0.05", "batch * 0.06")),
+    )
     lab = Lab(tmp_path / "s", Inline())
     lab.run(catalogue.find(str(first)), "smoke")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
@@ -80,7 +95,9 @@ def test_a_second_file_of_one_name_is_refused_while_the_first_is_there(tmp_path,
         assert str(first) in told and str(other) in told and "rename one of the two" in told
     assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
     first.rename(first.with_name("elsewhere.py"))
-    assert lab.plan(catalogue.find(str(other)), "smoke").missing, "the runs of a file that moved away are of another training"
+    assert lab.plan(catalogue.find(str(other)), "smoke").missing, (
+        "the runs of a file that moved away are of another training"
+    )
 
 
 def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
@@ -88,7 +105,9 @@ def test_a_folder_with_file_and_store_can_be_copied_and_edited(tmp_path):
     Lab(tmp_path / "a" / "s", Inline()).run(catalogue.find(str(file)), "smoke")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     edited = written(tmp_path / "b", "walk_x.py", WALK + "\n# another text\n")
-    assert not Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke").missing
+    assert (
+        not Lab(tmp_path / "b" / "s", Inline()).plan(catalogue.find(str(edited)), "smoke").missing
+    )
 
 
 def test_a_copy_of_a_file_finds_its_runs(tmp_path):
@@ -101,9 +120,16 @@ def test_a_copy_of_a_file_finds_its_runs(tmp_path):
 def test_results_of_another_text_say_so_wherever_they_are_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     file = written(tmp_path, "walk_y.py")
-    with monkeypatch.context() as older:  # a version that did not note what trained and measured, so that nobody can tell what was edited
+    with (
+        monkeypatch.context() as older
+        # a version that did not note what trained and measured, so that nobody can tell what was
+        # edited
+    ):
         older.setattr(edits, "texts", lambda experiment: {})
-        assert main(["run", "walk_y.py", "--preset", "smoke", "--root", "s", "--executor", "inline"]) == 0
+        assert (
+            main(["run", "walk_y.py", "--preset", "smoke", "--root", "s", "--executor", "inline"])
+            == 0
+        )
     file.write_text(WALK + "\n# a comment\n")
     capsys.readouterr()
     for verb in ("run", "show"):

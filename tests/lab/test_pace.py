@@ -1,4 +1,5 @@
-"""Time left, on a clock that a test moves: nothing before a group is stored, then a range around what is still to come."""
+"""Time left, on a clock that a test moves: nothing before a group is stored, then a range around
+what is still to come."""
 
 import statistics
 
@@ -15,7 +16,14 @@ class Clock:
         return self.now
 
 
-def group(i: int, kind: str = "main", cost: float | None = 10.0, unit: float = 1.0, after: tuple[str, ...] = (), resumed: bool = False) -> Pending:
+def group(
+    i: int,
+    kind: str = "main",
+    cost: float | None = 10.0,
+    unit: float = 1.0,
+    after: tuple[str, ...] = (),
+    resumed: bool = False,
+) -> Pending:
     return Pending(f"{kind}-{i}", ("toy", kind), cost, unit, frozenset(after), resumed)
 
 
@@ -43,7 +51,9 @@ def test_nothing_is_said_before_a_group_is_stored() -> None:
     assert pace.left([group(0), group(1)]) is None
     pace.stored(group(0))
     found = pace.left([group(1)])
-    assert 10 < found.middle < 30, "between the plan and a first group, which may have built what all share"
+    assert 10 < found.middle < 30, (
+        "between the plan and a first group, which may have built what all share"
+    )
     assert found.high / found.low > 2
 
 
@@ -59,20 +69,28 @@ def test_the_range_is_wide_where_groups_differ() -> None:
     differ, _ = told(*((group(i), 10.0 if i % 2 else 40.0) for i in range(40)))
     ranges = [p.left([group(i) for i in range(50, 60)]) for p in (alike, differ)]
     assert ranges[1].high / ranges[1].low > 1.5 * ranges[0].high / ranges[0].low
-    assert ranges[0].middle == pytest.approx(ranges[1].middle, rel=0.05), "the geometric mean of both"
+    assert ranges[0].middle == pytest.approx(ranges[1].middle, rel=0.05), (
+        "the geometric mean of both"
+    )
 
 
 def test_workers_share_groups_and_none_is_shared() -> None:
     pace, _ = steady(10.0, width=2)
     four, three, one = (pace.left([group(50 + i) for i in range(n)]).middle for n in (4, 3, 1))
-    assert four == pytest.approx(20, rel=0.02) and three == pytest.approx(20, rel=0.02) and one == pytest.approx(10, rel=0.02)
+    assert (
+        four == pytest.approx(20, rel=0.02)
+        and three == pytest.approx(20, rel=0.02)
+        and one == pytest.approx(10, rel=0.02)
+    )
 
 
 def test_what_builds_on_a_group_waits_for_it() -> None:
     pace, _ = steady(10.0, width=2)
     chain = [group(50), group(51, after=("main-50",)), group(52, after=("main-51",)), group(53)]
     assert pace.left(chain).middle == pytest.approx(30, rel=0.02)
-    assert pace.left(chain[1:]).middle == pytest.approx(20, rel=0.02), "a parent that is stored is not waited for"
+    assert pace.left(chain[1:]).middle == pytest.approx(20, rel=0.02), (
+        "a parent that is stored is not waited for"
+    )
 
 
 def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_stored() -> None:
@@ -85,7 +103,8 @@ def test_what_a_group_has_spent_is_taken_off_but_it_is_not_over_before_it_is_sto
 
 
 def test_a_group_is_as_far_as_the_last_of_its_kind_was_at_that_step() -> None:
-    """Groups take 2 seconds of windows, 6 of steps and 2 of measuring; this one is half as fast, in a moment when all are."""
+    """Groups take 2 seconds of windows, 6 of steps and 2 of measuring; this one is half as fast, in
+    a moment when all are."""
     clock = Clock()
     pace = Pace(1, clock)
     for i in range(30):
@@ -102,7 +121,9 @@ def test_a_group_is_as_far_as_the_last_of_its_kind_was_at_that_step() -> None:
     pace.began("main-50")
     clock.now += 10.0
     pace.reached("main-50", 50, 100, "steps")
-    assert pace.left([group(50)]).middle == pytest.approx(5, rel=0.1), "5 of 10 seconds are behind it, though 10 have passed"
+    assert pace.left([group(50)]).middle == pytest.approx(5, rel=0.1), (
+        "5 of 10 seconds are behind it, though 10 have passed"
+    )
     clock.now += 1.0
     assert pace.left([group(50)]).middle == pytest.approx(4, rel=0.1)
 
@@ -136,13 +157,20 @@ def test_a_group_that_crashed_or_went_on_from_a_checkpoint_tells_nothing() -> No
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_at_least_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(seed: int) -> None:
-    """Many commands on machines of many speeds: three kinds of groups, the first of which also builds what all share."""
+def test_at_least_four_fifths_of_the_ranges_hold_the_truth_where_machines_are_as_assumed(
+    seed: int,
+) -> None:
+    """Many commands on machines of many speeds: three kinds of groups, the first of which also
+    builds what all share."""
     rng = np.random.default_rng(seed)
     errors, within = [], []
     for _ in range(60):
         machine, kinds = rng.normal(0, 0.4), rng.normal(0, 0.2, 3)
-        groups = [group(i, kind, cost) for i in range(6) for kind, cost in (("main", 30.0), ("relu", 20.0), ("half", 10.0))]
+        groups = [
+            group(i, kind, cost)
+            for i in range(6)
+            for kind, cost in (("main", 30.0), ("relu", 20.0), ("half", 10.0))
+        ]
         others = np.repeat(rng.normal(0, 0.2 * np.sqrt(0.5), 3), 6)  # programs that come and go
         noise = others + rng.normal(0, 0.2 * np.sqrt(0.5), 18)
         took = [g.cost * np.exp(machine + kinds[i % 3] + noise[i]) for i, g in enumerate(groups)]

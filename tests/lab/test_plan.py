@@ -39,7 +39,12 @@ def train(runs, bench):
         state["x"] += 1
         return state["x"].square()
 
-    return fit([Group(runs, {"x": torch.zeros(len(runs))}, step)], lambda at: None, steps=runs.shared.steps, bench=bench)[0]
+    return fit(
+        [Group(runs, {"x": torch.zeros(len(runs))}, step)],
+        lambda at: None,
+        steps=runs.shared.steps,
+        bench=bench,
+    )[0]
 
 
 def measure(runs, trained, bench):
@@ -54,17 +59,31 @@ def more(runs, bench, before):
     return dataclasses.replace(before, tensors={"x": before.tensors["x"] * 100})
 
 
-claim = Claim(text="x is 2", value=lambda arm, arms: arm.x, low=1.5, must_fail=("none",), threshold_from="theory", source="none")
+claim = Claim(
+    text="x is 2",
+    value=lambda arm, arms: arm.x,
+    low=1.5,
+    must_fail=("none",),
+    threshold_from="theory",
+    source="none",
+)
 small = grid(Dot(), seed=range(1000, 1006))
 experiment = Experiment(
     arms={"main": Arm(train, keep=True), "none": Arm(train, specs=changed(steps=0))},
-    measure=measure, claims=(claim,), smoke=small[:1], default=small, full=small, name="dot",
-)  # fmt: skip
+    measure=measure,
+    claims=(claim,),
+    smoke=small[:1],
+    default=small,
+    full=small,
+    name="dot",
+)
 
 
 def alone(spec, **axes):
     """The same with one arm, and no claim that would need another."""
-    return dataclasses.replace(experiment, arms={"main": Arm(train)}, claims=(), default=grid(spec, **axes))
+    return dataclasses.replace(
+        experiment, arms={"main": Arm(train)}, claims=(), default=grid(spec, **axes)
+    )
 
 
 def reasons(lab, e, preset="default"):
@@ -108,8 +127,14 @@ def test_stored_results_are_shown_without_the_model(lab):
 
 
 def test_runs_that_read_different_things_are_not_judged_together(lab):
-    with pytest.raises(StoreError, match=r"arm main read different things \(model aaa and model bbb\)"):
-        lab.run(dataclasses.replace(experiment, inputs=lambda s: {"model": "aaa" if s.seed < 1004 else "bbb"}))
+    with pytest.raises(
+        StoreError, match=r"arm main read different things \(model aaa and model bbb\)"
+    ):
+        lab.run(
+            dataclasses.replace(
+                experiment, inputs=lambda s: {"model": "aaa" if s.seed < 1004 else "bbb"}
+            )
+        )
 
 
 def test_arms_of_another_model_are_not_compared(lab):
@@ -117,29 +142,46 @@ def test_arms_of_another_model_are_not_compared(lab):
 
     def reads(model, which=("main", "none")):
         arms = {n: a for n, a in experiment.arms.items() if n in which}
-        return dataclasses.replace(experiment, arms=arms, claims=(), inputs=lambda s: {"model": model})
+        return dataclasses.replace(
+            experiment, arms=arms, claims=(), inputs=lambda s: {"model": model}
+        )
 
     lab.run(reads("aaa"))
     lab.run(reads("bbb", which=["main"]))
-    with pytest.raises(StoreError, match=r"6 of 12 runs of dot .* \(other inputs: model aaa, now bbb\); run: assay run dot"):
+    with pytest.raises(
+        StoreError,
+        match=r"6 of 12 runs of dot .* \(other inputs: model aaa, now bbb\); run: assay run dot",
+    ):
         lab.show(reads("bbb"))
-    of_each = dataclasses.replace(reads(""), inputs=lambda s: {"model": "bbb" if s.steps else "aaa"})
-    assert lab.show(of_each).provenance["runs"] == 12, "where arms are meant to read different things"
+    of_each = dataclasses.replace(
+        reads(""), inputs=lambda s: {"model": "bbb" if s.steps else "aaa"}
+    )
+    assert lab.show(of_each).provenance["runs"] == 12, (
+        "where arms are meant to read different things"
+    )
 
 
 def test_what_a_changed_preset_cannot_be_asked_is_told_beside_the_rest(lab):
     def at_half(arm, arms):
         return arm.x.swap_dims(run="rate").sel(rate=0.5)
 
-    asked = dataclasses.replace(claim, text="x is 2 at a rate of a half", value=at_half, units=("seed",))
-    fussy = dataclasses.replace(experiment, claims=(claim, asked), figures=lambda arms: [at_half(arms["main"], arms)])
+    asked = dataclasses.replace(
+        claim, text="x is 2 at a rate of a half", value=at_half, units=("seed",)
+    )
+    fussy = dataclasses.replace(
+        experiment, claims=(claim, asked), figures=lambda arms: [at_half(arms["main"], arms)]
+    )
     result = lab.run(fussy, override(fussy, "default", ["rate=0.25"]))
     assert [j.claim.text for j in result.judged] == [claim.text]
     assert [text for text, _ in result.skipped] == [asked.text, "figures"]
     assert "KeyError" in result.skipped[0][1] and "measured" not in result.skipped[0][1]
-    wrong = dataclasses.replace(claim, text="x at a rate of nine", value=lambda arm, arms: arm.x.sel(rate=9))
+    wrong = dataclasses.replace(
+        claim, text="x at a rate of nine", value=lambda arm, arms: arm.x.sel(rate=9)
+    )
     broken = dataclasses.replace(fussy, claims=(wrong, claim), figures=lambda arms: [])
-    result = lab.run(broken)  # nothing was changed: a mistake of the author's, which costs the other claim nothing
+    result = lab.run(
+        broken
+    )  # nothing was changed: a mistake of the author's, which costs the other claim nothing
     assert [j.claim.text for j in result.judged] == [claim.text] and not result.skipped
     ((text, why),) = result.failed
     assert text == wrong.text and "cannot be computed" in why and "arm main" in why
@@ -156,7 +198,15 @@ def test_partial_verdicts_leave_out_what_is_outdated(lab):
     lab.run(reads("bbb"), override(experiment, "default", ["seed=1000:1002"]))
     told = []
     unfinished = SimpleNamespace(left=lambda: 1.0)
-    Watch(lab.store, reads("bbb"), lab.plan(reads("bbb")), unfinished, told.append, Pace(1), lambda: None)._judge()
+    Watch(
+        lab.store,
+        reads("bbb"),
+        lab.plan(reads("bbb")),
+        unfinished,
+        told.append,
+        Pace(1),
+        lambda: None,
+    )._judge()
     assert [(e.seeds, e.result.arms["main"].sizes["run"]) for e in told] == [(2, 2)]
 
 
@@ -204,7 +254,11 @@ def test_a_new_arm_that_builds_on_another_asks_for_its_parameters(lab):
     lab.run(lean)
     arms = {"main": Arm(train), "none": experiment.arms["none"], "more": Arm(more, after="main")}
     grown = dataclasses.replace(lean, arms=arms)
-    assert reasons(lab, grown) == {"", "never run", "its parameters are not stored, and another arm builds on them"}
+    assert reasons(lab, grown) == {
+        "",
+        "never run",
+        "its parameters are not stored, and another arm builds on them",
+    }
     assert lab.run(grown).arms["more"].x.values.tolist() == [200.0] * 6
 
 
@@ -231,7 +285,10 @@ def test_an_unfinished_group_is_named_with_its_step_and_taken_up(lab, monkeypatc
 
 def test_groups_are_blocks_of_whole_seeds(lab):
     seen = []
-    lab.run(experiment, on_event=lambda e: seen.append((e.arms, e.runs)) if type(e).__name__ == "Started" else None)
+    lab.run(
+        experiment,
+        on_event=lambda e: seen.append((e.arms, e.runs)) if type(e).__name__ == "Started" else None,
+    )
     assert sorted(seen) == [(("main",), 2), (("main",), 4), (("none",), 2), (("none",), 4)]
 
 
@@ -247,14 +304,21 @@ def test_cost_from_the_experiment_and_disk_from_it(lab, monkeypatch):
 
 def test_cost_from_stored_runs_is_scaled_by_steps(lab):
     lab.run(experiment)
-    one = sum(float(s.provenance["cpu_seconds"]) for s in lab.store.list("dot") if s.arm == "main") / 6
+    one = (
+        sum(float(s.provenance["cpu_seconds"]) for s in lab.store.list("dot") if s.arm == "main")
+        / 6
+    )
     longer = dataclasses.replace(experiment, default=grid(Dot(steps=20), seed=range(1000, 1006)))
     plan = lab.plan(longer)
     assert plan.cost_from == "runs of this store, scaled by steps"
     if one:  # a clock too coarse for two steps gives nothing to scale
         assert 0.1 < plan.per_run["main"] / (10 * one) < 10
-    far_longer = dataclasses.replace(experiment, default=grid(Dot(steps=2000), seed=range(1000, 1006)))
-    assert lab.plan(far_longer).seconds is None, "runs of two steps do not tell what two thousand cost"
+    far_longer = dataclasses.replace(
+        experiment, default=grid(Dot(steps=2000), seed=range(1000, 1006))
+    )
+    assert lab.plan(far_longer).seconds is None, (
+        "runs of two steps do not tell what two thousand cost"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +339,12 @@ def test_stored_runs_tell_nothing_of_runs_with_larger_fields(lab, monkeypatch, w
     asked = alone(Dot(**wanted), seed=range(50, 60))
     told = forecast(lab.plan(asked), asked)
     if each is None:
-        assert (told.plan.per_run, told.plan.cost_from, told.cpu, told.command) == ({}, "unknown", None, None)
+        assert (told.plan.per_run, told.plan.cost_from, told.cpu, told.command) == (
+            {},
+            "unknown",
+            None,
+            None,
+        )
     else:
         assert (told.plan.per_run, told.cpu) == ({"main": each}, Range(10 * least, 10 * each))
 
@@ -294,7 +363,9 @@ def test_runs_with_the_same_fields_tell_more_than_runs_with_larger_ones(lab, mon
 def test_an_arm_may_leave_out_runs_of_the_arm_it_builds_on(lab):
     arms = {
         **experiment.arms,
-        "more": Arm(more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ()),
+        "more": Arm(
+            more, after="main", specs=lambda s: s if s[0].seed == experiment.default[1].seed else ()
+        ),
     }
     now = lab.plan(dataclasses.replace(experiment, arms=arms))
     built = now.by_arm()["more"]
@@ -316,4 +387,12 @@ def test_removing_and_running_again(lab):
 
 def test_a_printed_command_survives_a_shell():
     value = "potential=network 2-2-2 rank 2"
-    assert shlex.split("assay run llc" + Preset("smoke", (), (value,)).options) == ["assay", "run", "llc", "--preset", "smoke", "--set", value]
+    assert shlex.split("assay run llc" + Preset("smoke", (), (value,)).options) == [
+        "assay",
+        "run",
+        "llc",
+        "--preset",
+        "smoke",
+        "--set",
+        value,
+    ]

@@ -1,8 +1,9 @@
-"""kill -9 at random moments, of workers and of whoever waits for them: the end is bitwise that of one process, and nothing is left behind.
+"""kill -9 at random moments, of workers and of whoever waits for them: the end is bitwise that of
+one process, and nothing is left behind.
 
-A short form runs always; `pytest -m slow tests/lab/test_random_kills.py` kills 200 times: 60 times each with 1, 2 and 4 workers over harvest,
-training, measuring and store writes, and 20 times while an index is built.
-"""
+A short form runs always; `pytest -m slow tests/lab/test_random_kills.py` kills 200 times: 60 times
+each with 1, 2 and 4 workers over harvest, training, measuring and store writes, and 20 times while
+an index is built."""
 
 import multiprocessing
 import os
@@ -48,7 +49,11 @@ def quick(monkeypatch, tmp_path):
     """Looks at the store often, saves often, and lets phases last long enough to be hit."""
     for module in (none, joined):
         monkeypatch.setattr(module, "POLL", 0.02)
-    settings = {"WALK_MARKS": str(tmp_path / "marks"), "WALK_PAUSE": "0.004", "ASSAY_CHECKPOINT_SECONDS": "0.02"}
+    settings = {
+        "WALK_MARKS": str(tmp_path / "marks"),
+        "WALK_PAUSE": "0.004",
+        "ASSAY_CHECKPOINT_SECONDS": "0.02",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     return tmp_path / "marks"
@@ -63,13 +68,16 @@ def works(root):
 
 
 def started(role, *given):
-    process = FORK.Process(target=role, args=given, daemon=True)  # a test that fails leaves nobody at work
+    process = FORK.Process(
+        target=role, args=given, daemon=True
+    )  # a test that fails leaves nobody at work
     process.start()
     return process
 
 
 def killed(tmp_path, marks, whole, n, kills, seed):
-    """Kill so often while n workers work, on as many stores as that takes; which phases were hit."""
+    """Kill so often while n workers work, on as many stores as that takes; which phases were
+    hit."""
     rng, hit, stores = random.Random(seed), Counter(), 0
     before = set(psutil.Process().children(recursive=True))
     while hit.total() < kills:
@@ -97,10 +105,20 @@ def killed(tmp_path, marks, whole, n, kills, seed):
             process.terminate()
         for _, process in crew:
             process.join(60)
-        assert [process.exitcode for _, process in crew] == [0] * len(crew), "all ended by themselves or when they were told to"
+        assert [process.exitcode for _, process in crew] == [0] * len(crew), (
+            "all ended by themselves or when they were told to"
+        )
         assert measures_of(root) == whole
-        assert not list(health.harms(Store(root))) and not list((root / "groups").iterdir()) and not list((root / "wanted").iterdir())
-    left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE and "tracker" not in " ".join(p.cmdline())]
+        assert (
+            not list(health.harms(Store(root)))
+            and not list((root / "groups").iterdir())
+            and not list((root / "wanted").iterdir())
+        )
+    left = [
+        p
+        for p in psutil.Process().children(recursive=True)
+        if p.status() != psutil.STATUS_ZOMBIE and "tracker" not in " ".join(p.cmdline())
+    ]
     assert not set(left) - before, left
     return hit
 
@@ -116,7 +134,9 @@ def leaves_until(root, n):
     waits(root, "smoke")
 
 
-def test_whoever_is_killed_while_it_forms_and_leaves_groups_leaves_them_whole(tmp_path, quick, whole):
+def test_whoever_is_killed_while_it_forms_and_leaves_groups_leaves_them_whole(
+    tmp_path, quick, whole
+):
     for n in range(1, 12):
         root = tmp_path / str(n)
         process = started(leaves_until, root, n)
@@ -155,11 +175,19 @@ def builds(root, made):
     from assay.features.index import build
 
     def tables(folder):
-        shards, documents = sorted(made.folder.parent.glob("shard*")), [f"text {i}.py" for i in range(8)]
+        shards, documents = (
+            sorted(made.folder.parent.glob("shard*")),
+            [f"text {i}.py" for i in range(8)],
+        )
         build.build(
-            folder, shards, made.directions, simulated.about(24), words=lambda ids: [f"word{i}" for i in ids], vocabulary=simulated.VOCABULARY,
+            folder,
+            shards,
+            made.directions,
+            simulated.about(24),
+            words=lambda ids: [f"word{i}" for i in ids],
+            vocabulary=simulated.VOCABULARY,
             documents=documents,
-        )  # fmt: skip
+        )
 
     Store(root).artefact(MadeUp(), tables)
 
@@ -168,7 +196,11 @@ def index_of(root):
     """The bytes of each table; when an index was made is in its about.json."""
     (found,) = [path for path in (root / "artefacts").glob("*/*") if path.suffix != ".partial"]
     assert not list(health.harms(Store(root)))
-    return {path.name: path.read_bytes() for path in sorted(found.iterdir()) if path.name not in ("about.json", "hashes.json")}
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(found.iterdir())
+        if path.name not in ("about.json", "hashes.json")
+    }
 
 
 @pytest.mark.slow

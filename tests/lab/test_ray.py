@@ -1,4 +1,5 @@
-"""Workers in Ray: the numbers are those of one process, whatever is lost; each thing that a user can mend is one line; nothing stays."""
+"""Workers in Ray: the numbers are those of one process, whatever is lost; each thing that a user
+can mend is one line; nothing stays."""
 
 import contextlib
 import os
@@ -28,7 +29,9 @@ from assay.testing.executor_contract import check_closing, check_executor, check
 WALK = Path(__file__).with_name("walk.py")
 CLUSTER = Path(__file__).parents[1] / "ray_cluster.py"
 TOKEN = "0123456789abcdef" * 3
-installed = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install 'interp-assay[ray]'")
+installed = pytest.mark.skipif(
+    find_spec("ray") is None, reason="ray is not installed: pip install 'interp-assay[ray]'"
+)
 
 
 def walk(*fields):
@@ -43,11 +46,16 @@ def here(root, *fields):
 
 
 def running(words):
-    """The processes that have all of these in their command or in their environment's folder for Ray."""
+    """The processes that have all of these in their command or in their environment's folder for
+    Ray."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid() and words in " ".join(process.cmdline()):
+            if (
+                process.status() != psutil.STATUS_ZOMBIE
+                and process.pid != os.getpid()
+                and words in " ".join(process.cmdline())
+            ):
                 found.append(process)
     return found
 
@@ -69,23 +77,43 @@ def temp(monkeypatch):
 
 
 class Nodes:
-    """A cluster that asks for TOKEN: `direct` is its address for its own nodes, `client` that of the server of Ray Client."""
+    """A cluster that asks for TOKEN: `direct` is its address for its own nodes, `client` that of
+    the server of Ray Client."""
 
     def __init__(self, folder):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        asks = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+        asks = {
+            "RAY_TMPDIR": folder,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": TOKEN,
+            "RAY_worker_niceness": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
         # a node that is gone is known to be so in seconds, in place of half a minute
-        quick = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
-        slow = {"WALK_MARKS": os.devnull, "WALK_PAUSE": "0.02", "ASSAY_LEASE_SECONDS": "4", "ASSAY_CHECKPOINT_SECONDS": "0"}
+        quick = {
+            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_health_check_period_ms": "500",
+            "RAY_health_check_failure_threshold": "4",
+        }
+        slow = {
+            "WALK_MARKS": os.devnull,
+            "WALK_PAUSE": "0.02",
+            "ASSAY_LEASE_SECONDS": "4",
+            "ASSAY_CHECKPOINT_SECONDS": "0",
+        }
         env = {**os.environ, **asks, **quick, **slow}
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         self.log = Path(folder, "cluster.log")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(CLUSTER), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log.open("w"),
-            env={**env, "PYTHONPATH": path}, encoding="utf-8",
-        )  # fmt: skip
+            [sys.executable, "-P", str(CLUSTER), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            env={**env, "PYTHONPATH": path},
+            encoding="utf-8",
+        )
         self.direct, self.client = "ray:" + self._answer("cluster "), f"ray://127.0.0.1:{port}"
 
     def _answer(self, start):
@@ -134,7 +162,18 @@ def refused(fleet):
 
 
 @installed
-@pytest.mark.parametrize("on", ["ray", "ray:", "ray:h", *(f"ray://{s}" for s in ("", "h", "h:0", "h:70000", "a b:1")), "local", "local:0", "local:x"])
+@pytest.mark.parametrize(
+    "on",
+    [
+        "ray",
+        "ray:",
+        "ray:h",
+        *(f"ray://{s}" for s in ("", "h", "h:0", "h:70000", "a b:1")),
+        "local",
+        "local:0",
+        "local:x",
+    ],
+)
 def test_an_address_that_is_none_is_one_line(on, tmp_path):
     with pytest.raises(FleetError, match=r"ray://HOST:PORT|local:N takes a number") as caught:
         Ray(tmp_path, on)
@@ -148,9 +187,13 @@ def test_options_that_are_not_for_ray_are_refused(tmp_path, capsys):
         return capsys.readouterr().err
 
     assert "--partition goes with --on slurm" in said("--on", "ray:auto", "--partition", "main")
-    assert "--gpus is a number of GPUs" in said("--on", "ray:auto", "--gpus", "a100:1", "--device", "cuda")
+    assert "--gpus is a number of GPUs" in said(
+        "--on", "ray:auto", "--gpus", "a100:1", "--device", "cuda"
+    )
     assert "--memory is 16G or 900M" in said("--on", "local:2", "--memory", "16 GB")
-    assert "local:3 has 3 workers, and --workers says 2" in said("--on", "local:3", "--workers", "2")
+    assert "local:3 has 3 workers, and --workers says 2" in said(
+        "--on", "local:3", "--workers", "2"
+    )
     assert "got 'elsewhere'" in said("--on", "elsewhere")
 
 
@@ -176,18 +219,31 @@ def test_a_file_for_the_token_that_is_not_there_is_one_line(tmp_path, monkeypatc
         if content:
             (tmp_path / "token").write_text(content)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-        assert "RAY_AUTH_TOKEN_PATH names cannot be read, or is empty" in refused(Ray(tmp_path, "local:1"))
+        assert "RAY_AUTH_TOKEN_PATH names cannot be read, or is empty" in refused(
+            Ray(tmp_path, "local:1")
+        )
 
 
 @installed
 def test_versions_that_differ_are_one_line():
-    from ray._private.utils import check_version_info  # what Ray itself raises, asked of a cluster of another Python
+    from ray._private.utils import (
+        check_version_info,
+    )  # what Ray itself raises, asked of a cluster of another Python
 
     with pytest.raises(RuntimeError) as caught:
-        check_version_info({"ray_version": "2.60.0", "python_version": "3.9.1"}, "Ray Client", python_version_match_level="minor")
+        check_version_info(
+            {"ray_version": "2.60.0", "python_version": "3.9.1"},
+            "Ray Client",
+            python_version_match_level="minor",
+        )
     said = ray_driver._why(caught.value, "ray://head:10001")
     ours = ".".join(map(str, sys.version_info[:3]))
-    assert said.startswith("the Ray cluster at ray://head:10001 has Ray 2.60.0 and Python 3.9.1, and here it is ") and f"and Python {ours}:" in said
+    assert (
+        said.startswith(
+            "the Ray cluster at ray://head:10001 has Ray 2.60.0 and Python 3.9.1, and here it is "
+        )
+        and f"and Python {ours}:" in said
+    )
     assert "\n" not in said
 
 
@@ -199,7 +255,9 @@ def test_a_node_without_the_store_is_told_from_one_with_another(tmp_path, monkey
 
 
 @installed
-def test_local_workers_store_what_one_process_stores_and_leave_nothing_behind(temp, tmp_path, monkeypatch):
+def test_local_workers_store_what_one_process_stores_and_leave_nothing_behind(
+    temp, tmp_path, monkeypatch
+):
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # where Ray would leave a token
@@ -217,7 +275,9 @@ def test_local_workers_store_what_one_process_stores_and_leave_nothing_behind(te
 @pytest.mark.parametrize("form", ["direct", "client"])
 def test_the_contract_of_an_executor_holds_in_a_cluster(form, nodes, let_in, tmp_path):
     root = tmp_path / "s"
-    assert check_executor(lambda: Away(Ray(root, getattr(nodes, form))), *walk("steps=5"), root) == here(tmp_path / "here", "steps=5")
+    assert check_executor(
+        lambda: Away(Ray(root, getattr(nodes, form))), *walk("steps=5"), root
+    ) == here(tmp_path / "here", "steps=5")
     said = "".join(path.read_text() for path in root.glob("fleets/ray/*/*.log"))
     assert "taken up" in said and TOKEN not in said
 
@@ -233,16 +293,23 @@ def test_a_wrong_token_and_none_are_one_line(form, nodes, tmp_path, monkeypatch)
         monkeypatch.setenv("RAY_AUTH_TOKEN", token)
         said = refused(Ray(tmp_path, getattr(nodes, form)))
         assert "f" * 48 not in said and "RAY_AUTH_TOKEN_PATH" in said
-        assert ("there is no token" if (mode, token) == ("token", "") else "refuses this token, or asks for one") in said
+        assert (
+            "there is no token"
+            if (mode, token) == ("token", "")
+            else "refuses this token, or asks for one"
+        ) in said
 
 
 @installed
 @pytest.mark.slow
 def test_what_no_node_has_is_one_line(nodes, let_in, tmp_path):
-    assert "no node of the Ray cluster has 1 CPU, 1 GPU for a worker; at most one has 1 CPU, 0 GPU" in refused(
-        Ray(tmp_path, nodes.direct, resources=Resources(gpus=1))
+    assert (
+        "no node of the Ray cluster has 1 CPU, 1 GPU for a worker; at most one has 1 CPU, 0 GPU"
+        in refused(Ray(tmp_path, nodes.direct, resources=Resources(gpus=1)))
     )
-    assert "900 GiB of memory" in refused(Ray(tmp_path, nodes.direct, resources=Resources(memory=900 * 2**30)))
+    assert "900 GiB of memory" in refused(
+        Ray(tmp_path, nodes.direct, resources=Resources(memory=900 * 2**30))
+    )
 
 
 @installed
@@ -253,7 +320,13 @@ def test_a_node_that_does_not_see_the_store_is_named(nodes, let_in, tmp_path):
     until(lambda: fleet.look([first, second]) == {first.id: "running", second.id: "waiting"})
     (tmp_path / "s").rename(tmp_path / "away")
     fleet.cancel([first])
-    with pytest.raises(FleetError, match=r"Ray node \S+ \(first\) does not see .*/s: the store has to lie in a folder that all nodes share"):
+    with pytest.raises(
+        FleetError,
+        match=(
+            r"Ray node \S+ \(first\) does not see .*/s: the store has to lie in a folder that all "
+            r"nodes share"
+        ),
+    ):
         until(lambda: fleet.look([second])[second.id] not in ("waiting", "running"))
     fleet.cancel([second])
     fleet.close()
@@ -261,7 +334,9 @@ def test_a_node_that_does_not_see_the_store_is_named(nodes, let_in, tmp_path):
 
 @installed
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_is_told_first_and_one_past_its_time_was_preempted(nodes, let_in, tmp_path):
+def test_a_worker_that_is_stopped_is_told_first_and_one_past_its_time_was_preempted(
+    nodes, let_in, tmp_path
+):
     told = f"sys.exit(open({str(tmp_path / 'told')!r}, 'a').write('told ') * 0)"
     kind = f"import signal, sys, time; signal.signal(15, lambda *_: {told}); time.sleep(600)"
     fleet = Ray(tmp_path / "s", nodes.direct, resources=Resources(seconds=8))
@@ -294,7 +369,10 @@ def test_a_node_killed_midway_costs_nothing(nodes, let_in, tmp_path):
             gone.append(event)
 
     def killed(event):
-        return type(event).__name__ == "Progress" and len({e.group for e in heard if type(e) is type(event)}) == 2
+        return (
+            type(event).__name__ == "Progress"
+            and len({e.group for e in heard if type(e) is type(event)}) == 2
+        )
 
     gone = []
     Lab(root, Away(fleet)).run(*walk(*fields), kill_one)
@@ -331,10 +409,28 @@ def test_nothing_outlives_a_command_that_is_killed(temp, tmp_path, monkeypatch):
     monkeypatch.setenv("WALK_MARKS", os.devnull)
     monkeypatch.setenv("WALK_PAUSE", "0.05")
     root = str(tmp_path / "s")
-    command = [sys.executable, "-m", "assay", "run", str(WALK), "--set", "steps=5000", "--root", root, "--on", "local:1"]
+    command = [
+        sys.executable,
+        "-m",
+        "assay",
+        "run",
+        str(WALK),
+        "--set",
+        "steps=5000",
+        "--root",
+        root,
+        "--on",
+        "local:1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: any('"done"' in path.read_text() for path in Path(root).glob("groups/*/progress.json")))
+    until(
+        lambda: any(
+            '"done"' in path.read_text() for path in Path(root).glob("groups/*/progress.json")
+        )
+    )
     process.kill()
     process.wait()
     until(lambda: not running(temp) and not running(root))
-    assert list(Path(root).glob("groups/*/fit-*.safetensors"))  # told by the end of what held it, it saved
+    assert list(
+        Path(root).glob("groups/*/fit-*.safetensors")
+    )  # told by the end of what held it, it saved

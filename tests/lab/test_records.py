@@ -32,41 +32,68 @@ def test_a_record_gives_the_same_verdicts_without_training(recorded):
     e, _, result, record = recorded
     again, exact, findings = recording.rejudge(e, record)
     assert [v.outcome for v in exact] == [v.outcome for v in result.exact]
-    assert [f.estimate for f in findings] == pytest.approx([f.estimate for f in result.findings], rel=1e-6)
+    assert [f.estimate for f in findings] == pytest.approx(
+        [f.estimate for f in result.findings], rel=1e-6
+    )
     assert [j.verdict.outcome for j in again] == [j.verdict.outcome for j in result.judged]
     for a, b in zip(again, result.judged, strict=True):
         assert a.verdict.estimate == pytest.approx(b.verdict.estimate, rel=1e-6)
-        assert {k: v.outcome for k, v in a.controls.items()} == {k: v.outcome for k, v in b.controls.items()}
+        assert {k: v.outcome for k, v in a.controls.items()} == {
+            k: v.outcome for k, v in b.controls.items()
+        }
 
 
 def test_measures_come_back_in_single_precision(recorded):
     e, _, result, record = recorded
     for arm, data in recording.arms(e, record).items():
-        np.testing.assert_array_equal(data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32))
+        np.testing.assert_array_equal(
+            data.end.values.astype(np.float32), result.arms[arm].end.values.astype(np.float32)
+        )
         assert data.diverged.dtype == bool
         assert data.attrs == result.arms[arm].attrs
         assert data.seed.values.tolist() == result.arms[arm].seed.values.tolist()
 
 
 def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
-    """A claim on the scale of -log(1 - x) is judged again to single precision, which x alone in single precision would not give."""
-    given = np.array([1 - 2.1e-5 / 3, 1 - 1.2345678901e-9, 1 - 1e-12 / 7, 1 - 2.0**-7, 0.987654321987, 0.3, 1.0, 1.000001, np.nan])
+    """A claim on the scale of -log(1 - x) is judged again to single precision, which x alone in
+    single precision would not give."""
+    given = np.array(
+        [
+            1 - 2.1e-5 / 3,
+            1 - 1.2345678901e-9,
+            1 - 1e-12 / 7,
+            1 - 2.0**-7,
+            0.987654321987,
+            0.3,
+            1.0,
+            1.000001,
+            np.nan,
+        ]
+    )
     data = xr.Dataset({"chance": ("run", given), "short": ("run", given.astype(np.float32))})
     held = json.loads(json.dumps(recording.dumped(data)))["variables"]
     back = np.array(held["chance"]["values"], dtype=np.float64)
     assert np.array_equal(back.astype(np.float32), given.astype(np.float32), equal_nan=True)
     assert np.allclose(-np.log1p(-back[:5]), -np.log1p(-given[:5]), rtol=1e-7, atol=0)
     assert abs(given[0].astype(np.float32).astype(float) - given[0]) > 1e-5 * (1 - given[0])
-    assert held["short"]["values"][:2] == [float(str(x)) for x in given.astype(np.float32)[:2]]  # what was single stays short
+    assert held["short"]["values"][:2] == [
+        float(str(x)) for x in given.astype(np.float32)[:2]
+    ]  # what was single stays short
 
 
 def test_a_record_in_single_precision_is_still_reproduced(recorded):
-    """Records from before a number close to 1 kept its distance from 1: what comes out today is equal to the last digit that they have."""
+    """Records from before a number close to 1 kept its distance from 1: what comes out today is
+    equal to the last digit that they have."""
     _, _, result, record = recorded
-    close = {arm: data.assign(chance=("run", 1 - 1.7e-5 / (np.arange(data.sizes["run"]) + 3))) for arm, data in result.arms.items()}
+    close = {
+        arm: data.assign(chance=("run", 1 - 1.7e-5 / (np.arange(data.sizes["run"]) + 3)))
+        for arm, data in result.arms.items()
+    }
     before = json.loads(json.dumps(record))
     for arm in before["arms"]:
-        before["arms"][arm]["measures"] = recording.dumped(close[arm].map(lambda v: v.astype(np.float32) if v.dtype.kind == "f" else v))
+        before["arms"][arm]["measures"] = recording.dumped(
+            close[arm].map(lambda v: v.astype(np.float32) if v.dtype.kind == "f" else v)
+        )
     numbers = reproduction(dataclasses.replace(result, arms=close), before).numbers
     assert numbers.total > 0 and numbers.equal == numbers.total and numbers.unequal == ()
 
@@ -113,7 +140,10 @@ def test_a_record_of_another_preset_is_not_overwritten(recorded):
 def test_a_record_without_its_measures_is_all_of_it_but_the_arms(recorded):
     e, *_, record = recorded
     head = records.read("stroll", e.origin, measures=False)
-    assert head == {name: value for name, value in record.items() if name != "arms"} and "arms" in record
+    assert (
+        head == {name: value for name, value in record.items() if name != "arms"}
+        and "arms" in record
+    )
 
 
 def test_a_record_that_was_cut_short_is_refused_without_its_measures_too(recorded, tmp_path):
@@ -127,4 +157,6 @@ def test_a_record_that_was_cut_short_is_refused_without_its_measures_too(recorde
         with pytest.raises(ExperimentError, match="is not a record"):
             records.read("x", str(tmp_path / "x.py"), measures=False)
     there.write_bytes(text[: braces[-1]])
-    assert records.read("x", str(tmp_path / "x.py"), measures=False) == records.read("stroll", e.origin, measures=False)
+    assert records.read("x", str(tmp_path / "x.py"), measures=False) == records.read(
+        "stroll", e.origin, measures=False
+    )

@@ -1,4 +1,5 @@
-"""What is frozen is followed look by look, cannot be frozen after the fact, and cannot be edited without being told."""
+"""What is frozen is followed look by look, cannot be frozen after the fact, and cannot be edited
+without being told."""
 
 import json
 import multiprocessing
@@ -22,19 +23,24 @@ from assay.lab.sealed import seal, unseal
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
-      also={"far": "farther"})"""
+      also={"far": "farther"})"""  # noqa: E501
 NEAR = """
 Claim(text="just above", value=lambda arm, arms: arm.end, low=5.0, must_fail=("still",), threshold_from="theory", source="arithmetic",
-      also={"far": "farther"})"""
+      also={"far": "farther"})"""  # noqa: E501
 LOOKS = (6, 12, 18)
 
 
-def write(folder: Path, *claims: str, seeds: str = "1000, 1018", text: tuple[str, str] = ("", "")) -> Path:
+def write(
+    folder: Path, *claims: str, seeds: str = "1000, 1018", text: tuple[str, str] = ("", "")
+) -> Path:
     """A walk with these claims, in a file of its own."""
     path = folder / "drift.py"
     walk = Path(__file__).with_name("walk.py").read_text()
     default = f"grid(Walk(steps=4, drift=5.0), seed=range({seeds}))"
-    more = f"import dataclasses\nexperiment = dataclasses.replace(experiment, claims=({', '.join(claims)},), default={default})"
+    more = (
+        "import dataclasses\nexperiment = dataclasses.replace(experiment, "
+        f"claims=({', '.join(claims)},), default={default})"
+    )
     path.write_text(f"{walk.replace(*text) if text[0] else walk}\n{more}\n")
     return path
 
@@ -56,14 +62,24 @@ def test_what_a_look_settles_stays_and_the_rest_goes_on_to_the_last(tmp_path, la
     result = lab.run(experiment, "default", heard.append)
     looks = [e for e in heard if isinstance(e, Looked)]
     assert [(e.look, e.seeds, e.settled, e.open) for e in looks] == [
-        (1, 6, ("far above",), ("just above",)), (2, 12, ("far above",), ("just above",)), (3, 18, ("far above",), ("just above",))
-    ]  # fmt: skip
+        (1, 6, ("far above",), ("just above",)),
+        (2, 12, ("far above",), ("just above",)),
+        (3, 18, ("far above",), ("just above",)),
+    ]
     assert all(e.frozen for e in heard if isinstance(e, Partial))
     assert [j.verdict.n["seed"] for j in result.judged] == [6, 18]
-    for j, n, k in zip(result.judged, (6, 18), (0, 2), strict=True):  # the verdict of the first n seeds alone, at the level of that look
-        arms = {name: data.isel(run=data.seed.values < 1000 + n) for name, data in result.arms.items()}
+    for j, n, k in zip(
+        result.judged, (6, 18), (0, 2), strict=True
+    ):  # the verdict of the first n seeds alone, at the level of that look
+        arms = {
+            name: data.isel(run=data.seed.values < 1000 + n) for name, data in result.arms.items()
+        }
         alone = judge(j.claim, arms, boundaries(LOOKS)[k].level)
-        assert (j.verdict.outcome, j.verdict.low, j.verdict.high) == (alone.verdict.outcome, alone.verdict.low, alone.verdict.high)
+        assert (j.verdict.outcome, j.verdict.low, j.verdict.high) == (
+            alone.verdict.outcome,
+            alone.verdict.low,
+            alone.verdict.high,
+        )
     assert result.inference == "confirmatory"
     shown = Lab(lab.store.root, Inline()).judge(experiment).to_json()
     assert shown == {**result.to_json(), "provenance": shown["provenance"]}
@@ -74,7 +90,11 @@ def test_nothing_more_is_trained_once_every_claim_is_settled(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
     result = lab.run(experiment)
-    assert (result.inference, result.judged[0].verdict.outcome, result.judged[0].verdict.n) == ("confirmatory", "holds", {"seed": 6})
+    assert (result.inference, result.judged[0].verdict.outcome, result.judged[0].verdict.n) == (
+        "confirmatory",
+        "holds",
+        {"seed": 6},
+    )
     assert {json.loads(run.spec_json)["seed"] for run in lab.store.list()} == set(range(1000, 1006))
     heard = []
     again = lab.run(experiment, "default", heard.append)
@@ -87,7 +107,9 @@ def test_seeds_that_are_stored_beyond_the_stop_change_nothing(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
     first = lab.run(experiment).judged[0].verdict
-    lab.run(experiment, override(experiment, "default", ("seed=1006:1018",)))  # the others, under another name
+    lab.run(
+        experiment, override(experiment, "default", ("seed=1006:1018",))
+    )  # the others, under another name
     assert lab.judge(experiment).judged[0].verdict == first
 
 
@@ -109,7 +131,9 @@ def test_a_kill_between_looks_goes_on(tmp_path, lab):
     registered.freeze(lab.store, experiment, preset, LOOKS)
     shutil.copytree(lab.store.root, tmp_path / "other")
     whole = Lab(tmp_path / "other", Inline()).run(experiment)
-    process = multiprocessing.get_context("fork").Process(target=interrupted, args=(path, lab.store.root))
+    process = multiprocessing.get_context("fork").Process(
+        target=interrupted, args=(path, lab.store.root)
+    )
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
@@ -142,12 +166,17 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     with pytest.raises(StoreError, match=r"seeds 1003:1009 of drift were looked at on"):
         registered.freeze(lab.store, experiment, preset)
     (lab.store.root / "results/drift/frozen.jsonl").unlink()
-    with pytest.raises(StoreError, match=r"18 runs of these seeds are stored with their measures: drift/.* seed 100"):
+    with pytest.raises(
+        StoreError,
+        match=r"18 runs of these seeds are stored with their measures: drift/.* seed 100",
+    ):
         registered.freeze(lab.store, experiment, preset)
     renamed = tmp_path / "renamed.py"
     renamed.write_text((tmp_path / "drift.py").read_text())
     other, whole = found(renamed)
-    with pytest.raises(StoreError, match=r"stored with their measures: drift/"):  # the same runs under another name
+    with pytest.raises(
+        StoreError, match=r"stored with their measures: drift/"
+    ):  # the same runs under another name
         registered.freeze(lab.store, other, whole)
     registered.freeze(lab.store, experiment, override(experiment, "default", ("seed=2000:2008",)))
 
@@ -182,7 +211,10 @@ def test_freezing_twice_is_freezing_once_and_otherwise_is_refused(tmp_path, lab)
     [
         ({"claims": (FAR, NEAR)}, "claim added or reworded: just above"),
         ({"claims": (FAR.replace("2.5", "2.4"),)}, "claim changed: far above"),
-        ({"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)}, "claim changed: far above"),  # its code alone
+        (
+            {"claims": (FAR.replace("arm.end,", "2 * arm.end,"),)},
+            "claim changed: far above",
+        ),  # its code alone
         ({"seeds": "1000, 1020"}, "seeds changed: 1000:1018 frozen, 1000:1020 now"),
         ({"text": ("batch * 0.05", "batch * 0.04")}, "arm changed: main"),
         ({"text": ("end=-arms", "end=-2 * arms")}, "arm changed: mirror"),
@@ -210,14 +242,21 @@ def test_a_comment_is_no_change(tmp_path, lab):
 def edited(path, **what):
     """The bytes of a file with some of what was frozen changed, and sealed again."""
     data = {**unseal(path), **what}
-    content = {k: v for k, v in data.items() if k not in ("schema", "hash", "time", "commit", "software", "ledger")}
+    content = {
+        k: v
+        for k, v in data.items()
+        if k not in ("schema", "hash", "time", "commit", "software", "ledger")
+    }
     return seal({**data, "hash": registered._hash(content)})
 
 
 def test_an_edited_or_forged_file_is_refused(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR, NEAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
-    mine, theirs = registered.beside(experiment, preset), registered.place(lab.store, experiment, preset)
+    mine, theirs = (
+        registered.beside(experiment, preset),
+        registered.place(lab.store, experiment, preset),
+    )
     whole = mine.read_bytes()
     assert mine == tmp_path / "drift.prereg.json" and whole == theirs.read_bytes()
     mine.write_bytes(whole.replace(b">= 2.5", b">= 2.4"))
@@ -246,18 +285,26 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     Lab(tmp_path / "early", Inline()).run(experiment)
     known = registered.freeze(lab.store, experiment, preset, LOOKS)
-    later = {**unseal(known.path), "time": "2999-01-01T00:00:00+00:00"}  # as if frozen after those runs
+    later = {
+        **unseal(known.path),
+        "time": "2999-01-01T00:00:00+00:00",
+    }  # as if frozen after those runs
     for path in (known.path, registered.place(lab.store, experiment, preset)):
         path.write_bytes(seal(later))
     data = Lab(tmp_path / "early", Inline()).run(experiment).to_json()
     assert data["inference"] == "exploratory"
-    assert data["registration"]["changed"] == ["18 runs were stored before it was frozen"]  # six seeds of three arms that train
+    assert data["registration"]["changed"] == [
+        "18 runs were stored before it was frozen"
+    ]  # six seeds of three arms that train
 
 
 def test_another_arm_is_asked_of_what_the_last_look_has_and_confirms_nothing(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
-    with pytest.raises(StoreError, match="the first look of drift is at 6 seeds, and 18 of its 18 runs are not stored"):
+    with pytest.raises(
+        StoreError,
+        match="the first look of drift is at 6 seeds, and 18 of its 18 runs are not stored",
+    ):
         lab.judge(experiment)
     lab.run(experiment)
     other = lab.judge(experiment, arm="still")
@@ -271,12 +318,19 @@ def test_a_signature_is_kept_by_its_hash(tmp_path, lab):
     signature.write_bytes(b"-----BEGIN SSH SIGNATURE-----\n")
     digest = registered.sign(lab.store, experiment, preset, known, signature)
     assert registered.sign(lab.store, experiment, preset, known, signature) == digest
-    assert (lab.store.root / "registered/drift/signatures" / digest).read_bytes() == signature.read_bytes()
+    assert (
+        lab.store.root / "registered/drift/signatures" / digest
+    ).read_bytes() == signature.read_bytes()
     assert [s["sha256"] for s in lab.run(experiment).registration["signatures"]] == [digest]
 
 
 def test_the_levels_in_the_file_are_those_of_its_looks(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     known = registered.freeze(lab.store, experiment, preset, LOOKS)
-    assert np.allclose(known.levels, [0.999793, 0.999, 0.95013], atol=1e-6)  # 1 − 2 (1 − Φ(z)) of 3.7103, 3.2905, 1.9611
-    assert known.content["claims"][0]["threshold"] == ">= 2.5" and known.content["arms"]["still"]["fields"][0]["drift"] == 0.0
+    assert np.allclose(
+        known.levels, [0.999793, 0.999, 0.95013], atol=1e-6
+    )  # 1 − 2 (1 − Φ(z)) of 3.7103, 3.2905, 1.9611
+    assert (
+        known.content["claims"][0]["threshold"] == ">= 2.5"
+        and known.content["arms"]["still"]["fields"][0]["drift"] == 0.0
+    )

@@ -17,8 +17,14 @@ from assay.lab.sealed import SEAL, seal, unseal
 
 WALK = str(Path(__file__).with_name("walk.py"))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -51,8 +57,22 @@ def test_every_changed_byte_is_noticed(tmp_path):
             assert found == said, "white space may change, what is said may not"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"3", b'"a"', b"\xff\xfe", b"{}", b'{"sha256": 1}', b'{"sha256": "x", "a": NaN}',
-                                  b"[" * 100_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"3",
+        b'"a"',
+        b"\xff\xfe",
+        b"{}",
+        b'{"sha256": 1}',
+        b'{"sha256": "x", "a": NaN}',
+        b"[" * 100_000,
+    ],
+)
 def test_what_is_no_such_file_is_one_line(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_bytes(text)
@@ -81,6 +101,12 @@ def test_an_edited_verdict_is_shown_nowhere_and_stops_nothing(tmp_path, capsys, 
         assert "An edited claim" not in capsys.readouterr().out
         path.write_text(json.dumps(data))
         (tmp_path / "pages" / "superposition.html").write_text("a page of an earlier day")
-        assert main(["report", WALK, "--preset", "smoke", *root, "--out", str(tmp_path / "pages")]) == 0
+        assert (
+            main(["report", WALK, "--preset", "smoke", *root, "--out", str(tmp_path / "pages")])
+            == 0
+        )
         told = capsys.readouterr()
-        assert "left out of the index" in told.err and "An edited claim" not in (tmp_path / "pages" / "index.html").read_text()
+        assert (
+            "left out of the index" in told.err
+            and "An edited claim" not in (tmp_path / "pages" / "index.html").read_text()
+        )

@@ -1,4 +1,5 @@
-"""One thing goes wrong: too little memory, a clock that jumps back, a full or read-only disk, a run that diverges. Nothing stored is lost."""
+"""One thing goes wrong: too little memory, a clock that jumps back, a full or read-only disk, a run
+that diverges. Nothing stored is lost."""
 
 import contextlib
 import json
@@ -32,14 +33,17 @@ FAILS = {
     "torch": "torch.empty(2**58)",
     "a device": 'raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")',
 }
-"""How an experiment asks for more memory than any machine has; the last as torch says it of a device."""
+"""How an experiment asks for more memory than any machine has; the last as torch says it of a
+device."""
 
 
 def tight(folder, fails=FAILS["Python"]):
     """The walk, that trains no more runs at once than WALK_MOST."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "walk.py"
-    path.write_text(WALK.read_text().replace("\n    place = bench.artefact", TIGHT.format(fails=fails), 1))
+    path.write_text(
+        WALK.read_text().replace("\n    place = bench.artefact", TIGHT.format(fails=fails), 1)
+    )
     return path
 
 
@@ -56,7 +60,9 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("fails", FAILS)
-def test_a_group_that_lacks_memory_goes_on_in_halves_with_the_same_bytes(tmp_path, whole, monkeypatch, capsys, fails):
+def test_a_group_that_lacks_memory_goes_on_in_halves_with_the_same_bytes(
+    tmp_path, whole, monkeypatch, capsys, fails
+):
     monkeypatch.setenv("WALK_MOST", "1")
     run(tight(tmp_path, FAILS[fails]), tmp_path / "s", "default")
     assert measures_of(tmp_path / "s") == whole
@@ -64,13 +70,21 @@ def test_a_group_that_lacks_memory_goes_on_in_halves_with_the_same_bytes(tmp_pat
     assert not list((tmp_path / "s/groups").iterdir())
 
 
-def test_one_run_that_lacks_memory_is_one_line_and_the_others_are_stored(tmp_path, monkeypatch, capsys):
+def test_one_run_that_lacks_memory_is_one_line_and_the_others_are_stored(
+    tmp_path, monkeypatch, capsys
+):
     path = tight(tmp_path, 'if 1003 in runs.seeds: raise MemoryError("a table of 3 TiB")')
     monkeypatch.setenv("WALK_MOST", "0")
     assert main(["run", str(path), "--root", str(tmp_path / "s"), "--executor", "inline"]) == 3
-    said = [line for line in capsys.readouterr().err.splitlines() if "one run of arm main, seed 1003" in line]
+    said = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if "one run of arm main, seed 1003" in line
+    ]
     assert said and "a table of 3 TiB" in said[-1] and "--set" in said[-1]
-    assert {s.spec_json.split('"seed":')[1].split(",")[0] for s in Store(tmp_path / "s").list()} == {"1000", "1001", "1002", "1004", "1005"}
+    assert {
+        s.spec_json.split('"seed":')[1].split(",")[0] for s in Store(tmp_path / "s").list()
+    } == {"1000", "1001", "1002", "1004", "1005"}
 
 
 def test_halves_outlive_a_kill(tmp_path, whole, monkeypatch, capsys):
@@ -96,7 +110,10 @@ def member(arm, seed, i):
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
 @pytest.mark.parametrize("each", [1, 2, 3])
 def test_halves_are_a_partition_by_seeds_down_to_single_runs(tmp_path, seeds, each):
-    arms = {arm: tuple(member(arm, seed, i) for seed in range(seeds) for i in range(each)) for arm in ("a", "b")}
+    arms = {
+        arm: tuple(member(arm, seed, i) for seed in range(seeds) for i in range(each))
+        for arm in ("a", "b")
+    }
     left, singles = [RunGroup(tmp_path / "f", "x", 1, {}, arms)], []
     while left:
         group = left.pop()
@@ -105,20 +122,33 @@ def test_halves_are_a_partition_by_seeds_down_to_single_runs(tmp_path, seeds, ea
             singles += group.members
             continue
         halves = group.halves()
-        assert sorted(m.key for h in halves for m in h.members) == sorted(m.key for m in group.members) and all(h.members for h in halves)
+        assert sorted(m.key for h in halves for m in h.members) == sorted(
+            m.key for m in group.members
+        ) and all(h.members for h in halves)
         if group.seeds.startswith("seeds"):
-            assert not {m.spec["seed"] for m in halves[0].members} & {m.spec["seed"] for m in halves[1].members}
+            assert not {m.spec["seed"] for m in halves[0].members} & {
+                m.spec["seed"] for m in halves[1].members
+            }
         left += halves
     assert sorted(m.key for m in singles) == sorted(m.key for arm in arms.values() for m in arm)
 
 
-@pytest.mark.parametrize("error", [ValueError("not enough memory of the past"), RuntimeError("shapes do not fit"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("not enough memory of the past"),
+        RuntimeError("shapes do not fit"),
+        KeyboardInterrupt(),
+    ],
+)
 def test_other_errors_are_not_taken_for_it(error):
     assert not memory.lacked(error)
 
 
 @pytest.mark.parametrize("jump", [-400 * 86400.0])
-def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(tmp_path, whole, monkeypatch, capsys, jump):
+def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(
+    tmp_path, whole, monkeypatch, capsys, jump
+):
     shutil.copy(WALK, tmp_path / "walk.py")
     real, calls = time.time, [0]
 
@@ -131,7 +161,11 @@ def test_a_clock_that_jumps_back_changes_no_number_and_no_verb_stops(tmp_path, w
     assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline"]) == 0
     assert calls[0] > 5 and measures_of(tmp_path / "s") == whole
     capsys.readouterr()
-    for words in (("show", str(tmp_path / "walk.py")), ("plan", str(tmp_path / "walk.py")), ("doctor", "--clean")):
+    for words in (
+        ("show", str(tmp_path / "walk.py")),
+        ("plan", str(tmp_path / "walk.py")),
+        ("doctor", "--clean"),
+    ):
         assert main([*words, *where, "--json"]) == 0
         said = json.loads(capsys.readouterr().out)
         assert "seconds" not in said or said["seconds"] >= 0
@@ -160,22 +194,44 @@ def full(monkeypatch, after):
 
 
 @pytest.mark.parametrize("after", [0, 3_000, 14_000])
-def test_a_disk_that_fills_up_is_one_line_and_the_same_command_goes_on(tmp_path, whole, monkeypatch, capsys, after):
+def test_a_disk_that_fills_up_is_one_line_and_the_same_command_goes_on(
+    tmp_path, whole, monkeypatch, capsys, after
+):
     shutil.copy(WALK, tmp_path / "walk.py")
-    words = ["run", str(tmp_path / "walk.py"), "--root", str(tmp_path / "s"), "--executor", "inline"]
+    words = [
+        "run",
+        str(tmp_path / "walk.py"),
+        "--root",
+        str(tmp_path / "s"),
+        "--executor",
+        "inline",
+    ]
     with full(monkeypatch, after):
         assert main(words) == 2
     said = capsys.readouterr().err.strip().splitlines()
-    assert "is full" in said[-1] and "run the same command again" in said[-1] and "Traceback" not in "".join(said)
+    assert (
+        "is full" in said[-1]
+        and "run the same command again" in said[-1]
+        and "Traceback" not in "".join(said)
+    )
     assert not list(Store(tmp_path / "s").damaged())
-    assert {name: data for name, data in measures_of(tmp_path / "s").items() if whole[name] != data} == {}
+    assert {
+        name: data for name, data in measures_of(tmp_path / "s").items() if whole[name] != data
+    } == {}
     assert main(words) == 0 and measures_of(tmp_path / "s") == whole
 
 
-def test_a_read_only_store_is_read_and_its_refusal_is_one_line(tmp_path, whole, monkeypatch, capsys):
+def test_a_read_only_store_is_read_and_its_refusal_is_one_line(
+    tmp_path, whole, monkeypatch, capsys
+):
     shutil.copy(WALK, tmp_path / "walk.py")
     where = ("--root", str(tmp_path / "s"))
-    assert main(["run", str(tmp_path / "walk.py"), "--preset", "smoke", *where, "--executor", "inline"]) == 0
+    assert (
+        main(
+            ["run", str(tmp_path / "walk.py"), "--preset", "smoke", *where, "--executor", "inline"]
+        )
+        == 0
+    )
     before = measures_of(tmp_path / "s")
     import errno
 
@@ -186,7 +242,12 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(tmp_path, whole, 
         monkeypatch.setattr(Path, name, refused)
     intact._seen.clear()
     capsys.readouterr()
-    for words in (("show", str(tmp_path / "walk.py"), "--preset", "smoke"), ("plan", str(tmp_path / "walk.py")), ("list",), ("doctor",)):
+    for words in (
+        ("show", str(tmp_path / "walk.py"), "--preset", "smoke"),
+        ("plan", str(tmp_path / "walk.py")),
+        ("list",),
+        ("doctor",),
+    ):
         assert main([*words, *where]) == 0, capsys.readouterr()
     capsys.readouterr()
     assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline"]) == 2
@@ -198,16 +259,23 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(tmp_path, whole, 
 
 def test_a_run_that_diverges_is_told_and_the_others_are_as_ever(tmp_path, whole, capsys):
     shutil.copy(WALK, tmp_path / "walk.py")
-    (tmp_path / "walk.py").write_text(WALK.read_text().replace('runs.shared.trouble == "nan"', "True"))  # seed 1001 gives a loss that is no number
+    (tmp_path / "walk.py").write_text(
+        WALK.read_text().replace('runs.shared.trouble == "nan"', "True")
+    )  # seed 1001 gives a loss that is no number
     where = ("--root", str(tmp_path / "s"))
-    assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline", "--json"]) in (0, 3)
+    assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline", "--json"]) in (
+        0,
+        3,
+    )
     said = capsys.readouterr()
     stored = {(s.arm, json.loads(s.spec_json)["seed"]): s for s in Store(tmp_path / "s").list()}
     assert {seed for (_, seed), s in stored.items() if s.status == "diverged"} == {1001}
     assert "diverged" in said.out + said.err
-    assert {s.folder.name: s.folder.joinpath("measures.safetensors").read_bytes() for (_, seed), s in stored.items() if seed != 1001} == {
-        name: data for name, data in whole.items() if not name.endswith("s1001")
-    }
+    assert {
+        s.folder.name: s.folder.joinpath("measures.safetensors").read_bytes()
+        for (_, seed), s in stored.items()
+        if seed != 1001
+    } == {name: data for name, data in whole.items() if not name.endswith("s1001")}
 
 
 def test_torchs_own_words_are_known():

@@ -1,4 +1,5 @@
-"""Stamp: a stored result stands in for judging only while nobody has touched what it was made from."""
+"""Stamp: a stored result stands in for judging only while nobody has touched what it was made
+from."""
 
 import json
 import os
@@ -31,7 +32,7 @@ lab = Lab(sys.argv[1], Inline())
 (part,) = series(lab, ["walk"], on_event=hear).parts
 assert part.error is None, part.error
 print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part.data["verdicts"][0]["outcome"], part.trained)
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
@@ -44,16 +45,26 @@ def checkout(tmp_path):
 
 
 def study(checkout, *edit):
-    """What a process of its own says after one study, with this edit made once training has begun."""
+    """What a process of its own says after one study, with this edit made once training has
+    begun."""
     words = [sys.executable, "-c", STUDY, str(checkout / "s"), *(edit or ["experiments/walk.py"])]
-    told = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(checkout / "src")}, capture_output=True, text=True, cwd=checkout)
+    told = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+    )
     assert told.returncode == 0, told.stderr
     held = json.loads((checkout / "s/results/walk/default.json").read_text())
     return told.stdout.strip(), held.get("stamp", "")
 
 
 def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
-    assert study(checkout, "experiments/walk.py", "low=0.5,", "low=99.0,") == ("True holds 18", ""), "by the text that it began with"
+    assert study(checkout, "experiments/walk.py", "low=0.5,", "low=99.0,") == (
+        "True holds 18",
+        "",
+    ), "by the text that it began with"
     said, stamp = study(checkout)
     assert said == "True undecided 0" and len(stamp) == 64, "judged anew, and nothing trained"
     assert study(checkout) == (said, stamp)
@@ -87,7 +98,13 @@ print(before is None, told == judged, told is None)
 
 def known(checkout, run):
     words = [sys.executable, "-c", KNOWN, str(checkout / "s"), run]
-    told = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(checkout / "src")}, capture_output=True, text=True, cwd=checkout)
+    told = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+    )
     assert told.returncode == 0, told.stderr
     return told.stdout.strip()
 

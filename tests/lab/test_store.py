@@ -1,4 +1,5 @@
-"""The store beyond its contract: damage, newer formats, clashes of short names, full disks, and reading without writing."""
+"""The store beyond its contract: damage, newer formats, clashes of short names, full disks, and
+reading without writing."""
 
 import errno
 import itertools
@@ -23,14 +24,21 @@ def stored(tmp_path, seed=1):
 
 
 def tree(folder):
-    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in folder.rglob("*")}
+    return {
+        p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
+        for p in folder.rglob("*")
+    }
 
 
 @pytest.mark.parametrize(
     ("file", "change", "says"),
     [
         ("measures.safetensors", lambda b: b[:-1], "measures.safetensors has"),
-        ("measures.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "measures.safetensors differs"),
+        (
+            "measures.safetensors",
+            lambda b: b[:-1] + bytes([b[-1] ^ 1]),
+            "measures.safetensors differs",
+        ),
         ("params.safetensors", lambda b: b[:-1], "params.safetensors has"),
         ("spec.json", lambda b: b.replace(b"main", b"mein"), "spec.json differs"),
         ("status.json", lambda b: b[: len(b) // 2], "status.json"),
@@ -65,7 +73,9 @@ def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
     store, job, found = stored(tmp_path)
     base = store.root / "runs" / "sample"
     other, data, trained = sample(2)
-    found.folder.rename(base / f"{other.key[:8]}-main-s1")  # as if the first key began with the same 8 digits
+    found.folder.rename(
+        base / f"{other.key[:8]}-main-s1"
+    )  # as if the first key began with the same 8 digits
     spec = base / f"{other.key[:8]}-main-s1" / "spec.json"
     assert json.loads(spec.read_text())["key"] == job.key
     second = store.put(other, data, trained)
@@ -75,7 +85,11 @@ def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [('{"format": 99}', "has format 99, this version reads up to 1; upgrade"), ("not json", "is damaged"), ("{}", "is damaged")],
+    [
+        ('{"format": 99}', "has format 99, this version reads up to 1; upgrade"),
+        ("not json", "is damaged"),
+        ("{}", "is damaged"),
+    ],
 )
 def test_other_stores_are_refused_in_one_line(tmp_path, text, says):
     (tmp_path / "store.json").write_text(text)
@@ -116,7 +130,9 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing_half_written(tmp_path, mo
         store.put(other, data, trained)
     monkeypatch.undo()
     assert "\n" not in str(e.value)
-    assert {k: v[1] for k, v in tree(store.root / "runs").items()} == {k: v[1] for k, v in before.items()}
+    assert {k: v[1] for k, v in tree(store.root / "runs").items()} == {
+        k: v[1] for k, v in before.items()
+    }
     assert list((store.root / "tmp").iterdir()) == []
     assert status(store, other.key) == "absent"
 
@@ -140,12 +156,17 @@ def test_artefacts_are_shared_and_continued(tmp_path):
 
     def build(spec, folder):
         if next(entered) < 2:
-            gate.wait(timeout=10)  # both builders are inside at once, so neither waits for the other
+            gate.wait(
+                timeout=10
+            )  # both builders are inside at once, so neither waits for the other
         built.append(spec.seed)
         (folder / "x").write_text(str(spec.seed))
 
     results = []
-    threads = [threading.Thread(target=lambda: results.append(Store(store.root).artefacts(specs, build))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: results.append(Store(store.root).artefacts(specs, build)))
+        for _ in range(2)
+    ]
     [t.start() for t in threads]
     [t.join(30) for t in threads]
     assert sorted(built) == list(range(6))
@@ -186,5 +207,9 @@ def test_parameters_watched_along_the_way_are_stored_too():
     tensors = {"W": torch.ones(1, 2), "W/at": torch.arange(6.0).view(1, 3, 2)}
     trained = Trained(tensors, {}, {"loss": np.ones((1, 4))}, np.arange(1, 5), np.array([False]))
     again = load_trained(dump_trained(trained))
-    assert set(again.tensors) == {"W", "W/at"} and set(again.history) == {"loss"} and again.steps.tolist() == [1, 2, 3, 4]
+    assert (
+        set(again.tensors) == {"W", "W/at"}
+        and set(again.history) == {"loss"}
+        and again.steps.tolist() == [1, 2, 3, 4]
+    )
     torch.testing.assert_close(again.tensors["W/at"], tensors["W/at"])

@@ -1,4 +1,5 @@
-"""A storage that does to its users what object storage may: lists late, loses answers, fails now and then, renames and appends nothing."""
+"""A storage that does to its users what object storage may: lists late, loses answers, fails now
+and then, renames and appends nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from fsspec import AbstractFileSystem
 
 
 class Adversary(AbstractFileSystem):
-    """Objects in a folder, so that processes share them; what it does to them is set on the class."""
+    """Objects in a folder, so that processes share them; what it does to them is set on the
+    class."""
 
     protocol = "adversary"
     cachable = False
@@ -66,7 +68,9 @@ class Adversary(AbstractFileSystem):
     def put_file(self, lpath: str, rpath: str, *_: Any, **__: Any) -> None:
         self.pipe_file(rpath, Path(lpath).read_bytes())
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
         if self._asked("get"):
             raise ConnectionError("no answer")
         return self._object(path).read_bytes()[start:end]
@@ -80,7 +84,14 @@ class Adversary(AbstractFileSystem):
         if lost:
             raise ConnectionError("no answer")
 
-    def find(self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any) -> Any:
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        **_: Any,
+    ) -> Any:
         if self._asked("list"):
             raise ConnectionError("no answer")
         under = self._strip_protocol(path)
@@ -102,7 +113,11 @@ class Adversary(AbstractFileSystem):
     def ls(self, path: str, detail: bool = True, **_: Any) -> Any:
         under = self._strip_protocol(path)
         names = {"/".join(n.split("/")[: under.count("/") + 2]) for n in self.find(path)}
-        return [{"name": n, "size": 0, "type": "file"} for n in sorted(names)] if detail else sorted(names)
+        return (
+            [{"name": n, "size": 0, "type": "file"} for n in sorted(names)]
+            if detail
+            else sorted(names)
+        )
 
     def exists(self, path: str, **_: Any) -> bool:
         return bool(self.find(path)) or not self._strip_protocol(path).count("/")
@@ -129,7 +144,14 @@ def settle(home: Path, **how: Any) -> type[Adversary]:
     from assay.lab.depot import bucket
 
     home.mkdir(parents=True, exist_ok=True)
-    usual = {"lag": 0.0, "fails": 0.0, "honest": True, "cut": None, "requests": {}, "chance": random.Random(0)}
+    usual = {
+        "lag": 0.0,
+        "fails": 0.0,
+        "honest": True,
+        "cut": None,
+        "requests": {},
+        "chance": random.Random(0),
+    }
     for name, value in {**usual, **how, "home": home}.items():
         setattr(Adversary, name, value)
     fsspec.register_implementation("adversary", Adversary, clobber=True)

@@ -47,7 +47,10 @@ def mark(phase):
     if "WALK_MARKS" in os.environ:
         with Path(os.environ["WALK_MARKS"]).open("a") as f:
             f.write(phase + "\n")
-        time.sleep(float(os.environ.get("WALK_PAUSE", "0")) * (15 if phase in ("artefact", "measure") else 1))
+        time.sleep(
+            float(os.environ.get("WALK_PAUSE", "0"))
+            * (15 if phase in ("artefact", "measure") else 1)
+        )
 
 
 def harvest(folder):
@@ -65,27 +68,49 @@ def walk(runs, bench):
     shift = sum(float((place / f"{i}").read_text()) for i in range(4)) / 1000
     acts = Mapped(place / "acts.npy")
     drift = torch.as_tensor(runs.each("drift"))
-    mark(f"trained {runs.seeds.tolist()} {runs.shared.trouble} {sorted(set(runs.each('drift').tolist()))}")
+    mark(
+        f"trained {runs.seeds.tolist()} {runs.shared.trouble} "
+        f"{sorted(set(runs.each('drift').tolist()))}"
+    )
 
     def step(state, batch, at):
         mark("train")
-        if runs.shared.trouble == "crash" or (runs.shared.trouble == "crash-1001" and 1001 in runs.seeds):
+        if runs.shared.trouble == "crash" or (
+            runs.shared.trouble == "crash-1001" and 1001 in runs.seeds
+        ):
             raise ZeroDivisionError("the walk fell")
         if runs.shared.trouble == "exit":
             os._exit(7)
-        seen = float(acts.rows(np.array([700 * at % 3000, 40 * at % 3000]), 100).sum())  # 0, block by block
+        seen = float(
+            acts.rows(np.array([700 * at % 3000, 40 * at % 3000]), 100).sum()
+        )  # 0, block by block
         state["x"] += drift / runs.shared.steps + batch * 0.05 + shift + seen
         loss = state["x"].square()
-        return torch.where(torch.as_tensor(runs.seeds == 1001), torch.nan, loss) if runs.shared.trouble == "nan" else loss
+        return (
+            torch.where(torch.as_tensor(runs.seeds == 1001), torch.nan, loss)
+            if runs.shared.trouble == "nan"
+            else loss
+        )
 
     state = {"x": torch.zeros(len(runs), dtype=torch.float64), "aux.n": torch.zeros(len(runs))}
     group = Group(runs, state, step, {"kind": "walk"})
-    return fit([group], lambda at: torch.as_tensor(normal(runs.seeds, "walk", at, ())), steps=runs.shared.steps, bench=bench)[0]
+    return fit(
+        [group],
+        lambda at: torch.as_tensor(normal(runs.seeds, "walk", at, ())),
+        steps=runs.shared.steps,
+        bench=bench,
+    )[0]
 
 
 def farther(runs, bench, before):
     mark(f"after {runs.seeds.tolist()}")
-    return type(before)({"x": before.tensors["x"] + 10.0}, before.header, before.history, before.steps, before.diverged)
+    return type(before)(
+        {"x": before.tensors["x"] + 10.0},
+        before.header,
+        before.history,
+        before.steps,
+        before.diverged,
+    )
 
 
 def together(ensembles, bench):
@@ -95,7 +120,12 @@ def together(ensembles, bench):
 def measure(runs, trained, bench):
     mark("measure")
     x = trained.tensors["x"]
-    return measures(runs, coords={"step": trained.steps}, end=("run", x, "1"), loss=("run step", trained.history["loss"], "1"))
+    return measures(
+        runs,
+        coords={"step": trained.steps},
+        end=("run", x, "1"),
+        loss=("run step", trained.history["loss"], "1"),
+    )
 
 
 pair = Joint(together)
@@ -109,12 +139,20 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text="The walk ends above 0.5", value=lambda arm, arms: arm.end, low=0.5,
-            must_fail=("still", "mirror"), must_hold=("far",), threshold_from="theory", source="arithmetic",
+            text="The walk ends above 0.5",
+            value=lambda arm, arms: arm.end,
+            low=0.5,
+            must_fail=("still", "mirror"),
+            must_hold=("far",),
+            threshold_from="theory",
+            source="arithmetic",
         ),
         Exact(
-            text="Far is main and ten", value=lambda arms: arms["far"].end - arms["main"].end,
-            expected=10.0, tolerance=1e-5, source="arithmetic",
+            text="Far is main and ten",
+            value=lambda arms: arms["far"].end - arms["main"].end,
+            expected=10.0,
+            tolerance=1e-5,
+            source="arithmetic",
         ),
         Finding(text="Where it ends", value=lambda arms: arms["main"].end),
     ),
@@ -122,7 +160,7 @@ experiment = Experiment(
     default=grid(Walk(), seed=range(1000, 1006)),
     full=grid(Walk(steps=40), seed=range(1000, 1012)),
     seeds_per_group=2,
-)  # fmt: skip
+)
 
 
 def slow(path):

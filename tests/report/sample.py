@@ -1,4 +1,5 @@
-"""A hand-made result, as the lab would return it: every outcome, hostile text, a wide control; figures and cards beside it."""
+"""A hand-made result, as the lab would return it: every outcome, hostile text, a wide control;
+figures and cards beside it."""
 
 from __future__ import annotations
 
@@ -11,9 +12,15 @@ HOSTILE = '<script>alert("x")</script>'
 N = {"seed": 6, "document": 49}
 
 
-def entry(text, outcome, estimate, low, high, *, threshold="", allowed=(None, None), arm="main", **more):
+def entry(
+    text, outcome, estimate, low, high, *, threshold="", allowed=(None, None), arm="main", **more
+):
     """One verdict's JSON."""
-    spread = [] if estimate is None else [estimate + d * (high - low) / 5 for d in (-1.5, -0.8, -0.1, 0.3, 0.9, 1.4)]
+    spread = (
+        []
+        if estimate is None
+        else [estimate + d * (high - low) / 5 for d in (-1.5, -0.8, -0.1, 0.3, 0.9, 1.4)]
+    )
     return {
         "text": text,
         "arm": arm,
@@ -34,7 +41,10 @@ def entry(text, outcome, estimate, low, high, *, threshold="", allowed=(None, No
         "dropped": 0,
         "units": ["seed", "document"],
         "unit": "1",
-        "scope": "over seeds and documents; SmolLM2-135M-Instruct (4-bit), blocks.9.hook_resid_pre, Python's standard library",
+        "scope": (
+            "over seeds and documents; SmolLM2-135M-Instruct (4-bit), blocks.9.hook_resid_pre, "
+            "Python's standard library"
+        ),
         "method": "crossed bootstrap (10,000 draws, expanded percentile) and Student t agree",
         "source": "Improving Dictionary Learning with Gated SAEs, section 4",
         "published": None,
@@ -114,7 +124,11 @@ def verdicts():
         threshold=">= 0.9",
         allowed=(0.9, None),
         reason="interval straddles 0.9",
-        price={"text": "about 40 more seeds, 12 min: assay run gated-sae --set seeds=46", "factor": "seed", "more": 40},
+        price={
+            "text": "about 40 more seeds, 12 min: assay run gated-sae --set seeds=46",
+            "factor": "seed",
+            "more": 40,
+        },
     )
     share["controls"] = {"rescaled": control("rescaled", "undecided", 0.89, 0.84, 0.95, share)}
     l0 = entry(
@@ -196,7 +210,15 @@ def result():
                 "source": "arithmetic",
             },
         ],
-        "findings": [entry("The mean alone recovers this share of zero ablation's loss", "finding", 0.392, 0.361, 0.418)],
+        "findings": [
+            entry(
+                "The mean alone recovers this share of zero ablation's loss",
+                "finding",
+                0.392,
+                0.361,
+                0.418,
+            )
+        ],
         "provenance": {
             "runs": 84,
             "diverged": 0,
@@ -220,7 +242,9 @@ def figures():
     for arm, base in (("gated", 0.235), ("relu 512", 0.26), ("relu 768", 0.238)):
         for i, l0 in enumerate((4.1, 10.8, 31.6)):
             for column, v in zip(
-                lines, (arm, l0, base - 0.045 * i, base - 0.045 * i - 0.006, base - 0.045 * i + 0.006), strict=True
+                lines,
+                (arm, l0, base - 0.045 * i, base - 0.045 * i - 0.006, base - 0.045 * i + 0.006),
+                strict=True,
             ):
                 lines[column].append(v)
     density = [10 ** (-2.3 + 0.8 * math.sin(i * 1.7) * math.cos(i * 0.31)) for i in range(800)]
@@ -337,7 +361,10 @@ def card(index, drawn):
 
     peak = 3 + index % 5
     groups = tuple(
-        Group(f"{name} quarter", tuple(example(30 + i + 3 * q, peak * (0.8 - 0.2 * q)) for i in range(3)))
+        Group(
+            f"{name} quarter",
+            tuple(example(30 + i + 3 * q, peak * (0.8 - 0.2 * q)) for i in range(3)),
+        )
         for q, name in enumerate(("highest", "second", "third", "lowest"))
     )
     return FeatureCard(

@@ -1,4 +1,5 @@
-"""A bundle is judged again by code that has only NumPy, comes to what Assay comes to, and notices what was changed."""
+"""A bundle is judged again by code that has only NumPy, comes to what Assay comes to, and notices
+what was changed."""
 
 import ast
 import io
@@ -31,25 +32,53 @@ from assay.studies.wording import condition
 HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [], "provenance": {}}
 
 
-def arm(seed: int, shift: float, runs: int = 8, documents: int = 30, penalties: tuple[float, ...] = (0.1, 0.2, 0.4)) -> xr.Dataset:
-    """Sums of a dictionary's measures for seeds × penalties and documents, a share of each planted, and a history that settles."""
+def arm(
+    seed: int,
+    shift: float,
+    runs: int = 8,
+    documents: int = 30,
+    penalties: tuple[float, ...] = (0.1, 0.2, 0.4),
+) -> xr.Dataset:
+    """Sums of a dictionary's measures for seeds × penalties and documents, a share of each planted,
+    and a history that settles."""
     rng = np.random.default_rng(seed)
-    seeds, penalty = (x.ravel() for x in np.meshgrid(np.arange(1000, 1000 + runs), penalties, indexing="ij"))
+    seeds, penalty = (
+        x.ravel() for x in np.meshgrid(np.arange(1000, 1000 + runs), penalties, indexing="ij")
+    )
     shape = (len(seeds), documents)
-    fvu = (0.1 + shift + 0.4 * penalty)[:, None] * np.exp(0.1 * rng.normal(size=(len(seeds), 1)) + 0.2 * rng.normal(size=shape))
-    variance, tokens = rng.uniform(5, 9, (1, documents)) * np.ones(shape), rng.integers(50, 90, (1, documents)) * np.ones(shape)
+    fvu = (0.1 + shift + 0.4 * penalty)[:, None] * np.exp(
+        0.1 * rng.normal(size=(len(seeds), 1)) + 0.2 * rng.normal(size=shape)
+    )
+    variance, tokens = (
+        rng.uniform(5, 9, (1, documents)) * np.ones(shape),
+        rng.integers(50, 90, (1, documents)) * np.ones(shape),
+    )
     per_run = ("run", "document")
     return xr.Dataset(
         {
-            "error": (per_run, fvu * variance), "variance": (per_run, variance), "tokens": (per_run, tokens),
-            "active": (per_run, tokens * (4 / penalty)[:, None] * np.exp(0.1 * rng.normal(size=shape))),
-            "score": ("run", 0.5 + shift + 0.02 * rng.normal(size=len(seeds))), "right": ("run", (rng.uniform(size=len(seeds)) < 0.9).astype(float)),
-            "loss": (("run", "step"), 1 + np.exp(-np.arange(1, 9.0)) * rng.uniform(0.9, 1, (len(seeds), 1))),
+            "error": (per_run, fvu * variance),
+            "variance": (per_run, variance),
+            "tokens": (per_run, tokens),
+            "active": (
+                per_run,
+                tokens * (4 / penalty)[:, None] * np.exp(0.1 * rng.normal(size=shape)),
+            ),
+            "score": ("run", 0.5 + shift + 0.02 * rng.normal(size=len(seeds))),
+            "right": ("run", (rng.uniform(size=len(seeds)) < 0.9).astype(float)),
+            "loss": (
+                ("run", "step"),
+                1 + np.exp(-np.arange(1, 9.0)) * rng.uniform(0.9, 1, (len(seeds), 1)),
+            ),
             "diverged": ("run", np.zeros(len(seeds), dtype=bool)),
         },
-        coords={"seed": ("run", seeds), "penalty": ("run", penalty), "document": np.arange(documents), "step": np.arange(1, 9)},
+        coords={
+            "seed": ("run", seeds),
+            "penalty": ("run", penalty),
+            "document": np.arange(documents),
+            "step": np.arange(1, 9),
+        },
         attrs={"width": 64},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -57,8 +86,21 @@ def arms() -> dict[str, xr.Dataset]:
     return {"main": arm(0, 0.0), "relu": arm(1, 0.2), "half": arm(2, 0.02), "wide": arm(3, -0.01)}
 
 
-def bundle(claims: list[carried.Carried], arms: dict[str, xr.Dataset], verdicts: list[dict], conditions: dict[str, str]) -> dict[str, bytes]:
-    return files.write(files.Whole(data={**HEAD, "verdicts": verdicts}, origin="a test", arms=arms, claims=claims, conditions=conditions))
+def bundle(
+    claims: list[carried.Carried],
+    arms: dict[str, xr.Dataset],
+    verdicts: list[dict],
+    conditions: dict[str, str],
+) -> dict[str, bytes]:
+    return files.write(
+        files.Whole(
+            data={**HEAD, "verdicts": verdicts},
+            origin="a test",
+            arms=arms,
+            claims=claims,
+            conditions=conditions,
+        )
+    )
 
 
 def unpacked(found: dict[str, bytes], folder: Path) -> Path:
@@ -87,13 +129,22 @@ def clean(numpy_alone: Path, folder: Path, *words: str) -> subprocess.CompletedP
         "    try: __import__(name)\n"
         "    except ImportError: pass\n"
         "    else: sys.exit(f'{name} is here')\n"
-        f"sys.argv = {['judge.py', *words]!r}; runpy.run_path({str(folder / 'judge.py')!r}, run_name='__main__')"
+        f"sys.argv = {['judge.py', *words]!r}; runpy.run_path({str(folder / 'judge.py')!r}, "
+        "run_name='__main__')"
     )
-    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=120
+    )
 
 
 def made(text: str, **more: object) -> Claim:
-    usual = {"units": ("seed",), "must_fail": ("relu",), "threshold_from": "plan: a test", "source": "a test", "high": 0.3}
+    usual = {
+        "units": ("seed",),
+        "must_fail": ("relu",),
+        "threshold_from": "plan: a test",
+        "source": "a test",
+        "high": 0.3,
+    }
     return Claim(text=text, **{**usual, **more})
 
 
@@ -115,7 +166,12 @@ def test_student(df: int) -> None:
 
 
 def test_student_as_printed_in_tables() -> None:
-    assert [round(judge.t_quantile(df, 0.975), 3) for df in (1, 5, 10, 30)] == [12.706, 2.571, 2.228, 2.042]
+    assert [round(judge.t_quantile(df, 0.975), 3) for df in (1, 5, 10, 30)] == [
+        12.706,
+        2.571,
+        2.228,
+        2.042,
+    ]
 
 
 def test_beta_and_normal() -> None:
@@ -138,7 +194,9 @@ def test_interval_is_assays(shape: tuple[int, ...]) -> None:
         terms["a"][0, 0] = np.nan  # a cell without a number counts in no term
     theirs = interval(terms, stats.ratio("a", "b"), factors=len(shape))
     ours = judge.interval(terms, lambda m: m["a"] / m["b"], len(shape))
-    assert (ours["estimate"], ours["low"], ours["high"]) == pytest.approx((theirs.estimate, theirs.low, theirs.high), rel=1e-9)
+    assert (ours["estimate"], ours["low"], ours["high"]) == pytest.approx(
+        (theirs.estimate, theirs.low, theirs.high), rel=1e-9
+    )
     assert ours["n"] == theirs.n and ours["variance"] == pytest.approx(theirs.variance, rel=1e-9)
 
 
@@ -146,12 +204,16 @@ def test_interval_is_assays(shape: tuple[int, ...]) -> None:
 def test_bounded_is_assays(x: list[float]) -> None:
     values = np.array(x, dtype=float)
     theirs = bounded_mean([values], values.mean(), (0, 1))
-    assert judge.bounded([values], values.mean(), (0, 1)) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+    assert judge.bounded([values], values.mean(), (0, 1)) == pytest.approx(
+        (theirs.low, theirs.high), abs=1e-9
+    )
 
 
 def test_bounded_of_nine_hits_is_clopper_and_pearsons() -> None:
     low, high = judge.bounded([np.ones(9)], 1.0, (0, 1))
-    assert (low, high) == pytest.approx((0.025 ** (1 / 9), 1.0))  # the chance of nine hits at this share is 2.5 %
+    assert (low, high) == pytest.approx(
+        (0.025 ** (1 / 9), 1.0)
+    )  # the chance of nine hits at this share is 2.5 %
 
 
 # ---- statistics as steps
@@ -161,10 +223,13 @@ def test_steps_do_what_the_function_does() -> None:
     rng = np.random.default_rng(0)
     m = {name: rng.uniform(1, 2, (61, 4)) for name in ("a.x", "a.y", "b.x", "b.y")}
     for statistic in (
-        stats.at_matched("x", "y"), stats.lead_at_own("x", "y", log_y=False), stats.budget_ratio("x", "y"),
-        lambda m: np.stack([m["a.x"], m["b.x"]]).max(0).min(1), lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
+        stats.at_matched("x", "y"),
+        stats.lead_at_own("x", "y", log_y=False),
+        stats.budget_ratio("x", "y"),
+        lambda m: np.stack([m["a.x"], m["b.x"]]).max(0).min(1),
+        lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
         lambda m: np.where(m["a.x"] > m["b.x"], 0.0, m["a.y"]) @ np.arange(4.0),
-    ):  # fmt: skip
+    ):
         found = json.loads(json.dumps(steps.of(statistic, m)))
         other = {name: x[:17] * 1.01 for name, x in m.items()}
         np.testing.assert_allclose(judge.follow(found, other), statistic(other), rtol=1e-12)
@@ -190,17 +255,57 @@ def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
 def claims_of_all_kinds() -> list[Claim]:
     fvu = stats.ratio("error", "variance")
     return [
-        made("a ratio of sums over two factors", value=fvu_terms, statistic=fvu, units=("seed", "document")),
-        made("a mean", value=lambda a, arms: a.score, low=0.4, high=0.6, gates=(converged("loss"),)),
-        made("shares", value=lambda a, arms: a.right, low=0.6, high=math.inf, bounds=(0, 1), must_fail=("none",)),
-        made("on a log scale", value=lambda a, arms: a.score, scale="log", high=0.6, also={"half": "as good", "wide": "as good"}),
-        made("half as long", value=lambda a, arms: a.score, high=0.6, half={"main": "half"}, also={"wide": "as good"}),
-        made("a difference", value=lambda a, arms: a.score - arms["relu"].score, high=-0.1, must_fail=("none",)),
-        made("planted", value=lambda a, arms: a.score, low=0.1, must_hold=("wide",), must_fail=("none",), also={"half": "too", "relu": "too"}),
-    ]  # fmt: skip
+        made(
+            "a ratio of sums over two factors",
+            value=fvu_terms,
+            statistic=fvu,
+            units=("seed", "document"),
+        ),
+        made(
+            "a mean", value=lambda a, arms: a.score, low=0.4, high=0.6, gates=(converged("loss"),)
+        ),
+        made(
+            "shares",
+            value=lambda a, arms: a.right,
+            low=0.6,
+            high=math.inf,
+            bounds=(0, 1),
+            must_fail=("none",),
+        ),
+        made(
+            "on a log scale",
+            value=lambda a, arms: a.score,
+            scale="log",
+            high=0.6,
+            also={"half": "as good", "wide": "as good"},
+        ),
+        made(
+            "half as long",
+            value=lambda a, arms: a.score,
+            high=0.6,
+            half={"main": "half"},
+            also={"wide": "as good"},
+        ),
+        made(
+            "a difference",
+            value=lambda a, arms: a.score - arms["relu"].score,
+            high=-0.1,
+            must_fail=("none",),
+        ),
+        made(
+            "planted",
+            value=lambda a, arms: a.score,
+            low=0.1,
+            must_hold=("wide",),
+            must_fail=("none",),
+            also={"half": "too", "relu": "too"},
+        ),
+    ]
 
 
-def test_claims_of_experiments_come_out_alike(arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path) -> None:
+def test_claims_of_experiments_come_out_alike(
+    arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path
+) -> None:
     arms["none"] = arms["relu"].assign(right=arms["relu"].right * 0, score=arms["relu"].score * 0)
     arms["main"].diverged[3] = True  # one seed leaves, in all its runs
     claims = carried.carry_all(claims_of_all_kinds(), arms)
@@ -212,21 +317,27 @@ def test_claims_of_experiments_come_out_alike(arms: dict[str, xr.Dataset], tmp_p
     done = clean(numpy_alone, unpacked(found, tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(claims)} of {len(claims)} claims judged again; all as stated" in done.stdout
-    assert "taken as stated" not in done.stdout  # the one gate asks for a history, which is in the bundle
+    assert (
+        "taken as stated" not in done.stdout
+    )  # the one gate asks for a history, which is in the bundle
 
 
 def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) -> None:
     def by_hand(m: stats.Means) -> np.ndarray:
         return np.array([float(v) for v in m["value"]])
 
-    claims = carried.carry_all([made("by hand", value=lambda a, arms: a.score, statistic=by_hand, high=0.6)], arms)
+    claims = carried.carry_all(
+        [made("by hand", value=lambda a, arms: a.score, statistic=by_hand, high=0.6)], arms
+    )
     found = bundle(claims, arms, told(claims), {})
     (said,) = json.loads(found["claims.json"])["claims"]
     assert not said["carried"] and "out of NumPy" in said["why_not"]
     assert "**Not judged here:** by hand" in found["README.md"].decode()
 
 
-def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(arms: dict[str, xr.Dataset]) -> None:
+def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
+    arms: dict[str, xr.Dataset],
+) -> None:
     claims = carried.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
     (verdict,) = told(claims)
     found = bundle(claims, arms, [{**verdict, "estimate": verdict["estimate"] * 1.001}], {})
@@ -240,32 +351,68 @@ CONDITIONS = {
     "main.score < 0.6": {"where": {"penalty": 0.2}},
     "0.3 < main.score - relu.score + half.score": {"where": {"penalty": 0.2}, "control": ("wide",)},
     "main.fvu < 0.25": {"where": {"penalty": 0.2}, "units": ("seed", "document")},
-    "main.fvu - relu.fvu < -0.01": {"where": {"penalty": 0.4}, "units": ("seed", "document"), "control": ("half",)},
-    "main.fvu - relu.fvu < -0.005 at equal l0": {"units": ("seed", "document"), "control": ("half",)},
-    "mean(main.error) / mean(main.variance) < 0.2": {"where": {"penalty": 0.1}, "units": ("seed", "document")},
-    "log(mean(mean(main.error, over=document))) - log2(mean(mean(half.error, over='document') * 2)) <= -1.5e-1": {
-        "where": {"penalty": 0.1}, "control": ("wide",)
+    "main.fvu - relu.fvu < -0.01": {
+        "where": {"penalty": 0.4},
+        "units": ("seed", "document"),
+        "control": ("half",),
     },
-    "main.error[document=3] - relu.error[document = 4] < 0.5": {"where": {"penalty": 0.1}, "control": ("wide",)},
-    "mean(main.fvu, over=(document)) - relu.fvu[document=7] < -0.01": {"where": {"penalty": 0.2}, "control": ("half",)},
-    "mean(main.fvu, over=document) - mean(relu.fvu, over=document) < -0.005 at equal l0": {"control": ("half",)},
+    "main.fvu - relu.fvu < -0.005 at equal l0": {
+        "units": ("seed", "document"),
+        "control": ("half",),
+    },
+    "mean(main.error) / mean(main.variance) < 0.2": {
+        "where": {"penalty": 0.1},
+        "units": ("seed", "document"),
+    },
+    (
+        "log(mean(mean(main.error, over=document))) - log2(mean(mean(half.error, over='document') "
+        "* 2)) <= -1.5e-1"
+    ): {
+        "where": {"penalty": 0.1},
+        "control": ("wide",),
+    },
+    "main.error[document=3] - relu.error[document = 4] < 0.5": {
+        "where": {"penalty": 0.1},
+        "control": ("wide",),
+    },
+    "mean(main.fvu, over=(document)) - relu.fvu[document=7] < -0.01": {
+        "where": {"penalty": 0.2},
+        "control": ("half",),
+    },
+    "mean(main.fvu, over=document) - mean(relu.fvu, over=document) < -0.005 at equal l0": {
+        "control": ("half",)
+    },
     "exp(-abs(main.score)) >= 0.5": {"units": ("seed", "penalty")},
     "0.1 < main.right": {"where": {"penalty": 0.2}, "bounds": (0, 1)},
 }
 
 
-def test_conditions_are_computed_from_measures(arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path) -> None:
+def test_conditions_are_computed_from_measures(
+    arms: dict[str, xr.Dataset], tmp_path: Path, numpy_alone: Path
+) -> None:
     arms["half"].diverged[4] = True
-    said = [Said(text=f"{i}: {text}", holds=text, **{"control": ("relu",), "threshold": "plan: a test", **more})
-            for i, (text, more) in enumerate(CONDITIONS.items())]  # fmt: skip
+    said = [
+        Said(
+            text=f"{i}: {text}",
+            holds=text,
+            **{"control": ("relu",), "threshold": "plan: a test", **more},
+        )
+        for i, (text, more) in enumerate(CONDITIONS.items())
+    ]
     claims = []
     for s in said:
         read = condition(s.holds)
         claims.append(worded(s, next(iter(read.parsed.arms), "main"), read))
     verdicts = json.loads(json.dumps([assay_judge(c, arms).to_json() for c in claims]))
-    found = bundle([carried.worded(c) for c in claims], arms, verdicts, {s.text: s.holds for s in said})
-    assert [c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]] == []
-    assert not [name for name in found if name.startswith("numbers/")]  # the measures are all that it has
+    found = bundle(
+        [carried.worded(c) for c in claims], arms, verdicts, {s.text: s.holds for s in said}
+    )
+    assert [
+        c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]
+    ] == []
+    assert not [
+        name for name in found if name.startswith("numbers/")
+    ]  # the measures are all that it has
     folder = unpacked(found, tmp_path)
     done = clean(numpy_alone, folder)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -289,7 +436,21 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of an entry's committed record, as the command line writes it."""
     folder = tmp_path_factory.mktemp("bundle")
     out = folder / "superposition.zip"
-    assert main(["export", "superposition", "--format", "bundle", "--out", str(out), "--root", str(folder / "store")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "superposition",
+                "--format",
+                "bundle",
+                "--out",
+                str(out),
+                "--root",
+                str(folder / "store"),
+            ]
+        )
+        == 0
+    )
     assert not (folder / "store").exists()  # reading writes nothing
     return out
 
@@ -303,7 +464,9 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 def test_it_is_judged_without_assay(folder: Path, numpy_alone: Path) -> None:
     done = clean(numpy_alone, folder)
-    assert done.returncode == 0 and "3 of 3 claims judged again; all as stated" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "3 of 3 claims judged again; all as stated" in done.stdout, (
+        done.stdout + done.stderr
+    )
     assert "controls: linear fails" in clean(numpy_alone, folder, "--claim", "1").stdout
 
 
@@ -317,7 +480,13 @@ def test_a_moved_number_is_noticed_by_hash_and_by_verdict(folder: Path, numpy_al
     done = clean(numpy_alone, folder)
     assert done.returncode == 1
     assert f"CHANGED  {claim['file']}" in done.stdout and "DIFFERS  main: estimate" in done.stdout
-    sums = files.sums({p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != files.SUMS})
+    sums = files.sums(
+        {
+            p.relative_to(folder).as_posix(): p.read_bytes()
+            for p in folder.rglob("*")
+            if p.is_file() and p.name != files.SUMS
+        }
+    )
     (folder / files.SUMS).write_bytes(sums)  # somebody who knows what he does
     done = clean(numpy_alone, folder)
     assert done.returncode == 1 and "CHANGED" not in done.stdout and "DIFFERS" in done.stdout
@@ -339,26 +508,49 @@ def test_a_bundle_that_lacks_a_file_ends_with_two(folder: Path, numpy_alone: Pat
 
 
 def test_hashes_are_of_every_file(folder: Path) -> None:
-    lines = dict(reversed(line.split("  ")) for line in (folder / files.SUMS).read_text().splitlines())
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {files.SUMS}
+    lines = dict(
+        reversed(line.split("  ")) for line in (folder / files.SUMS).read_text().splitlines()
+    )
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {
+        files.SUMS
+    }
     assert set(lines) == there
     assert all(sha256((folder / name).read_bytes()).hexdigest() == of for name, of in lines.items())
     if shutil.which("sha256sum"):
-        assert subprocess.run(["sha256sum", "-c", "--quiet", files.SUMS], cwd=folder).returncode == 0
+        assert (
+            subprocess.run(["sha256sum", "-c", "--quiet", files.SUMS], cwd=folder).returncode == 0
+        )
 
 
 def test_what_is_in_it(folder: Path) -> None:
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
-    assert {"README.md", "claims.json", "verdicts.json", "judge.py", "report.html", "environment.json", "CITATION.cff", "references.bib",
-            "source/superposition.py", "looks/committed-superposition.looks.jsonl"} <= there  # fmt: skip
-    assert any(name.endswith(".svg") for name in there) and any(name.endswith(".png") for name in there)
+    assert {
+        "README.md",
+        "claims.json",
+        "verdicts.json",
+        "judge.py",
+        "report.html",
+        "environment.json",
+        "CITATION.cff",
+        "references.bib",
+        "source/superposition.py",
+        "looks/committed-superposition.looks.jsonl",
+    } <= there
+    assert any(name.endswith(".svg") for name in there) and any(
+        name.endswith(".png") for name in there
+    )
     assert "Elhage" in (folder / "references.bib").read_text()
     yaml = pytest.importorskip("yaml")
     assert yaml.safe_load((folder / "CITATION.cff").read_text())["cff-version"] == "1.2.0"
 
 
 def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder: Path) -> None:
-    secret = {socket.gethostname(), str(Path.home()), str(Path(__file__).parents[2]), str(Path.cwd())} - {"localhost", "/", ""}
+    secret = {
+        socket.gethostname(),
+        str(Path.home()),
+        str(Path(__file__).parents[2]),
+        str(Path.cwd()),
+    } - {"localhost", "/", ""}
     for path in (p for p in folder.rglob("*") if p.is_file()):
         content = path.read_bytes()
         assert not [s for s in secret if s.encode() in content], path.name
@@ -370,7 +562,21 @@ def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder: Path) -> None
 
 def test_the_same_result_is_the_same_bytes(written: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
-    assert main(["export", "superposition", "--format", "bundle", "--out", str(again), "--root", str(tmp_path / "store")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "superposition",
+                "--format",
+                "bundle",
+                "--out",
+                str(again),
+                "--root",
+                str(tmp_path / "store"),
+            ]
+        )
+        == 0
+    )
     assert again.read_bytes() == written.read_bytes()
     with zipfile.ZipFile(again) as archive:
         assert {info.date_time for info in archive.infolist()} == {files.FIRST_DAY}
@@ -389,9 +595,17 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
     text = Path(judge.__file__).read_text()
     tree = ast.parse(text, feature_version=(3, 10))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    names |= {n.module.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    names |= {
+        n.module.partition(".")[0]
+        for n in ast.walk(tree)
+        if isinstance(n, ast.ImportFrom) and n.module
+    }
     assert names - sys.stdlib_module_names == {"numpy"}
-    assert not [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in ("eval", "exec", "__import__")]
+    assert not [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Name) and n.id in ("eval", "exec", "__import__")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -399,15 +613,22 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons() -> None:
     [
         (["superposition", "--format", "bundle", "--out", "x.tar"], ".zip"),
         (["superposition", "--format", "bundle", "--run", "0"], "--run"),
-        (["superposition", "--format", "bundle", "--preset", "full"], "assay run superposition --preset full"),
+        (
+            ["superposition", "--format", "bundle", "--preset", "full"],
+            "assay run superposition --preset full",
+        ),
         (["no-such-thing", "--format", "bundle"], "no-such-thing"),
         (["dictionary.safetensors"], "--out is missing"),
         (["dictionary.safetensors", "--out", "x", "--preset", "smoke"], "--preset"),
     ],
 )
 def test_what_is_asked_wrongly(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", *words, "--root", str(tmp_path / "store")]) == 2
     error = capsys.readouterr().err

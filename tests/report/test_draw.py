@@ -1,4 +1,5 @@
-"""Figures: what the drawings must contain, checked against the data and NumPy; interval plots: where things lie on the axis."""
+"""Figures: what the drawings must contain, checked against the data and NumPy; interval plots:
+where things lie on the axis."""
 
 import dataclasses
 import math
@@ -27,22 +28,38 @@ def test_every_mark_is_drawn_in_every_format(figure):
 
 
 def test_two_drawings_in_one_page_share_no_ids():
-    a, b = (set(re.findall(r'id="([^"]+)"', draw.svg(f))) for f in (sample.figures()[5], sample.figures()[1]))
+    a, b = (
+        set(re.findall(r'id="([^"]+)"', draw.svg(f)))
+        for f in (sample.figures()[5], sample.figures()[1])
+    )
     assert a and not a & b
 
 
 def test_the_drawing_uses_only_colours_that_the_dark_page_repaints():
-    known = {c.lower() for c in palette.LIGHT.values()} | {"none", "transparent", "#000", "black", "white"}
+    known = {c.lower() for c in palette.LIGHT.values()} | {
+        "none",
+        "transparent",
+        "#000",
+        "black",
+        "white",
+    }
     known |= {vega_module.FIRE, "#ddd"}  # a shade lets the paper through; "#ddd" frames its legend
     for figure in sample.figures():
-        found = {c.lower() for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False)) if not c.startswith("url(#")}
+        found = {
+            c.lower()
+            for c in re.findall(r'(?:fill|stroke)="([^"]+)"', draw.svg(figure, titled=False))
+            if not c.startswith("url(#")
+        }
         assert found <= known, found - known
 
 
 def test_the_shades_of_a_heat_map_are_as_opaque_as_its_numbers_are_large():
     columns = {"a": [1, 2, 3], "b": [1, 1, 1], "v": [0.0, 0.25, 1.0]}
     drawn = draw.svg(Figure("h", columns, "heatmap", x="a", y="b", color="v"))
-    cells = [float(v) for v in re.findall(rf'd="[^"]*" fill="{vega_module.FIRE}" fill-opacity="([.\d]+)"', drawn)]
+    cells = [
+        float(v)
+        for v in re.findall(rf'd="[^"]*" fill="{vega_module.FIRE}" fill-opacity="([.\d]+)"', drawn)
+    ]
     assert sorted(cells) == pytest.approx([0, 0.25, 1], abs=0.01) and "rgb(" not in drawn
 
 
@@ -51,18 +68,36 @@ def test_a_histogram_counts_as_numpy_does():
     spec = vega(Figure("h", {"v": values.tolist()}, "histogram", x="v", y="v", x_log=True))
     rows = spec["data"]["values"]
     assert [r["count"] for r in rows] == np.histogram(np.log10(values), 40)[0].tolist()
-    assert rows[0]["_left"] == pytest.approx(values.min()) and rows[-1]["_right"] == pytest.approx(values.max())
+    assert rows[0]["_left"] == pytest.approx(values.min()) and rows[-1]["_right"] == pytest.approx(
+        values.max()
+    )
 
 
 def test_a_histogram_of_few_centres_keeps_its_bins_and_weights_are_summed():
-    rows = vega(Figure("h", {"x": [1, 2, 3], "n": [5, 6, 7]}, "histogram", x="x", y="n"))["data"]["values"]
-    assert [(r["_left"], r["_right"], r["count"]) for r in rows] == [(0.5, 1.5, 5), (1.5, 2.5, 6), (2.5, 3.5, 7)]
-    many = vega(Figure("h", {"x": list(range(100)), "n": [2] * 100}, "histogram", x="x", y="n"))["data"]["values"]
+    rows = vega(Figure("h", {"x": [1, 2, 3], "n": [5, 6, 7]}, "histogram", x="x", y="n"))["data"][
+        "values"
+    ]
+    assert [(r["_left"], r["_right"], r["count"]) for r in rows] == [
+        (0.5, 1.5, 5),
+        (1.5, 2.5, 6),
+        (2.5, 3.5, 7),
+    ]
+    many = vega(Figure("h", {"x": list(range(100)), "n": [2] * 100}, "histogram", x="x", y="n"))[
+        "data"
+    ]["values"]
     assert len(many) == 40 and sum(r["count"] for r in many) == 200
 
 
 def test_what_is_not_finite_is_missing_and_numpy_scalars_are_plain():
-    spec = vega(Figure("p", {"x": [np.float32(1), np.float64("nan")], "y": [float("inf"), np.int64(3)]}, "points", x="x", y="y"))
+    spec = vega(
+        Figure(
+            "p",
+            {"x": [np.float32(1), np.float64("nan")], "y": [float("inf"), np.int64(3)]},
+            "points",
+            x="x",
+            y="y",
+        )
+    )
     assert spec["data"]["values"] == [{"x": 1.0, "y": None}, {"x": None, "y": 3}]
 
 
@@ -76,17 +111,41 @@ def test_levels_of_a_heatmap_that_would_collide_are_named_by_turns():
 
 @pytest.mark.parametrize("mark", ["line", "points", "bars", "heatmap", "histogram"])
 def test_columns_may_be_numpy_arrays(mark):
-    columns = {"arm": np.array(["a", "b"]), "x": np.array([1, 2]), "y": np.array([0.5, 1.5], np.float32)}
+    columns = {
+        "arm": np.array(["a", "b"]),
+        "x": np.array([1, 2]),
+        "y": np.array([0.5, 1.5], np.float32),
+    }
     color = {"heatmap": "y", "histogram": None}.get(mark, "arm")
-    ET.fromstring(draw.svg(Figure("n", columns, mark, x="x", y="y", color=color, facet="arm" if mark == "bars" else None)))
+    ET.fromstring(
+        draw.svg(
+            Figure(
+                "n",
+                columns,
+                mark,
+                x="x",
+                y="y",
+                color=color,
+                facet="arm" if mark == "bars" else None,
+            )
+        )
+    )
 
 
 def test_main_takes_the_accent_whatever_its_place():
-    columns = {"arm": ["relu", "main", "topk"] * 2, "x": [0, 0, 0, 1, 1, 1], "y": [1, 2, 3, 1, 2, 3]}
+    columns = {
+        "arm": ["relu", "main", "topk"] * 2,
+        "x": [0, 0, 0, 1, 1, 1],
+        "y": [1, 2, 3, 1, 2, 3],
+    }
     layer = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][0]
     scale = layer["encoding"]["color"]["scale"]
-    assert dict(zip(scale["domain"], scale["range"], strict=True))["main"] == palette.LIGHT["method"]
-    assert len(set(map(tuple, layer["encoding"]["strokeDash"]["scale"]["range"]))) == 3  # told apart without colour
+    assert (
+        dict(zip(scale["domain"], scale["range"], strict=True))["main"] == palette.LIGHT["method"]
+    )
+    assert (
+        len(set(map(tuple, layer["encoding"]["strokeDash"]["scale"]["range"]))) == 3
+    )  # told apart without colour
 
 
 def test_end_labels_do_not_overlap_and_short_lines_are_named_at_their_start():
@@ -95,19 +154,32 @@ def test_end_labels_do_not_overlap_and_short_lines_are_named_at_their_start():
         "x": [0] * 6 + [1] * 5 + [0.1],
         "y": [0.0] * 5 + [0.7] + [1.0, 1.001, 1.002, 0.0, 0.001, 0.6],
     }
-    leader, text, early = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][-3:]
+    leader, text, early = vega(Figure("l", columns, "line", x="x", y="y", color="arm"))["layer"][
+        -3:
+    ]
     beside = text["data"]["values"]
     assert leader["data"] == text["data"] and {v["_name"] for v in beside} == set("abcde")
     assert min(np.diff(sorted(v["_to"] for v in beside))) >= 1.2 * 1.002 * 15 / 250 - 1e-9
-    assert {v["_name"]: v["_y"] for v in beside} == {"a": 1.0, "b": 1.001, "c": 1.002, "d": 0.0, "e": 0.001}
+    assert {v["_name"]: v["_y"] for v in beside} == {
+        "a": 1.0,
+        "b": 1.001,
+        "c": 1.002,
+        "d": 0.0,
+        "e": 0.001,
+    }
     assert early["data"]["values"] == [{"_x": 0, "_y": 0.7, "_to": 0.7, "_name": "f"}]
 
 
 def test_what_a_logarithmic_axis_cannot_show_is_left_out():
     columns = {"arm": ["a", "b"] * 3, "x": [0, 0, 1, 1, 10, 10], "y": [1, -1, 0, 2, 3, 4]}
     spec = vega(Figure("l", columns, "line", x="x", y="y", color="arm", x_log=True, y_log=True))
-    assert {(v["_name"], v["_x"], v["_y"]) for v in spec["layer"][-2]["data"]["values"]} == {("a", 10, 3), ("b", 10, 4)}
-    ET.fromstring(draw.svg(Figure("l", columns, "line", x="x", y="y", color="arm", x_log=True, y_log=True)))
+    assert {(v["_name"], v["_x"], v["_y"]) for v in spec["layer"][-2]["data"]["values"]} == {
+        ("a", 10, 3),
+        ("b", 10, 4),
+    }
+    ET.fromstring(
+        draw.svg(Figure("l", columns, "line", x="x", y="y", color="arm", x_log=True, y_log=True))
+    )
 
 
 @pytest.mark.parametrize("text", ["empty", "one"])
@@ -126,7 +198,11 @@ def test_figures_with_little_data_are_drawn(text):
 
 
 def test_columns_with_dots_and_brackets_are_columns():
-    rows = ET.fromstring(draw.svg(Figure("d", {"a.b[0]": ["p", "q"], "y.z": [1.0, 4.0]}, "bars", x="a.b[0]", y="y.z"))).iter()
+    rows = ET.fromstring(
+        draw.svg(
+            Figure("d", {"a.b[0]": ["p", "q"], "y.z": [1.0, 4.0]}, "bars", x="a.b[0]", y="y.z")
+        )
+    ).iter()
     assert {"p", "q"} <= {e.text for e in rows if e.text}
 
 
@@ -153,19 +229,30 @@ def test_marks_have_enough_contrast(mode):
         assert palette.contrast(colours[name], colours["paper"]) >= 3, name
     for name in palette.SERIES:  # a line's name is set in its colour, or beside it
         assert palette.contrast(colours[name], colours["paper"]) >= 4.5, name
-    for name in ("method", "undecided"):  # bars of an interval lie on the allowed range; single units are fainter
+    for name in (
+        "method",
+        "undecided",
+    ):  # bars of an interval lie on the allowed range; single units are fainter
         opacity = float(re.search(r"\.unit\{[^}]*opacity:([.\d]+)", STYLE)[1])
         assert palette.contrast(colours[name], colours["allowed"]) >= 3
-        assert palette.contrast(mixed(colours[name], colours["paper"], opacity), colours["paper"]) >= 3
+        assert (
+            palette.contrast(mixed(colours[name], colours["paper"], opacity), colours["paper"]) >= 3
+        )
     assert palette.contrast(colours["ink"], colours["allowed"]) >= 4.5
 
 
 @MODES
 def test_ordered_levels_are_ordered_and_series_differ(mode):
-    steps = [palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode]) for name in palette.RAMP]
+    steps = [
+        palette.contrast(palette.PALETTE[name][mode], palette.PALETTE["paper"][mode])
+        for name in palette.RAMP
+    ]
     assert all(after / before > 1.2 for before, after in pairwise(steps))
     series = [palette.PALETTE[name][mode] for name in palette.SERIES]
-    apart = [sum((int(a[i : i + 2], 16) - int(b[i : i + 2], 16)) ** 2 for i in (1, 3, 5)) ** 0.5 for a, b in combinations(series, 2)]
+    apart = [
+        sum((int(a[i : i + 2], 16) - int(b[i : i + 2], 16)) ** 2 for i in (1, 3, 5)) ** 0.5
+        for a, b in combinations(series, 2)
+    ]
     assert min(apart) > 50  # of 442, which parts black from white
 
 
@@ -186,10 +273,18 @@ def test_every_colour_has_one_name_or_it_could_not_be_told_in_the_dark():
 def test_seven_series_differ_in_colour_dash_and_shape():
     names = [f"arm {i}" for i in range(7)]
     columns = {"arm": names * 2, "x": [0] * 7 + [1] * 7, "y": list(range(14))}
-    for mark, kinds in (("line", ("color", "strokeDash", "shape")), ("points", ("color", "shape")), ("bars", ("color",))):
+    for mark, kinds in (
+        ("line", ("color", "strokeDash", "shape")),
+        ("points", ("color", "shape")),
+        ("bars", ("color",)),
+    ):
         layers = vega(Figure("l", columns, mark, x="x", y="y", color="arm"))["layer"]
         for kind in kinds:
-            ranges = [layer["encoding"][kind]["scale"]["range"] for layer in layers if "scale" in layer["encoding"].get(kind, ())]
+            ranges = [
+                layer["encoding"][kind]["scale"]["range"]
+                for layer in layers
+                if "scale" in layer["encoding"].get(kind, ())
+            ]
             ranges = [r for r in ranges if len(r) == 7]
             assert ranges and all(len({str(v) for v in r}) == 7 for r in ranges)
 
@@ -202,11 +297,18 @@ SEVERAL = Figure(
         "y": [*range(7), *range(7)],
         "p": ["one"] * 7 + ["two"] * 7,
     },
-    "line", x="x", y="y", color="arm",
-)  # fmt: skip
+    "line",
+    x="x",
+    y="y",
+    color="arm",
+)
 
 
-@pytest.mark.parametrize("figure", [*sample.figures(), SEVERAL, dataclasses.replace(SEVERAL, facet="p")], ids=lambda f: f.title[:12])
+@pytest.mark.parametrize(
+    "figure",
+    [*sample.figures(), SEVERAL, dataclasses.replace(SEVERAL, facet="p")],
+    ids=lambda f: f.title[:12],
+)
 def test_a_narrow_drawing_fits_a_phone_at_its_own_size(figure):
     root = ET.fromstring(draw.svg(figure, titled=False, narrow=True))
     assert 300 <= float(root.get("width")) <= 348  # 380 pixels less the page's margins
@@ -219,7 +321,9 @@ def test_a_narrow_drawing_fits_a_phone_at_its_own_size(figure):
 
 def test_a_legend_of_lines_shows_their_dashes():
     drawn = draw.svg(SEVERAL, titled=False, narrow=True)
-    symbols = re.findall(r'aria-roledescription="legend"|class="mark-symbol role-legend-symbol"', drawn)
+    symbols = re.findall(
+        r'aria-roledescription="legend"|class="mark-symbol role-legend-symbol"', drawn
+    )
     dashed = re.findall(r'role-legend-symbol"[^>]*><path[^>]*stroke-dasharray="([^"]+)"', drawn)
     assert symbols and len(set(dashed)) == 7
 
@@ -227,7 +331,14 @@ def test_a_legend_of_lines_shows_their_dashes():
 def test_labels_of_lines_that_lie_close_stand_on_both_sides():
     from assay.report.vega import _sides
 
-    figure = Figure("r", {"x": [0, 1], "y": [0.0, 10.0]}, "line", x="x", y="y", rules=((5.2, "b"), (5.0, "a"), (9, "c")))
+    figure = Figure(
+        "r",
+        {"x": [0, 1], "y": [0.0, 10.0]},
+        "line",
+        x="x",
+        y="y",
+        rules=((5.2, "b"), (5.0, "a"), (9, "c")),
+    )
     assert _sides(figure, 250) == [(5.0, "a", True), (5.2, "b", False), (9, "c", False)]
 
 
@@ -242,7 +353,9 @@ def _plot(entry):
 
 
 def test_an_interval_plot_puts_every_number_at_its_place():
-    claim = sample.verdicts()[0]  # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
+    claim = sample.verdicts()[
+        0
+    ]  # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
     root = _plot(claim)
     method = next(g for g in root.iter("g") if g.get("class") == "method")
     bar = next(e for e in method.iter("line"))
@@ -255,12 +368,18 @@ def test_an_interval_plot_puts_every_number_at_its_place():
 
     assert (left, right) == pytest.approx((place(0.9943), place(0.9998)), abs=0.02)
     relu, untrained = [g for g in root.iter("g") if g.get("class") == "control"]
-    assert float(next(e for e in relu.iter("line")).get("x1")[:-1]) == pytest.approx(place(0.940), abs=0.02)
-    assert [e.get("class") for e in untrained.iter("path")] == ["arrow"] and not list(untrained.iter("line"))
+    assert float(next(e for e in relu.iter("line")).get("x1")[:-1]) == pytest.approx(
+        place(0.940), abs=0.02
+    )
+    assert [e.get("class") for e in untrained.iter("path")] == ["arrow"] and not list(
+        untrained.iter("line")
+    )
     tick = next(e for g in root.iter("g") if g.get("class") == "published" for e in g.iter("line"))
     assert float(tick.get("x1")[:-1]) == pytest.approx(place(0.99), abs=0.02)
     assert "".join(root.itertext()).count("other set-up") == 1
-    assert all(0 <= float(e.get("x1")[:-1]) <= 100 for e in root.iter("line") if e.get("x1").endswith("%"))
+    assert all(
+        0 <= float(e.get("x1")[:-1]) <= 100 for e in root.iter("line") if e.get("x1").endswith("%")
+    )
 
 
 @pytest.mark.parametrize("claim", sample.verdicts(), ids=lambda c: c["text"][:20])

@@ -1,4 +1,5 @@
-"""The picture on the README's first screen: its words are the record's, it is whole in both widths, and it repaints itself in the dark."""
+"""The picture on the README's first screen: its words are the record's, it is whole in both widths,
+and it repaints itself in the dark."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -17,7 +18,10 @@ def picture(request):
 
 
 def words(root):
-    return [" ".join("".join(e.itertext()).split()) for e in root.iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        " ".join("".join(e.itertext()).split())
+        for e in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def test_it_shows_the_claim_with_its_interval_threshold_and_controls(picture):
@@ -30,7 +34,13 @@ def test_it_shows_the_claim_with_its_interval_threshold_and_controls(picture):
 
 def test_it_shows_every_method_of_the_frontier_and_the_card(picture):
     said = words(picture)
-    assert {"ReLU 1 ×", "ReLU 1.5 ×", "TopK 1 ×", "ReLU 1.5 × + rescale & shift", "Gated 1 ×"} <= set(said)
+    assert {
+        "ReLU 1 ×",
+        "ReLU 1.5 ×",
+        "TopK 1 ×",
+        "ReLU 1.5 × + rescale & shift",
+        "Gated 1 ×",
+    } <= set(said)
     assert f"smollm2/9-resid_pre-topk4608/{first.FEATURE}" in said
     assert len(picture.findall(".//{http://www.w3.org/2000/svg}rect[@class='fires']")) == 5
 
@@ -51,7 +61,14 @@ def test_every_colour_is_one_of_the_palette_and_has_its_dark_value():
 
 def test_a_kept_card_is_what_the_picture_reads():
     example = SimpleNamespace(tokens=("a", " b"), activations=(0.0, 1.23456), at=1)
-    card = SimpleNamespace(address="m/1", density=0.25, maximum=1.23456, top=[example] * 9, promoted=[("x", 1.0)] * 9, suppressed=[("y", -1.0)] * 9)
+    card = SimpleNamespace(
+        address="m/1",
+        density=0.25,
+        maximum=1.23456,
+        top=[example] * 9,
+        promoted=[("x", 1.0)] * 9,
+        suppressed=[("y", -1.0)] * 9,
+    )
     kept = first.json.loads(first.kept(card))
     assert kept["top"] == [{"tokens": ["a", " b"], "activations": [0.0, 1.235], "at": 1}] * 5
     assert kept["promoted"] == ["x"] * 3 and kept["suppressed"] == ["y"] * 3

@@ -5,13 +5,38 @@ import pytest
 from assay.lab import records
 from assay.report import docs, overview
 
-ONE = {"estimate": 0.024, "low": 0.0222, "high": 0.0258, "unit": "FVU", "n": {"seed": 6, "document": 49}}
-CONTROL = {"outcome": "fails", "estimate": 0.0, "low": -0.002, "high": 0.002, "n": {"seed": 6, "document": 48}}
+ONE = {
+    "estimate": 0.024,
+    "low": 0.0222,
+    "high": 0.0258,
+    "unit": "FVU",
+    "n": {"seed": 6, "document": 49},
+}
+CONTROL = {
+    "outcome": "fails",
+    "estimate": 0.0,
+    "low": -0.002,
+    "high": 0.002,
+    "n": {"seed": 6, "document": 48},
+}
 RECORD = {
-    "seconds": 290.4, "cpu_seconds": 541.2, "provenance": {"machine": {"cores": 2}}, "exact": [], "findings": [],
-    "cost": {"main": 4.725, "relu-again": 3.2}, "arms": {"main": {"keys": ["a"] * 18}, "relu-again": {"keys": ["b"] * 6}},
-    "verdicts": [{"text": "It leads | by .010", "outcome": "holds", **ONE, "controls": {"relu-again": CONTROL}, "planted": {}}],
-}  # fmt: skip
+    "seconds": 290.4,
+    "cpu_seconds": 541.2,
+    "provenance": {"machine": {"cores": 2}},
+    "exact": [],
+    "findings": [],
+    "cost": {"main": 4.725, "relu-again": 3.2},
+    "arms": {"main": {"keys": ["a"] * 18}, "relu-again": {"keys": ["b"] * 6}},
+    "verdicts": [
+        {
+            "text": "It leads | by .010",
+            "outcome": "holds",
+            **ONE,
+            "controls": {"relu-again": CONTROL},
+            "planted": {},
+        }
+    ],
+}
 
 
 @pytest.fixture
@@ -25,11 +50,17 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
     assert "| `relu-again` | 6 | 3.20 | 19 |" in table
     assert "| **all** | 24 | | **541** |" in table
     assert "Wall time 290 s on 2 cores." in table
-    assert "| It leads \\| by .010 | 6 seeds × 49 documents | `relu-again` 6 seeds × 48 documents |" in table
+    assert (
+        "| It leads \\| by .010 | 6 seeds × 49 documents | `relu-again` 6 seeds × 48 documents |"
+        in table
+    )
 
 
 def test_decided_shows_the_outcome_and_its_control(recorded):
-    assert "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✓ `relu-again` 0.000 |" in docs.decided("gated-sae").replace(docs.SPACE, " ")
+    assert (
+        "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✓ `relu-again` 0.000 |"
+        in docs.decided("gated-sae").replace(docs.SPACE, " ")
+    )
 
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):
@@ -37,39 +68,77 @@ def test_the_catalogue_counts_recorded_outcomes(recorded):
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
-    verdict = {**RECORD["verdicts"][0], "published": "new", "kind": "risky", "near": {"relu-again": "luck"}}
-    other = {**verdict, "text": "It leads by 2", "outcome": "undecided", "reason": "interval straddles", "kind": "confirming"}
-    other |= {"detectable": [2.4, None], "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}}}
+    verdict = {
+        **RECORD["verdicts"][0],
+        "published": "new",
+        "kind": "risky",
+        "near": {"relu-again": "luck"},
+    }
+    other = {
+        **verdict,
+        "text": "It leads by 2",
+        "outcome": "undecided",
+        "reason": "interval straddles",
+        "kind": "confirming",
+    }
+    other |= {
+        "detectable": [2.4, None],
+        "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}},
+    }
     other |= {"price": {"text": "about 40 more seeds"}, "published": {"number": 2.0, "same": True}}
     record = RECORD | {"verdicts": [verdict, other]}
-    monkeypatch.setattr(records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None)
+    monkeypatch.setattr(
+        records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None
+    )
     page = docs.everything()
     assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
     assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
-    assert "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page and "| ● holds<br>*risky* |" in page
+    assert (
+        "| new | ✓ `relu-again` 0.000 [−0.002, 0.002] (near) |" in page
+        and "| ● holds<br>*risky* |" in page
+    )
     assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
     counted = docs.overview()
-    assert "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 | 541 |" in counted
+    assert (
+        "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 "
+        "| 541 |"
+    ) in counted
     assert "1 of 2 claims are decided." in counted
 
 
-def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_recorded(monkeypatch):
+def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_recorded(
+    monkeypatch,
+):
     from assay.lab import catalogue
 
-    old = [{**RECORD["verdicts"][0], "text": c.text, "published": None} for c in catalogue.find("superposition").claims[:2]]
+    old = [
+        {**RECORD["verdicts"][0], "text": c.text, "published": None}
+        for c in catalogue.find("superposition").claims[:2]
+    ]
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: RECORD | {"verdicts": old})
     first, second = docs.verdicts("superposition").splitlines()[2:4]
     assert "| 2 (other set-up) |" in first and "| new |" in second
 
 
 def test_errors_to_expect_come_from_measured_rates(monkeypatch):
-    rates = {"normal": {"6": [0.02, 0.01], "20": [0.025, 0.025]}, "exponential": {"6": [0.1, 0.0]}, "exact": {"6": [0.0, 0.01]}}
+    rates = {
+        "normal": {"6": [0.02, 0.01], "20": [0.025, 0.025]},
+        "exponential": {"6": [0.1, 0.0]},
+        "exact": {"6": [0.0, 0.01]},
+    }
     monkeypatch.setattr(overview, "_coverage", lambda: rates)
-    few, many = {"outcome": "holds", "n": {"seed": 8}}, {"outcome": "undecided", "n": {"seed": 30, "document": 50}}
+    few, many = (
+        {"outcome": "holds", "n": {"seed": 8}},
+        {"outcome": "undecided", "n": {"seed": 30, "document": 50}},
+    )
     share = {"outcome": "holds", "n": {"seed": 40}, "bounds": [0, 1]}
     assert [overview.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
     said = overview.errors([few] * 100 + [many] * 40 + [share] * 100)
-    assert "200 of 240 claims are decided" in said and "about 4.0 would be announced as holding" in said and "about 15.0" in said
+    assert (
+        "200 of 240 claims are decided" in said
+        and "about 4.0 would be announced as holding" in said
+        and "about 15.0" in said
+    )
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
@@ -88,12 +157,25 @@ def test_without_a_record_it_says_how_to_get_one(monkeypatch):
 def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     finding = {"text": "How far", **ONE}
     here = RECORD | {"findings": [finding]}
-    there = here | {"verdicts": [{**RECORD["verdicts"][0], "outcome": "fails", "estimate": -0.5, "low": -0.6, "high": -0.4}]}
+    there = here | {
+        "verdicts": [
+            {
+                **RECORD["verdicts"][0],
+                "outcome": "fails",
+                "estimate": -0.5,
+                "low": -0.6,
+                "high": -0.4,
+            }
+        ]
+    }
     kept = {"gated-sae": here, "gated-sae.docs": there}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
     table = docs.beside("gated-sae").replace(docs.SPACE, " ")
     assert table.startswith("| | `default` | `docs` |\n")
-    assert "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 [−0.60, −0.40] |" in table
+    assert (
+        "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
+        "[−0.60, −0.40] |"
+    ) in table
     assert "| How far | 0.0240 [0.0222, 0.0258] | 0.0240 [0.0222, 0.0258] |" in table
     assert "✕ fails" in docs.verdicts("gated-sae.docs") and "● holds" in docs.verdicts("gated-sae")
     del kept["gated-sae.docs"]

@@ -1,4 +1,5 @@
-"""In a notebook figures are pictures, results tables, long work a bar; outside of one nothing is drawn and no bar shown."""
+"""In a notebook figures are pictures, results tables, long work a bar; outside of one nothing is
+drawn and no bar shown."""
 
 from __future__ import annotations
 
@@ -44,7 +45,11 @@ class Balanced(HTMLParser):
 
 @pytest.fixture(scope="module")
 def judged():
-    table = {"arm": ["a"] * 6 + ["b"] * 6 + ["c"] * 6, "seed": list(range(6)) * 3, "x": [*[1.0, 1.1, 0.9] * 2, *[2.0, 2.1, 1.9] * 4]}
+    table = {
+        "arm": ["a"] * 6 + ["b"] * 6 + ["c"] * 6,
+        "seed": list(range(6)) * 3,
+        "x": [*[1.0, 1.1, 0.9] * 2, *[2.0, 2.1, 1.9] * 4],
+    }
     found = judge(table, claim="a.x < 1.5", unit=["seed"], control=["b"])
     assert isinstance(found.claim, Claim)
     return found
@@ -52,11 +57,20 @@ def judged():
 
 def evaluation():
     measure = {"estimate": 0.25, "low": 0.2, "high": 0.3, "n": {"document": 9}, "why": ""}
-    entry = {"site": "s", "measures": {"l0": {**measure, "estimate": 12.0, "low": 11.0, "high": 13.0}, "fvu": measure}, "width": 4}
+    entry = {
+        "site": "s",
+        "measures": {
+            "l0": {**measure, "estimate": 12.0, "low": 11.0, "high": 13.0},
+            "fvu": measure,
+        },
+        "width": 4,
+    }
     histogram = {"log10": [], "features": []}
     dead = {"dead": {**measure, "estimate": 0.0}}
     entry |= {"histogram": histogram, "measures": entry["measures"] | dead}
-    return Evaluation({"dictionaries": [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]})
+    return Evaluation(
+        {"dictionaries": [{**entry, "name": name} for name in ("mine", "<b>yours</b>")]}
+    )
 
 
 def result(figures):
@@ -68,13 +82,24 @@ def dictionary():
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
 
-    return Dictionary(torch.zeros(1, 8, 32), torch.zeros(1, 32), torch.zeros(1, 32, 8), torch.zeros(1, 8), ReLU(), sites=("blocks.9.hook_resid_pre",))
+    return Dictionary(
+        torch.zeros(1, 8, 32),
+        torch.zeros(1, 32),
+        torch.zeros(1, 32, 8),
+        torch.zeros(1, 8),
+        ReLU(),
+        sites=("blocks.9.hook_resid_pre",),
+    )
 
 
 def test_claims_verdicts_and_figures_show_themselves(judged):
     for value in (judged, judged.verdict):
         said = Balanced(value._repr_html_())
-        assert "table" in said.tags and "● holds" in re.sub(r"\s+", " ", said.text) and "[0.91, 1.09]" in said.text
+        assert (
+            "table" in said.tags
+            and "● holds" in re.sub(r"\s+", " ", said.text)
+            and "[0.91, 1.09]" in said.text
+        )
     assert "svg" in Balanced(FIGURE._repr_html_()).tags
 
 
@@ -90,26 +115,43 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     said = Balanced(evaluation()._repr_html_())
     assert "<b>yours</b>" in said.text and "b" not in said.tags and "0.25 [0.20, 0.30]" in said.text
     said = Balanced(dictionary()._repr_html_())
-    assert "32 of 8 dimensions" in said.text and "ReLU" in said.text and "blocks.9.hook_resid_pre" in said.text
+    assert (
+        "32 of 8 dimensions" in said.text
+        and "ReLU" in said.text
+        and "blocks.9.hook_resid_pre" in said.text
+    )
 
 
 def test_what_is_printed_is_one_short_line(judged):
     for value in (judged, judged.verdict, evaluation(), dictionary(), FIGURE):
         told = repr(value)
-        assert told.startswith(f"<{type(value).__name__} ") and told.endswith(">") and "\n" not in told and len(told) < 200
+        assert (
+            told.startswith(f"<{type(value).__name__} ")
+            and told.endswith(">")
+            and "\n" not in told
+            and len(told) < 200
+        )
     assert "holds" in repr(judged.verdict) and "6 seed" in repr(judged.verdict)
-    assert "mine L0 12, FVU 0.25" in repr(evaluation()) and "32 features over 8 dimensions" in repr(dictionary())
+    assert "mine L0 12, FVU 0.25" in repr(evaluation()) and "32 features over 8 dimensions" in repr(
+        dictionary()
+    )
 
 
 def test_it_follows_a_dark_notebook_and_not_the_system_in_a_light_one(judged):
     style = re.search(r"<style>(.*?)</style>", judged._repr_html_(), re.S).group(1)
-    assert style.index(f"--paper:{palette.PALETTE['paper'][0]}") < style.index("@media (prefers-color-scheme:dark)")
+    assert style.index(f"--paper:{palette.PALETTE['paper'][0]}") < style.index(
+        "@media (prefers-color-scheme:dark)"
+    )
     unknown = style[style.index("@media") : style.index(" .assay{--paper:#0d")]
     assert all(mark in unknown for mark in (*notebook.NIGHT, *notebook.DAY))
     for mark in notebook.NIGHT:
         assert f"{mark} .assay" in style
     selectors = re.findall(r"([^{}]+)\{[^{}]*\}", style)
-    assert len(selectors) > 50 and all(".assay" in part for selector in selectors for part in re.sub(r"\([^()]*\)", "", selector).split(","))
+    assert len(selectors) > 50 and all(
+        ".assay" in part
+        for selector in selectors
+        for part in re.sub(r"\([^()]*\)", "", selector).split(",")
+    )
 
 
 class Handle:
@@ -130,15 +172,21 @@ def kernel(monkeypatch):
         return handle
 
     shell = types.SimpleNamespace(kernel=object())
-    monkeypatch.setitem(shown.sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    monkeypatch.setitem(shown.sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    monkeypatch.setitem(
+        shown.sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell)
+    )
+    monkeypatch.setitem(
+        shown.sys.modules, "IPython.display", types.SimpleNamespace(display=display)
+    )
     return handle
 
 
 def test_outside_of_a_notebook_nothing_follows(monkeypatch):
     monkeypatch.delitem(shown.sys.modules, "IPython", raising=False)
     assert shown.follower() is None
-    terminal = types.SimpleNamespace(get_ipython=types.SimpleNamespace)  # IPython in a terminal has no kernel
+    terminal = types.SimpleNamespace(
+        get_ipython=types.SimpleNamespace
+    )  # IPython in a terminal has no kernel
     monkeypatch.setitem(shown.sys.modules, "IPython", terminal)
     assert shown.follower() is None
 
@@ -156,7 +204,12 @@ def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
 
     bar = shown.follower()
     plan = types.SimpleNamespace(rows=[0] * 5, missing=[0] * 3)
-    for event in (events.Planned(plan, 1), events.Progress("g", ("main",), 30, 100), events.Said("a line"), events.Saved("g", ("main",), 5, 5)):
+    for event in (
+        events.Planned(plan, 1),
+        events.Progress("g", ("main",), 30, 100),
+        events.Said("a line"),
+        events.Saved("g", ("main",), 5, 5),
+    ):
         bar(event)
     assert 'value="2" max="5"' in kernel.drawn[0] and "5 of 5 runs stored" in kernel.drawn[-1]
 

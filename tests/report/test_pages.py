@@ -20,7 +20,11 @@ STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 SVG_LEAVES = {"rect", "line", "circle", "path", "stop"}
 HEADER = Header(
-    "Gated dictionaries do not shrink", "Gated SAEs, section 4, 2024", "γ lies in [0.98, 1.02]", "relu: equal width", "5 min"
+    "Gated dictionaries do not shrink",
+    "Gated SAEs, section 4, 2024",
+    "γ lies in [0.98, 1.02]",
+    "relu: equal width",
+    "5 min",
 )
 
 
@@ -55,9 +59,20 @@ def page():
         figures=sample.figures(),
         cards=sample.cards(20, 12),
         header=HEADER,
-        text="Published: *other*, `x` and <b>this</b> ![img](http://example.org/a.png) [x](javascript:alert(1))\n\n- a\n- b",
+        text=(
+            "Published: *other*, `x` and <b>this</b> ![img](http://example.org/a.png) "
+            "[x](javascript:alert(1))\n\n- a\n- b"
+        ),
         notes={"main": "the method", "relu": ""},
-        looks=[{"time": "2026-11-20T09:00:00", "preset": "default", "text": "a claim", "n": {"seed": 6}, "outcome": "holds"}],
+        looks=[
+            {
+                "time": "2026-11-20T09:00:00",
+                "preset": "default",
+                "text": "a claim",
+                "n": {"seed": 6},
+                "outcome": "holds",
+            }
+        ],
         specs={"main": ['{"seed":1000,"width":512}', '{"seed":1001,"width":512}']},
     )
 
@@ -87,19 +102,27 @@ def test_inner_links_have_targets(parsed):
 def test_nothing_is_loaded_from_elsewhere(page, parsed):
     for tag, name, value in parsed.attributes:
         if name in ("src", "href", "xlink:href", "action", "srcset", "poster"):
-            assert value.startswith(("#", "data:")) or tag == "a", (tag, name, value)  # a link is followed by people, not loaded
+            assert value.startswith(("#", "data:")) or tag == "a", (
+                tag,
+                name,
+                value,
+            )  # a link is followed by people, not loaded
     style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
     assert (
         "@import" not in style
         and not re.search(r"url\((?!#)", style)
         and not re.search(r"<(img|link|iframe|object|embed)\b", page)
     )
-    assert not [v for _, k, v in parsed.attributes if k == "href" and v.lower().startswith("javascript:")]
+    assert not [
+        v for _, k, v in parsed.attributes if k == "href" and v.lower().startswith("javascript:")
+    ]
 
 
 def test_hostile_text_stays_text(page, parsed):
     assert "<script>alert" not in page and page.count("<script>") == 1 and len(parsed.scripts) == 1
-    assert "".join(parsed.text).count(sample.HOSTILE) > 20  # in claims, titles, tokens, logits, JSON
+    assert (
+        "".join(parsed.text).count(sample.HOSTILE) > 20
+    )  # in claims, titles, tokens, logits, JSON
     assert "<b>this</b>" not in page and "&lt;b&gt;this" in page
     assert not [a for a in parsed.attributes if a[1].startswith("on")]
 
@@ -142,7 +165,9 @@ def test_every_number_of_every_verdict_is_on_the_page(parsed):
 def test_every_estimate_says_how_it_was_computed(parsed):
     said = [v for _, k, v in parsed.attributes if k == "data-how"]
     assert len(said) == len(tables.rows(sample.result()))
-    assert all("bootstrap" in s and "Scope" in s and "pilot: seeds" in s for s in said[:7]) and all("1212" in s for s in said)
+    assert all("bootstrap" in s and "Scope" in s and "pilot: seeds" in s for s in said[:7]) and all(
+        "1212" in s for s in said
+    )
 
 
 def test_order_of_the_page(page):
@@ -165,11 +190,34 @@ def test_order_of_the_page(page):
 def test_a_contents_bar_leads_to_every_part_in_order(page):
     bar = re.search(r'<nav class="contents".*?</nav>', page, re.S).group()
     parts = re.findall(r'href="#([^"]+)"', bar)
-    assert parts == ["top", "verdicts", "about", "intervals", "figures", "findings", "features", "scope", "cite"]
+    assert parts == [
+        "top",
+        "verdicts",
+        "about",
+        "intervals",
+        "figures",
+        "findings",
+        "features",
+        "scope",
+        "cite",
+    ]
     places = [page.index(f'id="{part}"') for part in parts]
     assert places == sorted(places) and places[1] < page.index("<table")
-    few = pages.page({"experiment": "mine", "preset": "default", "provenance": {}, "verdicts": sample.verdicts()[:1]})
-    assert re.findall(r'href="#([^"]+)"', few[: few.index("</nav>")]) == ["top", "verdicts", "intervals", "scope", "cite"]
+    few = pages.page(
+        {
+            "experiment": "mine",
+            "preset": "default",
+            "provenance": {},
+            "verdicts": sample.verdicts()[:1],
+        }
+    )
+    assert re.findall(r'href="#([^"]+)"', few[: few.index("</nav>")]) == [
+        "top",
+        "verdicts",
+        "intervals",
+        "scope",
+        "cite",
+    ]
     index = pages.index([{"data": sample.result(), "href": "a.html", "header": HEADER}])
     assert all(f'id="{part}"' in index for part in re.findall(r'href="#([^"]+)"', index))
 
@@ -183,7 +231,10 @@ def test_five_cards_are_open_and_the_others_folded(page):
 
 
 def test_findings_after_five_are_folded():
-    data = {**sample.result(), "findings": [{**sample.result()["findings"][0], "text": f"finding {i}"} for i in range(8)]}
+    data = {
+        **sample.result(),
+        "findings": [{**sample.result()["findings"][0], "text": f"finding {i}"} for i in range(8)],
+    }
     part = pages.page(data)
     part = part[part.index('id="findings"') : part.index('id="scope"')]
     shown, folded = part.split("<details")
@@ -197,7 +248,9 @@ TEMPLATES = sorted((files("assay.report") / "templates").iterdir(), key=lambda f
 def test_no_table_can_be_wider_than_a_phone(template):
     """Each becomes blocks that name their columns, or lies in a box that scrolls."""
     source = template.read_text()
-    for table in re.finditer(r'(<div class="scroll"[^>]*>\s*)?<table(?: class="([^"]*)")?>(.*?)</table>', source, re.S):
+    for table in re.finditer(
+        r'(<div class="scroll"[^>]*>\s*)?<table(?: class="([^"]*)")?>(.*?)</table>', source, re.S
+    ):
         kinds = set((table[2] or "").split())
         assert table[1] or kinds & {"verdicts", "stack"}, table[0][:80]
         if "stack" in kinds:  # the first cell is what the row is about
@@ -206,18 +259,35 @@ def test_no_table_can_be_wider_than_a_phone(template):
             assert all("data-name" in cell for cell in cells[0 if "<th" in row else 1 :])
     phone = STYLE[STYLE.index("@media (max-width:760px)") :]
     assert ".stack :is(td,th){display:block}" in phone and ".verdicts td{display:block" in phone
-    assert ".scroll{overflow-x:auto}" in STYLE and '<div class="scroll"><table>' in pages.prose("|a|b|\n|---|---|\n|1|2|")
+    assert ".scroll{overflow-x:auto}" in STYLE and '<div class="scroll"><table>' in pages.prose(
+        "|a|b|\n|---|---|\n|1|2|"
+    )
 
 
 def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
     claim = sample.verdicts()[0]
     number = {"estimate": 0.99, "low": 0.985, "high": 0.995}
-    also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {"unforeseen": {**number, "reason": None}}
-    html = pages.page({**sample.result(), "verdicts": [{**claim, "also": also}], "changed": ["claim added: x", "arm dropped: y"]})
+    also = {f"named-{i}": {**number, "reason": "alike"} for i in range(4)} | {
+        "unforeseen": {**number, "reason": None}
+    }
+    html = pages.page(
+        {
+            **sample.result(),
+            "verdicts": [{**claim, "also": also}],
+            "changed": ["claim added: x", "arm dropped: y"],
+        }
+    )
     control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
     outside, folded = control.split("<details>")
-    assert "unforeseen" in outside and "relu" in outside and "4 more that may hold too" in folded and folded.count("named-") == 4
-    assert "2 changes of claims or arms" in html and html.index("claim added: x") < html.index('<table class="verdicts"')
+    assert (
+        "unforeseen" in outside
+        and "relu" in outside
+        and "4 more that may hold too" in folded
+        and folded.count("named-") == 4
+    )
+    assert "2 changes of claims or arms" in html and html.index("claim added: x") < html.index(
+        '<table class="verdicts"'
+    )
 
 
 def test_every_sign_and_word_is_explained(page):
@@ -225,21 +295,51 @@ def test_every_sign_and_word_is_explained(page):
     words = words[: words.index("</details>")]
     for outcome, sign in tables.SIGNS.items():
         assert f"<dt>{sign} {pages.WORDS[outcome]}</dt><dd>" in words
-    for word in ("risky", "confirming", "control", "near", "must hold", "may hold too", "holds too", "published", "would be found", "arm", "n"):
+    for word in (
+        "risky",
+        "confirming",
+        "control",
+        "near",
+        "must hold",
+        "may hold too",
+        "holds too",
+        "published",
+        "would be found",
+        "arm",
+        "n",
+    ):
         assert re.search(rf"<dt>[^<]*\b{word}\b[^<]*</dt><dd>", words), word
 
 
 def test_arms_in_a_legend_are_explained_beside_it():
-    figure = dataclasses.replace(sample.figures()[1], columns={**sample.figures()[1].columns, "arm": ["main"] * 3 + ["relu"] * 6})
-    html = pages.page(sample.result(), figures=[figure], notes={"main": "the method", "relu": "of equal width", "other": "not shown"})
+    figure = dataclasses.replace(
+        sample.figures()[1],
+        columns={**sample.figures()[1].columns, "arm": ["main"] * 3 + ["relu"] * 6},
+    )
+    html = pages.page(
+        sample.result(),
+        figures=[figure],
+        notes={"main": "the method", "relu": "of equal width", "other": "not shown"},
+    )
     legend = re.search(r'<details class="legend">.*?</details>', html, re.S).group()
-    assert "<dt>main</dt><dd>the method</dd>" in legend and "of equal width" in legend and "not shown" not in legend
+    assert (
+        "<dt>main</dt><dd>the method</dd>" in legend
+        and "of equal width" in legend
+        and "not shown" not in legend
+    )
 
 
 def test_a_figure_is_drawn_for_screens_and_for_phones(page):
-    assert page.count('<svg class="broad"') == page.count('<svg class="narrow"') == len(sample.figures())
+    assert (
+        page.count('<svg class="broad"')
+        == page.count('<svg class="narrow"')
+        == len(sample.figures())
+    )
     phone = STYLE[STYLE.index("@media (max-width:760px)") :]
-    assert ".figure .narrow{display:none}" in STYLE[: -len(phone)] and ".figure .broad{display:none}.figure .narrow{display:block}" in phone
+    assert (
+        ".figure .narrow{display:none}" in STYLE[: -len(phone)]
+        and ".figure .broad{display:none}.figure .narrow{display:block}" in phone
+    )
 
 
 def test_data_links_hold_the_data(parsed):
@@ -255,7 +355,10 @@ def test_data_links_hold_the_data(parsed):
 def test_drawn_cards_come_first_and_all_are_there(page):
     addresses = [c.address for c in sample.cards(20, 12)]
     assert all(a in page for a in addresses[:20])
-    assert page.index(addresses[19]) < page.index('id="browse"') and page.count('<details class="card"') == 15 + 12
+    assert (
+        page.index(addresses[19]) < page.index('id="browse"')
+        and page.count('<details class="card"') == 15 + 12
+    )
     assert page.count('class="logits promoted"') == 32 and "drawn by seed" in page
 
 
@@ -273,20 +376,36 @@ def test_a_page_needs_nothing_but_its_verdicts():
     )
     checker = Checker()
     checker.feed(html)
-    assert checker.open == [] and "<script>" not in html and "0.997" in html and "index.html" not in html
+    assert (
+        checker.open == []
+        and "<script>" not in html
+        and "0.997" in html
+        and "index.html" not in html
+    )
 
 
 def test_the_index_links_every_page():
     html = pages.index(
-        [{"data": sample.result(), "href": "a.html", "header": HEADER}, {"data": sample.result(), "href": "b.html"}]
+        [
+            {"data": sample.result(), "href": "a.html", "header": HEADER},
+            {"data": sample.result(), "href": "b.html"},
+        ]
     )
     checker = Checker()
     checker.feed(html)
     links = [v for _, k, v in checker.attributes if k == "href"]
     assert checker.open == [] and [v for v in links if "#" not in v] == ["a.html", "b.html"]
-    assert [v for v in links if v.startswith("a.html#")] == [f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))]
-    assert "6 hold" in "".join(checker.text[: checker.text.index("Top")])  # of both, before anything else
-    assert "3 hold" in "".join(checker.text) and HEADER.title in html and "No result yet" in pages.index([])
+    assert [v for v in links if v.startswith("a.html#")] == [
+        f"a.html#claim-{i + 1}" for i in range(len(sample.verdicts()))
+    ]
+    assert "6 hold" in "".join(
+        checker.text[: checker.text.index("Top")]
+    )  # of both, before anything else
+    assert (
+        "3 hold" in "".join(checker.text)
+        and HEADER.title in html
+        and "No result yet" in pages.index([])
+    )
 
 
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
@@ -302,27 +421,45 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
     data = {**sample.result(), "verdicts": [failed]}
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
-    for told in (html, statements.verdicts({"verdicts": [failed]}), overview.listed({"verdicts": [failed]})):
+    for told in (
+        html,
+        statements.verdicts({"verdicts": [failed]}),
+        overview.listed({"verdicts": [failed]}),
+    ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
 
 
 def test_tokens_show_their_white_space():
-    assert contexts.token(" a\n") == '<i class="ws">·</i>a<i class="ws">⏎</i>' and "empty" in contexts.token("")
-    assert contexts.words("a b") == "a b" and "····" in contexts.words("    x") and "\x00" not in contexts.words("\x00")
+    assert contexts.token(
+        " a\n"
+    ) == '<i class="ws">·</i>a<i class="ws">⏎</i>' and "empty" in contexts.token("")
+    assert (
+        contexts.words("a b") == "a b"
+        and "····" in contexts.words("    x")
+        and "\x00" not in contexts.words("\x00")
+    )
     card = sample.card(17, True)
     shown = contexts.context(card.top[0], card.maximum)
     assert shown.count('class="fires"') == 1 and "--a:1.00" in shown and "<script" not in shown
 
 
 def test_a_cards_histogram_keeps_every_firing():
-    card = dataclasses.replace(sample.card(17, True), counts=tuple(range(84)), edges=tuple(1.0 + k for k in range(85)))
+    card = dataclasses.replace(
+        sample.card(17, True), counts=tuple(range(84)), edges=tuple(1.0 + k for k in range(85))
+    )
     drawn = str(contexts.histogram(card))
     said = [int(n) for n in re.search(r"logarithmic: ([\d, ]+)", drawn).group(1).split(",")]
-    assert len(said) == drawn.count("<rect") == 21 and sum(said) == sum(range(84)) and said[0] == 0 + 1 + 2 + 3
+    assert (
+        len(said) == drawn.count("<rect") == 21
+        and sum(said) == sum(range(84))
+        and said[0] == 0 + 1 + 2 + 3
+    )
 
 
 def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright to look at the page in a browser")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright to look at the page in a browser"
+    )
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium to look at the page in a browser")
@@ -339,7 +476,9 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
     with sync_api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=quiet)
         for width, scheme in ((1280, "light"), (380, "dark")):
-            view = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+            view = browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme
+            ).new_page()
             asked, errors = [], []
             view.on("request", lambda r, asked=asked: asked.append(r.url))
             view.on("pageerror", lambda e, errors=errors: errors.append(e))
@@ -350,7 +489,12 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
             assert view.inner_text("#count") == "0 shown"
             view.fill("#find", "")
             view.select_option("#order", "purity")
-            order = [float(x) for x in view.eval_on_selector_all("#browse > *", "cards => cards.map(c => c.dataset.purity)")]
+            order = [
+                float(x)
+                for x in view.eval_on_selector_all(
+                    "#browse > *", "cards => cards.map(c => c.dataset.purity)"
+                )
+            ]
             assert order == sorted(order, reverse=True)
         browser.close()
 
@@ -358,7 +502,12 @@ def test_a_browser_loads_nothing_and_nothing_overflows(page, tmp_path):
 def test_the_first_line_of_a_page_says_what_came_out_and_not_what_was_claimed():
     from assay.core.experiment import Header
 
-    html = pages.page(sample.result(), header=Header("Gated: is shrinkage gone?", "a paper, 2024", "gated leads by 0.005", "b", "1 min"))
+    html = pages.page(
+        sample.result(),
+        header=Header(
+            "Gated: is shrinkage gone?", "a paper, 2024", "gated leads by 0.005", "b", "1 min"
+        ),
+    )
     head = html[html.index("<h1>") : html.index("</header>")]
     assert '<p class="question">7 claims: 3 hold, 1 fails, 1 unspecific, 2 undecided</p>' in head
     assert '<p class="quiet">Claimed beforehand: gated leads by 0.005</p>' in head

@@ -1,4 +1,5 @@
-"""Pictures in the docs: drawn once, with the hash of what they show, which a last digit does not change."""
+"""Pictures in the docs: drawn once, with the hash of what they show, which a last digit does not
+change."""
 
 import re
 import struct
@@ -19,7 +20,14 @@ def folder(monkeypatch, tmp_path):
 
 
 def line(top=0.3):
-    return Figure("Sums differ in their last digit", {"x": [1, 2], "y": [0.1, top]}, "line", x="x", y="y", y_title="sum, metres")
+    return Figure(
+        "Sums differ in their last digit",
+        {"x": [1, 2], "y": [0.1, top]},
+        "line",
+        x="x",
+        y="y",
+        y_title="sum, metres",
+    )
 
 
 def test_a_picture_carries_the_hash_of_what_it_shows_and_is_drawn_once(folder):
@@ -41,7 +49,10 @@ def test_it_stands_by_itself_on_paper_and_follows_light_and_dark(folder):
     named = {light: name for name, (light, _) in palette.PALETTE.items()}
     assert used <= set(named)
     for colour in used:  # every colour that occurs has a rule, and its variable a dark value
-        assert f'="{colour}"]' in style and f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
+        assert (
+            f'="{colour}"]' in style
+            and f"--{named[colour]}:{palette.PALETTE[named[colour]][1]};" in dark
+        )
     assert "url(http" not in text and "@import" not in text
     first = next(e for e in root.iter() if e.tag.endswith("path") or e.tag.endswith("rect"))
     assert first.get("fill") in ("#ffffff", "white")
@@ -50,8 +61,12 @@ def test_it_stands_by_itself_on_paper_and_follows_light_and_dark(folder):
 
 def test_the_last_digits_of_a_machine_do_not_age_it():
     assert 0.1 + 0.2 != 0.3
-    assert pictures.stamp(pictures._rounded(line(0.1 + 0.2))) == pictures.stamp(pictures._rounded(line(0.3)))
-    assert pictures.stamp(pictures._rounded(line(0.30001))) != pictures.stamp(pictures._rounded(line(0.3)))
+    assert pictures.stamp(pictures._rounded(line(0.1 + 0.2))) == pictures.stamp(
+        pictures._rounded(line(0.3))
+    )
+    assert pictures.stamp(pictures._rounded(line(0.30001))) != pictures.stamp(
+        pictures._rounded(line(0.3))
+    )
 
 
 def test_a_large_one_becomes_a_png_that_carries_the_same_hash(folder, monkeypatch):
@@ -63,7 +78,9 @@ def test_a_large_one_becomes_a_png_that_carries_the_same_hash(folder, monkeypatc
     data, at, kinds = file.read_bytes(), 8, []
     while at < len(data):  # every chunk of the file is whole
         size, kind = struct.unpack(">I4s", data[at : at + 8])
-        assert zlib.crc32(data[at + 4 : at + 8 + size]) == int.from_bytes(data[at + 8 + size : at + 12 + size], "big")
+        assert zlib.crc32(data[at + 4 : at + 8 + size]) == int.from_bytes(
+            data[at + 8 + size : at + 12 + size], "big"
+        )
         kinds, at = [*kinds, kind], at + 12 + size
     assert kinds[:2] == [b"IHDR", b"tEXt"] and kinds[-1] == b"IEND"
 

@@ -1,4 +1,5 @@
-"""Tables in every form: the digits that an interval supports, the width of a terminal, what each language must escape."""
+"""Tables in every form: the digits that an interval supports, the width of a terminal, what each
+language must escape."""
 
 import csv
 import io
@@ -20,7 +21,12 @@ from assay.report import export, overview, statements, tables
         (0.9972, 0.9943, 0.9998, "0.997 [0.994, 1.000]"),
         (0.0021, -0.0009, 0.0042, "0.002 [-0.001, 0.004]"),
         (1.68, 1.58, 1.74, "1.68 [1.58, 1.74]"),
-        (0.012, 0.0107, 0.0133, "0.0120 [0.0107, 0.0133]"),  # a half-width that starts with 1 keeps two digits
+        (
+            0.012,
+            0.0107,
+            0.0133,
+            "0.0120 [0.0107, 0.0133]",
+        ),  # a half-width that starts with 1 keeps two digits
         (-41.0, -138.2, 221.5, "-41 [-138, 222]"),
         (4.0, 4.0, 4.0, "4 [4, 4]"),
         (-0.0001, -0.04, 0.04, "0.00 [-0.04, 0.04]"),  # no minus before a zero
@@ -36,7 +42,10 @@ def test_numbers_keep_the_digits_their_interval_supports(estimate, low, high, sa
 
 
 def test_minus_is_set_only_before_numbers():
-    assert tables.minus("-0.5 [-1, 2e-09] relu-again 2026-11-20 >= 3") == "−0.5 [−1, 2e−09] relu-again 2026-11-20 ≥ 3"
+    assert (
+        tables.minus("-0.5 [-1, 2e-09] relu-again 2026-11-20 >= 3")
+        == "−0.5 [−1, 2e−09] relu-again 2026-11-20 ≥ 3"
+    )
 
 
 @pytest.mark.parametrize("width", [100, 80])
@@ -59,9 +68,16 @@ def test_words_are_never_broken_where_they_fit():
 
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_a_pipe_gets_plain_text(no_color):
-    env = {**os.environ, "NO_COLOR": no_color, "PYTHONPATH": os.pathsep.join(sys.path), "FORCE_COLOR": ""}
+    env = {
+        **os.environ,
+        "NO_COLOR": no_color,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "FORCE_COLOR": "",
+    }
     code = "import sample; from assay.report import tables; tables.show(sample.result())"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
+    )
     assert run.stdout == tables.text(sample.result()) and "\x1b" not in run.stdout
 
 
@@ -76,26 +92,40 @@ def test_a_terminal_without_colour_keeps_its_width(monkeypatch):
 
 def test_every_form_says_what_is_published_and_what_is_new():
     gamma, lead, *others = tables.rows(sample.result())
-    assert (gamma.published, gamma.setup, lead.published, lead.setup) == ("0.99", "other set-up", "new", "")
+    assert (gamma.published, gamma.setup, lead.published, lead.setup) == (
+        "0.99",
+        "other set-up",
+        "new",
+        "",
+    )
     assert {(r.published, r.setup) for r in others} == {("", "")}
     wide, narrow = (re.sub(r"\s+", " ", tables.text(sample.result(), width)) for width in (100, 80))
-    assert " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
+    assert (
+        " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
+    )
     markdown = statements.verdicts(sample.result()).splitlines()
     assert "| 0.99 (other set-up) |" in markdown[2] and "| new |" in markdown[3]
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
     assert said == {("0.99", "other set-up"), ("new", ""), ("", "")}
-    assert "& 0.99 (other set-up) &" in export.latex(sample.result()) and "& new &" in export.latex(sample.result())
+    assert "& 0.99 (other set-up) &" in export.latex(sample.result()) and "& new &" in export.latex(
+        sample.result()
+    )
 
 
 def test_a_narrow_terminal_table_has_fewer_columns():
-    assert len(tables.terminal(sample.result(), 100).columns) == 6 and len(tables.terminal(sample.result(), 80).columns) == 4
+    assert (
+        len(tables.terminal(sample.result(), 100).columns) == 6
+        and len(tables.terminal(sample.result(), 80).columns) == 4
+    )
 
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
     lines = statements.scanned(data["verdicts"]).splitlines()
-    assert len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 6
+    assert (
+        len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 6
+    )
     scanned, *folds = statements.verdicts(sample.result()).split("<details>")
     assert len(scanned.strip().splitlines()) == 2 + 7
     full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
@@ -105,35 +135,67 @@ def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
 
 def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
     tail = ": " + "word " * 12
-    assert statements.heads(["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]) == [
-        "It leads" + tail, "It leads: by 2", "It falls", "Few words: all shown",
-    ]  # fmt: skip
+    assert statements.heads(
+        ["It leads" + tail, "It leads: by 2", "It falls" + tail, "Few words: all shown"]
+    ) == [
+        "It leads" + tail,
+        "It leads: by 2",
+        "It falls",
+        "Few words: all shown",
+    ]
 
 
 def test_the_catalogue_names_cost_and_outcomes():
     entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": "risky ● 2 ○ 1"}
-    assert tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | risky ● 2 ○ 1 |"
+    assert (
+        tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | risky ● 2 ○ 1 |"
+    )
 
 
 def test_exact_statements_without_any_claim_are_told_apart():
     exact = [{"text": "t", "outcome": outcome} for outcome in ("exact", "violated", "exact")]
-    assert tables.board({"verdicts": [], "exact": exact, "findings": []}) == "exact statements only ≡ 2 ≢ 1"
+    assert (
+        tables.board({"verdicts": [], "exact": exact, "findings": []})
+        == "exact statements only ≡ 2 ≢ 1"
+    )
     assert tables.board({"exact": exact, "findings": [{}]}) == "exact ≡ 2 ≢ 1, findings 1"
-    assert tables.only_exact({"exact": exact}) and not tables.only_exact({"exact": []}) and not tables.only_exact(None)
-    assert not tables.only_exact({"exact": exact, "verdicts": [sample.entry("c", "holds", 1.0, 0.9, 1.1)]})
+    assert (
+        tables.only_exact({"exact": exact})
+        and not tables.only_exact({"exact": []})
+        and not tables.only_exact(None)
+    )
+    assert not tables.only_exact(
+        {"exact": exact, "verdicts": [sample.entry("c", "holds", 1.0, 0.9, 1.1)]}
+    )
     assert overview.listed({"exact": exact, "verdicts": []}) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
     row = tables.rows(
-        {"exact": [{"text": "t", "outcome": "exact", "value": [[1, 2], [3, 4]], "expected": 2.5, "tolerance": 0.1}]}
+        {
+            "exact": [
+                {
+                    "text": "t",
+                    "outcome": "exact",
+                    "value": [[1, 2], [3, 4]],
+                    "expected": 2.5,
+                    "tolerance": 0.1,
+                }
+            ]
+        }
     )[0]
-    assert (row.sign, row.estimate, row.interval) == ("≡", "1, 2, 3 … (4 numbers)", "expected 2.5 ± 0.1")
+    assert (row.sign, row.estimate, row.interval) == (
+        "≡",
+        "1, 2, 3 … (4 numbers)",
+        "expected 2.5 ± 0.1",
+    )
 
 
 def test_csv_keeps_numbers_in_full_and_lists_every_control():
     rows = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
-    assert [r["role"] for r in rows].count("control") == sum(len(v["controls"]) for v in sample.verdicts())
+    assert [r["role"] for r in rows].count("control") == sum(
+        len(v["controls"]) for v in sample.verdicts()
+    )
     assert [float(rows[0][k]) for k in ("estimate", "low", "high")] == [0.9972, 0.9943, 0.9998]
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
@@ -142,27 +204,47 @@ def test_latex_escapes_and_balances():
     text = export.latex(sample.result())
     assert export.tex("50 % of a_b & γ") == r"50 \% of a\_b \& $\gamma$"
     body = re.sub(r"\\[{}]", "", text)
-    assert body.count("{") == body.count("}") and text.count(r"\\") == 1 + 10 and r"$\bullet$" in text
+    assert (
+        body.count("{") == body.count("}") and text.count(r"\\") == 1 + 10 and r"$\bullet$" in text
+    )
     assert not re.search(r"[γλ×≥≤−–±●✕○]", text)
 
 
 def test_bibtex_names_result_paper_and_years():
     from assay.core.experiment import Header
 
-    text = export.bibtex(sample.result(), Header("Title", "Gated SAEs, section 4, 2024", "c", "b", "1 min"))
-    assert text.count("@misc{") == 2 and "year = {2024}" in text and "year = {2026}" in text and "0123abcd4567" in text
+    text = export.bibtex(
+        sample.result(), Header("Title", "Gated SAEs, section 4, 2024", "c", "b", "1 min")
+    )
+    assert (
+        text.count("@misc{") == 2
+        and "year = {2024}" in text
+        and "year = {2026}" in text
+        and "0123abcd4567" in text
+    )
     assert text.count("{") == text.count("}")
 
 
 def test_export_writes_every_form(tmp_path):
     paths = export.export(sample.result(), tmp_path / "out", sample.figures()[:1])
-    assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(p.stat().st_size for p in paths)
+    assert {p.suffix for p in paths} == {".csv", ".tex", ".bib", ".svg", ".png", ".pdf"} and all(
+        p.stat().st_size for p in paths
+    )
 
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
-    entry = {"estimate": 0.0023, "low": 0.0002, "high": 0.0046, "range": [0.005, None], "fail_range": [0.005, None]}
+    entry = {
+        "estimate": 0.0023,
+        "low": 0.0002,
+        "high": 0.0046,
+        "range": [0.005, None],
+        "fail_range": [0.005, None],
+    }
     assert tables.estimate(entry) == ("0.0023", "[0.0002, 0.0046]")
-    assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == ("0.002", "[0.000, 0.005]")
+    assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == (
+        "0.002",
+        "[0.000, 0.005]",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,47 +260,97 @@ def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
         ("unnamed", "holds", "!", "holds too"),
     ],
 )
-def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(role, outcome, sign, told):
+def test_a_control_that_fails_as_it_must_does_not_look_like_a_claim_that_fails(
+    role, outcome, sign, told
+):
     control = tables.Control("other", outcome, "1.0", "[0.9, 1.1]", role)
-    assert (control.sign, control.told) == (sign, told) and control.sign not in tables.SIGNS.values()
+    assert (control.sign, control.told) == (
+        sign,
+        told,
+    ) and control.sign not in tables.SIGNS.values()
 
 
 def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
-    price = {"text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46", "factor": "seed", "more": 40}
-    entry = {**sample.verdicts()[0], "outcome": "undecided", "reason": "interval straddles", "price": price}
+    price = {
+        "text": "about 40 more seeds, about 3 CPU-minutes: assay run mine --set seed=0:46",
+        "factor": "seed",
+        "more": 40,
+    }
+    entry = {
+        **sample.verdicts()[0],
+        "outcome": "undecided",
+        "reason": "interval straddles",
+        "price": price,
+    }
     [row] = tables.rows({"verdicts": [entry]})
-    assert row.why.startswith("undecided: the interval spans the threshold; to decide it: about 40 more seeds, about 3 CPU-minutes")
-    assert row.advice.endswith("; next: assay run mine --set seed=0:46") and row.command == "run mine --set seed=0:46"
-    assert "assay run" not in tables.text({"verdicts": [entry]}), "a cell would break it; the terminal has it on a line of its own"
+    assert row.why.startswith(
+        "undecided: the interval spans the threshold; to decide it: about 40 more seeds, "
+        "about 3 CPU-minutes"
+    )
+    assert (
+        row.advice.endswith("; next: assay run mine --set seed=0:46")
+        and row.command == "run mine --set seed=0:46"
+    )
+    assert "assay run" not in tables.text({"verdicts": [entry]}), (
+        "a cell would break it; the terminal has it on a line of its own"
+    )
 
 
 def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
-    entry = {**sample.verdicts()[0], "points": [4.0, 4.0], "bounds": [0.0, 4.0], "units": ["seed"], "low": 3.2, "high": 4.0}
-    says = "every seed gives 4, the most there can be; the interval comes from the bounds of a unit, 0 to 4"
-    assert says in re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200)) and tables.rows({"verdicts": [entry]})[0].agreed == says
+    entry = {
+        **sample.verdicts()[0],
+        "points": [4.0, 4.0],
+        "bounds": [0.0, 4.0],
+        "units": ["seed"],
+        "low": 3.2,
+        "high": 4.0,
+    }
+    says = (
+        "every seed gives 4, the most there can be; the interval comes from the bounds of a unit, "
+        "0 to 4"
+    )
+    assert (
+        says in re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
+        and tables.rows({"verdicts": [entry]})[0].agreed == says
+    )
     for other in ({"bounds": None}, {"points": [4.0, 3.9]}, {"points": [4.0]}):
         assert not tables.rows({"verdicts": [{**entry, **other}]})[0].agreed
 
 
 def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
     whole, plain = sample.result(), {"verdicts": [{**sample.verdicts()[3], "published": None}]}
-    assert "other set-up: for orientation" in tables.explained(whole) and "new: no paper" in tables.explained(whole)
+    assert "other set-up: for orientation" in tables.explained(
+        whole
+    ) and "new: no paper" in tables.explained(whole)
     assert not tables.explained(plain)
 
 
 def _with_arms_that_may_hold(count):
     number = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": "alike"}
-    return {"verdicts": [{**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}}]}
+    return {
+        "verdicts": [{**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}}]
+    }
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     data = _with_arms_that_may_hold(count)
-    for form in (tables.text(data), statements.verdicts(data), overview.listed(data), export.latex(data)):
+    for form in (
+        tables.text(data),
+        statements.verdicts(data),
+        overview.listed(data),
+        export.latex(data),
+    ):
         tick = export.tex("✓") if form.startswith("\\begin") else "✓"
-        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(rf"{re.escape(tick)}\W*relu", form)
+        assert not re.search(rf"{re.escape(tick)}\W*other-\d", form) and re.search(
+            rf"{re.escape(tick)}\W*relu", form
+        )
     flat = re.sub(r"\s+", " ", tables.text(data, 200))
-    assert {1: "may hold too, and does: other-0", 3: "may hold too, and do: other-0, other-1", 7: "7 more may hold too, and do"}[count] in flat
+    assert {
+        1: "may hold too, and does: other-0",
+        3: "may hold too, and do: other-0, other-1",
+        7: "7 more may hold too, and do",
+    }[count] in flat
 
 
 @pytest.mark.parametrize("width", [100, 80])
@@ -232,15 +364,25 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
 def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
     spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
-    table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread] + [1.03 + x for x in (*spread[4:], *spread[:4])]
+    table["x"] = (
+        [1 + x for x in spread[::-1]]
+        + [1.03 + x for x in spread]
+        + [1.03 + x for x in (*spread[4:], *spread[:4])]
+    )
     on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
     assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
     table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
     entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
     assert entry["reason"] == "control again undecided"
     said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
-    assert "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0" in said and "more seeds" not in said
+    assert (
+        "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0"
+        in said
+        and "more seeds" not in said
+    )
     [row] = tables.rows({"verdicts": [entry]})
-    assert f"? again {row.controls[0].estimate}" in said and row.controls[0].interval in said, "its interval is what keeps it undecided"
+    assert f"? again {row.controls[0].estimate}" in said and row.controls[0].interval in said, (
+        "its interval is what keeps it undecided"
+    )
     fixed = {**entry, "threshold_from": "pilot: seeds 0–5"}
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"

@@ -1,4 +1,5 @@
-"""Packing: small runs of a study share ensembles, their numbers are those of runs alone, and nothing grows that is not small."""
+"""Packing: small runs of a study share ensembles, their numbers are those of runs alone, and
+nothing grows that is not small."""
 
 import itertools
 import json
@@ -19,8 +20,14 @@ from assay.studies import packing
 from assay.studies.sides import sides
 from assay.studies.text import read
 
-HEAD = 'question = "Is it so?"\nseeds = "{seeds}"\n[[experiment]]\nname = "superposition"\narms = ["linear"]\n{fields}\n'
-CLAIM = "[[claim]]\ntext = \"so\"\nholds = 'mean(main.represented, over=feature) > 0.5'\ncontrol = [\"linear\"]\nthreshold = \"plan: half\"\n"
+HEAD = (
+    'question = "Is it so?"\nseeds = "{seeds}"\n[[experiment]]\nname = "superposition"\narms = '
+    '["linear"]\n{fields}\n'
+)
+CLAIM = (
+    "[[claim]]\ntext = \"so\"\nholds = 'mean(main.represented, over=feature) > 0.5'\ncontrol = "
+    '["linear"]\nthreshold = "plan: half"\n'
+)
 
 
 def study(folder, fields, seeds="0:12", name="packed"):
@@ -30,18 +37,32 @@ def study(folder, fields, seeds="0:12", name="packed"):
 
 
 SMALL = "fields = { density = 0.1, steps = 8, batch = 16, features = 6, width = 3 }"
-TWO = "fields = { steps = 8, batch = 16, features = 6, width = 3 }\npaired = { density = [0.1, 0.5], lr = [0.003, 0.01] }"
-SHAPES = "fields = { density = 0.1, steps = 8, batch = 16 }\npaired = { width = [2, 3, 8], features = [5, 6, 24] }"
+TWO = (
+    "fields = { steps = 8, batch = 16, features = 6, width = 3 }\npaired = { density = [0.1, "
+    "0.5], lr = [0.003, 0.01] }"
+)
+SHAPES = (
+    "fields = { density = 0.1, steps = 8, batch = 16 }\npaired = { width = [2, 3, 8], features = "
+    "[5, 6, 24] }"
+)
 
 
 def alone(experiment, arm, spec):
     """The measures of one run that nothing else is trained with."""
     runs = Runs((spec,))
     train = experiment.arms[arm].train
-    return experiment.arms[arm].measure(runs, train.train([runs], Unkept())[0] if isinstance(train, Joint) else train(runs, Unkept()), Unkept())
+    return experiment.arms[arm].measure(
+        runs,
+        train.train([runs], Unkept())[0] if isinstance(train, Joint) else train(runs, Unkept()),
+        Unkept(),
+    )
 
 
-@pytest.mark.parametrize("fields", [SMALL, TWO, SHAPES], ids=["one shape", "two values of per-run fields", "three shapes"])
+@pytest.mark.parametrize(
+    "fields",
+    [SMALL, TWO, SHAPES],
+    ids=["one shape", "two values of per-run fields", "three shapes"],
+)
 def test_the_numbers_are_those_of_runs_alone(tmp_path, fields):
     torch.set_num_threads(1)
     e, lab = study(tmp_path, fields), Lab(tmp_path / "s", Inline())
@@ -64,27 +85,51 @@ def formed(e, root):
 def test_runs_of_equal_shape_share_an_ensemble_and_others_do_not(tmp_path):
     two = formed(study(tmp_path, TWO), tmp_path / "two")
     assert sorted(tuple(g.arms) for g in two) == [
-        ("linear", "density=0.5,lr=0.01/linear"), ("main", "density=0.5,lr=0.01/main"),
-    ]  # fmt: skip
+        ("linear", "density=0.5,lr=0.01/linear"),
+        ("main", "density=0.5,lr=0.01/main"),
+    ]
     shapes = formed(study(tmp_path, SHAPES), tmp_path / "shapes")
     assert all(len(g.arms) == 1 for g in shapes) and len(shapes) == 6
     for g in (*two, *shapes):  # a group's arms share every static field
-        static = {json.dumps({k: m.spec[k] for k in ("features", "width", "relu", "drawn", "steps", "batch")}) for m in g.members}
+        static = {
+            json.dumps(
+                {k: m.spec[k] for k in ("features", "width", "relu", "drawn", "steps", "batch")}
+            )
+            for m in g.members
+        }
         assert len(static) == 1
 
 
 def test_a_thousand_small_runs_make_few_groups_and_large_runs_as_many_as_ever(tmp_path):
     many = study(tmp_path, SMALL, seeds="0:500")
-    assert len(formed(many, tmp_path / "many")) <= 10, "of 250 in the experiment's own groups of 4 seeds"
+    assert len(formed(many, tmp_path / "many")) <= 10, (
+        "of 250 in the experiment's own groups of 4 seeds"
+    )
     # superposition's own group is 4 seeds × 5 densities: with one density 20 seeds are as many runs
     same = study(tmp_path, "fields = { density = 0.1 }", seeds="0:50", name="same")
     assert same.seeds_per_group == 20
-    larger = study(tmp_path, "fields = { density = 0.1, features = 400, width = 100 }", seeds="0:50", name="larger")
+    larger = study(
+        tmp_path,
+        "fields = { density = 0.1, features = 400, width = 100 }",
+        seeds="0:50",
+        name="larger",
+    )
     assert larger.seeds_per_group == 4
-    wide = study(tmp_path, "fields = { density = 0.1, features = 400, width = 100, steps = 1 }", seeds="0:50", name="wide")
-    assert wide.seeds_per_group == 4, "few steps of a large model are no small run: it is held in memory as ever"
+    wide = study(
+        tmp_path,
+        "fields = { density = 0.1, features = 400, width = 100, steps = 1 }",
+        seeds="0:50",
+        name="wide",
+    )
+    assert wide.seeds_per_group == 4, (
+        "few steps of a large model are no small run: it is held in memory as ever"
+    )
     of = catalogue.find("superposition")
-    assert packing.seeds_per_group(of, "default", tuple(of.arms), of.default) == of.seeds_per_group == 4, "its own runs in its own groups"
+    assert (
+        packing.seeds_per_group(of, "default", tuple(of.arms), of.default)
+        == of.seeds_per_group
+        == 4
+    ), "its own runs in its own groups"
 
 
 def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
@@ -95,7 +140,9 @@ def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
     of = catalogue.find("superposition")
     naive = [s.replace(steps=8) for s in of.default]
     for name, values in (("density", (0.5, 0.1)), ("lr", (0.01, 0.02)), ("seed", range(5, 9))):
-        naive = list(dict.fromkeys(s.replace(**{name: v}) for s, v in itertools.product(naive, values)))
+        naive = list(
+            dict.fromkeys(s.replace(**{name: v}) for s, v in itertools.product(naive, values))
+        )
     assert side.specs("default", range(5, 9)) == tuple(naive) and len(naive) == 16
 
 
@@ -110,9 +157,14 @@ def test_many_runs_stored_at_once_are_the_bytes_of_runs_stored_one_by_one(tmp_pa
         store.put(one.job, one.measures, None, one.inputs, one.provenance)
     together = Store(tmp_path / "c")
     assert [s.key for s in together.put_all(made[:4])] == [m.job.key for m in made[:4]]
-    ours, theirs = ({p.relative_to(s.root): p.read_bytes() for p in (s.root / "runs").rglob("*") if p.is_file()} for s in (store, together))
+    ours, theirs = (
+        {p.relative_to(s.root): p.read_bytes() for p in (s.root / "runs").rglob("*") if p.is_file()}
+        for s in (store, together)
+    )
     assert ours == theirs and len(ours) == 4 * 5
-    assert together.get_all({m.job.key for m in made}, e.name).keys() == {m.job.key for m in made[:4]}
+    assert together.get_all({m.job.key for m in made}, e.name).keys() == {
+        m.job.key for m in made[:4]
+    }
 
 
 def test_a_disk_that_fails_half_way_leaves_nothing_half_written(tmp_path, monkeypatch):

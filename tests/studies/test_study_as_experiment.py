@@ -1,4 +1,5 @@
-"""A study is an experiment in every respect: planned, run, judged; its numbers are those of the experiments it borrows from."""
+"""A study is an experiment in every respect: planned, run, judged; its numbers are those of the
+experiments it borrows from."""
 
 import json
 import textwrap
@@ -77,19 +78,33 @@ def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
     result = Lab(tmp_path / "store", Inline()).run(study)
     rows = [
         {"arm": name, "seed": int(seed), "angle": float(angle)}
-        for name, data in result.arms.items() for seed, angle in zip(data.seed.values, data.angle.values, strict=True)
-    ]  # fmt: skip
+        for name, data in result.arms.items()
+        for seed, angle in zip(data.seed.values, data.angle.values, strict=True)
+    ]
     table = {key: [row[key] for row in rows] for key in rows[0]}
-    told = judge(table, claim='main.angle - "width=3/main".angle < -1', unit="seed", control="flat", also="width=3/flat")
+    told = judge(
+        table,
+        claim='main.angle - "width=3/main".angle < -1',
+        unit="seed",
+        control="flat",
+        also="width=3/flat",
+    )
     mine = result.judged[0]
     assert mine.verdict.estimate == pytest.approx(told.verdict.estimate, rel=1e-12)
-    assert (mine.verdict.outcome, mine.verdict.low) == (told.verdict.outcome, pytest.approx(told.verdict.low, rel=1e-9))
+    assert (mine.verdict.outcome, mine.verdict.low) == (
+        told.verdict.outcome,
+        pytest.approx(told.verdict.low, rel=1e-9),
+    )
     assert mine.controls["flat"].outcome == told.controls["flat"].outcome
 
 
 def test_paired_lists_go_together(own):
-    part = PART.replace(", width = [2, 3]", "") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
-    found = catalogue.find(str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/'))))
+    part = (
+        PART.replace(", width = [2, 3]", "") + "paired = { width = [2, 3], spread = [3.0, 5.0] }\n"
+    )
+    found = catalogue.find(
+        str(write(own, HEAD + part + CLAIM.replace('"width=3/', '"width=3,spread=5.0/')))
+    )
     specs = found.specs_of("width=3,spread=5.0/main", found.default)
     assert {(s.width, s.spread) for s in specs} == {(3, 5.0)}
 
@@ -103,17 +118,43 @@ def test_without_seeds_fresh_ones_are_taken(own):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (HEAD + PART + CLAIM.replace("main.angle -", "mane.angle -"), "line 11 column 9: the study has no arm 'mane'; did you mean main?"),
-        (HEAD + PART + CLAIM.replace('["flat"]', '["flatt"]'), "line 12 column 11: the study has no arm 'flatt'; did you mean flat?"),
+        (
+            HEAD + PART + CLAIM.replace("main.angle -", "mane.angle -"),
+            "line 11 column 9: the study has no arm 'mane'; did you mean main?",
+        ),
+        (
+            HEAD + PART + CLAIM.replace('["flat"]', '["flatt"]'),
+            "line 12 column 11: the study has no arm 'flatt'; did you mean flat?",
+        ),
         (HEAD + PART + CLAIM.replace("< -1", "< wide"), "line 11 column 9: cannot read the claim"),
-        (HEAD + PART.replace("width", "widht", 1) + CLAIM, "line 7 column 10: MyClaim has no field widht; did you mean width?"),
-        (HEAD + PART.replace("./own.py", "gatedsae") + CLAIM, "line 6 column 8: no experiment is called 'gatedsae'"),
+        (
+            HEAD + PART.replace("width", "widht", 1) + CLAIM,
+            "line 7 column 10: MyClaim has no field widht; did you mean width?",
+        ),
+        (
+            HEAD + PART.replace("./own.py", "gatedsae") + CLAIM,
+            "line 6 column 8: no experiment is called 'gatedsae'",
+        ),
         (HEAD.replace("0:6", "6:0") + PART + CLAIM, "line 3 column 9: "),
-        (HEAD + PART + CLAIM + "[claim.where]\nlr = 0.5\n", "line 15 column 1: arm main has no run with lr = 0.5; it has 0.003"),
-        (HEAD + PART.replace("steps = 30", "steps = 30, lr = [0.1, 0.2]") + CLAIM, "differ in lr (0.1, 0.2); say which is meant"),
+        (
+            HEAD + PART + CLAIM + "[claim.where]\nlr = 0.5\n",
+            "line 15 column 1: arm main has no run with lr = 0.5; it has 0.003",
+        ),
+        (
+            HEAD + PART.replace("steps = 30", "steps = 30, lr = [0.1, 0.2]") + CLAIM,
+            "differ in lr (0.1, 0.2); say which is meant",
+        ),
         # a name that there is not is told before what is missing
-        (HEAD + PART + CLAIM.replace("main.angle -", "mane.angle -").replace('control = ["flat"]', ""), "the study has no arm 'mane'"),
-        (HEAD + PART.replace("./own.py", "gatedsae") + CLAIM.replace('control = ["flat"]', ""), "no experiment is called 'gatedsae'"),
+        (
+            HEAD
+            + PART
+            + CLAIM.replace("main.angle -", "mane.angle -").replace('control = ["flat"]', ""),
+            "the study has no arm 'mane'",
+        ),
+        (
+            HEAD + PART.replace("./own.py", "gatedsae") + CLAIM.replace('control = ["flat"]', ""),
+            "no experiment is called 'gatedsae'",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_line_and_column_before_anything_is_trained(own, text, told):
@@ -136,15 +177,40 @@ fields = { inputs = 6, steps = 30, width = 2 }
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        # runs on seeds that pilots saw, behind seeds that nobody saw: what is frozen, and looks, are told by the study's seeds alone
-        (PART + AGAIN.replace("width = 2", 'width = 2, seed = "0:6"') + CLAIM, "every experiment of a study has the study's seeds"),
-        (PART.replace("width = [2, 3]", "width = 2") + "paired = { seed = [7, 9] }\n" + CLAIM, "every experiment of a study has the study's seeds"),
-        # the same runs under two names: their difference is nought, whatever is claimed, so the control cannot but fail
-        (PART + AGAIN + CLAIM.replace('["flat"]', '["again/flat"]'), "main and again/main have the same runs"),
-        (PART + AGAIN.replace("width = 2", "width = 3") + CLAIM.replace('["flat"]', '["again/main"]'), "width=3/main and again/main have"),
-        (PART + AGAIN.replace("width = 2", "width = 2, lr = [0.003, 0.1]") + CLAIM, "main and again/main have the same runs"),
+        # runs on seeds that pilots saw, behind seeds that nobody saw: what is frozen, and looks,
+        # are told by the study's seeds alone
+        (
+            PART + AGAIN.replace("width = 2", 'width = 2, seed = "0:6"') + CLAIM,
+            "every experiment of a study has the study's seeds",
+        ),
+        (
+            PART.replace("width = [2, 3]", "width = 2") + "paired = { seed = [7, 9] }\n" + CLAIM,
+            "every experiment of a study has the study's seeds",
+        ),
+        # the same runs under two names: their difference is nought, whatever is claimed, so the
+        # control cannot but fail
+        (
+            PART + AGAIN + CLAIM.replace('["flat"]', '["again/flat"]'),
+            "main and again/main have the same runs",
+        ),
+        (
+            PART
+            + AGAIN.replace("width = 2", "width = 3")
+            + CLAIM.replace('["flat"]', '["again/main"]'),
+            "width=3/main and again/main have",
+        ),
+        (
+            PART + AGAIN.replace("width = 2", "width = 2, lr = [0.003, 0.1]") + CLAIM,
+            "main and again/main have the same runs",
+        ),
     ],
-    ids=["seeds of its own", "paired seeds", "the same side", "the same as another value", "some runs the same"],
+    ids=[
+        "seeds of its own",
+        "paired seeds",
+        "the same side",
+        "the same as another value",
+        "some runs the same",
+    ],
 )
 def test_seeds_that_are_not_counted_and_controls_that_cannot_but_fail_are_refused(own, text, told):
     with pytest.raises(ExperimentError, match=told):
@@ -152,7 +218,9 @@ def test_seeds_that_are_not_counted_and_controls_that_cannot_but_fail_are_refuse
 
 
 def test_a_control_that_is_another_name_of_what_it_is_compared_with_is_refused(own):
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 [[experiment]]
 name = "superposition"
 fields = { density = 0.1, steps = 8, batch = 16, relu = [true, false] }
@@ -162,9 +230,19 @@ text = "A ReLU brings more back"
 holds = 'mean(main.represented, over=feature) - mean(linear.represented, over=feature) > 0.2'
 control = ["relu=False/main"]
 """
+    )
     with pytest.raises(ExperimentError, match="relu=False/main has the same runs as linear"):
         catalogue.find(str(write(own, text)))
-    catalogue.find(str(write(own, text.replace('["relu=False/main"]', '["drawn"]').replace(", relu = [true, false]", ""))))
+    catalogue.find(
+        str(
+            write(
+                own,
+                text.replace('["relu=False/main"]', '["drawn"]').replace(
+                    ", relu = [true, false]", ""
+                ),
+            )
+        )
+    )
 
 
 def test_what_is_not_said_is_listed_with_defaults_and_their_cost(own, capsys):
@@ -199,8 +277,14 @@ def test_the_template_runs_as_it_is_and_lacks_nothing(own, capsys):
 
 
 def test_a_text_that_an_experiment_cannot_read_is_told_with_its_place(own, capsys):
-    part = '[[experiment]]\nname = "gated-sae"\narms = ["main", "relu", "topk"]\nfields = { corpus = "./nothing", penalty = 0.2 }\n'
-    claim = '[[claim]]\ntext = "Gated wins"\nholds = "main.fvu - relu.fvu < -0.01"\ncontrol = ["topk"]\nunits = ["seed", "document"]\n'
+    part = (
+        '[[experiment]]\nname = "gated-sae"\narms = ["main", "relu", "topk"]\nfields = { corpus = '
+        '"./nothing", penalty = 0.2 }\n'
+    )
+    claim = (
+        '[[claim]]\ntext = "Gated wins"\nholds = "main.fvu - relu.fvu < -0.01"\ncontrol = '
+        '["topk"]\nunits = ["seed", "document"]\n'
+    )
     path = write(own, HEAD + part + claim)
     assert main(["plan", path.name]) == 2
     told = capsys.readouterr().err
@@ -222,9 +306,21 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
     ("right", "wrong", "told"),
     [
         ('seeds = "0:6"', "seeds = 0:6", 'a range is a text, "0:6"'),
-        ("[[experiment]]", "[experiment]", "line 5 column 1: write [[experiment]] in place of [experiment]"),
-        ('threshold = "plan: a degree"', 'budget = "5m"', "line 14 column 10: claim[1].budget belongs to the study: write budget above"),
-        ('control = ["flat"]', 'control = ["width=3/main"]', "line 12 column 11: width=3/main stands in the condition"),
+        (
+            "[[experiment]]",
+            "[experiment]",
+            "line 5 column 1: write [[experiment]] in place of [experiment]",
+        ),
+        (
+            'threshold = "plan: a degree"',
+            'budget = "5m"',
+            "line 14 column 10: claim[1].budget belongs to the study: write budget above",
+        ),
+        (
+            'control = ["flat"]',
+            'control = ["width=3/main"]',
+            "line 12 column 11: width=3/main stands in the condition",
+        ),
     ],
 )
 def test_mistakes_that_toml_invites_are_told_with_what_would_be_right(own, right, wrong, told):
@@ -239,7 +335,11 @@ def test_what_exceeds_its_budget_is_not_begun(own, capsys):
     from assay.verbs.new import write_study
 
     path = write_study("dear", own).path
-    path.write_text(path.read_text().replace('budget = "5m"', 'budget = "1s"').replace("steps = 2000", "steps = 200000"))
+    path.write_text(
+        path.read_text()
+        .replace('budget = "5m"', 'budget = "1s"')
+        .replace("steps = 2000", "steps = 200000")
+    )
     assert main(["run", path.name, "--executor", "inline"]) == 2
     told = capsys.readouterr().err
     assert "dear.toml line 6 column 10: what is missing takes" in told
@@ -250,7 +350,11 @@ def test_what_exceeds_its_budget_is_not_begun(own, capsys):
 def test_a_study_of_a_study_is_refused(own):
     write(own, HEAD + PART + CLAIM, "first.toml")
     with pytest.raises(ExperimentError, match="is a study itself"):
-        catalogue.find(str(write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")))
+        catalogue.find(
+            str(
+                write(own, (HEAD + PART + CLAIM).replace("./own.py", "./first.toml"), "second.toml")
+            )
+        )
 
 
 def test_other_experiments_stand_beside_by_label(own):

@@ -1,4 +1,5 @@
-"""Dictionaries as parts of a study: their numbers are those of `assay evaluate`, and what does not fit is one line with its place."""
+"""Dictionaries as parts of a study: their numbers are those of `assay evaluate`, and what does not
+fit is one line with its place."""
 
 import shutil
 import sys
@@ -54,16 +55,24 @@ threshold = "plan: a hundredth"
 
 
 def plain(seed, noise, f=48):
-    """A dictionary that reconstructs more or less well: features of random directions, with a decoder that was disturbed."""
+    """A dictionary that reconstructs more or less well: features of random directions, with a
+    decoder that was disturbed."""
     draw = torch.Generator().manual_seed(seed)
     W = torch.nn.functional.normalize(torch.randn(1, f, 24, generator=draw), dim=-1)
     off = noise * torch.randn(1, f, 24, generator=draw)
-    return Dictionary(0.6 * W.mT, torch.full((1, f), -0.2), W + off, torch.zeros(1, 24), ReLU(), sites=(SITE,))
+    return Dictionary(
+        0.6 * W.mT, torch.full((1, f), -0.2), W + off, torch.zeros(1, 24), ReLU(), sites=(SITE,)
+    )
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    return tiny_models.make(tmp_path_factory.mktemp("studied") / "model", "llama", bos_token_id=3, max_position_embeddings=256)
+    return tiny_models.make(
+        tmp_path_factory.mktemp("studied") / "model",
+        "llama",
+        bos_token_id=3,
+        max_position_embeddings=256,
+    )
 
 
 @pytest.fixture
@@ -72,7 +81,9 @@ def folder(tiny, tmp_path, monkeypatch):
     shutil.copytree(tiny, tmp_path / "model")
     (tmp_path / "texts").mkdir()
     for i in range(24):
-        (tmp_path / "texts" / f"t{i}.py").write_text("".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3)))
+        (tmp_path / "texts" / f"t{i}.py").write_text(
+            "".join(f"def f{i}_{j}(x):\n    return x + {i * j}\n" for j in range(2 + i % 3))
+        )
     for name, seed, noise in (("mine", 0, 0.0), ("theirs", 0, 0.4), ("again", 1, 0.4)):
         plain(seed, noise).save(tmp_path / f"{name}.safetensors")
     monkeypatch.chdir(tmp_path)
@@ -94,7 +105,14 @@ def run(folder, text):
 
 def test_its_verdict_is_the_interval_over_documents_of_what_evaluate_measures(folder):
     result = run(folder, HEAD + CLAIM)
-    ask = {"model": folder / "model", "text": folder / "texts", "tokens": 600, "ablation_tokens": 300, "context": 16, "bos": True}
+    ask = {
+        "model": folder / "model",
+        "text": folder / "texts",
+        "tokens": 600,
+        "ablation_tokens": 300,
+        "context": 16,
+        "bos": True,
+    }
     found = evaluate("mine.safetensors", "theirs.safetensors", root=folder / "other", **ask)
     for arm, name in (("main", "mine"), ("theirs", "theirs")):
         data = result.arms[arm].isel(run=0)
@@ -108,23 +126,30 @@ def test_its_verdict_is_the_interval_over_documents_of_what_evaluate_measures(fo
         alone = interval(terms, ratio("error", "variance"))
         assert found[name]["fvu"]["low"] == pytest.approx(alone.low, rel=1e-6)
     verdict = result.judged[0].verdict
-    assert verdict.estimate == pytest.approx(found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"], rel=1e-6)
+    assert verdict.estimate == pytest.approx(
+        found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"], rel=1e-6
+    )
     assert verdict.n == {"document": found["mine"]["fvu"]["n"]["document"]}
     assert verdict.outcome == "holds" and result.judged[0].controls["again"].outcome == "fails"
 
 
 def test_a_quantity_is_no_mean_of_stored_sums_of_its_name(folder):
-    """`ce_spliced` is the name of a sum and of a measure: a claim means the measure, nats per prediction."""
+    """`ce_spliced` is the name of a sum and of a measure: a claim means the measure, nats per
+    prediction."""
     claim = CLAIM.replace("mine.fvu - theirs.fvu < -0.01", "mine.ce_spliced < 100")
     result = run(folder, HEAD + claim)
     data = result.arms["main"].isel(run=0)
-    assert result.judged[0].verdict.estimate == pytest.approx(float(data.ce_spliced.sum() / data.predictions.sum()), rel=1e-9)
+    assert result.judged[0].verdict.estimate == pytest.approx(
+        float(data.ce_spliced.sum() / data.predictions.sum()), rel=1e-9
+    )
 
 
 def test_formats_of_others_and_several_trainings_of_one_kind(folder):
-    several = HEAD.replace('"mine.safetensors"', '["mine.safetensors", "again.safetensors"]').replace(
-        '"theirs.safetensors"', f'["{SAELENS / "standard"}", "theirs.safetensors"]'
-    ).replace('"again.safetensors"\n', '["again.safetensors", "mine.safetensors"]\n')
+    several = (
+        HEAD.replace('"mine.safetensors"', '["mine.safetensors", "again.safetensors"]')
+        .replace('"theirs.safetensors"', f'["{SAELENS / "standard"}", "theirs.safetensors"]')
+        .replace('"again.safetensors"\n', '["again.safetensors", "mine.safetensors"]\n')
+    )
     found = catalogue.find(str(write(folder, several + CLAIM)))
     assert [s.seed for s in found.specs_of("main", found.default)] == [0, 1]
     assert found.claims[0].units == ("seed", "document")
@@ -134,11 +159,16 @@ def test_formats_of_others_and_several_trainings_of_one_kind(folder):
 
 
 def test_baselines_stand_beside_as_controls(folder):
-    more = "".join(f'\n[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n' for b in ("pca", "random", "rescaled"))
+    more = "".join(
+        f'\n[[dictionary]]\nlabel = "{b}"\nbaseline = "{b}"\nlike = "mine"\n'
+        for b in ("pca", "random", "rescaled")
+    )
     result = run(folder, HEAD + more + CLAIM.replace('["again"]', '["pca", "random", "rescaled"]'))
     fvu = {a: float(d.error.sum() / d.variance.sum()) for a, d in result.arms.items()}
     l0 = {a: float(d.active.sum() / d.tokens.sum()) for a, d in result.arms.items()}
-    assert 0 < l0["pca"] <= round(l0["main"]) + 2  # as many components as are on; half of their signed codes are above 0
+    assert (
+        0 < l0["pca"] <= round(l0["main"]) + 2
+    )  # as many components as are on; half of their signed codes are above 0
     assert l0["random"] == pytest.approx(l0["main"], rel=0.25)
     assert l0["rescaled"] <= l0["main"] + 1e-9
     assert fvu["rescaled"] < fvu["main"] and fvu["pca"] < 1
@@ -154,7 +184,11 @@ def test_principal_components_are_those_of_the_windows_that_are_not_measured(fol
 
     more = '\n[[dictionary]]\nlabel = "pca"\nbaseline = "pca"\nlike = "mine"\n'
     result = run(folder, HEAD + more + CLAIM.replace('["again"]', '["pca"]'))
-    assert composed(read(folder / "asks.toml")).arms["pca"].note.startswith("as many principal components as features are on")
+    assert (
+        composed(read(folder / "asks.toml"))
+        .arms["pca"]
+        .note.startswith("as many principal components as features are on")
+    )
     store = Store(folder / "store")
     from assay.data import corpus
     from assay.evaluation.plans import plan
@@ -176,7 +210,9 @@ def test_principal_components_are_those_of_the_windows_that_are_not_measured(fol
     V = vectors[:, np.argsort(values)[::-1][:k]]
     hat = (y - x.mean(0)) @ V @ V.T + x.mean(0)
     wanted = ((y - hat) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()
-    assert float(result.arms["pca"].error.sum() / result.arms["pca"].variance.sum()) == pytest.approx(wanted, rel=1e-4)
+    assert float(
+        result.arms["pca"].error.sum() / result.arms["pca"].variance.sum()
+    ) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_content_is_what_counts_not_the_name(folder):
@@ -195,34 +231,83 @@ def test_its_path_may_be_a_stored_run_of_the_store_that_is_used(folder, capsys):
     text = HEAD.replace('path = "mine.safetensors"', 'path = "nothing/main"') + CLAIM
     assert main(["plan", str(write(folder, text)), "--root", "elsewhere"]) == 2
     told = capsys.readouterr().err
-    assert "asks.toml line 6 column 8: no file, folder or stored run 'nothing/main'" in told and "elsewhere" in told
+    assert (
+        "asks.toml line 6 column 8: no file, folder or stored run 'nothing/main'" in told
+        and "elsewhere" in told
+    )
 
 
 WRONG = [
-    ('path = "mine.safetensors"', 'path = "mine.safetensor"', "line 6 column 8: no file, folder or stored run"),
+    (
+        'path = "mine.safetensors"',
+        'path = "mine.safetensor"',
+        "line 6 column 8: no file, folder or stored run",
+    ),
     ('model = "./model"', 'model = "./modell"', "line 7 column 9: "),
     ('text = "./texts"', 'text = "./text"', "line 8 column 8: no corpus"),
     ('label = "theirs"\n', "", "line 11 column 1: a dictionary needs a label"),
     ('label = "theirs"', 'label = "mine"', "line 12 column 9: there is an arm mine already"),
-    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nlike = "mine"', "line 14 column 8: like belongs to a baseline"),
-    ('path = "theirs.safetensors"', 'baseline = "pcaa"\nlike = "mine"', "line 13 column 12: no baseline is called 'pcaa'; did you mean pca?"),
-    ('path = "theirs.safetensors"', 'baseline = "pca"', "line 11 column 1: a baseline is like a dictionary above it"),
-    ('path = "theirs.safetensors"', 'trained = "main"', "line 13 column 11: no arm 'main' trains dictionaries"),
-    ('path = "theirs.safetensors"', "", "line 12 column 9: say one of path, trained and baseline, got none of them"),
-    ("tokens = 600", "token = 600", "line 9 column 10: assay evaluate has no field token; did you mean tokens?"),
+    (
+        'path = "theirs.safetensors"',
+        'path = "theirs.safetensors"\nlike = "mine"',
+        "line 14 column 8: like belongs to a baseline",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        'baseline = "pcaa"\nlike = "mine"',
+        "line 13 column 12: no baseline is called 'pcaa'; did you mean pca?",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        'baseline = "pca"',
+        "line 11 column 1: a baseline is like a dictionary above it",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        'trained = "main"',
+        "line 13 column 11: no arm 'main' trains dictionaries",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        "",
+        "line 12 column 9: say one of path, trained and baseline, got none of them",
+    ),
+    (
+        "tokens = 600",
+        "token = 600",
+        "line 9 column 10: assay evaluate has no field token; did you mean tokens?",
+    ),
     ("tokens = 600", "tokens = 0", "line 9 column 10: "),
     ("mine.fvu -", "mine.ce_recovered -", "has no measure 'ce_recovered'; "),
     ("mine.fvu -", "mime.fvu -", "the study has no arm 'mime'; did you mean mine?"),
-    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nfields = { context = 12 }', "line 14 column 10: theirs would be measured on"),
-    ('path = "theirs.safetensors"', 'path = "theirs.safetensors"\nsite = "blocks.9.hook_resid_post"', "line 14 column 8: theirs: blocks.9"),
-    ('path = "theirs.safetensors"', 'paths = ["theirs.safetensors"]', "dictionary[2].paths is no field of a study; did you mean path?"),
-    ('["again"]', '["theirs"]', "line 22 column 11: theirs stands in the condition, where it would be compared with itself"),
+    (
+        'path = "theirs.safetensors"',
+        'path = "theirs.safetensors"\nfields = { context = 12 }',
+        "line 14 column 10: theirs would be measured on",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        'path = "theirs.safetensors"\nsite = "blocks.9.hook_resid_post"',
+        "line 14 column 8: theirs: blocks.9",
+    ),
+    (
+        'path = "theirs.safetensors"',
+        'paths = ["theirs.safetensors"]',
+        "dictionary[2].paths is no field of a study; did you mean path?",
+    ),
+    (
+        '["again"]',
+        '["theirs"]',
+        "line 22 column 11: theirs stands in the condition, where it would be compared with itself",
+    ),
     ('model = "./model"\n', "", "line 4 column 1: model is not said"),
 ]
 
 
 @pytest.mark.parametrize(("right", "wrong", "told"), WRONG, ids=[w[2][:40] for w in WRONG])
-def test_what_is_wrong_is_one_line_with_its_place_before_anything_is_measured(folder, right, wrong, told):
+def test_what_is_wrong_is_one_line_with_its_place_before_anything_is_measured(
+    folder, right, wrong, told
+):
     text = HEAD + CLAIM
     assert right in text
     path = write(folder, text.replace(right, wrong, 1))
@@ -235,7 +320,12 @@ def test_what_is_wrong_is_one_line_with_its_place_before_anything_is_measured(fo
 
 
 def test_what_is_not_said_is_listed(folder, capsys):
-    text = HEAD.replace("fields = { tokens = 600, ablation_tokens = 300, context = 16, bos = true }\n", "") + CLAIM
+    text = (
+        HEAD.replace(
+            "fields = { tokens = 600, ablation_tokens = 300, context = 16, bos = true }\n", ""
+        )
+        + CLAIM
+    )
     path = write(folder, text)
     assert main(["plan", str(path)]) == 0
     assert "dictionary: tokens" in capsys.readouterr().out
@@ -293,13 +383,23 @@ control = ["pca"]
 
 
 def test_dictionaries_that_the_study_trains_are_measured_as_their_files_would_be(folder):
-    """Export what an arm trained and evaluate it: the same numbers, on the part of the text that nothing was trained on."""
+    """Export what an arm trained and evaluate it: the same numbers, on the part of the text that
+    nothing was trained on."""
     words = [f"def f{j}(x):\n    return x + {j}\n" * 20 for j in range(40)]
     for j, text in enumerate(words):
         (folder / "texts" / f"long{j}.py").write_text(text)
     result = run(folder, TRAINS)
-    ask = {"model": folder / "model", "text": folder / "texts", "tokens": 600, "ablation_tokens": 300, "context": 16}
-    names = {arm: sorted(p.name for p in (folder / "store/runs/asks").glob(f"*-{arm}-*")) for arm in ("main", "wide-rescaled")}
+    ask = {
+        "model": folder / "model",
+        "text": folder / "texts",
+        "tokens": 600,
+        "ablation_tokens": 300,
+        "context": 16,
+    }
+    names = {
+        arm: sorted(p.name for p in (folder / "store/runs/asks").glob(f"*-{arm}-*"))
+        for arm in ("main", "wide-rescaled")
+    }
     for arm, label in (("main", "gated"), ("wide-rescaled", "mended")):
         found = evaluate(*(f"asks/{name}" for name in names[arm]), root=folder / "store", **ask)
         theirs = sorted(found[d["name"]]["ce_increase"]["estimate"] for d in found.dictionaries)
@@ -316,19 +416,30 @@ def test_seeds_that_a_study_trains_together_have_the_numbers_of_each_alone(folde
         (folder / "texts" / f"long{j}.py").write_text(f"def f{j}(x):\n    return x + {j}\n" * 20)
     bare = TRAINS.replace("ablation_tokens = 300", "ablation_tokens = 0")
     apart = run(folder, bare)
-    study = catalogue.find(str(write(folder, bare.replace('seeds = "0:2"', 'seeds = "0:2"\ntogether = 2'), "joined.toml")))
+    study = catalogue.find(
+        str(
+            write(
+                folder, bare.replace('seeds = "0:2"', 'seeds = "0:2"\ntogether = 2'), "joined.toml"
+            )
+        )
+    )
     joined = Lab(folder / "store", Inline()).run(study)
     assert study.seeds_per_group == 2
     for arm in ("gated", "mended"):
         for term in ("error", "active", "ce_spliced"):
-            assert joined.arms[arm][term].values == pytest.approx(apart.arms[arm][term].values, rel=1e-5)
+            assert joined.arms[arm][term].values == pytest.approx(
+                apart.arms[arm][term].values, rel=1e-5
+            )
         assert np.isnan(joined.arms[arm].a_predictions.values).all()  # no ablation was asked for
 
 
 def test_other_fields_of_what_is_trained_are_other_dictionaries(folder):
-    """A dictionary is known by what trained it: with another width nothing of the old one counts."""
+    """A dictionary is known by what trained it: with another width nothing of the old one
+    counts."""
     first = catalogue.find(str(write(folder, TRAINS)))
-    second = catalogue.find(str(write(folder, TRAINS.replace("layer = 1,", "layer = 1, width = 24,"), "other.toml")))
+    second = catalogue.find(
+        str(write(folder, TRAINS.replace("layer = 1,", "layer = 1, width = 24,"), "other.toml"))
+    )
     assert {s.to_json() for s in first.specs_of("gated", first.default)}.isdisjoint(
         s.to_json() for s in second.specs_of("gated", second.default)
     )

@@ -1,4 +1,5 @@
-"""A study that is frozen: its conditions count, its comments do not, and whoever saw the seeds of what it borrows from froze nothing."""
+"""A study that is frozen: its conditions count, its comments do not, and whoever saw the seeds of
+what it borrows from froze nothing."""
 
 import json
 from pathlib import Path
@@ -52,7 +53,10 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
     assert main([*FREEZE, "--looks", "6,12", "--json"]) == 0
     frozen = json.loads(capsys.readouterr().out)
     assert [look["units"] for look in frozen["looks"]] == [6, 12] and not frozen["already"]
-    assert {Path(path).resolve() for path in frozen["files"]} == {own / "s/registered/asks/default.json", own / "asks.prereg.json"}
+    assert {Path(path).resolve() for path in frozen["files"]} == {
+        own / "s/registered/asks/default.json",
+        own / "asks.prereg.json",
+    }
     (own / "mine.sig").write_text("a signature")
     assert main([*FREEZE, "--sign", "mine.sig"]) == 0
     assert "was frozen so already" in capsys.readouterr().out
@@ -63,13 +67,19 @@ def test_from_freezing_to_the_page(own: Path, capsys: pytest.CaptureFixture[str]
     assert "look 1 of 2, at 6 of 12 seeds" in out or "look 2 of 2, at 12 of 12 seeds" in out
     assert main(["show", "asks.toml", "--root", "s", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["inference"], shown["registration"]["hash"], len(shown["registration"]["signatures"])) == ("confirmatory", frozen["hash"], 1)
+    assert (
+        shown["inference"],
+        shown["registration"]["hash"],
+        len(shown["registration"]["signatures"]),
+    ) == ("confirmatory", frozen["hash"], 1)
     assert main(["report", "asks.toml", "--root", "s", "--out", "pages"]) == 0
     page = (own / "pages/asks.html").read_text()
     assert "Confirmatory: frozen on" in page and frozen["hash"] in page and "99.9%" in page
 
 
-def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(FREEZE) == 0
     (own / "asks.toml").write_text("# a comment\n" + STUDY)
     assert main(FREEZE) == 0
@@ -81,15 +91,24 @@ def test_a_comment_changes_nothing_and_a_condition_under_the_same_words_does(own
     assert "exploratory: frozen on" in out and "not as frozen: claim changed" in out
 
 
-def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_look_at_the_same_seeds_of_what_it_borrows_from_is_a_look(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     experiment = catalogue.find("own.py")
-    Lab("s", Inline()).run(experiment, override(experiment, "default", ("seed=1000003:1000005", "steps=20")))
+    Lab("s", Inline()).run(
+        experiment, override(experiment, "default", ("seed=1000003:1000005", "steps=20"))
+    )
     assert "seeds 1000003:1000005 of own were looked at on 20" in refused(capsys, *FREEZE)
 
 
-def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One step fewer are other runs under another name: whoever judged them knows what these seeds show."""
-    (own / "before.toml").write_text(STUDY.replace("steps = 30", "steps = 29").replace("1000000:1000012", "1000000:1000006"))
+def test_a_look_of_another_study_of_the_same_experiment_is_a_look(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One step fewer are other runs under another name: whoever judged them knows what these seeds
+    show."""
+    (own / "before.toml").write_text(
+        STUDY.replace("steps = 30", "steps = 29").replace("1000000:1000012", "1000000:1000006")
+    )
     assert main(["run", "before.toml", "--root", "s", "--executor", "inline"]) == 0
     assert "seeds 1000000:1000006 of before were looked at on 20" in refused(capsys, *FREEZE)
     (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000006:1000018"))
@@ -99,7 +118,10 @@ def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own: Path, cap
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--looks", "few"), "looks are numbers of seeds with commas between them, such as 8,16,24, got 'few'"),
+        (
+            ("--looks", "few"),
+            "looks are numbers of seeds with commas between them, such as 8,16,24, got 'few'",
+        ),
         (("--looks", "4,12"), "a look at 4 seeds decides nothing: a verdict needs 6"),
         (("--looks", "6,10"), "the last look is at all 12 seeds, got looks at 6, 10"),
         (("--looks", "6,7,8,9,12"), "a study has 1 to 4 looks, got 5"),
@@ -108,7 +130,9 @@ def test_a_look_of_another_study_of_the_same_experiment_is_a_look(own: Path, cap
         (("--sign", "nothing.sig"), "nothing.sig"),
     ],
 )
-def test_what_cannot_be_frozen_is_refused_in_one_line(words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_frozen_is_refused_in_one_line(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = "own.py" if "--set" in words else "asks.toml"
     told = "seed 0 is a pilot's" if "--set" in words else told
     assert told in refused(capsys, "preregister", name, "--root", "s", *words)

@@ -1,4 +1,5 @@
-"""A study's file is read as data; what is wrong with it is told with line and column, and what would be right."""
+"""A study's file is read as data; what is wrong with it is told with line and column, and what
+would be right."""
 
 import textwrap
 
@@ -86,10 +87,19 @@ def test_in_markdown_lines_are_those_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (GOOD.replace("holds =", "hold =", 1), "line 10 column 8: claim[1].hold is no field of a study; did you mean holds?"),
-        (GOOD.replace('"main.angle > 10"', "3"), "line 15 column 9: claim[2].holds: expected a text, got a whole number"),
+        (
+            GOOD.replace("holds =", "hold =", 1),
+            "line 10 column 8: claim[1].hold is no field of a study; did you mean holds?",
+        ),
+        (
+            GOOD.replace('"main.angle > 10"', "3"),
+            "line 15 column 9: claim[2].holds: expected a text, got a whole number",
+        ),
         (GOOD.replace('name = "own.py"\n', ""), "line 4 column 1: experiment[1] lacks name"),
-        (GOOD.replace('control = ["flat"]', 'control = "flat"', 1), "line 11 column 11: claim[1].control: expected a list, got a text"),
+        (
+            GOOD.replace('control = ["flat"]', 'control = "flat"', 1),
+            "line 11 column 11: claim[1].control: expected a list, got a text",
+        ),
         ("what = 3\n" + GOOD, "line 1 column 8: what is no field of a study; "),
     ],
 )

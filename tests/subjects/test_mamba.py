@@ -1,4 +1,5 @@
-"""Mamba: equal to transformers' on shared weights and to the formulas in float64, read and edited at every site, alone and as an ensemble."""
+"""Mamba: equal to transformers' on shared weights and to the formulas in float64, read and edited
+at every site, alone and as an ensemble."""
 
 from __future__ import annotations
 
@@ -19,8 +20,21 @@ from assay.subjects.site import Site
 SHAPE = Shape(layers=3, d=12, channels=24, state=5, rank=3, vocab=300)
 TOKENS = torch.from_numpy(np.random.default_rng(1).integers(300, size=(2, 13)))
 KINDS = (
-    "resid_pre", "in_proj", "gate", "conv", "ssm_in", "delta", "B", "C", "write", "state", "ssm_out", "gated", "mixer_out", "resid_post",
-)  # fmt: skip
+    "resid_pre",
+    "in_proj",
+    "gate",
+    "conv",
+    "ssm_in",
+    "delta",
+    "B",
+    "C",
+    "write",
+    "state",
+    "ssm_out",
+    "gated",
+    "mixer_out",
+    "resid_post",
+)
 
 
 def varied(shape: Shape, runs: int = 2) -> dict[str, torch.Tensor]:
@@ -33,7 +47,8 @@ def varied(shape: Shape, runs: int = 2) -> dict[str, torch.Tensor]:
 
 
 def naive(params, shape: Shape, tokens, edits=None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Logits [s, v] of one sequence of one run and the activations at every site, by the formulas in float64, edits applied."""
+    """Logits [s, v] of one sequence of one run and the activations at every site, by the formulas
+    in float64, edits applied."""
     acts: dict[str, np.ndarray] = {}
     p = {name: value.double().numpy() for name, value in params.items()}
 
@@ -58,20 +73,28 @@ def naive(params, shape: Shape, tokens, edits=None) -> tuple[np.ndarray, dict[st
         if shape.conv:
             k, out = shape.conv, np.zeros_like(v) + q.get("b_conv", 0)
             for t in range(len(v)):
-                out[t] += sum(q["W_conv"][:, j] * v[t - k + 1 + j] for j in range(k) if t - k + 1 + j >= 0)
+                out[t] += sum(
+                    q["W_conv"][:, j] * v[t - k + 1 + j] for j in range(k) if t - k + 1 + j >= 0
+                )
             v = at(hook + "conv", out)
         u = at(hook + "ssm_input", silu(v))
         ones = np.ones((len(u), 1))
         raw = u @ q["W_delta_1"] @ q["W_delta_2"] if shape.selective else 0 * u
         delta = at(hook + "delta", np.log1p(np.exp(raw + q["b_delta"])))
-        B, C = (at(hook + name, u @ q[f"W_{name}"] if shape.selective else ones * q[name]) for name in "BC")
+        B, C = (
+            at(hook + name, u @ q[f"W_{name}"] if shape.selective else ones * q[name])
+            for name in "BC"
+        )
         add = at(hook + "write", delta[:, :, None] * u[:, :, None] * B[:, None])
         h, states = np.zeros(add.shape[1:]), np.zeros_like(add)
         for t in range(len(u)):
             h = np.exp(-delta[t][:, None] * np.exp(q["A_log"])) * h + add[t]
             states[t] = h
         y = at(hook + "ssm_output", (at(hook + "state", states) * C[:, None]).sum(-1) + q["D"] * u)
-        out = at(hook + "out_proj", at(hook + "after_skip", y * silu(gate)) @ q["W_out"] + q.get("b_out", 0))
+        out = at(
+            hook + "out_proj",
+            at(hook + "after_skip", y * silu(gate)) @ q["W_out"] + q.get("b_out", 0),
+        )
         x = at(hook + "resid_post", x + out)
     final = at("ln_final.hook_normalized", norm(x, p["gain"]))
     return final @ (p["W_E"].T if shape.tied else p["W_U"]), acts
@@ -84,8 +107,18 @@ def folder(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("mamba")
     vocab = tiny_models.save_tokenizer(root)
-    settings = transformers.MambaConfig(vocab_size=vocab, hidden_size=24, state_size=6, num_hidden_layers=3, time_step_rank=2, use_bias=True)
-    model, draw = transformers.AutoModelForCausalLM.from_config(settings).eval(), torch.Generator().manual_seed(2)
+    settings = transformers.MambaConfig(
+        vocab_size=vocab,
+        hidden_size=24,
+        state_size=6,
+        num_hidden_layers=3,
+        time_step_rank=2,
+        use_bias=True,
+    )
+    model, draw = (
+        transformers.AutoModelForCausalLM.from_config(settings).eval(),
+        torch.Generator().manual_seed(2),
+    )
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.3 * torch.randn(p.shape, generator=draw))
@@ -94,7 +127,13 @@ def folder(tmp_path_factory):
     return root, out.logits, out.hidden_states
 
 
-PARTS = [{}, {"conv": 0}, {"conv": 3, "conv_bias": False}, {"selective": False}, {"biases": True, "tied": False}]
+PARTS = [
+    {},
+    {"conv": 0},
+    {"conv": 3, "conv_bias": False},
+    {"selective": False},
+    {"biases": True, "tied": False},
+]
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
@@ -102,17 +141,25 @@ def test_every_mixture_of_parts_is_the_formula_at_every_site(parts):
     shape = replace(SHAPE, **parts)
     params = varied(shape)
     kinds = [kind for kind in KINDS if kind != "conv" or shape.conv]
-    sites = [Site(kind, layer) for layer in range(shape.layers) for kind in kinds] + [Site("final_norm")]
-    logits, acts = forward({name: value.double() for name, value in params.items()}, TOKENS, capture=sites)
+    sites = [Site(kind, layer) for layer in range(shape.layers) for kind in kinds] + [
+        Site("final_norm")
+    ]
+    logits, acts = forward(
+        {name: value.double() for name, value in params.items()}, TOKENS, capture=sites
+    )
     fast, _ = forward({name: value.double() for name, value in params.items()}, TOKENS)
     single, _ = forward(params, TOKENS)
     torch.testing.assert_close(fast, logits, atol=1e-11, rtol=1e-11)
     for run in range(2):
-        truth, at = naive({name: value[run] for name, value in params.items()}, shape, TOKENS[1].numpy())
+        truth, at = naive(
+            {name: value[run] for name, value in params.items()}, shape, TOKENS[1].numpy()
+        )
         assert np.abs(single[run, 1].numpy() - truth).max() <= 5e-5 * np.abs(truth).max()
         np.testing.assert_allclose(logits[run, 1], truth, atol=1e-10, rtol=1e-10)
         for site in sites:
-            np.testing.assert_allclose(acts[site][run, 1], at[str(site)], atol=1e-10, rtol=1e-10, err_msg=str(site))
+            np.testing.assert_allclose(
+                acts[site][run, 1], at[str(site)], atol=1e-10, rtol=1e-10, err_msg=str(site)
+            )
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=str)
@@ -134,10 +181,17 @@ def test_an_edit_at_any_site_is_the_formula_with_that_edit(parts):
 
     for site in (Site(kind, 1) for kind in KINDS if kind != "conv" or shape.conv):
         logits, acts = forward(params, TOKENS, edits={site: torch_edit}, capture=[last])
-        truth, at = naive({name: value[0] for name, value in params.items()}, shape, TOKENS[0].numpy(), {str(site): numpy_edit})
+        truth, at = naive(
+            {name: value[0] for name, value in params.items()},
+            shape,
+            TOKENS[0].numpy(),
+            {str(site): numpy_edit},
+        )
         assert float((logits - plain).abs().max()) > 1e-3, site
         np.testing.assert_allclose(logits[0, 0], truth, atol=1e-10, rtol=1e-10, err_msg=str(site))
-        np.testing.assert_allclose(acts[last][0, 0], at[str(last)], atol=1e-10, rtol=1e-10, err_msg=str(site))
+        np.testing.assert_allclose(
+            acts[last][0, 0], at[str(last)], atol=1e-10, rtol=1e-10, err_msg=str(site)
+        )
         rough = forward(single, TOKENS, edits={site: torch_edit})[0]
         assert np.abs(rough[0, 0].numpy() - truth).max() <= 5e-5 * np.abs(truth).max(), site
 
@@ -175,12 +229,23 @@ def test_gradients_of_the_fast_way_are_those_of_the_visited_way():
 def test_runs_do_not_influence_each_other():
     params = varied(SHAPE, runs=3)
     together, _ = forward(params, TOKENS)
-    broken, _ = forward({k: torch.cat([v[:1], torch.full_like(v[1:2], torch.nan), v[2:]]) for k, v in params.items()}, TOKENS)
+    broken, _ = forward(
+        {
+            k: torch.cat([v[:1], torch.full_like(v[1:2], torch.nan), v[2:]])
+            for k, v in params.items()
+        },
+        TOKENS,
+    )
     assert torch.equal(broken[[0, 2]], together[[0, 2]]) and broken[1].isnan().all()
     alone, _ = forward({k: v[2:] for k, v in params.items()}, TOKENS)
     torch.testing.assert_close(alone[0], together[2], atol=1e-5, rtol=1e-5)
     each, _ = forward(params, torch.stack([TOKENS, TOKENS.flip(0), TOKENS]))
-    torch.testing.assert_close(each[1], forward({k: v[1:2] for k, v in params.items()}, TOKENS.flip(0))[0][0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        each[1],
+        forward({k: v[1:2] for k, v in params.items()}, TOKENS.flip(0))[0][0],
+        atol=1e-5,
+        rtol=1e-5,
+    )
 
 
 def test_a_folder_of_transformers_computes_what_it_computed_there(folder):
@@ -191,7 +256,9 @@ def test_a_folder_of_transformers_computes_what_it_computed_there(folder):
     trace = subject.run(TOKENS, capture=subject.sites)
     assert float((trace.logits - logits).abs().max()) <= bound  # every site visited
     params, shape = read(str(root))
-    for row, tokens in enumerate(TOKENS.numpy()):  # in float32 both are off by rounding, which grows with the stream
+    for row, tokens in enumerate(
+        TOKENS.numpy()
+    ):  # in float32 both are off by rounding, which grows with the stream
         _, at = naive({name: value[0] for name, value in params.items()}, shape, tokens)
         for layer in range(3):
             truth = at[f"blocks.{layer}.hook_resid_post"]
@@ -201,7 +268,11 @@ def test_a_folder_of_transformers_computes_what_it_computed_there(folder):
     assert float((forward(params, TOKENS)[0][0] - logits).abs().max()) <= bound
 
 
-@pytest.mark.parametrize("parts", [{}, {"conv": 3, "conv_bias": False, "tied": False}, {"biases": True, "channels": 12}], ids=str)
+@pytest.mark.parametrize(
+    "parts",
+    [{}, {"conv": 3, "conv_bias": False, "tied": False}, {"biases": True, "channels": 12}],
+    ids=str,
+)
 def test_a_folder_of_ours_is_what_transformers_reads(parts, tmp_path):
     import transformers
 
@@ -209,7 +280,9 @@ def test_a_folder_of_ours_is_what_transformers_reads(parts, tmp_path):
     shape = replace(SHAPE, vocab=vocab, **parts)
     params = varied(shape)
     write(tmp_path / "run-1", params, shape, tmp_path / "tokenizer.json", {"name": "a test"}, run=1)
-    theirs, told = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run-1", output_loading_info=True)
+    theirs, told = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "run-1", output_loading_info=True
+    )
     assert not told["missing_keys"] and not told["unexpected_keys"]
     with torch.no_grad():
         logits = theirs.eval()(TOKENS, use_cache=False).logits
@@ -224,14 +297,25 @@ def test_a_folder_of_ours_is_what_transformers_reads(parts, tmp_path):
 def test_its_sites_are_met_in_order_and_have_the_sizes_told(folder):
     subject, met = load(str(folder[0])), []
     plain = subject.run(TOKENS)
-    trace = subject.run(TOKENS, edits={site: lambda x, site=site: met.append(site) or x for site in subject.sites}, capture=subject.sites)
+    trace = subject.run(
+        TOKENS,
+        edits={site: lambda x, site=site: met.append(site) or x for site in subject.sites},
+        capture=subject.sites,
+    )
     assert tuple(met) == subject.sites and tuple(site.kind for site in met[:14]) == KINDS
-    assert all(trace.acts[site].shape == (*TOKENS.shape, *subject.folder.shape(site)) for site in subject.sites)
+    assert all(
+        trace.acts[site].shape == (*TOKENS.shape, *subject.folder.shape(site))
+        for site in subject.sites
+    )
     assert all(Site.parse(str(site)) == site for site in subject.sites)
-    assert float((trace.logits - plain.logits).abs().max()) <= 1e-5 * float(plain.logits.abs().max())
+    assert float((trace.logits - plain.logits).abs().max()) <= 1e-5 * float(
+        plain.logits.abs().max()
+    )
     stopped = subject.run(TOKENS, capture=[Site("delta", 1)], logits=False)
     assert stopped.logits is None
-    torch.testing.assert_close(stopped.acts[Site("delta", 1)], trace.acts[Site("delta", 1)], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        stopped.acts[Site("delta", 1)], trace.acts[Site("delta", 1)], atol=1e-5, rtol=1e-5
+    )
 
 
 def test_an_edit_through_the_folder_is_the_edit_of_the_ensemble(folder):
@@ -263,15 +347,22 @@ def test_hidden_attention_of_a_folder_makes_what_the_layer_adds(folder):
             made, target = torch.einsum("bcts,bsc->btc", alpha, u), acts[Site(kind, layer)]
             assert float((made - target).abs().max()) <= 1e-5 * float(target.abs().max())
         added = out(made)
-        assert float((added - acts[Site("mixer_out", layer)]).abs().max()) <= 1e-5 * float(added.abs().max())
+        assert float((added - acts[Site("mixer_out", layer)]).abs().max()) <= 1e-5 * float(
+            added.abs().max()
+        )
     few = hidden_attention(subject, TOKENS, 1, [3, 7], skip=True, gate=True)
-    torch.testing.assert_close(few, hidden_attention(subject, TOKENS, 1, skip=True, gate=True)[:, [3, 7]])
+    torch.testing.assert_close(
+        few, hidden_attention(subject, TOKENS, 1, skip=True, gate=True)[:, [3, 7]]
+    )
 
 
 def test_half_precision_is_near_and_scans_in_single(folder):
     subject = load(str(folder[0]), dtype="bfloat16")
     trace = subject.run(TOKENS, capture=[Site("state", 0), Site("ssm_in", 0)])
-    assert trace.acts[Site("state", 0)].dtype == torch.float32 and trace.acts[Site("ssm_in", 0)].dtype == torch.bfloat16
+    assert (
+        trace.acts[Site("state", 0)].dtype == torch.float32
+        and trace.acts[Site("ssm_in", 0)].dtype == torch.bfloat16
+    )
     assert float((trace.logits.float() - folder[1]).abs().mean()) < 0.05 * float(folder[1].std())
 
 
@@ -279,22 +370,38 @@ def test_a_time_invariant_scan_has_the_same_steps_at_every_position():
     shape = replace(SHAPE, selective=False)
     sites = [Site(kind, 1) for kind in ("delta", "B", "C")]
     _, acts = forward(varied(shape), TOKENS, capture=sites)
-    assert all(torch.equal(acts[site], acts[site][:, :1, :1].expand_as(acts[site])) for site in sites)
+    assert all(
+        torch.equal(acts[site], acts[site][:, :1, :1].expand_as(acts[site])) for site in sites
+    )
 
 
 def test_what_cannot_be_done_is_told_in_one_line(folder, tmp_path):
     subject = load(str(folder[0]))
-    with pytest.raises(ModelError, match="a cache holds what attention has read, and mamba has no attention"):
+    with pytest.raises(
+        ModelError, match="a cache holds what attention has read, and mamba has no attention"
+    ):
         subject.run(TOKENS, cache=object())
-    with pytest.raises(ModelError, match=r"blocks\.0\.hook_mlp_out does not exist: blocks of mamba have resid_pre, in_proj"):
+    with pytest.raises(
+        ModelError,
+        match=r"blocks\.0\.hook_mlp_out does not exist: blocks of mamba have resid_pre, in_proj",
+    ):
         subject.run(TOKENS, capture=[Site("mlp_out", 0)])
-    with pytest.raises(SpecError, match=r"blocks\.3\.hook_delta does not exist: this Mamba has 3 blocks"):
+    with pytest.raises(
+        SpecError, match=r"blocks\.3\.hook_delta does not exist: this Mamba has 3 blocks"
+    ):
         forward(varied(SHAPE), TOKENS, capture=[Site("delta", 3)])
     with pytest.raises(SpecError, match="hook_conv does not exist"):
         forward(varied(replace(SHAPE, conv=0)), TOKENS, capture=[Site("conv", 0)])
-    with pytest.raises(SpecError, match=r"the edit of blocks\.0\.hook_B must return \[2, 2, 13, 5\], returned \[2, 2, 13\]"):
+    with pytest.raises(
+        SpecError,
+        match=r"the edit of blocks\.0\.hook_B must return \[2, 2, 13, 5\], returned \[2, 2, 13\]",
+    ):
         forward(varied(SHAPE), TOKENS, edits={Site("B", 0): lambda x: x[..., 0]})
-    for parts, said in (({"conv": 0}, "conv=0"), ({"selective": False}, "selective=false"), ({"channels": 25}, "25 and d=12")):
+    for parts, said in (
+        ({"conv": 0}, "conv=0"),
+        ({"selective": False}, "selective=false"),
+        ({"channels": 25}, "25 and d=12"),
+    ):
         with pytest.raises(SpecError, match=said):
             config(replace(SHAPE, **parts))
     llama = load(str(tiny_models.make(tmp_path / "llama", "llama")))

@@ -33,23 +33,38 @@ def test_a_name_taken_apart(name: str, parts: tuple[str, str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def eight_bit(tmp_path_factory: pytest.TempPathFactory) -> models.ModelFolder:
-    """A GGUF file of 8 bits as Assay converts it, under the name of the model that it was made from."""
+    """A GGUF file of 8 bits as Assay converts it, under the name of the model that it was made
+    from."""
     import gguf
 
     from assay.subjects.gguf import convert
 
     here = tmp_path_factory.mktemp("names")
-    made = tiny_models.make(here / "whole", "llama", hidden_size=32, intermediate_size=64, tie_word_embeddings=True)
-    file = tiny_models.write_gguf(here / "m.gguf", made, gguf.GGMLQuantizationType.Q8_0, leave_out=("output",))
+    made = tiny_models.make(
+        here / "whole", "llama", hidden_size=32, intermediate_size=64, tie_word_embeddings=True
+    )
+    file = tiny_models.write_gguf(
+        here / "m.gguf", made, gguf.GGMLQuantizationType.Q8_0, leave_out=("output",)
+    )
     return models.find(str(convert(file, here / "eight", name="SmolLM2-135M")))
 
 
-def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(eight_bit: models.ModelFolder) -> None:
+def test_an_8_bit_gguf_is_neither_the_named_model_nor_an_unrelated_one(
+    eight_bit: models.ModelFolder,
+) -> None:
     assert eight_bit.provenance == "SmolLM2-135M, 8-bit Q8_0"
-    assert differs("HuggingFaceTB/SmolLM2-135M", eight_bit) == "a quantised version of it, by its name"
-    assert differs("HuggingFaceTB/SmolLM2-135M-Instruct", eight_bit) == "an untuned and quantised version of it, by its name"
+    assert (
+        differs("HuggingFaceTB/SmolLM2-135M", eight_bit) == "a quantised version of it, by its name"
+    )
+    assert (
+        differs("HuggingFaceTB/SmolLM2-135M-Instruct", eight_bit)
+        == "an untuned and quantised version of it, by its name"
+    )
     assert differs("SmolLM2-135M-Q8_0", eight_bit) == ""
-    assert differs("SmolLM2-135M-Q4_1", eight_bit) == "an otherwise quantised version of it, by its name"
+    assert (
+        differs("SmolLM2-135M-Q4_1", eight_bit)
+        == "an otherwise quantised version of it, by its name"
+    )
     assert differs("gpt2", eight_bit) == "another model, by its name"
 
 
@@ -59,16 +74,28 @@ def test_a_file_of_16_bits_is_not_quantised(eight_bit: models.ModelFolder) -> No
     assert differs("SmolLM2-135M-GGUF", whole) == "an unquantised version of it, by its name"
 
 
-def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(tmp_path: Path) -> None:
+def test_what_a_folder_is_called_tells_that_it_is_the_model_and_never_that_it_is_not(
+    tmp_path: Path,
+) -> None:
     plain = models.find(str(tiny_models.make(tmp_path / "SmolLM2-135M", "llama")))
     assert differs("HuggingFaceTB/SmolLM2-135M", plain) == ""
-    assert differs("HuggingFaceTB/SmolLM2-135M-Instruct", plain) == "an untuned version of it, by its name"
+    assert (
+        differs("HuggingFaceTB/SmolLM2-135M-Instruct", plain)
+        == "an untuned version of it, by its name"
+    )
     assert differs("gpt2", plain) is None
     settings = json.loads((plain.path / "config.json").read_text())
-    (plain.path / "config.json").write_text(json.dumps(settings | {"_name_or_path": "nobody/other-1b"}))
+    (plain.path / "config.json").write_text(
+        json.dumps(settings | {"_name_or_path": "nobody/other-1b"})
+    )
     assert differs("gpt2", models.find(str(plain.path))) == "another model, by its name"
     settings |= {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
     (plain.path / "config.json").write_text(json.dumps(settings))
-    assert differs("SmolLM2-135M", models.find(str(plain.path))) == "a quantised version of it, by its name"
-    cached = tiny_models.make(tmp_path / "models--HuggingFaceTB--SmolLM2-360M/snapshots/0123abcd", "llama")
+    assert (
+        differs("SmolLM2-135M", models.find(str(plain.path)))
+        == "a quantised version of it, by its name"
+    )
+    cached = tiny_models.make(
+        tmp_path / "models--HuggingFaceTB--SmolLM2-360M/snapshots/0123abcd", "llama"
+    )
     assert differs("HuggingFaceTB/SmolLM2-360M", models.find(str(cached))) == ""

@@ -1,4 +1,5 @@
-"""Paths: probes against derivatives taken by finite differences, metrics against all of them, removals against a model's own logits."""
+"""Paths: probes against derivatives taken by finite differences, metrics against all of them,
+removals against a model's own logits."""
 
 import numpy as np
 import pytest
@@ -45,16 +46,22 @@ def test_a_probe_is_the_derivative_of_what_was_pulled_on(model, kind):
         sigma = [read.sigma(x)] * 2 if kind == "frozen" else [read.sigma(plus), read.sigma(minus)]
         z = [read.project(y) / s @ read.L for y, s in zip((plus, minus), sigma, strict=True)]
         expected = float((pull * (z[0] - z[1])).sum()) / (2 * size)
-        assert float((found.total[kind][1] * v).sum()) == pytest.approx(expected, rel=2e-2, abs=0.02)
+        assert float((found.total[kind][1] * v).sum()) == pytest.approx(
+            expected, rel=2e-2, abs=0.02
+        )
         image = read.norm.frozen(v, x) if kind == "frozen" else read.norm.jacobian(v, x)
-        assert float((found.direct[kind] * v).sum()) == pytest.approx(float((pull * (image @ read.L)).sum()), rel=1e-3, abs=1e-3)
+        assert float((found.direct[kind] * v).sum()) == pytest.approx(
+            float((pull * (image @ read.L)).sum()), rel=1e-3, abs=1e-3
+        )
 
 
 def test_behind_the_last_block_all_is_direct(model):
     found = probe(model, text(2, 6), [1, 2], readout(model, 2), 0, 0)
     for kind in ("frozen", "jacobian"):
         torch.testing.assert_close(found.total[kind][1], found.direct[kind], rtol=1e-4, atol=1e-4)
-        assert float((found.total[kind][0] - found.direct[kind]).norm()) > 0.1 * float(found.direct[kind].norm())
+        assert float((found.total[kind][0] - found.direct[kind]).norm()) > 0.1 * float(
+            found.direct[kind].norm()
+        )
 
 
 def test_metrics_are_means_of_squared_derivatives_over_tokens(model):
@@ -67,13 +74,22 @@ def test_metrics_are_means_of_squared_derivatives_over_tokens(model):
         for i in range(d):
             v = torch.zeros(2, 6, d)
             v[:, at, i] = size
-            each.append((read.project(final(model, tokens, block, v) - final(model, tokens, block, -v)) / sigma @ read.L) / (2 * size))
+            each.append(
+                (
+                    read.project(final(model, tokens, block, v) - final(model, tokens, block, -v))
+                    / sigma
+                    @ read.L
+                )
+                / (2 * size)
+            )
         J = torch.stack(each)  # [direction, window, s, d]
         own = torch.zeros_like(J)
         own[:, :, at] = (read.project(torch.eye(d))[:, None] / sigma[:, at]) @ read.L
         direct += torch.einsum("iwsd,jwsd->ij", own, own) / 10
         indirect += torch.einsum("iwsd,jwsd->ij", J - own, J - own) / 10
-    torch.testing.assert_close(found.direct, direct, rtol=1e-3, atol=1e-3 * float(direct.abs().max()))
+    torch.testing.assert_close(
+        found.direct, direct, rtol=1e-3, atol=1e-3 * float(direct.abs().max())
+    )
     assert float((found.indirect - indirect).norm()) < 0.1 * float(indirect.norm())
     rows = torch.eye(d)
     share = direct.diagonal() / (direct + indirect).diagonal()
@@ -100,30 +116,45 @@ def test_what_is_taken_out_is_missing_from_the_logits_themselves(model):
     with torch.no_grad():
         direct = centre(head(x) - head(left))
     np.testing.assert_allclose(found.exact_direct, direct.square().sum((1, 2)), rtol=1e-3)
-    np.testing.assert_allclose(found.exact_indirect, (total - direct).square().sum((1, 2)), rtol=2e-3)
-    held = centre(model.model.get_output_embeddings()(read.norm.frozen(part, x[row, at]) * read.gain).detach())
+    np.testing.assert_allclose(
+        found.exact_indirect, (total - direct).square().sum((1, 2)), rtol=2e-3
+    )
+    held = centre(
+        model.model.get_output_embeddings()(read.norm.frozen(part, x[row, at]) * read.gain).detach()
+    )
     np.testing.assert_allclose(found.direct, held.square().sum(1), rtol=1e-3)
 
 
 def test_taking_out_a_hundredth_of_a_part_is_its_derivative(model):
     tokens, read, block, at, size = text(3, 8), readout(model, 1), 1, torch.tensor([0, 3, 6]), 0.05
     d, row = len(read.gain), torch.arange(3)
-    stream = model.run(tokens, capture=[Site("resid_post", block)], logits=False).acts[Site("resid_post", block)]
+    stream = model.run(tokens, capture=[Site("resid_post", block)], logits=False).acts[
+        Site("resid_post", block)
+    ]
     part = torch.from_numpy(np.random.default_rng(2).normal(0, 0.3, (3, d))).float()
     found = ablated(model, block, tokens, stream, 0.01 * part, at, read)
     v = torch.zeros(3, 8, d)
     v[row, at] = part
     x = final(model, tokens, block, torch.zeros(3, 8, d))
-    slope = (final(model, tokens, block, size * v) - final(model, tokens, block, -size * v)) / (2 * size)
+    slope = (final(model, tokens, block, size * v) - final(model, tokens, block, -size * v)) / (
+        2 * size
+    )
     indirect = read.project(slope - v) / read.sigma(x) @ read.L  # what later blocks make of it
     np.testing.assert_allclose(found.indirect / 0.01**2, indirect.square().sum((1, 2)), rtol=0.03)
 
 
 def test_what_the_last_block_wrote_is_missing_directly_and_nowhere_else(model):
-    tokens, read, part = text(2, 5), readout(model, 2), torch.ones(2, len(readout(model, 2).gain)) * torch.arange(24) / 24
+    tokens, read, part = (
+        text(2, 5),
+        readout(model, 2),
+        torch.ones(2, len(readout(model, 2).gain)) * torch.arange(24) / 24,
+    )
     stream = model.run(tokens, capture=[LAST], logits=False).acts[LAST]
     found = ablated(model, 2, tokens, stream, part, torch.tensor([1, 4]), read)
-    assert float((found.indirect / found.direct).max()) < 1e-9 and float((found.exact_indirect / found.exact_direct).max()) < 1e-9
+    assert (
+        float((found.indirect / found.direct).max()) < 1e-9
+        and float((found.exact_indirect / found.exact_direct).max()) < 1e-9
+    )
 
 
 def test_a_block_that_is_not_there_and_parts_that_do_not_fit_are_one_line(model):
@@ -131,4 +162,6 @@ def test_a_block_that_is_not_there_and_parts_that_do_not_fit_are_one_line(model)
     with pytest.raises(ModelError, match="does not exist"):
         probe(model, tokens, [3], read, 0, 0)
     with pytest.raises(ModelError, match="one part and one position"):
-        ablated(model, 1, tokens, torch.zeros(2, 5, 24), torch.zeros(1, 24), torch.tensor([1, 2]), read)
+        ablated(
+            model, 1, tokens, torch.zeros(2, 5, 24), torch.zeros(1, 24), torch.tensor([1, 2]), read
+        )

@@ -1,4 +1,5 @@
-"""Captures, edits, logits, early stops and late starts of local models, against a forward pass in NumPy float64."""
+"""Captures, edits, logits, early stops and late starts of local models, against a forward pass in
+NumPy float64."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ ARCHITECTURES = ("llama", "gpt2")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
-    return {kind: tiny_models.make(root / kind, kind) for kind in ("llama", "gpt2", "mistral", "qwen2")}
+    return {
+        kind: tiny_models.make(root / kind, kind) for kind in ("llama", "gpt2", "mistral", "qwen2")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +53,14 @@ def test_logits_losses_and_every_site_equal_the_naive_pass(subjects, folders, ki
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-@pytest.mark.parametrize("site", [Site(k, None if k == "final_norm" else 1) for k in KINDS], ids=str)
+@pytest.mark.parametrize(
+    "site", [Site(k, None if k == "final_norm" else 1) for k in KINDS], ids=str
+)
 def test_an_edit_changes_what_follows_and_is_what_a_capture_sees(subjects, folders, kind, site):
     logits, acts = tiny_models.naive(folders[kind], TOKENS, {str(site): halve})
-    trace = subjects[kind].run(torch.tensor(TOKENS), capture=subjects[kind].sites, edits={site: halve})
+    trace = subjects[kind].run(
+        torch.tensor(TOKENS), capture=subjects[kind].sites, edits={site: halve}
+    )
     close(trace.logits, logits)
     for s, got in trace.acts.items():
         close(got, acts[str(s)])
@@ -61,11 +68,18 @@ def test_an_edit_changes_what_follows_and_is_what_a_capture_sees(subjects, folde
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_several_edits_at_once_and_none_left_behind(subjects, folders, kind):
-    names = ("blocks.0.attn.hook_z", "blocks.1.hook_resid_mid", "blocks.2.hook_resid_pre", "blocks.2.mlp.hook_post")
+    names = (
+        "blocks.0.attn.hook_z",
+        "blocks.1.hook_resid_mid",
+        "blocks.2.hook_resid_pre",
+        "blocks.2.mlp.hook_post",
+    )
     logits, _ = tiny_models.naive(folders[kind], TOKENS, dict.fromkeys(names, halve))
     edited = subjects[kind].run(torch.tensor(TOKENS), edits={Site.parse(n): halve for n in names})
     close(edited.logits, logits)
-    close(subjects[kind].run(torch.tensor(TOKENS)).logits, tiny_models.naive(folders[kind], TOKENS)[0])
+    close(
+        subjects[kind].run(torch.tensor(TOKENS)).logits, tiny_models.naive(folders[kind], TOKENS)[0]
+    )
 
 
 def test_tied_embeddings_and_a_head_width_of_its_own(tmp_path):
@@ -82,7 +96,9 @@ def test_the_stream_is_what_transformers_calls_hidden_states(subjects, kind):
     trace = subject.run(torch.tensor(TOKENS), capture=subject.sites)
     for layer in range(3):
         assert torch.equal(trace.acts[Site("resid_pre", layer)], hidden[layer])
-    assert torch.equal(trace.acts[Site("final_norm")], hidden[3])  # transformers' last one is after the final norm
+    assert torch.equal(
+        trace.acts[Site("final_norm")], hidden[3]
+    )  # transformers' last one is after the final norm
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -95,13 +111,19 @@ def test_a_late_start_gives_what_the_full_pass_with_that_edit_gives(subjects, ki
     short = subject.run(tokens, start=(layer, spliced), edits={later: halve}, capture=[later])
     assert torch.equal(full.logits, short.logits)
     assert torch.equal(full.acts[later], short.acts[later])
-    assert torch.equal(subject.losses(tokens, edits={site: lambda x: spliced}), subject.losses(tokens, start=(layer, spliced)))
+    assert torch.equal(
+        subject.losses(tokens, edits={site: lambda x: spliced}),
+        subject.losses(tokens, start=(layer, spliced)),
+    )
 
 
 def calls(subject, **options):
     """The blocks that a run enters."""
     entered = []
-    hooks = [b.register_forward_pre_hook(lambda m, a, i=i: entered.append(i)) for i, b in enumerate(subject.blocks)]
+    hooks = [
+        b.register_forward_pre_hook(lambda m, a, i=i: entered.append(i))
+        for i, b in enumerate(subject.blocks)
+    ]
     try:
         subject.run(torch.tensor(TOKENS), **options)
     finally:
@@ -136,7 +158,9 @@ def test_the_loss_holds_the_logits_of_one_sequence_at_a_time():
 
 
 def test_a_run_that_stopped_has_no_logits_and_says_so(subjects):
-    trace = subjects["llama"].run(torch.tensor(TOKENS), capture=[Site("resid_pre", 1)], logits=False)
+    trace = subjects["llama"].run(
+        torch.tensor(TOKENS), capture=[Site("resid_pre", 1)], logits=False
+    )
     assert trace.logits is None
     with pytest.raises(ModelError, match=r"logits=True"):
         trace.loss()
@@ -156,7 +180,12 @@ def test_nothing_of_the_model_is_changed_even_by_an_edit_that_fails(subjects, ki
     given = torch.ones(2, 7, 24)
     with pytest.raises(RuntimeError, match=r"mine"):
         subject.run(tokens, start=(1, given), edits={Site("attn_out", 2): broken})
-    trace = subject.run(tokens, start=(1, given), edits={Site("resid_pre", 1): in_place}, capture=[Site("resid_post", 1)])
+    trace = subject.run(
+        tokens,
+        start=(1, given),
+        edits={Site("resid_pre", 1): in_place},
+        capture=[Site("resid_post", 1)],
+    )
     assert torch.equal(given, torch.ones(2, 7, 24))
     assert len(trace.acts) == 1
     after = subject.model.state_dict()
@@ -167,7 +196,12 @@ def test_nothing_of_the_model_is_changed_even_by_an_edit_that_fails(subjects, ki
 
 def test_an_edit_in_place_leaves_captures_upstream_alone(subjects, folders):
     here, there = Site("resid_post", 0), Site("resid_pre", 1)
-    trace = subjects["llama"].run(torch.tensor(TOKENS), capture=[here, there], edits={there: lambda x: x.mul_(2)}, logits=False)
+    trace = subjects["llama"].run(
+        torch.tensor(TOKENS),
+        capture=[here, there],
+        edits={there: lambda x: x.mul_(2)},
+        logits=False,
+    )
     assert torch.equal(2 * trace.acts[here], trace.acts[there])
 
 
@@ -175,7 +209,10 @@ def test_the_unembedding_is_the_direct_path(subjects, folders):
     _, acts = tiny_models.naive(folders["llama"], TOKENS)
     x = acts["blocks.2.hook_resid_post"]
     length = np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
-    close(torch.tensor(x / length) @ subjects["llama"].unembed().double(), tiny_models.naive(folders["llama"], TOKENS)[0])
+    close(
+        torch.tensor(x / length) @ subjects["llama"].unembed().double(),
+        tiny_models.naive(folders["llama"], TOKENS)[0],
+    )
 
     logits, acts = tiny_models.naive(folders["gpt2"], TOKENS)
     x, w = acts["blocks.2.hook_resid_post"], tiny_models.weights(folders["gpt2"])
@@ -202,15 +239,27 @@ def test_tokens_and_text(subjects):
 
 
 BAD_RUNS = {
-    "layer out of range": ({"capture": [Site("resid_pre", 3)]}, "blocks.3.hook_resid_pre does not exist: .* 3 blocks, 0 to 2"),
-    "edit out of range": ({"edits": {Site("z", 40): halve}}, "blocks.40.attn.hook_z does not exist"),
+    "layer out of range": (
+        {"capture": [Site("resid_pre", 3)]},
+        "blocks.3.hook_resid_pre does not exist: .* 3 blocks, 0 to 2",
+    ),
+    "edit out of range": (
+        {"edits": {Site("z", 40): halve}},
+        "blocks.40.attn.hook_z does not exist",
+    ),
     "edit of another shape": (
         {"edits": {Site("mlp_out", 0): lambda x: x[..., :5]}},
         r"must return \[2, 7, 24\], returned \[2, 7, 5\]",
     ),
     "start too late": ({"start": (3, torch.zeros(2, 7, 24))}, "before blocks 0 to 2, got 3"),
-    "start of another shape": ({"start": (1, torch.zeros(2, 6, 24))}, r"must be \[2, 7, 24\], got \[2, 6, 24\]"),
-    "capture before the start": ({"start": (2, torch.zeros(2, 7, 24)), "capture": [Site("z", 1)]}, "before the start at block 2"),
+    "start of another shape": (
+        {"start": (1, torch.zeros(2, 6, 24))},
+        r"must be \[2, 7, 24\], got \[2, 6, 24\]",
+    ),
+    "capture before the start": (
+        {"start": (2, torch.zeros(2, 7, 24)), "capture": [Site("z", 1)]},
+        "before the start at block 2",
+    ),
 }
 
 

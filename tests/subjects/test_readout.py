@@ -1,4 +1,5 @@
-"""The readout: the specification's small vectors by hand, the vocabulary written out, and a real model's own logits."""
+"""The readout: the specification's small vectors by hand, the vocabulary written out, and a real
+model's own logits."""
 
 from __future__ import annotations
 
@@ -18,8 +19,14 @@ W_U = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
 
 def plain(d=2, centres=False, gram=None, W_out=None, eps=0.0):
     """A readout whose logits are the normalised stream itself."""
-    return ro.Readout(torch.eye(d) if W_out is None else W_out, torch.zeros(d), torch.ones(d), centres, eps,
-                      torch.eye(d, dtype=torch.float64) if gram is None else gram)  # fmt: skip
+    return ro.Readout(
+        torch.eye(d) if W_out is None else W_out,
+        torch.zeros(d),
+        torch.ones(d),
+        centres,
+        eps,
+        torch.eye(d, dtype=torch.float64) if gram is None else gram,
+    )
 
 
 def test_the_gram_matrix_measures_logits_without_the_vocabulary():
@@ -30,7 +37,9 @@ def test_the_gram_matrix_measures_logits_without_the_vocabulary():
     assert float(e @ plain_gram @ e) == pytest.approx(5)
     assert float(e @ centred @ e) == pytest.approx(14 / 3)
     L = ro.factor(plain_gram)
-    np.testing.assert_allclose(L, [[math.sqrt(2), 0], [1 / math.sqrt(2), 3 / math.sqrt(2)]], atol=1e-5)
+    np.testing.assert_allclose(
+        L, [[math.sqrt(2), 0], [1 / math.sqrt(2), 3 / math.sqrt(2)]], atol=1e-5
+    )
     np.testing.assert_allclose(L.T @ e, [0.70711, -2.12132], atol=1e-5)
 
 
@@ -45,7 +54,9 @@ def test_the_gram_form_is_exact_in_float32_sizes():
 
 @pytest.mark.parametrize("off, share", [(0.0, 0.5), (0.5, 0.25), (-0.5, 0.75)])
 def test_null_share_of_two_neurons_that_write_to_one_direction(off, share):
-    assert ro.null_share(torch.ones(2, 1), torch.tensor([[1.0, off], [off, 1.0]])) == pytest.approx(share)
+    assert ro.null_share(torch.ones(2, 1), torch.tensor([[1.0, off], [off, 1.0]])) == pytest.approx(
+        share
+    )
 
 
 @pytest.mark.parametrize("m, d, sd", [(512, 128, 0.027011), (1536, 576, 0.017458)])
@@ -74,7 +85,10 @@ def test_effects_under_rms_norm_in_two_dimensions():
 
 
 def test_as_the_part_vanishes_only_the_jacobian_gets_right():
-    x, o = torch.tensor([[4.0, 4.0, 1.0]], dtype=torch.float64), torch.tensor([[1.0, 0.5, 0.0]], dtype=torch.float64)
+    x, o = (
+        torch.tensor([[4.0, 4.0, 1.0]], dtype=torch.float64),
+        torch.tensor([[1.0, 0.5, 0.0]], dtype=torch.float64),
+    )
     read = plain(3)
     object.__setattr__(read, "L", torch.eye(3, dtype=torch.float64))
     small = read.effects(1e-5 * o, x)
@@ -127,20 +141,27 @@ def test_exact_effects_in_float32_are_those_in_float64(centres, share):
 def test_a_part_as_long_as_the_stream_at_sixty_degrees_is_frozen_exactly():
     x, part = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, math.sqrt(3.0)]])
     effects = plain().effects(part, x)
-    assert float(effects.error(effects.frozen)) < 1e-6 < 0.3 < float(effects.error(effects.jacobian))
+    assert (
+        float(effects.error(effects.frozen)) < 1e-6 < 0.3 < float(effects.error(effects.jacobian))
+    )
 
 
 def test_direct_shares():
     direct = torch.tensor([[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]])
-    total = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 1.0]])  # nothing later; later layers cancel it; later layers only
+    total = torch.tensor(
+        [[3.0, 4.0], [0.0, 0.0], [0.0, 1.0]]
+    )  # nothing later; later layers cancel it; later layers only
     np.testing.assert_allclose(ro.direct_share(direct, total), [1, 0.5, 0], atol=1e-6)
     np.testing.assert_allclose(ro.signed_share(direct, total)[[0, 2]], [1, 0])
     assert ro.signed_share(direct, total)[1].isnan()
 
 
-@pytest.mark.parametrize("kind, changes", [("gpt2", {"n_inner": 40, "tie_word_embeddings": False}), ("llama", {})])
+@pytest.mark.parametrize(
+    "kind, changes", [("gpt2", {"n_inner": 40, "tie_word_embeddings": False}), ("llama", {})]
+)
 def test_a_models_own_logits(tmp_path, kind, changes):
-    """The last block's update, left out of the stream, changes the logits as the readout says; so for a model of either norm."""
+    """The last block's update, left out of the stream, changes the logits as the readout says; so
+    for a model of either norm."""
     model = load(str(make(tmp_path / kind, kind, **changes)))
     read = ro.readout(model, 2)
     tokens = torch.arange(24).view(2, 12) * 7 % 200
@@ -154,7 +175,10 @@ def test_a_models_own_logits(tmp_path, kind, changes):
     exact = read.exact(o, x)
     np.testing.assert_allclose(exact.square().sum(1), difference.square().sum(1), rtol=1e-3)
     np.testing.assert_allclose(
-        exact @ exact.T, difference @ difference.T, rtol=1e-2, atol=1e-3 * float(exact.square().sum(1).max())
+        exact @ exact.T,
+        difference @ difference.T,
+        rtol=1e-2,
+        atol=1e-3 * float(exact.square().sum(1).max()),
     )
     back = read.to_residual(read.frozen(o, x)) * read.sigma(x)
     torch.testing.assert_close(back, read.project(o), atol=1e-3, rtol=1e-3)

@@ -48,7 +48,14 @@ def test_every_kind_is_named_above():
 
 @pytest.mark.parametrize(
     "text",
-    ["blocks.9.hook_resid_pr", "blocks.x.hook_resid_pre", "blocks.-1.hook_resid_pre", "hook_resid_pre", "", "blocks.1.ln_final"],
+    [
+        "blocks.9.hook_resid_pr",
+        "blocks.x.hook_resid_pre",
+        "blocks.-1.hook_resid_pre",
+        "hook_resid_pre",
+        "",
+        "blocks.1.ln_final",
+    ],
 )
 def test_an_unknown_name_lists_the_sites(text):
     with pytest.raises(ModelError) as caught:

@@ -44,7 +44,7 @@ def report(ledger):
 # The first clocks that kept good time at sea were built in the eighteenth century. Until then a captain knew how far
 # north or south he was from the height of the sun at noon, but not how far east or west, and many ships were lost
 # because of it. A clock that still showed the time of the port they had left would have told them.
-'''
+'''  # noqa: E501
 LOSS = 2.3332  # of the same weights in another forward pass, written without transformers
 
 
@@ -71,7 +71,8 @@ def test_the_loss_from_a_captured_residual_is_the_same(smollm2, tokens):
 
 
 def test_rows_left_in_the_order_of_the_file_cost_more_than_a_nat(tokens, smollm2):
-    """The half-split rope needs query and key rows un-permuted; a conversion that forgets it still runs."""
+    """The half-split rope needs query and key rows un-permuted; a conversion that forgets it still
+    runs."""
     broken = load("smollm2")
     with torch.no_grad():
         for block in broken.blocks:
@@ -99,7 +100,11 @@ def test_code_comes_back_as_it_was(smollm2):
 def test_what_it_is_called_and_how_it_is_identified(smollm2):
     assert smollm2.provenance == "SmolLM2-135M-Instruct, 4-bit Q4_1"
     assert smollm2.fingerprint == fetch.GGUF_SHA256
-    assert (smollm2.layers, smollm2.width(Site("resid_pre", 9)), smollm2.width(Site("mlp_post", 0))) == (30, 576, 1536)
+    assert (
+        smollm2.layers,
+        smollm2.width(Site("resid_pre", 9)),
+        smollm2.width(Site("mlp_post", 0)),
+    ) == (30, 576, 1536)
 
 
 def test_fetching_again_is_done_at_once_and_says_where_it_is(smollm2):

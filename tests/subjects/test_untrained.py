@@ -1,4 +1,5 @@
-"""An untrained model: the architecture of another, fewer blocks, weights that depend on the seed alone."""
+"""An untrained model: the architecture of another, fewer blocks, weights that depend on the seed
+alone."""
 
 import json
 
@@ -19,14 +20,20 @@ def test_it_has_the_shape_of_the_model_and_random_weights_of_its_own(tmp_path, b
     first, again, other = (untrained(str(folder), 1, bench, seed) for seed in (0, 0, 1))
     assert first == again != other
     model, trained = load(str(first)), load(str(folder))
-    assert model.layers == 1 and model.width(Site("resid_post", 0)) == trained.width(Site("resid_post", 0))
-    assert find(str(first)).tokenizer.encode("def f(x)") == find(str(folder)).tokenizer.encode("def f(x)")
+    assert model.layers == 1 and model.width(Site("resid_post", 0)) == trained.width(
+        Site("resid_post", 0)
+    )
+    assert find(str(first)).tokenizer.encode("def f(x)") == find(str(folder)).tokenizer.encode(
+        "def f(x)"
+    )
     state, theirs = model.model.state_dict(), trained.model.state_dict()
     name = "model.layers.0.mlp.up_proj.weight"
     assert state[name].shape == theirs[name].shape and not torch.equal(state[name], theirs[name])
     assert not torch.equal(state[name], load(str(other)).model.state_dict()[name])
     # transformers initialises matrices from a normal law with the config's spread
-    assert state[name].std().item() == pytest.approx(find(str(folder)).config["initializer_range"], rel=0.2)
+    assert state[name].std().item() == pytest.approx(
+        find(str(folder)).config["initializer_range"], rel=0.2
+    )
 
 
 def test_making_one_leaves_the_global_random_stream_alone(tmp_path, bench):
@@ -50,8 +57,12 @@ def test_weights_drawn_again_in_memory_are_as_before_training(tmp_path):
     first, again, other = (redrawn(load(folder), seed).model.state_dict() for seed in (0, 0, 1))
     name = "transformer.h.0.mlp.c_fc.weight"
     assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
-    assert first[name].std().item() == pytest.approx(find(folder).config["initializer_range"], rel=0.2)
-    assert (first["transformer.ln_f.weight"] == 1).all() and (first["transformer.ln_f.bias"] == 0).all()
+    assert first[name].std().item() == pytest.approx(
+        find(folder).config["initializer_range"], rel=0.2
+    )
+    assert (first["transformer.ln_f.weight"] == 1).all() and (
+        first["transformer.ln_f.bias"] == 0
+    ).all()
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -59,7 +70,9 @@ def test_tied_weights_may_be_stored_under_either_name(tmp_path, bench, kind):
     folder = make(tmp_path / "model", kind, tie_word_embeddings=True)
     made = untrained(str(folder), 1, bench)
     stored = load_file(made / "model.safetensors")
-    assert ("lm_head.weight" in stored) != (f"{'transformer.wte' if kind == 'gpt2' else 'model.embed_tokens'}.weight" in stored)
+    assert ("lm_head.weight" in stored) != (
+        f"{'transformer.wte' if kind == 'gpt2' else 'model.embed_tokens'}.weight" in stored
+    )
     model = load(str(made))
     assert model.model.get_input_embeddings().weight is model.model.get_output_embeddings().weight
     config = json.loads((made / "config.json").read_text()) | {"tie_word_embeddings": False}

@@ -1,4 +1,5 @@
-"""A record says how fast the machine of its runs was, as their stored result does: plans elsewhere scale by it."""
+"""A record says how fast the machine of its runs was, as their stored result does: plans elsewhere
+scale by it."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +22,9 @@ def fast(ms: float) -> Speed:
     return Speed(cpu, 1, torch, "2026-11-22T01:00:00+00:00", {"a": Piece(ms, ms)})
 
 
-def test_a_record_keeps_the_speed_at_which_its_runs_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_keeps_the_speed_at_which_its_runs_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copy(WALK, tmp_path / "ramble.py")
     experiment, lab = catalogue.find(str(tmp_path / "ramble.py")), Lab(tmp_path / "s", Inline())
     preset = override(experiment, "smoke")
@@ -33,7 +36,9 @@ def test_a_record_keeps_the_speed_at_which_its_runs_were_made(tmp_path: Path, mo
     assert found is not None and speed.recorded(found) == {"a": 2.0}, "not as fast as it is by now"
 
 
-def test_a_machine_that_was_never_measured_leaves_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_was_never_measured_leaves_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copy(WALK, tmp_path / "ramble.py")
     experiment, lab = catalogue.find(str(tmp_path / "ramble.py")), Lab(tmp_path / "s", Inline())
     monkeypatch.setattr(speed, "here", lambda: None)

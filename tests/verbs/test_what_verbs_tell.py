@@ -1,4 +1,5 @@
-"""What each verb tells with `--json` is what the schema of its result's class says, and what its function gives in Python."""
+"""What each verb tells with `--json` is what the schema of its result's class says, and what its
+function gives in Python."""
 
 import json
 from pathlib import Path
@@ -35,7 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("own", "sick"):
         write_experiment(name, folder)
     text = (folder / "sick.py").read_text()
-    (folder / "sick.py").write_text(text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch('))
+    (folder / "sick.py").write_text(
+        text.replace("    def batch(", '    raise ValueError("too few cats")\n\n    def batch(')
+    )
     (folder / "events.csv").write_text("months,compute\n0,1\n1,5\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -71,7 +74,10 @@ def test_it_fits_the_schema_of_its_result(
     verb: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "catalogue" in verb:
-        entries = [catalogue.Entry(name, str(folder / f"{name}.py"), folder / f"{name}.py") for name in ("own", "sick")]
+        entries = [
+            catalogue.Entry(name, str(folder / f"{name}.py"), folder / f"{name}.py")
+            for name in ("own", "sick")
+        ]
         monkeypatch.setattr(catalogue, "entries", lambda: entries)
     words, result = VERBS[verb]
     capsys.readouterr()
@@ -86,11 +92,17 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
     unknown: Any = to_json(plan.plan(lab, own, override(own, "full"), "5m"))
-    assert unknown["flop"] is None and unknown["budget"] == {"text": "5m", "assumed": "", "seeds": None}
+    assert unknown["flop"] is None and unknown["budget"] == {
+        "text": "5m",
+        "assumed": "",
+        "seeds": None,
+    }
 
 
 def test_a_range_of_seeds_is_its_two_bounds() -> None:
-    bought = plan.plan(Lab("store", Inline()), (it := catalogue.find("superposition")), override(it), "5m").budget
+    bought = plan.plan(
+        Lab("store", Inline()), (it := catalogue.find("superposition")), override(it), "5m"
+    ).budget
     assert isinstance(bought, plan.Bought) and bought.seeds is not None
     told = to_json(bought)
     assert told["seeds"] == [bought.seeds.low, bought.seeds.high] and "options" not in told
@@ -99,5 +111,9 @@ def test_a_range_of_seeds_is_its_two_bounds() -> None:
 def test_what_taking_out_a_feature_does_says_sum_and_direction():
     from assay.cli.look import worth
 
-    assert worth({"feature": 3917, "delta": -2.77}).endswith("it lowers the sum over this text by 2.770 nats, so the feature hurts here")
-    assert "raises the sum" in worth({"feature": 1, "delta": 0.5}) and worth({"feature": 1, "delta": 0.5}).endswith("helps here")
+    assert worth({"feature": 3917, "delta": -2.77}).endswith(
+        "it lowers the sum over this text by 2.770 nats, so the feature hurts here"
+    )
+    assert "raises the sum" in worth({"feature": 1, "delta": 0.5}) and worth(
+        {"feature": 1, "delta": 0.5}
+    ).endswith("helps here")

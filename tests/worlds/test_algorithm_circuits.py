@@ -1,4 +1,5 @@
-"""Transformers by construction: right on every input, through the parts and edges they name and through no others."""
+"""Transformers by construction: right on every input, through the parts and edges they name and
+through no others."""
 
 from __future__ import annotations
 
@@ -17,14 +18,19 @@ from assay.worlds.algorithms.built.redundant import redundant
 from assay.worlds.algorithms.built.sorting import sorting
 from assay.worlds.algorithms.built.two_hops import two_hops
 
-MADE = {c.task.name: c for c in (induction(), sorting(), modular_sum(), brackets(), redundant(), two_hops(), one_hop())}
+MADE = {
+    c.task.name: c
+    for c in (induction(), sorting(), modular_sum(), brackets(), redundant(), two_hops(), one_hop())
+}
 ALL = pytest.mark.parametrize("circuit", MADE.values(), ids=MADE)
 
 
 def right(circuit, tokens, **changed) -> np.ndarray:
     """Of each answer that is asked for, whether its logit is larger than every other."""
     answers = torch.from_numpy(circuit.task.answer(tokens))
-    logits = apart(circuit.params, torch.from_numpy(tokens), circuit.shape.activation, **changed).logits[0]
+    logits = apart(
+        circuit.params, torch.from_numpy(tokens), circuit.shape.activation, **changed
+    ).logits[0]
     own = logits.gather(-1, answers.clamp(min=0)[..., None])
     return ((logits >= own).sum(-1) == 1)[answers >= 0].numpy()
 
@@ -47,14 +53,18 @@ def test_the_small_ones_are_right_on_all_inputs_there_are():
     assert right(one_hop(), np.arange(32)[:, None]).all()
     tokens = np.array([[2, *bits, 3] for bits in itertools.product((0, 1), repeat=10)])
     found = right(brackets(10), tokens)
-    assert found.all() and int((brackets(10).task.answer(tokens) == 1).sum()) == 42  # the fifth Catalan number
+    assert (
+        found.all() and int((brackets(10).task.answer(tokens) == 1).sum()) == 42
+    )  # the fifth Catalan number
 
 
 @ALL
 def test_what_is_said_not_to_matter_does_not_and_all_of_it_at_once(circuit):
     tokens = circuit.task.draw(3, 1, 200)
     clean = apart(circuit.params, torch.from_numpy(tokens), circuit.shape.activation)
-    rolled = apart(circuit.params, torch.from_numpy(np.roll(tokens, 1, 0)), circuit.shape.activation)
+    rolled = apart(
+        circuit.params, torch.from_numpy(np.roll(tokens, 1, 0)), circuit.shape.activation
+    )
     idle = [e for e in edges(circuit.params) if e not in circuit.wires]
     assert right(circuit, tokens, read={e: rolled.wrote[e[0]] for e in idle}).all()
     others = [p for p in parts(circuit.params) if p not in circuit.matter]
@@ -64,16 +74,22 @@ def test_what_is_said_not_to_matter_does_not_and_all_of_it_at_once(circuit):
 
 @ALL
 def test_each_edge_that_is_named_matters_where_none_stands_in_for_it(circuit):
-    """Showing a reader another input's version, or nothing where all inputs have the same, makes errors; of two copies both are changed."""
+    """Showing a reader another input's version, or nothing where all inputs have the same, makes
+    errors; of two copies both are changed."""
     tokens = circuit.task.draw(3, 2, 300)
-    other = apart(circuit.params, torch.from_numpy(circuit.task.draw(3, 3, 300)), circuit.shape.activation)
+    other = apart(
+        circuit.params, torch.from_numpy(circuit.task.draw(3, 3, 300)), circuit.shape.activation
+    )
     clean = apart(circuit.params, torch.from_numpy(tokens), circuit.shape.activation)
     twins = circuit.task.name.startswith("previous")
 
     for e in circuit.wires:
         alike = [w for w in circuit.wires if twins and _role(w) == _role(e)] or [e]
         same_for_all = e[0].kind == "pos" or (str(e[0]), str(e[1])) == ("embed", "logits")
-        shown = {w: torch.zeros_like(clean.wrote[w[0]]) if same_for_all else other.wrote[w[0]] for w in alike}
+        shown = {
+            w: torch.zeros_like(clean.wrote[w[0]]) if same_for_all else other.wrote[w[0]]
+            for w in alike
+        }
         assert not right(circuit, tokens, read=shown).all(), f"{e[0]} → {e[1]}"
 
 
@@ -94,7 +110,9 @@ def test_of_two_copies_either_may_go_with_no_slope_and_not_both():
     strength = torch.ones(2, dtype=torch.float64, requires_grad=True)
     scaled = {Part("head", 0, h): lambda x, h=h: x * strength[h] for h in (0, 1)}
     logits = apart(circuit.params, torch.from_numpy(tokens), "relu", written=scaled).logits
-    torch.nn.functional.cross_entropy(logits[0, :, 1:].flatten(0, 1), torch.from_numpy(tokens[:, :-1]).flatten()).backward()
+    torch.nn.functional.cross_entropy(
+        logits[0, :, 1:].flatten(0, 1), torch.from_numpy(tokens[:, :-1]).flatten()
+    ).backward()
     assert float(strength.grad.abs().max()) < 1e-9
 
 

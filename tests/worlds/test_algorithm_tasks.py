@@ -18,7 +18,17 @@ from assay.worlds.algorithms.running_sum import running_sum
 from assay.worlds.algorithms.sorted_list import sorted_list
 from assay.worlds.algorithms.trigrams import law, trigrams
 
-TASKS = [palindromes(), first_unique(), digit_sum(), sorted_list(), running_sum(), trigrams(law(3)), maximum(), distinct(), caesar(commonest())]
+TASKS = [
+    palindromes(),
+    first_unique(),
+    digit_sum(),
+    sorted_list(),
+    running_sum(),
+    trigrams(law(3)),
+    maximum(),
+    distinct(),
+    caesar(commonest()),
+]
 
 
 def words(task, text: str) -> str:
@@ -41,7 +51,11 @@ def words(task, text: str) -> str:
         (running_sum(5), "+2 -3 +1 0 +4", "positive negative zero zero positive"),
         (maximum(3), "BOS 4 SEP 9 SEP 0 ANS", ". . . . . . 9"),
         (distinct(5, 10), "BOS a c a j c ANS", ". . . . . . 3"),
-        (caesar(commonest(), 8), "w k h _ i r u _", "3 3 3 3 3 3 3 3"),  # "the for", three letters on
+        (
+            caesar(commonest(), 8),
+            "w k h _ i r u _",
+            "3 3 3 3 3 3 3 3",
+        ),  # "the for", three letters on
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
@@ -52,17 +66,31 @@ def test_answers_worked_out_by_hand(task, text, right):
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
 def test_inputs_are_the_task_s_tokens_the_same_each_time_and_not_those_held_out(task):
     tokens = task.draw(5, 0, 40)
-    assert tokens.shape == (40, task.length) and tokens.min() >= 0 and tokens.max() < len(task.tokens)
+    assert (
+        tokens.shape == (40, task.length) and tokens.min() >= 0 and tokens.max() < len(task.tokens)
+    )
     assert np.array_equal(tokens, task.draw(5, 0, 40))
-    assert not np.array_equal(tokens, task.draw(5, 1, 40)) and not np.array_equal(tokens, task.draw(5, 0, 40, held_out=True))
+    assert not np.array_equal(tokens, task.draw(5, 1, 40)) and not np.array_equal(
+        tokens, task.draw(5, 0, 40, held_out=True)
+    )
     answers = task.answer(tokens)
-    assert answers.shape == tokens.shape and answers.min() >= -1 and answers.max() < len(task.answers) and (answers >= 0).any(1).all()
+    assert (
+        answers.shape == tokens.shape
+        and answers.min() >= -1
+        and answers.max() < len(task.answers)
+        and (answers >= 0).any(1).all()
+    )
     assert np.array_equal(task.read(task.said(tokens[0])), tokens[0])
 
 
-@pytest.mark.parametrize("task", [t for t in TASKS if not t.name.startswith(("trigrams", "caesar"))], ids=lambda t: t.name)
+@pytest.mark.parametrize(
+    "task",
+    [t for t in TASKS if not t.name.startswith(("trigrams", "caesar"))],
+    ids=lambda t: t.name,
+)
 def test_an_answer_reads_nothing_that_comes_later(task):
-    """Tokens after a position are exchanged for another input's; what is asked of a sorted list lies in the part before its separator.
+    """Tokens after a position are exchanged for another input's; what is asked of a sorted list
+    lies in the part before its separator.
 
     Two tasks ask for what is yet to come: the next token, and the shift of a whole text."""
     tokens = task.draw(5, 0, 30)
@@ -80,7 +108,9 @@ def test_one_in_seven_hundred_of_the_inputs_that_were_to_differ_is_a_palindrome_
     differ = mismatches(tokens)
     share = (16 / 31) ** 10
     expected = 0.5 + 0.5 * share
-    assert (differ == 0).mean() == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 400_000) ** 0.5)
+    assert (differ == 0).mean() == pytest.approx(
+        expected, abs=4 * (expected * (1 - expected) / 400_000) ** 0.5
+    )
     one = 0.5 * 10 * (15 / 31) * (16 / 31) ** 9
     assert (differ == 1).mean() == pytest.approx(one, abs=4 * (one / 400_000) ** 0.5)
     assert np.array_equal(differ == 0, task.answer(tokens)[:, -1] == 1)
@@ -104,7 +134,9 @@ def test_every_count_of_symbols_is_as_likely():
     tokens = distinct().draw(2, 0, 50_000)
     counts = np.array([len(set(row[1:-1].tolist())) for row in tokens[:2000]])
     assert np.array_equal(distinct().answer(tokens[:2000])[:, -1], counts - 1)
-    assert np.bincount(distinct().answer(tokens)[:, -1]) / 50_000 == pytest.approx(np.full(10, 0.1), abs=0.006)
+    assert np.bincount(distinct().answer(tokens)[:, -1]) / 50_000 == pytest.approx(
+        np.full(10, 0.1), abs=0.006
+    )
 
 
 def test_the_share_of_tokens_in_trigrams_and_the_exact_predictor_is_calibrated():
@@ -119,7 +151,9 @@ def test_the_share_of_tokens_in_trigrams_and_the_exact_predictor_is_calibrated()
     assert -np.log(said).mean() == pytest.approx(entropy.mean(), abs=0.005)
     high = chance[:, :-1].max(-1) > 0.5
     right = chance[:, :-1].argmax(-1) == tokens[:, 1:]
-    assert high.mean() > 0.05 and right[high].mean() == pytest.approx(chance[:, :-1].max(-1)[high].mean(), abs=0.01)
+    assert high.mean() > 0.05 and right[high].mean() == pytest.approx(
+        chance[:, :-1].max(-1)[high].mean(), abs=0.01
+    )
 
 
 def test_the_exact_predictor_by_hand():
@@ -136,8 +170,14 @@ def test_the_exact_predictor_by_hand():
 
 def test_the_hundred_words_are_words_of_three_letters_in_the_order_of_their_counts():
     words = commonest()
-    assert len(set(words.words)) == len(words.words) == 100 and all(len(w) == 3 and w.isascii() and w.islower() and w.isalpha() for w in words.words)
-    assert words.words[:3] == ("the", "and", "for") and (np.diff(words.chance) <= 0).all() and words.chance.sum() == pytest.approx(1)
+    assert len(set(words.words)) == len(words.words) == 100 and all(
+        len(w) == 3 and w.isascii() and w.islower() and w.isalpha() for w in words.words
+    )
+    assert (
+        words.words[:3] == ("the", "and", "for")
+        and (np.diff(words.chance) <= 0).all()
+        and words.chance.sum() == pytest.approx(1)
+    )
     np.testing.assert_allclose(commonest(alike=True).chance, 0.01)
 
 
@@ -146,20 +186,27 @@ def test_words_are_drawn_as_often_as_they_are_likely_and_rotated_by_every_shift(
     task = caesar(words)
     tokens = task.draw(3, 0, 40_000)
     shift = task.answer(tokens)[:, 0]
-    assert np.bincount(shift, minlength=26) / 40_000 == pytest.approx(np.full(26, 1 / 26), abs=0.005)
+    assert np.bincount(shift, minlength=26) / 40_000 == pytest.approx(
+        np.full(26, 1 / 26), abs=0.005
+    )
     assert (tokens[:, 3::4] == SPACE).all()
     back = (tokens - shift[:, None]) % 26
     read = ["".join("abcdefghijklmnopqrstuvwxyz"[c] for c in row[20:23]) for row in back]
     assert set(read) <= set(words.words)
-    assert [read.count(w) / 40_000 for w in words.words[:5]] == pytest.approx(words.chance[:5].tolist(), abs=0.01)
+    assert [read.count(w) / 40_000 for w in words.words[:5]] == pytest.approx(
+        words.chance[:5].tolist(), abs=0.01
+    )
 
 
 def test_the_predictor_of_the_shift_against_all_texts_written_out():
-    """Every text of two words, under every shift, in a list with words that are rotations of each other."""
+    """Every text of two words, under every shift, in a list with words that are rotations of each
+    other."""
     words = Words(("abc", "bcd", "abz", "zzz"), np.array([0.4, 0.3, 0.2, 0.1]))
     task = caesar(words, 8)
     texts, weights, shifts = [], [], []
-    for (one, p), (two, q) in itertools.product(zip(words.codes, words.chance, strict=True), repeat=2):
+    for (one, p), (two, q) in itertools.product(
+        zip(words.codes, words.chance, strict=True), repeat=2
+    ):
         for shift in range(26):
             texts.append([*((one + shift) % 26), SPACE, *((two + shift) % 26), SPACE])
             weights.append(p * q / 26)

@@ -1,4 +1,5 @@
-"""Capacity against vectors worked out by hand, against its other definition, and against its bounds."""
+"""Capacity against vectors worked out by hand, against its other definition, and against its
+bounds."""
 
 import math
 
@@ -6,7 +7,14 @@ import pytest
 import torch
 
 from assay.core.errors import DataError
-from assay.worlds.bottleneck.capacity import capacity, dimensionality, leverage, linear_losses, linear_optimum, untied
+from assay.worlds.bottleneck.capacity import (
+    capacity,
+    dimensionality,
+    leverage,
+    linear_losses,
+    linear_optimum,
+    untied,
+)
 
 
 def rows(*columns):
@@ -64,7 +72,9 @@ def test_it_is_dimensionality_for_any_weights_and_two_near_misses_are_not():
     gram = W @ W.transpose(1, 2)
     norm = W.norm(dim=-1)
     unsquared = norm.square() / gram.square().sum(-1)  # ‖w_i‖² above: the square is forgotten
-    cosines = 1 / (gram / norm[:, :, None] / norm[:, None]).square().sum(-1)  # w_j normalised as well
+    cosines = 1 / (gram / norm[:, :, None] / norm[:, None]).square().sum(
+        -1
+    )  # w_j normalised as well
     assert ((unsquared - capacity(W)).abs().amax(-1) > 0.01).all()
     assert ((cosines - capacity(W)).abs().amax(-1) > 0.01).all()
 
@@ -102,7 +112,8 @@ def test_a_row_of_zeros_has_none_and_takes_none():
 
 def test_a_batch_is_its_members():
     W = drawn(3, 4, 5, 2)
-    # Batched and single products may sum in another order, by processor: a few units in the last place.
+    # Batched and single products may sum in another order, by processor: a few units in the last
+    # place.
     torch.testing.assert_close(capacity(W)[2, 1], capacity(W[2, 1]), rtol=1e-14, atol=0)
 
 
@@ -122,7 +133,9 @@ def test_what_a_linear_model_leaves_is_what_least_squares_leaves():
     h = x @ (W @ W.T)
     gain = (h * x).sum(0) / (h * h).sum(0)
     left = importance * (x - gain * h).square().mean(0)
-    assert linear_losses(importance, 0.36, capacity(W)).tolist() == pytest.approx(left.tolist(), rel=0.02)
+    assert linear_losses(importance, 0.36, capacity(W)).tolist() == pytest.approx(
+        left.tolist(), rel=0.02
+    )
 
 
 def test_winners_take_all():
@@ -133,19 +146,33 @@ def test_winners_take_all():
     leaves = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
     linear_losses(importance, variance, leaves).sum().backward()
     assert leaves.grad is not None
-    assert leaves.grad.tolist() == pytest.approx([-i * 0.1041667 for i in (1, 0.7, 0.4, 0.1)], rel=1e-5)
-    best = min(float(linear_losses(importance, variance, capacity(W)).sum()) for W in (drawn(4, 2, seed=s) for s in range(200)))
+    assert leaves.grad.tolist() == pytest.approx(
+        [-i * 0.1041667 for i in (1, 0.7, 0.4, 0.1)], rel=1e-5
+    )
+    best = min(
+        float(linear_losses(importance, variance, capacity(W)).sum())
+        for W in (drawn(4, 2, seed=s) for s in range(200))
+    )
     assert best >= float(loss)  # no weights do better
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: capacity(torch.ones(3)), r"weights must be \[.., feature, width\], .* got shape \[3\]"),
+        (
+            lambda: capacity(torch.ones(3)),
+            r"weights must be \[.., feature, width\], .* got shape \[3\]",
+        ),
         (lambda: dimensionality(torch.ones(0, 2)), r"got shape \[0, 2\]"),
         (lambda: untied(torch.ones(2, 3)), r"a square matrix, got shape \[2, 3\]"),
-        (lambda: linear_losses(torch.ones(2), 1.0, torch.tensor([0.5, 1.5])), "from 0 to 1, got 1.5"),
-        (lambda: linear_optimum(torch.ones(3), 1.0, 4), "a width of 4 cannot be filled: it must be from 1 to the 3 features"),
+        (
+            lambda: linear_losses(torch.ones(2), 1.0, torch.tensor([0.5, 1.5])),
+            "from 0 to 1, got 1.5",
+        ),
+        (
+            lambda: linear_optimum(torch.ones(3), 1.0, 4),
+            "a width of 4 cannot be filled: it must be from 1 to the 3 features",
+        ),
     ],
 )
 def test_bad_input_is_one_line(call, said):

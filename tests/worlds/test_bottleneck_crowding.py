@@ -31,12 +31,19 @@ def test_in_a_polygon_the_two_nearest_neighbours_crowd(k, wanted):
 
 def test_against_a_loop_with_densities():
     g = torch.Generator().manual_seed(0)
-    W, p = torch.randn(2, 6, 3, generator=g, dtype=torch.float64), torch.rand(2, 6, generator=g, dtype=torch.float64) + 0.1
+    W, p = (
+        torch.randn(2, 6, 3, generator=g, dtype=torch.float64),
+        torch.rand(2, 6, generator=g, dtype=torch.float64) + 0.1,
+    )
     found = crowding(W, p)
     for r in range(2):
         for i in range(6):
-            pushed = sum(float(p[r, j] * max(0.0, float(W[r, i] @ W[r, j])) ** 2) for j in range(6) if j != i)
-            assert float(found[r, i]) == pytest.approx(pushed / float(p[r, i] * (W[r, i] @ W[r, i]) ** 2), rel=1e-12)
+            pushed = sum(
+                float(p[r, j] * max(0.0, float(W[r, i] @ W[r, j])) ** 2) for j in range(6) if j != i
+            )
+            assert float(found[r, i]) == pytest.approx(
+                pushed / float(p[r, i] * (W[r, i] @ W[r, i]) ** 2), rel=1e-12
+            )
     assert crowding(W, torch.full_like(p, 0.3)) == pytest.approx(crowding(W), rel=1e-12)
     turned = torch.linalg.qr(torch.randn(3, 3, generator=g, dtype=torch.float64))[0]
     assert crowding(5 * W @ turned, p) == pytest.approx(found, rel=1e-10)

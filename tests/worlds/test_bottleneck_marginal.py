@@ -35,7 +35,10 @@ def found(wanted, loss=linear, params=None, unit=UNIT, runs=RUNS, rounds=6):
 
 def test_in_a_linear_model_it_is_importance_times_variance_whatever_the_capacities():
     """In units of the variance, here another one in each run: Adam must not see it."""
-    wanted, variance = 0.9 * capacity(start()["W"]), torch.tensor([1.0, 0.003, 40.0], dtype=torch.float64)
+    wanted, variance = (
+        0.9 * capacity(start()["W"]),
+        torch.tensor([1.0, 0.003, 40.0], dtype=torch.float64),
+    )
     t = found(wanted, loss=lambda p: variance * linear(p), unit=variance)
     assert t["missed"].abs().max() < 1e-4
     torch.testing.assert_close(t["benefit"], IMPORTANCE.expand(3, 4), rtol=0.02, atol=0)
@@ -44,7 +47,8 @@ def test_in_a_linear_model_it_is_importance_times_variance_whatever_the_capaciti
 
 
 def test_a_capacity_that_is_given_alone_is_worth_what_it_takes_from_the_next_in_line():
-    """Winners take all: c for the third feature comes off the second one's, so −dL/dc = 0.4 − 0.7."""
+    """Winners take all: c for the third feature comes off the second one's, so −dL/dc = 0.4 −
+    0.7."""
     wanted = torch.full((3, 4), torch.nan, dtype=torch.float64)
     wanted[:, 2] = 0.3
     t = found(wanted, rounds=12)
@@ -64,12 +68,19 @@ def test_at_an_optimum_the_loss_has_no_slope_along_weights_yet_capacity_has_a_wo
 
 def test_alone_is_as_in_an_ensemble():
     wanted = 0.9 * capacity(start()["W"])
-    together = fit([at_capacities(RUNS, start(), linear, wanted, UNIT, inner=20)], lambda s: None, steps=50, bench=Unkept())[0]
+    together = fit(
+        [at_capacities(RUNS, start(), linear, wanted, UNIT, inner=20)],
+        lambda s: None,
+        steps=50,
+        bench=Unkept(),
+    )[0]
     params = {k: v[1:2] for k, v in start().items()}
     group = at_capacities(Runs(RUNS.specs[1:2]), params, linear, wanted[1:2], UNIT[1:2], inner=20)
     alone = fit([group], lambda s: None, steps=50, bench=Unkept())[0]
     for name in ("W", "benefit", "missed"):
-        torch.testing.assert_close(alone.tensors[name][0], together.tensors[name][1], rtol=1e-5, atol=1e-9)
+        torch.testing.assert_close(
+            alone.tensors[name][0], together.tensors[name][1], rtol=1e-5, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +97,8 @@ def test_impossible_capacities_are_one_line(wanted, said):
 
 
 def test_with_a_relu_it_is_the_slope_of_the_least_loss():
-    """Five features in a plane, from a pentagon: the multiplier of the first capacity beside a finite difference."""
+    """Five features in a plane, from a pentagon: the multiplier of the first capacity beside a
+    finite difference."""
     angle = 2 * torch.pi * torch.arange(5, dtype=torch.float64) / 5
     law, step = sparse_law(5), 0.01
     density = torch.full((3,), 0.1, dtype=torch.float64)
@@ -98,7 +110,9 @@ def test_with_a_relu_it_is_the_slope_of_the_least_loss():
 
     wanted = torch.full((3, 5), 0.38, dtype=torch.float64)
     wanted[:, 0] += step * torch.tensor([0, 1, -1])
-    nudge = 0.02 * torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    nudge = 0.02 * torch.randn(
+        5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     params = {
         "W": (torch.stack([angle.cos(), angle.sin()], 1) + nudge).repeat(3, 1, 1),
         "b": torch.zeros(3, 5, dtype=torch.float64),
@@ -106,5 +120,9 @@ def test_with_a_relu_it_is_the_slope_of_the_least_loss():
     t = found(wanted, loss=loss, params=params, unit=unit)
     least = loss(t) / unit
     assert t["missed"].abs().max() < 1e-4
-    assert float(t["benefit"][0, 0]) == pytest.approx(float(least[2] - least[1]) / (2 * step), rel=0.02)
-    assert float(t["benefit"][0, 0]) > 1.5  # far above the importance, which is what a linear model would gain
+    assert float(t["benefit"][0, 0]) == pytest.approx(
+        float(least[2] - least[1]) / (2 * step), rel=0.02
+    )
+    assert (
+        float(t["benefit"][0, 0]) > 1.5
+    )  # far above the importance, which is what a linear model would gain

@@ -1,4 +1,5 @@
-"""Levels, shapes and ranks of polygons against published-style tables, other integrals, closed forms and finite differences."""
+"""Levels, shapes and ranks of polygons against published-style tables, other integrals, closed
+forms and finite differences."""
 
 import numpy as np
 import pytest
@@ -19,13 +20,23 @@ def state(name, columns, **more):
 
 
 @pytest.mark.parametrize(
-    ("name", "loss"), [("4", 0.11111), ("4+", 0.10417), ("4++", 0.09722), ("5", 0.06874), ("5+", 0.06180), ("6", 0.04819)]
+    ("name", "loss"),
+    [
+        ("4", 0.11111),
+        ("4+", 0.10417),
+        ("4++", 0.09722),
+        ("5", 0.06874),
+        ("5+", 0.06180),
+        ("6", 0.04819),
+    ],
 )
 def test_levels_among_six_columns(name, loss):
     assert polygons.level(polygons.named(name, 6), 6) == pytest.approx(loss, abs=6e-6)
 
 
-@pytest.mark.parametrize(("sides", "loss"), [(0, 0.33333), (1, 0.27778), (2, 0.22222), (3, 0.16667), (4, 0.11111)])
+@pytest.mark.parametrize(
+    ("sides", "loss"), [(0, 0.33333), (1, 0.27778), (2, 0.22222), (3, 0.16667), (4, 0.11111)]
+)
 def test_up_to_four_sides_only_the_dead_cost(sides, loss):
     assert polygons.level(Polygon(sides), 6) == pytest.approx(loss, abs=6e-6)
     assert polygons.level(Polygon(sides, 1), 6) == pytest.approx(loss - 1 / 144, abs=6e-6)
@@ -51,15 +62,21 @@ def column_loss(sides, length, bias):
 @pytest.mark.parametrize("sides", [5, 6, 7, 9])
 def test_shapes_are_the_minima_of_the_integral(sides):
     found = minimize(
-        lambda x: column_loss(sides, *x), polygons.shape(sides), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15}
+        lambda x: column_loss(sides, *x),
+        polygons.shape(sides),
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-15},
     )
     assert polygons.shape(sides) == pytest.approx(tuple(found.x), abs=1e-6)
     assert polygons.side_loss(sides) == pytest.approx(found.fun, abs=1e-11)
 
 
-@pytest.mark.parametrize(("sides", "length", "bias"), [(5, 1.17063, -0.28257), (6, 1.31979, -0.61672)])
+@pytest.mark.parametrize(
+    ("sides", "length", "bias"), [(5, 1.17063, -0.28257), (6, 1.31979, -0.61672)]
+)
 def test_shapes_against_a_coarser_table(sides, length, bias):
-    """A table made with a fixed rule of few points; the minimum is flat, so that lengths differ where losses do not."""
+    """A table made with a fixed rule of few points; the minimum is flat, so that lengths differ
+    where losses do not."""
     assert polygons.shape(sides) == pytest.approx((length, bias), abs=2e-3)
     assert (
         column_loss(sides, *polygons.shape(sides))
@@ -90,7 +107,8 @@ def test_all_of_the_table_are_critical_points_of_the_whole_model(columns):
 
 
 @pytest.mark.parametrize(
-    ("columns", "name", "half"), [(6, "5", 7.0), (6, "5+", 8.5), (6, "6", 8.5), (8, "5", 7.0), (8, "7", 10.0), (8, "8", 11.5)]
+    ("columns", "name", "half"),
+    [(6, "5", 7.0), (6, "5+", 8.5), (6, "6", 8.5), (8, "5", 7.0), (8, "7", 10.0), (8, "8", 11.5)],
 )
 def test_smooth_minima_are_flat_along_rotation_and_dead_columns_only(columns, name, half):
     curved = stages.curvatures(state(name, columns))[0]
@@ -104,13 +122,19 @@ def test_some_states_are_saddles(columns, name):
 
 def test_exact_states_in_one_call():
     loss, steepest, half = stages.exactly(6, ("5", "6"))
-    assert loss == pytest.approx([0.06874, 0.04819], abs=6e-6) and steepest.max() < 1e-12 and half.tolist() == [7.0, 8.5]
+    assert (
+        loss == pytest.approx([0.06874, 0.04819], abs=6e-6)
+        and steepest.max() < 1e-12
+        and half.tolist() == [7.0, 8.5]
+    )
     assert len(stages.exactly(8)[0]) == len(polygons.table(8))
 
 
 def test_the_linear_model_keeps_two_dimensions():
     second = np.eye(6) / 18 - 1 / 144
-    assert polygons.linear_level(6) == pytest.approx(np.sort(np.linalg.eigvalsh(second))[:-2].sum(), abs=1e-15)
+    assert polygons.linear_level(6) == pytest.approx(
+        np.sort(np.linalg.eigvalsh(second))[:-2].sum(), abs=1e-15
+    )
     assert polygons.linear_level(6) == pytest.approx(0.180556, abs=1e-6)
 
 
@@ -139,7 +163,7 @@ def test_impossible_states_are_named(name, columns, says):
         polygons.named(name, columns)
 
 
-# --- plateaus, and chains ------------------------------------------------------------------------------------------------
+# --- plateaus, and chains -------------------------------------------------------------------------
 
 
 def test_plateaus_of_a_staircase():
@@ -165,12 +189,22 @@ def test_chains_give_what_a_parabola_of_the_same_curvatures_gives(name, bench):
     one = state(name, 6)
     centre = {k: v.repeat(24, *[1] * (v.ndim - 1)) for k, v in one.items()}
     found, diverged = stages.sample(
-        np.arange(24), centre, samples=1_000_000, localisation=100.0, step=4e-6, draws=2_000, burn=500, bench=bench
+        np.arange(24),
+        centre,
+        samples=1_000_000,
+        localisation=100.0,
+        step=4e-6,
+        draws=2_000,
+        burn=500,
+        bench=bench,
     )
     h = stages.curvatures(one)[0].clip(0)
     expected = float(stationary_quadratic(h, 1e6 / np.log(1e6), 100.0, 4e-6))
     error = float(found["llc"].std() / 24**0.5)
-    assert not diverged.any() and abs(float(found["llc"].mean()) - expected) < 4 * error + 0.03 * expected
+    assert (
+        not diverged.any()
+        and abs(float(found["llc"].mean()) - expected) < 4 * error + 0.03 * expected
+    )
     assert 0.9 < float(found["accepted"].mean()) <= 1
     assert abs(float(found["moved"].mean())) < 4 * float(found["moved"].std()) / 24**0.5
 
@@ -178,13 +212,27 @@ def test_chains_give_what_a_parabola_of_the_same_curvatures_gives(name, bench):
 def test_at_a_saddle_the_estimate_is_negative(bench):
     origin = state("0++++++", 6)
     found, _ = stages.sample(
-        np.arange(1), origin, samples=1_000_000, localisation=100.0, step=2e-6, draws=1_000, burn=500, bench=bench
+        np.arange(1),
+        origin,
+        samples=1_000_000,
+        localisation=100.0,
+        step=2e-6,
+        draws=1_000,
+        burn=500,
+        bench=bench,
     )
     assert float(found["llc"]) < -1_000
 
 
 def test_states_and_columns_are_called_by_what_they_are():
-    assert polygons.called(np.array([5.0, 4.0, np.nan]), np.array([1.0, 2.0, 0.0])) == ["5+", "4++", ""]
-    for name, roles in (("5+", ["corner"] * 5 + ["dead, bias above 0"]), ("5", ["corner"] * 5 + ["off: its output never answers it"])):
+    assert polygons.called(np.array([5.0, 4.0, np.nan]), np.array([1.0, 2.0, 0.0])) == [
+        "5+",
+        "4++",
+        "",
+    ]
+    for name, roles in (
+        ("5+", ["corner"] * 5 + ["dead, bias above 0"]),
+        ("5", ["corner"] * 5 + ["off: its output never answers it"]),
+    ):
         exact = polygons.weights(polygons.named(name, 6), 6, turn=0.3)
         assert polygons.roles(exact["W"], exact["b"]) == roles

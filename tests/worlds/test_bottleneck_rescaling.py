@@ -1,4 +1,5 @@
-"""Counts of features under multiples of the weights, against a matrix worked out by hand and polygons; the factor of least loss."""
+"""Counts of features under multiples of the weights, against a matrix worked out by hand and
+polygons; the factor of least loss."""
 
 from __future__ import annotations
 
@@ -9,7 +10,12 @@ import torch
 from assay.core.errors import DataError
 from assay.worlds.bottleneck.capacity import dimensionality
 from assay.worlds.bottleneck.polygons import shape, side_loss
-from assay.worlds.bottleneck.rescaling import features_by_dimensionality, features_per_dimension, least_at, tied_losses
+from assay.worlds.bottleneck.rescaling import (
+    features_by_dimensionality,
+    features_per_dimension,
+    least_at,
+    tied_losses,
+)
 
 BY_HAND = torch.tensor([[3.0, 0.0], [-1.0, 2.0], [0.5, 0.5]], dtype=torch.float64)
 
@@ -23,7 +29,9 @@ def test_size_counts_four_times_as_much_at_twice_the_weights_and_dimensionality_
     assert features_per_dimension(BY_HAND).item() == pytest.approx(7.25)
     assert features_per_dimension(2 * BY_HAND).item() == pytest.approx(29.0)
     for c in (1, 2):
-        np.testing.assert_allclose(dimensionality(c * BY_HAND), [0.878049, 0.729927, 0.090909], atol=5e-7)
+        np.testing.assert_allclose(
+            dimensionality(c * BY_HAND), [0.878049, 0.729927, 0.090909], atol=5e-7
+        )
 
 
 @pytest.mark.parametrize("k", [2, 3, 5, 6])
@@ -62,15 +70,23 @@ def hexagon_loss(c, bias_power):
 
 
 def test_a_tied_hexagon_is_least_at_its_own_scale():
-    """The five factors; the levels of a coarse quadrature rule of sixteen points are within two thousandths of these."""
-    coarse = {0: (0.18089, 0.08918, 0.04819, 0.10433, 0.46914), 2: (0.08514, 0.05848, 0.04819, 0.06076, 0.13841)}
+    """The five factors; the levels of a coarse quadrature rule of sixteen points are within two
+    thousandths of these."""
+    coarse = {
+        0: (0.18089, 0.08918, 0.04819, 0.10433, 0.46914),
+        2: (0.08514, 0.05848, 0.04819, 0.06076, 0.13841),
+    }
     length, bias = shape(6)
     for power, known in coarse.items():
         exact = [side_loss(6, c * length, c**power * bias) for c in (0.8, 0.9, 1, 1.1, 1.25)]
-        np.testing.assert_allclose(exact, [hexagon_loss(c, power) for c in (0.8, 0.9, 1, 1.1, 1.25)], atol=1e-8)
+        np.testing.assert_allclose(
+            exact, [hexagon_loss(c, power) for c in (0.8, 0.9, 1, 1.1, 1.25)], atol=1e-8
+        )
         np.testing.assert_allclose(exact, known, rtol=2e-3)
         fine = np.geomspace(0.7, 1 / 0.7, 21)
-        assert least_at(fine, np.array([side_loss(6, c * length, c**power * bias) for c in fine])) == pytest.approx(1, abs=2e-3)
+        assert least_at(
+            fine, np.array([side_loss(6, c * length, c**power * bias) for c in fine])
+        ) == pytest.approx(1, abs=2e-3)
 
 
 @pytest.mark.parametrize("power", [0, 2])

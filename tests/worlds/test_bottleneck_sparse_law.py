@@ -1,4 +1,5 @@
-"""The law of sparse inputs as a set of weighted ones: moments in closed form, losses beside finer integrals and by sampling."""
+"""The law of sparse inputs as a set of weighted ones: moments in closed form, losses beside finer
+integrals and by sampling."""
 
 import pytest
 import torch
@@ -26,7 +27,9 @@ def test_moments_to_third_order_are_those_of_independent_sparse_uniforms(feature
         torch.testing.assert_close(moment, (DENSITY / (power + 1)).unsqueeze(1).expand_as(moment))
     second = torch.einsum("rb,bf,bg->rfg", w, law.x, law.x)
     off = ~torch.eye(features, dtype=torch.bool)
-    torch.testing.assert_close(second[:, off], (DENSITY**2 / 4).unsqueeze(1).expand(3, int(off.sum())))
+    torch.testing.assert_close(
+        second[:, off], (DENSITY**2 / 4).unsqueeze(1).expand(3, int(off.sum()))
+    )
 
 
 def test_losses_of_a_linear_model_are_exact_by_covariances():
@@ -37,7 +40,10 @@ def test_losses_of_a_linear_model_are_exact_by_covariances():
     rest = torch.eye(5, dtype=torch.float64) - A
     mean = (DENSITY / 2).unsqueeze(1)
     variance = (DENSITY / 3 - DENSITY**2 / 4).unsqueeze(1)
-    want = variance * rest.square().sum(-1) + ((rest @ mean.unsqueeze(1).expand(3, 5, 1)).squeeze(-1) - b).square()
+    want = (
+        variance * rest.square().sum(-1)
+        + ((rest @ mean.unsqueeze(1).expand(3, 5, 1)).squeeze(-1) - b).square()
+    )
     torch.testing.assert_close(got, want)
 
 
@@ -60,7 +66,9 @@ def test_losses_with_a_relu_are_near_a_large_sample():
         x = torch.rand(300_000, 5, generator=draw, dtype=torch.float64)
         x = x * (torch.rand(x.shape, generator=draw) < p)
         made = (x @ W[r] @ W[r].T + b[r]).relu()
-        assert got[r].tolist() == pytest.approx((made - x).square().mean(0).tolist(), rel=0.03, abs=1e-6)
+        assert got[r].tolist() == pytest.approx(
+            (made - x).square().mean(0).tolist(), rel=0.03, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("relu", [True, False])
@@ -75,7 +83,9 @@ def test_the_gradient_written_by_hand_is_autograds(relu):
     made = torch.einsum("rij,bj->rbi", A, law.x) + b.unsqueeze(1)
     made = made.relu() if relu else made
     plain = torch.einsum("rb,rbi->ri", w, (made - law.x).square())
-    for mine, theirs in zip(by_hand, torch.autograd.grad((weight * plain).sum(), (A, b)), strict=True):
+    for mine, theirs in zip(
+        by_hand, torch.autograd.grad((weight * plain).sum(), (A, b)), strict=True
+    ):
         torch.testing.assert_close(mine, theirs)
 
 
@@ -83,5 +93,7 @@ def test_bad_input_is_one_line():
     with pytest.raises(DataError, match="1 to 6 features, got 7: sample instead"):
         sparse_law(7)
     for wrong in (0.0, 1.5, float("nan")):
-        with pytest.raises(DataError, match="a density is a probability above 0 and at most 1, got"):
+        with pytest.raises(
+            DataError, match="a density is a probability above 0 and at most 1, got"
+        ):
             sparse_law(2).weights(torch.tensor([0.5, wrong]))

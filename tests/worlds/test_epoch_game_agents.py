@@ -1,4 +1,5 @@
-"""Agents of the epoch game: an unbiased estimate, what is shown, runs alone and among others, and resuming."""
+"""Agents of the epoch game: an unbiased estimate, what is shown, runs alone and among others, and
+resuming."""
 
 import numpy as np
 import pytest
@@ -20,18 +21,37 @@ def trained(seeds, kind, steps=50, bench=None, games=GAME):
     seen = np.ones(len(seeds), bool)
     if kind == "table":
         world = stacked([games] * len(seeds))
-        return agents.train(runs, world, agents.table(runs.seeds, world, 0.1), seen, seen, lr=0.5, steps=steps, bench=bench or Unkept())
+        return agents.train(
+            runs,
+            world,
+            agents.table(runs.seeds, world, 0.1),
+            seen,
+            seen,
+            lr=0.5,
+            steps=steps,
+            bench=bench or Unkept(),
+        )
     world = stacked([games] * len(seeds), torch.float32)
     start = agents.network(runs.seeds, world, 16)
-    return agents.train(runs, world, start, seen, seen, lr=3e-3, steps=steps, episodes=32, bench=bench or Unkept())
+    return agents.train(
+        runs, world, start, seen, seen, lr=3e-3, steps=steps, episodes=32, bench=bench or Unkept()
+    )
 
 
 def test_sampled_gradient_is_unbiased():
     games = stacked([GAME])
     p = policy(games, torch.from_numpy(np.random.default_rng(0).normal(size=(1, *games.shape))))
     value, exact = policy_gradient(games, p)
-    found = [agents.sampled_gradient(games, p, torch.from_numpy(rng.uniform(np.array([0]), "test", i, (6, 64)))) for i in range(600)]
-    estimates, returns = torch.stack([g for _, g in found])[:, 0], torch.stack([r for r, _ in found])[:, 0]
+    found = [
+        agents.sampled_gradient(
+            games, p, torch.from_numpy(rng.uniform(np.array([0]), "test", i, (6, 64)))
+        )
+        for i in range(600)
+    ]
+    estimates, returns = (
+        torch.stack([g for _, g in found])[:, 0],
+        torch.stack([r for r, _ in found])[:, 0],
+    )
     error = estimates.std(0) / len(found) ** 0.5
     off = (estimates.mean(0) - exact[0]).abs()
     assert (off <= 4.5 * error + 1e-9).all()  # 216 numbers
@@ -40,7 +60,9 @@ def test_sampled_gradient_is_unbiased():
 
 
 def test_sampled_episodes_do_only_what_is_allowed():
-    games = stacked([Game(horizon=2, length=2, turn=1, shutdown=False, invest=False)], torch.float32)
+    games = stacked(
+        [Game(horizon=2, length=2, turn=1, shutdown=False, invest=False)], torch.float32
+    )
     p = policy(games, torch.zeros(1, *games.shape))
     returned, gradient = agents.sampled_gradient(games, p, torch.ones(1, 4, 3) - 1e-7)
     assert float(returned) == 2 * 1 - 2 * 3 and (gradient == 0).all()
@@ -114,17 +136,23 @@ def test_a_resumed_training_is_the_whole_one(kind):
 
 @pytest.mark.parametrize(("kind", "steps", "least"), [("table", 600, 6.9), ("network", 400, 6.5)])
 def test_agents_learn_to_stop_at_the_turn(kind, steps, least):
-    game = Game(horizon=3, length=2, turn=2, bonus=2.0, penalty=-6.0)  # best: invest at once, 1 − 1 + 1 + 2 · 3 = 7, then stop
+    game = Game(
+        horizon=3, length=2, turn=2, bonus=2.0, penalty=-6.0
+    )  # best: invest at once, 1 − 1 + 1 + 2 · 3 = 7, then stop
     done = trained(range(3), kind, steps=steps, games=game)
     games = stacked([game] * 3, torch.float64 if kind == "table" else torch.float32)
     does = behaviour(games, policy(games, agents.logits_of(done.tensors, games)))
     assert (does["returned"] > least).all() and (does["returned"] <= 7 + 1e-5).all()
     assert (does["begun"][:, :2] > 0.95).all() and (does["begun"][:, 2] < 0.05).all()
-    np.testing.assert_allclose(-done.history["loss"][:, -1], does["returned"], atol=0.1)  # the loss is minus the mean return
+    np.testing.assert_allclose(
+        -done.history["loss"][:, -1], does["returned"], atol=0.1
+    )  # the loss is minus the mean return
 
 
 def test_parts_are_the_arms():
     done = trained(range(5), "table", steps=3)
     first, second = agents.parted(done, [2, 3])
-    torch.testing.assert_close(torch.cat((first.tensors["logits"], second.tensors["logits"])), done.tensors["logits"])
+    torch.testing.assert_close(
+        torch.cat((first.tensors["logits"], second.tensors["logits"])), done.tensors["logits"]
+    )
     assert len(first.diverged) == 2 and second.history["loss"].shape[0] == 3

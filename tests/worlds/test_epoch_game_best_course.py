@@ -1,4 +1,5 @@
-"""The epoch game against hand-worked numbers, every sequence of actions of small games, and sums over all places to stop."""
+"""The epoch game against hand-worked numbers, every sequence of actions of small games, and sums
+over all places to stop."""
 
 import itertools
 
@@ -6,14 +7,22 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from assay.worlds.epoch_game.best_course import Course, best, best_forgetful, counting, forgetful, stopping_after
+from assay.worlds.epoch_game.best_course import (
+    Course,
+    best,
+    best_forgetful,
+    counting,
+    forgetful,
+    stopping_after,
+)
 from assay.worlds.epoch_game.game import Game
 
 MORE = {"always": {"turn": None}, "weak": {"penalty": -1.0}}
 
 
 def played(game, actions):
-    """The return and the epochs of investing of a sequence of actions, or None where one of them is not allowed."""
+    """The return and the epochs of investing of a sequence of actions, or None where one of them is
+    not allowed."""
     total, units, bought = 0.0, 0, []
     for i, action in enumerate(actions):
         e = i // game.length
@@ -55,11 +64,18 @@ def test_best_courses_worked_out_beforehand(game, returned, invests, steps):
 
 
 @pytest.mark.parametrize("bonus", [0.4, 1.5])
-@pytest.mark.parametrize("more", [{}, {"penalty": -0.5}, {"turn": None}, {"shutdown": False}, {"turn": 1, "cost": 0.2}])
+@pytest.mark.parametrize(
+    "more", [{}, {"penalty": -0.5}, {"turn": None}, {"shutdown": False}, {"turn": 1, "cost": 0.2}]
+)
 def test_no_sequence_of_actions_is_better(more, bonus):
     for horizon, length in ((4, 2), (3, 3), (2, 4)):
-        game = Game(**{"horizon": horizon, "length": length, "turn": horizon - 1, "bonus": bonus, **more})
-        ends = [played(game, list(s)) for s in itertools.product(("work", "invest", "shutdown"), repeat=horizon * length)]
+        game = Game(
+            **{"horizon": horizon, "length": length, "turn": horizon - 1, "bonus": bonus, **more}
+        )
+        ends = [
+            played(game, list(s))
+            for s in itertools.product(("work", "invest", "shutdown"), repeat=horizon * length)
+        ]
         assert best(game).returned == pytest.approx(max(end[0] for end in ends if end), abs=1e-9)
 
 
@@ -81,10 +97,17 @@ def test_working_for_some_epochs():
 
 @pytest.mark.parametrize(
     ("penalty", "first", "keep", "earned"),
-    [(-1.0, False, 0.5498, 5.330), (-3.0, False, 0.3576, 4.275), (-1.0, True, 0.6479, 3.585), (-3.0, True, 0.4624, 2.101)],
+    [
+        (-1.0, False, 0.5498, 5.330),
+        (-3.0, False, 0.3576, 4.275),
+        (-1.0, True, 0.6479, 3.585),
+        (-3.0, True, 0.4624, 2.101),
+    ],
 )
 def test_what_can_be_earned_without_an_index(penalty, first, keep, earned):
-    assert best_forgetful(Game(penalty=penalty, invest=False), first=first) == pytest.approx((keep, earned), abs=6e-4)
+    assert best_forgetful(Game(penalty=penalty, invest=False), first=first) == pytest.approx(
+        (keep, earned), abs=6e-4
+    )
 
 
 @pytest.mark.parametrize("game", [Game(), Game(penalty=-1.0), Game(horizon=3, length=2, turn=1)])

@@ -1,4 +1,5 @@
-"""Batches of prefixes: exact targets are the expectation of drawn ones, and a batch's loss is that of its sequences one by one."""
+"""Batches of prefixes: exact targets are the expectation of drawn ones, and a batch's loss is that
+of its sequences one by one."""
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from assay.worlds.hidden_markov.process import mess3, rrxor
 
 
 def test_exact_targets_are_the_expectation_of_drawn_ones():
-    """Over many sequences the mean of what came next is the filter's prediction, prefix by prefix."""
+    """Over many sequences the mean of what came next is the filter's prediction, prefix by
+    prefix."""
     tree = rrxor().tree(6)
     exact, sampled = (drawn_prefixes(tree, [7], 4000, drawn)(0) for drawn in (False, True))
     for *_, weight, target in (exact, sampled):
@@ -31,11 +33,15 @@ def test_drawn_targets_are_the_shares_of_what_came_counted_by_hand():
         for sequence in tokens[r].tolist():
             for n in (1, 2, 3):
                 came.setdefault(tuple(sequence[:n]), []).append(sequence[n])
-        by_row = sorted((int(tree.rows(np.array(prefix))[-1]), after) for prefix, after in came.items())
+        by_row = sorted(
+            (int(tree.rows(np.array(prefix))[-1]), after) for prefix, after in came.items()
+        )
         assert weight[r, : len(by_row)].tolist() == [len(after) for _, after in by_row]
         assert not weight[r, len(by_row) :].any()
         for row, (_, after) in enumerate(by_row):
-            assert target[r, row].tolist() == pytest.approx([after.count(v) / len(after) for v in range(3)])
+            assert target[r, row].tolist() == pytest.approx(
+                [after.count(v) / len(after) for v in range(3)]
+            )
 
 
 def test_all_prefixes_count_by_their_probability():
@@ -46,4 +52,6 @@ def test_all_prefixes_count_by_their_probability():
         path = ancestors[0, row, : position[0, row] + 1]
         tokens = token[0, path].numpy()
         assert tree.rows(tokens)[-1] == row
-        assert target[0, row].numpy() == pytest.approx(rrxor().predicted(rrxor().beliefs(tokens)[-1]), abs=1e-6)
+        assert target[0, row].numpy() == pytest.approx(
+            rrxor().predicted(rrxor().beliefs(tokens)[-1]), abs=1e-6
+        )

@@ -1,4 +1,5 @@
-"""What beliefs decide: excess loss by naive sums, and enumerated R² of next tokens and token windows."""
+"""What beliefs decide: excess loss by naive sums, and enumerated R² of next tokens and token
+windows."""
 
 import numpy as np
 import pytest
@@ -33,14 +34,21 @@ def test_next_token_and_windows_in_sample():
     assert explained(tree, tree.predicted) == pytest.approx(1, abs=1e-9)
     for k, wanted in zip((1, 2, 3), (0.834, 0.949, 0.991), strict=True):
         assert explained(tree, joint(tree, k)) == pytest.approx(wanted, abs=6e-4)
-    assert explained(tree, np.c_[additive(tree, 5), np.eye(8)[tree.depth - 1]]) == pytest.approx(0.966, abs=1.5e-3)
+    assert explained(tree, np.c_[additive(tree, 5), np.eye(8)[tree.depth - 1]]) == pytest.approx(
+        0.966, abs=1.5e-3
+    )
 
 
 def test_columns_are_the_last_tokens():
     tree = mess3().tree(3)
-    words = ["".join(map(str, tree.token[p[:n]])) for p, n in zip(tree.ancestors, tree.depth, strict=True)]
+    words = [
+        "".join(map(str, tree.token[p[:n]]))
+        for p, n in zip(tree.ancestors, tree.depth, strict=True)
+    ]
     columns = additive(tree, 2)
     for row, word in enumerate(words):
-        wanted = [len(word) > place and word[-1 - place] == str(v) for v in range(3) for place in range(2)]
+        wanted = [
+            len(word) > place and word[-1 - place] == str(v) for v in range(3) for place in range(2)
+        ]
         assert columns[row].tolist() == wanted
         assert (joint(tree, 2)[row] == joint(tree, 2)[words.index(word[-2:])]).all()

@@ -1,4 +1,5 @@
-"""Hidden Markov processes: enumerated facts, beliefs worked out by hand, Bayes' rule by naive sums, sampling by its frequencies."""
+"""Hidden Markov processes: enumerated facts, beliefs worked out by hand, Bayes' rule by naive sums,
+sampling by its frequencies."""
 
 import itertools
 
@@ -10,7 +11,8 @@ from assay.worlds.hidden_markov.process import HiddenMarkov, entropy, mess3, rrx
 
 
 def naive_weight(process, word):
-    """Unnormalised distribution over hidden states after `word`, summed over all paths of states."""
+    """Unnormalised distribution over hidden states after `word`, summed over all paths of
+    states."""
     out = np.zeros(process.states)
     for path in itertools.product(range(process.states), repeat=len(word) + 1):
         p = process.stationary[path[0]]
@@ -22,12 +24,25 @@ def naive_weight(process, word):
 
 def test_mess3_is_its_table():
     a, b, x, y = 0.85, 0.075, 0.05, 0.9
-    np.testing.assert_allclose(mess3().T[0], [[a * y, b * x, b * x], [a * x, b * y, b * x], [a * x, b * x, b * y]], atol=1e-15)
-    np.testing.assert_allclose(mess3().T[2], [[b * y, b * x, a * x], [b * x, b * y, a * x], [b * x, b * x, a * y]], atol=1e-15)
-    np.testing.assert_allclose(mess3().T.sum(2).T, np.full((3, 3), 0.11375) + np.eye(3) * (0.7725 - 0.11375), atol=1e-12)
+    np.testing.assert_allclose(
+        mess3().T[0],
+        [[a * y, b * x, b * x], [a * x, b * y, b * x], [a * x, b * x, b * y]],
+        atol=1e-15,
+    )
+    np.testing.assert_allclose(
+        mess3().T[2],
+        [[b * y, b * x, a * x], [b * x, b * y, a * x], [b * x, b * x, a * y]],
+        atol=1e-15,
+    )
+    np.testing.assert_allclose(
+        mess3().T.sum(2).T, np.full((3, 3), 0.11375) + np.eye(3) * (0.7725 - 0.11375), atol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("process", "stationary"), [(mess3(), [1 / 3] * 3), (rrxor(), [1 / 3, 1 / 6, 1 / 6, 1 / 6, 1 / 6])])
+@pytest.mark.parametrize(
+    ("process", "stationary"),
+    [(mess3(), [1 / 3] * 3), (rrxor(), [1 / 3, 1 / 6, 1 / 6, 1 / 6, 1 / 6])],
+)
 def test_stationary(process, stationary):
     np.testing.assert_allclose(process.stationary, stationary, atol=1e-12)
 
@@ -44,8 +59,12 @@ def test_beliefs_of_mess3():
 
 def test_beliefs_of_rrxor():
     wanted = [
-        (1 / 3, 1 / 3, 0, 1 / 6, 1 / 6), (1 / 3, 0, 1 / 3, 1 / 3, 0), (1 / 2, 0, 1 / 4, 0, 1 / 4), (0.4, 0.4, 0, 0.2, 0), (0, 0.5, 0, 0, 0.5),
-    ]  # fmt: skip
+        (1 / 3, 1 / 3, 0, 1 / 6, 1 / 6),
+        (1 / 3, 0, 1 / 3, 1 / 3, 0),
+        (1 / 2, 0, 1 / 4, 0, 1 / 4),
+        (0.4, 0.4, 0, 0.2, 0),
+        (0, 0.5, 0, 0, 0.5),
+    ]
     np.testing.assert_allclose(rrxor().beliefs([0, 1, 1, 0, 0]), wanted, atol=1e-12)
 
 
@@ -79,7 +98,10 @@ def test_what_rrxor_has_within_ten_tokens():
 
 def test_prefixes_that_share_a_suffix_or_a_belief_are_one_group():
     tree = rrxor().tree(6)
-    words = ["".join(map(str, tree.token[p[:n]])) for p, n in zip(tree.ancestors, tree.depth, strict=True)]
+    words = [
+        "".join(map(str, tree.token[p[:n]]))
+        for p, n in zip(tree.ancestors, tree.depth, strict=True)
+    ]
     suffix, state = tree.suffixes(3), tree.state
     for a, b in itertools.combinations(range(0, len(tree), 3), 2):
         assert (suffix[a] == suffix[b]) == (words[a][-3:] == words[b][-3:])
@@ -89,8 +111,38 @@ def test_prefixes_that_share_a_suffix_or_a_belief_are_one_group():
 @pytest.mark.parametrize(
     ("process", "first", "by_length"),
     [
-        (mess3(), 1.09861, [0.85772, 0.81336, 0.79812, 0.79474, 0.79378, 0.79354, 0.79348, 0.79346, 0.79346, 0.79346]),
-        (rrxor(), 0.69315, [0.69315, 0.63651, 0.62849, 0.59868, 0.57762, 0.56146, 0.53985, 0.52694, 0.51582, 0.50334]),
+        (
+            mess3(),
+            1.09861,
+            [
+                0.85772,
+                0.81336,
+                0.79812,
+                0.79474,
+                0.79378,
+                0.79354,
+                0.79348,
+                0.79346,
+                0.79346,
+                0.79346,
+            ],
+        ),
+        (
+            rrxor(),
+            0.69315,
+            [
+                0.69315,
+                0.63651,
+                0.62849,
+                0.59868,
+                0.57762,
+                0.56146,
+                0.53985,
+                0.52694,
+                0.51582,
+                0.50334,
+            ],
+        ),
     ],
 )
 def test_entropy_floors(process, first, by_length):
@@ -117,7 +169,9 @@ def test_sequences_follow_the_law_and_the_seed(process):
     rows = tree.rows(steps[:, :2])
     for depth in range(1, 5):
         mine = tree.depth == depth
-        share = np.bincount(rows[..., depth - 1].ravel(), minlength=len(tree))[mine] / (rows.size / 4)
+        share = np.bincount(rows[..., depth - 1].ravel(), minlength=len(tree))[mine] / (
+            rows.size / 4
+        )
         p = tree.probability[mine]
         assert (np.abs(share - p) < 5 * np.sqrt(p / (rows.size / 4))).all()
 
@@ -172,7 +226,9 @@ def test_groups_of_suffixes_are_named_by_their_tokens():
         assert names[groups[row]] == "".join(str(tree.token[i]) for i in path)[-2:]
 
 
-@pytest.mark.parametrize("ask", [rrxor().beliefs, lambda tokens: rrxor().tree(6).rows(np.array(tokens))])
+@pytest.mark.parametrize(
+    "ask", [rrxor().beliefs, lambda tokens: rrxor().tree(6).rows(np.array(tokens))]
+)
 @pytest.mark.parametrize(
     ("tokens", "told"),
     [

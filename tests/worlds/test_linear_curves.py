@@ -29,7 +29,11 @@ def test_small_steps_follow_the_scalar_solution(sigma, u0):
     lr = 1e-3 / sigma
     u, losses = scalar(sigma, u0, lr, 12_000)
     np.testing.assert_allclose(u**2, closed.rank_one(np.arange(12_001) * lr, sigma, u0), rtol=0.01)
-    for share in (0.9, 0.5, 0.1):  # the loss falls to a share of the target's; both starts are near it
+    for share in (
+        0.9,
+        0.5,
+        0.1,
+    ):  # the loss falls to a share of the target's; both starts are near it
         first = np.argmax(losses <= share * 0.5 * sigma**2)
         assert closed.rank_one_time(sigma, u0, share) == pytest.approx(first * lr, rel=0.01, abs=lr)
 
@@ -39,7 +43,9 @@ def test_the_factors_of_one_by_one_matrices_are_the_scalar(bench):
     loss = factors.square(torch.full((1, 1, 1), 2.0, dtype=torch.float64))
     same = {side: torch.full((1, 1, 1), 0.1, dtype=torch.float64) for side in "ab"}
     group = factors.gradient_descent(runs, same, loss, lr=np.array([1e-3]))
-    curve = fit([group], lambda step: None, steps=4000, probe_at=range(1, 4001), bench=bench)[0].history["loss"][0]
+    curve = fit([group], lambda step: None, steps=4000, probe_at=range(1, 4001), bench=bench)[
+        0
+    ].history["loss"][0]
     np.testing.assert_allclose(curve, scalar(2.0, 0.1, 1e-3, 3999)[1], rtol=1e-9, atol=1e-15)
     t = np.arange(4000) * 1e-3
     assert np.abs(curve - 0.5 * (2 - closed.rank_one(t, 2.0, 0.1)) ** 2).max() < 0.01 * curve[0]
@@ -48,10 +54,19 @@ def test_the_factors_of_one_by_one_matrices_are_the_scalar(bench):
 def test_a_free_matrix_falls_geometrically_and_has_no_plateau(bench):
     runs = Runs(grid(Spec(), seed=(0, 1)))
     start = factors.freed(factors.start(runs, 9, 3, np.array([0.3, 0.3])))
-    group = factors.gradient_descent(runs, start, factors.square(factors.target(runs, 9, 3)), lr=np.array([1e-3, 0.1]))
-    curves = fit([group], lambda step: None, steps=300, probe_at=range(1, 301), bench=bench)[0].history["loss"]
+    group = factors.gradient_descent(
+        runs, start, factors.square(factors.target(runs, 9, 3)), lr=np.array([1e-3, 0.1])
+    )
+    curves = fit([group], lambda step: None, steps=300, probe_at=range(1, 301), bench=bench)[
+        0
+    ].history["loss"]
     for curve, lr in zip(curves, (1e-3, 0.1), strict=True):
-        np.testing.assert_allclose(curve, closed.free_matrix(np.arange(300), curve[0], lr), rtol=1e-9, atol=1e-12 * curve[0])
+        np.testing.assert_allclose(
+            curve,
+            closed.free_matrix(np.arange(300), curve[0], lr),
+            rtol=1e-9,
+            atol=1e-12 * curve[0],
+        )
     np.testing.assert_allclose(plateaus.depth(curves), 1.0)
 
 

@@ -1,4 +1,5 @@
-"""Matrices learned as products: targets and starts by seed, gradients against autograd, losses against vectors worked out by hand."""
+"""Matrices learned as products: targets and starts by seed, gradients against autograd, losses
+against vectors worked out by hand."""
 
 from __future__ import annotations
 
@@ -33,14 +34,16 @@ def value(loss, target, Z):
     return float(loss(target)(Z)[0])
 
 
-# --- targets and starts -------------------------------------------------------------------------------------------------
+# --- targets and starts ---------------------------------------------------------------------------
 
 
 def test_a_target_has_its_rank_and_entries_of_variance_one():
     for rank in (1, 2, 10):
         A = factors.target(RUNS, 60, rank)
         assert torch.linalg.matrix_rank(A).tolist() == [rank] * 6
-    assert factors.target(Runs(grid(World(), seed=range(40))), 60, 10).var().item() == pytest.approx(1.0, rel=0.1)
+    assert factors.target(
+        Runs(grid(World(), seed=range(40))), 60, 10
+    ).var().item() == pytest.approx(1.0, rel=0.1)
 
 
 def test_a_start_has_its_scale_and_belongs_to_the_seed():
@@ -72,9 +75,15 @@ def test_what_is_positive_has_no_negative_entry():
     assert (factors.product(factors.start(RUNS, 20, 2, SCALES, positive="ab")) > 0).all()
 
 
-# --- losses and gradients -----------------------------------------------------------------------------------------------
+# --- losses and gradients -------------------------------------------------------------------------
 
-LOSSES = [factors.square, factors.row_kl, factors.raw_cross_entropy, factors.normalised_cross_entropy, factors.generalised_kl]
+LOSSES = [
+    factors.square,
+    factors.row_kl,
+    factors.raw_cross_entropy,
+    factors.normalised_cross_entropy,
+    factors.generalised_kl,
+]
 
 
 @pytest.mark.parametrize("make", LOSSES, ids=lambda f: f.__name__)
@@ -103,7 +112,9 @@ def test_square_and_row_kl_are_their_formulas():
 def test_logits_need_no_normalising_and_are_found_up_to_a_constant_per_row():
     C = factors.target(RUNS, 9, 3)
     shift = torch.randn(6, 9, 1, dtype=torch.float64)
-    torch.testing.assert_close(factors.row_kl(C)(C + shift)[0], torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        factors.row_kl(C)(C + shift)[0], torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12
+    )
     assert (factors.row_kl(C)(2 * C)[0] > 1e-3).all()
 
 
@@ -114,26 +125,36 @@ def test_raw_cross_entropy_has_no_minimum_at_the_target_and_generalised_kl_has()
     assert value(factors.generalised_kl, C, torch.ones_like(C)) == pytest.approx(1.209462, abs=1e-6)
     assert value(factors.generalised_kl, C, C) == pytest.approx(0.0, abs=1e-12)
     assert value(factors.generalised_kl, C, 2 * C) > 0.1
-    assert value(factors.normalised_cross_entropy, C, 2 * C) == pytest.approx(value(factors.normalised_cross_entropy, C, C))
+    assert value(factors.normalised_cross_entropy, C, 2 * C) == pytest.approx(
+        value(factors.normalised_cross_entropy, C, C)
+    )
     assert value(factors.normalised_cross_entropy, C, matrix([1.0, 1.0], [1.0, 1.0])) > value(
         factors.normalised_cross_entropy, C, C
     )
 
 
-# --- training -----------------------------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 
 
 def trained(runs, how, steps, bench, lr, rank=2, n=12):
     loss = factors.square(factors.target(runs, n, rank))
-    group = how(runs, factors.start(runs, n, rank, runs.each("scale")), loss, lr=np.full(len(runs), lr))
-    return fit([group], lambda step: None, steps=steps, probe_at=range(1, steps + 1), bench=bench)[0]
+    group = how(
+        runs, factors.start(runs, n, rank, runs.each("scale")), loss, lr=np.full(len(runs), lr)
+    )
+    return fit([group], lambda step: None, steps=steps, probe_at=range(1, steps + 1), bench=bench)[
+        0
+    ]
 
 
-@pytest.mark.parametrize("how, lr", [(factors.gradient_descent, 0.01), (factors.adam, 0.01)], ids=["descent", "adam"])
+@pytest.mark.parametrize(
+    "how, lr", [(factors.gradient_descent, 0.01), (factors.adam, 0.01)], ids=["descent", "adam"]
+)
 def test_a_run_alone_is_the_run_in_a_group(how, lr, bench):
     together, alone = trained(RUNS, how, 50, bench, lr), trained(ALONE, how, 50, bench, lr)
     for name in "ab":
-        torch.testing.assert_close(together.tensors[name][4], alone.tensors[name][0], rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(
+            together.tensors[name][4], alone.tensors[name][0], rtol=1e-5, atol=1e-8
+        )
     np.testing.assert_allclose(together.history["loss"][4], alone.history["loss"][0], rtol=1e-5)
 
 
@@ -141,9 +162,14 @@ def test_a_run_alone_is_the_run_in_a_group(how, lr, bench):
 def test_a_step_is_the_naive_one(how, bench):
     """One entry at a time, in plain Python."""
     n, rank, lr = 4, 2, 0.01
-    A, start = factors.target(ALONE, n, rank)[0].tolist(), factors.start(ALONE, n, rank, ALONE.each("scale"))
+    A, start = (
+        factors.target(ALONE, n, rank)[0].tolist(),
+        factors.start(ALONE, n, rank, ALONE.each("scale")),
+    )
     a, b = start["a"][0].tolist(), start["b"][0].tolist()
-    off = [[sum(a[i][k] * b[j][k] for k in range(rank)) - A[i][j] for j in range(n)] for i in range(n)]
+    off = [
+        [sum(a[i][k] * b[j][k] for k in range(rank)) - A[i][j] for j in range(n)] for i in range(n)
+    ]
     da = [[sum(off[i][j] * b[j][k] for j in range(n)) for k in range(rank)] for i in range(n)]
     if how is factors.adam:  # after one step the moments' ratio is the sign
         want = [[a[i][k] - lr * np.sign(da[i][k]) for k in range(rank)] for i in range(n)]
@@ -177,7 +203,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(how, tmp_path, plain_benc
     np.testing.assert_array_equal(whole.history["loss"], again.history["loss"])
 
 
-# --- bad input ----------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 def test_a_step_that_blows_up_is_refused_and_one_below_the_limit_converges(bench):
@@ -187,14 +213,24 @@ def test_a_step_that_blows_up_is_refused_and_one_below_the_limit_converges(bench
     with pytest.raises(SpecError, match=r"largest stable rate is 0\.\d+, 1/σ₁ of the target"):
         factors.check_step(1.01 * limit, A)
     factors.check_step(0.8 * limit, A)
-    assert trained(ALONE, factors.gradient_descent, 2000, bench, 0.8 * limit[0]).history["loss"][0, -1] < 1e-6
+    assert (
+        trained(ALONE, factors.gradient_descent, 2000, bench, 0.8 * limit[0]).history["loss"][0, -1]
+        < 1e-6
+    )
     # near Z = A the curvature is at least 2σ₁, so a start there runs away from it above the limit
     u, s, v = torch.linalg.svd(A)
-    at = {"a": u[..., :2] * s[:, None, :2].sqrt() * (1 + 1e-6), "b": v[:, :2].transpose(1, 2) * s[:, None, :2].sqrt()}
+    at = {
+        "a": u[..., :2] * s[:, None, :2].sqrt() * (1 + 1e-6),
+        "b": v[:, :2].transpose(1, 2) * s[:, None, :2].sqrt(),
+    }
     ends = {}
     for share in (0.9, 1.1):
-        group = factors.gradient_descent(ALONE, {k: x.clone() for k, x in at.items()}, factors.square(A), lr=share * limit)
-        ends[share] = fit([group], lambda step: None, steps=200, bench=bench)[0].history["loss"][0, -1]
+        group = factors.gradient_descent(
+            ALONE, {k: x.clone() for k, x in at.items()}, factors.square(A), lr=share * limit
+        )
+        ends[share] = fit([group], lambda step: None, steps=200, bench=bench)[0].history["loss"][
+            0, -1
+        ]
     assert ends[0.9] < 1e-12 < 1e-6 < ends[1.1]
 
 
@@ -216,15 +252,19 @@ def test_a_start_at_zero_is_refused():
         factors.start(ALONE, 12, 2, np.array([0.0]))
 
 
-# --- targets of given strengths ------------------------------------------------------------------------------------------
+# --- targets of given strengths -------------------------------------------------------------------
 
 
 def test_a_target_has_the_strengths_asked_along_directions_of_its_seed():
     left, right = factors.modes(RUNS, 7, (4.0, 2.0, 0.5))
     A = factors.assembled(left, right, (4.0, 2.0, 0.5))
-    np.testing.assert_allclose(torch.linalg.svdvals(A)[:, :3], np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10)
+    np.testing.assert_allclose(
+        torch.linalg.svdvals(A)[:, :3], np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10
+    )
     np.testing.assert_allclose(torch.linalg.svdvals(A)[:, 3:], 0, atol=1e-12)
-    np.testing.assert_allclose(factors.held(A, left, right), np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10)
+    np.testing.assert_allclose(
+        factors.held(A, left, right), np.tile([4.0, 2.0, 0.5], (6, 1)), rtol=1e-10
+    )
     assert torch.equal(factors.modes(ALONE, 7, (4.0, 2.0, 0.5))[0][0], left[4])
     with pytest.raises(SpecError, match="rank from 1 to n = 2, got 3 strengths"):
         factors.modes(RUNS, 2, (4.0, 2.0, 0.5))
@@ -237,13 +277,19 @@ def test_modes_are_followed_without_changing_what_is_trained(free, bench):
 
     def trained(follow, steps):
         params = factors.start(RUNS, 5, 5, SCALES)
-        group = factors.gradient_descent(RUNS, factors.freed(params) if free else params, loss, lr=np.full(6, 0.1))
+        group = factors.gradient_descent(
+            RUNS, factors.freed(params) if free else params, loss, lr=np.full(6, 0.1)
+        )
         group = factors.followed(group, left, right) if follow else group
-        return fit([group], lambda step: None, steps=steps, probe_at=range(1, steps + 1), bench=bench)[0]
+        return fit(
+            [group], lambda step: None, steps=steps, probe_at=range(1, steps + 1), bench=bench
+        )[0]
 
     plain, followed, shorter = trained(False, 20), trained(True, 20), trained(False, 7)
     for name, x in plain.tensors.items():
         assert torch.equal(x, followed.tensors[name])
     np.testing.assert_array_equal(plain.history["loss"], followed.history["loss"])
     after_seven = np.stack([followed.history[f"mode{k}"][:, 7] for k in (0, 1)], -1)
-    np.testing.assert_allclose(after_seven, factors.held(factors.product(shorter.tensors), left, right), rtol=1e-12)
+    np.testing.assert_allclose(
+        after_seven, factors.held(factors.product(shorter.tensors), left, right), rtol=1e-12
+    )

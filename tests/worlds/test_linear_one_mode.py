@@ -1,4 +1,5 @@
-"""Curves of one mode in one layer and two: published vectors, integration in small steps, limits."""
+"""Curves of one mode in one layer and two: published vectors, integration in small steps,
+limits."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ TIMES = np.array([0.1, 0.5, 1.0, 2.0])
 
 
 def test_vectors_of_strength_three_from_a_hundredth():
-    np.testing.assert_allclose(deep([0.5, 1.0, 2.0], 3, 0.01), [0.188842, 1.723002, 2.994499], atol=5e-7)
+    np.testing.assert_allclose(
+        deep([0.5, 1.0, 2.0], 3, 0.01), [0.188842, 1.723002, 2.994499], atol=5e-7
+    )
     assert deep_time(0.5, 3, 0.01) == pytest.approx(0.950074, abs=5e-7)
     assert shallow(1.0, 3, 0.01) == pytest.approx(1.900040, abs=5e-7)
     assert sharpness(3, 0.01) == pytest.approx(np.log(81) / np.log(299), rel=1e-12)
@@ -44,22 +47,33 @@ def integrated(a, b, s):
     return (done.y[:h] * done.y[h:]).sum(0)
 
 
-@pytest.mark.parametrize(("a", "b"), [([0.1], [0.1]), ([2.0], [0.005]), ([0.3], [-0.2]), ([0.3, -0.1, 0.2], [0.05, 0.4, -0.3])])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [([0.1], [0.1]), ([2.0], [0.005]), ([0.3], [-0.2]), ([0.3, -0.1, 0.2], [0.05, 0.4, -0.3])],
+)
 def test_the_curve_is_what_small_steps_give_however_the_product_is_split(a, b):
     a, b = np.array(a), np.array(b)
-    np.testing.assert_allclose(deep(TIMES, 3.0, a @ b, imbalance_of(a, b)), integrated(a, b, 3.0), atol=1e-8)
+    np.testing.assert_allclose(
+        deep(TIMES, 3.0, a @ b, imbalance_of(a, b)), integrated(a, b, 3.0), atol=1e-8
+    )
 
 
 def test_balanced_it_is_the_scalar_solution_and_twice_as_slow_at_twice_tau():
     np.testing.assert_allclose(deep(TIMES, 2.5, 0.09), curves.rank_one(TIMES, 2.5, 0.3), rtol=1e-12)
-    np.testing.assert_allclose(deep(2 * TIMES, 2.5, 0.09, 0.4, tau=2.0), deep(TIMES, 2.5, 0.09, 0.4), rtol=1e-12)
-    np.testing.assert_allclose(shallow(2 * TIMES, 2.5, 0.09, tau=2.0), shallow(TIMES, 2.5, 0.09), rtol=1e-12)
+    np.testing.assert_allclose(
+        deep(2 * TIMES, 2.5, 0.09, 0.4, tau=2.0), deep(TIMES, 2.5, 0.09, 0.4), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        shallow(2 * TIMES, 2.5, 0.09, tau=2.0), shallow(TIMES, 2.5, 0.09), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("imbalance", [0.0, 0.5, 30.0])
 def test_times_are_where_the_curves_come_through(imbalance):
     for share in (0.1, 0.5, 0.9):
-        assert deep(deep_time(share, 3, 0.01, imbalance), 3, 0.01, imbalance) == pytest.approx(3 * share)
+        assert deep(deep_time(share, 3, 0.01, imbalance), 3, 0.01, imbalance) == pytest.approx(
+            3 * share
+        )
         assert shallow(shallow_time(share, 3, 0.01), 3, 0.01) == pytest.approx(3 * share)
     assert deep_time(0.001, 3, 0.01, imbalance) < 0
 

@@ -40,7 +40,10 @@ def test_a_near_duplicate_differs_in_one_token_from_a_common_string(k):
 
 
 def test_the_topic_shares_symbols_and_no_literal():
-    own, source = CORPUS.tokens[CORPUS.of("topic")], CORPUS.tokens[CORPUS.of("predictable", "background")]
+    own, source = (
+        CORPUS.tokens[CORPUS.of("topic")],
+        CORPUS.tokens[CORPUS.of("predictable", "background")],
+    )
     assert len(np.unique(own)) <= world.TOPIC
     after = {(a, b) for doc in own for a, b in itertools.pairwise(doc)}
     assert max(sum(a == s for a, _ in after) for s in np.unique(own)) <= world.TOPIC_SUCCESSORS
@@ -89,7 +92,12 @@ def test_literals_are_equal_where_texts_are(length):
 
 def test_a_literal_costs_the_logarithm_of_how_many_there_are():
     small = world.Corpus(CORPUS.tokens[:40], CORPUS.kind[:40])
-    texts = {tuple(doc[i : i + n]) for doc in small.tokens.tolist() for n in range(4, 13) for i in range(33 - n)}
+    texts = {
+        tuple(doc[i : i + n])
+        for doc in small.tokens.tolist()
+        for n in range(4, 13)
+        for i in range(33 - n)
+    }
     assert selectors.literal_bits(small) == pytest.approx(math.log2(len(texts)))
 
 
@@ -97,8 +105,14 @@ def test_unions_of_literals_select_what_contains_them():
     family = CORPUS.of("topic")
     found = selectors.unions(CORPUS, family, 14, 51)
     sizes = [s.chosen.sum() for s in found]
-    assert sizes == sorted(sizes) and max(sizes) <= 51 and all(selectors.inside(s.chosen, family) >= selectors.PURE for s in found)
-    assert [s.bits for s in found] == pytest.approx([(i + 1) * selectors.literal_bits(CORPUS) + math.log2(i + 1) for i in range(len(found))])
+    assert (
+        sizes == sorted(sizes)
+        and max(sizes) <= 51
+        and all(selectors.inside(s.chosen, family) >= selectors.PURE for s in found)
+    )
+    assert [s.bits for s in found] == pytest.approx(
+        [(i + 1) * selectors.literal_bits(CORPUS) + math.log2(i + 1) for i in range(len(found))]
+    )
     assert (found[0].chosen & family).sum() <= world.SHARED  # no literal is in more
     text = CORPUS.tokens[found[0].chosen].tolist()
     first = {tuple(text[0][i : i + 4]) for i in range(29)}
@@ -108,7 +122,10 @@ def test_unions_of_literals_select_what_contains_them():
 def test_two_literals_find_nearly_every_near_duplicate():
     family = CORPUS.of("32 copies")
     found = selectors.unions(CORPUS, family, 2, 51)
-    precision, recall = [[f(s) for s in found] for f in (lambda s: family[s.chosen].mean(), lambda s: s.chosen[family].mean())]
+    precision, recall = [
+        [f(s) for s in found]
+        for f in (lambda s: family[s.chosen].mean(), lambda s: s.chosen[family].mean())
+    ]
     assert min(precision) >= 0.95 and recall[0] >= 0.8 and recall[1] >= 0.95
 
 
@@ -140,12 +157,18 @@ def test_a_symbol_without_a_budget_removes_the_whole_rule():
     assert found.chosen.sum() > 51 and found.bits == 10
 
 
-@pytest.mark.parametrize(("share", "bits"), [([0.1, 0.6, 0.9], 20.0), ([0.5, 0.6, 0.9], 10.0), ([0.1, np.nan, 0.2], 99.0)])
+@pytest.mark.parametrize(
+    ("share", "bits"),
+    [([0.1, 0.6, 0.9], 20.0), ([0.5, 0.6, 0.9], 10.0), ([0.1, np.nan, 0.2], 99.0)],
+)
 def test_the_cheapest_selector_that_does_half_of_the_damage(share, bits):
     assert selectors.least_bits(np.array([10.0, 20.0, 30.0]), np.array(share), 99.0) == bits
 
 
 def test_selectors_do_not_look_at_what_is_never_trained_on():
     unseen = CORPUS.of("unseen unique")
-    for s in (*selectors.unions(CORPUS, CORPUS.of("unique"), 3, 51), selectors.bag(CORPUS, CORPUS.of("rule"), 2, 64)):
+    for s in (
+        *selectors.unions(CORPUS, CORPUS.of("unique"), 3, 51),
+        selectors.bag(CORPUS, CORPUS.of("rule"), 2, 64),
+    ):
         assert not s.chosen[unseen].any()

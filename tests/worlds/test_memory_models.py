@@ -1,4 +1,5 @@
-"""Models of symbols with a model axis: against loops, alone against in a group, and what they write."""
+"""Models of symbols with a model axis: against loops, alone against in a group, and what they
+write."""
 
 import itertools
 
@@ -29,7 +30,9 @@ def test_the_counting_model_smooths_and_sums_to_one():
     logp = models.counted(counts(), 0.1)
     torch.testing.assert_close(logp.exp().sum(-1), torch.ones(3, SYMBOLS))
     n = counts()[2]
-    assert float(logp[2, 5, 9]) == pytest.approx(float(((n[5, 9] + 0.1) / (n[5].sum() + 0.1 * SYMBOLS)).log()), abs=1e-5)
+    assert float(logp[2, 5, 9]) == pytest.approx(
+        float(((n[5, 9] + 0.1) / (n[5].sum() + 0.1 * SYMBOLS)).log()), abs=1e-5
+    )
 
 
 def test_without_its_penalty_the_table_is_least_at_the_shares():
@@ -48,7 +51,10 @@ def test_scores_are_those_of_a_loop():
     for i, doc in enumerate(CORPUS.tokens[:5]):
         own = [-float(table["table"][1, a, b]) for a, b in itertools.pairwise(doc)]
         hits = [int(table["table"][1, a].argmax()) == b for a, b in itertools.pairwise(doc)]
-        assert (loss[1, i], right[1, i]) == (pytest.approx(np.mean(own), rel=1e-5), pytest.approx(np.mean(hits)))
+        assert (loss[1, i], right[1, i]) == (
+            pytest.approx(np.mean(own), rel=1e-5),
+            pytest.approx(np.mean(hits)),
+        )
 
 
 def test_the_network_reads_the_four_symbols_before():
@@ -60,7 +66,9 @@ def test_the_network_reads_the_four_symbols_before():
         before = [models.START] * max(0, 3 - place) + doc[1, max(0, place - 3) : place + 1].tolist()
         x = torch.cat([params["W_E"][1, v] for v in before])
         hidden = torch.relu(x @ params["W_in"][1] + params["b_in"][1])
-        torch.testing.assert_close(logp[1, 1, place], (hidden @ params["W_out"][1] + params["b_out"][1]).log_softmax(-1))
+        torch.testing.assert_close(
+            logp[1, 1, place], (hidden @ params["W_out"][1] + params["b_out"][1]).log_softmax(-1)
+        )
     alone = models.network(seeds[1:], 6, 10)
     assert all(torch.equal(alone[name][0], p[1]) for name, p in params.items())
 
@@ -70,13 +78,20 @@ def test_a_networks_loss_is_what_it_predicts_of_a_document():
     doc = torch.from_numpy(CORPUS.tokens[:1])
     own = models.contexts(doc)[0].expand(2, -1, -1)
     loss = models.network_loss(params, (own, doc[:, 1:].expand(2, -1)))
-    np.testing.assert_allclose(loss, models.scores(models.predict_by_network, params, CORPUS.tokens[:1])[0][:, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        loss,
+        models.scores(models.predict_by_network, params, CORPUS.tokens[:1])[0][:, 0],
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("draw", [models.drawn_tokens, models.drawn_documents])
 def test_a_batch_is_of_documents_that_a_model_has_and_the_same_alone(draw):
     seeds = np.array([7, 8, 9])
-    together, alone = draw(seeds, KEPT, CORPUS.tokens, 20), draw(seeds[2:], KEPT[2:], CORPUS.tokens, 20)
+    together, alone = (
+        draw(seeds, KEPT, CORPUS.tokens, 20),
+        draw(seeds[2:], KEPT[2:], CORPUS.tokens, 20),
+    )
     for whole, one in zip(parts(together(3)), parts(alone(3)), strict=True):
         torch.testing.assert_close(whole[2:], one)
     assert not torch.equal(parts(together(3))[0], parts(together(4))[0])
@@ -86,7 +101,9 @@ def test_a_batch_is_of_documents_that_a_model_has_and_the_same_alone(draw):
     else:
         five = {(*([models.START] * 3), *doc)[i : i + 5] for doc in texts for i in range(31)}
         context, following = together(3)
-        assert {(*c, f) for c, f in zip(context[2].tolist(), following[2].tolist(), strict=True)} <= five
+        assert {
+            (*c, f) for c, f in zip(context[2].tolist(), following[2].tolist(), strict=True)
+        } <= five
 
 
 def parts(batch):
@@ -105,5 +122,11 @@ def test_what_is_extracted_is_what_a_model_writes_by_itself():
     going_up = np.arange(32)[None]
     broken = going_up.copy()
     broken[0, 10] = 40  # one token that the model does not write; it goes on with its own
-    found = models.extracted(models.predict_by_table, {"table": cycle}, np.concatenate([going_up, broken]), prompt=8, length=8)
+    found = models.extracted(
+        models.predict_by_table,
+        {"table": cycle},
+        np.concatenate([going_up, broken]),
+        prompt=8,
+        length=8,
+    )
     np.testing.assert_allclose(found, [[1.0, 7 / 8]])

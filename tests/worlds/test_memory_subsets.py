@@ -1,4 +1,5 @@
-"""Memorisation of planted documents: the closed formula, its table, and what the estimator gives."""
+"""Memorisation of planted documents: the closed formula, its table, and what the estimator
+gives."""
 
 import itertools
 import math
@@ -10,33 +11,43 @@ from assay.core.errors import SpecError
 from assay.worlds.memory import closed, subsets
 
 COPIES = (1, 2, 4, 8, 16, 32)
-TABLE = {0.5: (2.21557, 1.35403, 0.57783, 0.17903, 0.05367, 0.01567), 0.25: (2.21557, 1.78480, 1.18098, 0.56441, 0.18678, 0.05478)}
+TABLE = {
+    0.5: (2.21557, 1.35403, 0.57783, 0.17903, 0.05367, 0.01567),
+    0.25: (2.21557, 1.78480, 1.18098, 0.56441, 0.18678, 0.05478),
+}
 ALL = (2.21557, 2.70805, 3.12579, 3.43894, 3.64632, 3.76996)
 
 
 def loss(kept, alpha=0.1, symbols=50):
-    """What the counting model loses on a document with a context of its own, of which these copies are kept [model copy]."""
+    """What the counting model loses on a document with a context of its own, of which these copies
+    are kept [model copy]."""
     seen = kept.sum(1)
     return -np.log((seen + alpha) / (seen + alpha * symbols))
 
 
 @pytest.mark.parametrize("rate", TABLE)
 def test_the_formula_gives_the_table(rate):
-    np.testing.assert_allclose([closed.one_of(k, rate, 0.1, 50) for k in COPIES], TABLE[rate], atol=6e-6)
+    np.testing.assert_allclose(
+        [closed.one_of(k, rate, 0.1, 50) for k in COPIES], TABLE[rate], atol=6e-6
+    )
     np.testing.assert_allclose([closed.all_of(k, 0.1, 50) for k in COPIES], ALL, atol=6e-6)
     assert closed.one_of(1, rate, 0.1, 50) == pytest.approx(math.log(1.1 * 50 / 6))
 
 
 @pytest.mark.parametrize("k", range(1, 13))
 def test_the_formula_is_the_mean_over_all_subsets(k):
-    assert closed.one_of(k, 0.3, 0.1, 50) == pytest.approx(closed.one_of_by_enumeration(k, 0.3, 0.1, 50), abs=1e-12)
+    assert closed.one_of(k, 0.3, 0.1, 50) == pytest.approx(
+        closed.one_of_by_enumeration(k, 0.3, 0.1, 50), abs=1e-12
+    )
 
 
 def test_the_enumeration_is_a_plain_loop_over_subsets():
     sides = {0: [], 1: []}
     for kept in itertools.product((0, 1), repeat=3):
         sides[kept[0]].append(loss(np.array([kept]), 0.5, 7)[0])
-    assert closed.one_of_by_enumeration(3, 0.5, 0.5, 7) == pytest.approx(np.mean(sides[0]) - np.mean(sides[1]))
+    assert closed.one_of_by_enumeration(3, 0.5, 0.5, 7) == pytest.approx(
+        np.mean(sides[0]) - np.mean(sides[1])
+    )
 
 
 @pytest.mark.parametrize("rate", TABLE)
@@ -61,7 +72,9 @@ def test_exchanged_labels_find_nothing_where_there_is_much():
     losses = 4 - 2.0 * kept + np.random.default_rng(4).normal(0, 0.1, kept.shape)
     assert subsets.memorisation(losses, kept).mean() == pytest.approx(2, abs=0.01)
     other = subsets.exchanged(3, kept)
-    assert (other.sum(0) == kept.sum(0)).all() and abs(subsets.memorisation(losses, other).mean()) < 0.1
+    assert (other.sum(0) == kept.sum(0)).all() and abs(
+        subsets.memorisation(losses, other).mean()
+    ) < 0.1
 
 
 @pytest.mark.parametrize(("models", "rate"), [(12, 0.5), (400, 0.25)])

@@ -13,7 +13,9 @@ def test_unordered_pairs_and_their_sums():
     assert addition.pairs(3).tolist() == [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]
     assert addition.sums(3).tolist() == [0, 1, 2, 2, 0, 1]
     assert len(addition.pairs(53)) == 1431
-    assert set(Counter(addition.sums(53).tolist()).values()) == {27}  # p odd: every sum equally often
+    assert set(Counter(addition.sums(53).tolist()).values()) == {
+        27
+    }  # p odd: every sum equally often
 
 
 @pytest.mark.parametrize(
@@ -46,4 +48,6 @@ def test_random_labels_are_uniform_and_their_seeds():
     assert abs(counts - 40 * 27).max() < 5 * (40 * 27) ** 0.5
     assert labels[7].tolist() == addition.random_labels(np.array([7]), 53)[0].tolist()
     hits = (labels == addition.sums(53)).double().mean().item()
-    assert abs(hits - 1 / 53) < 4 * (1 / 53 / labels.numel()) ** 0.5  # they know nothing of the sums
+    assert (
+        abs(hits - 1 / 53) < 4 * (1 / 53 / labels.numel()) ** 0.5
+    )  # they know nothing of the sums

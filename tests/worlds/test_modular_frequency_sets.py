@@ -24,4 +24,6 @@ def test_same_is_another_set_of_the_orbit_of_good():
         assert interference.representative(good, 53) == interference.representative(same, 53)
         assert set(interference.folded(good, 53)) != set(interference.folded(same, 53))
     amplitudes = drawn["same"][1].amplitudes
-    assert interference.cross_entropy(amplitudes, 53) == pytest.approx(interference.cross_entropy(drawn["good"][1].amplitudes, 53))
+    assert interference.cross_entropy(amplitudes, 53) == pytest.approx(
+        interference.cross_entropy(drawn["good"][1].amplitudes, 53)
+    )

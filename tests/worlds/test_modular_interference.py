@@ -1,4 +1,5 @@
-"""Interference of frequency sets: numbers worked out apart from this code, symmetries, and enumeration by brute force."""
+"""Interference of frequency sets: numbers worked out apart from this code, symmetries, and
+enumeration by brute force."""
 
 import itertools
 import math
@@ -34,13 +35,17 @@ def amplitudes(frequencies, values):
     ],
 )
 def test_cross_entropy_is_that_of_the_science_page(frequencies, values, expected):
-    assert interference.cross_entropy(amplitudes(frequencies, values), P)[0] == pytest.approx(expected, abs=1e-6)
+    assert interference.cross_entropy(amplitudes(frequencies, values), P)[0] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_cross_entropy_is_that_of_a_table_of_logits():
     rng = np.random.default_rng(0)
     A = rng.uniform(0, 3, (1, 26))
-    logits = [sum(A[0, k - 1] * math.cos(2 * math.pi * k * d / P) for k in range(1, 27)) for d in range(P)]
+    logits = [
+        sum(A[0, k - 1] * math.cos(2 * math.pi * k * d / P) for k in range(1, 27)) for d in range(P)
+    ]
     expected = math.log(sum(math.exp(x) for x in logits)) - logits[0]
     assert interference.cross_entropy(A, P)[0] == pytest.approx(expected, rel=1e-12)
     assert interference.profile(A, P)[0] == pytest.approx(logits, abs=1e-12)
@@ -49,30 +54,42 @@ def test_cross_entropy_is_that_of_a_table_of_logits():
 
 def test_margins_of_three_sets():
     sets = [(2, 6, 9, 14, 15, 25), (1, 5, 12, 19), (1,)]
-    assert interference.margin(interference.masks(sets, P), P) == pytest.approx([4.191765, 1.814559, 0.007019], abs=1e-6)
+    assert interference.margin(interference.masks(sets, P), P) == pytest.approx(
+        [4.191765, 1.814559, 0.007019], abs=1e-6
+    )
 
 
 def objective(log_a, k):
     """J of a circuit with these log amplitudes at the frequencies k, written out."""
-    return interference.cross_entropy(amplitudes(k, np.exp(log_a)), P)[0] + DECAY / 2 * NU * np.exp(log_a * 2 / 3).sum()
+    return (
+        interference.cross_entropy(amplitudes(k, np.exp(log_a)), P)[0]
+        + DECAY / 2 * NU * np.exp(log_a * 2 / 3).sum()
+    )
 
 
 def searched(k, draws, rng):
-    """The least J that another optimiser finds from random starts, which lets single amplitudes go to 0."""
+    """The least J that another optimiser finds from random starts, which lets single amplitudes go
+    to 0."""
     starts = np.log(rng.uniform(0.01, 20, (draws, len(k))))
     return min(minimize(objective, x, args=(k,), method="BFGS").fun for x in starts)
 
 
 def test_optimum_of_three_sets():
-    """The numbers of the science page were local minima: .019973 with all six frequencies, .020014 and .020773 of four."""
+    """The numbers of the science page were local minima: .019973 with all six frequencies, .020014
+    and .020773 of four."""
     sets = [(2, 6, 9, 14, 15, 25), (1, 5, 12, 19), (1, 8, 11, 20)]
     best = interference.optimum(sets, P, decay=DECAY, nu=NU)
     assert (best.objective <= np.array([0.019973, 0.020014, 0.020773]) + 1e-6).all()
     for k, J in zip(sets, best.objective, strict=True):
         parts = (part for m in range(1, len(k) + 1) for part in itertools.combinations(k, m))
-        found = min(minimize(objective, np.log(np.full(len(part), 3.0)), args=(part,), method="BFGS").fun for part in parts)
+        found = min(
+            minimize(objective, np.log(np.full(len(part), 3.0)), args=(part,), method="BFGS").fun
+            for part in parts
+        )
         assert pytest.approx(found, abs=1e-6) == J
-    assert interference.cross_entropy(best.amplitudes, P) + DECAY / 2 * NU * best.size == pytest.approx(best.objective)
+    assert interference.cross_entropy(
+        best.amplitudes, P
+    ) + DECAY / 2 * NU * best.size == pytest.approx(best.objective)
     assert best.size == pytest.approx((best.amplitudes ** (2 / 3)).sum(1))
 
 
@@ -99,7 +116,10 @@ def test_a_set_costs_no_more_than_a_part_of_it(k, left_out, decay):
 def test_large_sets_cost_no_more_than_what_is_left_of_them_one_by_one():
     large = tuple(range(1, 15))
     best = interference.optimum([large, ()], P, decay=DECAY, nu=NU)
-    assert best.objective[0] < interference.optimum([(1, 2, 3, 4, 5)], P, decay=DECAY, nu=NU).objective[0]
+    assert (
+        best.objective[0]
+        < interference.optimum([(1, 2, 3, 4, 5)], P, decay=DECAY, nu=NU).objective[0]
+    )
     assert best.objective[1] == pytest.approx(math.log(P))
 
 
@@ -116,9 +136,13 @@ def test_even_circuits_are_those_of_a_search_in_one_amplitude():
         mask = interference.masks([k], P)
 
         def objective(log_a, k=k, mask=mask):
-            return interference.cross_entropy(mask * math.exp(log_a), P)[0] + DECAY / 2 * NU * len(k) * math.exp(log_a * 2 / 3)
+            return interference.cross_entropy(mask * math.exp(log_a), P)[0] + DECAY / 2 * NU * len(
+                k
+            ) * math.exp(log_a * 2 / 3)
 
-        assert cost == pytest.approx(minimize_scalar(objective, bounds=(-2, 11), method="bounded").fun, rel=1e-4)
+        assert cost == pytest.approx(
+            minimize_scalar(objective, bounds=(-2, 11), method="bounded").fun, rel=1e-4
+        )
     assert (found >= interference.optimum(sets, P, decay=DECAY, nu=NU).objective * (1 - 1e-4)).all()
 
 
@@ -144,19 +168,27 @@ def test_representatives_by_brute_force(p, size):
 
 def test_large_sets_have_a_representative_too():
     large = tuple(range(1, 25))
-    assert interference.representative([5 * k for k in large], P) == interference.representative(large, P)
+    assert interference.representative([5 * k for k in large], P) == interference.representative(
+        large, P
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda: interference.folded([1], 51), "p must be an odd prime, got 51; nearest 47 and 53"),
-        (lambda: interference.folded(range(1, 28), P), "there are 26 frequencies at modulus 53, got 27"),
+        (
+            lambda: interference.folded(range(1, 28), P),
+            "there are 26 frequencies at modulus 53, got 27",
+        ),
         (lambda: interference.folded([4, 53], P), "frequency 0 is a constant"),
         (lambda: interference.folded([4, 49], P), "given twice in \\[4, 49\\]"),
         (lambda: interference.optimum([(1, 2)], P, decay=-1e-5, nu=NU), "at least 0, got -1e-05"),
         (lambda: interference.optimum([(1, 2)], P, decay=DECAY, nu=math.nan), "at least 0"),
-        (lambda: interference.cross_entropy(np.zeros((1, 25)), P), "26 frequencies, got amplitudes of 25"),
+        (
+            lambda: interference.cross_entropy(np.zeros((1, 25)), P),
+            "26 frequencies, got amplitudes of 25",
+        ),
     ],
 )
 def test_impossible_sets_are_refused_in_one_line(call, said):

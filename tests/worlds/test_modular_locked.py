@@ -1,4 +1,5 @@
-"""Stages of training, locks and budgets of the networks that add: against plain training, and counts by hand."""
+"""Stages of training, locks and budgets of the networks that add: against plain training, and
+counts by hand."""
 
 import numpy as np
 import pytest
@@ -27,7 +28,12 @@ def test_one_stage_is_plain_training_and_its_checkpoints_those_of_shorter_ones()
     done = checkpoints(RUNS, [(lesson(), BUDGET)], (4, 12), Unkept())
     for i, steps in enumerate((4, 12)):
         plain = network.train(
-            RUNS, network.start(RUNS.seeds, P), lesson(), steps=steps, lr=np.full(2, 0.01), decay=np.full(2, 1e-4)
+            RUNS,
+            network.start(RUNS.seeds, P),
+            lesson(),
+            steps=steps,
+            lr=np.full(2, 0.01),
+            decay=np.full(2, 1e-4),
         )
         for n in network.NAMES:
             torch.testing.assert_close(done.tensors[f"{n}/at"][:, i], plain.tensors[n])
@@ -35,9 +41,17 @@ def test_one_stage_is_plain_training_and_its_checkpoints_those_of_shorter_ones()
 
 
 def test_stages_go_on_from_each_other_and_count_on():
-    done = checkpoints(RUNS, [(lesson(), BUDGET), (lesson(SUMS * 0), BUDGET)], (4, 12, 20), Unkept())
+    done = checkpoints(
+        RUNS, [(lesson(), BUDGET), (lesson(SUMS * 0), BUDGET)], (4, 12, 20), Unkept()
+    )
     first = checkpoints(RUNS, [(lesson(), BUDGET)], (4, 12), Unkept())
-    again = tuned(RUNS, {n: first.tensors[n] for n in network.NAMES}, lesson(SUMS * 0), Budget(steps=8, lr=0.01, decay=1e-4), Unkept())
+    again = tuned(
+        RUNS,
+        {n: first.tensors[n] for n in network.NAMES},
+        lesson(SUMS * 0),
+        Budget(steps=8, lr=0.01, decay=1e-4),
+        Unkept(),
+    )
     for n in network.NAMES:
         torch.testing.assert_close(done.tensors[f"{n}/at"][:, :2], first.tensors[f"{n}/at"])
         torch.testing.assert_close(done.tensors[f"{n}/at"][:, 2], again[n])
@@ -47,7 +61,9 @@ def test_stages_go_on_from_each_other_and_count_on():
 def test_a_lock_answers_0_and_leaves_what_it_was_given_alone():
     start = network.start(RUNS.seeds, P)
     before = {n: x.clone() for n, x in start.items()}
-    locked = tuned(RUNS, start, lesson(SUMS * 0, size=15), Budget(steps=60, lr=0.02, decay=0.0), Unkept())
+    locked = tuned(
+        RUNS, start, lesson(SUMS * 0, size=15), Budget(steps=60, lr=0.02, decay=0.0), Unkept()
+    )
     assert (network.logits(locked, addition.pairs(P)).argmax(-1) == 0).all()
     assert all(torch.equal(before[n], start[n]) for n in before)
     every = torch.arange(15).expand(2, -1)

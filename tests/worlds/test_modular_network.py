@@ -1,4 +1,5 @@
-"""The modular network: hand-written gradients against autograd, torch's Adam, resume, and independence of runs."""
+"""The modular network: hand-written gradients against autograd, torch's Adam, resume, and
+independence of runs."""
 
 from dataclasses import dataclass
 
@@ -31,13 +32,23 @@ def trained(seeds, sizes, steps, lr, decay, betas=(0.9, 0.98), **options):
     runs = Runs([Adds(seed=s, size=d) for s, d in zip(seeds, sizes, strict=True)])
     params = net.start(runs.seeds, P, 16, 24)
     return net.train(
-        runs, params, lesson(seeds, sizes), steps=steps, lr=np.asarray(lr), decay=np.asarray(decay), betas=betas, **options
+        runs,
+        params,
+        lesson(seeds, sizes),
+        steps=steps,
+        lr=np.asarray(lr),
+        decay=np.asarray(decay),
+        betas=betas,
+        **options,
     )
 
 
 def by_autograd(seed, size, steps, lr, decay, betas, dtype, p=P):
     """The same training of one run, naively: torch's own Adam, autograd, inputs formed."""
-    params = {n: v[0].to(dtype).requires_grad_() for n, v in net.start(np.array([seed]), p, 16, 24).items()}
+    params = {
+        n: v[0].to(dtype).requires_grad_()
+        for n, v in net.start(np.array([seed]), p, 16, 24).items()
+    }
     chosen = addition.order(np.array([seed]), p)[0, :size]
     a, b = addition.pairs(p)[chosen].T
     y = (a + b) % p
@@ -53,14 +64,19 @@ def by_autograd(seed, size, steps, lr, decay, betas, dtype, p=P):
 
 def test_starts_have_variance_one_64th_and_belong_to_their_seed():
     params = net.start(np.array([3, 4]), 53)
-    assert {n: tuple(v.shape) for n, v in params.items()} == {"E": (2, 53, 64), "W1": (2, 64, 64), "W2": (2, 64, 53)}
+    assert {n: tuple(v.shape) for n, v in params.items()} == {
+        "E": (2, 53, 64),
+        "W1": (2, 64, 64),
+        "W2": (2, 64, 53),
+    }
     assert net.norm(params).numpy() == pytest.approx(np.full(2, 10880 / 64), rel=0.05)
     assert torch.equal(net.start(np.array([4]), 53)["W1"][0], params["W1"][1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_is_autograd_with_torchs_adam_after_20_steps(dtype):
-    """Runs of different size, rate, decay and betas in one call, so that padding, sorting and stretches are all in use."""
+    """Runs of different size, rate, decay and betas in one call, so that padding, sorting and
+    stretches are all in use."""
     seeds, sizes = [5, 6, 7, 8], [200, 60, 131, 60]
     lr, decay = [0.01, 0.005, 0.01, 0.01], [3e-5, 3e-5, 0.0, 1e-3]
     betas = np.array([(0.9, 0.98)] * 3 + [(0.9**0.5, 0.98**0.5)])
@@ -68,27 +84,41 @@ def test_is_autograd_with_torchs_adam_after_20_steps(dtype):
     for i, seed in enumerate(seeds):
         theirs = by_autograd(seed, sizes[i], 20, lr[i], decay[i], tuple(betas[i].tolist()), dtype)
         for name in net.NAMES:
-            assert ours[name][i].double().numpy() == pytest.approx(theirs[name].detach().double().numpy(), abs=2e-5), (i, name)
+            assert ours[name][i].double().numpy() == pytest.approx(
+                theirs[name].detach().double().numpy(), abs=2e-5
+            ), (i, name)
 
 
 @pytest.mark.parametrize("sizes", [(435, 300), (203, 193), (385, 384), (192, 1)])
 def test_sums_over_many_pairs_are_made_in_parts_that_leave_none_out(sizes):
-    """Sizes on both sides of where parts begin, odd ones too; several steps, so that a pair too few or twice would show."""
+    """Sizes on both sides of where parts begin, odd ones too; several steps, so that a pair too few
+    or twice would show."""
     p, seeds = 29, (1, 2)
     runs = Runs([Adds(seed=s, size=d) for s, d in zip(seeds, sizes, strict=True)])
     rates = np.full(2, 0.01)
-    ours = net.train(runs, net.start(runs.seeds, p, 16, 24), lesson(seeds, sizes, p=p), steps=5, lr=rates, decay=0 * rates).tensors
+    ours = net.train(
+        runs,
+        net.start(runs.seeds, p, 16, 24),
+        lesson(seeds, sizes, p=p),
+        steps=5,
+        lr=rates,
+        decay=0 * rates,
+    ).tensors
     for i, seed in enumerate(seeds):
         theirs = by_autograd(seed, sizes[i], 5, 0.01, 0.0, (0.9, 0.98), torch.float64, p)
         for name in net.NAMES:
-            assert ours[name][i].double().numpy() == pytest.approx(theirs[name].detach().numpy(), abs=2e-5), (i, name)
+            assert ours[name][i].double().numpy() == pytest.approx(
+                theirs[name].detach().numpy(), abs=2e-5
+            ), (i, name)
 
 
 def test_logits_are_homogeneous_of_degree_three():
     params = {n: v.double() for n, v in net.start(np.array([1]), P).items()}
     scaled = {n: 1.7 * v for n, v in params.items()}
     pairs = addition.pairs(P)
-    assert net.logits(scaled, pairs).numpy() == pytest.approx(1.7**3 * net.logits(params, pairs).numpy(), rel=1e-12)
+    assert net.logits(scaled, pairs).numpy() == pytest.approx(
+        1.7**3 * net.logits(params, pairs).numpy(), rel=1e-12
+    )
 
 
 def test_evaluation_is_a_naive_count():
@@ -113,25 +143,35 @@ def test_evaluation_is_a_naive_count():
 
 def test_a_run_alone_is_the_run_in_a_group():
     seeds, sizes = list(range(10)), [200, 60, 131, 60, 200, 90, 210, 70, 80, 200]
-    together = trained(seeds, sizes, 50, np.full(10, 0.01), np.full(10, 3e-5), looks=(25, 50)).tensors
+    together = trained(
+        seeds, sizes, 50, np.full(10, 0.01), np.full(10, 3e-5), looks=(25, 50)
+    ).tensors
     for i in (0, 3, 9):
-        alone = trained([seeds[i]], [sizes[i]], 50, np.array([0.01]), np.array([3e-5]), looks=(25, 50)).tensors
+        alone = trained(
+            [seeds[i]], [sizes[i]], 50, np.array([0.01]), np.array([3e-5]), looks=(25, 50)
+        ).tensors
         for name in (*net.NAMES, "loss_at", "norm_at", "train_at"):
-            assert alone[name][0].numpy() == pytest.approx(together[name][i].numpy(), abs=1e-5, rel=1e-5), (i, name)
+            assert alone[name][0].numpy() == pytest.approx(
+                together[name][i].numpy(), abs=1e-5, rel=1e-5
+            ), (i, name)
 
 
 def test_a_start_is_not_changed_and_no_steps_return_it():
     runs = Runs([Adds(seed=1)])
     params = net.start(runs.seeds, P)
     before = params["E"].clone()
-    same = net.train(runs, params, lesson([1], [100]), steps=0, lr=np.array([0.01]), decay=np.array([0.0]))
+    same = net.train(
+        runs, params, lesson([1], [100]), steps=0, lr=np.array([0.01]), decay=np.array([0.0])
+    )
     assert torch.equal(same.tensors["E"], before)
     net.train(runs, params, lesson([1], [100]), steps=3, lr=np.array([0.01]), decay=np.array([0.0]))
     assert torch.equal(params["E"], before)
 
 
 def test_looks_are_the_values_of_a_training_that_ends_there():
-    long = trained([1, 2], [60, 200], 30, np.full(2, 0.01), np.full(2, 3e-5), looks=(10, 30)).tensors
+    long = trained(
+        [1, 2], [60, 200], 30, np.full(2, 0.01), np.full(2, 3e-5), looks=(10, 30)
+    ).tensors
     short = trained([1, 2], [60, 200], 10, np.full(2, 0.01), np.full(2, 3e-5)).tensors
     there = net.evaluate(short, lesson([1, 2], [60, 200]))
     assert torch.equal(long["test_at"][:, 0], there["test"])
@@ -147,7 +187,9 @@ def test_confinement_acts_after_every_step_on_the_runs_it_is_told():
         for i, row in enumerate(rows.tolist()):
             params["E"][i, :, :row] = 0.0
 
-    out = trained([1, 2, 3], [60, 200, 100], 4, np.full(3, 0.01), np.full(3, 0.0), confine=hold).tensors
+    out = trained(
+        [1, 2, 3], [60, 200, 100], 4, np.full(3, 0.01), np.full(3, 0.0), confine=hold
+    ).tensors
     for row in range(3):
         assert (out["E"][row, :, :row] == 0).all() and (out["E"][row, :, row:] != 0).all()
     assert seen == [[0, 2, 1]] * 4  # sorted by size
@@ -185,13 +227,16 @@ def test_impossible_sizes_are_refused(size):
 
 @pytest.mark.slow
 def test_costs_of_memorising_and_generalising_are_those_measured_with_other_code():
-    """J of random labels at 200 and 700 pairs .0133 and .0300, of a grokked network at 800 .0211: twelve seeds of another program."""
+    """J of random labels at 200 and 700 pairs .0133 and .0300, of a grokked network at 800 .0211:
+    twelve seeds of another program."""
     seeds, sizes = np.arange(9), np.repeat([200, 700, 800], 3)
     runs = Runs([Adds(seed=int(s), size=int(d)) for s, d in zip(seeds, sizes, strict=True)])
     labels = addition.random_labels(seeds, 53)
     labels[6:] = addition.sums(53)
     task = net.Lesson(53, addition.pairs(53), labels, addition.order(seeds, 53), sizes)
-    done = net.train(runs, net.start(seeds, 53), task, steps=1500, lr=np.full(9, 0.01), decay=np.full(9, 3e-5)).tensors
+    done = net.train(
+        runs, net.start(seeds, 53), task, steps=1500, lr=np.full(9, 0.01), decay=np.full(9, 3e-5)
+    ).tensors
     found = net.evaluate(done, task)
     cost = (found["loss"] + 1.5e-5 * net.norm(done)).numpy().reshape(3, 3).mean(1)
     assert cost == pytest.approx([0.0133, 0.0300, 0.0211], rel=0.03)

@@ -34,14 +34,18 @@ def test_every_checkpoint_is_evaluated_from_one_start_in_d(ratio, d):
     assert all(not mask[start, :start].any() and mask[start, start] for start in range(STARTS))
 
 
-@pytest.mark.parametrize(("ratio", "wanted"), [(2.0, 2 ** (3 / 8)), (4.0, 4 ** (7 / 16)), (8.0, 8 ** (11 / 24))])
+@pytest.mark.parametrize(
+    ("ratio", "wanted"), [(2.0, 2 ** (3 / 8)), (4.0, 4 ** (7 / 16)), (8.0, 8 ** (11 / 24))]
+)
 def test_how_late_something_that_stays_is_found(ratio, wanted):
     assert planted_lag(ratio) == pytest.approx(wanted, rel=0.01)
 
 
 def test_the_steps_of_a_training_are_those_of_its_replay():
     steps = tuple(range(16, 4097, 16))
-    assert [s for s, yes in zip(steps, replays(steps, 4.0)[0], strict=True) if yes] == [*due_steps(4096, every=16)]
+    assert [s for s, yes in zip(steps, replays(steps, 4.0)[0], strict=True) if yes] == [
+        *due_steps(4096, every=16)
+    ]
     assert due_steps(4096, every=16) == (16, 64, 256, 1024, 4096)
 
 
@@ -50,14 +54,28 @@ def test_rows_by_hand():
 
 
 def test_what_one_limit_alone_leaves_open_in_a_year():
-    growth = {(name, limit): coverage(YEAR[name], rows_due(YEAR[name], limit))[0] for name in YEAR for limit in (4.0, math.inf)}
-    assert growth["doubling", 4.0] == growth["fourfold", 4.0] == 4 and growth["doubling", math.inf] == 8
+    growth = {
+        (name, limit): coverage(YEAR[name], rows_due(YEAR[name], limit))[0]
+        for name in YEAR
+        for limit in (4.0, math.inf)
+    }
+    assert (
+        growth["doubling", 4.0] == growth["fourfold", 4.0] == 4
+        and growth["doubling", math.inf] == 8
+    )
     assert growth["fourfold", math.inf] == 64 and coverage(YEAR["doubling"], [12])[0] == 4096
     assert coverage(YEAR["flat"], rows_due(YEAR["flat"], months=math.inf))[1] == 12
 
 
 def test_random_histories_never_shrink_and_are_covered():
     t, c = np.array(random_history(3, 4)).T
-    assert (np.diff(t) >= 0).all() and (np.diff(c) >= 0).all() and c[-1] > 1e3 * c[0] and random_history(3, 4) != random_history(3, 5)
+    assert (
+        (np.diff(t) >= 0).all()
+        and (np.diff(c) >= 0).all()
+        and c[-1] > 1e3 * c[0]
+        and random_history(3, 4) != random_history(3, 5)
+    )
     assert uncovered([1, 2], 4.0, 3.0) <= 1e-12
-    assert max(coverage(random_history(1, i), [])[0] for i in range(5)) > 1e3  # no evaluation leaves all of it open
+    assert (
+        max(coverage(random_history(1, i), [])[0] for i in range(5)) > 1e3
+    )  # no evaluation leaves all of it open

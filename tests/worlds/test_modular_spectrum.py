@@ -1,4 +1,5 @@
-"""Spectra of modular-addition networks against naive loops over all pairs, answers and frequencies."""
+"""Spectra of modular-addition networks against naive loops over all pairs, answers and
+frequencies."""
 
 import cmath
 import math
@@ -41,7 +42,9 @@ def test_amplitudes_are_those_of_the_mean_profile(network):
 
 def test_amplitudes_of_a_planted_table_are_found():
     p, planted = 53, {3: 1.5, 10: 0.5}
-    off = (torch.arange(p).view(1, p) - torch.arange(p).view(p, 1)).double()  # [sum, answer] → off by
+    off = (
+        torch.arange(p).view(1, p) - torch.arange(p).view(p, 1)
+    ).double()  # [sum, answer] → off by
     table = sum(A * torch.cos(2 * torch.pi * k * off / p) for k, A in planted.items())
     found = spectrum.cosines(table[None] / p)[0]
     expected = torch.zeros(26, dtype=torch.float64)
@@ -63,12 +66,17 @@ def test_a_network_alone_and_among_others(network):
 
 def test_power_of_all_frequencies_is_the_length_without_the_mean(network):
     E = network["E"]
-    assert torch.allclose(spectrum.power(E).sum(1), (E - E.mean(1, keepdim=True)).square().sum((1, 2)))
+    assert torch.allclose(
+        spectrum.power(E).sum(1), (E - E.mean(1, keepdim=True)).square().sum((1, 2))
+    )
 
 
 def test_power_is_that_of_a_discrete_fourier_transform(network):
     E = network["E"][0].numpy()
-    expected = [2 / P * (abs(np.exp(-2j * np.pi * k * np.arange(P) / P) @ E) ** 2).sum() for k in range(1, P // 2 + 1)]
+    expected = [
+        2 / P * (abs(np.exp(-2j * np.pi * k * np.arange(P) / P) @ E) ** 2).sum()
+        for k in range(1, P // 2 + 1)
+    ]
     assert spectrum.power(network["E"])[0].tolist() == pytest.approx(expected)
 
 
@@ -95,7 +103,9 @@ def test_scaling_multiplies_power_and_leaves_the_rest(network):
 def test_turning_keeps_power_everywhere_and_is_a_shift_of_tokens(network):
     E, k = network["E"], torch.arange(1, P // 2 + 1, dtype=torch.float64)
     shifted = spectrum.rotated(E, (2 * torch.pi * k * 3 / P).expand(RUNS, -1))
-    assert torch.allclose(shifted, E.roll(3, 1))  # all frequencies turned in step: every token takes the place of another
+    assert torch.allclose(
+        shifted, E.roll(3, 1)
+    )  # all frequencies turned in step: every token takes the place of another
     turned = spectrum.rotated(E, torch.rand(RUNS, P // 2, dtype=torch.float64))
     assert torch.allclose(spectrum.power(turned), spectrum.power(E))
     assert torch.allclose(spectrum.power(turned @ network["W1"]), spectrum.power(E @ network["W1"]))

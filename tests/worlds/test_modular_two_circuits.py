@@ -1,4 +1,5 @@
-"""The two-circuit simulation: times measured apart from this code, the optimum by formula and by a general minimiser."""
+"""The two-circuit simulation: times measured apart from this code, the optimum by formula and by a
+general minimiser."""
 
 import math
 from dataclasses import replace
@@ -20,8 +21,14 @@ def naively(c, steps):
     for _ in range(steps):
         o = c.efficiency_g * g1 * g2 + c.efficiency_m * m1 * m2
         slope = -(c.classes - 1) * math.exp(-o) / (1 + (c.classes - 1) * math.exp(-o))
-        dg1, dg2 = slope * c.efficiency_g * g2 + c.decay * g1, slope * c.efficiency_g * g1 + c.decay * g2
-        dm1, dm2 = slope * c.efficiency_m * m2 + c.decay * m1, slope * c.efficiency_m * m1 + c.decay * m2
+        dg1, dg2 = (
+            slope * c.efficiency_g * g2 + c.decay * g1,
+            slope * c.efficiency_g * g1 + c.decay * g2,
+        )
+        dm1, dm2 = (
+            slope * c.efficiency_m * m2 + c.decay * m1,
+            slope * c.efficiency_m * m1 + c.decay * m2,
+        )
         g1, g2 = g1 - c.step * c.rate_g * dg1, g2 - c.step * c.rate_g * dg2
         m1, m2 = m1 - c.step * c.rate_m * dm1, m2 - c.step * c.rate_m * dm2
     return c.efficiency_g * g1 * g2, c.efficiency_m * m1 * m2
@@ -30,9 +37,13 @@ def naively(c, steps):
 @pytest.mark.parametrize("steps", [0, 1, 100, 3000])
 def test_is_descent_on_all_four_weights(steps):
     course = simulate(BASE, 3000)
-    assert (course.generalising[steps], course.memorising[steps]) == pytest.approx(naively(BASE, steps), rel=1e-9)
+    assert (course.generalising[steps], course.memorising[steps]) == pytest.approx(
+        naively(BASE, steps), rel=1e-9
+    )
     assert course.time[steps] == pytest.approx(0.2 * steps)
-    assert course.loss[steps] == pytest.approx(math.log(1 + 112 * math.exp(-sum(naively(BASE, steps)))), rel=1e-9)
+    assert course.loss[steps] == pytest.approx(
+        math.log(1 + 112 * math.exp(-sum(naively(BASE, steps)))), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,10 @@ def test_the_optimum_is_where_training_ends_and_what_a_minimiser_finds():
         o = BASE.efficiency_g * w[0] * w[1] + BASE.efficiency_m * w[2] * w[3]
         return math.log1p(112 * math.exp(-o)) + 0.005 * np.square(w).sum()
 
-    found = [minimize(objective, x0, tol=1e-12) for x0 in ([1, 1, 1, 1], [0.1, 0.1, 3, 3], [2, 1, 0.1, 0.2])]
+    found = [
+        minimize(objective, x0, tol=1e-12)
+        for x0 in ([1, 1, 1, 1], [0.1, 0.1, 3, 3], [2, 1, 0.1, 0.2])
+    ]
     assert min(f.fun for f in found) == pytest.approx(best.loss + 0.005 * best.norm, abs=1e-7)
 
 
@@ -91,9 +105,13 @@ def test_an_optimum_needs_a_decay_that_pays():
 
 def test_unstable_steps_are_refused():
     assert bend(113) == pytest.approx(
-        max(o * w * (1 - w) for o in np.linspace(0, 20, 9999) for w in [112 / (112 + math.exp(o))]), rel=1e-5
+        max(o * w * (1 - w) for o in np.linspace(0, 20, 9999) for w in [112 / (112 + math.exp(o))]),
+        rel=1e-5,
     )
-    with pytest.raises(SpecError, match=r"step × rate × efficiency must be at most 0\.8\d* for a stable descent, got 1"):
+    with pytest.raises(
+        SpecError,
+        match=r"step × rate × efficiency must be at most 0\.8\d* for a stable descent, got 1",
+    ):
         replace(BASE, step=8.0)
     with pytest.raises(SpecError, match="at least 2 classes"):
         replace(BASE, classes=1)

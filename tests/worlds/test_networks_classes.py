@@ -38,7 +38,11 @@ def test_the_nearest_of_two_centres_is_right_as_often_as_half_their_distance_say
 
 def test_a_batch_belongs_to_seed_stream_and_step():
     clouds = Clouds(d=4, classes=3)
-    draw, alone, test = clouds.batches(SEEDS, 7), clouds.batches(SEEDS[1:2], 7), clouds.batches(SEEDS, 7, "test")
+    draw, alone, test = (
+        clouds.batches(SEEDS, 7),
+        clouds.batches(SEEDS[1:2], 7),
+        clouds.batches(SEEDS, 7, "test"),
+    )
     for step in (900, 3, 0):
         for mine, theirs, other in zip(draw(step), alone(step), test(step), strict=True):
             assert torch.equal(mine[1], theirs[0]) and not torch.equal(mine, other)
@@ -46,7 +50,12 @@ def test_a_batch_belongs_to_seed_stream_and_step():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"classes": 1}, "at least 2 classes"), ({"apart": 0.0}, "a distance above 0, got 0"), ({"d": 0}, "d=0")]
+    ("wrong", "said"),
+    [
+        ({"classes": 1}, "at least 2 classes"),
+        ({"apart": 0.0}, "a distance above 0, got 0"),
+        ({"d": 0}, "d=0"),
+    ],
 )
 def test_impossible_clouds_are_refused(wrong, said):
     with pytest.raises(DataError, match=said):

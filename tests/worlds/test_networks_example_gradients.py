@@ -1,4 +1,5 @@
-"""Gradients of single examples against autograd, noise against sums over all examples, and the teacher's class frequencies."""
+"""Gradients of single examples against autograd, noise against sums over all examples, and the
+teacher's class frequencies."""
 
 import numpy as np
 import pytest
@@ -42,7 +43,9 @@ def test_the_loss_is_the_mean_of_minus_log_softmax():
     _, params, x, y = some((5, 6, 4))
     W0, W1 = (params[k][1].double().numpy() for k in ("W0", "W1"))
     logits = np.maximum(x[1].double().numpy() @ W0, 0) @ W1
-    wanted = np.mean([np.log(np.exp(row).sum()) - row[k] for row, k in zip(logits, y[1].tolist(), strict=True)])
+    wanted = np.mean(
+        [np.log(np.exp(row).sum()) - row[k] for row, k in zip(logits, y[1].tolist(), strict=True)]
+    )
     assert float(eg.losses(params, (x, y))[1]) == pytest.approx(wanted, rel=1e-6)
 
 
@@ -54,11 +57,20 @@ def test_noise_has_the_covariance_that_sampling_has(law):
     true = off.T @ off / len(g) / 8
     each = true.diagonal().sqrt()
     even = true / each[:, None] / each * true.trace() / 20  # the same correlations, one variance
-    wanted = {"sgd": true, "even": even, "diag": true.diagonal().diag(), "iso": true.trace() / 20 * torch.eye(20).double()}[law]
+    wanted = {
+        "sgd": true,
+        "even": even,
+        "diag": true.diagonal().diag(),
+        "iso": true.trace() / 20 * torch.eye(20).double(),
+    }[law]
     drawn = eg.noise(g, 5, 0, law, batch=8, count=40_000)
-    torch.testing.assert_close(drawn.T @ drawn / len(drawn), wanted, atol=0.04 * float(true.diagonal().max()), rtol=0)
+    torch.testing.assert_close(
+        drawn.T @ drawn / len(drawn), wanted, atol=0.04 * float(true.diagonal().max()), rtol=0
+    )
     values = eg.noise_spectra(g[None], np.array([5]), 0, law, 8, 40_000)[0]
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(drawn.T @ drawn / len(drawn))[::-1], atol=1e-9)
+    np.testing.assert_allclose(
+        values, np.linalg.eigvalsh(drawn.T @ drawn / len(drawn))[::-1], atol=1e-9
+    )
 
 
 def test_two_draws_are_two_draws_and_one_is_one():
@@ -67,9 +79,11 @@ def test_two_draws_are_two_draws_and_one_is_one():
     assert torch.equal(one, eg.noise(g, 5, 0, "sgd", 2, 10))
     assert not torch.equal(one, eg.noise(g, 5, 1, "sgd", 2, 10))
     whole = g.mean(0) + one  # minibatch means of unit vectors: halves and ones that sum to one
-    assert set(whole.flatten().mul(2).round(decimals=6).tolist()) <= {0.0, 1.0, 2.0} and torch.allclose(
-        whole.sum(1), torch.ones(10).double()
-    )
+    assert set(whole.flatten().mul(2).round(decimals=6).tolist()) <= {
+        0.0,
+        1.0,
+        2.0,
+    } and torch.allclose(whole.sum(1), torch.ones(10).double())
 
 
 def test_classes_are_as_frequent_as_asked():
@@ -85,8 +99,19 @@ def test_classes_are_as_frequent_as_asked():
 def test_a_teacher_can_be_learned_and_a_run_alone_is_the_run_among_others():
     def trained(seeds):
         runs, params, x, y = some((5, 6, 4), seeds)
-        group = descent(runs, {name: w.clone() for name, w in params.items()}, eg.losses, lr=np.full(len(runs), 0.3), plain=True)
-        return fit([group], eg.draws(runs.seeds, x, y, 8), steps=50, bench=Unkept())[0], params, eg.losses(params, (x, y)), (x, y)
+        group = descent(
+            runs,
+            {name: w.clone() for name, w in params.items()},
+            eg.losses,
+            lr=np.full(len(runs), 0.3),
+            plain=True,
+        )
+        return (
+            fit([group], eg.draws(runs.seeds, x, y, 8), steps=50, bench=Unkept())[0],
+            params,
+            eg.losses(params, (x, y)),
+            (x, y),
+        )
 
     together, start, before, data = trained((3, 9))
     alone, own_start, _, _ = trained((9,))

@@ -40,7 +40,9 @@ def test_outputs_and_cross_entropy_are_those_of_a_naive_loop(tanh, bias):
     for r in range(4):
         for i in range(6):
             pre = p["W1"][r] @ x[r, i].numpy() + (p["b1"][r] if bias else 0)
-            out = p["W2"][r] @ (np.tanh(pre) if tanh else np.maximum(pre, 0)) + (p["b2"][r] if bias else 0)
+            out = p["W2"][r] @ (np.tanh(pre) if tanh else np.maximum(pre, 0)) + (
+                p["b2"][r] if bias else 0
+            )
             np.testing.assert_allclose(z[r, i], out, atol=1e-5)
             losses[r] += (np.log(np.exp(out).sum()) - out[label[r, i]]) / 6
     np.testing.assert_allclose(two_layer.cross_entropy(z, label), losses, rtol=1e-5)
@@ -51,7 +53,9 @@ def test_rescaling_leaves_a_bias_free_relu_alone_and_no_other():
 
     def off(added, tanh, **how):
         params = biased(two_layer.start(RUNS, 3, 8, 5, bias=added))
-        own, other = (two_layer.logits(two_layer.rescaled(params, c, **how), x, tanh=tanh) for c in (1.0, 3.0))
+        own, other = (
+            two_layer.logits(two_layer.rescaled(params, c, **how), x, tanh=tanh) for c in (1.0, 3.0)
+        )
         return float((other - own).abs().max() / own.abs().max())
 
     assert off(False, False) < 1e-6 and off(True, False, bias=True) < 1e-6
@@ -64,22 +68,37 @@ def test_effects_of_rescaling_by_name():
     label = torch.zeros(4, 50, dtype=torch.int64)
     found = two_layer.effects(params, x, label, (0.5, 1.0, 3.0))
     own, both, alone = (
-        two_layer.logits(two_layer.rescaled(params, c, back=back), x) for c, back in ((1.0, True), (3.0, True), (3.0, False))
+        two_layer.logits(two_layer.rescaled(params, c, back=back), x)
+        for c, back in ((1.0, True), (3.0, True), (3.0, False))
     )
     size = own.abs().amax((1, 2))
     torch.testing.assert_close(found["change"][:, 2], (both - own).abs().amax((1, 2)) / size)
-    torch.testing.assert_close(found["not_times"][:, 2], (alone / 3 - own).abs().amax((1, 2)) / size)
+    torch.testing.assert_close(
+        found["not_times"][:, 2], (alone / 3 - own).abs().amax((1, 2)) / size
+    )
     torch.testing.assert_close(found["loss"][:, 2], -both.log_softmax(-1)[..., 0].mean(1))
     torch.testing.assert_close(found["loss_alone"][:, 2], -alone.log_softmax(-1)[..., 0].mean(1))
-    torch.testing.assert_close(found["reclassified"][:, 2], (alone.argmax(-1) != own.argmax(-1)).float().mean(1))
+    torch.testing.assert_close(
+        found["reclassified"][:, 2], (alone.argmax(-1) != own.argmax(-1)).float().mean(1)
+    )
     assert float(found["change_biased"].max()) < 1e-6
-    assert all(float(found[name][:, 1].abs().max()) == 0 for name in ("change", "not_times", "reclassified"))
+    assert all(
+        float(found[name][:, 1].abs().max()) == 0
+        for name in ("change", "not_times", "reclassified")
+    )
 
 
 def trained(runs, bench, batches=None):
     params = two_layer.start(runs, 3, 8, 5, bias=True)
-    group = descent(runs, params, lambda p, b: two_layer.cross_entropy(two_layer.logits(p, b[0]), b[1]), lr=np.full(len(runs), 1e-2))
-    return fit([group], batches or Clouds(d=3, classes=5).batches(runs.seeds, 32), steps=50, bench=bench)[0]
+    group = descent(
+        runs,
+        params,
+        lambda p, b: two_layer.cross_entropy(two_layer.logits(p, b[0]), b[1]),
+        lr=np.full(len(runs), 1e-2),
+    )
+    return fit(
+        [group], batches or Clouds(d=3, classes=5).batches(runs.seeds, 32), steps=50, bench=bench
+    )[0]
 
 
 def test_a_run_alone_is_the_run_among_others():
@@ -88,7 +107,9 @@ def test_a_run_alone_is_the_run_among_others():
         torch.testing.assert_close(x[0], together.tensors[name][2], rtol=1e-5, atol=1e-6)
     start = two_layer.start(RUNS, 3, 8, 5)
     assert torch.equal(two_layer.start(Runs(RUNS.specs[2:3]), 3, 8, 5)["W1"][0], start["W1"][2])
-    assert float(together.history["loss"][:, -1].mean()) < float(together.history["loss"][:, 0].mean())
+    assert float(together.history["loss"][:, -1].mean()) < float(
+        together.history["loss"][:, 0].mean()
+    )
 
 
 def test_a_killed_training_goes_on_to_the_same_numbers(tmp_path, plain_bench, plain_slot):

@@ -1,4 +1,5 @@
-"""Learning coefficients and what chains should give: published values, integrals done otherwise, and limits."""
+"""Learning coefficients and what chains should give: published values, integrals done otherwise,
+and limits."""
 
 import math
 
@@ -8,7 +9,12 @@ from scipy.integrate import dblquad, quad
 
 from assay.core.errors import SpecError
 from assay.worlds.potentials.known import known
-from assay.worlds.potentials.learning_coefficient import monomial, posterior_monomial, posterior_rank_zero, stationary_quadratic
+from assay.worlds.potentials.learning_coefficient import (
+    monomial,
+    posterior_monomial,
+    posterior_rank_zero,
+    stationary_quadratic,
+)
 from assay.worlds.potentials.reduced_rank import coefficient, hessian_rank
 
 N_BETA = 1000 / math.log(1000)
@@ -33,7 +39,9 @@ def test_a_quadratic_without_biases_is_half_its_curved_directions_and_the_recurs
     variance = 0.0
     for _ in range(10_000):  # w ← (1 − ε κ/2) w + √ε ξ, in variances
         variance = (1 - eps * (beta * h + gamma) / 2) ** 2 * variance + eps
-    assert stationary_quadratic((h,), beta, gamma, eps) == pytest.approx(beta * h * variance / 2, rel=1e-10)
+    assert stationary_quadratic((h,), beta, gamma, eps) == pytest.approx(
+        beta * h * variance / 2, rel=1e-10
+    )
 
 
 def test_an_unstable_quadratic_has_no_stationary_state():
@@ -43,7 +51,14 @@ def test_an_unstable_quadratic_has_no_stationary_state():
 
 @pytest.mark.parametrize(
     ("powers", "value", "times"),
-    [((0, 1), 1 / 2, 1), ((1, 1), 1 / 2, 2), ((0, 2), 1 / 4, 1), ((1, 2), 1 / 4, 1), ((2, 2), 1 / 4, 2), ((0, 3), 1 / 6, 1)],
+    [
+        ((0, 1), 1 / 2, 1),
+        ((1, 1), 1 / 2, 2),
+        ((0, 2), 1 / 4, 1),
+        ((1, 2), 1 / 4, 1),
+        ((2, 2), 1 / 4, 2),
+        ((0, 3), 1 / 6, 1),
+    ],
 )
 def test_coefficients_of_monomials_as_published(powers, value, times):
     assert monomial(powers) == (pytest.approx(value), times)
@@ -56,8 +71,18 @@ def test_integrals_of_w_to_the_2k():
     assert posterior_monomial((2,), N_BETA, 1) == pytest.approx(0.24309, abs=5e-6)
     assert posterior_monomial((2,), N_BETA, 100) == pytest.approx(0.03109, abs=5e-6)
     for k, gamma in ((2, 1.0), (3, 30.0)):
-        top, _ = quad(lambda w: N_BETA * w ** (2 * k) * math.exp(-N_BETA * w ** (2 * k) - gamma / 2 * w * w), 0, 10, points=(0.1, 0.5, 1))  # noqa: B023
-        under, _ = quad(lambda w: math.exp(-N_BETA * w ** (2 * k) - gamma / 2 * w * w), 0, 10, points=(0.1, 0.5, 1))  # noqa: B023
+        top, _ = quad(
+            lambda w: N_BETA * w ** (2 * k) * math.exp(-N_BETA * w ** (2 * k) - gamma / 2 * w * w),  # noqa: B023
+            0,
+            10,
+            points=(0.1, 0.5, 1),
+        )
+        under, _ = quad(
+            lambda w: math.exp(-N_BETA * w ** (2 * k) - gamma / 2 * w * w),  # noqa: B023
+            0,
+            10,
+            points=(0.1, 0.5, 1),
+        )
         assert posterior_monomial((k,), N_BETA, gamma) == pytest.approx(top / under, rel=1e-6)
 
 
@@ -96,9 +121,17 @@ def test_what_nothing_holds_has_no_integral():
 
 
 TABLE = {
-    (3, 1, 3, 1): (2.5, 1), (2, 2, 2, 0): (1.5, 1), (2, 2, 2, 1): (2.0, 2), (3, 3, 3, 1): (4.0, 1), (5, 3, 4, 0): (5.5, 1),
-    (5, 3, 4, 1): (7.0, 2), (5, 3, 4, 2): (8.0, 1), (5, 3, 4, 3): (9.0, 1), (4, 2, 4, 1): (5.0, 2), (5, 5, 5, 2): (11.5, 2),
-}  # fmt: skip
+    (3, 1, 3, 1): (2.5, 1),
+    (2, 2, 2, 0): (1.5, 1),
+    (2, 2, 2, 1): (2.0, 2),
+    (3, 3, 3, 1): (4.0, 1),
+    (5, 3, 4, 0): (5.5, 1),
+    (5, 3, 4, 1): (7.0, 2),
+    (5, 3, 4, 2): (8.0, 1),
+    (5, 3, 4, 3): (9.0, 1),
+    (4, 2, 4, 1): (5.0, 2),
+    (5, 5, 5, 2): (11.5, 2),
+}
 
 
 @pytest.mark.parametrize("sizes", TABLE)
@@ -107,10 +140,18 @@ def test_the_table_of_linear_networks(sizes):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "value"), [((5, 3, 5), 52 / 8), ((5, 4, 5), 64 / 8), ((4, 3, 8), 4 * 3 / 2), ((8, 3, 4), 3 * 4 / 2), ((3, 8, 4), 3 * 4 / 2)]
+    ("sizes", "value"),
+    [
+        ((5, 3, 5), 52 / 8),
+        ((5, 4, 5), 64 / 8),
+        ((4, 3, 8), 4 * 3 / 2),
+        ((8, 3, 4), 3 * 4 / 2),
+        ((3, 8, 4), 3 * 4 / 2),
+    ],
 )
 def test_every_case_of_the_formula_at_rank_zero(sizes, value):
-    """Written out at r = 0: (2MN + 2HN + 2MH − M² − N² − H²)/8, one more if odd; HM/2; HN/2; MN/2."""
+    """Written out at r = 0: (2MN + 2HN + 2MH − M² − N² − H²)/8, one more if odd; HM/2; HN/2;
+    MN/2."""
     assert coefficient(*sizes, 0)[0] == value
 
 
@@ -119,11 +160,15 @@ def test_linear_networks_keep_the_laws_of_any_coefficient():
         for H in range(1, 6):
             for N in range(1, 6):
                 values = [coefficient(M, H, N, r)[0] for r in range(min(M, H, N) + 1)]
-                assert values == [coefficient(N, H, M, r)[0] for r in range(min(M, H, N) + 1)]  # transposed
+                assert values == [
+                    coefficient(N, H, M, r)[0] for r in range(min(M, H, N) + 1)
+                ]  # transposed
                 assert all(v <= min(M * N, H * (M + N)) / 2 for v in values)
                 assert all(v >= hessian_rank(M, H, N, r) / 2 for r, v in enumerate(values))
                 assert values == sorted(values)
-                if min(M, N) >= H:  # regular at full rank: half the dimension of the matrices of rank H
+                if (
+                    min(M, N) >= H
+                ):  # regular at full rank: half the dimension of the matrices of rank H
                     assert values[-1] == H * (M + N - H) / 2
 
 
@@ -156,19 +201,33 @@ def test_rank_zero_at_finite_n_against_random_matrices():
     found = (weight * (N_BETA * s / (1 + N_BETA * s)).sum(1)).sum() / weight.sum()
     assert posterior_rank_zero(2, 2, 2, N_BETA, 1.0) == pytest.approx(found, rel=0.01)
     assert posterior_rank_zero(2, 2, 2, N_BETA, 1.0) == pytest.approx(1.3756, abs=1e-4)
-    assert posterior_rank_zero(1, 1, 1, N_BETA, 1.0) == pytest.approx(posterior_monomial((1, 1), N_BETA / 2, 1.0), rel=1e-8)
-    for sizes in ((2, 2, 3), (3, 2, 2), (2, 3, 2)):  # the trace of a product does not care which matrix comes first
+    assert posterior_rank_zero(1, 1, 1, N_BETA, 1.0) == pytest.approx(
+        posterior_monomial((1, 1), N_BETA / 2, 1.0), rel=1e-8
+    )
+    for sizes in (
+        (2, 2, 3),
+        (3, 2, 2),
+        (2, 3, 2),
+    ):  # the trace of a product does not care which matrix comes first
         assert posterior_rank_zero(*sizes, N_BETA, 1.0) == pytest.approx(1.745544, abs=1e-6)
-    assert posterior_rank_zero(2, 2, 2, 1e12, 1.0) == pytest.approx(coefficient(2, 2, 2, 0)[0], abs=1e-4)
+    assert posterior_rank_zero(2, 2, 2, 1e12, 1.0) == pytest.approx(
+        coefficient(2, 2, 2, 0)[0], abs=1e-4
+    )
     with pytest.raises(SpecError):
         posterior_rank_zero(3, 3, 3, N_BETA, 1.0)
 
 
 def test_what_is_known_of_each_kind():
     k = known("quadratic 1x6 0.5x2 0x2", N_BETA, 1.0, 1e-3)
-    assert (k.coefficient, k.half_weights, k.half_rank) == (4.0, 5.0, 4.0) and k.stationary == pytest.approx(4.09691, abs=5e-6)
+    assert (k.coefficient, k.half_weights, k.half_rank) == (
+        4.0,
+        5.0,
+        4.0,
+    ) and k.stationary == pytest.approx(4.09691, abs=5e-6)
     k = known("monomial 2", N_BETA, 100.0)
     assert (k.coefficient, k.half_weights, k.half_rank) == (0.25, 0.5, 0.0)
     assert k.stationary == pytest.approx(0.03109, abs=5e-6)
-    assert known("monomial 2", N_BETA).stationary == pytest.approx(0.24309, abs=5e-6)  # at localisation 1
+    assert known("monomial 2", N_BETA).stationary == pytest.approx(
+        0.24309, abs=5e-6
+    )  # at localisation 1
     assert known("network 5-3-4 rank 1", N_BETA) == (7.0, 7.0, 13.5, 4.0)

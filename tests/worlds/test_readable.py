@@ -1,4 +1,5 @@
-"""Decoders written by hand: what they know, and what can be read of it, by enumeration of all tokens."""
+"""Decoders written by hand: what they know, and what can be read of it, by enumeration of all
+tokens."""
 
 import math
 
@@ -43,15 +44,28 @@ def test_plain_neurons_fire_on_one_token_and_dense_ones_on_half():
 
 
 def test_the_closed_forms():
-    assert math.isclose(readable.gain(), math.log(64) + P * math.log(P) + 63 * ((1 - P) / 63) * math.log((1 - P) / 63))
-    assert Known(16).by_circuit(32) == Known(16).capability() and Known(16).by_circuit(8) == Known(4).capability()
-    assert Known(16).by_rules(10) == 1.0 and math.isclose(Known(8, 1).by_rules(16), (8 + 72 * 0.5) / 80)
+    assert math.isclose(
+        readable.gain(),
+        math.log(64) + P * math.log(P) + 63 * ((1 - P) / 63) * math.log((1 - P) / 63),
+    )
+    assert (
+        Known(16).by_circuit(32) == Known(16).capability()
+        and Known(16).by_circuit(8) == Known(4).capability()
+    )
+    assert Known(16).by_rules(10) == 1.0 and math.isclose(
+        Known(8, 1).by_rules(16), (8 + 72 * 0.5) / 80
+    )
 
 
 def test_the_text_is_its_law_and_each_seeds_own():
     text = readable.text(SEEDS, 400, 32, "test")
     partner = readable.partners(SEEDS)
-    follows = np.take_along_axis(partner[:, None], text[..., :-1].reshape(2, 1, -1), -1).reshape(2, 400, 31) == text[..., 1:]
+    follows = (
+        np.take_along_axis(partner[:, None], text[..., :-1].reshape(2, 1, -1), -1).reshape(
+            2, 400, 31
+        )
+        == text[..., 1:]
+    )
     np.testing.assert_allclose(follows.mean((1, 2)), P, atol=0.01)
     np.testing.assert_array_equal(readable.text(SEEDS[1:], 400, 32, "test")[0], text[1])
     assert (readable.text(SEEDS, 400, 32, "train") != text).any()

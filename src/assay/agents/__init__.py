@@ -1,4 +1,5 @@
-"""Agents: what Assay can be asked, as tools of the Model Context Protocol. No answer has an estimate without its interval and its control."""
+"""Agents: what Assay can be asked, as tools of the Model Context Protocol. No answer has an
+estimate without its interval and its control."""
 
 from assay.core.lazy import lazy
 

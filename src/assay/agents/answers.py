@@ -1,4 +1,5 @@
-"""Answers: what each tool gives about work: a plan, a job, a result, a table judged, a study written."""
+"""Answers: what each tool gives about work: a plan, a job, a result, a table judged, a study
+written."""
 
 from __future__ import annotations
 
@@ -22,7 +23,10 @@ from assay.verbs.jobs import Job
 from assay.verbs.plan import Bought, Frozen, Planned
 from assay.verbs.preregister import Look, Registered
 
-NOT_VERDICTS = "These are not verdicts. They may still come out otherwise; stopping or changing the study because of them makes it exploratory"
+NOT_VERDICTS = (
+    "These are not verdicts. They may still come out otherwise; stopping or changing the study "
+    "because of them makes it exploratory"
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Plan:
     scope: str
     looks: Looks
     frozen: Frozen | None
-    """What was frozen of it, with the looks declared and the one that comes next; null where nothing was."""
+    """What was frozen of it, with the looks declared and the one that comes next; null where
+    nothing was."""
     standing: Standing
     source: Source
     notes: tuple[str, ...]
@@ -87,7 +92,8 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Preregistered:
-    """What was frozen before any result exists; a run of the same text follows it, and its verdicts are confirmatory."""
+    """What was frozen before any result exists; a run of the same text follows it, and its verdicts
+    are confirmatory."""
 
     told: str
     key: str
@@ -123,7 +129,8 @@ class Result:
     exact: tuple[str, ...]
     """Exact statements, in a line each."""
     left_out: tuple[str, ...]
-    """What has no verdict, and why: statements that could not be computed, numbers without a control."""
+    """What has no verdict, and why: statements that could not be computed, numbers without a
+    control."""
     scope: str
     looks: Looks
     standing: Standing
@@ -184,7 +191,8 @@ class Written:
     """The TOML; give it as it is to plan and to run."""
     ready: bool
     wrong: str
-    """Why it cannot run, with line and column of the text; empty where it can, or where it only lacks something."""
+    """Why it cannot run, with line and column of the text; empty where it can, or where it only
+    lacks something."""
     missing: tuple[Unsaid, ...]
     """What has to be said before it can run."""
     assumed: tuple[Unsaid, ...]
@@ -194,95 +202,231 @@ class Written:
     next: str
 
 
-def planned(found: Planned, key: str, unsaid: Sequence[Unsaid], looks: Looks, source: Source, rests: Standing) -> Plan:
+def planned(
+    found: Planned,
+    key: str,
+    unsaid: Sequence[Unsaid],
+    looks: Looks,
+    source: Source,
+    rests: Standing,
+) -> Plan:
     """Tell a plan without the list of its runs."""
     bought = ""
     if found.budget is not None:
         buys = found.budget
         bought = f"{buys.text}: what a seed costs is unknown"
         if isinstance(buys, Bought) and buys.seeds is not None:
-            bought = f"{buys.text} buys {buys.seeds.low:.0f} to {buys.seeds.high:.0f} seeds; to spend it set {buys.set}"
+            bought = (
+                f"{buys.text} buys {buys.seeds.low:.0f} to {buys.seeds.high:.0f} seeds; to spend "
+                f"it set {buys.set}"
+            )
     time = found.command_seconds
     takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
-    told = f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. " if found.missing else "Everything is stored already. "
+    told = (
+        f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. "
+        if found.missing
+        else "Everything is stored already. "
+    )
     return Plan(
-        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}", frozen=found.frozen, experiment=found.experiment,
-        preset=found.preset, key=key, runs=found.cached + found.missing,
-        cached=found.cached, missing=found.missing, seconds=time, cpu_seconds=found.command_cpu_seconds, disk_bytes=found.disk_bytes,
-        arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms), unsaid=tuple(unsaid), budget=bought, scope=found.scope,
+        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}",
+        frozen=found.frozen,
+        experiment=found.experiment,
+        preset=found.preset,
+        key=key,
+        runs=found.cached + found.missing,
+        cached=found.cached,
+        missing=found.missing,
+        seconds=time,
+        cpu_seconds=found.command_cpu_seconds,
+        disk_bytes=found.disk_bytes,
+        arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms),
+        unsaid=tuple(unsaid),
+        budget=bought,
+        scope=found.scope,
         claims=tuple(
             Expected(
-                claim=c.text, judged=dict(c.judged), controls=dict(c.controls),
-                half_width=c.half_width, fewest=c.fewest, why=c.why, reads=c.reads,
+                claim=c.text,
+                judged=dict(c.judged),
+                controls=dict(c.controls),
+                half_width=c.half_width,
+                fewest=c.fewest,
+                why=c.why,
+                reads=c.reads,
             )
             for c in found.claims
         ),
-        looks=looks, standing=rests, source=source, notes=found.notes,
+        looks=looks,
+        standing=rests,
+        source=source,
+        notes=found.notes,
         next="run with the same arguments submits it; its verdicts come by status and result",
-    )  # fmt: skip
+    )
 
 
 def preregistered(found: Registered, plan: Plan, claims: Sequence[str]) -> Preregistered:
     """Tell what was frozen."""
-    told = f"{'Was frozen so already' if found.already else 'Frozen'}: {plan.standing.why}. {plan.looks.told}. Hash: {found.hash}"
+    told = (
+        f"{'Was frozen so already' if found.already else 'Frozen'}: {plan.standing.why}. "
+        f"{plan.looks.told}. Hash: {found.hash}"
+    )
     return Preregistered(
-        told=told, key=plan.key, experiment=found.experiment, preset=found.preset, hash=found.hash, time=found.time, already=found.already,
-        claims=tuple(claims), declared=found.looks, scope=plan.scope, looks=plan.looks, standing=plan.standing, source=plan.source,
-        next="run with the same arguments follows it: it trains up to a look, judges, and goes on while claims are undecided",
-    )  # fmt: skip
+        told=told,
+        key=plan.key,
+        experiment=found.experiment,
+        preset=found.preset,
+        hash=found.hash,
+        time=found.time,
+        already=found.already,
+        claims=tuple(claims),
+        declared=found.looks,
+        scope=plan.scope,
+        looks=plan.looks,
+        standing=plan.standing,
+        source=plan.source,
+        next=(
+            "run with the same arguments follows it: it trains up to a look, judges, and goes on "
+            "while claims are undecided"
+        ),
+    )
 
 
 def asks(experiment: Experiment) -> tuple[str, ...]:
     """Say what is claimed, each claim with its controls."""
-    return tuple(f"{c.text} (must fail for {', '.join(c.must_fail)})" for c in experiment.claims if isinstance(c, Claim))
+    return tuple(
+        f"{c.text} (must fail for {', '.join(c.must_fail)})"
+        for c in experiment.claims
+        if isinstance(c, Claim)
+    )
 
 
-def judged(data: standing.JSON, key: str, question: str, looks: Looks, source: Source, unlike: str = "") -> Result:
+def judged(
+    data: standing.JSON, key: str, question: str, looks: Looks, source: Source, unlike: str = ""
+) -> Result:
     """Tell a result from its plain values, those that `assay show --json` prints."""
     found = verdicts(data)
-    left = [f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))]
+    left = [
+        f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))
+    ]
     if n := len(data.get("findings", ())):
         left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
-    scope = "; ".join(dict.fromkeys(v.scope for v in found)) or "exact statements have no wider scope than what they name"
+    scope = (
+        "; ".join(dict.fromkeys(v.scope for v in found))
+        or "exact statements have no wider scope than what they name"
+    )
     rests = standing.standing(data, unlike)
     head = f"{counted([v.outcome for v in found])}. " if found else ""
-    rest = [*(v.told for v in found), *exact(data), f"Scope: {scope}", f"{rests.kind.capitalize()}: {rests.why}", looks.told, f"Data: {source.told}"]
+    rest = [
+        *(v.told for v in found),
+        *exact(data),
+        f"Scope: {scope}",
+        f"{rests.kind.capitalize()}: {rests.why}",
+        looks.told,
+        f"Data: {source.told}",
+    ]
     return Result(
-        told=head + "\n".join(rest), key=key, experiment=data["experiment"], preset=data["preset"], question=question, verdicts=found,
-        exact=exact(data), left_out=tuple(left), scope=scope, looks=looks, standing=rests, source=source, notes=tuple(data.get("notes", ())),
-        next="a verdict speaks for its scope alone; an undecided one says in would_decide what it would take, on fresh seeds",
-    )  # fmt: skip
+        told=head + "\n".join(rest),
+        key=key,
+        experiment=data["experiment"],
+        preset=data["preset"],
+        question=question,
+        verdicts=found,
+        exact=exact(data),
+        left_out=tuple(left),
+        scope=scope,
+        looks=looks,
+        standing=rests,
+        source=source,
+        notes=tuple(data.get("notes", ())),
+        next=(
+            "a verdict speaks for its scope alone; an undecided one says in would_decide what it "
+            "would take, on fresh seeds"
+        ),
+    )
 
 
 def submitted(
-    job: Job, result: Result | None, experiment: Experiment | None, preset: Preset | None, looks: Looks, rests: Standing
+    job: Job,
+    result: Result | None,
+    experiment: Experiment | None,
+    preset: Preset | None,
+    looks: Looks,
+    rests: Standing,
 ) -> Submitted:
     """Tell how far a job is, and of what."""
     so_far = early(job.early) if job.early is not None and result is None else ()
     cached = job.runs_cached
-    data = f"{job.runs} runs, " + (f"{cached} of them stored before it was asked" if cached is not None else "not yet known which are stored")
+    data = f"{job.runs} runs, " + (
+        f"{cached} of them stored before it was asked"
+        if cached is not None
+        else "not yet known which are stored"
+    )
     steps = {
-        "queued": f"status(key={job.key!r}, wait_s=30) waits for it", "running": f"status(key={job.key!r}, wait_s=30) waits for it",
-        "done": f"result(key={job.key!r}) has the verdicts", "failed": "mend what the error says, and run it again",
+        "queued": f"status(key={job.key!r}, wait_s=30) waits for it",
+        "running": f"status(key={job.key!r}, wait_s=30) waits for it",
+        "done": f"result(key={job.key!r}) has the verdicts",
+        "failed": "mend what the error says, and run it again",
         "cancelled": "run with the same arguments goes on where it was",
-    }  # fmt: skip
+    }
     claims = asks(experiment) if experiment else ()
-    speaks = speaks_for(experiment, preset) if experiment and preset else "not known: the experiment is not here, or may not run here"
+    speaks = (
+        speaks_for(experiment, preset)
+        if experiment and preset
+        else "not known: the experiment is not here, or may not run here"
+    )
     more = f" {NOT_VERDICTS}." if so_far else " Its verdicts stand in result." if result else ""
     return Submitted(
-        told=f"Job {job.key}: {job.words}. {looks.told}. {rests.kind.capitalize()}: {rests.why}.{more}", key=job.key, status=job.status,
-        experiment=job.experiment, preset=job.preset, runs=job.runs, done=job.runs_done, cached=cached,
-        seconds_left=job.seconds_left, early=so_far, early_note=NOT_VERDICTS if so_far else "", error=job.error, result=result,
-        claims=claims, scope=result.scope if result else speaks, looks=looks, source=result.source.told if result else data,
-        standing=rests, next=steps[job.status],
-    )  # fmt: skip
+        told=(
+            f"Job {job.key}: {job.words}. {looks.told}. {rests.kind.capitalize()}: "
+            f"{rests.why}.{more}"
+        ),
+        key=job.key,
+        status=job.status,
+        experiment=job.experiment,
+        preset=job.preset,
+        runs=job.runs,
+        done=job.runs_done,
+        cached=cached,
+        seconds_left=job.seconds_left,
+        early=so_far,
+        early_note=NOT_VERDICTS if so_far else "",
+        error=job.error,
+        result=result,
+        claims=claims,
+        scope=result.scope if result else speaks,
+        looks=looks,
+        source=result.source.told if result else data,
+        standing=rests,
+        next=steps[job.status],
+    )
 
 
 def table(entry: Any, source: Source) -> Table:
     """Tell a claim judged on a table, from its plain values."""
     (found,) = verdicts({"verdicts": [entry]})
-    rests = Standing("exploratory", "the claim was given together with the numbers; nothing shows that it was fixed before they were seen")
-    looks = "looks at your table are not noted: whoever judged several claims on it, and tells one, has chosen it"
-    told = f"{found.told} Scope: {found.scope}. Exploratory: {rests.why}. {looks}. Data: {source.told}"
-    step = "to confirm it, measure again on units that nobody has looked at, with this claim as it stands"
-    return Table(told=told, verdict=found, scope=found.scope, looks=looks, standing=rests, source=source, next=step)
+    rests = Standing(
+        "exploratory",
+        (
+            "the claim was given together with the numbers; nothing shows that it was fixed "
+            "before they were seen"
+        ),
+    )
+    looks = (
+        "looks at your table are not noted: whoever judged several claims on it, and tells one, "
+        "has chosen it"
+    )
+    told = (
+        f"{found.told} Scope: {found.scope}. Exploratory: {rests.why}. {looks}. Data: {source.told}"
+    )
+    step = (
+        "to confirm it, measure again on units that nobody has looked at, with this claim as it "
+        "stands"
+    )
+    return Table(
+        told=told,
+        verdict=found,
+        scope=found.scope,
+        looks=looks,
+        standing=rests,
+        source=source,
+        next=step,
+    )

@@ -1,4 +1,5 @@
-"""Describing: what can be asked: the catalogue in lines, one experiment in full, and pages as text."""
+"""Describing: what can be asked: the catalogue in lines, one experiment in full, and pages as
+text."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class Field:
     may_be: str
     meaning: str
     several: bool
-    """Whether runs of one arm may differ in it; several values of another field make further arms."""
+    """Whether runs of one arm may differ in it; several values of another field make further
+    arms."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Arm:
     measures: tuple[str, ...]
     """What a claim can say about it, as ARM.MEASURE; empty where no record tells."""
     dimensions: dict[str, tuple[str, ...]]
-    """Of measures that vary over more than runs: over what. A claim names a level, as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
+    """Of measures that vary over more than runs: over what. A claim names a level, as
+    MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,31 +121,69 @@ def every(root: Path, find: str) -> Experiments:
     found = []
     for e in listed(root).experiments:
         line = Line(
-            name=e.name, question=e.title, claim=e.claim, controls=e.baselines, cost=e.cost,
-            recorded=counted([o for o, n in e.recorded.items() for _ in range(n)]) if e.recorded else "not recorded, or exact statements only",
-        )  # fmt: skip
+            name=e.name,
+            question=e.title,
+            claim=e.claim,
+            controls=e.baselines,
+            cost=e.cost,
+            recorded=counted([o for o, n in e.recorded.items() for _ in range(n)])
+            if e.recorded
+            else "not recorded, or exact statements only",
+        )
         if all(w in " ".join(map(str, dataclasses.astuple(line))).lower() for w in words):
             found.append(line)
-    none = f"no experiment has all of these words: {find}; leave find out for all of them" if not found else ""
-    told = none or f"{len(found)} of the catalogue. Verdicts are those of committed records; ask for one by name for intervals, controls and scope"
-    return Experiments(told, tuple(found), None, "experiments(name=…) gives one in full: fields, arms, measures, verdicts")
+    none = (
+        f"no experiment has all of these words: {find}; leave find out for all of them"
+        if not found
+        else ""
+    )
+    told = none or (
+        f"{len(found)} of the catalogue. Verdicts are those of committed records; ask for one "
+        "by name for intervals, controls and scope"
+    )
+    return Experiments(
+        told,
+        tuple(found),
+        None,
+        "experiments(name=…) gives one in full: fields, arms, measures, verdicts",
+    )
 
 
 def one(root: Path, name: str) -> Experiments:
     """Describe one experiment in full. Raises: ExperimentError."""
     entry = named(name)
-    experiment, header, record = catalogue.find(entry.name), entry.header(), records.read(entry.name, entry.origin)
+    experiment, header, record = (
+        catalogue.find(entry.name),
+        entry.header(),
+        records.read(entry.name, entry.origin),
+    )
     data = record or {"verdicts": (), "provenance": {}}
     seeds = [s.seed for s in experiment.default]
     detail = Detail(
-        name=entry.name, question=header.title, paper=header.paper, cost=header.cost, scope=experiment.scope_of("default"),
-        presets=(*PRESETS, *records.elsewhere(entry.name, entry.origin)), seeds=looks.spans(seeds), fields=_fields(experiment.default[0]),
-        arms=_arms(experiment, data), verdicts=verdicts(data), exact=exact(data),
-        looks=looking.of(experiment, seeds, Store(root), own=record is not None), standing=standing.standing(data),
+        name=entry.name,
+        question=header.title,
+        paper=header.paper,
+        cost=header.cost,
+        scope=experiment.scope_of("default"),
+        presets=(*PRESETS, *records.elsewhere(entry.name, entry.origin)),
+        seeds=looks.spans(seeds),
+        fields=_fields(experiment.default[0]),
+        arms=_arms(experiment, data),
+        verdicts=verdicts(data),
+        exact=exact(data),
+        looks=looking.of(experiment, seeds, Store(root), own=record is not None),
+        standing=standing.standing(data),
         source=standing.of_record(data) if record else None,
-    )  # fmt: skip
-    told = f"{header.title}. " + (f"Recorded: {counted([v.outcome for v in detail.verdicts])}. " if record else "Nothing is recorded. ")
-    what = "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh seeds; page(name) has its documentation"
+    )
+    told = f"{header.title}. " + (
+        f"Recorded: {counted([v.outcome for v in detail.verdicts])}. "
+        if record
+        else "Nothing is recorded. "
+    )
+    what = (
+        "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh "
+        "seeds; page(name) has its documentation"
+    )
     return Experiments(told + detail.looks.told, (), detail, what)
 
 
@@ -150,46 +191,94 @@ def named(name: str) -> catalogue.Entry:
     """Find an experiment of the catalogue by its name, never a file. Raises: ExperimentError."""
     known = {e.name: e for e in catalogue.entries()}
     if name not in known:
-        raise ExperimentError(f"no experiment is called {plain(name[:80])!r}; {nearest(name[:80], known)}")
+        raise ExperimentError(
+            f"no experiment is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
+        )
     return known[name]
 
 
 def exact(data: standing.JSON) -> tuple[str, ...]:
     """Tell exact statements of a result, each in a line."""
-    return tuple(f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})" for e in data.get("exact", ()))
+    return tuple(
+        f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"
+        for e in data.get("exact", ())
+    )
 
 
 def page(root: Path, name: str, part: int) -> Page:
-    """Give one part of a page: the documentation of an experiment or of how Assay works, else what is recorded. Raises: ExperimentError."""
+    """Give one part of a page: the documentation of an experiment or of how Assay works, else what
+    is recorded. Raises: ExperimentError."""
     folder = Path(__file__).resolve().parents[3] / "docs"
-    there = {path.stem: path for path in folder.glob("*.md")} if folder.with_name("pyproject.toml").exists() else {}
+    there = (
+        {path.stem: path for path in folder.glob("*.md")}
+        if folder.with_name("pyproject.toml").exists()
+        else {}
+    )
     if name in there:
-        text, source = _bare(there[name].read_text(encoding="utf-8")), f"docs/{name}.md at commit {provenance.commit() or 'unknown'}"
+        text, source = (
+            _bare(there[name].read_text(encoding="utf-8")),
+            f"docs/{name}.md at commit {provenance.commit() or 'unknown'}",
+        )
     else:
         known = sorted({*there, *(e.name for e in catalogue.entries())})
         if name not in known:
-            raise ExperimentError(f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}")
-        text, source = _recorded(root, name), "the header of its file and its committed record; its documentation is not installed"
-    parts = textwrap.wrap(text, PART, break_long_words=True, replace_whitespace=False, drop_whitespace=False) if len(text) > PART else [text]
+            raise ExperimentError(
+                f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
+            )
+        text, source = (
+            _recorded(root, name),
+            "the header of its file and its committed record; its documentation is not installed",
+        )
+    parts = (
+        textwrap.wrap(
+            text, PART, break_long_words=True, replace_whitespace=False, drop_whitespace=False
+        )
+        if len(text) > PART
+        else [text]
+    )
     if not 1 <= part <= len(parts):
         raise ExperimentError(f"{name} has parts 1 to {len(parts)}, got {part}")
     more = f"page(name, part={part + 1}) goes on" if part < len(parts) else "this is its end"
     told = f"part {part} of {len(parts)} of {source}"
-    return Page(told=told, name=name, part=part, parts=len(parts), text=parts[part - 1], source=source, next=more)
+    return Page(
+        told=told,
+        name=name,
+        part=part,
+        parts=len(parts),
+        text=parts[part - 1],
+        source=source,
+        next=more,
+    )
 
 
 def _recorded(root: Path, name: str) -> str:
     entry = named(name)
     header, record = entry.header(), records.read(name, entry.origin, measures=False)
-    lines = [header.title, f"Paper: {header.paper}", f"Claim: {header.claim}", f"Controls: {header.baselines}", f"Cost: {header.cost}", ""]
+    lines = [
+        header.title,
+        f"Paper: {header.paper}",
+        f"Claim: {header.claim}",
+        f"Controls: {header.baselines}",
+        f"Cost: {header.cost}",
+        "",
+    ]
     if record is None:
         return "\n".join([*lines, "Nothing is recorded."])
-    return "\n".join([*lines, standing.of_record(record).told, *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)), *exact(record)])
+    return "\n".join(
+        [
+            *lines,
+            standing.of_record(record).told,
+            *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
+            *exact(record),
+        ]
+    )
 
 
 def _bare(text: str) -> str:
     """Markdown without pictures and the marks of tables that are made."""
-    text = re.sub(r"<picture>.*?</picture>|<!--.*?-->|!\[[^\]]*\]\([^)]*\)", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<picture>.*?</picture>|<!--.*?-->|!\[[^\]]*\]\([^)]*\)", "", text, flags=re.DOTALL
+    )
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
@@ -198,9 +287,15 @@ def _fields(spec: Spec) -> tuple[Field, ...]:
     several = per_run_fields(cls)
     found = []
     for name, bounds in ranges(cls).items():
-        found.append(Field(
-            name=name, default=str(getattr(spec, name)), may_be=bounds, meaning=told.get(name, ""), several=name in several,
-        ))  # fmt: skip
+        found.append(
+            Field(
+                name=name,
+                default=str(getattr(spec, name)),
+                may_be=bounds,
+                meaning=told.get(name, ""),
+                several=name in several,
+            )
+        )
     return tuple(found)
 
 
@@ -214,7 +309,11 @@ def _meanings(cls: type) -> dict[str, str]:
             continue
         parts: list[Any] = getattr(body, "body", [])
         for field, after in itertools.pairwise(parts):
-            if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
                 found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
     return found
 
@@ -225,5 +324,12 @@ def _arms(experiment: Experiment, record: standing.JSON) -> tuple[Arm, ...]:
     for name, arm in experiment.arms.items():
         there = measured.get(name, {})
         dims = {m: tuple(d for d in v["dims"] if d != "run") for m, v in there.items()}
-        found.append(Arm(name, arm.note, (*there, *made_of(tuple(there))), {m: over for m, over in dims.items() if over}))
+        found.append(
+            Arm(
+                name,
+                arm.note,
+                (*there, *made_of(tuple(there))),
+                {m: over for m, over in dims.items() if over},
+            )
+        )
     return tuple(found)

@@ -1,8 +1,9 @@
-"""Looking: how often somebody judged claims on the seeds of an answer: under its own name, or under another about the same experiments.
+"""Looking: how often somebody judged claims on the seeds of an answer: under its own name, or under
+another about the same experiments.
 
-Every wording of a study has a name of its own. So looks are counted over all results of a store that are about one of its experiments, and over
-the committed looks at those: whoever rewords a claim on seeds that they have seen is told so.
-"""
+Every wording of a study has a name of its own. So looks are counted over all results of a store
+that are about one of its experiments, and over the committed looks at those: whoever rewords a
+claim on seeds that they have seen is told so."""
 
 from __future__ import annotations
 
@@ -34,46 +35,81 @@ class Looks:
     by_others: tuple[str, ...]
     """Other results, about the same experiments, that have looks at them."""
     stopped: tuple[str, ...]
-    """Other jobs about the same experiments that did not end, though estimates on some of these seeds were told: that is a look, too."""
+    """Other jobs about the same experiments that did not end, though estimates on some of these
+    seeds were told: that is a look, too."""
     told: str
 
 
-def looked(seeds: Iterable[int], name: str, about: Iterable[str], store: Store, *, own: bool) -> Looks:
-    """Count the looks at these seeds by `name` and by whatever else is `about` the same experiments. With `own` the one that is told is one."""
+def looked(
+    seeds: Iterable[int], name: str, about: Iterable[str], store: Store, *, own: bool
+) -> Looks:
+    """Count the looks at these seeds by `name` and by whatever else is `about` the same
+    experiments. With `own` the one that is told is one."""
     given, known = sorted(set(seeds)), frozenset(about)
     spans = looks.spans(given)
     if given and all(s < looks.JUDGED for s in given):
-        return Looks(0, spans, (), (), f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them settles nothing")
+        return Looks(
+            0,
+            spans,
+            (),
+            (),
+            (
+                f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them "
+                "settles nothing"
+            ),
+        )
     found = {name: looks.shared(journal.stored(store, name), given)}
     for base in known:  # of a file of somebody's own, its name
-        found[base] = found.get(base, set()) | looks.shared(records.path(base).with_suffix(".looks.jsonl"), given)
+        found[base] = found.get(base, set()) | looks.shared(
+            records.path(base).with_suffix(".looks.jsonl"), given
+        )
     for other in kin(store, name, known):
         if there := looks.shared(journal.stored(store, other), given):
             found[other] = found.get(other, set()) | there
     taken = len(set().union(*found.values()))
-    others = tuple(sorted(other for other, there in found.items() if there - found[name] and other != name))
+    others = tuple(
+        sorted(other for other, there in found.items() if there - found[name] and other != name)
+    )
     stopped = tuple(sorted(_stopped(store, name, known, set(given))))
     return Looks(taken, spans, others, stopped, _told(taken, spans, others, stopped, own))
 
 
 def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool) -> Looks:
     """Count the looks at an experiment's seeds."""
-    return looked(seeds, experiment.name, (experiment.name, *about(experiment.origin)), store, own=own)
+    return looked(
+        seeds, experiment.name, (experiment.name, *about(experiment.origin)), store, own=own
+    )
 
 
 def unknown() -> Looks:
     """Say that looks cannot be counted."""
-    return Looks(0, "", (), (), "How many looks were taken is not known: the experiment is not here any more, or its code may not run here")
+    return Looks(
+        0,
+        "",
+        (),
+        (),
+        (
+            "How many looks were taken is not known: the experiment is not here any more, or its "
+            "code may not run here"
+        ),
+    )
 
 
 def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) -> Iterator[str]:
-    """The names of other jobs that told estimates on these seeds and then did not end, or not yet; what cannot be told apart counts."""
+    """The names of other jobs that told estimates on these seeds and then did not end, or not yet;
+    what cannot be told apart counts."""
     for folder, state in queue.every(store.root):
-        if state.early is None or state.status == "done" or (asked := folder.asked)["called"] == name:
+        if (
+            state.early is None
+            or state.status == "done"
+            or (asked := folder.asked)["called"] == name
+        ):
             continue
         try:
             study = asked["typed"].endswith(STUDIES)
-            typed = str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+            typed = (
+                str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+            )
             if not {asked["called"], *about(typed)} & known:
                 continue
             if not asked["code"]:
@@ -85,14 +121,25 @@ def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) ->
         yield asked["called"]
 
 
-def _told(taken: int, spans: str, others: tuple[str, ...], stopped: tuple[str, ...], own: bool) -> str:
-    left = f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
+def _told(
+    taken: int, spans: str, others: tuple[str, ...], stopped: tuple[str, ...], own: bool
+) -> str:
+    left = (
+        f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
+    )
     if not taken:
         fresh = f"Nobody has looked at seeds {spans} yet: the first look burns them"
         return f"Nobody has judged anything on seeds {spans} yet{left}" if left else fresh
     by = f", by {_names(others)} too" if others else ""
-    told = f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds {spans}{', this one included' if own else ''}{by}{left}"
-    return told + ("; a claim that was chosen after an earlier one is not confirmed by these seeds" if taken > own or stopped else "")
+    told = (
+        f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds "
+        f"{spans}{', this one included' if own else ''}{by}{left}"
+    )
+    return told + (
+        "; a claim that was chosen after an earlier one is not confirmed by these seeds"
+        if taken > own or stopped
+        else ""
+    )
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import anyio
 from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import (
+    ResourceError,
+    ResourceNotFoundError,
+    ToolError,
+    UnexpectedToolError,
+)
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_metadata
 from mcp.server.stdio import stdio_server
@@ -53,10 +58,13 @@ INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into 
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).
 Numbers of your own: judge(rows, claim, control).
 An estimate is told with its interval, control and scope, and is to be reported with them. Before a job is done there is no verdict. A claim
-that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""
+that is written or changed after a look at its seeds is exploratory: say so, or take fresh seeds (from 1000000 on)."""  # noqa: E501
 
 
-INVALID = "a message is one line of JSON-RPC 2.0, with a method and, to be answered, an id that is a text or a whole number"
+INVALID = (
+    "a message is one line of JSON-RPC 2.0, with a method and, to be answered, an id that is a "
+    "text or a whole number"
+)
 """What is said of a message that is none."""
 
 
@@ -66,29 +74,45 @@ class Server(MCPServer[Any]):
     def __init__(self, tools: Tools):
         self._offered = {name: _offered(getattr(tools, name), name) for name in TOOLS}
         super().__init__(
-            name="assay", title="Assay", instructions=INSTRUCTIONS, version=metadata.version("interp-assay"), tools=list(self._offered.values()),
+            name="assay",
+            title="Assay",
+            instructions=INSTRUCTIONS,
+            version=metadata.version("interp-assay"),
+            tools=list(self._offered.values()),
             log_level="ERROR",
-        )  # fmt: skip
+        )
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Call a tool. Raises: ToolError, one line, for what cannot be answered."""
         if name not in self._offered:
-            raise ToolError(f"no tool is called {plain(name[:HINTS])!r}; {nearest(name[:HINTS], self._offered)}")
+            raise ToolError(
+                f"no tool is called {plain(name[:HINTS])!r}; {nearest(name[:HINTS], self._offered)}"
+            )
         caller = _caller(context)
         if (right := NEEDS.get(name, "read")) not in caller.rights:
-            raise ToolError(f"{name}: this token has no right to {right}; its rights are {', '.join(caller.rights) or 'none'}")
+            raise ToolError(
+                f"{name}: this token has no right to {right}; its rights are "
+                f"{', '.join(caller.rights) or 'none'}"
+            )
         try:
             with asking(caller):
                 return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
-            raise UnexpectedToolError(f"{name} came upon a mistake of Assay, and its log has it; nothing was decided") from error
+            raise UnexpectedToolError(
+                f"{name} came upon a mistake of Assay, and its log has it; nothing was decided"
+            ) from error
         except ToolError as error:
             cause = error.__cause__
-            told = _wrong(cause, self._offered[name]) if isinstance(cause, ValidationError) else str(cause or error)
+            told = (
+                _wrong(cause, self._offered[name])
+                if isinstance(cause, ValidationError)
+                else str(cause or error)
+            )
             raise ToolError(line(f"{name}: {told}")) from cause
 
     async def run_stdio_async(self) -> None:
-        """Answer on standard input and output, also what is no message of JSON-RPC, of which the library says nothing."""
+        """Answer on standard input and output, also what is no message of JSON-RPC, of which the
+        library says nothing."""
         async with stdio_server() as (received, sent), anyio.create_task_group() as group:
             passed, messages = create_context_streams[SessionMessage | Exception](0)
 
@@ -108,16 +132,27 @@ class Server(MCPServer[Any]):
         """Read a resource. Raises: ResourceError."""
         caller = _caller(context)
         if "read" not in caller.rights:
-            raise ResourceError(f"this token has no right to read; its rights are {', '.join(caller.rights) or 'none'}")
+            raise ResourceError(
+                "this token has no right to read; its rights are "
+                f"{', '.join(caller.rights) or 'none'}"
+            )
         with asking(caller):
             return await super().read_resource(uri, context)
 
 
 def _invalid(error: Exception) -> JSONRPCError:
     """The answer to what is no message: no JSON, or other JSON; its id is not known."""
-    kinds = {one["type"] for one in error.errors()} if isinstance(error, ValidationError) else set[str]()
-    code, told = (PARSE_ERROR, "no JSON") if "json_invalid" in kinds else (INVALID_REQUEST, "no request")
-    return JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{told}: {INVALID}"))
+    kinds = (
+        {one["type"] for one in error.errors()}
+        if isinstance(error, ValidationError)
+        else set[str]()
+    )
+    code, told = (
+        (PARSE_ERROR, "no JSON") if "json_invalid" in kinds else (INVALID_REQUEST, "no request")
+    )
+    return JSONRPCError(
+        jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{told}: {INVALID}")
+    )
 
 
 def _caller(context: Any) -> Holder:
@@ -133,9 +168,12 @@ def line(text: str) -> str:
 
 
 def _offered(method: Callable[..., Any], name: str) -> Tool:
-    """A tool of a method: its arguments as they are annotated and no others, its answer as plain values with the schema of its type."""
+    """A tool of a method: its arguments as they are annotated and no others, its answer as plain
+    values with the schema of its type."""
     read = func_metadata(method, structured_output=False).arg_model
-    strict: Any = type(read.__name__, (read,), {"model_config": ConfigDict(extra="forbid"), "__module__": __name__})
+    strict: Any = type(
+        read.__name__, (read,), {"model_config": ConfigDict(extra="forbid"), "__module__": __name__}
+    )
     told = FuncMetadata(arg_model=strict, output_schema=schema(get_type_hints(method)["return"]))
 
     @wraps(method)
@@ -148,21 +186,38 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
             if lacks := extras.need(error):
                 raise ToolError(lacks) from None
             raise
-        return CallToolResult(content=[TextContent(type="text", text=as_json(values, allow_nan=False))], structured_content=values)
+        return CallToolResult(
+            content=[TextContent(type="text", text=as_json(values, allow_nan=False))],
+            structured_content=values,
+        )
 
-    hints = ToolAnnotations(read_only_hint=name not in NEEDS, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+    hints = ToolAnnotations(
+        read_only_hint=name not in NEEDS,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
     return Tool(
-        fn=answer, name=name, title=None, context_kwarg=None, description=inspect.getdoc(method) or "",
-        parameters=strict.model_json_schema(by_alias=True), fn_metadata=told,
-        is_async=False, annotations=hints,
-    )  # fmt: skip
+        fn=answer,
+        name=name,
+        title=None,
+        context_kwarg=None,
+        description=inspect.getdoc(method) or "",
+        parameters=strict.model_json_schema(by_alias=True),
+        fn_metadata=told,
+        is_async=False,
+        annotations=hints,
+    )
 
 
 def _wrong(error: ValidationError, tool: Tool) -> str:
-    """What the first wrong argument should be, and how many are wrong besides; what was given is not repeated."""
+    """What the first wrong argument should be, and how many are wrong besides; what was given is
+    not repeated."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     first = found[0]
-    same = [error for error in found if _place(error) == _place(first)]  # one for each type that it may have
+    same = [
+        error for error in found if _place(error) == _place(first)
+    ]  # one for each type that it may have
     told = _place(first) + _advice(first, tool.parameters["properties"])
     if kinds := [error["msg"].removeprefix("Input should be ") for error in same[1:]]:
         told += "".join(f", or {kind}" for kind in dict.fromkeys(kinds))
@@ -171,7 +226,13 @@ def _wrong(error: ValidationError, tool: Tool) -> str:
 
 def _place(error: ErrorDetails) -> str:
     """Where an argument is wrong; which of several types it was held to is left out."""
-    return plain(".".join(str(part)[:HINTS] for part in error["loc"] if "[" not in str(part) and str(part) not in KINDS))
+    return plain(
+        ".".join(
+            str(part)[:HINTS]
+            for part in error["loc"]
+            if "[" not in str(part) and str(part) not in KINDS
+        )
+    )
 
 
 def _advice(error: ErrorDetails, known: Mapping[str, Any]) -> str:
@@ -195,15 +256,27 @@ def made(tools: Tools) -> Server:
         except Exception as error:
             raise ResourceError(f"a mistake of Assay: {type(error).__name__}") from error
 
-    @server.resource("assay://experiments", mime_type=JSON, description="Every experiment of the catalogue, as the tool lists it.")
+    @server.resource(
+        "assay://experiments",
+        mime_type=JSON,
+        description="Every experiment of the catalogue, as the tool lists it.",
+    )
     def experiments() -> str:
         return read(tools.experiments)
 
-    @server.resource("assay://experiments/{name}", mime_type=JSON, description="One experiment in full: fields, arms, measures, verdicts.")
+    @server.resource(
+        "assay://experiments/{name}",
+        mime_type=JSON,
+        description="One experiment in full: fields, arms, measures, verdicts.",
+    )
     def experiment(name: str) -> str:
         return read(lambda: tools.experiments(name=name[: SHORT + 1]))
 
-    @server.resource("assay://jobs/{key}", mime_type=JSON, description="How far a job is; its verdicts, once it is done.")
+    @server.resource(
+        "assay://jobs/{key}",
+        mime_type=JSON,
+        description="How far a job is; its verdicts, once it is done.",
+    )
     def job(key: str) -> str:
         return read(lambda: tools.status(key))
 

@@ -1,4 +1,5 @@
-"""Standing: what an answer rests on, told with every one: exploratory or confirmatory, and where the numbers come from."""
+"""Standing: what an answer rests on, told with every one: exploratory or confirmatory, and where
+the numbers come from."""
 
 from __future__ import annotations
 
@@ -47,27 +48,41 @@ class Source:
 
 
 def standing(data: JSON, unlike: str = "") -> Standing:
-    """Tell whether a result is confirmatory: frozen before any result, and followed; `unlike` is what was frozen that it is not."""
+    """Tell whether a result is confirmatory: frozen before any result, and followed; `unlike` is
+    what was frozen that it is not."""
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
         others = "; ".join(lines.others(frozen))
-        known = f"frozen on {frozen['time']} before any result as far as this store knows ({frozen['hash'][:12]}), and followed since"
+        known = (
+            f"frozen on {frozen['time']} before any result as far as this store knows "
+            f"({frozen['hash'][:12]}), and followed since"
+        )
         return Standing("confirmatory", known + (f"; {others}" if others else ""))
     if frozen:
         changed = "; ".join(
             filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))
         )
-        return Standing("exploratory", f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}")
+        return Standing(
+            "exploratory",
+            f"frozen on {frozen['time']}, and not followed: {changed or 'see its page'}",
+        )
     if unlike:
         return Standing("exploratory", unlike)
     if changed:
         return Standing("exploratory", f"after a look at these seeds this changed: {changed}")
-    return Standing("exploratory", "no claim was frozen before the first look; a threshold's source says whether a pilot gave it")
+    return Standing(
+        "exploratory",
+        (
+            "no claim was frozen before the first look; a threshold's source says whether a pilot "
+            "gave it"
+        ),
+    )
 
 
 def planned(store: Store, experiment: Experiment | None, preset: Preset | None) -> Standing:
-    """Tell the standing of what has not run: whether it was frozen, which look comes next, and what it is not though it resembles it."""
+    """Tell the standing of what has not run: whether it was frozen, which look comes next, and what
+    it is not though it resembles it."""
     nothing = "as it would run now, nothing is frozen: a verdict will be exploratory"
     if experiment is None or preset is None:
         return Standing("exploratory", nothing)
@@ -78,9 +93,13 @@ def planned(store: Store, experiment: Experiment | None, preset: Preset | None) 
 
 
 def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
-    """Tell what was frozen under another name about the same arms and seeds, and what differs; empty where nothing was."""
+    """Tell what was frozen under another name about the same arms and seeds, and what differs;
+    empty where nothing was."""
     told = [
-        f"{known.content['experiment']} was frozen on {known.time} ({known.hash[:12]}) about the same arms and seeds, and this is not it: "
+        (
+            f"{known.content['experiment']} was frozen on {known.time} ({known.hash[:12]}) about "
+            "the same arms and seeds, and this is not it: "
+        )
         + ("; ".join(changed) or "its file reads differently now")
         for known, changed in registered.about(store, experiment, preset)
         if known.content["experiment"] != experiment.name
@@ -92,38 +111,78 @@ def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     p = record["provenance"]
     commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
-    told = f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on this machine for you"
+    told = (
+        f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on "
+        "this machine for you"
+    )
     return Source(
-        kind="committed record", told=told, runs=int(p["runs"]), cached=None, new=None, keys=str(p["keys"]), commit=commit,
+        kind="committed record",
+        told=told,
+        runs=int(p["runs"]),
+        cached=None,
+        new=None,
+        keys=str(p["keys"]),
+        commit=commit,
         finished=str(p.get("finished", "")),
-    )  # fmt: skip
+    )
 
 
 def of_store(data: JSON, cached: int | None) -> Source:
-    """Tell where a stored result comes from, and how many of its runs were stored before it was asked for, where that is known."""
+    """Tell where a stored result comes from, and how many of its runs were stored before it was
+    asked for, where that is known."""
     p = data["provenance"]
     commit, runs = str(p.get("software", {}).get("commit", "")), int(p["runs"])
-    split = "" if cached is None else f", {cached} of them stored before this was asked, {runs - cached} made for it"
+    split = (
+        ""
+        if cached is None
+        else f", {cached} of them stored before this was asked, {runs - cached} made for it"
+    )
     told = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
     return Source(
-        kind="store", told=told, runs=runs, cached=cached, new=None if cached is None else runs - cached, keys=str(p["keys"]), commit=commit,
+        kind="store",
+        told=told,
+        runs=runs,
+        cached=cached,
+        new=None if cached is None else runs - cached,
+        keys=str(p["keys"]),
+        commit=commit,
         finished=str(p.get("finished", "")),
-    )  # fmt: skip
+    )
 
 
 def of_plan(plan: Plan) -> Source:
     """Tell what there is before anything runs."""
     cached, missing = len(plan.cached), len(plan.missing)
     keys = provenance.digest("\n".join(sorted(r.job.key for r in plan.rows)))
-    told = f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, {missing} would be made"
+    told = (
+        f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, "
+        f"{missing} would be made"
+    )
     return Source(
-        kind="nothing yet", told=told, runs=cached + missing, cached=cached, new=0, keys=keys, commit=provenance.commit(), finished="",
-    )  # fmt: skip
+        kind="nothing yet",
+        told=told,
+        runs=cached + missing,
+        cached=cached,
+        new=0,
+        keys=keys,
+        commit=provenance.commit(),
+        finished="",
+    )
 
 
 def of_table(rows: int, text: str) -> Source:
     """Tell of somebody's own numbers what is known of them."""
-    told = f"{rows} rows that you gave; Assay does not know how they were measured, or how often they were looked at"
+    told = (
+        f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
+        "they were looked at"
+    )
     return Source(
-        kind="your table", told=told, runs=rows, cached=None, new=None, keys=provenance.digest(text), commit=provenance.commit(), finished="",
-    )  # fmt: skip
+        kind="your table",
+        told=told,
+        runs=rows,
+        cached=None,
+        new=None,
+        keys=provenance.digest(text),
+        commit=provenance.commit(),
+        finished="",
+    )

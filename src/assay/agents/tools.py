@@ -1,4 +1,5 @@
-"""Tools: what an agent can ask, a method each; its docstring and its arguments' words are all that an agent reads of it."""
+"""Tools: what an agent can ask, a method each; its docstring and its arguments' words are all that
+an agent reads of it."""
 
 from __future__ import annotations
 
@@ -44,11 +45,31 @@ Name = Annotated[str, Field(max_length=SHORT)]
 Names = Annotated[list[Name], Field(max_length=MANY)]
 Line = Annotated[str, Field(max_length=LINE)]
 Key = Annotated[str, Field(description="The key that run gave.", max_length=SHORT)]
-Study = Annotated[str, Field(description="A study's TOML, as write_study gives it; or name an experiment instead.", max_length=TEXT)]
-Named = Annotated[str, Field(description="An experiment's name, as `experiments` lists them; or give a study instead.", max_length=SHORT)]
-Preset_ = Annotated[str, Field(description="smoke (seconds, settles nothing), default or full.", max_length=SHORT)]
+Study = Annotated[
+    str,
+    Field(
+        description="A study's TOML, as write_study gives it; or name an experiment instead.",
+        max_length=TEXT,
+    ),
+]
+Named = Annotated[
+    str,
+    Field(
+        description="An experiment's name, as `experiments` lists them; or give a study instead.",
+        max_length=SHORT,
+    ),
+]
+Preset_ = Annotated[
+    str, Field(description="smoke (seconds, settles nothing), default or full.", max_length=SHORT)
+]
 Sets = Annotated[
-    Names, Field(description="Fields to set, as field=value; a field that takes several: penalty=0.1,0.3 or seed=1000000:1000008.")
+    Names,
+    Field(
+        description=(
+            "Fields to set, as field=value; a field that takes several: penalty=0.1,0.3 or "
+            "seed=1000000:1000008."
+        )
+    ),
 ]
 
 
@@ -73,21 +94,58 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     text: Line = Field(description="Your sentence, with the threshold in it.")
-    holds: Line = Field("", description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02; "
-                        'names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions: main.slope[kind=rare], '
-                        "or mean(main.slope, over=kind); nothing is averaged that is not named.")
-    control: Names = Field([], description="Arms for which it must come out false, and could come out true; no verdict is given without one.")
-    near: dict[Name, Line] = Field({}, description="Which controls stand for the strongest other explanation, and what they would explain.")
-    also: dict[Name, Line] = Field({}, description="Other arms that may satisfy it too, and why; any other that does makes it unspecific.")
+    holds: Line = Field(
+        "",
+        description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma "  # noqa: E501
+        "> 0.02; "
+        'names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions: '
+        "main.slope[kind=rare], "
+        "or mean(main.slope, over=kind); nothing is averaged that is not named.",
+    )
+    control: Names = Field(
+        [],
+        description=(
+            "Arms for which it must come out false, and could come out true; no verdict is given "
+            "without one."
+        ),
+    )
+    near: dict[Name, Line] = Field(
+        {},
+        description=(
+            "Which controls stand for the strongest other explanation, and what they would explain."
+        ),
+    )
+    also: dict[Name, Line] = Field(
+        {},
+        description=(
+            "Other arms that may satisfy it too, and why; any other that does makes it unspecific."
+        ),
+    )
     planted: Names = Field([], description="Arms with a planted effect, for which it must hold.")
-    units: Names = Field(["seed"], description="Over what you generalise: seed; or seed and document, where measures have documents.")
-    where: dict[Name, Plain] = Field({}, description="Only runs with these values of fields, in every arm.")
-    bounds: tuple[float, float] | None = Field(None, description="The least and greatest value for one unit, such as 0 and 1 of a share.")
-    threshold: Line = Field("", description="Where the threshold comes from: 'plan: …', 'paper: …', 'theory: …', or 'pilot: …' after a look.")
+    units: Names = Field(
+        ["seed"],
+        description=(
+            "Over what you generalise: seed; or seed and document, where measures have documents."
+        ),
+    )
+    where: dict[Name, Plain] = Field(
+        {}, description="Only runs with these values of fields, in every arm."
+    )
+    bounds: tuple[float, float] | None = Field(
+        None, description="The least and greatest value for one unit, such as 0 and 1 of a share."
+    )
+    threshold: Line = Field(
+        "",
+        description=(
+            "Where the threshold comes from: 'plan: …', 'paper: …', 'theory: …', or 'pilot: …' "
+            "after a look."
+        ),
+    )
 
 
 class Tools:
-    """What can be asked of one store. Its state is the store's alone, so any number of servers may answer for it."""
+    """What can be asked of one store. Its state is the store's alone, so any number of servers may
+    answer for it."""
 
     def __init__(self, root: Path, bounds: Bounds):
         self.root, self._bounds = root, bounds
@@ -97,7 +155,9 @@ class Tools:
     def bounds(self) -> Bounds:
         """What whoever asks may submit."""
         caller = CALLER.get()
-        return dataclasses.replace(self._bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day)
+        return dataclasses.replace(
+            self._bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day
+        )
 
     @property
     def owner(self) -> str:
@@ -113,54 +173,112 @@ class Tools:
 
     def experiments(
         self,
-        name: Annotated[str, Field(description="One experiment, in full; empty: the list.", max_length=SHORT)] = "",
-        find: Annotated[str, Field(description="Words that a listed experiment's text must have.", max_length=SHORT)] = "",
+        name: Annotated[
+            str, Field(description="One experiment, in full; empty: the list.", max_length=SHORT)
+        ] = "",
+        find: Annotated[
+            str,
+            Field(description="Words that a listed experiment's text must have.", max_length=SHORT),
+        ] = "",
     ) -> Experiments:
-        """List the experiments that can be run or asked new questions, with what each asks, its claims, recorded verdicts and cost.
+        """List the experiments that can be run or asked new questions, with what each asks, its
+        claims, recorded verdicts and cost.
 
-        With `name`, give one in full: its fields (what a study may set), its arms (what a claim may compare, or use as control), the measures
-        that a claim can name as ARM.MEASURE, and its recorded verdicts with intervals, controls and scope. Start here.
-        """
+        With `name`, give one in full: its fields (what a study may set), its arms (what a claim may
+        compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
+        recorded verdicts with intervals, controls and scope. Start here."""
         with self._one:
             return describing.one(self.root, name) if name else describing.every(self.root, find)
 
     def page(
         self,
-        name: Annotated[str, Field(description="An experiment's name, or a page such as verdicts, studies, judge.", max_length=SHORT)],
-        part: Annotated[int, Field(description="Long pages have several parts, counted from 1.", ge=1, le=1000)] = 1,
+        name: Annotated[
+            str,
+            Field(
+                description="An experiment's name, or a page such as verdicts, studies, judge.",
+                max_length=SHORT,
+            ),
+        ],
+        part: Annotated[
+            int, Field(description="Long pages have several parts, counted from 1.", ge=1, le=1000)
+        ] = 1,
     ) -> Page:
-        """Read a page of the documentation as text: of an experiment, or of how verdicts come about. You need none of it to use the tools."""
+        """Read a page of the documentation as text: of an experiment, or of how verdicts come
+        about. You need none of it to use the tools."""
         return describing.page(self.root, name, part)
 
     def write_study(
         self,
         question: Annotated[Line, Field(description="What you want to know, in one sentence.")],
-        experiment: Annotated[str, Field(description="The experiment whose arms and measures you use, by its name.", max_length=SHORT)],
-        claims: Annotated[list[Claim], Field(description="What you claim, each with its control.", max_length=MANY)],
+        experiment: Annotated[
+            str,
+            Field(
+                description="The experiment whose arms and measures you use, by its name.",
+                max_length=SHORT,
+            ),
+        ],
+        claims: Annotated[
+            list[Claim],
+            Field(description="What you claim, each with its control.", max_length=MANY),
+        ],
         fields: Annotated[
             dict[Name, Plain | list[Plain]],
-            Field(description="Fields to set. A list tries each value: of a field that is not `several`, arms of the later ones are called "
-                  "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). Arms are compared by paired.", max_length=MANY),
-        ] = {},  # noqa: B006 — read alone
+            Field(
+                description="Fields to set. A list tries each value: of a field that is not `several`, "  # noqa: E501
+                "arms of the later ones are called "
+                "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). "
+                "Arms are compared by paired.",
+                max_length=MANY,
+            ),
+        ] = {},  # noqa: B006
         paired: Annotated[
             dict[Name, list[Plain]],
-            Field(description="Fields whose lists go together, first with first; one field is enough. Each value makes arms: the first keeps "
-                  "their names, later ones are called FIELD=VALUE/ARM.", max_length=MANY),
+            Field(
+                description="Fields whose lists go together, first with first; one field is enough. Each "  # noqa: E501
+                "value makes arms: the first keeps "
+                "their names, later ones are called FIELD=VALUE/ARM.",
+                max_length=MANY,
+            ),
         ] = {},  # noqa: B006
         seeds: Annotated[
-            str, Field(description="Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below 1000: pilots.", max_length=SHORT)
+            str,
+            Field(
+                description=(
+                    "Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below "
+                    "1000: pilots."
+                ),
+                max_length=SHORT,
+            ),
         ] = "",
-        budget: Annotated[str, Field(description="The longest that it may take here, such as 10m; more is refused.", max_length=SHORT)] = "",
+        budget: Annotated[
+            str,
+            Field(
+                description="The longest that it may take here, such as 10m; more is refused.",
+                max_length=SHORT,
+            ),
+        ] = "",
         preset: Preset_ = "default",
-        arms: Annotated[Names, Field(description="The arms to run; empty: all. What is left out is not asked.")] = [],  # noqa: B006
+        arms: Annotated[
+            Names, Field(description="The arms to run; empty: all. What is left out is not asked.")
+        ] = [],  # noqa: B006
     ) -> Written:
-        """Write a study: a question to an experiment, with settings and claims of your own. Nothing runs.
+        """Write a study: a question to an experiment, with settings and claims of your own. Nothing
+        runs.
 
-        Gives its TOML, checked: whether it can run, what it lacks (a control, say), what it assumes, and what running it takes.
-        Then plan or run that text as it is. Write the claims before you have seen any number on the same seeds.
-        """
-        part = {"name": experiment, "preset": preset if preset != "default" else "", "fields": fields, "paired": paired, "arms": arms}
-        said = [{k: v for k, v in c.model_dump().items() if k != "units" or v != ["seed"]} for c in claims]
+        Gives its TOML, checked: whether it can run, what it lacks (a control, say), what it
+        assumes, and what running it takes. Then plan or run that text as it is. Write the claims
+        before you have seen any number on the same seeds."""
+        part = {
+            "name": experiment,
+            "preset": preset if preset != "default" else "",
+            "fields": fields,
+            "paired": paired,
+            "arms": arms,
+        }
+        said = [
+            {k: v for k, v in c.model_dump().items() if k != "units" or v != ["seed"]}
+            for c in claims
+        ]
         text = writing.study({"question": question, "seeds": seeds, "budget": budget}, part, said)
         with self._one:
             return self._written(text)
@@ -178,18 +296,44 @@ class Tools:
                 wrong = str(again)
             lacks = tuple(u for u in unsaid if u.default is None)
             told = f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}"
-            return Written(told=told, study=text, ready=False, wrong=wrong, missing=lacks, assumed=tuple(u for u in unsaid if u.default is not None),
-                           plan=None, next="call write_study again with what is missing or wrong put right")  # fmt: skip
+            return Written(
+                told=told,
+                study=text,
+                ready=False,
+                wrong=wrong,
+                missing=lacks,
+                assumed=tuple(u for u in unsaid if u.default is not None),
+                plan=None,
+                next="call write_study again with what is missing or wrong put right",
+            )
         told = f"It can run. {found.told}"
-        return Written(told=told, study=text, ready=True, wrong="", missing=(), assumed=found.unsaid, plan=found, next="run(study=…) with this text")
+        return Written(
+            told=told,
+            study=text,
+            ready=True,
+            wrong="",
+            missing=(),
+            assumed=found.unsaid,
+            plan=found,
+            next="run(study=…) with this text",
+        )
 
     def plan(
-        self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = [],  # noqa: B006
-        budget: Annotated[str, Field(description="5m or 2h: how many seeds that buys.", max_length=SHORT)] = "",
-    ) -> Plan:  # fmt: skip
-        """Say what running a study or an experiment would do and take: runs, time, which are stored, how wide intervals may be. Nothing runs."""
+        self,
+        study: Study = "",
+        experiment: Named = "",
+        preset: Preset_ = "default",
+        sets: Sets = [],  # noqa: B006
+        budget: Annotated[
+            str, Field(description="5m or 2h: how many seeds that buys.", max_length=SHORT)
+        ] = "",
+    ) -> Plan:
+        """Say what running a study or an experiment would do and take: runs, time, which are
+        stored, how wide intervals may be. Nothing runs."""
         with self._one:
-            return self._plan(self._ready(self._asked(study, experiment, preset, sets)), budget, study)
+            return self._plan(
+                self._ready(self._asked(study, experiment, preset, sets)), budget, study
+            )
 
     def _plan(self, wanted: Ready, budget: str, study: str) -> Plan:
         lab = self._lab()
@@ -198,36 +342,65 @@ class Tools:
             found = planning.plan(lab, experiment, wanted.preset, budget or None)
             runs = lab.plan(experiment, wanted.preset)
             bases = about(experiment.origin)
-            looks = looking.looked([s.seed for s in wanted.preset.specs], experiment.name, (experiment.name, *bases), lab.store, own=False)
+            looks = looking.looked(
+                [s.seed for s in wanted.preset.specs],
+                experiment.name,
+                (experiment.name, *bases),
+                lab.store,
+                own=False,
+            )
             rests = standing.planned(lab.store, experiment, wanted.preset)
         unsaid = writing.lacks(study, lab) if study and not wanted.links else ()
         return answers.planned(found, wanted.key, unsaid, looks, standing.of_plan(runs), rests)
 
     def preregister(
-        self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = [],  # noqa: B006
-        looks: Annotated[str, Field(description="After how many seeds it may be judged, such as 8,16: at most four, the first at 6 or more, the "
-                                    "last at all. Empty: once, after all.", max_length=SHORT)] = "",
-    ) -> Preregistered:  # fmt: skip
-        """Freeze what will be judged, before any run of its seeds exists: only then is its verdict confirmatory, and any other exploratory.
+        self,
+        study: Study = "",
+        experiment: Named = "",
+        preset: Preset_ = "default",
+        sets: Sets = [],  # noqa: B006
+        looks: Annotated[
+            str,
+            Field(
+                description="After how many seeds it may be judged, such as 8,16: at most four, the first "  # noqa: E501
+                "at 6 or more, the "
+                "last at all. Empty: once, after all.",
+                max_length=SHORT,
+            ),
+        ] = "",
+    ) -> Preregistered:
+        """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
+        confirmatory, and any other exploratory.
 
-        Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then run with the same arguments.
-        """
+        Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
+        run with the same arguments."""
         asked = self._asked(study, experiment, preset, sets)
         with self._one:
             found = jobs.preregister(self.root, asked, looks, self.bounds)
             wanted = self._ready(asked)
-            return answers.preregistered(found, self._plan(wanted, "", study), answers.asks(wanted.experiment.sized(wanted.preset.specs)))
+            return answers.preregistered(
+                found,
+                self._plan(wanted, "", study),
+                answers.asks(wanted.experiment.sized(wanted.preset.specs)),
+            )
 
     def _ready(self, asked: Asked) -> Ready:
         """What can run, under the name with which it was frozen. Raises: AssayError."""
         with unplaced(self.root):
             return named(self._lab().store, ready(asked, self.bounds))
 
-    def run(self, study: Study = "", experiment: Named = "", preset: Preset_ = "default", sets: Sets = []) -> Submitted:  # noqa: B006
-        """Run a study or an experiment: submits it and returns at once with its key; where all of it is stored, with the verdicts.
+    def run(
+        self,
+        study: Study = "",
+        experiment: Named = "",
+        preset: Preset_ = "default",
+        sets: Sets = [],  # noqa: B006
+    ) -> Submitted:
+        """Run a study or an experiment: submits it and returns at once with its key; where all of
+        it is stored, with the verdicts.
 
-        What is asked again is the same job. It runs while a server of this store is there, and goes on at the next start. Then status, and result.
-        """
+        What is asked again is the same job. It runs while a server of this store is there, and goes
+        on at the next start. Then status, and result."""
         asked = self._asked(study, experiment, preset, sets)
         with self._one:
             job = jobs.submit(self.root, asked, self.owner, self.bounds)
@@ -238,7 +411,11 @@ class Tools:
         result = self._result(job.key) if job.status == "done" else known
         experiment, chosen = self._asked_for(job.key)
         looks = result.looks if result is not None else self._looks(experiment, chosen, own=False)
-        rests = result.standing if result is not None else standing.planned(self._lab().store, experiment, chosen)
+        rests = (
+            result.standing
+            if result is not None
+            else standing.planned(self._lab().store, experiment, chosen)
+        )
         return answers.submitted(job, result, experiment, chosen, looks, rests)
 
     def _looks(self, experiment: Experiment | None, preset: Preset | None, *, own: bool) -> Looks:
@@ -252,18 +429,33 @@ class Tools:
             return None
         wanted, lab = self._ready(asked), self._lab()
         found = lab.known(wanted.experiment, wanted.preset, run=True)
-        return self._told(found.to_json() if hasattr(found, "to_json") else found, job, wanted.experiment, wanted.preset) if found else None
+        return (
+            self._told(
+                found.to_json() if hasattr(found, "to_json") else found,
+                job,
+                wanted.experiment,
+                wanted.preset,
+            )
+            if found
+            else None
+        )
 
     def status(
-        self, key: Key, wait_s: Annotated[float, Field(description="Seconds to wait for its end, 30 at most.", ge=0, le=30)] = 0,
-    ) -> Submitted:  # fmt: skip
-        """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over. Numbers before its end are no verdicts."""
+        self,
+        key: Key,
+        wait_s: Annotated[
+            float, Field(description="Seconds to wait for its end, 30 at most.", ge=0, le=30)
+        ] = 0,
+    ) -> Submitted:
+        """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over.
+        Numbers before its end are no verdicts."""
         job = jobs.status(self.root, self._mine(key), wait_s)
         with self._one:
             return self._far(job)
 
     def result(self, key: Key) -> Result:
-        """Give the verdicts of a job that is done, each with its interval, its controls and its scope, and what they rest on."""
+        """Give the verdicts of a job that is done, each with its interval, its controls and its
+        scope, and what they rest on."""
         with self._one:
             return self._result(self._mine(key))
 
@@ -272,28 +464,42 @@ class Tools:
         experiment, preset = self._asked_for(key)
         return self._told(data, job, experiment, preset)
 
-    def _told(self, data: Mapping[str, Any], job: jobs.Job, experiment: Experiment | None, preset: Preset | None) -> Result:
+    def _told(
+        self,
+        data: Mapping[str, Any],
+        job: jobs.Job,
+        experiment: Experiment | None,
+        preset: Preset | None,
+    ) -> Result:
         looks = self._looks(experiment, preset, own=True)
         source = standing.of_store(data, job.runs_cached)
-        unlike = standing.unlike(self._lab().store, experiment, preset) if experiment is not None and preset is not None else ""
+        unlike = (
+            standing.unlike(self._lab().store, experiment, preset)
+            if experiment is not None and preset is not None
+            else ""
+        )
         return answers.judged(data, job.key, job.question, looks, source, unlike)
 
     def _asked_for(self, key: str) -> tuple[Experiment | None, Preset | None]:
-        """The experiment of a job and its preset; None where that is code which this server may not run, or which is gone."""
+        """The experiment of a job and its preset; None where that is code which this server may not
+        run, or which is gone."""
         folder = Folder(self._lab().store.root, key)
         asked = folder.asked
         if asked["code"] and not self.bounds.code:
             return None, None
         study = asked["typed"].endswith(STUDIES)
         try:
-            experiment = catalogue.find(str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"])
+            experiment = catalogue.find(
+                str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+            )
             preset = override(experiment, asked["preset"], asked["sets"])
             return experiment.sized(preset.specs), preset
         except AssayError:
             return None, None
 
     def cancel(self, key: Key) -> Submitted:
-        """Stop a job. What it stored is kept, and run with the same arguments goes on from there."""
+        """Stop a job. What it stored is kept, and run with the same arguments goes on from
+        there."""
         job = jobs.cancel(self.root, self._mine(key), self.owner)
         with self._one:
             return self._far(job)
@@ -302,22 +508,67 @@ class Tools:
         self,
         rows: Annotated[
             list[dict[Name, Plain | None]] | str,
-            Field(description="A list of rows, each an object; or CSV text with a line of names. A column `arm`, one for each unit, numbers."),
+            Field(
+                description=(
+                    "A list of rows, each an object; or CSV text with a line of names. A column "
+                    "`arm`, one for each unit, numbers."
+                )
+            ),
         ],
-        claim: Annotated[Line, Field(description="The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a threshold.")],
-        control: Annotated[Names, Field(description="Arms of the table for which it must come out false, and could come out true.")],
-        unit: Annotated[Names, Field(description="Columns over whose levels you generalise: seed, document. At least six levels each.")] = ["seed"],  # noqa: B006
-        planted: Annotated[Names, Field(description="Arms with a planted effect, for which it must hold.")] = [],  # noqa: B006
-        also: Annotated[Names, Field(description="Arms that may satisfy it as well.")] = [],  # noqa: B006
-        bounds: Annotated[tuple[float, float] | None, Field(description="The least and greatest value that the claim can have for a unit.")] = None,
-        scope: Annotated[Line, Field(description="What the numbers speak about, as a phrase.")] = "",
+        claim: Annotated[
+            Line,
+            Field(
+                description=(
+                    "The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a "
+                    "threshold."
+                )
+            ),
+        ],
+        control: Annotated[
+            Names,
+            Field(
+                description=(
+                    "Arms of the table for which it must come out false, and could come out true."
+                )
+            ),
+        ],
+        unit: Annotated[
+            Names,
+            Field(
+                description=(
+                    "Columns over whose levels you generalise: seed, document. At least six "
+                    "levels each."
+                )
+            ),
+        ] = ["seed"],  # noqa: B006
+        planted: Annotated[
+            Names, Field(description="Arms with a planted effect, for which it must hold.")
+        ] = [],  # noqa: B006
+        also: Annotated[Names, Field(description=("Arms that may satisfy it as well."))] = [],  # noqa: B006
+        bounds: Annotated[
+            tuple[float, float] | None,
+            Field(description="The least and greatest value that the claim can have for a unit."),
+        ] = None,
+        scope: Annotated[
+            Line, Field(description="What the numbers speak about, as a phrase.")
+        ] = "",
     ) -> Table:
-        """Judge a sentence about your own numbers as Assay judges its own: an interval over units, and a control that has to fail."""
+        """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
+        and a control that has to fail."""
         from assay.core.table import judge
 
         columns, text, count = _columns(rows)
         with self._one:
-            found = judge(columns, claim=claim, unit=unit, control=control, must_hold=planted, also=also, bounds=bounds, scope=scope)
+            found = judge(
+                columns,
+                claim=claim,
+                unit=unit,
+                control=control,
+                must_hold=planted,
+                also=also,
+                bounds=bounds,
+                scope=scope,
+            )
         return answers.table(found.to_json(), standing.of_table(count, text))
 
     def _asked(self, study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
@@ -331,25 +582,47 @@ def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[
     """A table by columns, its text, and how many rows it has. Raises: DataError."""
     if isinstance(rows, str):
         if len(rows) > CELLS:
-            raise DataError(f"rows: the table has {len(rows):,} characters, and at most {CELLS:,} are taken; average within units first")
+            raise DataError(
+                f"rows: the table has {len(rows):,} characters, and at most {CELLS:,} are "
+                "taken; average within units first"
+            )
         try:
-            lines = list(csv.DictReader(io.StringIO(rows), strict=True, restkey="more than the first line names"))
+            lines = list(
+                csv.DictReader(
+                    io.StringIO(rows), strict=True, restkey="more than the first line names"
+                )
+            )
         except csv.Error as e:
-            raise DataError(f"rows: this is no CSV text ({e}); the first line names columns, such as arm,seed,loss") from None
+            raise DataError(
+                f"rows: this is no CSV text ({e}); the first line names columns, such as "
+                "arm,seed,loss"
+            ) from None
         if not lines:
-            raise DataError("rows: the table has no rows; the first line names columns, such as arm,seed,loss, and rows follow")
+            raise DataError(
+                "rows: the table has no rows; the first line names columns, such as "
+                "arm,seed,loss, and rows follow"
+            )
         if any(None in line.values() or "more than the first line names" in line for line in lines):
-            raise DataError("rows: every line of CSV text has as many values as the first line has names")
+            raise DataError(
+                "rows: every line of CSV text has as many values as the first line has names"
+            )
         given: list[dict[str, Any]] = [{k: _number(v) for k, v in line.items()} for line in lines]
     else:
         given = [dict(row) for row in rows]
     if not given:
-        raise DataError("rows: the table has no rows; give objects such as {arm: mine, seed: 1, loss: 0.3}")
+        raise DataError(
+            "rows: the table has no rows; give objects such as {arm: mine, seed: 1, loss: 0.3}"
+        )
     if len(given) > ROWS:
-        raise DataError(f"rows: {len(given):,} rows, and at most {ROWS:,} are taken; average within units first")
+        raise DataError(
+            f"rows: {len(given):,} rows, and at most {ROWS:,} are taken; average within units first"
+        )
     names = list(given[0])
     if odd := next((i for i, row in enumerate(given, 1) if set(row) != set(names)), 0):
-        raise DataError(f"rows: row {odd} has other columns than the first; every row has {', '.join(names)[:SHORT]}; a missing number is null")
+        raise DataError(
+            f"rows: row {odd} has other columns than the first; every row has "
+            f"{', '.join(names)[:SHORT]}; a missing number is null"
+        )
     columns = {name: [row[name] for row in given] for name in names}
     return columns, repr(columns), len(given)
 
@@ -364,7 +637,18 @@ def _number(text: str) -> float | int | str | None:
     return text or None
 
 
-TOOLS = ("experiments", "page", "write_study", "plan", "preregister", "run", "status", "result", "cancel", "judge")
+TOOLS = (
+    "experiments",
+    "page",
+    "write_study",
+    "plan",
+    "preregister",
+    "run",
+    "status",
+    "result",
+    "cancel",
+    "judge",
+)
 """Every tool, in the order in which they are listed."""
 NEEDS: Mapping[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}
 """The right that a token must have for a tool; all others only read."""

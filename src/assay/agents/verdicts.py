@@ -1,4 +1,5 @@
-"""Verdicts as an agent is told them: an estimate never stands without its interval, its control, and what it speaks for."""
+"""Verdicts as an agent is told them: an estimate never stands without its interval, its control,
+and what it speaks for."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is se
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """An arm that was asked the same: a control, which must fail; a planted effect, which must hold; or one that may hold too."""
+    """An arm that was asked the same: a control, which must fail; a planted effect, which must
+    hold; or one that may hold too."""
 
     arm: str
     role: Literal["control", "planted", "may hold too", "not named"]
@@ -29,7 +31,8 @@ class Beside:
     low: float
     high: float
     near: str
-    """What this control would explain, where it is called the strongest other explanation; else empty."""
+    """What this control would explain, where it is called the strongest other explanation; else
+    empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,8 @@ class Verdict:
     """How the interval was made, and over which units."""
     threshold: str
     threshold_from: str
-    """Where the threshold comes from; what begins with pilot was chosen after a look at other seeds."""
+    """Where the threshold comes from; what begins with pilot was chosen after a look at other
+    seeds."""
     n: Mapping[str, int]
     scope: str
     """What the verdict speaks for, and nothing wider."""
@@ -83,11 +87,23 @@ def verdict(entry: JSON) -> Verdict:
     beside = _beside(entry)
     price = entry.get("price") or {}
     return Verdict(
-        claim=entry["text"], outcome=entry["outcome"], reason=entry["reason"], estimate=_number(entry, "estimate"), low=_number(entry, "low"),
-        high=_number(entry, "high"), unit=entry["unit"], interval=entry["method"], threshold=entry["threshold"],
-        threshold_from=entry["threshold_from"], n=entry["n"], scope=entry["scope"], controls=beside, would_decide=for_programs(price.get("text", "")),
-        notes=tuple(entry.get("notes", ())), told=_told(entry, beside),
-    )  # fmt: skip
+        claim=entry["text"],
+        outcome=entry["outcome"],
+        reason=entry["reason"],
+        estimate=_number(entry, "estimate"),
+        low=_number(entry, "low"),
+        high=_number(entry, "high"),
+        unit=entry["unit"],
+        interval=entry["method"],
+        threshold=entry["threshold"],
+        threshold_from=entry["threshold_from"],
+        n=entry["n"],
+        scope=entry["scope"],
+        controls=beside,
+        would_decide=for_programs(price.get("text", "")),
+        notes=tuple(entry.get("notes", ())),
+        told=_told(entry, beside),
+    )
 
 
 def early(state: jobs.Early) -> tuple[Early, ...]:
@@ -95,9 +111,19 @@ def early(state: jobs.Early) -> tuple[Early, ...]:
     seeds = f"{state.seeds} seed{'' if state.seeds == 1 else 's'}"
     found = []
     for c in state.claims:
-        words = f"not a verdict: on {seeds} so far it would be called {c.outcome}; all seeds are still to be judged, and it may change"
+        words = (
+            f"not a verdict: on {seeds} so far it would be called {c.outcome}; all seeds are "
+            "still to be judged, and it may change"
+        )
         controls = tuple(
-            _one(arm, "control", i.outcome, None if i.outcome == "undecided" else i.outcome == "fails", vars(i), "")
+            _one(
+                arm,
+                "control",
+                i.outcome,
+                None if i.outcome == "undecided" else i.outcome == "fails",
+                vars(i),
+                "",
+            )
             for arm, i in c.controls.items()
         )
         numbers = {name: _number(vars(c), name) for name in ("estimate", "low", "high")}
@@ -111,7 +137,10 @@ def counted(outcomes: Sequence[str]) -> str:
     told = []
     for outcome in dict.fromkeys(outcomes):
         n = outcomes.count(outcome)
-        told.append(f"{n} {one.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}")
+        told.append(
+            f"{n} "
+            f"{one.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}"  # noqa: E501
+        )
     return ", ".join(told) or "no claim was judged"
 
 
@@ -122,7 +151,9 @@ def _beside(entry: JSON) -> tuple[Beside, ...]:
         for arm, other in entry.get(kind, {}).items():
             met = None if other["outcome"] == "undecided" else other["outcome"] == must
             found.append(_one(arm, role, other["outcome"], met, other, near.get(arm, "")))
-    for arm, other in entry.get("also", {}).items():  # only those that satisfy it are listed; without a reason nobody said they might
+    for arm, other in entry.get(
+        "also", {}
+    ).items():  # only those that satisfy it are listed; without a reason nobody said they might
         met = bool(other.get("reason"))
         found.append(_one(arm, "may hold too" if met else "not named", "holds", met, other, ""))
     return tuple(found)
@@ -130,7 +161,16 @@ def _beside(entry: JSON) -> tuple[Beside, ...]:
 
 def _one(arm: str, role: Any, outcome: str, met: bool | None, other: JSON, near: str) -> Beside:
     low, high = _number(other, "low"), _number(other, "high")
-    return Beside(arm=arm, role=role, outcome=outcome, as_it_must=met, estimate=_number(other, "estimate"), low=low, high=high, near=near)
+    return Beside(
+        arm=arm,
+        role=role,
+        outcome=outcome,
+        as_it_must=met,
+        estimate=_number(other, "estimate"),
+        low=low,
+        high=high,
+        near=near,
+    )
 
 
 def _number(entry: JSON, name: str) -> float:
@@ -142,18 +182,30 @@ def _number(entry: JSON, name: str) -> float:
 def _told(entry: JSON, beside: Sequence[Beside]) -> str:
     """The verdict in one sentence, with its interval, its units and its controls."""
     unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
-    n = " × ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in entry["n"].items())
+    n = " × ".join(
+        f"{count} {name}{'' if count == 1 else 's'}" for name, count in entry["n"].items()
+    )
     head = f"{entry['outcome'].upper()}: {entry['text']}"
     reason = f" ({entry['reason']})" if entry["reason"] else ""
     controls = "; ".join(_control(b) for b in beside) or "no control was asked"
-    return f"{head}{reason}. Estimate {_span(entry)}{unit}, threshold {entry['threshold']}, over {n or 'no units'}. {controls}."
+    return (
+        f"{head}{reason}. Estimate {_span(entry)}{unit}, threshold {entry['threshold']}, over "
+        f"{n or 'no units'}. {controls}."
+    )
 
 
 def _control(b: Beside) -> str:
     came = {"holds": "holds", "fails": "fails"}.get(b.outcome, f"is {b.outcome}")
     what = {"control": "Control", "planted": "Planted effect"}.get(b.role, "Arm")
-    special = {"may hold too": "as its author said that it may", "not named": "of which nobody said that it may"}
-    how = special.get(b.role) or ("AND MUST HOLD" if b.role == "planted" and b.as_it_must is False else AS_IT_MUST[b.as_it_must])
+    special = {
+        "may hold too": "as its author said that it may",
+        "not named": "of which nobody said that it may",
+    }
+    how = special.get(b.role) or (
+        "AND MUST HOLD"
+        if b.role == "planted" and b.as_it_must is False
+        else AS_IT_MUST[b.as_it_must]
+    )
     return f"{what} {b.arm} {came}, {how}: {_span(vars(b))}"
 
 

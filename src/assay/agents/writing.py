@@ -1,4 +1,5 @@
-"""Writing: a study's TOML from what an agent says, and what it lacks, assumes and costs, before anything runs."""
+"""Writing: a study's TOML from what an agent says, and what it lacks, assumes and costs, before
+anything runs."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ Said = Mapping[str, Any]
 
 
 def study(top: Said, experiment: Said, claims: Sequence[Said]) -> str:
-    """Write a study as TOML: what is empty is left out. Raises: ExperimentError for a value that TOML lacks."""
+    """Write a study as TOML: what is empty is left out. Raises: ExperimentError for a value that
+    TOML lacks."""
     parts = ["".join(_lines(top))]
     parts += ["[[experiment]]\n" + "".join(_lines(experiment))]
     parts += ["[[claim]]\n" + "".join(_lines(claim)) for claim in claims]
@@ -29,7 +31,8 @@ def study(top: Said, experiment: Said, claims: Sequence[Said]) -> str:
 
 
 def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
-    """Tell what a study's text does not say, what is taken in its place, and what that costs; its places must be known to be safe.
+    """Tell what a study's text does not say, what is taken in its place, and what that costs; its
+    places must be known to be safe.
 
     Raises: ExperimentError with line and column.
     """
@@ -41,11 +44,15 @@ def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
 
 
 def unsaid(text: str) -> tuple[Unsaid, ...]:
-    """Tell the same of a study that cannot be planned yet, without what it costs. Raises: ExperimentError with line and column."""
+    """Tell the same of a study that cannot be planned yet, without what it costs. Raises:
+    ExperimentError with line and column."""
     with laid(text) as path:
         try:
             parsed = read(path)
-            found = [*missing.essential(parsed), *(missing.assumed(parsed) if parsed.study.experiment else ())]
+            found = [
+                *missing.essential(parsed),
+                *(missing.assumed(parsed) if parsed.study.experiment else ()),
+            ]
             return _without([Unsaid(m.where, m.text, m.default, "") for m in found], path)
         except AssayError as e:
             raise type(e)(bare(str(e), path)) from None
@@ -89,7 +96,10 @@ def _value(value: Any, at: str) -> str:
         return f"[{', '.join(_value(v, at) for v in value)}]"
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{_key(k)} = {_value(v, at)}' for k, v in value.items())} }}"
-    raise ExperimentError(f"{at}: a study has texts, finite numbers, true and false, lists and tables, got {type(value).__name__}")
+    raise ExperimentError(
+        f"{at}: a study has texts, finite numbers, true and false, lists and tables, got "
+        f"{type(value).__name__}"
+    )
 
 
 def _text(value: str, at: str) -> str:

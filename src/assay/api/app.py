@@ -1,4 +1,5 @@
-"""App: which address answers what. Each answer is a verb's result as plain values; nothing is decided here."""
+"""App: which address answers what. Each answer is a verb's result as plain values; nothing is
+decided here."""
 
 from __future__ import annotations
 
@@ -40,13 +41,15 @@ if TYPE_CHECKING:
     from assay.verbs.jobs import Job
 
 TEXTS = ("application/toml", "text/markdown")
-"""Kinds of a body that is a study. Those that a web page may send without asking are not among them."""
+"""Kinds of a body that is a study. Those that a web page may send without asking are not among
+them."""
 PATIENCE = 30.0
 """Seconds in which a body has to arrive."""
 LOOKS, ALIVE = 0.25, 10.0
 """Seconds between looks at a job, and between signs of life of a stream."""
 READ, WAITING, WATCHING = 1, 8, 64
-"""Studies that are read at the same time, that may wait for it, and requests that may wait for a job."""
+"""Studies that are read at the same time, that may wait for it, and requests that may wait for a
+job."""
 MOST = 1_000
 """Jobs in a list."""
 log = logging.getLogger(__name__)
@@ -72,7 +75,7 @@ class Served:
     """Seconds that a request for a job's status may wait; a stream of events twenty times that."""
 
 
-def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
+def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a store's jobs."""
     desk = _Desk(served, bool(rules.holders))
     routes = [
@@ -88,14 +91,21 @@ def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B
         Route("/experiments/{name}", desk.answer("read", desk.experiment), methods=["GET"]),
         Route("/openapi.json", desk.answer("read", desk.openapi), methods=["GET"]),
     ]
-    return Starlette(routes=_joined(routes), middleware=[Middleware(Guard, rules=rules)], exception_handlers={HTTPException: _unknown})
+    return Starlette(
+        routes=_joined(routes),
+        middleware=[Middleware(Guard, rules=rules)],
+        exception_handlers={HTTPException: _unknown},
+    )
 
 
 def _joined(routes: list[Route]) -> list[Route]:
-    """One route for each address, whatever the methods, so that a method that it lacks is refused with those that it has."""
+    """One route for each address, whatever the methods, so that a method that it lacks is refused
+    with those that it has."""
     by_path: dict[str, dict[str, Any]] = {}
     for route in routes:
-        by_path.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
+        by_path.setdefault(route.path, {}).update(
+            dict.fromkeys(route.methods or (), route.endpoint)
+        )
 
     def one(path: str, endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -113,48 +123,83 @@ class _Desk:
         self.served, self.root, self.tokens = served, served.root, tokens
         self._reads, self._waiting, self._watching = asyncio.Semaphore(READ), 0, 0
 
-    def answer(self, right: Right, work: Callable[[Request, Holder], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def answer(
+        self, right: Right, work: Callable[[Request, Holder], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
         """Answer by `work`, whoever has the right; whatever goes wrong is a problem in one line."""
 
         async def answered(request: Request) -> Response:
             caller: Holder = request.scope[CALLER]
             try:
                 if right not in caller.rights:
-                    raise Refused(403, f"this token has no right to {right}; its rights are {', '.join(caller.rights) or 'none'}")
+                    raise Refused(
+                        403,
+                        (
+                            f"this token has no right to {right}; its rights are "
+                            f"{', '.join(caller.rights) or 'none'}"
+                        ),
+                    )
                 return await work(request, caller)
             except AssayError as error:
                 return problems.answer(error)
             except OSError as error:
-                return problems.answer(Refused(503, f"the store cannot be used: {error.strerror or type(error).__name__}"))
+                return problems.answer(
+                    Refused(
+                        503, f"the store cannot be used: {error.strerror or type(error).__name__}"
+                    )
+                )
             except Exception:  # a mistake of the program: its traceback belongs in the terminal
                 log.exception("a request failed: %s", request.url.path)
-                return problems.answer(Refused(500, "this request failed; the terminal in which the server runs says where"))
+                return problems.answer(
+                    Refused(
+                        500, "this request failed; the terminal in which the server runs says where"
+                    )
+                )
 
         return answered
 
-    # -- what is submitted --------------------------------------------------------------------------------------------
+    # -- what is submitted -------------------------------------------------------------------------
 
     async def submit(self, request: Request, caller: Holder) -> Response:
         """Submit a study or an experiment."""
         asked = await _asked(request)
-        bounds = replace(self.served.bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day)
+        bounds = replace(
+            self.served.bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day
+        )
         job = await self._in_turn(partial(jobs.submit, self.root, asked, caller.name, bounds))
-        return plain_values(job, 200 if job.status in OVER else 202, {"location": f"/jobs/{job.key}"})
+        return plain_values(
+            job, 200 if job.status in OVER else 202, {"location": f"/jobs/{job.key}"}
+        )
 
     async def preregister(self, request: Request, caller: Holder) -> Response:
         """Freeze what a submission would judge."""
-        asked, looks = await _asked(request, "looks"), _query(request, "preset", "name", "set", "looks", several=("set",)).get("looks", [""])[0]
-        found = await self._in_turn(partial(jobs.preregister, self.root, asked, looks, self.served.bounds))
+        asked, looks = (
+            await _asked(request, "looks"),
+            _query(request, "preset", "name", "set", "looks", several=("set",)).get("looks", [""])[
+                0
+            ],
+        )
+        found = await self._in_turn(
+            partial(jobs.preregister, self.root, asked, looks, self.served.bounds)
+        )
         return plain_values(found, 200 if found.already else 201)
 
     async def plan(self, request: Request, caller: Holder) -> Response:
         """Tell what would run, and what a study does not say."""
-        return plain_values(await self._in_turn(partial(jobs.plan, self.root, await _asked(request), self.served.bounds)))
+        return plain_values(
+            await self._in_turn(
+                partial(jobs.plan, self.root, await _asked(request), self.served.bounds)
+            )
+        )
 
     async def _in_turn(self, work: Callable[[], Any]) -> Any:
         """Read what is submitted, one at a time, and let few wait: it takes seconds of a core."""
         if self._waiting >= WAITING:
-            raise Refused(503, f"{WAITING} submissions are being read; send it again in a moment", Retry_After="5")
+            raise Refused(
+                503,
+                f"{WAITING} submissions are being read; send it again in a moment",
+                Retry_After="5",
+            )
         self._waiting += 1
         try:
             async with self._reads:
@@ -162,7 +207,7 @@ class _Desk:
         finally:
             self._waiting -= 1
 
-    # -- jobs ---------------------------------------------------------------------------------------------------------
+    # -- jobs --------------------------------------------------------------------------------------
 
     async def jobs(self, request: Request, caller: Holder) -> Response:
         """List jobs: of a token those that it asked for."""
@@ -188,7 +233,9 @@ class _Desk:
         """Cancel a job."""
         _query(request)
         key = await self._mine(request, caller)
-        return plain_values(await run_in_threadpool(jobs.cancel, self.root, key, self._owner(caller)))
+        return plain_values(
+            await run_in_threadpool(jobs.cancel, self.root, key, self._owner(caller))
+        )
 
     async def result(self, request: Request, caller: Holder) -> Response:
         """Give the verdicts, as `assay show --json` does."""
@@ -199,13 +246,17 @@ class _Desk:
     async def events(self, request: Request, caller: Holder) -> Response:
         """Send what happens to a job as it happens, from the event on that the client had last."""
         query = _query(request, "wait")
-        wait = min(_number(query, "wait", 0, EVENTS, EVENTS), self.served.patience * EVENTS / STATUS)
+        wait = min(
+            _number(query, "wait", 0, EVENTS, EVENTS), self.served.patience * EVENTS / STATUS
+        )
         last = request.headers.get("last-event-id", "0").strip()
         if not (last.isascii() and last.isdecimal() and len(last) < 16):
             raise Refused(400, f"Last-Event-ID is the number of an event, got {last[:40]!r}")
         key = await self._mine(request, caller)
         if self._watching >= WATCHING:
-            raise Refused(503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5")
+            raise Refused(
+                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
+            )
         return StreamingResponse(self._stream(key, int(last), wait), media_type="text/event-stream")
 
     async def _stream(self, key: str, since: int, wait: float) -> AsyncIterator[bytes]:
@@ -215,12 +266,17 @@ class _Desk:
             while True:
                 try:
                     found = await run_in_threadpool(jobs.events, self.root, key, since)
-                except AssayError as error:  # removed meanwhile: the answer has begun, so it can only end
+                except (
+                    AssayError
+                ) as error:  # removed meanwhile: the answer has begun, so it can only end
                     log.info("a stream ended: %s", error)
                     return
                 for event in found.events:
                     since, alive = event.number, loop.time()
-                    yield f"id: {event.number}\nevent: {event.kind}\ndata: {as_json(to_json(event))}\n\n".encode()
+                    yield (
+                        f"id: {event.number}\nevent: {event.kind}\ndata: "
+                        f"{as_json(to_json(event))}\n\n"
+                    ).encode()
                 if found.over or loop.time() >= until:
                     return
                 if loop.time() - alive > ALIVE:
@@ -245,7 +301,7 @@ class _Desk:
     def _watch(self, refuse: bool = True) -> _Watch:
         return _Watch(self, refuse)
 
-    # -- experiments --------------------------------------------------------------------------------------------------
+    # -- experiments -------------------------------------------------------------------------------
 
     async def experiments(self, request: Request, caller: Holder) -> Response:
         """List the catalogue."""
@@ -257,7 +313,9 @@ class _Desk:
         _query(request)
         name = str(request.path_params["name"])
         if name not in {entry.name for entry in experiments.entries()}:
-            raise Refused(404, f"no experiment is called {name[:80]!r}; GET /experiments lists them")
+            raise Refused(
+                404, f"no experiment is called {name[:80]!r}; GET /experiments lists them"
+            )
         return plain_values(await run_in_threadpool(catalogue.described, self.root, name))
 
     async def openapi(self, request: Request, caller: Holder) -> Response:
@@ -274,7 +332,9 @@ class _Watch:
 
     def __enter__(self) -> None:
         if self.refuse and self.desk._watching >= WATCHING:
-            raise Refused(503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5")
+            raise Refused(
+                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
+            )
         self.desk._watching += 1
 
     def __exit__(self, *_: object) -> None:
@@ -282,10 +342,17 @@ class _Watch:
 
 
 async def _asked(request: Request, *more: str) -> Asked:
-    """What a body asks for: JSON, or a study's text with preset, name and set in the address; `more` may stand there as well."""
+    """What a body asks for: JSON, or a study's text with preset, name and set in the address;
+    `more` may stand there as well."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (*TEXTS, "application/json"):
-        raise Refused(415, f"send application/toml, text/markdown or application/json, got {kind[:80] or 'no content-type'}")
+        raise Refused(
+            415,
+            (
+                "send application/toml, text/markdown or application/json, got "
+                f"{kind[:80] or 'no content-type'}"
+            ),
+        )
     try:
         async with asyncio.timeout(PATIENCE):
             body = await request.body()
@@ -296,7 +363,13 @@ async def _asked(request: Request, *more: str) -> Asked:
         try:
             return Asked(**msgspec.structs.asdict(msgspec.json.decode(body, type=_Submission)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-            raise Refused(400, f"the body is no submission: {str(e) or 'it nests too deep'}; it has study or experiment, preset, sets") from None
+            raise Refused(
+                400,
+                (
+                    f"the body is no submission: {str(e) or 'it nests too deep'}; it has study or "
+                    "experiment, preset, sets"
+                ),
+            ) from None
     query = _query(request, "preset", "name", "set", *more, several=("set",))
     try:
         text = body.decode()
@@ -305,7 +378,9 @@ async def _asked(request: Request, *more: str) -> Asked:
     if not text.strip():
         raise Refused(400, "the body is empty; send a study's text")
     preset = query.get("preset", ["default"])[0]
-    return Asked(study=text, preset=preset, sets=tuple(query.get("set", ())), name=query.get("name", [""])[0])
+    return Asked(
+        study=text, preset=preset, sets=tuple(query.get("set", ())), name=query.get("name", [""])[0]
+    )
 
 
 def _query(request: Request, *known: str, several: tuple[str, ...] = ()) -> dict[str, list[str]]:
@@ -313,14 +388,18 @@ def _query(request: Request, *known: str, several: tuple[str, ...] = ()) -> dict
     found: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=None):
         if name not in known:
-            raise Refused(400, f"{name[:40]!r} means nothing here; known: {', '.join(known) or 'none'}")
+            raise Refused(
+                400, f"{name[:40]!r} means nothing here; known: {', '.join(known) or 'none'}"
+            )
         found.setdefault(name, []).append(value)
         if len(found[name]) > 1 and name not in several:
             raise Refused(400, f"{name} is said twice")
     return found
 
 
-def _number(query: Mapping[str, list[str]], name: str, low: float, high: float, usual: float) -> float:
+def _number(
+    query: Mapping[str, list[str]], name: str, low: float, high: float, usual: float
+) -> float:
     text = query.get(name, [str(usual)])[0]
     try:
         value = float(text) if len(text) < 20 else high + 1
@@ -335,8 +414,11 @@ async def _unknown(request: Request, error: Exception) -> Response:
     """Answer for an address that is not here, or a method that it does not take."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    words = "there is nothing at this address; GET /openapi.json tells what there is" if status == 404 else HTTPStatus(status).phrase.lower()
+    words = (
+        "there is nothing at this address; GET /openapi.json tells what there is"
+        if status == 404
+        else HTTPStatus(status).phrase.lower()
+    )
     refused = Refused(status, words)
     refused.headers = headers
     return problems.answer(refused)
-

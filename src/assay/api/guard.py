@@ -1,8 +1,9 @@
-"""Guard: who may ask: names that the server answers to, pages of other sites, tokens, and how much a request may hold.
+"""Guard: who may ask: names that the server answers to, pages of other sites, tokens, and how much
+a request may hold.
 
-Without tokens only programs of this machine get an answer, and no page in its browser: a Host that is not ours is refused, so that no
-site can point its own name here, and so is a request that says it comes from another site's page.
-"""
+Without tokens only programs of this machine get an answer, and no page in its browser: a Host that
+is not ours is refused, so that no site can point its own name here, and so is a request that says
+it comes from another site's page."""
 
 from __future__ import annotations
 
@@ -37,14 +38,16 @@ CALLER = "assay.caller"
 
 @dataclass(frozen=True)
 class Rules:
-    """Names that the server answers to; empty: any, which needs tokens. Who has a token; empty: nobody needs one."""
+    """Names that the server answers to; empty: any, which needs tokens. Who has a token; empty:
+    nobody needs one."""
 
     hosts: tuple[str, ...] = LOOPBACK
     holders: Sequence[Holder] = ()
 
 
 class Guard:
-    """Stands before an application: refuses what the rules forbid, and leaves who asks at `scope[CALLER]`."""
+    """Stands before an application: refuses what the rules forbid, and leaves who asks at
+    `scope[CALLER]`."""
 
     def __init__(self, app: ASGIApp, rules: Rules):
         self.app, self.rules = app, rules
@@ -68,7 +71,9 @@ class Guard:
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Refuse a name that is not ours, another site's page, or too much."""
         host = headers.get("host", "")
-        if len(headers.getlist("host")) != 1 or (self.rules.hosts and _name(host) not in self.rules.hosts):
+        if len(headers.getlist("host")) != 1 or (
+            self.rules.hosts and _name(host) not in self.rules.hosts
+        ):
             raise Refused(400, "this server does not answer to that name")
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if origin is not None and origin != f"{scope['scheme']}://{host}":
@@ -89,7 +94,11 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         found = holder(given.strip(), self.rules.holders) if kind.lower() == "bearer" else None
         if found is None:
-            raise Refused(401, "this server asks for a token: send the header Authorization: Bearer TOKEN", WWW_Authenticate="Bearer")
+            raise Refused(
+                401,
+                "this server asks for a token: send the header Authorization: Bearer TOKEN",
+                WWW_Authenticate="Bearer",
+            )
         return found
 
 

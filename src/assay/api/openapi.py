@@ -1,7 +1,8 @@
-"""OpenAPI: what describes the interface to programs: addresses, results by their types' schemas, problems, and what leads where.
+"""OpenAPI: what describes the interface to programs: addresses, results by their types' schemas,
+problems, and what leads where.
 
-Shapes are told from the results' own types (`assay.core.schema`), so that they cannot differ from what is answered.
-"""
+Shapes are told from the results' own types (`assay.core.schema`), so that they cannot differ from
+what is answered."""
 
 from __future__ import annotations
 
@@ -32,23 +33,57 @@ holds = "mean(main.represented, over=feature) > 0.5"
 control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
-"""
-KEY = {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
-       "description": "A job's key, as POST /studies answered it"}  # fmt: skip
-NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}}
+"""  # noqa: E501
+KEY = {
+    "name": "key",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
+    "description": "A job's key, as POST /studies answered it",
+}
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
+}
 STREAMED = {  # as OpenAPI 3.2 has it under itemSchema, and programs that read 3.1 take it
-    "type": "object", "required": ["id", "event", "data"], "additionalProperties": False,
-    "properties": {"id": {"type": "string", "pattern": "^[0-9]+$"}, "event": {"type": "string"},
-                   "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
-}  # fmt: skip
-LOOKS = {"name": "looks", "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){0,3}$"},
-         "description": "After how many seeds it may be judged, such as 8,16; without it once, after all"}  # fmt: skip
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "additionalProperties": False,
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Event"},
+        },
+    },
+}
+LOOKS = {
+    "name": "looks",
+    "in": "query",
+    "schema": {"type": "string", "maxLength": 64, "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){0,3}$"},
+    "description": (
+        "After how many seeds it may be judged, such as 8,16; without it once, after all"
+    ),
+}
 WORDS = {
-    400: "The request cannot be read", 401: "A token is asked for", 403: "This token, or this page, may not ask", 404: "It is not there",
-    408: "The body came too slowly", 409: "It is not done yet, or too late for it", 413: "The body is too large", 414: "The address is too long",
-    415: "The body is of another kind", 422: "What was sent was read, and cannot run", 429: "The queue or the quota is full",
-    500: "A mistake of the server", 503: "The store or the server is busy",
-}  # fmt: skip
+    400: "The request cannot be read",
+    401: "A token is asked for",
+    403: "This token, or this page, may not ask",
+    404: "It is not there",
+    408: "The body came too slowly",
+    409: "It is not done yet, or too late for it",
+    413: "The body is too large",
+    414: "The address is too long",
+    415: "The body is of another kind",
+    422: "What was sent was read, and cannot run",
+    429: "The queue or the quota is full",
+    500: "A mistake of the server",
+    503: "The store or the server is busy",
+}
 ALWAYS = (400, 401, 403, 414, 500, 503)
 
 
@@ -59,61 +94,160 @@ def _text(most: int) -> dict[str, Any]:
 SUBMISSION: dict[str, Any] = {
     "type": "object",
     "description": "Either a study's text, or an experiment's name.",
-    "properties": {"study": _text(65536), "experiment": _text(200), "preset": _text(64),
-                   "sets": {"type": "array", "items": _text(200), "maxItems": 32}, "name": _text(64)},
+    "properties": {
+        "study": _text(65536),
+        "experiment": _text(200),
+        "preset": _text(64),
+        "sets": {"type": "array", "items": _text(200), "maxItems": 32},
+        "name": _text(64),
+    },
     "anyOf": [{"required": ["study"]}, {"required": ["experiment"]}],
     "additionalProperties": False,
-}  # fmt: skip
+}
 
 
 @cache
 def _document() -> dict[str, Any]:
     job = _ref("Job")
-    result = {"type": "object", "description": "What `assay show --json` prints: verdicts, each with interval, controls, scope and provenance"}
+    result = {
+        "type": "object",
+        "description": (
+            "What `assay show --json` prints: verdicts, each with interval, controls, scope and "
+            "provenance"
+        ),
+    }
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Assay",
             "version": "1",
-            "description": "Submit an experiment or a study, wait for it, and read its verdicts. A job's key is a hash of what is asked: submitting "
+            "description": "Submit an experiment or a study, wait for it, and read its verdicts. A job's key "  # noqa: E501
+            "is a hash of what is asked: submitting "
             "twice is one job. What is there before the end is told as `early`, and is no verdict.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"token": []}],
         "paths": {
-            "/studies": {"post": _sent("submit", "Submit a study or an experiment", {
-                200: _found("It was done before", job, links=_links()), 202: _found("It waits or runs", job, links=_links())}, 429)},
-            "/registrations": {"post": _sent("preregister", "Freeze what would be judged, before any result exists; nothing runs", {
-                200: _found("It was frozen so already", _ref("Registered")), 201: _found("It is frozen", _ref("Registered"))}, 409, more=(LOOKS,))},
-            "/plan": {"post": _sent("plan", "What would run and take, and what a study does not say", {200: _found("The plan", _ref("Foreseen"))})},
-            "/jobs": {"get": _operation("jobs", "Jobs in the order of submission; of a token those that it asked for", {
-                200: _found("Jobs", _ref("Jobs"))}, _query("limit", "At most so many, the latest", 1, 1000, whole=True))},
+            "/studies": {
+                "post": _sent(
+                    "submit",
+                    "Submit a study or an experiment",
+                    {
+                        200: _found("It was done before", job, links=_links()),
+                        202: _found("It waits or runs", job, links=_links()),
+                    },
+                    429,
+                )
+            },
+            "/registrations": {
+                "post": _sent(
+                    "preregister",
+                    "Freeze what would be judged, before any result exists; nothing runs",
+                    {
+                        200: _found("It was frozen so already", _ref("Registered")),
+                        201: _found("It is frozen", _ref("Registered")),
+                    },
+                    409,
+                    more=(LOOKS,),
+                )
+            },
+            "/plan": {
+                "post": _sent(
+                    "plan",
+                    "What would run and take, and what a study does not say",
+                    {200: _found("The plan", _ref("Foreseen"))},
+                )
+            },
+            "/jobs": {
+                "get": _operation(
+                    "jobs",
+                    "Jobs in the order of submission; of a token those that it asked for",
+                    {200: _found("Jobs", _ref("Jobs"))},
+                    _query("limit", "At most so many, the latest", 1, 1000, whole=True),
+                )
+            },
             "/jobs/{key}": {
                 "parameters": [KEY],
-                "get": _operation("status", "How far a job is", {200: _found("The job", job, links=_links("status"))},
-                                  _query("wait", "Seconds to wait until it is over", 0, STATUS), refusals=(404,)),
-                "delete": _operation("cancel", "Cancel a job; what it stored is kept", {200: _found("The job", job, links=_links("cancel"))},
-                                     refusals=(404,)),
+                "get": _operation(
+                    "status",
+                    "How far a job is",
+                    {200: _found("The job", job, links=_links("status"))},
+                    _query("wait", "Seconds to wait until it is over", 0, STATUS),
+                    refusals=(404,),
+                ),
+                "delete": _operation(
+                    "cancel",
+                    "Cancel a job; what it stored is kept",
+                    {200: _found("The job", job, links=_links("cancel"))},
+                    refusals=(404,),
+                ),
             },
-            "/jobs/{key}/events": {"parameters": [KEY], "get": _operation(
-                "events", "What happens to a job, as server-sent events; with Last-Event-ID from that event on", {
-                    200: {"description": "Events; the schema is that of one", "content": {"text/event-stream": {"schema": STREAMED}}}},
-                _query("wait", "Seconds after which the stream ends", 0, EVENTS),
-                {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}}, refusals=(404,))},
-            "/jobs/{key}/result": {"parameters": [KEY], "get": _operation(
-                "result", "The verdicts of a job that is done", {200: _found("The result", result)}, refusals=(404, 409))},
-            "/experiments": {"get": _operation("experiments", "The catalogue", {200: _found("Experiments", _ref("Catalogue"))})},
-            "/experiments/{name}": {"parameters": [NAME], "get": _operation(
-                "experiment", "One experiment: arms, fields, claims", {200: _found("The experiment", _ref("Described"))}, refusals=(404,))},
-            "/openapi.json": {"get": _operation("openapi", "This description", {200: _found("OpenAPI 3.1", {"type": "object"})})},
+            "/jobs/{key}/events": {
+                "parameters": [KEY],
+                "get": _operation(
+                    "events",
+                    (
+                        "What happens to a job, as server-sent events; with Last-Event-ID from "
+                        "that event on"
+                    ),
+                    {
+                        200: {
+                            "description": "Events; the schema is that of one",
+                            "content": {"text/event-stream": {"schema": STREAMED}},
+                        }
+                    },
+                    _query("wait", "Seconds after which the stream ends", 0, EVENTS),
+                    {
+                        "name": "Last-Event-ID",
+                        "in": "header",
+                        "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+                    },
+                    refusals=(404,),
+                ),
+            },
+            "/jobs/{key}/result": {
+                "parameters": [KEY],
+                "get": _operation(
+                    "result",
+                    "The verdicts of a job that is done",
+                    {200: _found("The result", result)},
+                    refusals=(404, 409),
+                ),
+            },
+            "/experiments": {
+                "get": _operation(
+                    "experiments", "The catalogue", {200: _found("Experiments", _ref("Catalogue"))}
+                )
+            },
+            "/experiments/{name}": {
+                "parameters": [NAME],
+                "get": _operation(
+                    "experiment",
+                    "One experiment: arms, fields, claims",
+                    {200: _found("The experiment", _ref("Described"))},
+                    refusals=(404,),
+                ),
+            },
+            "/openapi.json": {
+                "get": _operation(
+                    "openapi", "This description", {200: _found("OpenAPI 3.1", {"type": "object"})}
+                )
+            },
         },
         "components": {
-            "schemas": {"Submission": SUBMISSION, "Event": schema(Happened), "Problem": schema(Problem),
-                        **{of.__name__: schema(of) for of in (Job, Jobs, Foreseen, Registered, Catalogue, Described)}},
+            "schemas": {
+                "Submission": SUBMISSION,
+                "Event": schema(Happened),
+                "Problem": schema(Problem),
+                **{
+                    of.__name__: schema(of)
+                    for of in (Job, Jobs, Foreseen, Registered, Catalogue, Described)
+                },
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-    }  # fmt: skip
+    }
 
 
 def described() -> dict[str, Any]:
@@ -126,44 +260,114 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _found(description: str, of: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": dict(of)}}, **more}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": dict(of)}},
+        **more,
+    }
 
 
 def _links(without: str = "") -> dict[str, Any]:
     """Where an answer that is a job leads."""
-    told = {"status": "How far it is", "events": "What happens to it", "result": "Its verdicts, once it is done", "cancel": "Stop it"}
-    at = {name: {"operationId": name, "parameters": {"key": "$response.body#/key"}, "description": words} for name, words in told.items()}
+    told = {
+        "status": "How far it is",
+        "events": "What happens to it",
+        "result": "Its verdicts, once it is done",
+        "cancel": "Stop it",
+    }
+    at = {
+        name: {
+            "operationId": name,
+            "parameters": {"key": "$response.body#/key"},
+            "description": words,
+        }
+        for name, words in told.items()
+    }
     return {name: link for name, link in at.items() if name != without}
 
 
-def _query(name: str, description: str, low: float, high: float, whole: bool = False) -> dict[str, Any]:
+def _query(
+    name: str, description: str, low: float, high: float, whole: bool = False
+) -> dict[str, Any]:
     kind = "integer" if whole else "number"
-    return {"name": name, "in": "query", "description": description, "schema": {"type": kind, "minimum": low, "maximum": high}}
+    return {
+        "name": name,
+        "in": "query",
+        "description": description,
+        "schema": {"type": kind, "minimum": low, "maximum": high},
+    }
 
 
 def _operation(
-    name: str, summary: str, answers: Mapping[int, Any], *parameters: Mapping[str, Any], refusals: tuple[int, ...] = (),
-) -> dict[str, Any]:  # fmt: skip
-    problem = {KIND: {"schema": _ref("Problem"), "example": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no job …"}}}
-    refused = {status: {"description": WORDS[status], "content": problem} for status in sorted({*ALWAYS, *refusals})}
+    name: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    *parameters: Mapping[str, Any],
+    refusals: tuple[int, ...] = (),
+) -> dict[str, Any]:
+    problem = {
+        KIND: {
+            "schema": _ref("Problem"),
+            "example": {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "no job …",
+            },
+        }
+    }
+    refused = {
+        status: {"description": WORDS[status], "content": problem}
+        for status in sorted({*ALWAYS, *refusals})
+    }
     found: dict[str, Any] = {"operationId": name, "summary": summary}
     if parameters:
         found["parameters"] = [dict(p) for p in parameters]
-    return {**found, "responses": {str(status): told for status, told in {**answers, **refused}.items()}}
+    return {
+        **found,
+        "responses": {str(status): told for status, told in {**answers, **refused}.items()},
+    }
 
 
 def _sent(
-    name: str, summary: str, answers: Mapping[int, Any], *refusals: int, more: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    *refusals: int,
+    more: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """An operation that takes a submission."""
     text = {"schema": {"type": "string", "minLength": 1, "maxLength": 65536}, "example": STUDY}
-    examples = {"experiment": {"value": {"experiment": "superposition", "preset": "smoke"}}, "study": {"value": {"study": STUDY}}}
-    body = {"application/json": {"schema": _ref("Submission"), "examples": examples}, "application/toml": text, "text/markdown": dict(
-        text, example=f"+++\n{STUDY}+++\n\nWhy this matters.\n")}  # fmt: skip
+    examples = {
+        "experiment": {"value": {"experiment": "superposition", "preset": "smoke"}},
+        "study": {"value": {"study": STUDY}},
+    }
+    body = {
+        "application/json": {"schema": _ref("Submission"), "examples": examples},
+        "application/toml": text,
+        "text/markdown": dict(text, example=f"+++\n{STUDY}+++\n\nWhy this matters.\n"),
+    }
     given = (
-        {"name": "preset", "in": "query", "schema": _text(64), "description": "Of a text: smoke, default, full"},
-        {"name": "set", "in": "query", "schema": {"type": "array", "items": _text(200)}, "description": "Of a text: field=value, repeatable"},
-        {"name": "name", "in": "query", "schema": _text(64), "description": "Of a text: what to call the study"},
+        {
+            "name": "preset",
+            "in": "query",
+            "schema": _text(64),
+            "description": "Of a text: smoke, default, full",
+        },
+        {
+            "name": "set",
+            "in": "query",
+            "schema": {"type": "array", "items": _text(200)},
+            "description": "Of a text: field=value, repeatable",
+        },
+        {
+            "name": "name",
+            "in": "query",
+            "schema": _text(64),
+            "description": "Of a text: what to call the study",
+        },
     )
-    made = _operation(name, summary, answers, *given, *more, refusals=(408, 413, 415, 422, *refusals))
+    made = _operation(
+        name, summary, answers, *given, *more, refusals=(408, 413, 415, 422, *refusals)
+    )
     return {**made, "requestBody": {"required": True, "content": body}}

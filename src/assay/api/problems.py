@@ -1,4 +1,5 @@
-"""Problems: every refusal as `application/problem+json` (RFC 9457), in one line that says what would be right."""
+"""Problems: every refusal as `application/problem+json` (RFC 9457), in one line that says what
+would be right."""
 
 from __future__ import annotations
 
@@ -49,20 +50,42 @@ class Refused(AssayError):
 
     def __init__(self, status: int, text: str, **headers: str):
         super().__init__(text)
-        self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
+        self.status, self.headers = (
+            status,
+            {name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
 
 def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
     """Tell which problem an error is, and which headers it is sent with."""
     headers = error.headers if isinstance(error, Refused) else {}
-    lacks = tuple(Lack(where=m.where, text=shown) for m, shown in zip(error.lacks, error.shown, strict=True)) if isinstance(error, Lacking) else None
+    lacks = (
+        tuple(
+            Lack(where=m.where, text=shown)
+            for m, shown in zip(error.lacks, error.shown, strict=True)
+        )
+        if isinstance(error, Lacking)
+        else None
+    )
     kinds: tuple[tuple[type[AssayError], int], ...] = (
-        (NoJob, 404), (NotOver, 409), (NotYours, 403), (Full, 429), (TooLate, 409), (StoreError, 503), (RunError, 500),
-    )  # fmt: skip
-    status = error.status if isinstance(error, Refused) else next((s for kind, s in kinds if isinstance(error, kind)), 422)
+        (NoJob, 404),
+        (NotOver, 409),
+        (NotYours, 403),
+        (Full, 429),
+        (TooLate, 409),
+        (StoreError, 503),
+        (RunError, 500),
+    )
+    status = (
+        error.status
+        if isinstance(error, Refused)
+        else next((s for kind, s in kinds if isinstance(error, kind)), 422)
+    )
     detail = plain(for_programs(" ".join(str(error).split())))
     detail = detail if len(detail) <= LONGEST else f"{detail[: LONGEST - 2]} …"
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, lacks=lacks), headers
+    return Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, lacks=lacks
+    ), headers
 
 
 def answer(error: AssayError) -> Response:

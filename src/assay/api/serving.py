@@ -27,15 +27,23 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, tokens: Path | None = None, bounds: Bounds = Bounds(),  # noqa: B008 — frozen
-    limits: Limits = Limits(), *, width: int = 1, ready: Callable[[Served], None],  # noqa: B008 — frozen
-) -> Served:  # fmt: skip
-    """Answer at an address until interrupted, while a runner takes the store's jobs; `ready` is told where.
+    root: Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    tokens: Path | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+    *,
+    width: int = 1,
+    ready: Callable[[Served], None],
+) -> Served:
+    """Answer at an address until interrupted, while a runner takes the store's jobs; `ready` is
+    told where.
 
     Relative paths in what is submitted are those of the workspace; without one, of an empty folder.
 
-    Raises: AssayError for an address beyond this machine without tokens, and for a folder or a file that cannot be used.
-    """
+    Raises: AssayError for an address beyond this machine without tokens, and for a folder or a file
+    that cannot be used."""
     from assay.api import app
     from assay.api.guard import Rules
     from assay.api.tokens import read
@@ -44,11 +52,18 @@ def serve(
 
     here = is_here(host)
     if tokens is None and not here:
-        raise AssayError(f"at {host} others can ask: name a file of tokens with --token-file, or leave out --host")
+        raise AssayError(
+            f"at {host} others can ask: name a file of tokens with --token-file, or leave out "
+            "--host"
+        )
     if bounds.workspace is not None and not bounds.workspace.is_dir():
-        raise AssayError(f"{bounds.workspace} is no folder; --workspace names the one whose files may be used")
+        raise AssayError(
+            f"{bounds.workspace} is no folder; --workspace names the one whose files may be used"
+        )
     if bounds.code and bounds.workspace is None:
-        raise AssayError("--allow-code runs files of the workspace: name that folder with --workspace")
+        raise AssayError(
+            "--allow-code runs files of the workspace: name that folder with --workspace"
+        )
     holders = () if tokens is None else read(tokens)
     store = Store(root.absolute()).prepare()
     listening = listen(host, port)

@@ -1,11 +1,11 @@
 """Tokens: who may ask over HTTP: names, the hashes of their tokens, what each may do and how much.
 
-    [[token]]
-    name = "ann"
-    sha256 = "9f86d0…"                        # of the token; the token itself is written nowhere
-    rights = ["read", "submit", "cancel"]
-    queued = 10                               # jobs that may wait or run at the same time
-    cpu_seconds_a_day = 7200
+[[token]]
+name = "ann"
+sha256 = "9f86d0…"                        # of the token; the token itself is written nowhere
+rights = ["read", "submit", "cancel"]
+queued = 10                               # jobs that may wait or run at the same time
+cpu_seconds_a_day = 7200
 """
 
 from __future__ import annotations
@@ -62,16 +62,27 @@ EVERYBODY = Holder(name="", sha256="", rights=RIGHTS)
 def read(path: Path) -> tuple[Holder, ...]:
     """Read who may ask. Raises: DataError, one line that says what would be right."""
     try:
-        found = msgspec.convert(tomllib.loads(foreign.read(path, "a file of tokens", LARGEST).decode()), _File).token
+        found = msgspec.convert(
+            tomllib.loads(foreign.read(path, "a file of tokens", LARGEST).decode()), _File
+        ).token
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise DataError(f"{path} is no TOML: {e}") from None
     except msgspec.ValidationError as e:
-        raise DataError(f"{path}: {e}; each [[token]] has name, sha256, rights, and perhaps queued and cpu_seconds_a_day") from None
+        raise DataError(
+            f"{path}: {e}; each [[token]] has name, sha256, rights, and perhaps queued and "
+            "cpu_seconds_a_day"
+        ) from None
     for holder in found:
         if not NAME.fullmatch(holder.name):
-            raise DataError(f"{path}: a name has letters, digits, '.', '_' and '-', 64 at most, got {holder.name[:80]!r}")
+            raise DataError(
+                f"{path}: a name has letters, digits, '.', '_' and '-', 64 at most, got "
+                f"{holder.name[:80]!r}"
+            )
         if not re.fullmatch(r"[0-9a-f]{64}", holder.sha256):
-            raise DataError(f"{path}: sha256 of {holder.name} has 64 hex digits; assay serve --api --new-token {holder.name} prints one")
+            raise DataError(
+                f"{path}: sha256 of {holder.name} has 64 hex digits; assay serve --api "
+                f"--new-token {holder.name} prints one"
+            )
         if min(holder.queued or 0, holder.cpu_seconds_a_day or 0) < 0:
             raise DataError(f"{path}: quotas of {holder.name} are numbers from 0 up")
     for what in ("name", "sha256"):
@@ -79,7 +90,9 @@ def read(path: Path) -> tuple[Holder, ...]:
         if len(set(values)) < len(values):
             raise DataError(f"{path}: two tokens have the same {what}; each needs its own")
     if not found:
-        raise DataError(f"{path} names nobody; assay serve --api --new-token NAME prints what to write into it")
+        raise DataError(
+            f"{path} names nobody; assay serve --api --new-token NAME prints what to write into it"
+        )
     return found
 
 
@@ -96,8 +109,13 @@ def holder(given: str, known: Sequence[Holder]) -> Holder | None:
 def new(name: str) -> Made:
     """Make up a token for somebody. Raises: AssayError for a name that cannot be one."""
     if not NAME.fullmatch(name):
-        raise AssayError(f"a token's name has letters, digits, '.', '_' and '-', 64 at most, got {name[:80]!r}")
+        raise AssayError(
+            f"a token's name has letters, digits, '.', '_' and '-', 64 at most, got {name[:80]!r}"
+        )
     token = f"assay_{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(token.encode()).hexdigest()
-    lines = f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nrights = ["read", "submit", "cancel"]\nqueued = 10\ncpu_seconds_a_day = 7200\n'
+    lines = (
+        f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nrights = ["read", "submit", "cancel"]\n'
+        "queued = 10\ncpu_seconds_a_day = 7200\n"
+    )
     return Made(token, lines)

@@ -1,4 +1,5 @@
-"""Circuits: explanations of small models as values, how they are found, and how they are held to the model."""
+"""Circuits: explanations of small models as values, how they are found, and how they are held to
+the model."""
 
 from assay.core.lazy import lazy
 

@@ -1,4 +1,5 @@
-"""Functions that somebody else wrote, called so that what goes wrong is one line that names the place."""
+"""Functions that somebody else wrote, called so that what goes wrong is one line that names the
+place."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ class _LateError(BaseException):
     """No Exception, so that a function that catches these does not catch it."""
 
 
-def call(what: str, function: Callable[..., Any], *given: Any, seconds: float = SECONDS, **named: Any) -> Any:
-    """Call a function; `what` is what it is called in an error. Time is only kept in the main thread, where it can be interrupted,
-    and one that waits without computing is waited for.
+def call(
+    what: str, function: Callable[..., Any], *given: Any, seconds: float = SECONDS, **named: Any
+) -> Any:
+    """Call a function; `what` is what it is called in an error. Time is only kept in the main
+    thread, where it can be interrupted, and one that waits without computing is waited for.
 
     Raises: SpecError where it raises, leaves the program, or computes longer.
     """
@@ -33,12 +36,16 @@ def call(what: str, function: Callable[..., Any], *given: Any, seconds: float = 
         raise
     except (Exception, SystemExit) as e:
         said = next(iter(str(e).splitlines()), "")
-        raise SpecError(f"{what} raised {type(e).__name__}{': ' + said[:160] if said else ''}") from e
+        raise SpecError(
+            f"{what} raised {type(e).__name__}{': ' + said[:160] if said else ''}"
+        ) from e
 
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if threading.current_thread() is not threading.main_thread() or not hasattr(
+        signal, "setitimer"
+    ):
         yield
         return
 

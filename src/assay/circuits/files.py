@@ -1,14 +1,15 @@
-"""Explanations in files: TOML, which is data and runs nothing, or Python, which is code and runs when it is read.
+"""Explanations in files: TOML, which is data and runs nothing, or Python, which is code and runs
+when it is read.
 
-    of = "redundant"                        NAME.toml; in NAME.py the same as a value: explanation = Explanation(of="redundant", …)
-    name = "two heads copy the token one place back"
-    [variables.before]
-    at = ["a0.0", "a0.1"]
-    is = "last(token, there(place) == place - 1)"
-    reads = ["token.v", "place.q", "place.k"]
-    [answer]
-    is = "before"
-    margin = 30
+of = "redundant"                        NAME.toml; in NAME.py the same as a value: explanation =
+Explanation(of="redundant", …) name = "two heads copy the token one place back"
+[variables.before]
+at = ["a0.0", "a0.1"]
+is = "last(token, there(place) == place - 1)"
+reads = ["token.v", "place.q", "place.k"]
+[answer]
+is = "before"
+margin = 30
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ OF_LOGITS = ("are", "reads")
 
 
 def load(path: Path) -> Explanation:
-    """Read an explanation: TOML as data; a Python file is run, so read it first where it is not yours.
+    """Read an explanation: TOML as data; a Python file is run, so read it first where it is not
+    yours.
 
     Raises: DataError or SpecError, one line that names the place.
     """
     if path.suffix not in (".toml", ".py"):
-        raise DataError(f"{path} is no explanation; these are .toml files, which are data, or .py files, which are code and are run")
+        raise DataError(
+            f"{path} is no explanation; these are .toml files, which are data, or .py files, "
+            "which are code and are run"
+        )
     text = foreign.read(path, "an explanation", LARGEST)
     if path.suffix == ".py":
         return _run(path, text)
@@ -51,7 +56,8 @@ def load(path: Path) -> Explanation:
 
 
 def parsed(text: bytes, path: Path) -> Explanation:
-    """Read an explanation from the text of a TOML file; `path` is what it is called, and where a file that it names lies beside it.
+    """Read an explanation from the text of a TOML file; `path` is what it is called, and where a
+    file that it names lies beside it.
 
     Raises: DataError or SpecError, one line that names the place.
     """
@@ -65,34 +71,65 @@ def parsed(text: bytes, path: Path) -> Explanation:
 def written(explanation: Explanation) -> str:
     """Write an explanation as the text of a TOML file, which reads back as the same.
 
-    Raises: SpecError where a rule of it is a function, or where it has weights of its own, which TOML does not hold.
-    """
+    Raises: SpecError where a rule of it is a function, or where it has weights of its own, which
+    TOML does not hold."""
     e = explanation
-    lines = [f"of = {_text(e.of)}", f"name = {_text(e.name)}", *([f"leaves_out = {_text(e.leaves_out)}"] if e.leaves_out else [])]
+    lines = [
+        f"of = {_text(e.of)}",
+        f"name = {_text(e.name)}",
+        *([f"leaves_out = {_text(e.leaves_out)}"] if e.leaves_out else []),
+    ]
     if e.weights:
-        raise SpecError(f"{e.name}: it has weights of its own; an explanation with weights is a file with a safetensors file beside it")
+        raise SpecError(
+            f"{e.name}: it has weights of its own; an explanation with weights is a file with "
+            "a safetensors file beside it"
+        )
     lines += [f"matter = {_texts(map(str, e.matter))}"] if e.matter else []
     lines += [f"fails = {_rule(e.fails, e, 'fails')}"] if e.fails is not None else []
     for v in e.variables:
         at = _texts(str(dataclasses.replace(p, along=())) for p in v.at)
         lines += ["", f"[variables.{v.name}]", *([f"at = {at}"] if v.at else [])]
-        lines += [f"is = {_rule(v.rule, e, v.name)}", *([] if v.reads is None else [f"reads = {_texts(v.reads)}"])]
+        lines += [
+            f"is = {_rule(v.rule, e, v.name)}",
+            *([] if v.reads is None else [f"reads = {_texts(v.reads)}"]),
+        ]
         along = {p.along for p in v.at}
         if len(along) > 1:
-            raise SpecError(f"{e.name}: {v.name} lives along other directions at each of its places; TOML has one set of directions for all")
-        lines += [f"along = {[list(one) for one in directions]}" for directions in along if directions]
+            raise SpecError(
+                f"{e.name}: {v.name} lives along other directions at each of its places; TOML "
+                "has one set of directions for all"
+            )
+        lines += [
+            f"along = {[list(one) for one in directions]}" for directions in along if directions
+        ]
     reads = [] if e.reads is None else [f"reads = {_texts(e.reads)}"]
     if e.answer is not None:
-        lines += ["", "[answer]", f"is = {_rule(e.answer, e, 'answer')}", f"margin = {e.margin!r}", *reads]
+        lines += [
+            "",
+            "[answer]",
+            f"is = {_rule(e.answer, e, 'answer')}",
+            f"margin = {e.margin!r}",
+            *reads,
+        ]
     if e.logits is not None:
         rules = e.logits if isinstance(e.logits, tuple) else (e.logits,)
-        lines += ["", "[logits]", "are = [", *(f"  {_rule(rule, e, 'logits')}," for rule in rules), "]", *reads]
+        lines += [
+            "",
+            "[logits]",
+            "are = [",
+            *(f"  {_rule(rule, e, 'logits')}," for rule in rules),
+            "]",
+            *reads,
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _rule(rule: Rule | None, e: Explanation, what: str) -> str:
     if not isinstance(rule, str):
-        raise SpecError(f"{e.name}: {what} is a function, which no TOML file holds; such an explanation is a Python file")
+        raise SpecError(
+            f"{e.name}: {what} is a function, which no TOML file holds; such an explanation "
+            "is a Python file"
+        )
     return _text(rule)
 
 
@@ -113,7 +150,9 @@ def _run(path: Path, text: bytes) -> Explanation:
         call(str(path), spec.loader.exec_module, module)
     found = getattr(module, "explanation", None)
     if not isinstance(found, Explanation):
-        raise SpecError(f"{path} defines no explanation; its last line is to be explanation = Explanation(…)")
+        raise SpecError(
+            f"{path} defines no explanation; its last line is to be explanation = Explanation(…)"
+        )
     size = leaves(text.decode("utf-8")) if found.size is None else found.size
     weights = sum(x.numel() for x in found.weights.values()) if found.size is None else 0
     return dataclasses.replace(found, source=str(path), size=size + weights)
@@ -131,34 +170,58 @@ class _Table:
         head: dict[str, Any] = {}
         if answer is not None:
             self.known(answer, OF_ANSWER, "answer")
-            head = {"answer": self.text(answer, "is", "answer"), "reads": self.texts(answer, "reads", "answer")}
+            head = {
+                "answer": self.text(answer, "is", "answer"),
+                "reads": self.texts(answer, "reads", "answer"),
+            }
             margin = answer.get("margin", Explanation.margin)
-            if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < 1e9:
+            if (
+                isinstance(margin, bool)
+                or not isinstance(margin, int | float)
+                or not 0 < margin < 1e9
+            ):
                 raise self.no(f"answer: margin must be a positive number, got {margin!r}")
             head["margin"] = float(margin)
         if logits is not None:
             self.known(logits, OF_LOGITS, "logits")
-            head |= {"logits": self.texts(logits, "are", "logits") or (), "reads": self.texts(logits, "reads", "logits")}
+            head |= {
+                "logits": self.texts(logits, "are", "logits") or (),
+                "reads": self.texts(logits, "reads", "logits"),
+            }
         variables = table.get("variables", {})
         if not isinstance(variables, dict):
             raise self.no("variables must be tables, as [variables.NAME]")
         return Explanation(
-            of=self.text(table, "of", "the file"), name=table.get("name", self.path.stem), leaves_out=table.get("leaves_out", ""),
+            of=self.text(table, "of", "the file"),
+            name=table.get("name", self.path.stem),
+            leaves_out=table.get("leaves_out", ""),
             variables=tuple(self.variable(name, of) for name, of in variables.items()),
             matter=self.places(self.texts(table, "matter", "the file") or (), (), "matter"),
-            fails=self.rule(table, "fails"), weights=self.weights(table.get("weights")), source=str(self.path), **head,
-        )  # fmt: skip
+            fails=self.rule(table, "fails"),
+            weights=self.weights(table.get("weights")),
+            source=str(self.path),
+            **head,
+        )
 
     def variable(self, name: str, of: Any) -> Variable:
         where = f"variable {name}"
         self.known(of, OF_VARIABLE, where)
         at = of.get("at", ())
-        places = self.places((at,) if isinstance(at, str) else self.texts(of, "at", where) or (), of.get("along", ()), where)
+        places = self.places(
+            (at,) if isinstance(at, str) else self.texts(of, "at", where) or (),
+            of.get("along", ()),
+            where,
+        )
         return Variable(name, self.text(of, "is", where), places, self.texts(of, "reads", where))
 
     def places(self, written: tuple[str, ...], along: Any, where: str) -> tuple[Place, ...]:
         rows = along if isinstance(along, list) else None
-        if along and (rows is None or not all(isinstance(r, list) and all(isinstance(x, int | float) for x in r) for r in rows)):
+        if along and (
+            rows is None
+            or not all(
+                isinstance(r, list) and all(isinstance(x, int | float) for x in r) for r in rows
+            )
+        ):
             raise self.no(f"{where}: along must be lists of numbers, a list for each direction")
         try:
             return tuple(Place.parse(one, along) for one in written)
@@ -175,7 +238,9 @@ class _Table:
         from safetensors.torch import load as tensors
 
         try:
-            return tensors(foreign.read(self.path.parent / name, "a safetensors file of weights", 64 * LARGEST))
+            return tensors(
+                foreign.read(self.path.parent / name, "a safetensors file of weights", 64 * LARGEST)
+            )
         except SafetensorError as e:
             raise self.no(f"weights: {name} is no safetensors file: {e}") from None
 
@@ -192,7 +257,10 @@ class _Table:
     def text(self, table: Mapping[str, Any], name: str, where: str) -> str:
         found = table.get(name)
         if not isinstance(found, str) or not found.strip():
-            raise self.no(f"{where}: {name} must be a text" + (f", got {found!r}" if name in table else ", and is missing"))
+            raise self.no(
+                f"{where}: {name} must be a text"
+                + (f", got {found!r}" if name in table else ", and is missing")
+            )
         return found
 
     def texts(self, table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...] | None:

@@ -1,4 +1,5 @@
-"""The circuits that are written by construction, as problems, with their explanations and a plausible rival of each."""
+"""The circuits that are written by construction, as problems, with their explanations and a
+plausible rival of each."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ _FOLDER = Path(built.__path__[0])
 
 def names() -> tuple[str, ...]:
     """The built circuits that have an explanation."""
-    return tuple(sorted(p.stem for p in (_FOLDER / "explained").glob("*.toml") if "." not in p.stem))
+    return tuple(
+        sorted(p.stem for p in (_FOLDER / "explained").glob("*.toml") if "." not in p.stem)
+    )
 
 
 def check(name: str) -> None:

@@ -1,16 +1,20 @@
-"""The small language in which explanations say what a part computes: arithmetic over tokens, and means over selected places.
+"""The small language in which explanations say what a part computes: arithmetic over tokens, and
+means over selected places.
 
     last(token, there(place) == place - 1)                       the token one place back
-    least(token, there(place) < 5 and there(token) > token)      the smallest larger value among the first five
-    count(there(token) == token) == 1                            whether the token occurs once so far
+    least(token, there(place) < 5 and there(token) > token)      the smallest larger value among the
+    first five count(there(token) == token) == 1                            whether the token occurs
+    once so far
 
-A name stands for a value at each position; `there(x)` is x at the position that is looked at, which is never a later one. Functions that
-look take their first argument there, and a condition: mean, total, least, most, last, first (with what to give where nothing is
-selected, else -1), count, some. Beside these: numbers, + - * / // %, comparisons, and, or, not, x if c else y, abs, min, max, and 'END'
-for a token by its name. The text is parsed and walked, never evaluated: whoever reads a file of it runs no code.
+A name stands for a value at each position; `there(x)` is x at the position that is looked at, which
+is never a later one. Functions that look take their first argument there, and a condition: mean,
+total, least, most, last, first (with what to give where nothing is selected, else -1), count, some.
+Beside these: numbers, + - * / // %, comparisons, and, or, not, x if c else y, abs, min, max, and
+'END' for a token by its name. The text is parsed and walked, never evaluated: whoever reads a file
+of it runs no code.
 
-Source: the selection and aggregation of Weiss, Goldberg and Yahav 2021, Thinking Like Transformers (RASP).
-"""
+Source: the selection and aggregation of Weiss, Goldberg and Yahav 2021, Thinking Like Transformers
+(RASP)."""
 
 from __future__ import annotations
 
@@ -32,17 +36,29 @@ NOTHING = -1.0
 Values = Mapping[str, Float[np.ndarray, "n s"]]
 _Walk = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 _BINARY: Mapping[type, Callable] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.FloorDiv: np.floor_divide, ast.Mod: np.mod,
-}  # fmt: skip
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.FloorDiv: np.floor_divide,
+    ast.Mod: np.mod,
+}
 _COMPARED: Mapping[type, Callable] = {
-    ast.Lt: np.less, ast.LtE: np.less_equal, ast.Gt: np.greater, ast.GtE: np.greater_equal, ast.Eq: np.equal, ast.NotEq: np.not_equal,
-}  # fmt: skip
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
 _LOOKS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "mean": lambda x, m: (x * m).sum(2, keepdims=True) / np.maximum(m.sum(2, keepdims=True), 1),
     "total": lambda x, m: (x * m).sum(2, keepdims=True),
     "least": lambda x, m: np.where(m, x, np.inf).min(2, keepdims=True),
     "most": lambda x, m: np.where(m, x, -np.inf).max(2, keepdims=True),
-    "last": lambda x, m: np.take_along_axis(x, m.shape[2] - 1 - m[:, :, ::-1].argmax(2)[..., None], 2),
+    "last": lambda x, m: np.take_along_axis(
+        x, m.shape[2] - 1 - m[:, :, ::-1].argmax(2)[..., None], 2
+    ),
     "first": lambda x, m: np.take_along_axis(x, m.argmax(2)[..., None], 2),
 }
 _PLAIN: Mapping[str, Callable] = {"abs": np.abs, "min": np.minimum, "max": np.maximum}
@@ -51,7 +67,8 @@ KNOWN = (*_LOOKS, "count", "some", "there", *_PLAIN)
 
 @dataclass(frozen=True)
 class Expression:
-    """A text that was read: which names it needs, how many names and numbers it is made of, and what it gives."""
+    """A text that was read: which names it needs, how many names and numbers it is made of, and
+    what it gives."""
 
     text: str
     names: tuple[str, ...]
@@ -62,7 +79,9 @@ class Expression:
         """Give its value at each position of each input."""
         n, s = next(iter(values.values())).shape
         with np.errstate(all="ignore"):
-            found = self._walk({name: np.asarray(x, np.float64)[:, :, None] for name, x in values.items()})
+            found = self._walk(
+                {name: np.asarray(x, np.float64)[:, :, None] for name, x in values.items()}
+            )
         return np.broadcast_to(np.asarray(found, np.float64), (n, s, 1))[..., 0].copy()
 
 
@@ -93,10 +112,13 @@ class _Reader:
                 warnings.simplefilter("ignore")
                 return syntax.expression(" ".join(self.text.split()))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            raise self.no("it is no expression, such as last(token, there(place) == place - 1)") from e
+            raise self.no(
+                "it is no expression, such as last(token, there(place) == place - 1)"
+            ) from e
 
     def walk(self, node: ast.expr, looking: bool) -> _Walk:
-        """A function that computes this node; `looking` where it stands inside what a place is selected by."""
+        """A function that computes this node; `looking` where it stands inside what a place is
+        selected by."""
 
         def inner(x: ast.expr) -> _Walk:
             return self.walk(x, looking)
@@ -129,7 +151,10 @@ class _Reader:
             case ast.Compare() if all(type(op) in _COMPARED for op in node.ops):
                 ends = [inner(x) for x in (node.left, *node.comparators)]
                 signs = [_COMPARED[type(op)] for op in node.ops]
-                return lambda v: _joined([sign(a(v), b(v)) for sign, a, b in zip(signs, ends, ends[1:], strict=False)], True)
+                return lambda v: _joined(
+                    [sign(a(v), b(v)) for sign, a, b in zip(signs, ends, ends[1:], strict=False)],
+                    True,
+                )
             case ast.IfExp():
                 asked, yes, no = inner(node.test), inner(node.body), inner(node.orelse)
                 return lambda v: np.where(asked(v) != 0, yes(v), no(v))
@@ -145,7 +170,10 @@ class _Reader:
         if name == "there":
             self.wants(name, given, 1, 1)
             if not looking:
-                raise self.no("there(…) stands where no place is looked at; it belongs into a condition, as in count(there(token) == token)")
+                raise self.no(
+                    "there(…) stands where no place is looked at; it belongs into a "
+                    "condition, as in count(there(token) == token)"
+                )
             one = self.walk(given[0], False)  # its own value, moved: there(there(x)) means nothing
             return lambda v: one(v).swapaxes(1, 2)
         if name in _PLAIN:
@@ -153,7 +181,10 @@ class _Reader:
             apply, many = _PLAIN[name], [self.walk(x, looking) for x in given]
             return lambda v: apply(*(one(v) for one in many))
         if looking:
-            raise self.no(f"{name}(…) stands inside another condition; give it a name of its own as a variable")
+            raise self.no(
+                f"{name}(…) stands inside another condition; give it a name of its own as a "
+                "variable"
+            )
         if name in ("count", "some"):
             self.wants(name, given, 1, 1)
             where = self.walk(given[0], True)
@@ -161,7 +192,9 @@ class _Reader:
             return count if name == "count" else lambda v: (count(v) > 0).astype(np.float64)
         self.wants(name, given, 2, 3)
         look, what, where = _LOOKS[name], self.walk(given[0], False), self.walk(given[1], True)
-        otherwise = self.walk(given[2], False) if len(given) == 3 else lambda v: np.full((1, 1, 1), NOTHING)
+        otherwise = (
+            self.walk(given[2], False) if len(given) == 3 else lambda v: np.full((1, 1, 1), NOTHING)
+        )
 
         def looked(v: Mapping[str, np.ndarray]) -> np.ndarray:
             chosen = _selected(where, v)
@@ -172,7 +205,10 @@ class _Reader:
 
     def wants(self, name: str, given: Sequence[ast.expr], least: int, most: int) -> None:
         if not least <= len(given) <= most or any(isinstance(x, ast.Starred) for x in given):
-            raise self.no(f"{name}(…) takes {least if least == most else f'{least} or {most}'} values, got {len(given)}")
+            raise self.no(
+                f"{name}(…) takes {least if least == most else f'{least} or {most}'} values, "
+                f"got {len(given)}"
+            )
 
     def number(self, value: float) -> float:
         try:

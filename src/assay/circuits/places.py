@@ -1,4 +1,5 @@
-"""Place: where in a decoder something lives: a part, some neurons of an MLP, or directions that a part writes along; at some positions."""
+"""Place: where in a decoder something lives: a part, some neurons of an MLP, or directions that a
+part writes along; at some positions."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _WRITTEN = re.compile(r"(?P<part>[^\[\]@]+)(\[(?P<neurons>[\d, -]+)\])?(@(?P<pos
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Part of a decoder, as `a0.1`, `m0[3,5]` for neurons 3 and 5, `m0[0-4]@11` for what five neurons are at position 11."""
+    """Part of a decoder, as `a0.1`, `m0[3,5]` for neurons 3 and 5, `m0[0-4]@11` for what five
+    neurons are at position 11."""
 
     part: Part
     neurons: tuple[int, ...] = ()
@@ -27,15 +29,22 @@ class Place:
 
     def __str__(self) -> str:
         neurons = f"[{_listed(self.neurons)}]" if self.neurons else ""
-        along = f" along {len(self.along)} direction{'s'[: len(self.along) != 1]}" if self.along else ""
-        return f"{self.part}{neurons}{'@' + _listed(self.positions) if self.positions else ''}{along}"
+        along = (
+            f" along {len(self.along)} direction{'s'[: len(self.along) != 1]}" if self.along else ""
+        )
+        return (
+            f"{self.part}{neurons}{'@' + _listed(self.positions) if self.positions else ''}{along}"
+        )
 
     @classmethod
     def parse(cls, text: str, along: Sequence[Sequence[float]] = ()) -> Place:
         """Read a place as it is written. Raises: ModelError."""
         found = _WRITTEN.fullmatch(text.strip())
         if not found:
-            raise ModelError(f"{text!r} is no place; places are written a0.1, m0, m0[3,5] for neurons, a0.1@11 for one position, embed and pos")
+            raise ModelError(
+                f"{text!r} is no place; places are written a0.1, m0, m0[3,5] for neurons, "
+                "a0.1@11 for one position, embed and pos"
+            )
         part = Part.parse(found["part"].strip())
         neurons, positions = (_numbers(found[name], text) for name in ("neurons", "positions"))
         return cls(part, neurons, positions, tuple(tuple(float(x) for x in one) for one in along))
@@ -44,24 +53,37 @@ class Place:
         """Refuse what this decoder does not have. Raises: ModelError."""
         there = parts(params)
         if self.part not in there:
-            raise ModelError(f"the model has no part {self.part}; it has {', '.join(map(str, there))}")
+            raise ModelError(
+                f"the model has no part {self.part}; it has {', '.join(map(str, there))}"
+            )
         if self.neurons and self.part.kind != "mlp":
             raise ModelError(f"{self} names neurons, and {self.part} is no MLP")
         if self.neurons and self.along:
             raise ModelError(f"{self} names neurons and directions; it can only be one of them")
         if self.neurons and max(self.neurons) >= (m := params["W_in"].shape[-1]):
-            raise ModelError(f"{self.part} has no neuron {max(self.neurons)}; its {m:,} neurons are counted from 0")
+            raise ModelError(
+                f"{self.part} has no neuron {max(self.neurons)}; its {m:,} neurons are "
+                "counted from 0"
+            )
         if self.positions and max(self.positions) >= length:
-            raise ModelError(f"{self} is at position {max(self.positions)}; the model's inputs have {length}, counted from 0")
+            raise ModelError(
+                f"{self} is at position {max(self.positions)}; the model's inputs have "
+                f"{length}, counted from 0"
+            )
         d = params["W_E"].shape[-1]
         if wrong := [len(one) for one in self.along if len(one) != d]:
-            raise ModelError(f"{self.part}: a direction has {wrong[0]:,} numbers; the stream has {d:,}")
+            raise ModelError(
+                f"{self.part}: a direction has {wrong[0]:,} numbers; the stream has {d:,}"
+            )
         if self.along and not all(any(one) for one in self.along):
             raise ModelError(f"{self.part}: a direction is all zeros")
 
     def overlaps(self, other: Place) -> bool:
-        """Tell whether both hold something of the same part at the same position, so that it would count twice."""
-        if self.part != other.part or (self.positions and other.positions and not {*self.positions} & {*other.positions}):
+        """Tell whether both hold something of the same part at the same position, so that it would
+        count twice."""
+        if self.part != other.part or (
+            self.positions and other.positions and not {*self.positions} & {*other.positions}
+        ):
             return False
         return not (self.neurons and other.neurons) or bool({*self.neurons} & {*other.neurons})
 

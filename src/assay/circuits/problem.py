@@ -1,4 +1,5 @@
-"""Problem: a task and one model that was trained or written for it: what an explanation explains, and is held to."""
+"""Problem: a task and one model that was trained or written for it: what an explanation explains,
+and is held to."""
 
 from __future__ import annotations
 
@@ -20,12 +21,14 @@ from assay.worlds.algorithms.task import UNASKED, Task, asked
 
 T = TypeVar("T")
 KEPT = 20_000
-"""Inputs of so many tokens or fewer are small: of those the newest FEW are kept with their right answers, of larger ones the last."""
+"""Inputs of so many tokens or fewer are small: of those the newest FEW are kept with their right
+answers, of larger ones the last."""
 FEW = 6
 NOTES = 100
 """Inputs, under a name each, of which notes are kept."""
 ROUNDING = 1e-5
-"""Logits are alike that lie no further apart than this share of the distance from the largest to the smallest."""
+"""Logits are alike that lie no further apart than this share of the distance from the largest to
+the smallest."""
 SURE = 1 / 3
 """Where answers are drawn, one is named by giving it so much probability or more; else none is."""
 
@@ -41,12 +44,16 @@ class Problem:
 
     def __post_init__(self) -> None:
         if (runs := len(self.params["W_E"])) != 1:
-            raise ModelError(f"one model is explained at a time, got {runs}; Problem.nth takes one of several")
+            raise ModelError(
+                f"one model is explained at a time, got {runs}; Problem.nth takes one of several"
+            )
 
     @classmethod
     def nth(cls, task: Task, params: Params, run: int, activation: Activation = "relu") -> Problem:
         """Take one of several models that were trained together."""
-        return cls(task, {name: x[run : run + 1].detach() for name, x in params.items()}, activation)
+        return cls(
+            task, {name: x[run : run + 1].detach() for name, x in params.items()}, activation
+        )
 
     @property
     def size(self) -> int:
@@ -58,12 +65,22 @@ class Problem:
         """Logits at each position."""
         return self.params["W_U"].shape[-1] if "W_U" in self.params else self.params["W_E"].shape[1]
 
-    def run(self, tokens: Int[np.ndarray, "n s"], params: Params | None = None, **changed: Any) -> Apart:
-        """Run the model, or another with as many logits, part by part and without gradients; `changed` as in `parts.apart`."""
+    def run(
+        self, tokens: Int[np.ndarray, "n s"], params: Params | None = None, **changed: Any
+    ) -> Apart:
+        """Run the model, or another with as many logits, part by part and without gradients;
+        `changed` as in `parts.apart`."""
         with torch.no_grad():
-            return apart(params or self.params, torch.from_numpy(np.ascontiguousarray(tokens)), self.activation, **changed)
+            return apart(
+                params or self.params,
+                torch.from_numpy(np.ascontiguousarray(tokens)),
+                self.activation,
+                **changed,
+            )
 
-    def logits(self, tokens: Int[np.ndarray, "n s"], params: Params | None = None, **changed: Any) -> Float[np.ndarray, "n s v"]:
+    def logits(
+        self, tokens: Int[np.ndarray, "n s"], params: Params | None = None, **changed: Any
+    ) -> Float[np.ndarray, "n s v"]:
         """Give the logits, as `run` does all."""
         return self.run(tokens, params, **changed).logits[0].double().numpy()
 
@@ -72,7 +89,8 @@ class Problem:
         return _newest(self._runs, tokens, lambda: self.run(tokens), 1)
 
     def noted(self, what: Hashable, tokens: Int[np.ndarray, "n s"]) -> dict[Hashable, np.ndarray]:
-        """Give the notes on these inputs under that name: a few numbers that explanations of one model share, so that they are made once."""
+        """Give the notes on these inputs under that name: a few numbers that explanations of one
+        model share, so that they are made once."""
         key = (what, _named(tokens))
         if key not in self._notes:
             _makes_room(self._notes, NOTES)
@@ -87,19 +105,31 @@ class Problem:
         return {}
 
     @cached_property
-    def _right(self) -> tuple[dict[bytes, tuple[Tensor, Tensor | None]], dict[bytes, tuple[Tensor, Tensor | None]]]:
+    def _right(
+        self,
+    ) -> tuple[
+        dict[bytes, tuple[Tensor, Tensor | None]], dict[bytes, tuple[Tensor, Tensor | None]]
+    ]:
         return {}, {}
 
-    def goodness(self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
-        """Measure how good logits are on each input: the mean log-probability of the right answer where one is asked for, in nats."""
+    def goodness(
+        self,
+        logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"],
+        tokens: Int[np.ndarray, "n s"],
+    ) -> Float[np.ndarray, " n"]:
+        """Measure how good logits are on each input: the mean log-probability of the right answer
+        where one is asked for, in nats."""
         where = asked(self.answers(tokens)[0].numpy())
         return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
 
-    def told(self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[Tensor, "n s"]:
-        """Give the log-probability of the right answer at each position, in nats, with gradients; 0 where none is asked for.
+    def told(
+        self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]
+    ) -> Float[Tensor, "n s"]:
+        """Give the log-probability of the right answer at each position, in nats, with gradients; 0
+        where none is asked for.
 
-        Where answers are drawn it is the mean over all of them, by their chances: no draw can make a model look better than it is.
-        """
+        Where answers are drawn it is the mean over all of them, by their chances: no draw can make
+        a model look better than it is."""
         answers, chances = self.answers(tokens)
         said = logits.double().log_softmax(-1)
         if chances is None:
@@ -108,61 +138,90 @@ class Problem:
             each = torch.where(chances > 0, chances * said, 0).sum(-1)
         return torch.where(answers != UNASKED, each, 0)
 
-    def answers(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
-        """Give the right answer at each position, and where answers are drawn their chances; those of the newest inputs are kept."""
+    def answers(
+        self, tokens: Int[np.ndarray, "n s"]
+    ) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
+        """Give the right answer at each position, and where answers are drawn their chances; those
+        of the newest inputs are kept."""
 
         def make() -> tuple[Tensor, Tensor | None]:
-            chances = None if self.task.chances is None else torch.from_numpy(self.task.chances(tokens))
+            chances = (
+                None if self.task.chances is None else torch.from_numpy(self.task.chances(tokens))
+            )
             return torch.from_numpy(self.task.answer(tokens)), chances
 
         large = tokens.size > KEPT
         return _newest(self._right[large], tokens, make, 1 if large else FEW)
 
     def named(self, logits: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:
-        """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even that one is less likely than SURE."""
+        """Tell which answer logits name: the likeliest; where answers are drawn, UNASKED if even
+        that one is less likely than SURE."""
         if self.task.chances is None:
             return logits.argmax(-1)
         return _sure(torch.as_tensor(logits).softmax(-1).numpy())
 
-    def missed(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
-        """Tell at which positions an answer that is asked for is wrong; where answers are drawn, not the one that their chances name, or none."""
+    def missed(
+        self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]
+    ) -> Bool[np.ndarray, "n s"]:
+        """Tell at which positions an answer that is asked for is wrong; where answers are drawn,
+        not the one that their chances name, or none."""
         answers, chances = self.answers(tokens)
         right = answers.numpy() if chances is None else _sure(chances.numpy())
         return (self.named(logits) != right) & asked(answers.numpy())
 
-    def known(self, tokens: Int[np.ndarray, "n s"]) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
-        """Give the right answers, and where there is one that can be known: where it is asked for, and of drawn ones likely enough."""
+    def known(
+        self, tokens: Int[np.ndarray, "n s"]
+    ) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
+        """Give the right answers, and where there is one that can be known: where it is asked for,
+        and of drawn ones likely enough."""
         answers, chances = self.answers(tokens)
-        right = answers.numpy() if chances is None else np.where(asked(answers.numpy()), _sure(chances.numpy()), UNASKED)
+        right = (
+            answers.numpy()
+            if chances is None
+            else np.where(asked(answers.numpy()), _sure(chances.numpy()), UNASKED)
+        )
         return right, asked(right)
 
     def right(
-        self, logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]
+        self,
+        logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"],
+        tokens: Int[np.ndarray, "n s"],
     ) -> Float[np.ndarray, " n"]:
-        """Count right answers on each input, as a share of those that can be known on an input on average.
+        """Count right answers on each input, as a share of those that can be known on an input on
+        average.
 
-        Of answers that are as likely but for rounding each is named a share of the time, so that no rounding decides.
-        """
+        Of answers that are as likely but for rounding each is named a share of the time, so that no
+        rounding decides."""
         answers, known = self.known(tokens)
         said = torch.as_tensor(logits)
         if self.task.chances is not None:
             return self.shares((self.named(said.numpy()) == answers) & known, tokens)
         top, least = said.amax(-1, keepdim=True), said.amin(-1, keepdim=True)
         alike = said >= top - ROUNDING * (top - least)
-        hit = alike.gather(-1, torch.from_numpy(answers).clip(min=0)[..., None])[..., 0].double() / alike.sum(-1)
+        hit = alike.gather(-1, torch.from_numpy(answers).clip(min=0)[..., None])[
+            ..., 0
+        ].double() / alike.sum(-1)
         return self.shares(hit.numpy() * known, tokens)
 
-    def shares(self, cells: Shaped[np.ndarray, "n s"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
-        """Sum cells of each input, as a share of the answers that can be known on an input on average; 0 where there are none."""
+    def shares(
+        self, cells: Shaped[np.ndarray, "n s"], tokens: Int[np.ndarray, "n s"]
+    ) -> Float[np.ndarray, " n"]:
+        """Sum cells of each input, as a share of the answers that can be known on an input on
+        average; 0 where there are none."""
         return cells.sum(1) * len(tokens) / max(int(self.known(tokens)[1].sum()), 1)
 
-    def wrong(self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
+    def wrong(
+        self, logits: Float[np.ndarray, "n s v"], tokens: Int[np.ndarray, "n s"]
+    ) -> Float[np.ndarray, " n"]:
         """Tell on which inputs any answer that is asked for is wrong: 1 or 0."""
         return np.asarray(self.missed(logits, tokens).any(1), np.float64)
 
 
-def _newest(kept: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int) -> T:
-    """Give what is kept of these inputs, or make it and keep it; the oldest goes where there are too many."""
+def _newest(
+    kept: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int
+) -> T:
+    """Give what is kept of these inputs, or make it and keep it; the oldest goes where there are
+    too many."""
     name = _named(tokens)
     found = kept.get(name)
     if found is None:
@@ -180,7 +239,9 @@ def _makes_room(kept: dict[Any, Any], most: int) -> None:
 
 def _named(tokens: Int[np.ndarray, "n s"]) -> bytes:
     """A short name of these inputs."""
-    return hashlib.blake2b(np.ascontiguousarray(tokens).tobytes(), digest_size=16, key=str(tokens.shape).encode()).digest()
+    return hashlib.blake2b(
+        np.ascontiguousarray(tokens).tobytes(), digest_size=16, key=str(tokens.shape).encode()
+    ).digest()
 
 
 def _sure(chances: Float[np.ndarray, "n s v"]) -> Int[np.ndarray, "n s"]:

@@ -1,4 +1,5 @@
-"""Rules of an explanation, expressions or functions, called so that what they give is one number for each position, or one line of refusal."""
+"""Rules of an explanation, expressions or functions, called so that what they give is one number
+for each position, or one line of refusal."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from assay.core.errors import SpecError, nearest
 
 
 def bound(rule: Rule, what: str, known: Sequence[str], tokens: Sequence[str]) -> BoundRule:
-    """Read a rule that may use these variables and tokens. Raises: SpecError where it uses another."""
+    """Read a rule that may use these variables and tokens. Raises: SpecError where it uses
+    another."""
     if isinstance(rule, BoundRule):
         return rule
     if isinstance(rule, str):
@@ -31,7 +33,9 @@ def bound(rule: Rule, what: str, known: Sequence[str], tokens: Sequence[str]) ->
     else:
         found = BoundRule(what, tuple(inspect.signature(rule).parameters), rule)
     if unknown := [n for n in found.names if n not in known]:
-        raise SpecError(f"{what} uses {unknown[0]}, which is no variable; {nearest(unknown[0], known)}")
+        raise SpecError(
+            f"{what} uses {unknown[0]}, which is no variable; {nearest(unknown[0], known)}"
+        )
     return found
 
 
@@ -44,7 +48,8 @@ class BoundRule:
     rule: Rule | language.Expression
 
     def __call__(self, values: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-        """Give its numbers, in this shape. Raises: SpecError where it gives anything else, or nothing."""
+        """Give its numbers, in this shape. Raises: SpecError where it gives anything else, or
+        nothing."""
         if isinstance(self.rule, language.Expression):
             found = self.rule(values)
         else:
@@ -53,27 +58,40 @@ class BoundRule:
         try:
             out = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError):
-            raise SpecError(f"{self.what} gives {type(found).__name__}; a number for each position is needed, {list(shape)}") from None
+            raise SpecError(
+                f"{self.what} gives {type(found).__name__}; a number for each position is "
+                f"needed, {list(shape)}"
+            ) from None
         if out.shape != shape:
             what = f"inputs, positions{', classes' * (len(shape) > 2)}"
-            raise SpecError(f"{self.what} gives an array {list(out.shape)}; {list(shape)} is needed: {what}")
+            raise SpecError(
+                f"{self.what} gives an array {list(out.shape)}; {list(shape)} is needed: {what}"
+            )
         if (off := ~np.isfinite(out)).any():
-            raise SpecError(f"{self.what} gives {out[off][0]} at position {np.argwhere(off)[0][1]}; only finite numbers count")
+            raise SpecError(
+                f"{self.what} gives {out[off][0]} at position {np.argwhere(off)[0][1]}; only "
+                "finite numbers count"
+            )
         return out
 
     def size(self) -> int:
-        """Count the names and numbers it is written with. Raises: SpecError where that is not known."""
+        """Count the names and numbers it is written with. Raises: SpecError where that is not
+        known."""
         if isinstance(self.rule, language.Expression):
             return self.rule.size
         try:
             return leaves(textwrap.dedent(inspect.getsource(self.rule)))  # type: ignore[arg-type]
         except (OSError, TypeError, SyntaxError):
-            raise SpecError(f"{self.what}: its length is not known, since it is in no file; give the explanation a size") from None
+            raise SpecError(
+                f"{self.what}: its length is not known, since it is in no file; give the "
+                "explanation a size"
+            ) from None
 
 
 @dataclass(frozen=True)
 class Shuffled(BoundRule):
-    """A rule of other inputs' tokens: by one permutation wherever there are as many of them, so that such rules agree with each other."""
+    """A rule of other inputs' tokens: by one permutation wherever there are as many of them, so
+    that such rules agree with each other."""
 
     seed: int = 0
 
@@ -84,8 +102,10 @@ class Shuffled(BoundRule):
 
 
 def leaves(code: str) -> int:
-    """Count the names and numbers in Python code, texts of documentation apart. Raises: SyntaxError."""
+    """Count the names and numbers in Python code, texts of documentation apart. Raises:
+    SyntaxError."""
     return sum(
-        isinstance(x, ast.Name | ast.Attribute | ast.arg) or (isinstance(x, ast.Constant) and not isinstance(x.value, str))
+        isinstance(x, ast.Name | ast.Attribute | ast.arg)
+        or (isinstance(x, ast.Constant) and not isinstance(x.value, str))
         for x in ast.walk(syntax.module(code))
     )

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def serve(asked: Api, host: str, port: int | None, place: Place) -> None:
     """Answer programs until interrupted, or print a new token."""
     if not asked.api:
-        raise AssayError("--token-file, --new-token, --workspace, --allow-code, --job-seconds, --job-memory and --jobs go with --api")
+        raise AssayError(
+            "--token-file, --new-token, --workspace, --allow-code, --job-seconds, "
+            "--job-memory and --jobs go with --api"
+        )
     if asked.new_token is not None:
         return token(asked.new_token, place.json, asked.token_file)
     from assay.api import serving
@@ -29,7 +32,16 @@ def serve(asked: Api, host: str, port: int | None, place: Place) -> None:
         raise AssayError("--jobs, --job-seconds and --job-memory are numbers above 0")
     bounds = Bounds(workspace=asked.workspace, code=asked.allow_code)
     limits = Limits(seconds=asked.job_seconds, memory=int(asked.job_memory * 2**30))
-    serving.serve(place.root, host, port, asked.token_file, bounds, limits, width=asked.jobs, ready=lambda served: told(served, place.json))
+    serving.serve(
+        place.root,
+        host,
+        port,
+        asked.token_file,
+        bounds,
+        limits,
+        width=asked.jobs,
+        ready=lambda served: told(served, place.json),
+    )
     return None
 
 

@@ -1,4 +1,5 @@
-"""A progress bar on standard error with the time that is left: redrawn in place on a terminal, one plain line now and then elsewhere."""
+"""A progress bar on standard error with the time that is left: redrawn in place on a terminal, one
+plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -19,10 +20,18 @@ INSTANT = 0.02
 
 
 class Bar:
-    """Shows how much of something countable is done; a context manager that is called with (done, total)."""
+    """Shows how much of something countable is done; a context manager that is called with (done,
+    total)."""
 
-    def __init__(self, name: str, unit: str, console: Console | None = None, left: Callable[[], float | None] | None = None) -> None:
-        """`left` tells the seconds that are left, where somebody knows of more than is counted here."""
+    def __init__(
+        self,
+        name: str,
+        unit: str,
+        console: Console | None = None,
+        left: Callable[[], float | None] | None = None,
+    ) -> None:
+        """`left` tells the seconds that are left, where somebody knows of more than is counted
+        here."""
         from rich.console import Console
         from rich.live import Live
 
@@ -34,13 +43,20 @@ class Bar:
         self.done = self.total = 0
         self.worked, self.made = 0.0, 0
         self.began = self.last = self.spoken = time.monotonic()
-        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(
+            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Self:
         self.began = self.last = self.spoken = time.monotonic()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.live.stop()
 
     def __call__(self, done: int, total: int) -> None:
@@ -71,7 +87,11 @@ class Bar:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
         own = (self.total - self.done) * self.worked / self.made if self.made else None
         seconds = own if self.left is None else self.left()
-        left = "" if seconds is None else f", about {duration(seconds)} left" + ("" if self.left is None else " in all")
+        left = (
+            ""
+            if seconds is None
+            else f", about {duration(seconds)} left" + ("" if self.left is None else " in all")
+        )
         return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{left}"
 
     def draw(self) -> RenderableType:
@@ -80,7 +100,12 @@ class Bar:
         from rich.text import Text
 
         full = round(BAR * self.done / self.total) if self.total else 0
-        bar = Text().append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim").append(f"  {self.line()}")
+        bar = (
+            Text()
+            .append("━" * full, "#0b63ce")
+            .append("─" * (BAR - full), "dim")
+            .append(f"  {self.line()}")
+        )
         lines = [bar, *(Text(plain(line), "dim") for line in self.below)]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"

@@ -1,4 +1,5 @@
-"""What `assay show NAME 1` prints: one claim in full, with its threshold, units, controls, published value, and where its figure is."""
+"""What `assay show NAME 1` prints: one claim in full, with its threshold, units, controls,
+published value, and where its figure is."""
 
 from __future__ import annotations
 
@@ -10,11 +11,18 @@ from assay.report import tables
 if TYPE_CHECKING:
     from assay.core.claims import Judged
 
-MUST = {"near": "near control, must fail", "control": "must fail", "planted": "must hold", "also": "may hold too", "unnamed": "holds too"}
+MUST = {
+    "near": "near control, must fail",
+    "control": "must fail",
+    "planted": "must hold",
+    "also": "may hold too",
+    "unnamed": "holds too",
+}
 
 
 def show(one: Judged, number: int, page: str) -> None:
-    """Print all that is known of one claim, a line for each thing; `page` says where its figure is."""
+    """Print all that is known of one claim, a line for each thing; `page` says where its figure
+    is."""
     entry, claim = one.to_json(), one.claim
     [row] = tables.rows({"verdicts": [entry]})
     why = row.why.removeprefix(f"{row.outcome}: ")
@@ -26,9 +34,17 @@ def show(one: Judged, number: int, page: str) -> None:
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
         ("interval", "; ".join(filter(None, (entry["method"], row.agreed)))),
         ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),
-        ("units", f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"])),
+        (
+            "units",
+            f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"]),
+        ),
         *((c.arm, told(c, one)) for c in row.controls),
-        ("gates", ", ".join(f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items())),
+        (
+            "gates",
+            ", ".join(
+                f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items()
+            ),
+        ),
         ("power", "" if "would be found" in row.why else tables.found(entry)),
         ("published", published(one)),
         ("source", claim.source),
@@ -46,7 +62,9 @@ def told(control: tables.Control, one: Judged) -> str:
     why = {**one.claim.near, **one.claim.may_hold}.get(control.arm, "")
     came = control.outcome if control.role in ("near", "control", "planted") else ""
     said = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
-    return f"{control.sign} {control.estimate} {control.interval}: {said}".lstrip() + (f" ({why})" if why else "")
+    return f"{control.sign} {control.estimate} {control.interval}: {said}".lstrip() + (
+        f" ({why})" if why else ""
+    )
 
 
 def published(one: Judged) -> str:

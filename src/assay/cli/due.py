@@ -7,7 +7,8 @@ from assay.verbs.due import DueTable
 
 
 def show(found: DueTable) -> None:
-    """Print the table, how many events there were, and when the next evaluation is due at the latest."""
+    """Print the table, how many events there were, and when the next evaluation is due at the
+    latest."""
     numbers = ("row", "compute", "grown", "months since")
     table = printing.grid("row", "at", *numbers[1:], "due by", "overdue", right=numbers)
     for d in found.due:
@@ -15,12 +16,18 @@ def show(found: DueTable) -> None:
         if d.reasons != ("initial",):
             growth = rounded(d.growth, found.ratio, "compute" in d.reasons)
             grown, since = f"{growth}×", rounded(d.since, found.months, "time" in d.reasons)
-        overdue = f"{d.overdue:.2g} month{'' if f'{d.overdue:.2g}' == '1' else 's'}" if d.overdue else ""
-        table.add_row(str(d.row), d.at, f"{d.compute:.4g}", grown, since, ", ".join(d.reasons), overdue)
+        overdue = (
+            f"{d.overdue:.2g} month{'' if f'{d.overdue:.2g}' == '1' else 's'}" if d.overdue else ""
+        )
+        table.add_row(
+            str(d.row), d.at, f"{d.compute:.4g}", grown, since, ", ".join(d.reasons), overdue
+        )
     printing.draw(table)
     print()
     at = "at" if found.dated else "at month"
-    limits = [f"when compute reaches {found.next.compute:.4g}"] if found.next.compute is not None else []
+    limits = (
+        [f"when compute reaches {found.next.compute:.4g}"] if found.next.compute is not None else []
+    )
     limits += [f"{at} {found.next.at}"] if found.next.at is not None else []
     sooner = ", whichever comes sooner" if len(limits) == 2 else ""
     told = f"An evaluation is due at {len(found.due)} of {found.events} events."

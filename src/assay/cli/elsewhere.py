@@ -34,10 +34,12 @@ class Elsewhere(Machine):
     """On what it runs, here or elsewhere; none of these changes a number's meaning."""
 
     on: str | None = None
-    """Workers that share the folder of the store (docs/scale.md). slurm: in job arrays. ray://HOST:PORT, ray:auto or ray:HOST:PORT: in a
-    Ray cluster. local:N: N of them, by Ray on this machine."""
+    """Workers that share the folder of the store (docs/scale.md). slurm: in job arrays.
+    ray://HOST:PORT, ray:auto or ray:HOST:PORT: in a Ray cluster. local:N: N of them, by Ray on this
+    machine."""
     workers: int | None = None
-    """With --on: how many at most; without it 8 of slurm, and of Ray as many as its nodes have room for."""
+    """With --on: how many at most; without it 8 of slurm, and of Ray as many as its nodes have room
+    for."""
     cpus: int | None = None
     """With --on: of each worker; without it as many as --threads."""
     gpus: str | None = None
@@ -47,11 +49,13 @@ class Elsewhere(Machine):
     partition: str | None = None
     """With --on slurm: where workers queue."""
     time: str | None = None
-    """With --on slurm: until each is stopped, such as 4:00:00 or 2-12; the next goes on where it was."""
+    """With --on slurm: until each is stopped, such as 4:00:00 or 2-12; the next goes on where it
+    was."""
     account: str | None = None
     """With --on slurm: who is charged."""
     prolog: Path | None = None
-    """With --on slurm: a file with lines of bash that come before each worker, such as `module load cuda`."""
+    """With --on slurm: a file with lines of bash that come before each worker, such as `module load
+    cuda`."""
     sbatch: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     """With --on slurm: further options of sbatch in one text, such as "--qos=low -C a100"."""
     dry_run: Annotated[bool, Bare] = False
@@ -64,13 +68,19 @@ class Elsewhere(Machine):
             for f in fields(self):
                 if f.name not in here and getattr(self, f.name) != f.default:
                     engine = "--on slurm" if f.name in OF_SLURM else "--on slurm or ray:…"
-                    raise AssayError(f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes with {engine}")
+                    raise AssayError(
+                        f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes "
+                        f"with {engine}"
+                    )
             return super().lab(root)
         from assay.lab.executors.none import Away
         from assay.lab.lab import Lab
 
         if self.executor != Machine.executor:
-            raise AssayError(f"--on {self.on} and --executor {self.executor} are two answers to one question; leave one out")
+            raise AssayError(
+                f"--on {self.on} and --executor {self.executor} are two answers to one "
+                "question; leave one out"
+            )
         if self._threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
@@ -85,7 +95,9 @@ class Elsewhere(Machine):
     def fleet(self, root: Path) -> Fleet:
         """What starts the workers. Raises: AssayError; FleetError."""
         if self.gpus and self.device == "cpu":
-            raise AssayError(f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda")
+            raise AssayError(
+                f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
+            )
         return self._slurm(root) if self.on == "slurm" else self._ray(root)
 
     def _ray(self, root: Path) -> Ray:
@@ -93,35 +105,63 @@ class Elsewhere(Machine):
         from assay.lab.fleets.ray import Ray
 
         if not re.match("ray:|local:", self.on or ""):
-            raise AssayError(f"--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got {plain(str(self.on))!r}")
+            raise AssayError(
+                "--on is slurm, ray://HOST:PORT, ray:auto, ray:HOST:PORT or local:N, got "
+                f"{plain(str(self.on))!r}"
+            )
         for name in OF_SLURM:
             if getattr(self, name):
-                raise AssayError(f"--{name.replace('_', '-')} goes with --on slurm, not with --on {plain(str(self.on))}")
+                raise AssayError(
+                    f"--{name.replace('_', '-')} goes with --on slurm, not with --on "
+                    f"{plain(str(self.on))}"
+                )
         if not re.fullmatch(r"\d{1,4}", self.gpus or "0"):
-            raise AssayError(f"--gpus is a number of GPUs for each worker in a Ray cluster, got {self.gpus!r}")
+            raise AssayError(
+                f"--gpus is a number of GPUs for each worker in a Ray cluster, got {self.gpus!r}"
+            )
         size = re.fullmatch(r"(\d{1,9})([KMGT])", self.memory or "0K")
         if size is None:
             raise AssayError(f"--memory is 16G or 900M in a Ray cluster, got {self.memory!r}")
-        workers, cpus = 0 if self.workers is None else self.workers, self._threads if self.cpus is None else self.cpus
+        workers, cpus = (
+            0 if self.workers is None else self.workers,
+            self._threads if self.cpus is None else self.cpus,
+        )
         if cpus < 1 or self.workers == 0:
-            raise AssayError(f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}")
+            raise AssayError(
+                f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}"
+            )
         memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
-        return Ray(root, str(self.on), workers, Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory))
+        return Ray(
+            root,
+            str(self.on),
+            workers,
+            Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory),
+        )
 
     def _slurm(self, root: Path) -> Slurm:
         from assay.lab.fleets.sbatch import Request
         from assay.lab.fleets.slurm import Slurm
 
         try:
-            setup = foreign.read(self.prolog, "a file of bash", 2**20).decode() if self.prolog else ""
+            setup = (
+                foreign.read(self.prolog, "a file of bash", 2**20).decode() if self.prolog else ""
+            )
         except UnicodeDecodeError as e:
             raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
-        given = {"partition": self.partition, "time": self.time, "gpus": self.gpus, "memory": self.memory, "account": self.account}
+        given = {
+            "partition": self.partition,
+            "time": self.time,
+            "gpus": self.gpus,
+            "memory": self.memory,
+            "account": self.account,
+        }
         asked = Request(
-            workers=8 if self.workers is None else self.workers, cpus=self._threads if self.cpus is None else self.cpus,
-            setup=setup, extra=self.sbatch or "",
+            workers=8 if self.workers is None else self.workers,
+            cpus=self._threads if self.cpus is None else self.cpus,
+            setup=setup,
+            extra=self.sbatch or "",
             **{name: value or "" for name, value in given.items()},
-        )  # fmt: skip
+        )
         return Slurm(root, asked)
 
 
@@ -130,7 +170,8 @@ NOT_ELSEWHERE = Elsewhere()
 
 
 def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
-    """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing would be."""
+    """Print the batch script that would be submitted; exit code 0. Raises: AssayError where nothing
+    would be."""
     from assay.verbs.dry_run import dry_run as written
 
     if name != ALL and "*" not in name:

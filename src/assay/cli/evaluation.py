@@ -19,20 +19,28 @@ SHORT = {"loss_recovered_mean": "recovered (mean)", "loss_recovered_zero": "reco
 
 
 class Following(Bar):
-    """The bar of an evaluation: warnings stand above it, what is known so far of each dictionary below it."""
+    """The bar of an evaluation: warnings stand above it, what is known so far of each dictionary
+    below it."""
 
     def __init__(self) -> None:
         super().__init__("evaluate", "tokens")
         self.numbers: dict[str, str] = {}
 
     def __call__(self, done: int, total: int) -> None:
-        """Take how many tokens of how many are done; before the first of them the model is loaded and the means are worked out."""
-        if not done and self.console.is_terminal:  # elsewhere a refusal after it is to stay one line
-            self.say(f"evaluate: loading the model, then the mean and lengths at each site, then {total:,} tokens")
+        """Take how many tokens of how many are done; before the first of them the model is loaded
+        and the means are worked out."""
+        if (
+            not done and self.console.is_terminal
+        ):  # elsewhere a refusal after it is to stay one line
+            self.say(
+                "evaluate: loading the model, then the mean and lengths at each site, then "
+                f"{total:,} tokens"
+            )
         super().__call__(done, total)
 
     def watch(self, event: Warned | SoFar | Begun) -> None:
-        """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed at once where nothing is redrawn."""
+        """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed
+        at once where nothing is redrawn."""
         from assay.report import evaluations
 
         if isinstance(event, Begun):
@@ -49,7 +57,8 @@ class Following(Bar):
 
 
 def show(found: Evaluated) -> None:
-    """Print what was measured: one dictionary measure by measure, several side by side; then what to know of it."""
+    """Print what was measured: one dictionary measure by measure, several side by side; then what
+    to know of it."""
     from assay.report import evaluations
 
     for line in evaluations.setting(to_json(found)):
@@ -75,7 +84,12 @@ def _one(entry: Mapping[str, Any]) -> None:
 
     table = grid(entry["name"], "estimate", "95 %", "", right=("estimate",))
     for row in rows(entry):
-        table.add_row(row.label, row.estimate, row.interval, f"{row.unit}{', ' if row.unit and row.why else ''}{row.why}")
+        table.add_row(
+            row.label,
+            row.estimate,
+            row.interval,
+            f"{row.unit}{', ' if row.unit and row.why else ''}{row.why}",
+        )
     draw(table)
 
 
@@ -88,7 +102,12 @@ def _few(entries: Sequence[Mapping[str, Any]]) -> None:
     table = grid("", *(e["name"] for e in entries))
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        shown = [Text.assemble((c.estimate, "bold"), (f" {c.interval}", "bright_black")) if c else Text("") for c in cells]
+        shown = [
+            Text.assemble((c.estimate, "bold"), (f" {c.interval}", "bright_black"))
+            if c
+            else Text("")
+            for c in cells
+        ]
         table.add_row(labels()[name], *shown)
     draw(table)
 
@@ -105,8 +124,16 @@ def _several(entries: Sequence[Mapping[str, Any]]) -> None:
     order = {site: i for i, site in enumerate(dict.fromkeys(e["site"] for e in entries))}
     for i, entry in enumerate(sorted(entries, key=lambda e: order[e["site"]]), 1):
         listed.add_row(str(i), entry["name"], entry["site"])
-        cells = [row(name, entry["measures"][name]) if name in entry["measures"] else None for name in names]
-        shown = [Text.assemble((c.estimate, "bold"), (f"\n{c.interval}", "bright_black")) if c else Text("") for c in cells]
+        cells = [
+            row(name, entry["measures"][name]) if name in entry["measures"] else None
+            for name in names
+        ]
+        shown = [
+            Text.assemble((c.estimate, "bold"), (f"\n{c.interval}", "bright_black"))
+            if c
+            else Text("")
+            for c in cells
+        ]
         table.add_row(str(i), *shown)
     draw(listed)
     print()

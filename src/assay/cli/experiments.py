@@ -1,4 +1,5 @@
-"""Verbs of `assay` about experiments: listed, planned, run, shown, checked, reproduced, reported, begun."""
+"""Verbs of `assay` about experiments: listed, planned, run, shown, checked, reproduced, reported,
+begun."""
 
 from __future__ import annotations
 
@@ -61,7 +62,14 @@ def list_(*, long: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) ->
 
 @app.command(sort_key=2, group=EXPERIMENTS)
 def plan(
-    name: Annotated[str, Parameter(help="An experiment's name, or the path of an experiment file; `catalogue`: all of them.")],
+    name: Annotated[
+        str,
+        Parameter(
+            help=(
+                "An experiment's name, or the path of an experiment file; `catalogue`: all of them."
+            )
+        ),
+    ],
     /,
     *,
     budget: str | None = None,
@@ -69,12 +77,14 @@ def plan(
     machine: Machine = CPU,
     place: Anywhere = ANYWHERE,
 ) -> int:
-    """What would run and why, what it takes, and what each claim's interval will be; for a budget, what it buys; of a study, what it lacks.
+    """What would run and why, what it takes, and what each claim's interval will be; for a budget,
+    what it buys; of a study, what it lacks.
 
     Parameters
     ----------
     budget
-        5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are expected to decide.
+        5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are
+        expected to decide.
 
     Examples
     --------
@@ -87,17 +97,26 @@ def plan(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def preregister(
-    name: Name, /, *, looks: str | None = None, sign: Path | None = None, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE,
-) -> int:  # fmt: skip
-    """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file, which a run then follows.
+    name: Name,
+    /,
+    *,
+    looks: str | None = None,
+    sign: Path | None = None,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> int:
+    """Freeze claims, thresholds, controls, seeds and looks before any result exists: a sealed file,
+    which a run then follows.
 
     Parameters
     ----------
     looks
-        After how many seeds verdicts may be looked at, such as 8,16,24: the first 8 of them, then 16, then all 24; at most four looks.
-        What a look settles stays, and nothing more is trained once every claim is settled. Without it: once, after all seeds.
+        After how many seeds verdicts may be looked at, such as 8,16,24: the first 8 of them, then
+        16, then all 24; at most four looks. What a look settles stays, and nothing more is trained
+        once every claim is settled. Without it: once, after all seeds.
     sign
-        A signature of your own of what was frozen, made with ssh-keygen or gpg: kept by its hash, and never read.
+        A signature of your own of what was frozen, made with ssh-keygen or gpg: kept by its hash,
+        and never read.
 
     Examples
     --------
@@ -113,15 +132,23 @@ def preregister(
 
 @app.command(sort_key=3, group=EXPERIMENTS)
 def run(
-    name: NameOrAll, /, *, choice: Choice = DEFAULT, within: Within = None, expect: Expected = None, page: Path | None = None,
-    machine: Elsewhere = NOT_ELSEWHERE, place: Anywhere = ANYWHERE,
+    name: NameOrAll,
+    /,
+    *,
+    choice: Choice = DEFAULT,
+    within: Within = None,
+    expect: Expected = None,
+    page: Path | None = None,
+    machine: Elsewhere = NOT_ELSEWHERE,
+    place: Anywhere = ANYWHERE,
 ) -> int:
     """Train and measure what is missing, then judge; what was interrupted goes on where it was.
 
     Parameters
     ----------
     page
-        Of the whole catalogue, or a part: a Markdown file for the summary that is written to report/catalogue.html as well.
+        Of the whole catalogue, or a part: a Markdown file for the summary that is written to
+        report/catalogue.html as well.
 
     Examples
     --------
@@ -145,8 +172,11 @@ def run(
     return verdicts.show(found, name, experiment, preset, place, expect)
 
 
-def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str | None) -> tuple[Experiment, Preset, ToldResult]:
-    """Run with progress on the terminal, held against the time that it was chosen to fit; what ran, and its result."""
+def _ran(
+    name: str, choice: Choice, machine: Machine, place: Place, within: str | None
+) -> tuple[Experiment, Preset, ToldResult]:
+    """Run with progress on the terminal, held against the time that it was chosen to fit; what ran,
+    and its result."""
     from assay.cli import within as words
     from assay.cli.progress import Display
     from assay.verbs.verdicts import run as ran
@@ -154,15 +184,25 @@ def _ran(name: str, choice: Choice, machine: Machine, place: Place, within: str 
     experiment, preset = choice.of(name)
     lab = machine.lab(place.root)
     preset, seconds = words.chosen(lab, experiment, preset, within)
-    return experiment, preset, ran(lab, experiment, preset, Display(experiment.name, within=seconds))
+    return (
+        experiment,
+        preset,
+        ran(lab, experiment, preset, Display(experiment.name, within=seconds)),
+    )
 
 
 @app.command(sort_key=4, group=EXPERIMENTS)
 def worker(
-    *, experiment: Annotated[tuple[str, ...], Bare] = (), study: Path | None = None, idle: float | None = None, threads: int = 1,
-    device: str | None = None, place: Anywhere = ANYWHERE,
-) -> int:  # fmt: skip
-    """Join a store from this or any machine that sees its folder, and work at what somebody waits for with --executor none.
+    *,
+    experiment: Annotated[tuple[str, ...], Bare] = (),
+    study: Path | None = None,
+    idle: float | None = None,
+    threads: int = 1,
+    device: str | None = None,
+    place: Anywhere = ANYWHERE,
+) -> int:
+    """Join a store from this or any machine that sees its folder, and work at what somebody waits
+    for with --executor none.
 
     Parameters
     ----------
@@ -171,11 +211,13 @@ def worker(
     study
         The file of a study: only work for that.
     idle
-        Leave after so many seconds with nothing to do; without it, wait for more. Ctrl-C or SIGTERM: leave at the next checkpoint.
+        Leave after so many seconds with nothing to do; without it, wait for more. Ctrl-C or
+        SIGTERM: leave at the next checkpoint.
     threads
         Threads of this process; start more workers before you give one more threads.
     device
-        Where tensors live on this machine: cpu, cuda, cuda:1; without it, where whoever waits wants them.
+        Where tensors live on this machine: cpu, cuda, cuda:1; without it, where whoever waits wants
+        them.
 
     Examples
     --------
@@ -189,7 +231,9 @@ def worker(
 @app.command(sort_key=4, group=EXPERIMENTS)
 def show(
     name: Name,
-    claim: Annotated[str | None, Parameter(help="One claim: its number, or words of its text.")] = None,
+    claim: Annotated[
+        str | None, Parameter(help="One claim: its number, or words of its text.")
+    ] = None,
     /,
     *,
     arm: Arm = "main",
@@ -221,10 +265,20 @@ def show(
 
 @app.command(sort_key=5, group=EXPERIMENTS)
 def check(
-    name: Annotated[str, Parameter(help="An experiment's name, or the path of its file; or a bundle, a zip or its folder.")], /, *,
-    record: Annotated[bool, Bare] = False, choice: Choice = DEFAULT, place: Anywhere = ANYWHERE,
-) -> int:  # fmt: skip
-    """Compare what is stored with the committed record, or what a bundle states with what this Assay judges; exit 1 on a difference.
+    name: Annotated[
+        str,
+        Parameter(
+            help="An experiment's name, or the path of its file; or a bundle, a zip or its folder."
+        ),
+    ],
+    /,
+    *,
+    record: Annotated[bool, Bare] = False,
+    choice: Choice = DEFAULT,
+    place: Anywhere = ANYWHERE,
+) -> int:
+    """Compare what is stored with the committed record, or what a bundle states with what this
+    Assay judges; exit 1 on a difference.
 
     Parameters
     ----------
@@ -270,12 +324,14 @@ def reproduce(
     machine: Machine = CPU,
     output: Output = PLAIN,
 ) -> int:
-    """Run it from an empty store and compare with the committed record, claim by claim; exit 1 on a difference.
+    """Run it from an empty store and compare with the committed record, claim by claim; exit 1 on a
+    difference.
 
     Parameters
     ----------
     root
-        Folder for the store, which must not hold the experiment and is kept; without it a temporary one.
+        Folder for the store, which must not hold the experiment and is kept; without it a temporary
+        one.
     preset
         The preset that was recorded.
 
@@ -290,7 +346,10 @@ def reproduce(
 
 @app.command(sort_key=7, group=EXPERIMENTS)
 def report(
-    name: Annotated[str | None, Parameter(help="An experiment; without one, every experiment with a stored result.")] = None,
+    name: Annotated[
+        str | None,
+        Parameter(help="An experiment; without one, every experiment with a stored result."),
+    ] = None,
     /,
     *,
     out: Path = Path("report"),
@@ -306,7 +365,8 @@ def report(
     out
         Folder of the pages.
     export
-        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and PDF.
+        Folder for the verdicts as CSV, LaTeX and BibTeX, and for the figures as CSV, SVG, PNG and
+        PDF.
     open
         Show them in the browser.
 
@@ -323,12 +383,19 @@ def report(
     if open:
         import webbrowser
 
-        webbrowser.open((written.pages[0] if name is not None and written.pages else written.index).absolute().as_uri())
+        webbrowser.open(
+            (written.pages[0] if name is not None and written.pages else written.index)
+            .absolute()
+            .as_uri()
+        )
 
 
 @app.command(sort_key=9, group=EXPERIMENTS)
 def new(
-    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")], /, *, study: Annotated[bool, Bare] = False,
+    name: Annotated[str, Parameter(help="What to call it: my-claim writes my_claim.py.")],
+    /,
+    *,
+    study: Annotated[bool, Bare] = False,
     output: Output = PLAIN,
 ) -> None:
     """Write a commented one-file experiment, or a study, that runs as it is.
@@ -336,7 +403,8 @@ def new(
     Parameters
     ----------
     study
-        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and claims of your own, as data.
+        Write a study instead, my_claim.toml: experiments of the catalogue with other fields, and
+        claims of your own, as data.
 
     Examples
     --------
@@ -347,12 +415,15 @@ def new(
     from assay.verbs.new import write_experiment, write_study
 
     made = (write_study if study else write_experiment)(name, Path())
-    printing.emit(made) if output.json else printing.tell(f"{made.path} is written. Next: assay run {made.path}")
+    printing.emit(made) if output.json else printing.tell(
+        f"{made.path} is written. Next: assay run {made.path}"
+    )
 
 
 @app.command(sort_key=10, group=EXPERIMENTS)
 def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> None:
-    """Answer agents by the Model Context Protocol, on standard input and output, and run what they submit (docs/agents.md).
+    """Answer agents by the Model Context Protocol, on standard input and output, and run what they
+    submit (docs/agents.md).
 
     Examples
     --------
@@ -364,4 +435,10 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
 
     bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
     at = Door(port=door.http, host=door.host, tokens=door.token_file)
-    serve(place.root, at, bounds, door.jobs, lambda served: printing.emit(served) if place.json else printing.tell(served.address))
+    serve(
+        place.root,
+        at,
+        bounds,
+        door.jobs,
+        lambda served: printing.emit(served) if place.json else printing.tell(served.address),
+    )

@@ -13,7 +13,7 @@ from assay.verbs.small_model import Model, look
 
 _WORDS = """Adds: to the right answer's logit, less the mean of the others, by itself. Alone, jointly: what its absence costs, as a share of what
 the absence of all costs; jointly, once the one other part is gone that makes it matter most. Then where a head looks, as shares of its
-attention, and whose writing it compares."""
+attention, and whose writing it compares."""  # noqa: E501
 
 SEEN = 0.005
 """What is less is 0.00 as it is printed."""
@@ -21,7 +21,14 @@ LARGE = 0.05
 """A share of the logits' squared error that is worth mending."""
 
 
-def done(what: Literal["check", "show", "look"], file: str, hard: Hard, rival: bool, page: Path | None, root: Path) -> Explained | Ours | Model:
+def done(
+    what: Literal["check", "show", "look"],
+    file: str,
+    hard: Hard,
+    rival: bool,
+    page: Path | None,
+    root: Path,
+) -> Explained | Ours | Model:
     """Score an explanation, give one of ours, or take a model apart.
 
     Raises: AssayError where what was typed does not go together, and what the verbs raise.
@@ -36,7 +43,8 @@ def done(what: Literal["check", "show", "look"], file: str, hard: Hard, rival: b
 
 
 def show(found: Explained | Ours | Model) -> None:
-    """Print what an explanation reaches, what its controls do, and what would help it; one of ours as its file; a model part by part."""
+    """Print what an explanation reaches, what its controls do, and what would help it; one of ours
+    as its file; a model part by part."""
     if isinstance(found, Ours):
         print(found.toml, end="")
         return
@@ -47,31 +55,51 @@ def show(found: Explained | Ours | Model) -> None:
     table = printing.grid("", "yours", "interval", *kinds, right=("yours", "interval", *kinds))
     for i, own in enumerate((*found.parts, found.quality)):
         others = [[*c.parts, c.quality][i] for c in found.controls]
-        table.add_row(own.name, _number(own.estimate), _interval(own), *(_number(x.estimate) for x in others))
-    printing.say(f"{found.name}, of {found.of}: {found.size} names and numbers for a model of {found.numbers:,} numbers.")
+        table.add_row(
+            own.name, _number(own.estimate), _interval(own), *(_number(x.estimate) for x in others)
+        )
+    printing.say(
+        f"{found.name}, of {found.of}: {found.size} names and numbers for a model of "
+        f"{found.numbers:,} numbers."
+    )
     if found.code:
         printing.say("The file is code, and was run.")
     print()
     printing.draw(table)
     print()
     if none := [p.name for p in found.parts if p.estimate == 0]:
-        printing.say(f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0.")
+        printing.say(
+            f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0."
+        )
     if found.quality.why:
         printing.say(f"Quality is 0: {found.quality.why}.")
     for line in (*found.parts, *(x for x in found.details if x.estimate is not None)):
         if line.why not in ("", found.quality.why) or line in found.details:
-            printing.say(f"{line.name}: {line.why or f'{_number(line.estimate)} {_interval(line)}'}")
+            printing.say(
+                f"{line.name}: {line.why or f'{_number(line.estimate)} {_interval(line)}'}"
+            )
     for x in found.exchanged:
         learned = f"learned directions {_number(x.learned)}, for nothing {_number(x.unfounded)}"
         what = f"{_number(x.right)} of changed answers as foretold ({x.pairs} pairs; {learned})"
         printing.say(f"{x.variable} exchanged: {what if x.pairs else 'no answer was to change'}")
     n = found.as_good
     if any(n.values()):
-        sets = f"{n['sets']} of {n['sets tried']} other sets of as many pieces" if n["sets tried"] else "no other set was tried"
-        homes = f"{n['homes']} of {n['homes tried']} other homes" if n["homes tried"] else "no other home was tried"
+        sets = (
+            f"{n['sets']} of {n['sets tried']} other sets of as many pieces"
+            if n["sets tried"]
+            else "no other set was tried"
+        )
+        homes = (
+            f"{n['homes']} of {n['homes tried']} other homes"
+            if n["homes tried"]
+            else "no other home was tried"
+        )
         printing.say(f"As good: {sets}; {homes}.")
     if found.worst and found.cost is not None:
-        hurts = f"Called irrelevant, and hurts most: {', '.join(found.worst)} ({found.cost:.2f} of what all cost)."
+        hurts = (
+            f"Called irrelevant, and hurts most: {', '.join(found.worst)} ({found.cost:.2f} of "
+            "what all cost)."
+        )
         printing.say(hurts if found.cost >= SEEN else "Nothing you left out hurts.")
     _logits(found)
     for text in found.differ[:3]:
@@ -79,7 +107,11 @@ def show(found: Explained | Ours | Model) -> None:
     for c in found.controls:
         if c.refused:
             printing.say(f"The control {c.kind} does not fit the model: {c.refused}")
-    printing.say("It is better than every control." if found.ranked else f"It is not better than every control: {_above(found)}.")
+    printing.say(
+        "It is better than every control."
+        if found.ranked
+        else f"It is not better than every control: {_above(found)}."
+    )
     if found.page:
         printing.say(f"The page is {found.page}.")
 
@@ -90,29 +122,69 @@ def _logits(found: Explained) -> None:
         return
     shares = ", ".join(f"{name} {share:.2f}" for name, share in found.errors.items())
     printing.say(f"The logits' squared error, as shares of the variance of the model's: {shares}.")
-    if found.factor is not None and found.mended is not None and found.factor > 0 and found.errors["scale"] >= LARGE:
-        printing.say(f"Multiply your logits (or the margin) by about {found.factor:.2g}, and they have {found.mended:.2f} of that variance.")
+    if (
+        found.factor is not None
+        and found.mended is not None
+        and found.factor > 0
+        and found.errors["scale"] >= LARGE
+    ):
+        printing.say(
+            f"Multiply your logits (or the margin) by about {found.factor:.2g}, and they have "
+            f"{found.mended:.2f} of that variance."
+        )
 
 
 def parts(found: Model) -> None:
     """Print what each part of a model is worth, and where its heads look."""
-    printing.say(f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % of its answers are right.")
+    printing.say(
+        f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % "
+        "of its answers are right."
+    )
     classes = ", ".join(f"{i} is {name}" for i, name in enumerate(found.called))
     where = f"position{'s' if ' ' in found.asked else ''} {found.asked}"
-    printing.say(f"The task is {found.task}: inputs of {found.length} tokens, an answer is asked for at {where}, counted from 0.")
-    printing.say(f"It has {found.classes:,} classes: {classes}{' …' if found.classes > len(found.called) else ''}.")
+    printing.say(
+        f"The task is {found.task}: inputs of {found.length} tokens, an answer is asked for "
+        f"at {where}, counted from 0."
+    )
+    printing.say(
+        f"It has {found.classes:,} classes: "
+        f"{classes}{' …' if found.classes > len(found.called) else ''}."
+    )
     looks = ("itself", "first", "before", "same token", "after the same")
-    table = printing.grid("part", "adds", "alone", "jointly", *looks, "asks × finds", right=("adds", "alone", "jointly", *looks))
+    table = printing.grid(
+        "part",
+        "adds",
+        "alone",
+        "jointly",
+        *looks,
+        "asks × finds",
+        right=("adds", "alone", "jointly", *looks),
+    )
     for p in found.parts:
-        pair = f"{p.asks or 'biases'} × {p.finds or 'biases'} {_share(p.share)}" if p.share is not None else ""
-        table.add_row(p.part, f"{p.direct:.2f}", _share(p.alone), _share(p.joint), *(_share(p.looks[k]) if p.looks else "" for k in looks), pair)
+        pair = (
+            f"{p.asks or 'biases'} × {p.finds or 'biases'} {_share(p.share)}"
+            if p.share is not None
+            else ""
+        )
+        table.add_row(
+            p.part,
+            f"{p.direct:.2f}",
+            _share(p.alone),
+            _share(p.joint),
+            *(_share(p.looks[k]) if p.looks else "" for k in looks),
+            pair,
+        )
     print()
     printing.draw(table)
     print()
     printing.say(_WORDS)
     for why in found.left_out:
         printing.say(f"Not told: {why}")
-    printing.say(f"The page is {found.page}." if found.page else "With --page NAME.html there is a page of it.")
+    printing.say(
+        f"The page is {found.page}."
+        if found.page
+        else "With --page NAME.html there is a page of it."
+    )
 
 
 def _share(value: float | None) -> str:

@@ -1,4 +1,5 @@
-"""Verbs of `assay` about explanations of small models: one that somebody wrote, or a model to practise on."""
+"""Verbs of `assay` about explanations of small models: one that somebody wrote, or a model to
+practise on."""
 
 from __future__ import annotations
 
@@ -21,11 +22,21 @@ TRIED = Trials()
 def explain(
     what: Annotated[
         Literal["check", "show", "look"],
-        Parameter(help="check: hold it to the model that it names, beside four controls; show: print ours of a model; look: take a model apart."),
+        Parameter(
+            help=(
+                "check: hold it to the model that it names, beside four controls; show: print "
+                "ours of a model; look: take a model apart."
+            )
+        ),
     ],
     file: Annotated[
         str,
-        Parameter(help="check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show and look: a model; look: a challenge, too."),
+        Parameter(
+            help=(
+                "check: an explanation, NAME.toml, which is data, or NAME.py, which is run; show "
+                "and look: a model; look: a challenge, too."
+            )
+        ),
     ],
     /,
     *,
@@ -34,14 +45,16 @@ def explain(
     hard: Annotated[Hard, Flat] = FULLY,
     place: Place = HERE,
 ) -> None:
-    """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it says fail, and how short it is.
+    """Score an explanation of a small model: ablation, causal scrubbing, its own logits, inputs it
+    says fail, and how short it is.
 
     Parameters
     ----------
     rival
         With show: the plausible but wrong one in place of ours.
     page
-        With check and look: a page as well, of attention, parts, patching, tables, the causal graph and the scores, which opens offline.
+        With check and look: a page as well, of attention, parts, patching, tables, the causal graph
+        and the scores, which opens offline.
 
     Examples
     --------
@@ -58,9 +71,16 @@ def explain(
 
 @app.command(sort_key=16, group=MEASURE)
 def challenge(
-    what: Annotated[Literal["new", "score"], Parameter(help="new: plant a circuit and write it; score: hold an answer to it.")],
-    folder: Annotated[Path, Parameter(help="The challenge: a new folder, or one that was made so.")],
-    answer: Annotated[Path | None, Parameter(help="With score: your explanation, a TOML file.")] = None,
+    what: Annotated[
+        Literal["new", "score"],
+        Parameter(help="new: plant a circuit and write it; score: hold an answer to it."),
+    ],
+    folder: Annotated[
+        Path, Parameter(help="The challenge: a new folder, or one that was made so.")
+    ],
+    answer: Annotated[
+        Path | None, Parameter(help="With score: your explanation, a TOML file.")
+    ] = None,
     /,
     *,
     seed: int | None = None,
@@ -68,12 +88,14 @@ def challenge(
     trials: Annotated[Trials, Flat] = TRIED,
     place: Place = HERE,
 ) -> None:
-    """Practise: a circuit that nobody has seen, planted in a small model, and your explanation of it scored blind.
+    """Practise: a circuit that nobody has seen, planted in a small model, and your explanation of
+    it scored blind.
 
     Parameters
     ----------
     seed
-        With new: plants the same again; without it the operating system draws one. With score: draws the inputs, else 1000.
+        With new: plants the same again; without it the operating system draws one. With score:
+        draws the inputs, else 1000.
     kind
         With new: what is planted; without it the seed decides.
 

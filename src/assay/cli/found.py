@@ -1,4 +1,5 @@
-"""Verbs that are found by being there: each function of `assay.verbs.known` as a command, which prints the fields of its result."""
+"""Verbs that are found by being there: each function of `assay.verbs.known` as a command, which
+prints the fields of its result."""
 
 from __future__ import annotations
 
@@ -16,19 +17,22 @@ def command(verb: Callable[..., Any]) -> Callable[..., int]:
     """Make a command of a verb: it takes what the verb takes, and `--json`."""
 
     @wraps(verb)
-    def run(*given: Any, output: Output = Output(), **named: Any) -> int:  # noqa: B008 — frozen
+    def run(*given: Any, output: Output = Output(), **named: Any) -> int:  # noqa: B008
         found = verb(*given, **named)
         printing.emit(found) if output.json else show(found)
         return 0
 
     signature = inspect.signature(verb, eval_str=True)
-    how = inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, default=Output(), annotation=Output)
+    how = inspect.Parameter(
+        "output", inspect.Parameter.KEYWORD_ONLY, default=Output(), annotation=Output
+    )
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), how])  # type: ignore[attr-defined]
     return run
 
 
 def show(found: Any) -> None:
-    """Print each field of a result on a line of its own, or the result where it is a single value."""
+    """Print each field of a result on a line of its own, or the result where it is a single
+    value."""
     plain = to_json(found)
     fields = plain.items() if isinstance(plain, dict) else [("", plain)]
     for name, value in fields:

@@ -1,4 +1,5 @@
-"""`assay worker`: a line for each group on standard error while it works, and at its end what was done."""
+"""`assay worker`: a line for each group on standard error while it works, and at its end what was
+done."""
 
 from __future__ import annotations
 
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
     from assay.cli.options import Place
 
 
-def run(place: Place, experiments: tuple[str, ...], study: Path | None, idle: float | None, threads: int, device: str | None) -> int:
-    """Join the store, and work until asked to leave or idle for long enough. Raises: AssayError for options that make no sense."""
+def run(
+    place: Place,
+    experiments: tuple[str, ...],
+    study: Path | None,
+    idle: float | None,
+    threads: int,
+    device: str | None,
+) -> int:
+    """Join the store, and work until asked to leave or idle for long enough. Raises: AssayError for
+    options that make no sense."""
     from assay.cli.options import device_here
     from assay.lab.provenance import THREADS
 
@@ -26,20 +35,30 @@ def run(place: Place, experiments: tuple[str, ...], study: Path | None, idle: fl
         raise AssayError(f"--threads is a number of threads from 1 up, got {threads}")
     if idle is not None and not idle >= 0:
         raise AssayError(f"--idle is a number of seconds from 0 up, got {idle}")
-    os.environ.update(dict.fromkeys(THREADS, str(threads)))  # before NumPy is loaded, which asks once
+    os.environ.update(
+        dict.fromkeys(THREADS, str(threads))
+    )  # before NumPy is loaded, which asks once
     if device is not None:
         device_here(device)
     from assay.verbs.worker import worker
 
-    tell(f"at work for {place.root.absolute()}" + ("" if idle is None else f", until there is nothing to do for {duration(idle)}"))
+    tell(
+        f"at work for {place.root.absolute()}"
+        + ("" if idle is None else f", until there is nothing to do for {duration(idle)}")
+    )
     with printing.aside():
         named = (*experiments, *([str(study)] if study is not None else []))
         found = worker(place.root, named, idle=idle, threads=threads, device=device, tell=tell)
     if place.json:
         printing.emit(found)
     else:
-        count = {status: sum(did.status == status for did in found.groups) for status in ("done", "failed", "left")}
-        printing.tell("left; " + ", ".join(f"{n} {word}" for word, n in count.items() if n or word == "done"))
+        count = {
+            status: sum(did.status == status for did in found.groups)
+            for status in ("done", "failed", "left")
+        }
+        printing.tell(
+            "left; " + ", ".join(f"{n} {word}" for word, n in count.items() if n or word == "done")
+        )
     return 0
 
 
@@ -54,4 +73,6 @@ def line(event: Any) -> str:
         return f"{batch(event)}: {event.runs} {'run' if event.runs == 1 else 'runs'} taken up"
     why = f", {event.text}" if event.text else ""
     ended = {"done": "stored", "failed": "crashed", "left": "left at its checkpoint"}[event.status]
-    return f"{event.experiment}: {', '.join(event.arms)} {ended} after {duration(event.seconds)}{why}"
+    return (
+        f"{event.experiment}: {', '.join(event.arms)} {ended} after {duration(event.seconds)}{why}"
+    )

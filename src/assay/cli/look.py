@@ -1,4 +1,5 @@
-"""What `assay look` prints: each token with its strongest features, or each feature with where it is on and what it does."""
+"""What `assay look` prints: each token with its strongest features, or each feature with where it
+is on and what it does."""
 
 from __future__ import annotations
 
@@ -21,11 +22,14 @@ ORANGE = (255, 140, 0)
 
 
 def show(found: Looked, by_feature: bool = False) -> None:
-    """Print the losses, then each token with its strongest features, or a block for each feature that matters."""
+    """Print the losses, then each token with its strongest features, or a block for each feature
+    that matters."""
     say(f"{found.model}, {found.site}; {found.dictionary}, {found.width} features")
     say(
-        f"{len(found.tokens)} tokens; loss {found.loss:.3f} nats per prediction, {found.loss_spliced:.3f} with the reconstruction in "
-        f"place; {found.l0:.1f} features on per token, {found.on} in all; {found.tried} tried, {len(found.features)} shown"
+        f"{len(found.tokens)} tokens; loss {found.loss:.3f} nats per prediction, "
+        f"{found.loss_spliced:.3f} with the reconstruction in "
+        f"place; {found.l0:.1f} features on per token, {found.on} in all; {found.tried} tried, "
+        f"{len(found.features)} shown"
     )
     (_features if by_feature else _tokens)(found)
     for note in found.notes:
@@ -41,18 +45,29 @@ def watch(event: Warned | SoFar | Begun) -> None:
 
 
 def _tokens(found: Looked) -> None:
-    """Print the text downwards, each token with its strongest features; the tokens that are left out below it."""
+    """Print the text downwards, each token with its strongest features; the tokens that are left
+    out below it."""
     print()
-    table = grid("token", "loss", "on", "strongest features: #feature activation", right=("loss", "on"))
+    table = grid(
+        "token", "loss", "on", "strongest features: #feature activation", right=("loss", "on")
+    )
     for t in found.by_token:
         table.add_row(quoted(t["token"]), nats(t), str(t["on"]), strongest(t))
     draw(table)
     print()
     say(left_out(to_json(found)))
     if found.sinks:
-        table = grid("token", "length", "on", "strongest features there: #feature activation", right=("length", "on"))
+        table = grid(
+            "token",
+            "length",
+            "on",
+            "strongest features there: #feature activation",
+            right=("length", "on"),
+        )
         for t in found.sinks:
-            table.add_row(quoted(t["token"]), f"{t['length']:.1f} medians", str(t["on"]), strongest(t))
+            table.add_row(
+                quoted(t["token"]), f"{t['length']:.1f} medians", str(t["on"]), strongest(t)
+            )
         draw(table)
     print()
     if found.features:
@@ -60,10 +75,14 @@ def _tokens(found: Looked) -> None:
 
 
 def worth(most: Mapping[str, Any]) -> str:
-    """Say what taking out the feature that matters most does to the loss, and so whether the feature helps the model or hurts it."""
+    """Say what taking out the feature that matters most does to the loss, and so whether the
+    feature helps the model or hurts it."""
     rise, part = most["delta"], "helps" if most["delta"] > 0 else "hurts"
     way = "raises" if rise > 0 else "lowers"
-    return f"Taking out {most['feature']} changes the loss most: it {way} the sum over this text by {abs(rise):.3f} nats, so the feature {part} here"
+    return (
+        f"Taking out {most['feature']} changes the loss most: it {way} the sum over this text by "
+        f"{abs(rise):.3f} nats, so the feature {part} here"
+    )
 
 
 def _features(found: Looked) -> None:
@@ -80,20 +99,35 @@ def _features(found: Looked) -> None:
     table = grid("feature", "Δ nats", "where it is on", right=("feature", "Δ nats"))
     for f in found.features:
         lines = [shaded(found.tokens, f)] if coloured else []
-        lines.append(Text("on " + ", ".join(f"{quoted(s['token'])} {s['activation']:.3g}" for s in f["strongest"])))
+        lines.append(
+            Text(
+                "on "
+                + ", ".join(f"{quoted(s['token'])} {s['activation']:.3g}" for s in f["strongest"])
+            )
+        )
         if f["promoted"]:
-            lines.append(Text("promoted " + logits(f["promoted"]) + "; suppressed " + logits(f["suppressed"][:3]), "bright_black"))
+            lines.append(
+                Text(
+                    "promoted "
+                    + logits(f["promoted"])
+                    + "; suppressed "
+                    + logits(f["suppressed"][:3]),
+                    "bright_black",
+                )
+            )
         table.add_row(str(f["feature"]), f"{f['delta']:+.3f}", Text("\n").join(lines))
     draw(table)
     print()
     say(
-        "Δ: by how much the loss of this text rises, summed over its predictions, when the feature is taken out wherever it is on; "
+        "Δ: by how much the loss of this text rises, summed over its predictions, when the "
+        "feature is taken out wherever it is on; "
         "above 0 it helps. Promoted and suppressed tokens: direct path only."
     )
 
 
 def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
-    """Shade the text: each token's background from white to orange, linear in the activation's size over the feature's maximum."""
+    """Shade the text: each token's background from white to orange, linear in the activation's size
+    over the feature's maximum."""
     from rich.style import Style
     from rich.text import Text
 

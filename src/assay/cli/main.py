@@ -1,11 +1,13 @@
-"""The `assay` command: runs the words that were typed, and turns what went wrong into one line and an exit code.
+"""The `assay` command: runs the words that were typed, and turns what went wrong into one line and
+an exit code.
 
-Its verbs are functions of experiments.py, measuring.py and upkeep.py; each reads its options, asks `assay.verbs` or the lab, and prints.
-Nothing is decided there. A verb whose result needs no table of its own is a file of `assay.verbs` alone, and is found there.
+Its verbs are functions of experiments.py, measuring.py and upkeep.py; each reads its options, asks
+`assay.verbs` or the lab, and prints. Nothing is decided there. A verb whose result needs no table
+of its own is a file of `assay.verbs` alone, and is found there.
 
-Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an evaluation overdue (`due`); 2 wrong
-usage, one line on standard error; 3 a run crashed; 130 interrupted, and the same command goes on where it was.
-"""
+Exit codes: 0 measured, whatever the verdict; 1 a difference (`check`, `reproduce`, `doctor`) or an
+evaluation overdue (`due`); 2 wrong usage, one line on standard error; 3 a run crashed; 130
+interrupted, and the same command goes on where it was."""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
 from assay import verbs
-from assay.cli import experiments, explaining, measuring, printing, upkeep  # noqa: F401 — importing them adds their verbs
+
+# — importing them adds their verbs
+from assay.cli import experiments, explaining, measuring, printing, upkeep  # noqa: F401
 from assay.cli.app import app
 from assay.cli.found import command
 from assay.cli.typed import meant, placed, runnable
@@ -28,9 +32,20 @@ from assay.core import extras
 from assay.core.errors import AssayError
 from assay.core.plain import plain
 
-START = "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's options, with an example."
-BRINGS = {"evaluate": "models", "look": "models", "index": "explore", "rate": "explore", "serve": "explore", "train-lm": "models"}
-"""Verb → the extra that brings all that it needs, where one package that is found missing would not tell it."""
+START = (
+    "Start with assay run superposition (half a minute).\nassay VERB --help lists a verb's "
+    "options, with an example."
+)
+BRINGS = {
+    "evaluate": "models",
+    "look": "models",
+    "index": "explore",
+    "rate": "explore",
+    "serve": "explore",
+    "train-lm": "models",
+}
+"""Verb → the extra that brings all that it needs, where one package that is found missing would not
+tell it."""
 
 for word, verb in verbs.known().items():
     app.command(command(verb), name=word, sort_key=30)
@@ -41,9 +56,17 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     _speak()
     if odd := next((w for w in words if any("\ud800" <= c <= "\udfff" for c in w)), None):
-        return refuse(f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8")
+        return refuse(
+            f"the argument {plain(odd)} is no UTF-8 text; rename the file, or write it as UTF-8"
+        )
     try:
-        code = app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        code = app(
+            words,
+            exit_on_error=False,
+            print_error=False,
+            verbose=False,
+            result_action="return_value",
+        )
         if not words or {"--help", "-h"} & set(words):
             printing.tell(example(words[0]) if words and words[0] in app else START)
         sys.stdout.flush()
@@ -64,46 +87,72 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return refuse(f"cannot use {error.filename or 'a file'}: {error.strerror}; name another place, or make room there")
+        return refuse(
+            f"cannot use {error.filename or 'a file'}: {error.strerror}; name another place, "
+            "or make room there"
+        )
     except KeyboardInterrupt:
-        return refuse(f"interrupted; what is finished is stored, and this goes on where it was: assay {shlex.join(words)}", 130)
+        return refuse(
+            (
+                "interrupted; what is finished is stored, and this goes on where it was: assay "
+                f"{shlex.join(words)}"
+            ),
+            130,
+        )
 
 
 def surplus(word: str, words: Sequence[str]) -> str:
     """Say of a word too many what was meant, where that can be told."""
     study = len(words) == 3 and list(words[:2]) == ["new", "study"]
-    return f"{word!r} is one word too many; " + (f"a study is written by: assay new {words[2]} --study" if study else f"see assay {words[0]} --help")
+    return f"{word!r} is one word too many; " + (
+        f"a study is written by: assay new {words[2]} --study"
+        if study
+        else f"see assay {words[0]} --help"
+    )
 
 
 def lacking(error: MissingArgumentError) -> str:
-    """Say of an argument that was not typed what it stands for, in its own help's words; of one without its value, that."""
+    """Say of an argument that was not typed what it stands for, in its own help's words; of one
+    without its value, that."""
     argument, verb = error.argument, " ".join(error.command_chain or ())
     if argument is not None and argument.name == "--set":
         return f"--set needs field=value; which fields there are: assay {verb} NAME --set fields"
     if argument is None or argument.tokens or error.keyword is not None:
         return str(error)
     what = (argument.parameter.help or "").rstrip(".")
-    name = f"{argument.name} {argument.name[2:].upper()}" if argument.name.startswith("--") else argument.name
-    return f"{verb} needs {name}" + (f": {what[0].lower()}{what[1:]}" if what else f"; see assay {verb} --help")
+    name = (
+        f"{argument.name} {argument.name[2:].upper()}"
+        if argument.name.startswith("--")
+        else argument.name
+    )
+    return f"{verb} needs {name}" + (
+        f": {what[0].lower()}{what[1:]}" if what else f"; see assay {verb} --help"
+    )
 
 
 def example(verb: str) -> str:
-    """Give the lines of a verb's example, under a heading; they run as they stand where `make demo` has run."""
-    _, _, lines = (inspect.getdoc(app[verb].default_command) or "").partition("Examples\n--------\n")
+    """Give the lines of a verb's example, under a heading; they run as they stand where `make demo`
+    has run."""
+    _, _, lines = (inspect.getdoc(app[verb].default_command) or "").partition(
+        "Examples\n--------\n"
+    )
     return "\n".join(["Example", *(f"  {line}" for line in lines.splitlines())]) if lines else ""
 
 
 def refuse(text: str, code: int = 2) -> int:
-    """Print the text as one line on standard error, a crash of an experiment with its lines, and give the exit code."""
+    """Print the text as one line on standard error, a crash of an experiment with its lines, and
+    give the exit code."""
     print(plain(runnable(text if code == 3 else " ".join(text.split()))), file=sys.stderr)
     return code
 
 
 def _speak() -> None:
-    """Make every text printable: a character that the terminal's encoding lacks is printed as ?, and a closed output takes anything."""
+    """Make every text printable: a character that the terminal's encoding lacks is printed as ?,
+    and a closed output takes anything."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 — for as long as the process lives
+            # — for as long as the process lives
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,5 @@
-"""Verbs of `assay` about what somebody has: numbers judged, dictionaries evaluated, indexed, looked at, served and rated."""
+"""Verbs of `assay` about what somebody has: numbers judged, dictionaries evaluated, indexed, looked
+at, served and rated."""
 
 from __future__ import annotations
 
@@ -9,7 +10,19 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
-from assay.cli.options import AS_WRITTEN, HERE, NO_API, PLAIN, Api, Bare, Expected, Flat, Output, Place, Trust
+from assay.cli.options import (
+    AS_WRITTEN,
+    HERE,
+    NO_API,
+    PLAIN,
+    Api,
+    Bare,
+    Expected,
+    Flat,
+    Output,
+    Place,
+    Trust,
+)
 from assay.core.errors import AssayError
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.index import AS_FILED as AS_READ
@@ -28,13 +41,24 @@ def judge(
     table: Annotated[Path, Parameter(help="The CSV file.")],
     /,
     *,
-    claim: Annotated[str, Parameter(help="The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.")],
+    claim: Annotated[
+        str, Parameter(help="The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.")
+    ],
     unit: Annotated[
         tuple[str, ...],
         Bare,
-        Parameter(help="A column whose levels are independent units; e.g. --unit seed. A second one is crossed with it."),
+        Parameter(
+            help=(
+                "A column whose levels are independent units; e.g. --unit seed. A second one is "
+                "crossed with it."
+            )
+        ),
     ],
-    control: Annotated[tuple[str, ...], Bare, Parameter(help="An arm where the claim has to be false; e.g. --control shuffled.")],
+    control: Annotated[
+        tuple[str, ...],
+        Bare,
+        Parameter(help="An arm where the claim has to be false; e.g. --control shuffled."),
+    ],
     must_hold: Annotated[tuple[str, ...], Bare] = (),
     also: Annotated[tuple[str, ...], Bare] = (),
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
@@ -44,17 +68,19 @@ def judge(
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> int:
-    """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the numbers.
+    """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the
+    numbers.
 
     Parameters
     ----------
     must_hold
         Arm with a planted effect, for which the claim must hold.
     also
-        Arm that may satisfy the claim as well; any other arm of the table that does makes the claim unspecific.
+        Arm that may satisfy the claim as well; any other arm of the table that does makes the claim
+        unspecific.
     bounds
-        Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a difference of shares; the interval
-        is then exact.
+        Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a
+        difference of shares; the interval is then exact.
     scope
         What the numbers speak about, as a phrase.
     arm_column
@@ -70,14 +96,27 @@ def judge(
 
     with trust.raised():
         found = judged(
-            table, claim=claim, unit=unit, control=control, must_hold=must_hold, also=also, bounds=bounds, scope=scope, arm_column=arm_column
+            table,
+            claim=claim,
+            unit=unit,
+            control=control,
+            must_hold=must_hold,
+            also=also,
+            bounds=bounds,
+            scope=scope,
+            arm_column=arm_column,
         )
     return printing.judged(found, output.json, expect)
 
 
 @app.command(sort_key=12, group=MEASURE)
 def evaluate(
-    *dictionaries: Annotated[str, Parameter(help="Files or folders of any known format, or stored runs such as gated-sae/showcase.")],
+    *dictionaries: Annotated[
+        str,
+        Parameter(
+            help="Files or folders of any known format, or stored runs such as gated-sae/showcase."
+        ),
+    ],
     on: Annotated[Where, Flat] = ON,
     how: Annotated[How, Flat] = AS_FILED,
     device: str = "cpu",
@@ -86,7 +125,8 @@ def evaluate(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Every core measure of your dictionaries, with intervals, on your model and text; several at once give one table and one plot.
+    """Every core measure of your dictionaries, with intervals, on your model and text; several at
+    once give one table and one plot.
 
     Parameters
     ----------
@@ -106,13 +146,20 @@ def evaluate(
     from assay.verbs.evaluate import evaluate as measured
 
     with trust.raised(), evaluation.Following() as bar:
-        found = measured(dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch)
+        found = measured(
+            dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch
+        )
     printing.emit(found) if place.json else evaluation.show(found)
 
 
 @app.command(sort_key=14, group=MEASURE)
 def index(
-    dictionary: Annotated[str, Parameter(help="A file or folder of any known format, or a stored run such as gated-sae/showcase.")],
+    dictionary: Annotated[
+        str,
+        Parameter(
+            help="A file or folder of any known format, or a stored run such as gated-sae/showcase."
+        ),
+    ],
     /,
     *,
     model: str = "smollm2",
@@ -123,7 +170,8 @@ def index(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Every feature of a dictionary on a text: where it fires, what it promotes, what it is worth; for the explorer and exports.
+    """Every feature of a dictionary on a text: where it fires, what it promotes, what it is worth;
+    for the explorer and exports.
 
     Parameters
     ----------
@@ -132,7 +180,8 @@ def index(
     text
         stdlib, docs (English prose), or a folder of text files.
     also
-        A dictionary of another seed, in which the features are looked for. Repeatable; of a stored run its arm's other seeds without it.
+        A dictionary of another seed, in which the features are looked for. Repeatable; of a stored
+        run its arm's other seeds without it.
     device
         Where the model runs: cpu, cuda, cuda:1.
 
@@ -146,8 +195,15 @@ def index(
 
     with trust.raised(), indexing.Bars("index") as bars:
         found = indexed(
-            dictionary, model=model, text=text, also=also, reading=reading, root=place.root, device=device_here(device), progress=bars
-        )  # fmt: skip
+            dictionary,
+            model=model,
+            text=text,
+            also=also,
+            reading=reading,
+            root=place.root,
+            device=device_here(device),
+            progress=bars,
+        )
     printing.emit(found) if place.json else indexing.show(found)
 
 
@@ -170,7 +226,8 @@ def look(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """The strongest features of each token of a text, and what taking a feature out does to the loss on it.
+    """The strongest features of each token of a text, and what taking a feature out does to the
+    loss on it.
 
     Parameters
     ----------
@@ -183,11 +240,13 @@ def look(
     per_token
         How many features each token is shown with.
     by_feature
-        Print where each of those features is on, what it is worth and what it promotes, in place of the tokens.
+        Print where each of those features is on, what it is worth and what it promotes, in place of
+        the tokens.
     site
         Where activations are read; where the dictionary's file says without it.
     bos
-        Whether the text starts with the model's BOS token; as the dictionary's file says without it.
+        Whether the text starts with the model's BOS token; as the dictionary's file says without
+        it.
     skip_first
         Positions at the start of the text where features are neither counted nor taken out.
     outlier
@@ -207,15 +266,29 @@ def look(
 
     with trust.raised():
         found = looked(
-            text, dictionary, model=model, features=features, per_token=per_token, site=site, bos=bos, skip_first=skip_first,
-            outlier=outlier, root=place.root, device=device_here(device), html=html, watch=look.watch,
-        )  # fmt: skip
+            text,
+            dictionary,
+            model=model,
+            features=features,
+            per_token=per_token,
+            site=site,
+            bos=bos,
+            skip_first=skip_first,
+            outlier=outlier,
+            root=place.root,
+            device=device_here(device),
+            html=html,
+            watch=look.watch,
+        )
     printing.emit(found) if place.json else look.show(found, by_feature)
 
 
 @app.command(sort_key=15, group=MEASURE)
 def serve(
-    dictionary: Annotated[str | None, Parameter(help="A dictionary to open at; where it is not indexed, that is done meanwhile.")] = None,
+    dictionary: Annotated[
+        str | None,
+        Parameter(help="A dictionary to open at; where it is not indexed, that is done meanwhile."),
+    ] = None,
     /,
     *,
     model: str = "smollm2",
@@ -232,7 +305,8 @@ def serve(
     programs: Api = NO_API,
     place: Place = HERE,
 ) -> None:
-    """Explore the dictionaries of a store in the browser: their features, prompts, search, verdicts; and small models. Ends with Ctrl-C.
+    """Explore the dictionaries of a store in the browser: their features, prompts, search,
+    verdicts; and small models. Ends with Ctrl-C.
 
     Parameters
     ----------
@@ -241,7 +315,8 @@ def serve(
     text
         And stdlib, docs (English prose), or a folder of text files.
     tokens
-        Tokens that the model reads for its index, 32768 without it; more than were read before add to those.
+        Tokens that the model reads for its index, 32768 without it; more than were read before add
+        to those.
     ablate
         Features that are taken out on a sample for its index, 32 without it; 0: none.
     host
@@ -272,24 +347,44 @@ def serve(
 
     if rate is None:
         asked = _wanted(dictionary, model, text, tokens, ablate, place)
-        explorer.serve(place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked))
+        explorer.serve(
+            place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked)
+        )
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:
-        explorer.serve_rating(place.root, rate, rater, host, port, token, ready=shown(place.json, open))
+        explorer.serve_rating(
+            place.root, rate, rater, host, port, token, ready=shown(place.json, open)
+        )
     return None
 
 
-def _wanted(dictionary: str | None, model: str, text: str, tokens: int | None, ablate: int | None, place: Place) -> Wanted | None:
+def _wanted(
+    dictionary: str | None,
+    model: str,
+    text: str,
+    tokens: int | None,
+    ablate: int | None,
+    place: Place,
+) -> Wanted | None:
     """The index that is made meanwhile, where a dictionary is named."""
     from assay.verbs.background import wanted
 
-    return None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
+    return (
+        None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
+    )
 
 
 @app.command(sort_key=16, group=MEASURE)
 def rate(
-    dictionary: Annotated[str, Parameter(help="A file or folder of any known format, a stored run, or an address in the explorer.")],
+    dictionary: Annotated[
+        str,
+        Parameter(
+            help=(
+                "A file or folder of any known format, a stored run, or an address in the explorer."
+            )
+        ),
+    ],
     /,
     *,
     rater: str = "me",
@@ -302,7 +397,8 @@ def rate(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Say of features whether their contexts have one meaning, without knowing which are trained and which random directions.
+    """Say of features whether their contexts have one meaning, without knowing which are trained
+    and which random directions.
 
     Parameters
     ----------
@@ -315,7 +411,8 @@ def rate(
     model
         smollm2, or a model's folder: the one that the dictionary was indexed on.
     text
-        stdlib, docs (English prose), or a folder of text files: the one that the dictionary was indexed on.
+        stdlib, docs (English prose), or a folder of text files: the one that the dictionary was
+        indexed on.
     device
         Where the model runs: cpu, cuda, cuda:1.
 
@@ -329,11 +426,23 @@ def rate(
     from assay.verbs.rate import results as counted
 
     if place.json and not results:
-        raise AssayError("--json prints results: say --results as well; answers are given in the terminal")
+        raise AssayError(
+            "--json prints results: say --results as well; answers are given in the terminal"
+        )
     if not results:
         with trust.raised(), indexing.Bars("rate") as bars:
             where = device_here(device)
-            session = begun(dictionary, rater, folder, choice, model=model, text=text, root=place.root, device=where, progress=bars)
+            session = begun(
+                dictionary,
+                rater,
+                folder,
+                choice,
+                model=model,
+                text=text,
+                root=place.root,
+                device=where,
+                progress=bars,
+            )
         if not rating.finished(session):
             return None
     found = counted(folder, place.root)
@@ -342,7 +451,15 @@ def rate(
 
 @app.command(sort_key=14, group=MEASURE)
 def due(
-    events: Annotated[Path, Parameter(help="A CSV file: a column date or months, and a column compute, or flop with or without efficiency.")],
+    events: Annotated[
+        Path,
+        Parameter(
+            help=(
+                "A CSV file: a column date or months, and a column compute, or flop with or "
+                "without efficiency."
+            )
+        ),
+    ],
     /,
     *,
     ratio: float = 4.0,
@@ -350,12 +467,14 @@ def due(
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> int:
-    """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if time had run out before one of them.
+    """At which events of a line of models an evaluation is due, why, and how overdue; exit 1 if
+    time had run out before one of them.
 
     Parameters
     ----------
     ratio
-        Due when effective compute is this many times that of the last evaluation; inf leaves it out.
+        Due when effective compute is this many times that of the last evaluation; inf leaves it
+        out.
     months
         Due after so many months of 30.4375 days; inf leaves it out.
 

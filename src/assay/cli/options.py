@@ -1,4 +1,5 @@
-"""The options that verbs share, and what they stand for: a store, an experiment with its preset, an executor."""
+"""The options that verbs share, and what they stand for: a store, an experiment with its preset, an
+executor."""
 
 from __future__ import annotations
 
@@ -21,15 +22,35 @@ if TYPE_CHECKING:
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
 
-Bare = Parameter(negative="", show_default=False)  # no --no-… and --empty-… twins, no [default: False]
+Bare = Parameter(
+    negative="", show_default=False
+)  # no --no-… and --empty-… twins, no [default: False]
 Flat = Parameter(name="*")  # the fields of a dataclass as options, each by its own name
-Name = Annotated[str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")]
-NameOrAll = Annotated[str, Parameter(
-    help="An experiment's name, or the path of an experiment file; `catalogue`: every experiment as one series; `'monthly-*'`: all of such names."
-)]  # fmt: skip
+Name = Annotated[
+    str, Parameter(help="An experiment's name (`assay list`), or the path of an experiment file.")
+]
+NameOrAll = Annotated[
+    str,
+    Parameter(
+        help=(
+            "An experiment's name, or the path of an experiment file; `catalogue`: every "
+            "experiment as one series; `'monthly-*'`: all of such names."
+        )
+    ),
+]
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
-Expected = Annotated[Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")]
-Within = Annotated[str | None, Parameter(help="Run the largest part that fits into a time here, such as 10m: fewer seeds first, never a control.")]
+Expected = Annotated[
+    Outcome | None, Parameter(help="Exit with 1 unless every claim that is shown came out so.")
+]
+Within = Annotated[
+    str | None,
+    Parameter(
+        help=(
+            "Run the largest part that fits into a time here, such as 10m: fewer seeds first, "
+            "never a control."
+        )
+    ),
+]
 Arm = Annotated[str, Parameter(help="Judge this arm as if it were the method.")]
 
 
@@ -52,8 +73,12 @@ class Place(Output):
 
     @property
     def options(self) -> str:
-        """What to type after a verb to use the same store, with a space before it; "" where it is the usual one."""
-        usual, named = os.environ.get("ASSAY_ROOT") or "assay-store", url_of(self.root) or str(self.root)
+        """What to type after a verb to use the same store, with a space before it; "" where it is
+        the usual one."""
+        usual, named = (
+            os.environ.get("ASSAY_ROOT") or "assay-store",
+            url_of(self.root) or str(self.root),
+        )
         return "" if named == usual or self.root == Path(usual) else f" --root {shlex.quote(named)}"
 
     def lab(self) -> Lab:
@@ -79,8 +104,11 @@ def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
 class Anywhere(Place):
     """Where results are kept, also on object storage, and how they are printed."""
 
-    root: Annotated[Path, Parameter(env_var="ASSAY_ROOT", converter=_anywhere)] = Path("assay-store")
-    """Folder of the store: runs, results, artefacts; or the URL of a depot that machines share, such as s3://bucket/prefix."""
+    root: Annotated[Path, Parameter(env_var="ASSAY_ROOT", converter=_anywhere)] = Path(
+        "assay-store"
+    )
+    """Folder of the store: runs, results, artefacts; or the URL of a depot that machines share,
+    such as s3://bucket/prefix."""
 
 
 @Parameter(name="*")
@@ -89,7 +117,8 @@ class Trust:
     """How far files that somebody else wrote are trusted."""
 
     limits: Annotated[int, Parameter(env_var="ASSAY_LIMITS")] = 1
-    """Where a file is refused as too large: how many times larger than usual it may be. Only for files that you trust."""
+    """Where a file is refused as too large: how many times larger than usual it may be. Only for
+    files that you trust."""
 
     def raised(self) -> AbstractContextManager[None]:
         """Read within these limits."""
@@ -102,7 +131,8 @@ class Api:
     """Whether and how programs submit work over HTTP."""
 
     api: Annotated[bool, Bare] = False
-    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their jobs (docs/api.md)."""
+    """Instead, and alone: answer programs that submit studies and experiments; a runner takes their
+    jobs (docs/api.md)."""
     token_file: Path | None = None
     """With --api: TOML that says who may ask, and how much; beyond this machine it is needed."""
     new_token: str | None = None
@@ -144,15 +174,17 @@ class Choice:
     """Which runs are meant."""
 
     preset: str = "default"
-    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as published; some experiments have more,
-    such as docs, the same claims on another text."""
+    """smoke: seconds, checks that everything works; default: minutes on two cores; full: as
+    published; some experiments have more, such as docs, the same claims on another text."""
     set: Annotated[tuple[str, ...], Bare] = ()
-    """field=value: another spec, so another key, stored beside the default's result. Repeatable; a field that may differ
-    between runs also takes several values (penalty=0.1,0.3) or a range (seed=1000:1016). Without a value it says which
-    fields there are, and what each may be. without=ARM leaves out an arm that no claim names."""
+    """field=value: another spec, so another key, stored beside the default's result. Repeatable; a
+    field that may differ between runs also takes several values (penalty=0.1,0.3) or a range
+    (seed=1000:1016). Without a value it says which fields there are, and what each may be.
+    without=ARM leaves out an arm that no claim names."""
 
     def of(self, name: str) -> tuple[Experiment, Preset]:
-        """Find the experiment of this name or file, and its preset with the fields that were set."""
+        """Find the experiment of this name or file, and its preset with the fields that were
+        set."""
         from assay.lab import catalogue
         from assay.lab.preset import override
 
@@ -167,11 +199,12 @@ class Machine:
     """On what it runs; none of these changes a number's meaning."""
 
     executor: str = "workers"
-    """workers: one-thread processes, as many as free cores; inline: this process, one group after the other; none: whoever joins
-    the store by `assay worker`, on any machine (docs/scale.md); or another file of assay.lab.executors."""
+    """workers: one-thread processes, as many as free cores; inline: this process, one group after
+    the other; none: whoever joins the store by `assay worker`, on any machine (docs/scale.md); or
+    another file of assay.lab.executors."""
     threads: int | None = None
-    """Threads of each worker, or of this process when inline: 1, as more only help a single large dictionary; on a GPU all there are,
-    so that one worker has it."""
+    """Threads of each worker, or of this process when inline: 1, as more only help a single large
+    dictionary; on a GPU all there are, so that one worker has it."""
     device: str = "cpu"
     """Where tensors live: cpu, cuda, cuda:1."""
 
@@ -184,9 +217,19 @@ class Machine:
         if self.threads is not None and self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if self.executor not in executors.known():
-            raise AssayError(f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}")
-        device = self.device if self.executor == "none" else device_here(self.device)  # it is for the workers to have it
-        return Lab(root, executors.known()[self.executor](threads=self.threads or (1 if device == "cpu" else cores())), device)
+            raise AssayError(
+                f"no executor {self.executor!r}; {nearest(self.executor, executors.known())}"
+            )
+        device = (
+            self.device if self.executor == "none" else device_here(self.device)
+        )  # it is for the workers to have it
+        return Lab(
+            root,
+            executors.known()[self.executor](
+                threads=self.threads or (1 if device == "cpu" else cores())
+            ),
+            device,
+        )
 
 
 def device_here(name: str) -> str:
@@ -195,11 +238,24 @@ def device_here(name: str) -> str:
         return name
     import torch
 
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    gpus = (
+        [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
     if name not in [*gpus, *(["cuda"] if gpus else [])]:
-        raise AssayError(f"--device {name} is not here; this machine has {', '.join(['cpu', *gpus])}")
+        raise AssayError(
+            f"--device {name} is not here; this machine has {', '.join(['cpu', *gpus])}"
+        )
     return name
 
 
-HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = Place(), Anywhere(), Output(), Choice(), Machine(), Trust(), Api(), Agents()
+HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = (
+    Place(),
+    Anywhere(),
+    Output(),
+    Choice(),
+    Machine(),
+    Trust(),
+    Api(),
+    Agents(),
+)
 """What verbs go by where nothing was typed."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def done(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) -> int:
-    """Plan an experiment, a study or all of the catalogue, print that, and tell what to exit with: 2 for a study that lacks something."""
+    """Plan an experiment, a study or all of the catalogue, print that, and tell what to exit with:
+    2 for a study that lacks something."""
     from assay.lab.catalogue import entry
     from assay.lab.origin import STUDIES
     from assay.verbs import plan
@@ -50,7 +51,8 @@ def done(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) 
 
 
 def one(found: Planned, name: str, place: str = "") -> None:
-    """Print what would run, arm by arm, what it will take, and what is to be expected of each claim; then commands for this name and store."""
+    """Print what would run, arm by arm, what it will take, and what is to be expected of each
+    claim; then commands for this name and store."""
     from assay.verbs.plan import Bought
 
     def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
@@ -63,13 +65,19 @@ def one(found: Planned, name: str, place: str = "") -> None:
     claims(found)
     if found.scope:
         say(f"Verdicts will speak for: {found.scope}")
-    say(f"{found.frozen.told[0].upper()}{found.frozen.told[1:]}." if found.frozen else "Nothing is frozen: its verdicts will be exploratory.")
+    say(
+        f"{found.frozen.told[0].upper()}{found.frozen.told[1:]}."
+        if found.frozen
+        else "Nothing is frozen: its verdicts will be exploratory."
+    )
     for note in found.notes:
         say(f"note: {note}")
     if budget is not None and budget.assumed:
         say(f"assumed: {budget.assumed}")
     if bought is not None:
-        widths = f"; half-widths are those of {bought.planned_seeds:,}" if bought.planned_seeds else ""
+        widths = (
+            f"; half-widths are those of {bought.planned_seeds:,}" if bought.planned_seeds else ""
+        )
         say(f"{bought.text} buys {counted(bought.seeds)}, stored ones included{widths}.")
     print()
     if bought is not None and bought.missing:
@@ -83,7 +91,11 @@ def one(found: Planned, name: str, place: str = "") -> None:
         tell(f"Everything is stored. Verdicts: assay show {typed(found.options)}")
         return
     if bought is not None:  # no run to train: the plain advice would overspend it
-        within = f"{bought.planned_seeds:,} seeds are within it, and they are stored" if bought.planned_seeds else "not one seed is within it"
+        within = (
+            f"{bought.planned_seeds:,} seeds are within it, and they are stored"
+            if bought.planned_seeds
+            else "not one seed is within it"
+        )
         say(f"{bought.text} buys nothing here: {within}. The preset takes more:")
     for line in taken(found):
         say(line)
@@ -92,7 +104,8 @@ def one(found: Planned, name: str, place: str = "") -> None:
 
 
 def lacking(found: Asked) -> None:
-    """Print what a study has to say before it can run, and what would be taken in place of the rest."""
+    """Print what a study has to say before it can run, and what would be taken in place of the
+    rest."""
     for one in (u for u in found.unsaid if u.default is None):
         say(one.text)
     assumed(found)
@@ -112,23 +125,41 @@ def assumed(found: Asked) -> None:
 
 def arms(found: Sequence[Arm]) -> None:
     """Print the table of arms: runs, what is stored, CPU-seconds of each."""
-    table = grid("arm", "runs", "stored", "missing", "CPU-s a run", "why", right=("runs", "stored", "missing", "CPU-s a run"))
+    table = grid(
+        "arm",
+        "runs",
+        "stored",
+        "missing",
+        "CPU-s a run",
+        "why",
+        right=("runs", "stored", "missing", "CPU-s a run"),
+    )
     for arm in found:
-        each = "unknown" if arm.cpu_seconds is None else f"{'≤ ' * arm.at_most}{arm.cpu_seconds:.2f}"
-        table.add_row(arm.name, str(arm.runs), str(arm.runs - arm.missing), str(arm.missing), each, arm.why)
+        each = (
+            "unknown" if arm.cpu_seconds is None else f"{'≤ ' * arm.at_most}{arm.cpu_seconds:.2f}"
+        )
+        table.add_row(
+            arm.name, str(arm.runs), str(arm.runs - arm.missing), str(arm.missing), each, arm.why
+        )
     draw(table)
 
 
 def claims(found: Planned) -> None:
-    """Print, for each claim, its units and those of its controls, the half-width to expect, and what decides it."""
+    """Print, for each claim, its units and those of its controls, the half-width to expect, and
+    what decides it."""
     for i, c in enumerate(found.claims, 1):
-        every = ", ".join(f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items())
+        every = ", ".join(
+            f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
+        )
         say(f"{i}. {c.text}")
         say(f"  units {every}; {outlined(c)}")
         if c.reads:
             say(f"  reads {', '.join(c.reads)}")
     if found.claims and found.spread_from:
-        say(f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a claim is judged; gates and controls apart.")
+        say(
+            f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a "
+            "claim is judged; gates and controls apart."
+        )
 
 
 def outlined(c: Prospect) -> str:
@@ -140,22 +171,40 @@ def outlined(c: Prospect) -> str:
     spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
     at = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
-    return f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: {c.expected}; {need}" + (f"; {c.warning}" if c.warning else "")
+    return (
+        f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: "
+        f"{c.expected}; {need}"
+    ) + (f"; {c.warning}" if c.warning else "")
 
 
 def taken(found: Planned) -> list[str]:
-    """Say what the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is unknown says so."""
+    """Say what the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is
+    unknown says so."""
     clock = timed(found.command_seconds, found.command_cpu_seconds, found)
-    lines = [f"{found.missing} runs to train, {clock}.", *benched(found), needed(found.disk_bytes, found.flop, found)]
+    lines = [
+        f"{found.missing} runs to train, {clock}.",
+        *benched(found),
+        needed(found.disk_bytes, found.flop, found),
+    ]
     if found.flop_per_cpu_second is not None:
-        how = "as assay bench found" if "assay bench" in found.times_from else "measured for 2 seconds"
-        lines.append(f"Matrix products run at {found.flop_per_cpu_second:.3g} FLOP a CPU-second here, {how}.")
+        how = (
+            "as assay bench found"
+            if "assay bench" in found.times_from
+            else "measured for 2 seconds"
+        )
+        lines.append(
+            f"Matrix products run at {found.flop_per_cpu_second:.3g} FLOP a CPU-second here, {how}."
+        )
     return lines
 
 
 def benched(found: Planned) -> list[str]:
     """Say since when `assay bench` knows what starting takes here, where it does."""
-    return [f"What starting takes is as assay bench found it here on {found.bench[:10]}."] if found.bench is not None else []
+    return (
+        [f"What starting takes is as assay bench found it here on {found.bench[:10]}."]
+        if found.bench is not None
+        else []
+    )
 
 
 def spent(found: Planned, bought: Bought) -> list[str]:
@@ -175,7 +224,11 @@ def timed(clock: Range | None, cpu: Range | None, found: Planned) -> str:
 
 def needed(disk: int | None, flop: Range | None, found: Planned) -> str:
     """Say how much memory, disk and FLOP it takes, in a sentence."""
-    memory = f"{found.memory_bytes / 1e9:.1f} GB a process" if found.memory_bytes else "an unknown amount"
+    memory = (
+        f"{found.memory_bytes / 1e9:.1f} GB a process"
+        if found.memory_bytes
+        else "an unknown amount"
+    )
     place = "an unknown amount" if disk is None else megabytes(disk)
     counts = spanned(flop) if flop is not None else "unknown: it states none"
     return f"Memory {memory}; {place} of disk, {megabytes(found.free_bytes)} free; FLOP {counts}."
@@ -183,12 +236,31 @@ def needed(disk: int | None, flop: Range | None, found: Planned) -> str:
 
 def catalogue(found: PlannedCatalogue, place: str = "") -> None:
     """Print what every experiment would take, and all of them as one command."""
-    table = grid("experiment", "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend", "from", right=(
-        "runs", "stored", "CPU-s stored", "to run", "CPU-s to spend"))  # fmt: skip
+    table = grid(
+        "experiment",
+        "runs",
+        "stored",
+        "CPU-s stored",
+        "to run",
+        "CPU-s to spend",
+        "from",
+        right=("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend"),
+    )
     for e in found.experiments:
-        work = "–" if not e.missing else spanned(e.work_cpu_seconds) if e.work_cpu_seconds is not None else "unknown"
+        work = (
+            "–"
+            if not e.missing
+            else spanned(e.work_cpu_seconds)
+            if e.work_cpu_seconds is not None
+            else "unknown"
+        )
         source = e.times_from if e.missing else ""
-        numbers = (str(e.cached + e.missing), str(e.cached), f"{e.stored_cpu_seconds:.0f}", str(e.missing))
+        numbers = (
+            str(e.cached + e.missing),
+            str(e.cached),
+            f"{e.stored_cpu_seconds:.0f}",
+            str(e.missing),
+        )
         table.add_row(e.experiment, *numbers, work, source)
     draw(table)
     print()
@@ -197,13 +269,23 @@ def catalogue(found: PlannedCatalogue, place: str = "") -> None:
     untold = [e.experiment for e in found.experiments if e.work_cpu_seconds is None]
     if untold:
         say(f"Nothing tells how long these take: {', '.join(untold)}.")
-    clock, cpu, disk = found.told.command_seconds, found.told.command_cpu_seconds, found.total.disk_bytes
+    clock, cpu, disk = (
+        found.told.command_seconds,
+        found.told.command_cpu_seconds,
+        found.total.disk_bytes,
+    )
     if clock is not None and cpu is not None:
         who = "The others" if untold else "All of them"
         took = f"{lasting(clock)}, {spanned(cpu)} CPU-seconds"
-        say(f"{who} on {found.workers} workers: {took}; {megabytes(disk)} of disk, shared artefacts once.")
+        say(
+            f"{who} on {found.workers} workers: {took}; {megabytes(disk)} of disk, shared "
+            "artefacts once."
+        )
     say(f"Stored runs have taken {found.total.stored_cpu_seconds:.0f} CPU-seconds.")
-    tell(f"Next: assay run catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}{without_torch()}")
+    tell(
+        "Next: assay run "
+        f"catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}{without_torch()}"  # noqa: E501
+    )
 
 
 def without_torch() -> str:
@@ -213,7 +295,10 @@ def without_torch() -> str:
 
 def spanned(r: Range) -> str:
     """Write a range as "10 to 40", or one number where both ends print the same."""
-    low, high = (f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}" for x in (r.low, r.high))
+    low, high = (
+        f"{x:.2e}" if 0 < x < 0.01 or x >= 1e6 else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+        for x in (r.low, r.high)
+    )
     return low if low == high else f"{low} to {high}"
 
 

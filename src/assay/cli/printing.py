@@ -39,15 +39,21 @@ if TYPE_CHECKING:
 
 
 def emit(data: Any) -> None:
-    """Print one JSON value, and nothing else, on standard output: plain values, or a verb's result."""
+    """Print one JSON value, and nothing else, on standard output: plain values, or a verb's
+    result."""
     print(as_json(to_json(data), indent=1 if sys.stdout.isatty() else None, allow_nan=False))
 
 
 def draw(table: Table) -> None:
-    """Print a table: as wide as the terminal, at most 100 columns, plain where there is no terminal."""
+    """Print a table: as wide as the terminal, at most 100 columns, plain where there is no
+    terminal."""
     from rich.console import Console
 
-    class Outside(Console):  # what a table shows may come from anybody's files: it is text, never markup or a terminal's code
+    class Outside(
+        Console
+        # what a table shows may come from anybody's files: it is text, never markup or a terminal's
+        # code
+    ):
         def render_str(self, text: str, **how: Any) -> Any:
             return super().render_str(plain(text), **how)
 
@@ -70,7 +76,15 @@ def grid(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def say(text: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
-    print(textwrap.fill(plain(runnable(text)), tables.WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+    print(
+        textwrap.fill(
+            plain(runnable(text)),
+            tables.WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    )
 
 
 class _Aside(io.TextIOBase):
@@ -88,18 +102,21 @@ class _Aside(io.TextIOBase):
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """Send what an experiment's own code prints to standard error meanwhile; standard output is for what a verb answers."""
+    """Send what an experiment's own code prints to standard error meanwhile; standard output is for
+    what a verb answers."""
     with contextlib.redirect_stdout(_Aside()):
         yield
 
 
 def tell(text: str, file: TextIO | None = None) -> None:
-    """Print lines as they are, but for what a terminal would obey, and for how commands are called here."""
+    """Print lines as they are, but for what a terminal would obey, and for how commands are called
+    here."""
     print(plain(runnable(text)), file=file)
 
 
 def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
-    """Print every experiment on a line of its own: question, recorded verdicts, and what is stored here; or with claim and cost."""
+    """Print every experiment on a line of its own: question, recorded verdicts, and what is stored
+    here; or with claim and cost."""
     if as_json:
         return emit(found)
     if not long:
@@ -107,26 +124,41 @@ def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
     table = grid("name", "claim", "cost", "recorded", "here")
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in found.experiments:
-        table.add_row(e.name, e.claim, e.cost, tables.signs(e.recorded) or e.board or "–", said(e.local))
+        table.add_row(
+            e.name, e.claim, e.cost, tables.signs(e.recorded) or e.board or "–", said(e.local)
+        )
     draw(table)
     tell("\nassay plan NAME says what a run would do; assay run NAME does it.")
     return None
 
 
 def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
-    """Print a line for each experiment under the question that it asks, and how its claims came out: as recorded, and as stored here."""
+    """Print a line for each experiment under the question that it asks, and how its claims came
+    out: as recorded, and as stored here."""
     from rich.cells import set_cell_size
 
     width = min(tables.WIDTH, _terminal()) if sys.stdout.isatty() else tables.WIDTH
-    lines = {question: [list(own) for _, own in itertools.groupby(entries, lambda e: ASKS.get(e.name, e.name))]
-             for question, entries in grouped.items()}  # fmt: skip
+    lines = {
+        question: [
+            list(own) for _, own in itertools.groupby(entries, lambda e: ASKS.get(e.name, e.name))
+        ]
+        for question, entries in grouped.items()
+    }
     every = {_called([e.name for e in own]): own for of_one in lines.values() for own in of_one}
     name = max(map(len, every), default=0)
     recorded = {k: _judged(own) for k, own in every.items()}
     here = {k: _kept([e.local for e in own]) for k, own in every.items()}
-    older = [k for k, own in every.items() if here[k] and any("default" in e.local.other_text for e in own)]
+    older = [
+        k
+        for k, own in every.items()
+        if here[k] and any("default" in e.local.other_text for e in own)
+    ]
     here |= {one: f"{here[one]} *" for one in older}
-    columns = [max(len("recorded"), *map(len, recorded.values())), max(map(len, here.values()))] if every else [0, 0]
+    columns = (
+        [max(len("recorded"), *map(len, recorded.values())), max(map(len, here.values()))]
+        if every
+        else [0, 0]
+    )
     columns[1] = columns[1] and max(columns[1], len("here"))
     room = max(10, width - 2 - name - sum(columns) - 3)
     for i, (question, shared) in enumerate(lines.items()):
@@ -135,11 +167,23 @@ def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
         for own in shared:
             e, title = own[0], _called([e.name for e in own])
             about = textwrap.shorten(ASKS.get(e.name, e.title), room, placeholder=" …")
-            tell(f"  {title:<{name}} {set_cell_size(about, room)} {recorded[title]:<{columns[0]}} {here[title]}".rstrip())
+            tell(
+                (
+                    f"  {title:<{name}} {set_cell_size(about, room)} "
+                    f"{recorded[title]:<{columns[0]}} {here[title]}"
+                ).rstrip()
+            )
             for preset, outcomes in e.elsewhere.items():
-                came, stored = tables.signs(outcomes, ""), tables.signs(e.local.results.get(preset, {}), "")
+                came, stored = (
+                    tables.signs(outcomes, ""),
+                    tables.signs(e.local.results.get(preset, {}), ""),
+                )
                 about = set_cell_size("the same claims elsewhere", room)
-                tell(f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}".rstrip())
+                tell(
+                    (
+                        f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}"
+                    ).rstrip()
+                )
     told = f"{tables.legend()}{'; * by another text of its file' if older else ''}"
     tell(f"{told}. Next: assay plan NAME")  # one line, for the whole list has to fit a screen
 
@@ -150,7 +194,8 @@ def _called(names: Sequence[str]) -> str:
 
 
 def _judged(own: Sequence[Listed]) -> str:
-    """How an entry's claims came out; of several that share a line, how many of them are recorded: all outcomes take more room than there is."""
+    """How an entry's claims came out; of several that share a line, how many of them are recorded:
+    all outcomes take more room than there is."""
     if len(own) > 1:
         return f"{sum(bool(e.recorded) for e in own)} of {len(own)}"
     return tables.signs(own[0].recorded, "") or ("exact" if own[0].board else "–")
@@ -167,7 +212,9 @@ def _added(outcomes: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def _kept(local: Sequence[Here]) -> str:
     """Say what is stored here of what shares a line: verdicts, or how many runs."""
     runs = sum(one.runs for one in local)
-    return tables.signs(_added([one.results.get("default", {}) for one in local]), "") or (f"{runs} runs" if runs else "")
+    return tables.signs(_added([one.results.get("default", {}) for one in local]), "") or (
+        f"{runs} runs" if runs else ""
+    )
 
 
 def _terminal() -> int:
@@ -190,7 +237,8 @@ def megabytes(count: float) -> str:
 
 
 def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
-    """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was expected."""
+    """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was
+    expected."""
     from assay.lab.verdicts import otherwise
 
     entry = judged.to_json()
@@ -200,7 +248,12 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
         return int(bool(other))
     tables.show({"verdicts": [entry]})
     why = f", {told(entry['reason'])}" if entry["reason"] else ""
-    for line in (f"verdict: {entry['outcome']}{why}", *judged.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
+    for line in (
+        f"verdict: {entry['outcome']}{why}",
+        *judged.notes,
+        f"scope: {entry['scope']}",
+        f"interval: {entry['method']}",
+    ):
         say(line)
     for line in other:
         tell(line, sys.stderr)
@@ -229,10 +282,16 @@ def registered(found: Registered, name: str, place: Place) -> int:
         emit(found)
         return 0
     said = "was frozen so already" if found.already else "is frozen"
-    say(f"{found.experiment} {said}: {len(found.claims)} claim{'s' * (len(found.claims) != 1)}, {found.time}")
+    say(
+        f"{found.experiment} {said}: {len(found.claims)} "
+        f"claim{'s' * (len(found.claims) != 1)}, {found.time}"
+    )
     tell(f"sha256 {found.hash}")
     for number, look in enumerate(found.looks, 1):
-        tell(f"look {number} of {len(found.looks)}: at {look.units} seeds ({look.seeds}), intervals of {percent(look.level)}")
+        tell(
+            f"look {number} of {len(found.looks)}: at {look.units} seeds ({look.seeds}), "
+            f"intervals of {percent(look.level)}"
+        )
     if found.signature:
         tell(f"signature kept, sha256 {found.signature}")
     for path in found.files:
@@ -268,7 +327,8 @@ def agreed(found: Removable, name: str, yes: bool, as_json: bool) -> bool:
     size = megabytes(found.bytes)
     if not yes and (as_json or not sys.stdin.isatty()):
         raise AssayError(
-            f"{', '.join(str(path) for path, _ in found.paths)} ({size}) would be deleted; say so with: assay remove {name} --yes"
+            f"{', '.join(str(path) for path, _ in found.paths)} ({size}) would be deleted; "
+            f"say so with: assay remove {name} --yes"
         )
     for path, count in found.paths:
         tell(f"{path}  {megabytes(count)}", sys.stderr)
@@ -285,21 +345,35 @@ def removed(found: Removed, name: str, as_json: bool) -> int:
 
 
 def exchanged(done: Exchanged, as_json: bool) -> None:
-    """Print what kind of dictionary was read or written, where it comes from, how it did, and the files."""
+    """Print what kind of dictionary was read or written, where it comes from, how it did, and the
+    files."""
     if as_json:
         return emit(done)
     inner = ", ".join(f"{name} {value}" for name, value in done.nonlinearity.items() if name == "k")
     shape = f"{done.width} features of {done.d_in} dimensions"
     shape += f" to {done.d_out}" if done.d_out != done.d_in or done.sites_out else ""
-    places = " → ".join(", ".join(sites) for sites in (done.sites, done.sites_out) if sites) or "no place named"
+    places = (
+        " → ".join(", ".join(sites) for sites in (done.sites, done.sites_out) if sites)
+        or "no place named"
+    )
     kind = f"{done.nonlinearity['name']}{f' ({inner})' if inner else ''}"
     lines = [f"{kind}: {shape}, {places}" + (f", {done.runs} runs" if done.runs > 1 else "")]
     if "file" in done.origin:  # what Assay trained itself comes from no file
         sha256 = str(done.origin.get("sha256", ""))[:12]
-        lines.append(f"from {done.origin.get('format', 'a file')}: {done.origin['file']}, sha256 {sha256}…")
+        lines.append(
+            f"from {done.origin.get('format', 'a file')}: {done.origin['file']}, sha256 {sha256}…"
+        )
     if done.origin.get("inferred"):
         lines.append(f"inferred, not stated in the file: {', '.join(done.origin['inferred'])}")
-    return tell("\n".join([*lines, *(trial.verdict for trial in done.self_test), *(f"wrote {path}" for path in done.written)]))
+    return tell(
+        "\n".join(
+            [
+                *lines,
+                *(trial.verdict for trial in done.self_test),
+                *(f"wrote {path}" for path in done.written),
+            ]
+        )
+    )
 
 
 def shown(done: Shown, as_json: bool) -> None:
@@ -317,7 +391,10 @@ def bundled(done: Bundled, as_json: bool) -> None:
     if as_json:
         return emit(done)
     claims = len(done.judged) + len(done.not_judged)
-    say(f"{len(done.judged)} of {claims} claims can be judged again by `python judge.py` in it; measures: {done.origin}")
+    say(
+        f"{len(done.judged)} of {claims} claims can be judged again by `python judge.py` in "
+        f"it; measures: {done.origin}"
+    )
     for text, why in done.not_judged:
         say(f"not judged there: {text} ({why})")
     say(f"{megabytes(done.bytes)}, SHA-256 {done.sha256}")
@@ -382,7 +459,10 @@ def audited(found: Audit, as_json: bool) -> int:
     lines = [f"{d.experiment} {d.claim}: {d.what}" for d in found.doubts]
     lines += [f"{name}: not asked: {why}" for name, why in found.unasked.items()]
     average, control, also = (found.counts[kind] for kind in ("average", "control", "also"))
-    told = f"of {found.claims} claims {average} average what they do not name, {control} have a control that decides nothing, "
+    told = (
+        f"of {found.claims} claims {average} average what they do not name, {control} have a "
+        "control that decides nothing, "
+    )
     for line in [*lines, f"{told}{also} may hold where less was learned"]:
         say(line)
     return 0

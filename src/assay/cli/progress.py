@@ -1,7 +1,8 @@
-"""What `assay run` shows while it runs: one line a stage, the time left, and the leading claim's interval so far.
+"""What `assay run` shows while it runs: one line a stage, the time left, and the leading claim's
+interval so far.
 
-On a terminal the lines are redrawn in place; otherwise each event is one plain line. All of it goes to standard error.
-"""
+On a terminal the lines are redrawn in place; otherwise each event is one plain line. All of it goes
+to standard error."""
 
 from __future__ import annotations
 
@@ -39,18 +40,29 @@ def lasting(seconds: Range) -> str:
     if low == high:
         return f"about {low}"
     (a, unit), (b, other) = low.split(" ", 1), high.split(" ", 1)
-    return f"{a} to {b} {unit}" if unit == other and unit in ("s", "min", "h") else f"{low} to {high}"
+    return (
+        f"{a} to {b} {unit}" if unit == other and unit in ("s", "min", "h") else f"{low} to {high}"
+    )
 
 
 def _round(seconds: float) -> float:
-    """Seconds to the digits that an estimate has: minutes in tens of seconds, and from ten minutes on whole ones."""
-    return round(seconds) if seconds < 60 else round(seconds / 10) * 10 if seconds < 600 else round(seconds / 60) * 60
+    """Seconds to the digits that an estimate has: minutes in tens of seconds, and from ten minutes
+    on whole ones."""
+    return (
+        round(seconds)
+        if seconds < 60
+        else round(seconds / 10) * 10
+        if seconds < 600
+        else round(seconds / 60) * 60
+    )
 
 
 class Display:
     """Shows the events of one run; a context manager that the lab calls with each event."""
 
-    def __init__(self, name: str, console: Console | None = None, within: float | None = None) -> None:
+    def __init__(
+        self, name: str, console: Console | None = None, within: float | None = None
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -62,30 +74,41 @@ class Display:
         self.eta: Range | None = None
         self.claim = ""
         self.within = within
-        """Seconds in which it was to be done; once it will not be, that is told, and again when it gets worse."""
+        """Seconds in which it was to be done; once it will not be, that is told, and again when it
+        gets worse."""
         self.told = 0.0
         # transient: what remains on the screen is the verdict table, not a frozen bar
-        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(
+            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.live.stop()
 
     def __call__(self, event: Event) -> None:
         """Take one event of the lab."""
         line = self.note(event)
-        if line and (not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)):
+        if line and (
+            not self.live.is_started or isinstance(event, Planned | Failed | Said | Looked)
+        ):
             self.console.print(plain(line), markup=False, soft_wrap=True)
             self.spoken = time.monotonic()
         if late := self.late():
             self.console.print(plain(late), markup=False, soft_wrap=True)
 
     def late(self) -> str:
-        """The line that says that it will take longer than it was to, empty where none is due: told once, and when it got a quarter worse."""
+        """The line that says that it will take longer than it was to, empty where none is due: told
+        once, and when it got a quarter worse."""
         if self.within is None or self.eta is None or self.stored == self.total:
             return ""
         spent, left = time.monotonic() - self.started, self.eta.middle
@@ -101,11 +124,20 @@ class Display:
                 self.total = len(event.plan.rows)
                 self.stored = self.total - len(event.plan.missing)
                 missing = self.total - self.stored
-                took = f", about {duration(known)} by the record" if (known := recorded(event)) is not None else ""
-                return f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in {event.groups} groups{took}"
+                took = (
+                    f", about {duration(known)} by the record"
+                    if (known := recorded(event)) is not None
+                    else ""
+                )
+                return (
+                    f"{self.name}: {self.total} runs, {self.stored} stored, {missing} to train in "
+                    f"{event.groups} groups{took}"
+                )
             case Started():
                 self.stages[event.group] = event
-                return f"{batch(event)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
+                return (
+                    f"{batch(event)}: {event.runs} {'run' if event.runs == 1 else 'runs'} started"
+                )
             case Progress():
                 self.stages[event.group] = event
                 self.eta = event.eta
@@ -113,24 +145,38 @@ class Display:
             case Saved():
                 self.stages.pop(event.group, None)
                 self.stored, self.total, self.eta = event.done, event.total, event.eta
-                return f"{', '.join(event.arms)}: stored, {self.stored} of {self.total} runs{self.left()}"
+                return (
+                    f"{', '.join(event.arms)}: stored, {self.stored} of {self.total} "
+                    f"runs{self.left()}"
+                )
             case Failed():
                 self.stages.pop(event.group, None)
                 return f"{', '.join(event.arms)}: crashed, {event.text}"
             case Said():
                 return event.text
             case Partial():
-                self.claim = f"not a look: {told}" if (told := leading(event)) and event.frozen else told
+                self.claim = (
+                    f"not a look: {told}" if (told := leading(event)) and event.frozen else told
+                )
                 return self.claim
             case Looked():
                 self.claim = ""
-                left = f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}" if event.open else ""
-                return f"look {event.look} of {event.of}, at {event.seeds} seeds: {len(event.settled)} settled{left}"
+                left = (
+                    f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}"
+                    if event.open
+                    else ""
+                )
+                return (
+                    f"look {event.look} of {event.of}, at {event.seeds} seeds: "
+                    f"{len(event.settled)} settled{left}"
+                )
         return ""
 
     def left(self) -> str:
         """The time left, as the end of a line; empty while it cannot be told."""
-        return "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
+        return (
+            "" if self.eta is None or self.stored == self.total else f", {lasting(self.eta)} left"
+        )
 
     def draw(self) -> RenderableType:
         """The lines shown on a terminal now."""
@@ -138,7 +184,12 @@ class Display:
         from rich.text import Text
 
         spent = duration(time.monotonic() - self.started)
-        lines = [Text(f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so far{self.left()}")]
+        lines = [
+            Text(
+                f"{self.name}  {self.stored} of {self.total} runs stored, {spent} so "
+                f"far{self.left()}"
+            )
+        ]
         for event in self.stages.values():
             lines.append(bar(event, stage(event)))
         if self.claim:
@@ -149,30 +200,43 @@ class Display:
 
 
 def beyond(spent: float, left: float, within: float) -> str:
-    """Say that a command takes longer than it was to take, and how long it now will; nothing is stopped."""
+    """Say that a command takes longer than it was to take, and how long it now will; nothing is
+    stopped."""
     end = spent + left
     return (
-        f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond {duration(within)}; it goes on; "
+        f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond "
+        f"{duration(within)}; it goes on; "
         "Ctrl-C keeps what is stored, and the same command then goes on where it was"
     )
 
 
 def recorded(event: Planned) -> float | None:
-    """The seconds that what is missing takes by the record of the same runs; None where they are of other runs, or unknown."""
+    """The seconds that what is missing takes by the record of the same runs; None where they are of
+    other runs, or unknown."""
     return event.plan.seconds if event.plan.cost_from == "the record" else None
 
 
 def stage(event: Started | Progress) -> str:
-    """One stage's line: its batch, steps done, and its numbers where it is of one arm; of several they mean nothing together."""
+    """One stage's line: its batch, steps done, and its numbers where it is of one arm; of several
+    they mean nothing together."""
     if isinstance(event, Started):
         return f"{batch(event)}: starting"
-    numbers = "".join(f", {name} {value:.4g}" for name, value in event.numbers.items()) if len(event.arms) == 1 else ""
+    numbers = (
+        "".join(f", {name} {value:.4g}" for name, value in event.numbers.items())
+        if len(event.arms) == 1
+        else ""
+    )
     return f"{batch(event)}: {event.done:,} of {event.total:,} {event.unit}{numbers}"
 
 
 def batch(event: Started | Progress) -> str:
-    """Name what trains together so that two batches can be told apart: "main, relu and 3 more (seed 1001)"."""
-    arms = ", ".join(event.arms) if len(event.arms) <= 3 else f"{', '.join(event.arms[:2])} and {len(event.arms) - 2} more"
+    """Name what trains together so that two batches can be told apart: "main, relu and 3 more (seed
+    1001)"."""
+    arms = (
+        ", ".join(event.arms)
+        if len(event.arms) <= 3
+        else f"{', '.join(event.arms[:2])} and {len(event.arms) - 2} more"
+    )
     return f"{arms} ({event.seeds})" if event.seeds else arms
 
 
@@ -180,12 +244,20 @@ def bar(event: Started | Progress, words: str) -> Text:
     """The words behind a bar that shows how much of the stage is done."""
     from rich.text import Text
 
-    full = round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
-    return Text("  ").append("━" * full, "#0b63ce").append("─" * (BAR - full), "dim").append(f"  {words}", "")
+    full = (
+        round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
+    )
+    return (
+        Text("  ")
+        .append("━" * full, "#0b63ce")
+        .append("─" * (BAR - full), "dim")
+        .append(f"  {words}", "")
+    )
 
 
 def leading(event: Partial) -> str:
-    """The leading claim as it stands: sign, interval, the seeds it rests on so far, text; empty without a claim."""
+    """The leading claim as it stands: sign, interval, the seeds it rests on so far, text; empty
+    without a claim."""
     from assay.report.tables import SIGNS, estimate
 
     if not event.result.judged:
@@ -193,4 +265,6 @@ def leading(event: Partial) -> str:
     entry = event.result.judged[0].to_json()
     value, interval = estimate(entry)
     # numbers first: a narrow terminal cuts the end of the line
-    return f"{SIGNS[entry['outcome']]} {value} {interval} after {event.seeds} seeds: {entry['text']}"
+    return (
+        f"{SIGNS[entry['outcome']]} {value} {interval} after {event.seeds} seeds: {entry['text']}"
+    )

@@ -1,4 +1,5 @@
-"""`assay rate` in the terminal: contexts, three keys for answers, and at the end what raters said."""
+"""`assay rate` in the terminal: contexts, three keys for answers, and at the end what raters
+said."""
 
 from __future__ import annotations
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from assay.verbs.rate import Rated
 
 SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
-KEYS = "1 one meaning   2 partly   3 no meaning   w words, then 1 2 3   b back   q quit and go on later"
+KEYS = (
+    "1 one meaning   2 partly   3 no meaning   w words, then 1 2 3   b back   q quit and go on "
+    "later"
+)
 
 
 def finished(rating: Rating) -> bool:
@@ -28,7 +32,10 @@ def finished(rating: Rating) -> bool:
         print(f"{len(rating.left)} of {len(rating.items)} left; the same command goes on")
         return False
     if rating.others_go_on:
-        print("all are answered; another rater goes on, so results are not shown yet: --results shows them")
+        print(
+            "all are answered; another rater goes on, so results are not shown yet: --results "
+            "shows them"
+        )
     return not rating.others_go_on
 
 
@@ -37,7 +44,10 @@ def ask(rating: Rating) -> bool:
     from rich.console import Console
 
     console = Console()
-    say("Do the marked places have one meaning? Shade and underline: how strongly the feature is on there; the marked token is in ⟦ ⟧.")
+    say(
+        "Do the marked places have one meaning? Shade and underline: how strongly the feature "
+        "is on there; the marked token is in ⟦ ⟧."
+    )
     at, words = (rating.left or [len(rating.items)])[0], ""
     while at < len(rating.items):
         item = rating.items[at]
@@ -46,7 +56,10 @@ def ask(rating: Rating) -> bool:
         for passage in item.passages:
             console.print(shaded(passage), soft_wrap=True)
         if (given := rating.answers.answers.get(item.hash)) is not None:
-            print(f"answered before: {given.score:g}" + (f", {plain(given.words)}" if given.words else ""))
+            print(
+                f"answered before: {given.score:g}"
+                + (f", {plain(given.words)}" if given.words else "")
+            )
         print(KEYS)
         key = _key()
         if key == "w":
@@ -66,7 +79,8 @@ def ask(rating: Rating) -> bool:
 
 
 def shaded(passage: Passage) -> Text:
-    """A passage with its tokens shaded from the background to orange, those where the feature is on underlined too."""
+    """A passage with its tokens shaded from the background to orange, those where the feature is on
+    underlined too."""
     from rich.style import Style
     from rich.text import Text
 
@@ -74,20 +88,37 @@ def shaded(passage: Passage) -> Text:
     for i, (token, shade) in enumerate(zip(passage.tokens, passage.shades, strict=True)):
         shown = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
         colour = "#" + "".join(f"{round(255 + shade * (c - 255)):02x}" for c in ORANGE)
-        out.append(shown, Style(color="#1f2328", bgcolor=colour, underline=True, bold=i == passage.at) if shade > 0 or i == passage.at else "")
+        out.append(
+            shown,
+            Style(color="#1f2328", bgcolor=colour, underline=True, bold=i == passage.at)
+            if shade > 0 or i == passage.at
+            else "",
+        )
     return out
 
 
 def show(found: Rated) -> None:
     """Print the mean scores by arm, the agreement, and the line to type for a verdict."""
-    table = grid("arm", "mean score", "95 % interval", "features", "answers", right=("mean score", "features", "answers"))
+    table = grid(
+        "arm",
+        "mean score",
+        "95 % interval",
+        "features",
+        "answers",
+        right=("mean score", "features", "answers"),
+    )
     for arm in found.arms:
         interval = f"[{number(arm['low'], 2)}, {number(arm['high'], 2)}]"
-        table.add_row(arm["arm"], number(arm["mean"], 2), interval, str(arm["features"]), str(arm["answers"]))
+        table.add_row(
+            arm["arm"], number(arm["mean"], 2), interval, str(arm["features"]), str(arm["answers"])
+        )
     draw(table)
     if found.agreement is not None:
         a = found.agreement
-        say(f"agreement of {len(found.raters)} raters: Krippendorff's α {number(a['alpha'], 2)} [{number(a['low'], 2)}, {number(a['high'], 2)}]")
+        say(
+            f"agreement of {len(found.raters)} raters: Krippendorff's α "
+            f"{number(a['alpha'], 2)} [{number(a['low'], 2)}, {number(a['high'], 2)}]"
+        )
     else:
         say("one rater: how far others would agree is not known")
     for name, why in found.left_out.items():

@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from assay.lab.recording import Statement
     from assay.lab.reproduction import Reproduction
 
-SHOWN = {"cpu": "processor", "cores": "cores", "free_cores": "free cores", "memory_gib": "memory, GiB", "system": "system",
-         "device": "device", "torch": "torch", "python": "Python", "numpy": "NumPy", "assay": "Assay", "commit": "commit",
-         "finished": "finished"}  # fmt: skip
+SHOWN = {
+    "cpu": "processor",
+    "cores": "cores",
+    "free_cores": "free cores",
+    "memory_gib": "memory, GiB",
+    "system": "system",
+    "device": "device",
+    "torch": "torch",
+    "python": "Python",
+    "numpy": "NumPy",
+    "assay": "Assay",
+    "commit": "commit",
+    "finished": "finished",
+}
 
 
 def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json: bool) -> int:
@@ -34,27 +45,41 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
     except KeyboardInterrupt:
         if root is not None:
             where = f"{shlex.quote(name)}{chosen.options} --root {shlex.quote(str(root))}"
-            printing.tell(f"to go on with what is stored: assay run {where}, then assay check {where}", sys.stderr)
+            printing.tell(
+                f"to go on with what is stored: assay run {where}, then assay check {where}",
+                sys.stderr,
+            )
         raise
     printing.emit(found) if as_json else show(found)
     return 0 if found.same else 1
 
 
 def show(found: Reproduction) -> None:
-    """Print every claim on both sides, what differs, cost, environments and how many numbers are equal."""
+    """Print every claim on both sides, what differs, cost, environments and how many numbers are
+    equal."""
     from assay.report import tables
 
     def told(v: Statement) -> str:
-        return "absent" if v is None else " ".join((tables.SIGNS.get(v.get("outcome", "finding"), "–"), *tables.estimate(v)))
+        return (
+            "absent"
+            if v is None
+            else " ".join((tables.SIGNS.get(v.get("outcome", "finding"), "–"), *tables.estimate(v)))
+        )
 
     claims = printing.grid("claim", "recorded", "reproduced", "")
     claims.expand, claims.columns[0].ratio = True, 1
     for s in found.statements:
         if s.kind == "verdicts" or s.why:
             both = (s.old, s.new)
-            ours = tuple(map(told, both)) if s.kind != "exact" else tuple("absent" if v is None else v["outcome"] for v in both)
+            ours = (
+                tuple(map(told, both))
+                if s.kind != "exact"
+                else tuple("absent" if v is None else v["outcome"] for v in both)
+            )
             # the reason below the claim: it is long, and would leave the claim no room beside it
-            claims.add_row(f"{s.text}\n→ {s.why}" if s.why else s.text, *ours, "differs" if s.why else "same")
+            claims.add_row(
+                f"{s.text}\n→ {s.why}" if s.why else s.text, *ours, "differs" if s.why else "same"
+            )
     printing.draw(claims)
     print()
     sides = printing.grid("", "recorded", "reproduced")
@@ -62,7 +87,13 @@ def show(found: Reproduction) -> None:
         cost = [found.cost[side][key] for side in ("recorded", "reproduced")]
         sides.add_row(words, *(duration(c) if key == "seconds" else f"{c:,.0f}" for c in cost))
     for key, words in SHOWN.items():
-        sides.add_row(words, *(str(found.environment[side].get(key, "")) or "unknown" for side in ("recorded", "reproduced")))
+        sides.add_row(
+            words,
+            *(
+                str(found.environment[side].get(key, "")) or "unknown"
+                for side in ("recorded", "reproduced")
+            ),
+        )
     printing.draw(sides)
     print()
     for line in summary(found):
@@ -74,20 +105,40 @@ def summary(found: Reproduction) -> list[str]:
     n = found.numbers
     beside: list[str] = [s.kind for s in found.statements if s.kind != "verdicts" and s.same]
     kinds = (("exact", "exact statement"), ("findings", "finding"))
-    also = [f"{many} {word}{'s' * (many != 1)}" for kind, word in kinds if (many := beside.count(kind))]
+    also = [
+        f"{many} {word}{'s' * (many != 1)}" for kind, word in kinds if (many := beside.count(kind))
+    ]
     lines = [f"As recorded too: {' and '.join(also)}."] if also else []
     if not found.same_claims:
         lines.append("A text, range or control of a claim was changed since the record.")
     if not found.same_runs:
-        lines.append("The record's runs were of other specs or of another version: single numbers need not agree.")
-    expected = "as processor and versions let expect" if n.expected_equal else "none need be, on another machine or other versions"
+        lines.append(
+            "The record's runs were of other specs or of another version: single numbers need "
+            "not agree."
+        )
+    expected = (
+        "as processor and versions let expect"
+        if n.expected_equal
+        else "none need be, on another machine or other versions"
+    )
     if n.expected_equal and n.equal < n.total:
-        expected = f"all were expected on this machine and these versions; not in {', '.join(n.unequal[:5])}"
+        expected = (
+            "all were expected on this machine and these versions; not in "
+            f"{', '.join(n.unequal[:5])}"
+        )
         expected += f" and {len(n.unequal) - 5} more measures" if len(n.unequal) > 5 else ""
-    lines.append(f"{n.equal:,} of {n.total:,} recorded numbers are equal to the last digit; {expected}.")
+    lines.append(
+        f"{n.equal:,} of {n.total:,} recorded numbers are equal to the last digit; {expected}."
+    )
     many = sum(not s.same for s in found.statements)
-    differ = f"{many} {'statement differs' if many == 1 else 'statements differ'}" if many else "what is claimed is no longer the same"
-    verdict = "reproduced: every statement came out as recorded" if found.same else f"not reproduced: {differ}"
+    differ = (
+        f"{many} {'statement differs' if many == 1 else 'statements differ'}"
+        if many
+        else "what is claimed is no longer the same"
+    )
+    verdict = (
+        "reproduced: every statement came out as recorded"
+        if found.same
+        else f"not reproduced: {differ}"
+    )
     return [*lines, f"{found.experiment} ({found.preset}) is {verdict}."]
-
-

@@ -1,4 +1,5 @@
-"""`assay run catalogue`, `assay run 'monthly-*'`: all experiments, or those of such names, as one series, shown while it runs, then on a page."""
+"""`assay run catalogue`, `assay run 'monthly-*'`: all experiments, or those of such names, as one
+series, shown while it runs, then on a page."""
 
 from __future__ import annotations
 
@@ -23,8 +24,17 @@ if TYPE_CHECKING:
     from assay.cli.options import Choice, Machine, Place
     from assay.verbs.series import Series
 
-def run(name: str, choice: Choice, machine: Machine, place: Place, page: Path | None, within: str | None = None) -> int:
-    """Run every experiment of the catalogue, or all whose names fit a pattern, and print what came of it; exit code: 0, or the worst error's.
+
+def run(
+    name: str,
+    choice: Choice,
+    machine: Machine,
+    place: Place,
+    page: Path | None,
+    within: str | None = None,
+) -> int:
+    """Run every experiment of the catalogue, or all whose names fit a pattern, and print what came
+    of it; exit code: 0, or the worst error's.
 
     Raises: AssayError for a time to fit, since what fits is chosen for one experiment.
     """
@@ -50,7 +60,13 @@ def show(found: Series) -> None:
         said = tables.signs(tables.outcomes(result)) if result else "no result"
         table.add_row(part["name"], said, *spent, series.made(part) if result else "")
     claims = [v for result in series.results(data).values() for v in result["verdicts"]]
-    table.add_row("all", tables.signs(tables.outcomes({"verdicts": claims})), f"{found.seconds:,.0f}", f"{found.cpu_seconds:,.0f}", "")
+    table.add_row(
+        "all",
+        tables.signs(tables.outcomes({"verdicts": claims})),
+        f"{found.seconds:,.0f}",
+        f"{found.cpu_seconds:,.0f}",
+        "",
+    )
     printing.draw(table)
     print()
     if found.errors:
@@ -62,7 +78,8 @@ def show(found: Series) -> None:
 
 
 class Display:
-    """Shows a series while it runs: one line for each experiment as it ends; on a terminal also what is at work, in place."""
+    """Shows a series while it runs: one line for each experiment as it ends; on a terminal also
+    what is at work, in place."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
         from rich.console import Console
@@ -74,14 +91,21 @@ class Display:
         self.at: dict[str, tuple[str, Started | Progress]] = {}
         self.done = self.total = 0
         self.eta: Range | None = None
-        self.live = Live(get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(
+            get_renderable=self.draw, console=self.console, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.live.stop()
 
     def __call__(self, name: str, event: Any) -> None:
@@ -124,7 +148,11 @@ class Display:
         from rich.text import Text
 
         spent = duration(time.monotonic() - self.started)
-        state = f"{self.done} of {self.total} experiments" if self.total else "looking at what is stored"
+        state = (
+            f"{self.done} of {self.total} experiments"
+            if self.total
+            else "looking at what is stored"
+        )
         lines = [Text(f"{self.name}  {state}, {spent} so far{self.left()}")]
         lines += [bar(event, f"{name} · {stage(event)}") for name, event in list(self.at.values())]
         for line in lines:
@@ -139,7 +167,9 @@ def surveyed(name: str, event: Surveyed) -> str:
     if not missing:
         return head
     time = "an unknown time" if event.seconds is None else lasting(event.seconds)
-    return f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
+    return (
+        f"{head}; {missing:,} to train on {event.workers} worker{'s' * (event.workers > 1)}, {time}"
+    )
 
 
 def ended(event: Ended) -> str:
@@ -150,5 +180,9 @@ def ended(event: Ended) -> str:
     if part.data is None:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"
     said = tables.signs(tables.outcomes(part.data)) or "no claims"
-    made = f"{part.data['seconds']:,.0f} s, {part.data['cpu_seconds']:,.0f} CPU-seconds" if part.trained else "stored"
+    made = (
+        f"{part.data['seconds']:,.0f} s, {part.data['cpu_seconds']:,.0f} CPU-seconds"
+        if part.trained
+        else "stored"
+    )
     return f"{part.name}: {said}, {made}"

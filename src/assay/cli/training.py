@@ -20,11 +20,19 @@ def show(found: TrainedLms) -> None:
     table = printing.grid("folder", *numbers, right=numbers)
     for run in found.runs:
         varied = [str(run.seed), *(f"{getattr(run, name):g}" for name in differ)]
-        table.add_row(run.folder, *varied, f"{run.parameters:,}", *(_nats(loss) for loss in (run.loss, run.held_out)))
+        table.add_row(
+            run.folder,
+            *varied,
+            f"{run.parameters:,}",
+            *(_nats(loss) for loss in (run.loss, run.held_out)),
+        )
     printing.draw(table)
     print()
     if found.windows:
-        printing.say(f"Losses in nats a token of {found.vocab:,}; held out: {found.windows:,} windows of the validation part.{_curve(found.runs)}")
+        printing.say(
+            f"Losses in nats a token of {found.vocab:,}; held out: {found.windows:,} windows "
+            f"of the validation part.{_curve(found.runs)}"
+        )
     for note in found.notes:
         printing.say(note)
     if found.found:
@@ -37,5 +45,11 @@ def _nats(loss: float | None) -> str:
 
 def _curve(runs: Sequence[TrainedLm]) -> str:
     """How the first run's held-out loss fell, in words."""
-    points = [(row["step"], row["held_out"]) for row in runs[0].curve if row["held_out"] is not None]
-    return f" The first run's by step: {', '.join(f'{step:,}: {loss:.2f}' for step, loss in points)}." if points else ""
+    points = [
+        (row["step"], row["held_out"]) for row in runs[0].curve if row["held_out"] is not None
+    ]
+    return (
+        f" The first run's by step: {', '.join(f'{step:,}: {loss:.2f}' for step, loss in points)}."
+        if points
+        else ""
+    )

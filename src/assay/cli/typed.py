@@ -1,4 +1,5 @@
-"""Typed: the commands that hints name, as they work in the shell that called, with the program's path where `assay` alone is not found."""
+"""Typed: the commands that hints name, as they work in the shell that called, with the program's
+path where `assay` alone is not found."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def program() -> str:
     if Path(sys.argv[0]).stem == "assay":
         return shlex.quote(sys.argv[0])
     called = sys.orig_argv  # python -m assay, python -X utf8 -m assay
-    return shlex.join(called[: called.index("-m") + 2] if "-m" in called else [sys.executable, "-m", "assay"])
+    return shlex.join(
+        called[: called.index("-m") + 2] if "-m" in called else [sys.executable, "-m", "assay"]
+    )
 
 
 def runnable(text: str) -> str:
@@ -34,9 +37,17 @@ def runnable(text: str) -> str:
 
 
 def meant(text: str, words: Sequence[str]) -> str:
-    """End a "did you mean …?" with the whole command, where the mistaken word is one of those that were typed."""
+    """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
+    were typed."""
     found = MEANT.search(text)
-    wrong = next((word for word in words if any(named in text for named in (f"'{word}'", f'"{word}"', f"option: {word}."))), None)
+    wrong = next(
+        (
+            word
+            for word in words
+            if any(named in text for named in (f"'{word}'", f'"{word}"', f"option: {word}."))
+        ),
+        None,
+    )
     if found is None or wrong is None:
         return text
     right = [found["right"] if word == wrong else word for word in words]
@@ -49,4 +60,8 @@ def placed(text: str, words: Sequence[str]) -> str:
         own = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
         text = own.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
     root = next((after for word, after in pairwise(words) if word == "--root"), "")
-    return f"{text} --root {shlex.quote(root)}" if root and re.search(r"assay run [^;`,]*$", text) else text
+    return (
+        f"{text} --root {shlex.quote(root)}"
+        if root and re.search(r"assay run [^;`,]*$", text)
+        else text
+    )

@@ -1,4 +1,5 @@
-"""Verbs of `assay` about files and upkeep: models, dictionaries in and out, what is stored, what is installed, conformance."""
+"""Verbs of `assay` about files and upkeep: models, dictionaries in and out, what is stored, what is
+installed, conformance."""
 
 from __future__ import annotations
 
@@ -10,7 +11,21 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import FILES, UPKEEP, app
-from assay.cli.options import ANYWHERE, AS_WRITTEN, DEFAULT, HERE, PLAIN, Anywhere, Bare, Choice, Flat, Name, Output, Place, Trust
+from assay.cli.options import (
+    ANYWHERE,
+    AS_WRITTEN,
+    DEFAULT,
+    HERE,
+    PLAIN,
+    Anywhere,
+    Bare,
+    Choice,
+    Flat,
+    Name,
+    Output,
+    Place,
+    Trust,
+)
 from assay.core.errors import AssayError
 from assay.verbs.dashboards import FIRST, NOBODY, Which
 from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
@@ -19,7 +34,10 @@ from assay.verbs.train_lm import AS_USUAL, ONCE, Design, Training
 
 @app.command(sort_key=8, group=UPKEEP)
 def fetch(
-    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2", /, *, output: Output = PLAIN
+    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2",
+    /,
+    *,
+    output: Output = PLAIN,
 ) -> None:
     """Download a model by its hash and convert it, once.
 
@@ -35,7 +53,8 @@ def fetch(
 
 @app.command(sort_key=10, group=UPKEEP)
 def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = HERE) -> int:
-    """Delete the stored runs and results of an experiment, and artefacts that no other one is left to use, after saying which.
+    """Delete the stored runs and results of an experiment, and artefacts that no other one is left
+    to use, after saying which.
 
     Parameters
     ----------
@@ -57,23 +76,33 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
 
 @app.command(sort_key=11, group=UPKEEP)
 def doctor(
-    *names: Annotated[str, Parameter(help="With --claims: experiments or files whose claims are asked; the catalogue without any.")],
+    *names: Annotated[
+        str,
+        Parameter(
+            help=(
+                "With --claims: experiments or files whose claims are asked; the catalogue "
+                "without any."
+            )
+        ),
+    ],
     claims: Annotated[bool, Bare] = False,
     clean: Annotated[bool, Bare] = False,
     migrate: Annotated[bool, Bare] = False,
     place: Anywhere = ANYWHERE,
 ) -> int:
-    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's health.
+    """What is installed or missing and how to mend it; threads, devices, model, disk, the store's
+    health.
 
     Parameters
     ----------
     claims
-        Ask claims instead, as recorded or stored: which average what they do not name, have controls that decide nothing, or may
-        hold where nothing was learned.
+        Ask claims instead, as recorded or stored: which average what they do not name, have
+        controls that decide nothing, or may hold where nothing was learned.
     clean
         Delete damaged runs, and what kills left behind.
     migrate
-        Bring a store of an older version to how this one stores; whole or not at all, and nothing is lost.
+        Bring a store of an older version to how this one stores; whole or not at all, and nothing
+        is lost.
 
     Examples
     --------
@@ -96,7 +125,8 @@ def doctor(
 
 @app.command(sort_key=12, group=UPKEEP)
 def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> None:
-    """How fast this machine is at what experiments are made of: measured once, in under 45 seconds; then plans go by it.
+    """How fast this machine is at what experiments are made of: measured once, in under 45 seconds;
+    then plans go by it.
 
     Parameters
     ----------
@@ -128,12 +158,14 @@ def train_lm(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Train small language models on a text, several at once, each an ordinary Hugging Face folder that every other verb reads.
+    """Train small language models on a text, several at once, each an ordinary Hugging Face folder
+    that every other verb reads.
 
     Parameters
     ----------
     out
-        The folder to write: a model folder in it for each run. The same command goes on there, or finds what is done.
+        The folder to write: a model folder in it for each run. The same command goes on there, or
+        finds what is done.
     ratio
         Evaluated on held-out text whenever compute has grown so many times, and at the end.
     checkpoints
@@ -152,13 +184,29 @@ def train_lm(
 
     with trust.raised(), Bar("train-lm", "steps") as bar:
         where = device_here(device)
-        found = trained(out, design, training, ratio=ratio, checkpoints=checkpoints, root=place.root, device=where, progress=bar)
+        found = trained(
+            out,
+            design,
+            training,
+            ratio=ratio,
+            checkpoints=checkpoints,
+            root=place.root,
+            device=where,
+            progress=bar,
+        )
     printing.emit(found) if place.json else shown.show(found)
 
 
 @app.command(name="import", sort_key=20, group=FILES)
 def import_(
-    path: Annotated[Path, Parameter(help="A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope.")],
+    path: Annotated[
+        Path,
+        Parameter(
+            help=(
+                "A file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope."
+            )
+        ),
+    ],
     /,
     *,
     out: Path,
@@ -167,7 +215,8 @@ def import_(
     trust: Trust = AS_WRITTEN,
     output: Output = PLAIN,
 ) -> None:
-    """Read another library's dictionary and keep it as one of ours; with activations, only if it reconstructs them.
+    """Read another library's dictionary and keep it as one of ours; with activations, only if it
+    reconstructs them.
 
     Parameters
     ----------
@@ -185,17 +234,29 @@ def import_(
         printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
 
-def _bundle(name: str, out: Path | None, choice: Choice, dictionaries_only: bool, place: Place) -> None:
-    """Write a bundle, and print what it holds. Raises: AssayError for options that are for dictionaries."""
+def _bundle(
+    name: str, out: Path | None, choice: Choice, dictionaries_only: bool, place: Place
+) -> None:
+    """Write a bundle, and print what it holds. Raises: AssayError for options that are for
+    dictionaries."""
     from assay.verbs.bundle import export_bundle
 
     if dictionaries_only:
-        raise AssayError("--run, --model, --features, --top, --by and --creator are for dictionaries; a bundle is of a whole result")
+        raise AssayError(
+            "--run, --model, --features, --top, --by and --creator are for dictionaries; a "
+            "bundle is of a whole result"
+        )
     printing.bundled(export_bundle(place.lab(), *choice.of(name), out), place.json)
 
 
 def _features(
-    name: str, out: Path, format: Literal["html", "saedashboard", "neuronpedia"], which: Which, creator: str, trust: Trust, place: Place
+    name: str,
+    out: Path,
+    format: Literal["html", "saedashboard", "neuronpedia"],
+    which: Which,
+    creator: str,
+    trust: Trust,
+    place: Place,
 ) -> None:
     """Write features of an index, and print which."""
     from assay.verbs.dashboards import export_features
@@ -206,9 +267,13 @@ def _features(
 
 
 def _destination(format: str, out: Path | None, choice: Choice) -> Path:
-    """Where a dictionary is to be written. Raises: AssayError where it is not said, and for options that are for bundles."""
+    """Where a dictionary is to be written. Raises: AssayError where it is not said, and for options
+    that are for bundles."""
     if choice != DEFAULT:
-        raise AssayError(f"--preset and --set choose a result for --format bundle; format {format} writes a dictionary")
+        raise AssayError(
+            f"--preset and --set choose a result for --format bundle; format {format} writes "
+            "a dictionary"
+        )
     if out is None:
         raise AssayError(f"--out is missing: where format {format} is to be written")
     return out
@@ -216,11 +281,21 @@ def _destination(format: str, out: Path | None, choice: Choice) -> Path:
 
 @app.command(sort_key=21, group=FILES)
 def export(
-    name: Annotated[str, Parameter(help="A dictionary: any file that `assay import` reads, or a stored run. For a bundle, an experiment.")],
+    name: Annotated[
+        str,
+        Parameter(
+            help=(
+                "A dictionary: any file that `assay import` reads, or a stored run. For a bundle, "
+                "an experiment."
+            )
+        ),
+    ],
     /,
     *,
     out: Path | None = None,
-    format: Literal["saelens", "assay", "html", "saedashboard", "neuronpedia", "bundle"] = "saelens",
+    format: Literal[
+        "saelens", "assay", "html", "saedashboard", "neuronpedia", "bundle"
+    ] = "saelens",
     run: int | None = None,
     model: str | None = None,
     which: Annotated[Which, Flat] = FIRST,
@@ -229,16 +304,19 @@ def export(
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
-    """Write a dictionary for another library, means and scales folded into its weights; or pages of its features, once it has an index;
-    or the bundle of a result, which anybody judges again with NumPy alone.
+    """Write a dictionary for another library, means and scales folded into its weights; or pages of
+    its features, once it has an index; or the bundle of a result, which anybody judges again with
+    NumPy alone.
 
     Parameters
     ----------
     out
-        The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where none is named.
+        The folder to write; for format assay and html, the file; for a bundle a zip, NAME.zip where
+        none is named.
     format
-        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html: pages of features in one file
-        that opens offline; saedashboard, neuronpedia: the files of those; bundle: claims, measures, verdicts and code that judges.
+        saelens: cfg.json and sae_weights.safetensors, for SAELens 6, a folder for each run; html:
+        pages of features in one file that opens offline; saedashboard, neuronpedia: the files of
+        those; bundle: claims, measures, verdicts and code that judges.
     run
         Which run, from 0; without it, all.
     model
@@ -252,14 +330,22 @@ def export(
     assay export superposition --format bundle
     """
     if format == "bundle":
-        return _bundle(name, out, choice, (run, model, which, creator) != (None, None, FIRST, NOBODY), place)
+        return _bundle(
+            name, out, choice, (run, model, which, creator) != (None, None, FIRST, NOBODY), place
+        )
     out = _destination(format, out, choice)
     if format in ("html", "saedashboard", "neuronpedia"):
         if run is not None or model is not None:
-            raise AssayError(f"--run and --model are for dictionaries; format {format} writes features of an index")
+            raise AssayError(
+                f"--run and --model are for dictionaries; format {format} writes features of "
+                "an index"
+            )
         return _features(name, out, format, which, creator, trust, place)
     if which != FIRST:
-        raise AssayError(f"--features, --top and --by choose features; format {format} writes the whole dictionary")
+        raise AssayError(
+            f"--features, --top and --by choose features; format {format} writes the whole "
+            "dictionary"
+        )
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
@@ -269,18 +355,22 @@ def export(
 
 @app.command(sort_key=40, group=UPKEEP)
 def conformance(
-    *ids: Annotated[str, Parameter(help="Vectors to run and explain, such as C01; all without any.")],
+    *ids: Annotated[
+        str, Parameter(help="Vectors to run and explain, such as C01; all without any.")
+    ],
     against: Annotated[str | None, Parameter(show_default=False)] = None,
     python: Annotated[Path | None, Parameter(show_default=False)] = None,
     record: Annotated[bool, Bare] = False,
     output: Output = PLAIN,
 ) -> int:
-    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where Assay fails one.
+    """Hold Assay, or a peer, to vectors whose right answer can be worked out by hand; exit 1 where
+    Assay fails one.
 
     Parameters
     ----------
     against
-        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an adapter of your own.
+        A peer with an adapter (saelens, dictionary-learning, sparsify, …), or the path of an
+        adapter of your own.
     python
         Interpreter of an environment in which the peer is installed.
     record

@@ -1,4 +1,5 @@
-"""What `assay run` and `assay show` print: the verdicts of a result, what they cost, and what to type next."""
+"""What `assay run` and `assay show` print: the verdicts of a result, what they cost, and what to
+type next."""
 
 from __future__ import annotations
 
@@ -23,18 +24,26 @@ if TYPE_CHECKING:
 
 
 def show(
-    found: Result | Mapping[str, Any], name: str, experiment: Experiment, preset: Preset, place: Place, expected: str | None = None,
-    asked: str | None = None, findings: bool = False,
-) -> int:  # fmt: skip
-    """Print the verdicts of a result, or of a stored one as plain values; what they cost, and what to type next.
+    found: Result | Mapping[str, Any],
+    name: str,
+    experiment: Experiment,
+    preset: Preset,
+    place: Place,
+    expected: str | None = None,
+    asked: str | None = None,
+    findings: bool = False,
+) -> int:
+    """Print the verdicts of a result, or of a stored one as plain values; what they cost, and what
+    to type next.
 
-    Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that takes a Result.
-    Findings are counted, unless they are wanted or there is nothing else; the last lines say how each claim came out.
+    Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that
+    takes a Result. Findings are counted, unless they are wanted or there is nothing else; the last
+    lines say how each claim came out.
 
     Raises: ClaimError where no claim is the one that is asked for, or several.
 
-    The exit code is 2 where a statement could not be computed, else 1 where a claim did not come out as expected.
-    """
+    The exit code is 2 where a statement could not be computed, else 1 where a claim did not come
+    out as expected."""
     from assay.lab.verdicts import otherwise
 
     one, data = (None, found) if isinstance(found, Mapping) else _chosen(found, experiment, asked)
@@ -52,7 +61,10 @@ def show(
         if folded:
             count = len(data["findings"])
             options = f"{preset.options}{place.options}"
-            tell(f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show {shlex.quote(name)} --findings{options}")
+            tell(
+                f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show "
+                f"{shlex.quote(name)} --findings{options}"
+            )
         for left in data["skipped"]:
             say(f"not asked of {data['arm']}: {left['text']} ({left['reason']})")
     if tables.only_exact(data):
@@ -61,10 +73,15 @@ def show(
         say(f"changed after a look at these seeds: {change}")
     for note in data["notes"]:
         say(f"note: {note}")
-    if data["registration"] is not None or in_file(experiment.origin):  # of the catalogue's own entries their pages say what was planned
+    if data["registration"] is not None or in_file(
+        experiment.origin
+    ):  # of the catalogue's own entries their pages say what was planned
         for line in frozen.lines(data):
             say(line)
-    print(f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, {data['cpu_seconds']:.0f} CPU-seconds")
+    print(
+        f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, "
+        f"{data['cpu_seconds']:.0f} CPU-seconds"
+    )
     for line in summary(data) if one is None else ():
         tell(line)
     for line in invitations(name, data, experiment, preset, place.options):
@@ -77,17 +94,29 @@ def show(
 
 
 def summary(data: Mapping[str, Any]) -> list[str]:
-    """Say how the claims came out: how many in which way, then each in a line; nothing of one alone, which stands right above."""
+    """Say how the claims came out: how many in which way, then each in a line; nothing of one
+    alone, which stands right above."""
     judged = data["verdicts"]
     if len(judged) < 2:
         return []
     short = heads([v["text"] for v in judged])
-    lines = [f"{tables.SIGNS[v['outcome']]} {number} {words}" for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)]
-    return ["", tables.tallied(data), *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines), ""]
+    lines = [
+        f"{tables.SIGNS[v['outcome']]} {number} {words}"
+        for number, (v, words) in enumerate(zip(judged, short, strict=True), 1)
+    ]
+    return [
+        "",
+        tables.tallied(data),
+        *(textwrap.shorten(line, tables.WIDTH, placeholder=" …") for line in lines),
+        "",
+    ]
 
 
-def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
-    """What prints one claim or another arm than main in place of the table, and what is chosen of the result as plain values."""
+def _chosen(
+    result: Result, experiment: Experiment, asked: str | None
+) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
+    """What prints one claim or another arm than main in place of the table, and what is chosen of
+    the result as plain values."""
     from assay.cli import claim, fooled
     from assay.lab.verdicts import choose
     from assay.verbs.pages import slug
@@ -100,11 +129,16 @@ def _chosen(result: Result, experiment: Experiment, asked: str | None) -> tuple[
         return None, result.to_json()
     number = every.index(result.judged[0]) + 1
     page = f"report/{slug(experiment.name, result.preset)}.html#claim-{number}"
-    return lambda: claim.show(result.judged[0], number, f"{page}, once the pages are written (below)"), result.to_json()
+    return lambda: claim.show(
+        result.judged[0], number, f"{page}, once the pages are written (below)"
+    ), result.to_json()
 
 
-def invitations(name: str, data: Mapping[str, Any], experiment: Experiment, preset: Preset, place: str) -> list[str]:
-    """Say what to type next: what decides a claim, an arm to judge as if it were the method, an ablation before a control, and the pages."""
+def invitations(
+    name: str, data: Mapping[str, Any], experiment: Experiment, preset: Preset, place: str
+) -> list[str]:
+    """Say what to type next: what decides a claim, an arm to judge as if it were the method, an
+    ablation before a control, and the pages."""
     from assay.lab.verdicts import deciding
 
     typed, options = shlex.quote(name), f"{preset.options}{place}"
@@ -112,14 +146,28 @@ def invitations(name: str, data: Mapping[str, Any], experiment: Experiment, pres
     if data["arm"] != "main":
         return lines
     judged = data["verdicts"]
-    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [arm for verdict in judged for arm in verdict["controls"]]
+    rivals = [arm for arm in experiment.arms if arm.startswith("no-")] + [
+        arm for verdict in judged for arm in verdict["controls"]
+    ]
     if rivals and any(verdict["outcome"] == "holds" for verdict in judged):
         lines.insert(0, f"Try to fool it: assay show {typed} --arm {rivals[0]}{options}")
     decide: list[str] = []
     if preset.name == "smoke" and experiment.default:
-        return [f"smoke checks that everything works; for verdicts: assay run {typed}{place}", *lines]
+        return [
+            f"smoke checks that everything works; for verdicts: assay run {typed}{place}",
+            *lines,
+        ]
     for command, numbers in deciding(judged, experiment, preset).items():
         listed = ", ".join(map(str, numbers))
-        which = "it" if len(judged) == 1 else f"claim {listed}" if len(numbers) == 1 else f"claims {listed}"
-        decide.append(f"To decide {which}: assay {command.replace(f'run {experiment.typed}', f'run {typed}', 1)}{place}")
+        which = (
+            "it"
+            if len(judged) == 1
+            else f"claim {listed}"
+            if len(numbers) == 1
+            else f"claims {listed}"
+        )
+        decide.append(
+            f"To decide {which}: assay "
+            f"{command.replace(f'run {experiment.typed}', f'run {typed}', 1)}{place}"
+        )
     return decide + lines

@@ -1,4 +1,5 @@
-"""Outcomes: whether what a library answered is right, wrong, another documented definition, or not offered."""
+"""Outcomes: whether what a library answered is right, wrong, another documented definition, or not
+offered."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ class Outcome:
 def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:
     """The outcome of a vector from the answers to its cases, in their order.
 
-    Right where every case is; another documented definition where every case is right or agrees with an alternative;
-    wrong where any case is neither, or raised; else not offered, where any case is not.
-    """
+    Right where every case is; another documented definition where every case is right or agrees
+    with an alternative; wrong where any case is neither, or raised; else not offered, where any
+    case is not."""
     kinds: list[str] = []
     got: list[Any] = []
     why: list[str] = []
@@ -53,19 +54,29 @@ def judge(vector: Vector, answers: Sequence[Mapping[str, Any]]) -> Outcome:
             kinds.append(kind)
             got.append({name: value.get(name) for name in case.expected})
             why += [reason] if reason else []
-    outcome = next(kind for kind in ("wrong", "not offered", "another documented definition", "right") if kind in kinds)
+    outcome = next(
+        kind
+        for kind in ("wrong", "not offered", "another documented definition", "right")
+        if kind in kinds
+    )
     expected = tuple(case.expected for case in vector.cases)
     reasons = "; ".join(dict.fromkeys(why)) if outcome != "wrong" else ""
-    return Outcome(vector.id, outcome == "right", outcome, tuple(got), expected, vector.source, reasons)  # type: ignore[arg-type]
+    return Outcome(
+        vector.id, outcome == "right", outcome, tuple(got), expected, vector.source, reasons
+    )  # type: ignore[arg-type]
 
 
-def _compare(vector: Vector, expected: Mapping[str, Any], got: Mapping[str, Any]) -> tuple[Kind, str]:
+def _compare(
+    vector: Vector, expected: Mapping[str, Any], got: Mapping[str, Any]
+) -> tuple[Kind, str]:
     if missing := [name for name in expected if name not in got]:
         return "not offered", f"no {', '.join(missing)}"
     if all(_agrees(value, got[name], vector.tolerance) for name, value in expected.items()):
         return "right", ""
     for other in vector.alternatives:
-        if all(_agrees(value, got[name], vector.tolerance) for name, value in other.expected.items()):
+        if all(
+            _agrees(value, got[name], vector.tolerance) for name, value in other.expected.items()
+        ):
             return "another documented definition", f"{other.definition} ({other.source})"
     return "wrong", ""
 
@@ -77,7 +88,10 @@ def _agrees(expected: Any, got: Any, tolerance: float) -> bool:
         return False
     largest = max((abs(a) for a, _ in pairs if _number(a)), default=0.0) or 1.0
     return all(
-        abs(a - b) <= tolerance * largest if _number(a) and _number(b) else type(a) is type(b) and a == b for a, b in pairs
+        abs(a - b) <= tolerance * largest
+        if _number(a) and _number(b)
+        else type(a) is type(b) and a == b
+        for a, b in pairs
     )
 
 

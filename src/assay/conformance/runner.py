@@ -1,4 +1,5 @@
-"""Running the vectors: on Assay in this process, on a peer by subprocess in the peer's own environment."""
+"""Running the vectors: on Assay in this process, on a peer by subprocess in the peer's own
+environment."""
 
 from __future__ import annotations
 
@@ -22,7 +23,12 @@ TIMEOUT = 900.0
 LARGEST = 64 * 2**20
 """Bytes of a peer's answers."""
 ADAPTERS = Path(protocol.__file__).parent
-QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "WANDB_MODE": "disabled"}
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "WANDB_MODE": "disabled",
+}
 """No vector needs the network, so no peer gets to use it."""
 
 
@@ -44,46 +50,72 @@ def own(vectors: Sequence[Vector]) -> Run:
     from assay.conformance.adapters.for_assay import OPERATIONS
 
     answers = {case["id"]: protocol.answer(case, OPERATIONS) for case in _cases(vectors)}
-    return Run("Assay", metadata.version("interp-assay"), _judged(vectors, answers), protocol.environment())
+    return Run(
+        "Assay", metadata.version("interp-assay"), _judged(vectors, answers), protocol.environment()
+    )
 
 
 def names() -> tuple[str, ...]:
     """The peers that an adapter is here for."""
-    files = (path.stem.removeprefix("for_").replace("_", "-") for path in sorted(ADAPTERS.glob("for_*.py")))
+    files = (
+        path.stem.removeprefix("for_").replace("_", "-")
+        for path in sorted(ADAPTERS.glob("for_*.py"))
+    )
     return tuple(name for name in files if name != "assay")
 
 
 def adapter(name: str) -> Path:
-    """The adapter of a peer by its name, or the file itself where a path to one is given. Raises: AssayError for neither."""
+    """The adapter of a peer by its name, or the file itself where a path to one is given. Raises:
+    AssayError for neither."""
     if name.endswith(".py"):
         if Path(name).is_file():
             return Path(name).resolve()
         raise AssayError(f"no adapter at {name}; give a file, or one of {', '.join(names())}")
     if name not in names():
-        raise AssayError(f"no adapter for {name!r}; {nearest(name, names())}; your own: --against my_adapter.py")
+        raise AssayError(
+            f"no adapter for {name!r}; {nearest(name, names())}; your own: --against my_adapter.py"
+        )
     return ADAPTERS / f"for_{name.replace('-', '_')}.py"
 
 
 def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float = TIMEOUT) -> Run:
-    """A peer on these vectors, run by `python`, the interpreter of an environment that has the peer installed.
+    """A peer on these vectors, run by `python`, the interpreter of an environment that has the peer
+    installed.
 
-    Raises: AssayError, one line, for an unknown peer, an interpreter that cannot import it, a crash, too long a run, or answers
-    that are none.
+    Raises: AssayError, one line, for an unknown peer, an interpreter that cannot import it, a
+    crash, too long a run, or answers that are none.
     """
     script = adapter(name)
     with tempfile.TemporaryDirectory() as room:
         request, answers = Path(room) / "request.json", Path(room) / "answers.json"
         request.write_text(json.dumps({"cases": _cases(vectors)}), encoding="utf-8")
         # adapters find `protocol` beside themselves; one from elsewhere finds it through this path
-        env = {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join(filter(None, [str(ADAPTERS), os.environ.get("PYTHONPATH")]))}
+        env = {
+            **os.environ,
+            **QUIET,
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(ADAPTERS), os.environ.get("PYTHONPATH")])
+            ),
+        }
         command = [str(python), str(script), str(request), str(answers)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, env=env, cwd=room)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                env=env,
+                cwd=room,
+            )
         except subprocess.TimeoutExpired:
-            raise AssayError(f"{name} did not answer within {timeout:.0f} s; nothing is known about it") from None
+            raise AssayError(
+                f"{name} did not answer within {timeout:.0f} s; nothing is known about it"
+            ) from None
         except OSError as error:
             raise AssayError(
-                f"cannot run {python} ({error.strerror}); give --python the interpreter of an environment that has {name}"
+                f"cannot run {python} ({error.strerror}); give --python the interpreter of an "
+                f"environment that has {name}"
             ) from error
         if done.returncode != 0:
             raise AssayError(_last(name, python, done))
@@ -98,7 +130,9 @@ def _cases(vectors: Sequence[Vector]) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(vectors: Sequence[Vector], answers: Mapping[str, Mapping[str, Any]]) -> tuple[Outcome, ...]:
+def _judged(
+    vectors: Sequence[Vector], answers: Mapping[str, Mapping[str, Any]]
+) -> tuple[Outcome, ...]:
     return tuple(judge(v, [answers[f"{v.id}/{i}"] for i in range(len(v.cases))]) for v in vectors)
 
 
@@ -106,8 +140,14 @@ def _last(name: str, python: Path, done: subprocess.CompletedProcess[str]) -> st
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     said = lines[-1].strip()[:300] if lines else "it said nothing"
     if "ModuleNotFoundError" in said or "ImportError" in said or "PackageNotFoundError" in said:
-        return f"{python} cannot import {name} ({said}); install it in that environment, or give another --python"
-    return f"the adapter of {name} ended with exit code {done.returncode} ({said}); nothing is known about it"
+        return (
+            f"{python} cannot import {name} ({said}); install it in that environment, or give "
+            "another --python"
+        )
+    return (
+        f"the adapter of {name} ended with exit code {done.returncode} ({said}); nothing is known "
+        "about it"
+    )
 
 
 def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
@@ -116,10 +156,19 @@ def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
             raise ValueError("no file was written")
         page = json.loads(foreign.read(path, "answers", LARGEST))
         answers = page["answers"]
-        missing = [case["id"] for case in _cases(vectors) if not isinstance(answers.get(case["id"]), dict)]
+        missing = [
+            case["id"] for case in _cases(vectors) if not isinstance(answers.get(case["id"]), dict)
+        ]
         if missing:
             raise ValueError(f"no answer to {missing[0]}")
-        return Run(str(page["peer"]), str(page["version"]), _judged(vectors, answers), dict(page.get("environment", {})))
+        return Run(
+            str(page["peer"]),
+            str(page["version"]),
+            _judged(vectors, answers),
+            dict(page.get("environment", {})),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
         said = f"{type(error).__name__}: {error}"
-        raise AssayError(f"the answers of {name} cannot be read ({' '.join(said.split())[:200]})") from error
+        raise AssayError(
+            f"the answers of {name} cannot be read ({' '.join(said.split())[:200]})"
+        ) from error

@@ -1,4 +1,5 @@
-"""Specs, runs, randomness, the training loop, measures, claims and statistics, figures, the Experiment value.
+"""Specs, runs, randomness, the training loop, measures, claims and statistics, figures, the
+Experiment value.
 
 Names are loaded when first used, so that importing this package costs nothing.
 """
@@ -7,29 +8,40 @@ from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
-    from assay.core.bench import Bench, Slot
-    from assay.core.claims import Claim, Exact, Finding, Gate, OneTerm, Published, Value, converged
-    from assay.core.descent import Adam, adam_state, descent
+    from assay.core.bench import Bench, Slot  # noqa: F401
+    from assay.core.claims import Claim, Exact, Finding, Gate, OneTerm, Published, Value, converged  # noqa: F401
+    from assay.core.descent import Adam, adam_state, descent  # noqa: F401
     from assay.core.errors import (
-        AssayError,
-        ClaimError,
-        DataError,
-        ExperimentError,
-        ModelError,
-        RunError,
-        SpecError,
-        StoreError,
+        AssayError,  # noqa: F401
+        ClaimError,  # noqa: F401
+        DataError,  # noqa: F401
+        ExperimentError,  # noqa: F401
+        ModelError,  # noqa: F401
+        RunError,  # noqa: F401
+        SpecError,  # noqa: F401
+        StoreError,  # noqa: F401
     )
-    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint
-    from assay.core.figures import Figure, columns, curve, summary
-    from assay.core.fit import Group, State, Trained, fit
-    from assay.core.judging import judge
-    from assay.core.langevin import langevin
-    from assay.core.measures import by, measures, stack
-    from assay.core.runs import Runs
-    from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay
-    from assay.core.spec import PerRun, Spec, SpecMap, added, changed, grid, key, removed, renamed, reserved, variant
+    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint  # noqa: F401
+    from assay.core.figures import Figure, columns, curve, summary  # noqa: F401
+    from assay.core.fit import Group, State, Trained, fit  # noqa: F401
+    from assay.core.judging import judge  # noqa: F401
+    from assay.core.langevin import langevin  # noqa: F401
+    from assay.core.measures import by, measures, stack  # noqa: F401
+    from assay.core.runs import Runs  # noqa: F401
+    from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401
+    from assay.core.spec import (
+        PerRun,  # noqa: F401
+        Spec,  # noqa: F401
+        SpecMap,  # noqa: F401
+        added,  # noqa: F401
+        changed,  # noqa: F401
+        grid,  # noqa: F401
+        key,  # noqa: F401
+        removed,  # noqa: F401
+        renamed,  # noqa: F401
+        reserved,  # noqa: F401
+        variant,  # noqa: F401
+    )
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,4 +1,5 @@
-"""Units that lie apart from the others: what an interval over few of them cannot see enough of, said beside a verdict."""
+"""Units that lie apart from the others: what an interval over few of them cannot see enough of,
+said beside a verdict."""
 
 from __future__ import annotations
 
@@ -17,16 +18,18 @@ RATE = 0.01
 """Of normal units, how often some are called apart."""
 FEWEST = 6
 _WORLDS, _DRAWN = 4_000, 64
-"""Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps still."""
+"""Simulated sets of units, and the most units of one: more of them would lie apart at narrower gaps
+still."""
 
 
 def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
-    """Find the fewer units on one side of a gap that normal units have in 1 % of cases; none where there is no such gap.
+    """Find the fewer units on one side of a gap that normal units have in 1 % of cases; none where
+    there is no such gap.
 
-    Formula: the widest gap between neighbours over the standard deviation within the two groups that it parts (n − 2 degrees of
-    freedom), at the split where that is largest
-    Range: with 10 % of units far from all others (6 to 36 units), 9 in 10 sets that have one are noticed; exponential units are called
-    apart in 6 to 27 % of sets, log-normal ones in 12 to 57 %
+    Formula: the widest gap between neighbours over the standard deviation within the two groups
+    that it parts (n − 2 degrees of freedom), at the split where that is largest
+    Range: with 10 % of units far from all others (6 to 36 units), 9 in 10 sets that have one are
+    noticed; exponential units are called apart in 6 to 27 % of sets, log-normal ones in 12 to 57 %
     """
     x = np.sort(units[np.isfinite(units)])
     if len(x) < FEWEST or x[0] == x[-1]:
@@ -37,14 +40,18 @@ def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
 
 
 def warning(claim: Claim, i: Interval) -> str:
-    """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits count with any units."""
+    """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits
+    count with any units."""
     few = apart(i.points) if claim.bounds is None else ()
     if not len(few):
         return ""
     rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
     ours, theirs = (unscale(claim.scale, float(np.median(x))) for x in (few, rest))
     lie = "lies" if len(few) == 1 else "lie"
-    return f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the others are at {theirs:.3g}"
+    return (
+        f"{len(few)} of {n} {plural(claim.units[0], n)} {lie} apart, at {ours:.3g} where the "
+        f"others are at {theirs:.3g}"
+    )
 
 
 def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:

@@ -1,4 +1,5 @@
-"""Numbers from outside: NumPy arrays, torch tensors and lists of numbers are all taken, or refused in one line. Torch is not imported for it."""
+"""Numbers from outside: NumPy arrays, torch tensors and lists of numbers are all taken, or refused
+in one line. Torch is not imported for it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def is_tensor(value: object) -> bool:
 
 
 def as_numpy(value: Array) -> np.ndarray:
-    """Convert to a NumPy array in the array's own precision. Raises: DataError for what are no numbers in rows of one length."""
+    """Convert to a NumPy array in the array's own precision. Raises: DataError for what are no
+    numbers in rows of one length."""
     if is_tensor(value):
         return value.detach().cpu().numpy()  # type: ignore[no-any-return]
     try:
@@ -31,16 +33,22 @@ def as_numpy(value: Array) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError):
         found = np.asarray(None)
     if found.dtype.kind not in "biuf":
-        raise DataError(f"numbers are needed, in rows of one length: a NumPy array, a torch tensor or lists; the {type(value).__name__} given is not")
+        raise DataError(
+            "numbers are needed, in rows of one length: a NumPy array, a torch tensor or "
+            f"lists; the {type(value).__name__} given is not"
+        )
     return found
 
 
 def as_tensor(value: Array, like: Tensor | None = None) -> Tensor:
-    """Convert to a torch tensor of real numbers, on the device of `like`; a tensor is left as it is. Raises: DataError as `as_numpy`."""
+    """Convert to a torch tensor of real numbers, on the device of `like`; a tensor is left as it
+    is. Raises: DataError as `as_numpy`."""
     import torch
 
     if is_tensor(value):
         return value  # type: ignore[no-any-return]
     found = as_numpy(value)
     real = found if found.dtype.kind == "f" else found.astype(np.float64)
-    return torch.from_numpy(np.require(real, requirements=["C", "W"])).to("cpu" if like is None else like.device)
+    return torch.from_numpy(np.require(real, requirements=["C", "W"])).to(
+        "cpu" if like is None else like.device
+    )

@@ -38,10 +38,12 @@ class Bench(Protocol):
         """The folder of the store."""
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
-        """The folder of an artefact, built once by `build(folder)`; shared by everyone who asks for the same spec."""
+        """The folder of an artefact, built once by `build(folder)`; shared by everyone who asks for
+        the same spec."""
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Spec, Path], None]) -> list[Path]:
-        """The folders of several artefacts; processes that ask for the same ones share the building."""
+        """The folders of several artefacts; processes that ask for the same ones share the
+        building."""
 
     def slot(self) -> Slot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
@@ -51,7 +53,8 @@ class Bench(Protocol):
 
 
 class Unkept:
-    """A Bench and its Slot without a lab: on the CPU, nothing is kept or resumed. For training in a notebook, say."""
+    """A Bench and its Slot without a lab: on the CPU, nothing is kept or resumed. For training in a
+    notebook, say."""
 
     root = Path()
 

@@ -1,4 +1,5 @@
-"""The mean of units that lie between two bounds, such as shares: an interval that is valid for few units, and never without width."""
+"""The mean of units that lie between two bounds, such as shares: an interval that is valid for few
+units, and never without width."""
 
 from __future__ import annotations
 
@@ -23,28 +24,34 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Bounded:
-    """The interval of a bounded mean, and how unlikely a number is as its truth; both in the unit of the quantity."""
+    """The interval of a bounded mean, and how unlikely a number is as its truth; both in the unit
+    of the quantity."""
 
     low: float
     high: float
     p: float
-    """Two-sided: the widest error rate whose interval still reaches the number that was asked about; never 0."""
+    """Two-sided: the widest error rate whose interval still reaches the number that was asked
+    about; never 0."""
 
 
 def bounded_mean(
-    points: Sequence[Float[np.ndarray, " unit"]], estimate: float, bounds: Bounds, level: float = 0.95, edge: float = math.nan
+    points: Sequence[Float[np.ndarray, " unit"]],
+    estimate: float,
+    bounds: Bounds,
+    level: float = 0.95,
+    edge: float = math.nan,
 ) -> Bounded:
     """Bracket the mean of a quantity that lies within bounds, and test whether it could be `edge`.
 
-    `points` has for each factor the means of its levels, NaN where a level has none. Units of one factor that only take the two
-    bounds get the Clopper–Pearson interval.
+    `points` has for each factor the means of its levels, NaN where a level has none. Units of one
+    factor that only take the two bounds get the Clopper–Pearson interval.
 
-    Formula: for one factor, high is the (1 + level)/2 quantile of sum_i w_i x_i + w_(n+1) · upper bound with weights
-    w ~ Dirichlet(1, …, 1), low the (1 − level)/2 quantile with the lower bound in its place. Two factors: the distances from the
-    estimate are added in squares.
-    Source: Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable, 2005;
-    Clopper and Pearson, 1934; Zou and Donner, Construction of confidence limits about effect measures, 2008 (the squares).
-    """
+    Formula: for one factor, high is the (1 + level)/2 quantile of sum_i w_i x_i + w_(n+1) · upper
+    bound with weights w ~ Dirichlet(1, …, 1), low the (1 − level)/2 quantile with the lower bound
+    in its place. Two factors: the distances from the estimate are added in squares.
+    Source: Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a
+    nonnegative variable, 2005; Clopper and Pearson, 1934; Zou and Donner, Construction of
+    confidence limits about effect measures, 2008 (the squares)."""
     factors = [x[np.isfinite(x)] for x in points]
     if not all(len(x) for x in factors):
         return Bounded(math.nan, math.nan, math.nan)
@@ -53,7 +60,9 @@ def bounded_mean(
     def limits(error: float) -> Bounds:
         below = sum(max(0.0, estimate - low(error / 2)) ** 2 for low, _ in sides)
         above = sum(max(0.0, high(1 - error / 2) - estimate) ** 2 for _, high in sides)
-        return max(bounds[0], estimate - math.sqrt(below)), min(bounds[1], estimate + math.sqrt(above))
+        return max(bounds[0], estimate - math.sqrt(below)), min(
+            bounds[1], estimate + math.sqrt(above)
+        )
 
     low, high = limits(1 - level)
     return Bounded(low, high, _widest_error(limits, edge) if math.isfinite(edge) else math.nan)
@@ -65,7 +74,9 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
     if len(values) == 1:
         return lambda q: bound
     if len(values) == 2:  # a Beta distribution, exactly
-        return lambda q: float(values[0] + (values[1] - values[0]) * betaincinv(times[1], times[0], q))
+        return lambda q: float(
+            values[0] + (values[1] - values[0]) * betaincinv(times[1], times[0], q)
+        )
     weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
     means = np.sort(weights @ np.append(np.sort(x), bound) / total)
     return lambda q: _quantile(means, q)
@@ -73,14 +84,16 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
 
 @lru_cache(maxsize=4)
 def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, "draw"]]:
-    """Draw weights of n units and the bound, proportional to w ~ Dirichlet(1, …, 1), with their sums; all claims on n units share them."""
+    """Draw weights of n units and the bound, proportional to w ~ Dirichlet(1, …, 1), with their
+    sums; all claims on n units share them."""
     raw = np.random.Philox(key=(_STREAM << 64) + n).random_raw(DRAWS * (n + 1)) >> np.uint64(11)
     weights = -np.log((raw.astype(np.float64).reshape(DRAWS, n + 1) + 0.5) / 2.0**53)
     return weights, weights.sum(1)
 
 
 def _quantile(sorted_: Float[np.ndarray, "draw"], q: float) -> float:
-    """NumPy's quantile, to the last bit, of values in ascending order: it would look for their order at each call."""
+    """NumPy's quantile, to the last bit, of values in ascending order: it would look for their
+    order at each call."""
     place = q * (len(sorted_) - 1)
     i = min(int(place), len(sorted_) - 2)
     low, high, part = float(sorted_[i]), float(sorted_[i + 1]), place - i

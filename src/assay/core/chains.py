@@ -1,4 +1,5 @@
-"""What recorded losses of Langevin chains say: the learning coefficient, its standard error, and whether the chains are sound."""
+"""What recorded losses of Langevin chains say: the learning coefficient, its standard error, and
+whether the chains are sound."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ from assay.core.errors import SpecError
 
 
 def block_ends(steps: int, blocks: int) -> list[int]:
-    """The steps at which `fit` has to probe so that its history is the mean loss of equal blocks, which use every step.
+    """The steps at which `fit` has to probe so that its history is the mean loss of equal blocks,
+    which use every step.
 
-    Raises: SpecError unless the blocks are at least 20, even in number (fit probes half way), and share the steps equally.
-    """
+    Raises: SpecError unless the blocks are at least 20, even in number (fit probes half way), and
+    share the steps equally."""
     if blocks < 20 or blocks % 2 or steps < blocks or steps % blocks:
         raise SpecError(
-            f"chains are recorded in an even number of equal blocks, at least 20; {steps} steps do not make {blocks} of them"
+            f"chains are recorded in an even number of equal blocks, at least 20; {steps} "
+            f"steps do not make {blocks} of them"
         )
     return [steps // blocks * (i + 1) for i in range(blocks)]
 
@@ -27,7 +30,8 @@ def estimate(
     at_centre: Float[np.ndarray, "*any"] | float,
     n_beta: Float[np.ndarray, "*any"] | float,
 ) -> Float[np.ndarray, "*any"]:
-    """The learning coefficient that each chain gives, from its losses after burn-in. Formula: n_beta · (mean loss − loss at the centre)
+    """The learning coefficient that each chain gives, from its losses after burn-in. Formula:
+    n_beta · (mean loss − loss at the centre)
 
     Source: Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient.
     """
@@ -46,17 +50,22 @@ def standard_error(values: Float[np.ndarray, "*any chain"]) -> Float[np.ndarray,
 
 
 def drift(losses: Float[np.ndarray, "*any chain draw"]) -> Float[np.ndarray, "*any"]:
-    """By how many standard errors the losses of the last third of the draws lie above those of the first, over chains.
+    """By how many standard errors the losses of the last third of the draws lie above those of the
+    first, over chains.
 
-    Range: about −2 to 2 where chains are stationary; 0 where nothing moves at all, NaN where a loss is not finite.
-    """
+    Range: about −2 to 2 where chains are stationary; 0 where nothing moves at all, NaN where a loss
+    is not finite."""
     third = losses.shape[-1] // 3
     if third == 0:
-        raise SpecError(f"a drift compares thirds of the draws: give at least 3, got {losses.shape[-1]}")
+        raise SpecError(
+            f"a drift compares thirds of the draws: give at least 3, got {losses.shape[-1]}"
+        )
     with np.errstate(invalid="ignore", over="ignore"):
         moved = losses[..., -third:].mean(-1) - losses[..., :third].mean(-1)
         change, error = moved.mean(-1), standard_error(moved)
-        return np.where((change == 0) & (error == 0), 0.0, change / np.where(error == 0, 1e-300, error))
+        return np.where(
+            (change == 0) & (error == 0), 0.0, change / np.where(error == 0, 1e-300, error)
+        )
 
 
 def overshoot(
@@ -65,14 +74,15 @@ def overshoot(
     acceptance: Float[np.ndarray, "*any draw"],
     at_centre: Float[np.ndarray, "*any"] | float,
 ) -> Float[np.ndarray, "*any"]:
-    """The share of the excess loss that is there only because steps are taken which the Metropolis rule would refuse.
+    """The share of the excess loss that is there only because steps are taken which the Metropolis
+    rule would refuse.
 
-    Formula: 1 − E[a (L − L₀)] / (E[a] E[L − L₀]), a the acceptance of the step that led to a point, L its loss, L₀ that at the
-    centre. `refused` is the series E[(1 − a) L] of `langevin`. Range: up to 1; near 0 where the step is small enough wherever
-    the loss comes from, however rarely that place is visited; NaN where there is no excess. Better: 0.
-    A step may be small on average and too large in the few steep places that carry the loss, as on w₁² w₂², where a mean
-    acceptance of .98 goes with an estimate 12 % too high; this share is then .09.
-    """
+    Formula: 1 − E[a (L − L₀)] / (E[a] E[L − L₀]), a the acceptance of the step that led to a point,
+    L its loss, L₀ that at the centre. `refused` is the series E[(1 − a) L] of `langevin`. Range: up
+    to 1; near 0 where the step is small enough wherever the loss comes from, however rarely that
+    place is visited; NaN where there is no excess. Better: 0. A step may be small on average and
+    too large in the few steep places that carry the loss, as on w₁² w₂², where a mean acceptance of
+    .98 goes with an estimate 12 % too high; this share is then .09."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         taken, centre = acceptance.mean(-1), np.asarray(at_centre)
         excess = losses.mean(-1) - centre
@@ -93,30 +103,39 @@ def flags(
     accepted_at: float = 0.5,
     overshoot_at: float = 0.05,
 ) -> Bool[np.ndarray, "*any check"]:
-    """Which of CHECKS a set of chains fails: an estimate that is not finite; one below 0; draws that drift; steps too large,
-    on average or where the loss comes from.
+    """Which of CHECKS a set of chains fails: an estimate that is not finite; one below 0; draws
+    that drift; steps too large, on average or where the loss comes from.
 
-    `values` are the estimates of the chains, `drifts` as `drift` gives them, `acceptance` the mean Metropolis acceptance,
-    `overshoots` as `overshoot` gives them. Below 0, by more than two standard errors, means that the centre was no minimum. A
-    small acceptance means that the chain samples another density than asked for; one near 1 is no fault, only a step that
-    could be larger, unless it is small just where the loss comes from: that is what `overshoots` is for.
-    """
+    `values` are the estimates of the chains, `drifts` as `drift` gives them, `acceptance` the mean
+    Metropolis acceptance, `overshoots` as `overshoot` gives them. Below 0, by more than two
+    standard errors, means that the centre was no minimum. A small acceptance means that the chain
+    samples another density than asked for; one near 1 is no fault, only a step that could be
+    larger, unless it is small just where the loss comes from: that is what `overshoots` is for."""
     v, moved = np.asarray(values, float), np.asarray(drifts, float)
     broken = ~np.isfinite(v).all(-1) | ~np.isfinite(moved)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.nan_to_num(standard_error(v))
         negative = v.mean(-1) < -2 * error
         moving = np.abs(moved) > drift_at
-        large = np.zeros_like(broken) if acceptance is None else ~(np.asarray(acceptance) >= accepted_at)
-        over = np.zeros_like(broken) if overshoots is None else np.asarray(overshoots) > overshoot_at
+        large = (
+            np.zeros_like(broken)
+            if acceptance is None
+            else ~(np.asarray(acceptance) >= accepted_at)
+        )
+        over = (
+            np.zeros_like(broken) if overshoots is None else np.asarray(overshoots) > overshoot_at
+        )
     return np.stack([broken, negative & ~broken, moving & ~broken, large, over], -1)
 
 
-def plateau(estimates: Float[np.ndarray, "row column"], within: float = 0.1) -> Bool[np.ndarray, "row column"]:
-    """The cells of a grid that belong to three neighbours in their row, and to three in their column, which agree within a share.
+def plateau(
+    estimates: Float[np.ndarray, "row column"], within: float = 0.1
+) -> Bool[np.ndarray, "row column"]:
+    """The cells of a grid that belong to three neighbours in their row, and to three in their
+    column, which agree within a share.
 
-    Where an estimate depends on localisation and step it is to be believed only where it depends on neither. The share is of
-    the middle one.
+    Where an estimate depends on localisation and step it is to be believed only where it depends on
+    neither. The share is of the middle one.
     """
     grid = np.asarray(estimates, float)
     flat = np.ones(grid.shape, bool)
@@ -129,14 +148,19 @@ def plateau(estimates: Float[np.ndarray, "row column"], within: float = 0.1) -> 
 
 
 def mean_over(
-    blocks: Sequence[int] | Int[np.ndarray, "step"], history: Float[np.ndarray, "run step"], burn_in: int
+    blocks: Sequence[int] | Int[np.ndarray, "step"],
+    history: Float[np.ndarray, "run step"],
+    burn_in: int,
 ) -> Float[np.ndarray, "run draw"]:
-    """The mean losses [run, draw] of the blocks that begin after `burn_in` steps; `blocks` are the steps at which they end.
+    """The mean losses [run, draw] of the blocks that begin after `burn_in` steps; `blocks` are the
+    steps at which they end.
 
     Raises: SpecError when none is left.
     """
     starts = np.concatenate([[0], np.asarray(blocks)[:-1]])
     keep = starts >= burn_in
     if not keep.any():
-        raise SpecError(f"a burn-in of {burn_in} steps leaves nothing of {int(np.asarray(blocks)[-1])} steps")
+        raise SpecError(
+            f"a burn-in of {burn_in} steps leaves nothing of {int(np.asarray(blocks)[-1])} steps"
+        )
     return np.asarray(history)[:, keep]

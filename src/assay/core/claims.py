@@ -1,7 +1,8 @@
-"""Claim, Exact, Finding: the three kinds of statement; Gate and Published, which they name; Verdict, which a claim gets.
+"""Claim, Exact, Finding: the three kinds of statement; Gate and Published, which they name;
+Verdict, which a claim gets.
 
-All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains can see a threshold.
-"""
+All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains
+can see a threshold."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
 Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "Terms"]
-"""What a claim compares: (arm under judgement, the other arms) → a number for each of its units, or terms of a statistic."""
+"""What a claim compares: (arm under judgement, the other arms) → a number for each of its units, or
+terms of a statistic."""
 OneTerm = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "xr.DataArray"]
 """A value of one term, which may be averaged or selected from further."""
 Plain = bool | int | float | str
@@ -45,10 +47,12 @@ class Published:
     number: float
     source: str
     same: bool = False
-    """True when model, site, data and definition are the same; otherwise it is shown for orientation only."""
+    """True when model, site, data and definition are the same; otherwise it is shown for
+    orientation only."""
     note: str = ""
     at: str = "not checked"
-    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody could open the source."""
+    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody
+    could open the source."""
 
     def to_json(self) -> dict[str, Any]:
         """The number, its source, where it stands there, and how far it can be compared."""
@@ -58,13 +62,14 @@ class Published:
 
 
 Literature = Published | Literal["new"] | None
-"""What papers print of this very quantity: a number; "new" where none that we know prints one, however old the claim; None where
-nobody has looked."""
+"""What papers print of this very quantity: a number; "new" where none that we know prints one,
+however old the claim; None where nobody has looked."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition without which a claim is not judged at all, such as that training had converged."""
+    """A condition without which a claim is not judged at all, such as that training had
+    converged."""
 
     name: str
     met: Callable[[xr.Dataset], Any]
@@ -72,10 +77,15 @@ class Gate:
 
 
 def converged(measure: str, within: float = 0.05) -> Gate:
-    """A gate: since half way, the mean over the claim's runs of a history [run, step] moved by at most `within` of its end."""
+    """A gate: since half way, the mean over the claim's runs of a history [run, step] moved by at
+    most `within` of its end."""
 
     def met(arm: xr.Dataset) -> bool:
-        if measure not in arm.data_vars or "step" not in arm[measure].dims or "step" not in arm.coords:
+        if (
+            measure not in arm.data_vars
+            or "step" not in arm[measure].dims
+            or "step" not in arm.coords
+        ):
             wanted = f"gate converged({measure!r}) needs a measure [run, step] with coordinate step"
             raise ClaimError(f"{wanted}; {nearest(measure, map(str, arm))}")
         history = arm[measure].mean([d for d in arm[measure].dims if d != "step"])
@@ -88,14 +98,18 @@ def converged(measure: str, within: float = 0.05) -> Gate:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Claim:
-    """A sentence, and the range in which a statistic of independent units must lie for it to hold."""
+    """A sentence, and the range in which a statistic of independent units must lie for it to
+    hold."""
 
     text: str
-    """The whole sentence, with the threshold in it, and sizes of the training as places: "At {main.k} features a token" (`core.sizes`)."""
+    """The whole sentence, with the threshold in it, and sizes of the training as places: "At
+    {main.k} features a token" (`core.sizes`)."""
     value: Value
-    """(arm under judgement, the other arms) → a DataArray, or terms {name: DataArray} for the statistic."""
+    """(arm under judgement, the other arms) → a DataArray, or terms {name: DataArray} for the
+    statistic."""
     units: tuple[str, ...] = ("seed",)
-    """One or two crossed factors: a per-run field or a dim of the value, e.g. ("seed", "document")."""
+    """One or two crossed factors: a per-run field or a dim of the value, e.g. ("seed",
+    "document")."""
     statistic: Statistic = mean
     """The terms' weighted means {name: [draw, ...]} → [draw]."""
     unit: str = "1"
@@ -114,22 +128,28 @@ class Claim:
     must_fail: tuple[str, ...]
     """Arms in which it has to fail, or it says nothing; at least one."""
     near: Mapping[str, str] = field(default_factory=dict)
-    """Those controls that stand for the strongest other explanations: {control: what it would explain without the method}."""
+    """Those controls that stand for the strongest other explanations: {control: what it would
+    explain without the method}."""
     also: Mapping[str, str] = field(default_factory=dict)
-    """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does makes it unspecific."""
+    """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does
+    makes it unspecific."""
     bounds: tuple[float, float] | None = None
-    """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an exact interval."""
+    """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an
+    exact interval."""
     natural: tuple[float, float] | None = None
-    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed and decides nothing."""
+    """The least and the greatest number that there can be, infinite where there is none: it clips
+    what is printed and decides nothing."""
     must_hold: tuple[str, ...] = ()
     """Arms with a planted effect of stated size, in which the same code must find it."""
     gates: tuple[Gate, ...] = ()
     half: Mapping[str, str] = field(default_factory=dict)
-    """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must survive the change."""
+    """{"main": "main-half", …}: arms trained half as long, with their own decay; the outcome must
+    survive the change."""
     threshold_from: str
     """"paper: …", "theory: …", "plan: …" (before any pilot) or "pilot: seeds 0–5, …"."""
     published: Literature = None
-    """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has to say which."""
+    """The number that a paper prints of the same quantity, or "new"; an entry of the catalogue has
+    to say which."""
     source: str
     """Paper title, section."""
     condition: str = ""
@@ -143,44 +163,71 @@ class Claim:
         _check_units(self.text, self.units)
         _check_literature(self.text, self.published)
         for name in ("must_fail", "must_hold"):
-            if isinstance(text := getattr(self, name), str):  # whose letters would be taken for names
-                raise ClaimError(f"claim {self.text!r}: {name} takes a tuple of names, got the text {text!r}; write {name}=({text!r},)")
+            if isinstance(
+                text := getattr(self, name), str
+            ):  # whose letters would be taken for names
+                raise ClaimError(
+                    f"claim {self.text!r}: {name} takes a tuple of names, got the text "
+                    f"{text!r}; write {name}=({text!r},)"
+                )
         if isinstance(self.gates, Gate):
-            raise ClaimError(f"claim {self.text!r}: gates takes a tuple, got one gate; write a comma behind it: gates=(…,)")
+            raise ClaimError(
+                f"claim {self.text!r}: gates takes a tuple, got one gate; write a comma "
+                "behind it: gates=(…,)"
+            )
         if not self.must_fail:
-            raise ClaimError(f"claim {self.text!r} names no control: must_fail needs at least one arm in which it has to fail")
+            raise ClaimError(
+                f"claim {self.text!r} names no control: must_fail needs at least one arm in "
+                "which it has to fail"
+            )
         if self.of in self.must_fail or self.of in self.must_hold:
-            raise ClaimError(f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own control")
+            raise ClaimError(
+                f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own "
+                "control"
+            )
         for control in self.near:
             if control not in self.must_fail:
                 raise ClaimError(
-                    f"claim {self.text!r}: near names {control!r}, but must_fail has only {', '.join(self.must_fail)}; "
+                    f"claim {self.text!r}: near names {control!r}, but must_fail has only "
+                    f"{', '.join(self.must_fail)}; "
                     "a near control stands in both, by one name"
                 )
         for arm in self.also:
             if arm == self.of or arm in self.must_fail or arm in self.must_hold:
-                raise ClaimError(f"claim {self.text!r}: also names {arm!r}, which is the method, a control or a planted effect")
+                raise ClaimError(
+                    f"claim {self.text!r}: also names {arm!r}, which is the method, a control "
+                    "or a planted effect"
+                )
         if self.bounds is not None:
             _check_bounds(self)
         fail_low, fail_high = self.fail_range
         if not fail_low <= self.low <= self.high <= fail_high:
             got = ", ".join(f"{e:g}" for e in (fail_low, self.low, self.high, fail_high))
-            raise ClaimError(f"claim {self.text!r} needs fail_low ≤ low ≤ high ≤ fail_high, got {got}")
+            raise ClaimError(
+                f"claim {self.text!r} needs fail_low ≤ low ≤ high ≤ fail_high, got {got}"
+            )
         if math.isinf(self.low) and math.isinf(self.high):
             raise ClaimError(f"claim {self.text!r} has no threshold: give low, high, or both")
         if self.scale != "plain":
             if self.statistic is not mean:
                 raise ClaimError(
-                    f"claim {self.text!r}: scale={self.scale!r} maps the units of a mean; map within the statistic instead"
+                    f"claim {self.text!r}: scale={self.scale!r} maps the units of a mean; map "
+                    "within the statistic instead"
                 )
             for edge in (self.low, self.high, fail_low, fail_high):
                 if math.isfinite(edge) and math.isnan(rescale(self.scale, edge)):
-                    raise ClaimError(f"claim {self.text!r}: the threshold {edge:g} is outside the domain of scale={self.scale!r}")
+                    raise ClaimError(
+                        f"claim {self.text!r}: the threshold {edge:g} is outside the domain "
+                        f"of scale={self.scale!r}"
+                    )
 
     @property
     def fail_range(self) -> tuple[float, float]:
         """(fail_low, fail_high), the range outside of which the claim fails."""
-        return (self.low if self.fail_low is None else self.fail_low, self.high if self.fail_high is None else self.fail_high)
+        return (
+            self.low if self.fail_low is None else self.fail_low,
+            self.high if self.fail_high is None else self.fail_high,
+        )
 
     @property
     def kind(self) -> Kind:
@@ -204,7 +251,8 @@ class Claim:
 
     @property
     def may_hold(self) -> Mapping[str, str]:
-        """The arms that may satisfy the claim as well, each with the reason; the half-length method is one by itself."""
+        """The arms that may satisfy the claim as well, each with the reason; the half-length method
+        is one by itself."""
         half = self.half.get(self.of)
         return {**({half: "the same method, trained half as long"} if half else {}), **self.also}
 
@@ -223,7 +271,8 @@ class Claim:
         return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
 
     def about(self, arm: str) -> Claim:
-        """Put another arm in the method's place; the claim's controls are then the others, or the method if none is left."""
+        """Put another arm in the method's place; the claim's controls are then the others, or the
+        method if none is left."""
         if arm == self.of:
             return self
         others = tuple(c for c in self.must_fail if c != arm) or (self.of,)
@@ -239,7 +288,8 @@ class Claim:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Exact:
-    """A theorem or a piece of arithmetic: a number that has to come out, within a stated tolerance."""
+    """A theorem or a piece of arithmetic: a number that has to come out, within a stated
+    tolerance."""
 
     text: str
     value: Callable[[Mapping[str, xr.Dataset]], Any]
@@ -253,7 +303,8 @@ class Exact:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Finding:
-    """A number with its interval and without a verdict: for what was explored and not claimed beforehand."""
+    """A number with its interval and without a verdict: for what was explored and not claimed
+    beforehand."""
 
     text: str
     value: Callable[[Mapping[str, xr.Dataset]], Terms]
@@ -263,7 +314,8 @@ class Finding:
     unit: str = "1"
     where: Mapping[str, Plain] = field(default_factory=dict)
     natural: tuple[float, float] | None = None
-    """The least and the greatest number that there can be, infinite where there is none: it clips what is printed."""
+    """The least and the greatest number that there can be, infinite where there is none: it clips
+    what is printed."""
     published: Literature = None
     source: str = ""
 
@@ -285,16 +337,19 @@ class Price:
 
 @dataclass(frozen=True)
 class Verdict(Shown):
-    """What the numbers of one arm say about a claim; estimate and limits in the claim's unit, whatever the scale of judging."""
+    """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
+    whatever the scale of judging."""
 
     arm: str
     outcome: Outcome
     reason: str
-    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by arithmetic."""
+    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by
+    arithmetic."""
     price: Price | None
     estimate: float
     low: float
-    """Lower limit of the interval that decided: the hull of the three below, or an exact one, where they are NaN."""
+    """Lower limit of the interval that decided: the hull of the three below, or an exact one, where
+    they are NaN."""
     high: float
     boot_low: float
     boot_high: float
@@ -303,7 +358,8 @@ class Verdict(Shown):
     skew_low: float
     skew_high: float
     p: float
-    """Two-sided p-value against the nearest threshold, by Student's t or the exact interval; never 0, NaN without a width."""
+    """Two-sided p-value against the nearest threshold, by Student's t or the exact interval; never
+    0, NaN without a width."""
     n: Mapping[str, int]
     """Units per factor."""
     dropped: int
@@ -312,21 +368,26 @@ class Verdict(Shown):
     method: str
     gates: Mapping[str, bool]
     points: tuple[float, ...]
-    """The statistic of every level of the first factor by itself: the spread behind the interval."""
+    """The statistic of every level of the first factor by itself: the spread behind the
+    interval."""
     detectable: tuple[float, float] = (math.nan, math.nan)
-    """From which to which true value 80 % of such experiments would find the claim to hold, controls and planted effects coming out
-    as they must; NaN twice for none."""
+    """From which to which true value 80 % of such experiments would find the claim to hold,
+    controls and planted effects coming out as they must; NaN twice for none."""
     detectable_alone: tuple[float, float] = (math.nan, math.nan)
     """Of the method's interval alone, whatever controls and planted effects come to."""
     controls_chance: float = math.nan
     """In which share of such experiments controls and planted effects come out as they must."""
     warning: str = ""
-    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where nothing does."""
+    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
+    nothing does."""
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({told(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
-        return f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}], n = {n}>"
+        return (
+            f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
+            f"{self.high:.4g}], n = {n}>"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,15 +408,27 @@ class Judged(Shown):
     def __repr__(self) -> str:
         v = self.verdict
         words = v.outcome + (f" ({told(v.reason)})" if v.reason else "")
-        return f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
+        return (
+            f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
+        )
 
     def to_json(self) -> ToldVerdict:
-        """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and infinity become None."""
+        """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
+        infinity become None."""
         named = {"controls": self.controls, "planted": self.planted}
-        nested = {kind: {arm: self._entry(v) for arm, v in verdicts.items()} for kind, verdicts in named.items()}
+        nested = {
+            kind: {arm: self._entry(v) for arm, v in verdicts.items()}
+            for kind, verdicts in named.items()
+        }
         may = self.claim.may_hold
         also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
-        told = {**self._entry(self.verdict), **nested, "also": also, "asked": list(self.asked), "notes": list(self.notes)}
+        told = {
+            **self._entry(self.verdict),
+            **nested,
+            "also": also,
+            "asked": list(self.asked),
+            "notes": list(self.notes),
+        }
         return cast(ToldVerdict, told)
 
     @staticmethod
@@ -398,20 +471,35 @@ class Judged(Shown):
 
 
 def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
-    """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes when a goalpost moves."""
-    return sha256(json.dumps([said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes
+    when a goalpost moves."""
+    return sha256(
+        json.dumps([said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()
+    ).hexdigest()
 
 
 def said(s: Claim | Exact | Finding) -> dict[str, Any]:
-    """Write what a statement says as plain values: text, range, units, controls, gates; not the code of its value."""
+    """Write what a statement says as plain values: text, range, units, controls, gates; not the
+    code of its value."""
     told: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
     if isinstance(s, Exact):
-        return told | {"expected": np.asarray(s.expected, dtype=float).tolist(), "tolerance": float(s.tolerance)}
+        return told | {
+            "expected": np.asarray(s.expected, dtype=float).tolist(),
+            "tolerance": float(s.tolerance),
+        }
     told |= {"units": list(s.units), "where": dict(s.where)}
     if isinstance(s, Claim):
         edges = [repr(float(e)) for e in (s.low, s.high, *s.fail_range)]
-        told |= {"range": edges, "scale": s.scale, "of": s.of, "must_fail": list(s.must_fail), "must_hold": list(s.must_hold),
-                 "gates": [g.name for g in s.gates], "half": dict(s.half), "threshold_from": s.threshold_from}  # fmt: skip
+        told |= {
+            "range": edges,
+            "scale": s.scale,
+            "of": s.of,
+            "must_fail": list(s.must_fail),
+            "must_hold": list(s.must_hold),
+            "gates": [g.name for g in s.gates],
+            "half": dict(s.half),
+            "threshold_from": s.threshold_from,
+        }
         told |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         told |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
         told |= {"condition": s.condition} if s.condition else {}
@@ -421,22 +509,37 @@ def said(s: Claim | Exact | Finding) -> dict[str, Any]:
 def _check_bounds(claim: Claim) -> None:
     least, greatest = claim.bounds or (-math.inf, math.inf)
     if not (math.isfinite(least) and math.isfinite(greatest) and least < greatest):
-        raise ClaimError(f"claim {claim.text!r}: bounds are two finite numbers, the smaller first, got {claim.bounds}")
+        raise ClaimError(
+            f"claim {claim.text!r}: bounds are two finite numbers, the smaller first, got "
+            f"{claim.bounds}"
+        )
     if claim.statistic is not mean or claim.scale != "plain":
-        raise ClaimError(f"claim {claim.text!r}: bounds are of the units of a plain mean; drop the statistic and the scale, or the bounds")
+        raise ClaimError(
+            f"claim {claim.text!r}: bounds are of the units of a plain mean; drop the "
+            "statistic and the scale, or the bounds"
+        )
     for edge in (claim.low, claim.high, *claim.fail_range):
         if math.isfinite(edge) and not least <= edge <= greatest:
-            raise ClaimError(f"claim {claim.text!r}: the threshold {edge:g} is outside of its bounds {least:g} to {greatest:g}")
+            raise ClaimError(
+                f"claim {claim.text!r}: the threshold {edge:g} is outside of its bounds "
+                f"{least:g} to {greatest:g}"
+            )
 
 
 def _check_units(text: str, units: tuple[str, ...]) -> None:
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units) or isinstance(units, str):
-        raise ClaimError(f'statement {text!r} needs one or two different units, such as ("seed", "document"), got {units!r}')
+        raise ClaimError(
+            f'statement {text!r} needs one or two different units, such as ("seed", '
+            f'"document"), got {units!r}'
+        )
 
 
 def _check_literature(text: str, published: Literature) -> None:
     if not (published is None or published == "new" or isinstance(published, Published)):
-        raise ClaimError(f'statement {text!r}: published is Published(number, source), or "new", or None, got {published!r}')
+        raise ClaimError(
+            f'statement {text!r}: published is Published(number, source), or "new", or None, '
+            f"got {published!r}"
+        )
 
 
 def _range(ends: tuple[float, float]) -> list[float | None] | None:

@@ -1,4 +1,5 @@
-"""Columns: what a claim in words names: a measure of an arm, levels of its dimensions, and those over which it is averaged."""
+"""Columns: what a claim in words names: a measure of an arm, levels of its dimensions, and those
+over which it is averaged."""
 
 from __future__ import annotations
 
@@ -65,40 +66,58 @@ class Column:
     def check(self, axes: Axes, units: Collection[str]) -> None:
         """Hold it to the dimensions of its measure.
 
-        Raises: ClaimError for a dimension that is missing, and for one that is neither a unit nor named, with its levels.
-        """
+        Raises: ClaimError for a dimension that is missing, and for one that is neither a unit nor
+        named, with its levels."""
         for dim in self.named:
             if dim not in axes:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
         left = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
         if left:
             told = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in left.items())
-            first = tuple((dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in left.items())
-            one, every = replace(self, levels=(*self.levels, *first)), replace(self, over=(*self.over, *left))
+            first = tuple(
+                (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in left.items()
+            )
+            one, every = (
+                replace(self, levels=(*self.levels, *first)),
+                replace(self, over=(*self.over, *left)),
+            )
             raise ClaimError(
-                f"{self.plain} varies over {told}, and nothing is averaged that the claim does not name: "
+                f"{self.plain} varies over {told}, and nothing is averaged that the claim does "
+                "not name: "
                 f"write {one} or {every}, or name as a unit what is generalised over"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:
-        """Find a level among those of a dimension. Raises: ClaimError where none, or more than one, is called so."""
+        """Find a level among those of a dimension. Raises: ClaimError where none, or more than one,
+        is called so."""
         places = [i for i, other in enumerate(levels) if _same(_plain(other), level)]
         if len(places) == 1:
             return places[0]
         if places:
-            raise ClaimError(f"{self.plain} has {len(places)} levels of {dim} that are called {level!r}")
-        raise ClaimError(f"{self.plain} has no {dim} {level!r}; {nearest(str(level), {str(_plain(x)) for x in levels})}")
+            raise ClaimError(
+                f"{self.plain} has {len(places)} levels of {dim} that are called {level!r}"
+            )
+        raise ClaimError(
+            f"{self.plain} has no {dim} {level!r}; "
+            f"{nearest(str(level), {str(_plain(x)) for x in levels})}"
+        )
 
     def take(self, x: xr.DataArray, units: Collection[str]) -> xr.DataArray:
-        """Select and average what it names; a mean that meets NaN is NaN. Raises: ClaimError as `check` and `place` do."""
-        axes = {str(d): x[d].values.tolist() if d in x.coords else range(x.sizes[d]) for d in x.dims}
+        """Select and average what it names; a mean that meets NaN is NaN. Raises: ClaimError as
+        `check` and `place` do."""
+        axes = {
+            str(d): x[d].values.tolist() if d in x.coords else range(x.sizes[d]) for d in x.dims
+        }
         self.check(axes, units)
-        x = x.isel({dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True)
+        x = x.isel(
+            {dim: self.place(dim, level, axes[dim]) for dim, level in self.levels}, drop=True
+        )
         return x.mean(self.over, skipna=False) if self.over else x
 
 
 def _written(name: Level) -> str:
-    """A name or a level as the language writes it: quoted where it is no plain name and no number."""
+    """A name or a level as the language writes it: quoted where it is no plain name and no
+    number."""
     if not isinstance(name, str) or name.isidentifier() or name == "…":
         return str(name)
     return f"'{name}'" if '"' in name else f'"{name}"'

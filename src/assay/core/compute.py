@@ -1,8 +1,9 @@
-"""What computing costs: FLOP of trainings, forward passes and searches, as ranges where a factor is not known; rates of machines.
+"""What computing costs: FLOP of trainings, forward passes and searches, as ranges where a factor is
+not known; rates of machines.
 
-Matrix products alone are counted, as everybody does: a product with N weights costs 2N FLOP for each token, its gradients
-twice that. What is not known is a range, and every number made from it is one.
-"""
+Matrix products alone are counted, as everybody does: a product with N weights costs 2N FLOP for
+each token, its gradients twice that. What is not known is a range, and every number made from it is
+one."""
 
 from __future__ import annotations
 
@@ -16,18 +17,23 @@ from assay.core.errors import DataError, nearest
 
 @dataclass(frozen=True)
 class Range:
-    """A number of which only two bounds are known; equal where it is known. Raises: DataError for negative or reversed bounds."""
+    """A number of which only two bounds are known; equal where it is known. Raises: DataError for
+    negative or reversed bounds."""
 
     low: float
     high: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high < math.inf:
-            raise DataError(f"a range of amounts needs 0 ≤ low ≤ high, both finite, got {self.low:g} to {self.high:g}")
+            raise DataError(
+                f"a range of amounts needs 0 ≤ low ≤ high, both finite, got {self.low:g} to "
+                f"{self.high:g}"
+            )
 
     @property
     def middle(self) -> float:
-        """The geometric mean of the bounds, which is off by the same factor from either; the plain mean where low is 0."""
+        """The geometric mean of the bounds, which is off by the same factor from either; the plain
+        mean where low is 0."""
         return math.sqrt(self.low * self.high) if self.low else self.high / 2
 
     @property
@@ -57,7 +63,8 @@ class Range:
 
 
 def amount(x: Range | float, what: str = "an amount") -> Range:
-    """The number as a range. Raises: DataError, naming what it is, when it is negative or no number."""
+    """The number as a range. Raises: DataError, naming what it is, when it is negative or no
+    number."""
     if isinstance(x, Range):
         return x
     if not 0 <= x < math.inf:
@@ -65,27 +72,36 @@ def amount(x: Range | float, what: str = "an amount") -> Range:
     return Range(float(x), float(x))
 
 
-# what is computed -----------------------------------------------------------------------------------------------------------
+# what is computed ---------------------------------------------------------------------------------
 
 
 def forward(parameters: Range | float, tokens: Range | float = 1.0) -> Range:
-    """FLOP of forward passes without attention scores. Formula: 2 N D, N the weights that are multiplied, D tokens."""
+    """FLOP of forward passes without attention scores. Formula: 2 N D, N the weights that are
+    multiplied, D tokens."""
     return 2.0 * amount(parameters, "parameters") * amount(tokens, "tokens")
 
 
 def training(parameters: Range | float, tokens: Range | float) -> Range:
-    """FLOP of a training without attention scores: forward, and twice as much backward. Formula: 6 N D."""
+    """FLOP of a training without attention scores: forward, and twice as much backward. Formula: 6
+    N D."""
     return 3.0 * forward(parameters, tokens)
 
 
 def attention(layers: float, context: float, width: float, causal: bool = True) -> Range:
-    """FLOP that attention scores and mixing add to a forward pass, for each token; three times as much in training.
+    """FLOP that attention scores and mixing add to a forward pass, for each token; three times as
+    much in training.
 
-    Formula: 2 layers context width, averaged over positions of a causal mask that is made use of; 4 layers context width
-    where the whole square is computed. `width` is that of all query heads together.
+    Formula: 2 layers context width, averaged over positions of a causal mask that is made use of; 4
+    layers context width where the whole square is computed. `width` is that of all query heads
+    together.
     Source: Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1.
     """
-    return (2.0 if causal else 4.0) * amount(layers, "layers") * amount(context, "context") * amount(width, "width")
+    return (
+        (2.0 if causal else 4.0)
+        * amount(layers, "layers")
+        * amount(context, "context")
+        * amount(width, "width")
+    )
 
 
 def search(
@@ -98,24 +114,30 @@ def search(
 ) -> Range:
     """FLOP of an evolutionary search whose individuals call a model as a function.
 
-    Formula: per_token N tokens_per_call calls population generations; per_token 2, since nothing goes backward.
-    """
+    Formula: per_token N tokens_per_call calls population generations; per_token 2, since nothing
+    goes backward."""
     each = amount(per_token, "FLOP per parameter and token") * amount(parameters, "parameters")
-    evaluations = amount(calls, "calls") * amount(population, "population") * amount(generations, "generations")
+    evaluations = (
+        amount(calls, "calls")
+        * amount(population, "population")
+        * amount(generations, "generations")
+    )
     return each * amount(tokens_per_call, "tokens per call") * evaluations
 
 
 def dictionary(latents: float, width: float, activations: Range | float = 1.0) -> Range:
-    """FLOP of training a dictionary on activations that are at hand: encoder and decoder, forward and backward.
+    """FLOP of training a dictionary on activations that are at hand: encoder and decoder, forward
+    and backward.
 
-    Formula: 6 · 2 · width · latents for each activation; `forward` of the language model comes on top where they are not stored.
-    """
+    Formula: 6 · 2 · width · latents for each activation; `forward` of the language model comes on
+    top where they are not stored."""
     return training(2.0 * amount(latents, "latents") * amount(width, "width"), activations)
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """The sizes of a language model that decide what a token costs; biases are added, not multiplied, and left out."""
+    """The sizes of a language model that decide what a token costs; biases are added, not
+    multiplied, and left out."""
 
     layers: int
     width: int
@@ -144,7 +166,8 @@ class Transformer:
 
     @property
     def multiplied(self) -> int:
-        """Weights that a token is multiplied with: the blocks, and the unembedding once. The embedding is a look-up."""
+        """Weights that a token is multiplied with: the blocks, and the unembedding once. The
+        embedding is a look-up."""
         return self.blocks + self.vocabulary * self.width
 
     @property
@@ -157,7 +180,7 @@ class Transformer:
         return attention(self.layers, context, self.heads * self.head, causal).low
 
 
-# machines -------------------------------------------------------------------------------------------------------------------
+# machines -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -176,14 +199,16 @@ PEAKS = {
     "h200": Peak(9.89e14, "NVIDIA H200 data sheet, SXM, BF16, half of the figure with sparsity"),
 }
 UTILISATION = Range(0.2, 0.5)
-"""The share of the peak that trainings reach: GPT-3 21 %, PaLM 46 % (Chowdhery et al. 2022, PaLM, Table 3). Small toys reach far less."""
+"""The share of the peak that trainings reach: GPT-3 21 %, PaLM 46 % (Chowdhery et al. 2022, PaLM,
+Table 3). Small toys reach far less."""
 
 
 def measured(seconds: float = 2.0) -> float:
-    """FLOP of this process's matrix products per CPU-second, 512 × 512 in single precision, over this many seconds by the clock.
+    """FLOP of this process's matrix products per CPU-second, 512 × 512 in single precision, over
+    this many seconds by the clock.
 
-    Per CPU-second, since other programs on the machine, and threads of this one, change what a second by the clock holds.
-    """
+    Per CPU-second, since other programs on the machine, and threads of this one, change what a
+    second by the clock holds."""
     import numpy as np
 
     a = np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32) / 32
@@ -196,10 +221,12 @@ def measured(seconds: float = 2.0) -> float:
     return 2 * 512**3 * done / max(time.process_time() - cpu, 1e-6)
 
 
-# budgets --------------------------------------------------------------------------------------------------------------------
+# budgets ------------------------------------------------------------------------------------------
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_BUDGET = re.compile(r"(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|m|h|d|flop)(?:@([\w-]+))?", re.IGNORECASE)
+_BUDGET = re.compile(
+    r"(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|m|h|d|flop)(?:@([\w-]+))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -218,11 +245,14 @@ class Budget:
 def budget(text: str) -> Budget:
     """The budget that a text such as 5m, 1e15flop or 8h@h200 names.
 
-    Raises: DataError for anything else, for a device whose peak is not known, and for nothing at all.
-    """
+    Raises: DataError for anything else, for a device whose peak is not known, and for nothing at
+    all."""
     found = _BUDGET.fullmatch(text.strip())
     if found is None:
-        raise DataError(f"a budget is a time, FLOP, or a time on a device, such as 5m, 1.5h, 1e15flop or 8h@h200; got {text!r}")
+        raise DataError(
+            "a budget is a time, FLOP, or a time on a device, such as 5m, 1.5h, 1e15flop or "
+            f"8h@h200; got {text!r}"
+        )
     number, unit, device = float(found[1]), found[2].lower(), (found[3] or "").lower()
     if not 0 < number < math.inf:
         raise DataError(f"a budget is above 0 and finite, got {text!r}")
@@ -230,7 +260,10 @@ def budget(text: str) -> Budget:
         raise DataError(f"a budget is at most 1e60, got {text!r}")
     if unit == "flop":
         if device:
-            raise DataError(f"FLOP are the same on every device, got {text!r}; write {found[1]}flop, or a time such as 8h@{device}")
+            raise DataError(
+                f"FLOP are the same on every device, got {text!r}; write {found[1]}flop, or a "
+                f"time such as 8h@{device}"
+            )
         return Budget(text, flop=amount(number))
     seconds = number * _SECONDS[unit]
     if not device:
@@ -238,5 +271,8 @@ def budget(text: str) -> Budget:
     if device not in PEAKS:
         raise DataError(f"no peak rate is known of device {device!r}; {nearest(device, PEAKS)}")
     peak = PEAKS[device]
-    told = f"{device} at {UTILISATION.low:.0%} to {UTILISATION.high:.0%} of its peak of {peak.flop_per_second:.3g} FLOP/s ({peak.source})"
+    told = (
+        f"{device} at {UTILISATION.low:.0%} to {UTILISATION.high:.0%} of its peak of "
+        f"{peak.flop_per_second:.3g} FLOP/s ({peak.source})"
+    )
     return Budget(text, flop=seconds * peak.flop_per_second * UTILISATION, assumed=told)

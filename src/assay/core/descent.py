@@ -1,4 +1,5 @@
-"""descent: a loss becomes a Group that torch's fused Adam or AdamW steps, each run at its own learning rate."""
+"""descent: a loss becomes a Group that torch's fused Adam or AdamW steps, each run at its own
+learning rate."""
 
 from __future__ import annotations
 
@@ -20,17 +21,23 @@ from assay.core.schedules import Schedule, constant
 
 def adam_state(params: Mapping[str, Tensor]) -> State:
     """Make moments of zero for these parameters, under the names `adam.m.*` and `adam.v.*`."""
-    return {f"adam.{moment}.{name}": torch.zeros_like(p) for name, p in params.items() for moment in "mv"}
+    return {
+        f"adam.{moment}.{name}": torch.zeros_like(p)
+        for name, p in params.items()
+        for moment in "mv"
+    }
 
 
 class Adam:
-    """torch's fused Adam over views of stacked [run, …] parameters: one call for each stretch of equal learning rate.
+    """torch's fused Adam over views of stacked [run, …] parameters: one call for each stretch of
+    equal learning rate.
 
-    It keeps nothing of its own: moments are views of the state's `adam.*` tensors and the step count is the loop's, so
-    a restored state is all a resume needs. Sort sweeps by rate: 40 toys take 1.4 ms a step in one stretch, 2.6 in 40.
-    With `decay` it is AdamW: each step also takes away the share rate × decay of every parameter named there, each run's own.
-    The function of torch does it, not the optimiser, whose first step imports the compiler: 2 CPU-seconds and 70 MB a process.
-    """
+    It keeps nothing of its own: moments are views of the state's `adam.*` tensors and the step
+    count is the loop's, so a restored state is all a resume needs. Sort sweeps by rate: 40 toys
+    take 1.4 ms a step in one stretch, 2.6 in 40. With `decay` it is AdamW: each step also takes
+    away the share rate × decay of every parameter named there, each run's own. The function of
+    torch does it, not the optimiser, whose first step imports the compiler: 2 CPU-seconds and 70 MB
+    a process."""
 
     def __init__(
         self,
@@ -51,22 +58,41 @@ class Adam:
             mine = {name: float(shares[name][a]) if name in shares else 0.0 for name in names}
             for shrink in sorted(set(mine.values())):
                 alike = tuple(name for name in names if mine[name] == shrink)
-                params, m, v = ([state[prefix + name].detach()[a:b] for name in alike] for prefix in ("", "adam.m.", "adam.v."))
+                params, m, v = (
+                    [state[prefix + name].detach()[a:b] for name in alike]
+                    for prefix in ("", "adam.m.", "adam.v.")
+                )
                 assert all(p.is_contiguous() for p in params), names
                 counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in params]
-                self.groups.append(_Stretch(alike, a, b, float(lr[a]), shrink, params, m, v, counts))
+                self.groups.append(
+                    _Stretch(alike, a, b, float(lr[a]), shrink, params, m, v, counts)
+                )
 
     def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
-        """Change the parameters in place: step number `step` (from 0) with every rate times `factor`."""
+        """Change the parameters in place: step number `step` (from 0) with every rate times
+        `factor`."""
         for g in self.groups:
             for count in g.counts:
                 count.fill_(step)  # Adam adds one before it corrects its moments
             # contiguous: the fused kernel reads memory in order, whatever the strides say
             mine = [grads[name][g.first : g.end].contiguous() for name in g.names]
             adam(
-                g.params, mine, g.m, g.v, [], g.counts, fused=True, amsgrad=False, beta1=self.betas[0], beta2=self.betas[1],
-                lr=g.rate * factor, weight_decay=g.decay, eps=self.eps, maximize=False, decoupled_weight_decay=self.apart,
-            )  # fmt: skip
+                g.params,
+                mine,
+                g.m,
+                g.v,
+                [],
+                g.counts,
+                fused=True,
+                amsgrad=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=g.rate * factor,
+                weight_decay=g.decay,
+                eps=self.eps,
+                maximize=False,
+                decoupled_weight_decay=self.apart,
+            )
 
 
 class _Stretch(NamedTuple):
@@ -84,11 +110,15 @@ class _Stretch(NamedTuple):
 
 
 class Plain:
-    """Gradient descent without moments, on stacked [run, …] parameters, each run at its own rate."""
+    """Gradient descent without moments, on stacked [run, …] parameters, each run at its own
+    rate."""
 
     def __init__(self, state: State, names: Sequence[str], lr: Float[np.ndarray, run]):
         self.params = {name: state[name].detach() for name in names}
-        self.rates = {n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1)) for n, p in self.params.items()}
+        self.rates = {
+            n: torch.as_tensor(lr).to(p).view(-1, *[1] * (p.ndim - 1))
+            for n, p in self.params.items()
+        }
 
     def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place, with every rate times `factor`."""
@@ -108,22 +138,27 @@ def descent(
     decay: Mapping[str, float | Float[np.ndarray, run]] | None = None,
     plain: bool = False,
 ) -> Group:
-    """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times `schedule(step)`.
+    """A Group that lowers `loss(params, batch)` [run] by Adam at rates `lr` [run] times
+    `schedule(step)`.
 
-    The losses are summed over runs, never averaged, so each run's gradient is its own. `clip` bounds the norm of each
-    run's whole gradient. `decay` {name: λ} makes it AdamW: these parameters also shrink by lr · schedule · λ of themselves, λ one
-    for all runs or one for each. `plain` is gradient descent in place of Adam, and knows neither `betas` nor `decay`.
-    """
+    The losses are summed over runs, never averaged, so each run's gradient is its own. `clip`
+    bounds the norm of each run's whole gradient. `decay` {name: λ} makes it AdamW: these parameters
+    also shrink by lr · schedule · λ of themselves, λ one for all runs or one for each. `plain` is
+    gradient descent in place of Adam, and knows neither `betas` nor `decay`."""
     names = tuple(params)
     state: State = {**params} if plain else {**params, **adam_state(params)}
     stepper: list[Adam | Plain] = []
 
     def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, run]:
         if not stepper:  # built here, after any move to a device or restore
-            stepper.append(Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay))
+            stepper.append(
+                Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay)
+            )
         leaves = {name: state[name].detach().requires_grad_() for name in names}
         losses = loss(leaves, batch)
-        grads = dict(zip(names, torch.autograd.grad(losses.sum(), [leaves[n] for n in names]), strict=True))
+        grads = dict(
+            zip(names, torch.autograd.grad(losses.sum(), [leaves[n] for n in names]), strict=True)
+        )
         if clip < math.inf:
             norm = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
             scale = (clip / norm.clamp_min(1e-12)).clamp_max(1.0)

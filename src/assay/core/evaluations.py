@@ -1,8 +1,10 @@
-"""When an evaluation of a model in training is due: after so much more effective compute or so much time, whichever comes sooner.
+"""When an evaluation of a model in training is due: after so much more effective compute or so much
+time, whichever comes sooner.
 
-A history is rows of (months, compute): a moment, and the effective compute spent by then, cumulative over a line of models, so
-that a smaller new model takes nothing back. The first row is evaluated. From then on a row is due where compute is at least
-`ratio` times, or time at least `months` later than, that of the last evaluation. What was evaluated late stands where it was
+A history is rows of (months, compute): a moment, and the effective compute spent by then,
+cumulative over a line of models, so that a smaller new model takes nothing back. The first row is
+evaluated. From then on a row is due where compute is at least `ratio` times, or time at least
+`months` later than, that of the last evaluation. What was evaluated late stands where it was
 done: the next thresholds count from there, so that overshoot earns nothing.
 """
 
@@ -21,7 +23,8 @@ from assay.core.errors import DataError, SpecError
 MONTH = 30.4375
 """Days in a month: a year of 365.25 over 12."""
 RATIO, MONTHS = 4.0, 3.0
-"""The growth of effective compute and the time, in months, after which Anthropic's Responsible Scaling Policy evaluates."""
+"""The growth of effective compute and the time, in months, after which Anthropic's Responsible
+Scaling Policy evaluates."""
 _NEAR = 1e-12
 """Relative tolerance of "at least"."""
 
@@ -47,15 +50,21 @@ class Due:
     """Months since time had run out; 0 where it had not."""
 
 
-def due(events: Events, ratio: float = RATIO, months: float = MONTHS, *, continuous: bool = False) -> tuple[Due, ...]:
-    """The evaluations of a history, the initial one first; each is the first event at which one of the two limits is reached.
+def due(
+    events: Events, ratio: float = RATIO, months: float = MONTHS, *, continuous: bool = False
+) -> tuple[Due, ...]:
+    """The evaluations of a history, the initial one first; each is the first event at which one of
+    the two limits is reached.
 
-    With `continuous` an evaluation falls on the very moment of reaching a limit, between two events: log compute is taken to
-    grow linearly in time there. An infinite `ratio` or `months` leaves that limit out.
-    Formula: c_k ≥ ratio · c_a or t_k − t_a ≥ months, with a the evaluation before; "at least" to a relative 1e-12.
-    Raises: DataError for a history that is empty, goes back in time, shrinks, or is no row of two numbers; SpecError for limits.
-    Source: Anthropic, Responsible Scaling Policy 1.0, 2023, gives both limits; the semantics of discrete events are ours.
-    """
+    With `continuous` an evaluation falls on the very moment of reaching a limit, between two
+    events: log compute is taken to grow linearly in time there. An infinite `ratio` or `months`
+    leaves that limit out.
+    Formula: c_k ≥ ratio · c_a or t_k − t_a ≥ months, with a the evaluation before; "at least" to a
+    relative 1e-12.
+    Raises: DataError for a history that is empty, goes back in time, shrinks, or is no row of two
+    numbers; SpecError for limits.
+    Source: Anthropic, Responsible Scaling Policy 1.0, 2023, gives both limits; the semantics of
+    discrete events are ours."""
     check_limits(ratio, months)
     rows = checked(events)
     first = Due(0, float(rows[0, 0]), float(rows[0, 1]), ("initial",))
@@ -73,21 +82,30 @@ def due_steps(
     before: float = 0.0,
     every: int = 1,
 ) -> tuple[int, ...]:
-    """The steps of a training after which an evaluation is due, ascending; what core `fit` takes as `probe_at`.
+    """The steps of a training after which an evaluation is due, ascending; what core `fit` takes as
+    `probe_at`.
 
-    `compute` is that of a step, or of each; a step takes `step_months`; a model that starts from one already evaluated has its
-    compute in `before`, else the first possible step is evaluated. `every`: only multiples of it can be evaluated.
-    Raises: SpecError for limits; DataError for compute of a step that is negative or not of `steps` steps, or a rule that `due`
-    has of histories.
+    `compute` is that of a step, or of each; a step takes `step_months`; a model that starts from
+    one already evaluated has its compute in `before`, else the first possible step is evaluated.
+    `every`: only multiples of it can be evaluated.
+    Raises: SpecError for limits; DataError for compute of a step that is negative or not of `steps`
+    steps, or a rule that `due` has of histories.
     """
     check_limits(ratio, months)
     if every < 1 or steps < 0:
-        raise SpecError(f"evaluations need steps of at least 0 and every of at least 1, got steps={steps}, every={every}")
+        raise SpecError(
+            "evaluations need steps of at least 0 and every of at least 1, got "
+            f"steps={steps}, every={every}"
+        )
     each = np.asarray(compute, dtype=float)
     if each.shape not in ((), (steps,)):
-        raise DataError(f"compute is of one step, or of each of {steps} steps, got shape {list(each.shape)}")
+        raise DataError(
+            f"compute is of one step, or of each of {steps} steps, got shape {list(each.shape)}"
+        )
     if not (np.isfinite(each).all() and (each >= 0).all() and before >= 0 and step_months >= 0):
-        raise DataError("compute of a step, compute before and months a step must be finite and at least 0")
+        raise DataError(
+            "compute of a step, compute before and months a step must be finite and at least 0"
+        )
     at = np.arange(every, steps + 1, every)
     spent = before + (at * float(each) if each.ndim == 0 else np.cumsum(each)[at - 1])
     events = [(float(s) * step_months, float(c)) for s, c in zip(at, spent, strict=True)]
@@ -99,19 +117,23 @@ def due_steps(
 
 
 def coverage(events: Events, rows: Sequence[int]) -> tuple[float, float]:
-    """How far evaluations of these rows leave a history uncovered: (largest growth, most months) between two of them, or to its end.
+    """How far evaluations of these rows leave a history uncovered: (largest growth, most months)
+    between two of them, or to its end.
 
-    Range: growth from 1, months from 0. Better: lower. With `due`'s rows, growth stays below ratio times the largest growth
-    from one event to the next, and months below `months` plus the longest time from one to the next.
-    """
+    Range: growth from 1, months from 0. Better: lower. With `due`'s rows, growth stays below ratio
+    times the largest growth from one event to the next, and months below `months` plus the longest
+    time from one to the next."""
     history = checked(events)
     edges = np.array(sorted({0, *rows, len(history) - 1}))
     t, c = history[edges].T
-    return (float((c[1:] / c[:-1]).max()), float(np.diff(t).max())) if len(edges) > 1 else (1.0, 0.0)
+    return (
+        (float((c[1:] / c[:-1]).max()), float(np.diff(t).max())) if len(edges) > 1 else (1.0, 0.0)
+    )
 
 
 def in_months(dates: Sequence[str | date]) -> list[float]:
-    """Months from the first of these dates to each: days over 30.4375. Dates, or ISO texts with or without a time of day.
+    """Months from the first of these dates to each: days over 30.4375. Dates, or ISO texts with or
+    without a time of day.
 
     Raises: DataError naming the row of what is no date.
     """
@@ -120,7 +142,8 @@ def in_months(dates: Sequence[str | date]) -> list[float]:
 
 
 def moment(text: str | date, row: int = 1) -> datetime:
-    """The moment of a date or an ISO text, of the day's start where it says no time, in UTC where it says no zone.
+    """The moment of a date or an ISO text, of the day's start where it says no time, in UTC where
+    it says no zone.
 
     Raises: DataError naming the row.
     """
@@ -144,43 +167,60 @@ def effective_compute(flop: float, efficiency: float = 1.0) -> float:
     if not (math.isfinite(flop) and flop > 0):
         raise DataError(f"compute must be a positive number of FLOP, got {flop:g}")
     if not (math.isfinite(efficiency) and efficiency >= 1):
-        raise DataError(f"efficiency is how many times better than the reference algorithms are, at least 1, got {efficiency:g}")
+        raise DataError(
+            "efficiency is how many times better than the reference algorithms are, at least "
+            f"1, got {efficiency:g}"
+        )
     return flop * efficiency
 
 
 def check_limits(ratio: float, months: float) -> None:
     """Refuse a ratio of at most 1, and months that are not above 0. Raises: SpecError."""
     if not ratio > 1:
-        raise SpecError(f"ratio is how many times compute grows until an evaluation is due, above 1, got {ratio:g}")
+        raise SpecError(
+            "ratio is how many times compute grows until an evaluation is due, above 1, got "
+            f"{ratio:g}"
+        )
     if not months > 0:
         raise SpecError(f"months is the time until an evaluation is due, above 0, got {months:g}")
 
 
 def checked(events: Events) -> Float[np.ndarray, "event 2"]:
-    """The rows as an array, when they are a history. Raises: DataError naming the first row that is none."""
+    """The rows as an array, when they are a history. Raises: DataError naming the first row that is
+    none."""
     try:
         rows = np.asarray(events, dtype=float)
     except (ValueError, TypeError) as e:
-        raise DataError(f"a history is rows of two numbers, months and compute: {str(e).splitlines()[0]}") from e
+        raise DataError(
+            f"a history is rows of two numbers, months and compute: {str(e).splitlines()[0]}"
+        ) from e
     if rows.size == 0:
         raise DataError("a history needs at least one event, got none")
     if rows.ndim != 2 or rows.shape[1] != 2:
-        raise DataError(f"a history is rows of two numbers, months and compute, got shape {list(rows.shape)}")
+        raise DataError(
+            f"a history is rows of two numbers, months and compute, got shape {list(rows.shape)}"
+        )
     for k, (t, c) in enumerate(rows.tolist()):
         if not math.isfinite(t):
             raise DataError(f"row {k + 1}: its time must be a finite number of months, got {t:g}")
         if not (math.isfinite(c) and c > 0):
             raise DataError(f"row {k + 1}: compute must be finite and above 0, got {c:g}")
         if k and t < rows[k - 1, 0]:
-            raise DataError(f"row {k + 1}: time goes back, from {rows[k - 1, 0]:.6g} to {t:.6g} months; sort the events by time")
+            raise DataError(
+                f"row {k + 1}: time goes back, from {rows[k - 1, 0]:.6g} to {t:.6g} months; "
+                "sort the events by time"
+            )
         if k and c < rows[k - 1, 1]:
             raise DataError(
-                f"row {k + 1}: compute shrinks from {rows[k - 1, 1]:.6g} to {c:.6g}; it counts all that the line of models has had"
+                f"row {k + 1}: compute shrinks from {rows[k - 1, 1]:.6g} to {c:.6g}; it "
+                "counts all that the line of models has had"
             )
     return rows
 
 
-def _rows(rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float) -> Iterator[Due]:
+def _rows(
+    rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float
+) -> Iterator[Due]:
     """The events that reach a limit, by bisection in both columns."""
     t, c = rows.T
     while True:
@@ -193,9 +233,13 @@ def _rows(rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: flo
         yield at
 
 
-def _crossings(rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float) -> Iterator[Due]:
+def _crossings(
+    rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float
+) -> Iterator[Due]:
     """The moments at which a limit is reached, segment by segment; many may lie in one."""
-    for row, ((t0, c0), (t1, c1)) in enumerate(zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True), 1):
+    for row, ((t0, c0), (t1, c1)) in enumerate(
+        zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True), 1
+    ):
         while True:
             found = []
             if c1 >= _least(ratio * at.compute):
@@ -216,11 +260,15 @@ def _crossings(rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months
 def _due(row: int, t: float, c: float, before: Due, ratio: float, months: float) -> Due:
     since = t - before.months
     late = t >= _least(before.months + months, months)
-    reasons = (*(("compute",) if c >= _least(ratio * before.compute) else ()), *(("time",) if late else ()))
+    reasons = (
+        *(("compute",) if c >= _least(ratio * before.compute) else ()),
+        *(("time",) if late else ()),
+    )
     overdue = since - months if late and since - months > _NEAR * max(abs(t), months) else 0.0
     return Due(row, t, c, reasons, c / before.compute, since, overdue)
 
 
 def _least(limit: float, unit: float = 0.0) -> float:
-    """What counts as reaching a limit that rounding may have moved; `unit`: what the limit was made from, where that is larger."""
+    """What counts as reaching a limit that rounding may have moved; `unit`: what the limit was made
+    from, where that is larger."""
     return limit - _NEAR * max(abs(limit), unit) if math.isfinite(limit) else limit

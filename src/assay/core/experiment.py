@@ -38,8 +38,8 @@ ALL = "catalogue"
 class Joint:
     """Trains several arms in one call, so that they share a pass over the data.
 
-    `train([Runs, …], bench)` gets the missing runs of each arm that names this very value, in the order of the arms,
-    and returns one Trained for each.
+    `train([Runs, …], bench)` gets the missing runs of each arm that names this very value, in the
+    order of the arms, and returns one Trained for each.
     """
 
     train: Callable[[Sequence[Runs], Bench], Sequence[Trained]]
@@ -47,14 +47,17 @@ class Joint:
 
 @dataclass(frozen=True, eq=False)
 class Arm(Generic[S]):
-    """One variant of the experiment: the method ("main"), an honest competitor, or a negative control."""
+    """One variant of the experiment: the method ("main"), an honest competitor, or a negative
+    control."""
 
     train: Callable[..., Trained] | Joint | None = None
-    """(runs, bench) → Trained; with `after`: (runs, bench, before: Trained), rows in the same order."""
+    """(runs, bench) → Trained; with `after`: (runs, bench, before: Trained), rows in the same
+    order."""
     specs: SpecMap[S] | None = None
     """The preset's specs → this arm's; None: the same."""
     after: str | None = None
-    """Builds on another arm's stored parameters: `specs` then maps each run of that arm by itself."""
+    """Builds on another arm's stored parameters: `specs` then maps each run of that arm by
+    itself."""
     measure: Callable[[Runs[S], Trained, Bench], xr.Dataset] | None = None
     """How this arm is measured, where that is not how the experiment's others are."""
     derive: Derive | None = None
@@ -66,21 +69,27 @@ class Arm(Generic[S]):
 
     def __post_init__(self) -> None:
         if (self.train is None) == (self.derive is None):
-            raise ExperimentError("an arm either trains or is derived: give exactly one of train= and derive=")
+            raise ExperimentError(
+                "an arm either trains or is derived: give exactly one of train= and derive="
+            )
         if self.derive is not None and self.measure is not None:
-            raise ExperimentError("a derived arm is made of measures: it has nothing to measure; leave measure= out")
+            raise ExperimentError(
+                "a derived arm is made of measures: it has nothing to measure; leave measure= out"
+            )
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk beside the measures."""
+    """What a set of runs needs: CPU-seconds of one thread (None: as recorded), and bytes on disk
+    beside the measures."""
 
     cpu_seconds: float | None = None
     bytes: int = 0
     flop: Range | float | None = None
     """FLOP of training and measuring, as `core.compute` counts them; None where nobody counted."""
     artefacts: Mapping[str, int] = field(default_factory=dict)
-    """Which of the bytes are of artefacts that other experiments may share: bytes by a name that says which."""
+    """Which of the bytes are of artefacts that other experiments may share: bytes by a name that
+    says which."""
 
 
 PRESETS = ("smoke", "default", "full")
@@ -89,7 +98,8 @@ PRESETS = ("smoke", "default", "full")
 
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
-    """A preset beside smoke, default and full: the same arms and claims on another text, model or site, with a record of its own."""
+    """A preset beside smoke, default and full: the same arms and claims on another text, model or
+    site, with a record of its own."""
 
     specs: tuple[S, ...]
     """On seeds that no other preset judges."""
@@ -114,21 +124,26 @@ class Experiment(Generic[S]):
     """Feature cards for the report, made from stored measures only."""
     cost: Callable[[Runs[S]], Cost] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
-    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record tells."""
+    """CPU-seconds that a run of an arm is expected to take, where neither `cost` nor a record
+    tells."""
     inputs: Callable[[S], Mapping[str, str]] | None = None
-    """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit needs them equal."""
+    """What a run reads from outside, e.g. {"model": sha256, "corpus": fingerprint}; a cache hit
+    needs them equal."""
     scope: str | Words = ""
     """For which model, site, text and sizes verdicts speak: a sentence with fields or properties of
-    the specs in braces, which stand for the values of all runs that a verdict reads (`core.scopes`).
-    A value that a field holds is never written out."""
+    the specs in braces, which stand for the values of all runs that a verdict reads
+    (`core.scopes`). A value that a field holds is never written out."""
     sizes: Mapping[str, Callable[[Sizes], Any]] = field(default_factory=dict)
-    """Numbers of the training that sentences name and no field holds, computed from fields: {"questions": sizes → 63}."""
+    """Numbers of the training that sentences name and no field holds, computed from fields:
+    {"questions": sizes → 63}."""
     frozen: Mapping[str, str] = field(default_factory=dict)
-    """Fields that have one value in every preset, since a sentence with that value in it cannot change: {field: which sentence}."""
+    """Fields that have one value in every preset, since a sentence with that value in it cannot
+    change: {field: which sentence}."""
     page: str = ""
     """What a reader of the report must know, in Markdown."""
     seeds_per_group: int = 4
-    """How many seeds are trained in one group; part of the experiment, so no machine changes the numbers."""
+    """How many seeds are trained in one group; part of the experiment, so no machine changes the
+    numbers."""
     name: str = ""
     origin: str = ""
     borrows: tuple[str, ...] = ()
@@ -140,62 +155,99 @@ class Experiment(Generic[S]):
 
     def __post_init__(self) -> None:
         if "main" not in self.arms:
-            raise ExperimentError(f'the method must be the arm called "main", got arms {", ".join(self.arms)}')
+            raise ExperimentError(
+                f'the method must be the arm called "main", got arms {", ".join(self.arms)}'
+            )
         for name, arm in self.arms.items():
             if arm.after is not None and arm.after not in self.arms:
-                raise ExperimentError(f"arm {name} builds on {arm.after!r}, which is no arm; arms: {', '.join(self.arms)}")
+                raise ExperimentError(
+                    f"arm {name} builds on {arm.after!r}, which is no arm; arms: "
+                    f"{', '.join(self.arms)}"
+                )
         for part, full in self._filled(self.default, anew=False).items():
             object.__setattr__(self, part, full)
         for name, arm in self.arms.items():
             if isinstance(name, Filled) and arm.train is not None:
-                raise ExperimentError(f"arm {name} trains, and the keys of its runs have its name: only a derived arm's name has places for sizes")
+                raise ExperimentError(
+                    f"arm {name} trains, and the keys of its runs have its name: only a "
+                    "derived arm's name has places for sizes"
+                )
         from assay.core.claims import Claim
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
-            for read in (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values()):
+            for read in (
+                claim.of,
+                *claim.must_fail,
+                *claim.must_hold,
+                *claim.also,
+                *claim.half,
+                *claim.half.values(),
+            ):
                 if read not in self.arms:  # told before anything is trained
-                    raise ExperimentError(f"claim {claim.text!r} names arm {read!r}, which is none; {nearest(read, self.arms)}")
+                    raise ExperimentError(
+                        f"claim {claim.text!r} names arm {read!r}, which is none; "
+                        f"{nearest(read, self.arms)}"
+                    )
         sentences = ((other.scope, other.specs) for other in self.elsewhere.values())
         for words, specs in ((self.scope, self.default), *sentences):
             if isinstance(words, str) and specs:
                 scopes.check(words, specs[0])
         if self.name == ALL:
-            raise ExperimentError(f"no experiment may be called {ALL!r}: that is all of them; rename its file")
+            raise ExperimentError(
+                f"no experiment may be called {ALL!r}: that is all of them; rename its file"
+            )
         for name, other in self.elsewhere.items():
             if name in PRESETS or not re.fullmatch("[a-z][a-z0-9]*", name):
-                raise ExperimentError(f"a further preset has a name of small letters and digits that is none of {', '.join(PRESETS)}; got {name!r}")
+                raise ExperimentError(
+                    "a further preset has a name of small letters and digits that is none of "
+                    f"{', '.join(PRESETS)}; got {name!r}"
+                )
             told_apart = other.scope or self._says(other.specs) != self._says(self.default)
             if not other.specs or not told_apart:
-                raise ExperimentError(f"preset {name} needs specs, and a scope: for which model, site and corpus its verdicts speak")
+                raise ExperimentError(
+                    f"preset {name} needs specs, and a scope: for which model, site and "
+                    "corpus its verdicts speak"
+                )
         if self.seeds_per_group < 1:
             raise ExperimentError(f"seeds_per_group must be at least 1, got {self.seeds_per_group}")
         for name in self.frozen:
             if len({getattr(s, name) for s in (*self.smoke, *self.default, *self.full)}) > 1:
-                raise ExperimentError(f"frozen names {name}, which differs between presets; put a place for it into the sentence")
+                raise ExperimentError(
+                    f"frozen names {name}, which differs between presets; put a place for it "
+                    "into the sentence"
+                )
 
     def _says(self, specs: tuple[S, ...]) -> str:
         return scopes.sentence(self.scope, specs) if isinstance(self.scope, str) else ""
 
     @property
     def typed(self) -> str:
-        """What to type for it in its folder: its name, or its file's or folder's where it is a user's own."""
+        """What to type for it in its folder: its name, or its file's or folder's where it is a
+        user's own."""
         path = Path(self.origin)
         own = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
         return own if self.origin.endswith((".py", ".toml", ".md")) else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
-        presets = {"smoke": self.smoke, "default": self.default, "full": self.full, **{n: other.specs for n, other in self.elsewhere.items()}}
+        presets = {
+            "smoke": self.smoke,
+            "default": self.default,
+            "full": self.full,
+            **{n: other.specs for n, other in self.elsewhere.items()},
+        }
         if name not in presets:
             raise ExperimentError(f"no preset {name!r}; presets: {', '.join(presets)}")
         return presets[name]
 
     def sized(self, specs: tuple[S, ...]) -> Experiment[S]:
-        """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError where they cannot be filled."""
+        """Fill the sentences of claims and arms with the sizes of these specs. Raises: SpecError
+        where they cannot be filled."""
         return replace(self, **new) if (new := self._filled(specs, anew=True)) else self
 
     def _filled(self, specs: tuple[S, ...], *, anew: bool) -> dict[str, Any]:
-        """Give the arms and the claims with their places filled; nothing where no sentence is another than it was."""
+        """Give the arms and the claims with their places filled; nothing where no sentence is
+        another than it was."""
         sizes = Sizes(lambda arm: self._trained(arm, specs), self.sizes)
 
         def fill(value: Any) -> Any:
@@ -206,23 +258,41 @@ class Experiment(Generic[S]):
             return tuple(map(fill, value)) if isinstance(value, tuple) else value
 
         def full(of: Any, *names: str) -> Any:
-            new = {name: made for name in names if (made := fill(old := getattr(of, name, None))) != old}
+            new = {
+                name: made
+                for name in names
+                if (made := fill(old := getattr(of, name, None))) != old
+            }
             return replace(of, **new) if new else of
 
         arms = {fill(name): full(arm, "note") for name, arm in self.arms.items()}
-        claims = tuple(full(c, "text", "unit", "of", "must_fail", "must_hold", "near", "also", "half") for c in self.claims)
-        parts: dict[str, tuple[Any, Any]] = {"arms": (self.arms, arms), "claims": (self.claims, claims)}
-        return {name: new for name, (old, new) in parts.items() if list(new) != list(old) or new != old}
+        claims = tuple(
+            full(c, "text", "unit", "of", "must_fail", "must_hold", "near", "also", "half")
+            for c in self.claims
+        )
+        parts: dict[str, tuple[Any, Any]] = {
+            "arms": (self.arms, arms),
+            "claims": (self.claims, claims),
+        }
+        return {
+            name: new for name, (old, new) in parts.items() if list(new) != list(old) or new != old
+        }
 
     def _trained(self, arm: str, specs: tuple[S, ...]) -> tuple[S, ...]:
         if arm not in self.arms or self.arms[arm].train is None:
-            raise ExperimentError(f"a sentence names sizes of {arm!r}, which is no arm that trains; {nearest(arm, self.arms)}")
+            raise ExperimentError(
+                f"a sentence names sizes of {arm!r}, which is no arm that trains; "
+                f"{nearest(arm, self.arms)}"
+            )
         return self.specs_of(arm, specs)
 
     def scope_of(
-        self, preset: str, specs: tuple[S, ...] = (), read: Iterable[str] = (),
+        self,
+        preset: str,
+        specs: tuple[S, ...] = (),
+        read: Iterable[str] = (),
         where: Mapping[str, Any] = MappingProxyType({}),
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Say for which model, site, text and sizes verdicts speak that read these arms.
 
         Only runs count whose fields have the values in `where`. Without specs: those of the preset.
@@ -254,13 +324,17 @@ class Experiment(Generic[S]):
     def pairs(self, arm: str, specs: tuple[S, ...]) -> tuple[tuple[S, S | None], ...]:
         """An arm's specs, each with the spec of the run it builds on, if any.
 
-        The map of an arm with `after` is asked for each parent's spec by itself, so it may leave runs out.
-        """
+        The map of an arm with `after` is asked for each parent's spec by itself, so it may leave
+        runs out."""
         a = self.arms[arm]
         if a.after is None:
             return tuple((s, None) for s in (a.specs(specs) if a.specs is not None else specs))
         parents = self.specs_of(a.after, specs)
-        return tuple((child, p) for p in parents for child in (a.specs((p,)) if a.specs is not None else (p,)))
+        return tuple(
+            (child, p)
+            for p in parents
+            for child in (a.specs((p,)) if a.specs is not None else (p,))
+        )
 
 
 HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")
@@ -268,7 +342,8 @@ HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")
 
 @dataclass(frozen=True)
 class Header:
-    """The first lines of an experiment file, read as text: its title and what stands under Paper, Claim, Baselines, Cost."""
+    """The first lines of an experiment file, read as text: its title and what stands under Paper,
+    Claim, Baselines, Cost."""
 
     title: str
     paper: str
@@ -281,8 +356,8 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header block of an experiment file, without importing it.
 
-    Raises: ExperimentError when the text before its end cannot be parsed, or when keys are missing or unknown.
-    """
+    Raises: ExperimentError when the text before its end cannot be parsed, or when keys are missing
+    or unknown."""
     try:
         text = foreign.read(path, "a Python file", foreign.LONGEST).decode()
         doc = syntax.docstring(text, str(path))
@@ -290,10 +365,17 @@ def read_header(path: Path) -> Header:
         raise ExperimentError(str(e)) from e
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as e:
         line = getattr(e, "lineno", None)
-        raise ExperimentError(f"{path}{f' line {line}' if line else ''} is not a Python file: {getattr(e, 'msg', e)}") from e
+        raise ExperimentError(
+            f"{path}{f' line {line}' if line else ''} is not a Python file: {getattr(e, 'msg', e)}"
+        ) from e
     if not doc:
-        raise ExperimentError(f"{path} has no header; an experiment starts with a docstring: title, then {', '.join(HEADER_KEYS)}")
-    title, _, rest = doc.partition("\n")
+        raise ExperimentError(
+            f"{path} has no header; an experiment starts with a docstring: title, then "
+            f"{', '.join(HEADER_KEYS)}"
+        )
+    # The title may go on for a second line; an empty line or the first key ends it.
+    head = re.split(r"\n\n|\n(?=[A-Z][a-z]+:)", doc, maxsplit=1)
+    title, rest = " ".join(head[0].split()), "".join(head[1:])
     found: dict[str, str] = {}
     current = ""
     for line in rest.splitlines():
@@ -302,10 +384,23 @@ def read_header(path: Path) -> Header:
             current = name
             found[name] = text.strip()
         elif colon and name.isalpha() and name[:1].isupper() and line == line.lstrip():
-            raise ExperimentError(f"{path}: unknown header key {name}; keys: {', '.join(HEADER_KEYS)} and, optionally, Seed")
+            raise ExperimentError(
+                f"{path}: unknown header key {name}; keys: {', '.join(HEADER_KEYS)} and, "
+                "optionally, Seed"
+            )
         elif current and line.strip():
             found[current] += " " + line.strip()
     missing = [k for k in HEADER_KEYS if not found.get(k)]
     if missing:
-        raise ExperimentError(f"{path}: the header lacks {', '.join(missing)}; it needs a title line and {', '.join(HEADER_KEYS)}")
-    return Header(title.strip().rstrip("."), found["Paper"], found["Claim"], found["Baselines"], found["Cost"], found.get("Seed", ""))
+        raise ExperimentError(
+            f"{path}: the header lacks {', '.join(missing)}; it needs a title line and "
+            f"{', '.join(HEADER_KEYS)}"
+        )
+    return Header(
+        title.strip().rstrip("."),
+        found["Paper"],
+        found["Claim"],
+        found["Baselines"],
+        found["Cost"],
+        found.get("Seed", ""),
+    )

@@ -1,15 +1,17 @@
-"""The small language of `assay judge --claim '…'`: a comparison of arithmetic over arm.column → a Claim.
+"""The small language of `assay judge --claim '…'`: a comparison of arithmetic over arm.column → a
+Claim.
 
     gated.fvu - relu.fvu < -0.02            one term, then its mean over units
     0.98 < gamma < 1.02                     a bare column belongs to the arm under judgement
-    mean(gated.err)/mean(gated.var) < 0.2   mean(…) marks a term; the arithmetic around it is the statistic: a ratio of sums
-    "no-aux".loss < relu["dead share"]      names that are no Python names are quoted
-    main.slope[kind=rare] < -0.9            one level of a dimension; several: auroc[task=gender, probe=lr]
-    mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit; several: over=(kind, probe)
+    mean(gated.err)/mean(gated.var) < 0.2   mean(…) marks a term; the arithmetic around it is the
+    statistic: a ratio of sums "no-aux".loss < relu["dead share"]      names that are no Python
+    names are quoted main.slope[kind=rare] < -0.9            one level of a dimension; several:
+    auroc[task=gender, probe=lr] mean(main.slope, over=kind) < -0.9      the mean over the levels of
+    a dimension, unit by unit; several: over=(kind, probe)
 
-Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. The text is parsed and walked, never evaluated.
-Nothing is averaged that the text does not name: a dimension that is neither a unit nor named is refused with its levels.
-"""
+Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. The text is parsed and walked,
+never evaluated. Nothing is averaged that the text does not name: a dimension that is neither a unit
+nor named is refused with its levels."""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ from assay.core.columns import Column, Level
 from assay.core.errors import ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
-FUNCTIONS: Mapping[str, Callable] = {"log": np.log, "log2": np.log2, "exp": np.exp, "sqrt": np.sqrt, "abs": np.abs}
+FUNCTIONS: Mapping[str, Callable] = {
+    "log": np.log,
+    "log2": np.log2,
+    "exp": np.exp,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+}
 _OPERATORS: Mapping[type, Callable] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -47,7 +55,8 @@ Walk = Callable[[Names], Any]
 
 @dataclass(frozen=True)
 class Parsed:
-    """A comparison, taken apart: what is computed, the range it must lie in, and the names it uses."""
+    """A comparison, taken apart: what is computed, the range it must lie in, and the names it
+    uses."""
 
     text: str
     low: float
@@ -98,28 +107,48 @@ class _Reader:
             statistic = mean
         if not self.columns:
             raise self._no("it names no column, such as gated.fvu")
-        return Parsed(self.text, low, high, self.terms, statistic, tuple(dict.fromkeys(self.columns)), self._named(body) is not None)
+        return Parsed(
+            self.text,
+            low,
+            high,
+            self.terms,
+            statistic,
+            tuple(dict.fromkeys(self.columns)),
+            self._named(body) is not None,
+        )
 
     def _tree(self) -> ast.expr:
         if not self.text:
-            raise ClaimError("the claim is empty; write a comparison such as 'gated.fvu - relu.fvu < -0.02'")
+            raise ClaimError(
+                "the claim is empty; write a comparison such as 'gated.fvu - relu.fvu < -0.02'"
+            )
         if len(self.text) > LONGEST:
-            raise ClaimError(f"the claim has {len(self.text):,} characters; at most {LONGEST:,} are read")
+            raise ClaimError(
+                f"the claim has {len(self.text):,} characters; at most {LONGEST:,} are read"
+            )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return syntax.expression(_parsable(self.text))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            quoted = 'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]; levels too, as in fvu[kind="top-k"]'
+            quoted = (
+                'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]; '
+                'levels too, as in fvu[kind="top-k"]'
+            )
             raise self._no(f"it is no arithmetic; {quoted}") from e
 
     def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
-        example = "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < main.gamma < 1.02'"
+        example = (
+            "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
+            "main.gamma < 1.02'"
+        )
         if not isinstance(tree, ast.Compare):
             raise self._no(f"it compares nothing; {example}")
         parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
         if not set(ops) <= {ast.Lt, ast.LtE, ast.Gt, ast.GtE}:
-            raise self._no(f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}")
+            raise self._no(
+                f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
+            )
         if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
             parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
         if not set(ops) <= {ast.Lt, ast.LtE}:
@@ -130,10 +159,22 @@ class _Reader:
             body, high = parts[0], self._edge(numbers[1], ops[0], -math.inf)
         elif len(parts) == 2 and numbers[0] is not None and numbers[1] is None:
             body, low = parts[1], self._edge(numbers[0], ops[0], math.inf)
-        elif len(parts) == 3 and numbers[0] is not None and numbers[1] is None and numbers[2] is not None:
-            body, low, high = parts[1], self._edge(numbers[0], ops[0], math.inf), self._edge(numbers[2], ops[1], -math.inf)
+        elif (
+            len(parts) == 3
+            and numbers[0] is not None
+            and numbers[1] is None
+            and numbers[2] is not None
+        ):
+            body, low, high = (
+                parts[1],
+                self._edge(numbers[0], ops[0], math.inf),
+                self._edge(numbers[2], ops[1], -math.inf),
+            )
             if not low <= high:
-                raise self._no(f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller number first")
+                raise self._no(
+                    f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller "
+                    "number first"
+                )
         else:
             raise self._no(f"one side must be a number; {example}")
         return low, high, body
@@ -144,7 +185,8 @@ class _Reader:
         return number if op is ast.LtE else math.nextafter(number, inward)
 
     def _walk(self, node: ast.expr, in_statistic: bool) -> Walk:
-        """A function that computes this node from names; in the statistic only mean(…) may name columns."""
+        """A function that computes this node from names; in the statistic only mean(…) may name
+        columns."""
         number = _number(node)
         if number is not None:
             if not math.isfinite(number):
@@ -161,9 +203,15 @@ class _Reader:
         if isinstance(node, ast.Call) and column is None:
             return self._call(node, in_statistic)
         if column is None:
-            raise self._no(f"{_shown(node)} is not allowed; there are numbers, arm.column, + - * /, mean, {', '.join(FUNCTIONS)}")
+            raise self._no(
+                f"{_shown(node)} is not allowed; there are numbers, arm.column, + - * /, "
+                f"mean, {', '.join(FUNCTIONS)}"
+            )
         if in_statistic:
-            raise self._no(f"{_shown(node)} stands outside mean(…); where mean is used, every column stands inside one")
+            raise self._no(
+                f"{_shown(node)} stands outside mean(…); where mean is used, every column "
+                "stands inside one"
+            )
         self.columns.append(column)
         return lambda names: names(column)
 
@@ -192,23 +240,38 @@ class _Reader:
         if _is_mean(node) and node.keywords:
             inner = self._named(node.args[0]) if len(node.args) == 1 else None
             if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
-                raise self._no(f"{_shown(node)} is not allowed; mean(…, over=…) takes a column, as in mean(main.slope, over=kind)")
+                raise self._no(
+                    f"{_shown(node)} is not allowed; mean(…, over=…) takes a column, as in "
+                    "mean(main.slope, over=kind)"
+                )
             at = node.keywords[0].value
             over = [_level(n) for n in (at.elts if isinstance(at, ast.Tuple) else [at])]
-            return self._once(replace(inner, over=tuple(x for x in over if isinstance(x, str))), len(inner.levels) + len(over))
+            return self._once(
+                replace(inner, over=tuple(x for x in over if isinstance(x, str))),
+                len(inner.levels) + len(over),
+            )
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
             if inner is None or inner.levels or inner.over:
-                raise self._no(f"{_shown(node)} is not allowed; levels stand behind a column, as in main.slope[kind=rare]")
-            levels = tuple((dim, level) for dim, level in pairs if isinstance(dim, str) and level is not None)
+                raise self._no(
+                    f"{_shown(node)} is not allowed; levels stand behind a column, as in "
+                    "main.slope[kind=rare]"
+                )
+            levels = tuple(
+                (dim, level) for dim, level in pairs if isinstance(dim, str) and level is not None
+            )
             return self._once(replace(inner, levels=levels), len(pairs))
         found = _column(node)
         return None if found is None else Column(*found)
 
     def _once(self, column: Column, asked: int) -> Column:
-        """The column, where each dimension that was asked for is a name, and no two are the same."""
+        """The column, where each dimension that was asked for is a name, and no two are the
+        same."""
         if len(set(column.named)) < asked or not column.named:
-            example = 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or mean(slope, over=(kind, probe))'
+            example = (
+                'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or '
+                "mean(slope, over=(kind, probe))"
+            )
             raise self._no(f"cannot tell which levels of {column.plain} are meant; {example}")
         return column
 
@@ -218,11 +281,16 @@ class _Reader:
 
 
 def _number(node: ast.expr) -> float | None:
-    """The value of a plain number with signs, else None; too large an integer counts as infinite."""
+    """The value of a plain number with signs, else None; too large an integer counts as
+    infinite."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         inner = _number(node.operand)
         return None if inner is None else -inner if isinstance(node.op, ast.USub) else inner
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, (int, float))
+        and not isinstance(node.value, bool)
+    ):
         try:
             return float(node.value)
         except OverflowError:
@@ -231,13 +299,18 @@ def _number(node: ast.expr) -> float | None:
 
 
 def _column(node: ast.expr) -> tuple[str | None, str] | None:
-    """(arm, column) of `column`, arm.column, "arm".column, arm["column"] and "arm"["column"]; else None."""
+    """(arm, column) of `column`, arm.column, "arm".column, arm["column"] and "arm"["column"]; else
+    None."""
     if isinstance(node, ast.Name):
         return None, node.id
     if isinstance(node, ast.Attribute):
         arm = _arm(node.value)
         return None if arm is None else (arm, node.attr)
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+    if (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+    ):
         arm = _arm(node.value)
         return None if arm is None else (arm, node.slice.value)
     return None

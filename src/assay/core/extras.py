@@ -10,18 +10,31 @@ EXTRAS = ("train", "models", "explore", "agents", "ray")
 """Each brings what those before it bring, but for the last, which stands alone."""
 EXTRA = {
     "torch": "train",
-    "transformers": "models", "tokenizers": "models", "gguf": "models", "sklearn": "models", "yaml": "models",
-    "duckdb": "explore", "pyarrow": "explore", "starlette": "explore", "uvicorn": "explore",
+    "transformers": "models",
+    "tokenizers": "models",
+    "gguf": "models",
+    "sklearn": "models",
+    "yaml": "models",
+    "duckdb": "explore",
+    "pyarrow": "explore",
+    "starlette": "explore",
+    "uvicorn": "explore",
     "mcp": "agents",
-    "ray": "ray", "grpc": "ray",
-}  # fmt: skip
+    "ray": "ray",
+    "grpc": "ray",
+}
 """Module of an optional package → the smallest extra that brings it."""
 
 
 def need(error: ModuleNotFoundError, extra: str = "train") -> str:
-    """Say what to install, at least this extra, where a module of an optional package was not found; "" where it is no optional one."""
+    """Say what to install, at least this extra, where a module of an optional package was not
+    found; "" where it is no optional one."""
     module = (error.name or "").partition(".")[0]
-    return _line(module, max(extra, EXTRA[module], key=EXTRAS.index)) if module in EXTRA and missing(module) else ""
+    return (
+        _line(module, max(extra, EXTRA[module], key=EXTRAS.index))
+        if module in EXTRA and missing(module)
+        else ""
+    )
 
 
 def missing(module: str) -> str:

@@ -40,16 +40,24 @@ class Figure(Shown):
     """Horizontal reference lines: (y, label)."""
 
     def __repr__(self) -> str:
-        return f"<Figure {self.title!r}: {self.mark} of {self.y} over {self.x}, {len(self.columns[self.x])} rows>"
+        return (
+            f"<Figure {self.title!r}: {self.mark} of {self.y} over {self.x}, "
+            f"{len(self.columns[self.x])} rows>"
+        )
 
     def __post_init__(self) -> None:
         lengths = {k: len(v) for k, v in self.columns.items()}
         if len(set(lengths.values())) > 1:
-            raise ClaimError(f"the columns of figure {self.title!r} must have one length, got {lengths}")
+            raise ClaimError(
+                f"the columns of figure {self.title!r} must have one length, got {lengths}"
+            )
         used = (self.x, self.y, self.color, self.facet, *(self.band or ()))
         for name in used:
             if name is not None and name not in self.columns:
-                raise ClaimError(f"figure {self.title!r} names column {name!r}, which it lacks; columns: {', '.join(self.columns)}")
+                raise ClaimError(
+                    f"figure {self.title!r} names column {name!r}, which it lacks; columns: "
+                    f"{', '.join(self.columns)}"
+                )
 
 
 def columns(names: Sequence[str], rows: Iterable[Sequence]) -> dict[str, list]:
@@ -59,7 +67,8 @@ def columns(names: Sequence[str], rows: Iterable[Sequence]) -> dict[str, list]:
 
 
 def summary(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean and its 95 % Student-t interval (mean, low, high); a single value has no interval and gives NaN limits.
+    """Mean and its 95 % Student-t interval (mean, low, high); a single value has no interval and
+    gives NaN limits.
 
     Formula: x̄ ± t₀.₉₇₅,ₙ₋₁ · s/√n over the values that are not NaN.
     """
@@ -89,13 +98,30 @@ def curve(
     y_log: bool = False,
     rules: tuple[tuple[float, str], ...] = (),
 ) -> Figure:
-    """A line per arm: the mean of `y(arm, others)` at each level of the per-run field `x`, with its t interval over runs."""
+    """A line per arm: the mean of `y(arm, others)` at each level of the per-run field `x`, with its
+    t interval over runs."""
     rows = []
     for name in which or arms:
         if name not in arms:
             continue
         values = y(arms[name], {k: v for k, v in arms.items() if k != name})
         levels = arms[name][x].values
-        rows += [(name, level, *summary(values.values[levels == level])) for level in sorted(set(levels.tolist()))]
-    return Figure(title, columns(("arm", x, "mean", "low", "high"), rows), "line", x=x, y="mean", color="arm", band=("low", "high"), note=note,
-                  x_title=x_title or x, y_title=y_title or "mean", x_log=x_log, y_log=y_log, rules=rules)  # fmt: skip
+        rows += [
+            (name, level, *summary(values.values[levels == level]))
+            for level in sorted(set(levels.tolist()))
+        ]
+    return Figure(
+        title,
+        columns(("arm", x, "mean", "low", "high"), rows),
+        "line",
+        x=x,
+        y="mean",
+        color="arm",
+        band=("low", "high"),
+        note=note,
+        x_title=x_title or x,
+        y_title=y_title or "mean",
+        x_log=x_log,
+        y_log=y_log,
+        rules=rules,
+    )

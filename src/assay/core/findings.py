@@ -20,7 +20,8 @@ from assay.core.told import ToldExact, ToldFinding
 
 @dataclass(frozen=True, eq=False)
 class Verified:
-    """An Exact statement with what came out: outcome exact or violated, largest absolute deviation."""
+    """An Exact statement with what came out: outcome exact or violated, largest absolute
+    deviation."""
 
     exact: Exact
     outcome: str
@@ -55,7 +56,10 @@ def verify(exact: Exact, arms: Arms) -> Verified:
     try:
         off = np.abs(value - np.asarray(exact.expected, dtype=np.float64))
     except ValueError as e:
-        raise ClaimError(f"{exact.text!r} expects shape {list(np.shape(exact.expected))}, got {list(value.shape)}") from e
+        raise ClaimError(
+            f"{exact.text!r} expects shape {list(np.shape(exact.expected))}, got "
+            f"{list(value.shape)}"
+        ) from e
     deviation = float(off.max()) if off.size else math.nan
     numbers = [_number(x) for x in value.ravel().tolist()]
     outcome = "exact" if deviation <= exact.tolerance else "violated"
@@ -81,7 +85,10 @@ class Estimated:
     """The statistic of every level of the first factor by itself."""
 
     def __repr__(self) -> str:
-        return f"<Estimated {self.finding.text!r}: {self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]>"
+        return (
+            f"<Estimated {self.finding.text!r}: {self.estimate:.4g} [{self.low:.4g}, "
+            f"{self.high:.4g}]>"
+        )
 
     def to_json(self) -> ToldFinding:
         """Plain values, with the same names as a verdict's."""
@@ -89,7 +96,9 @@ class Estimated:
         told = {
             "text": f.text,
             "kind": "finding",
-            **{k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")},
+            **{
+                k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")
+            },
             "n": dict(self.n),
             "dropped": self.dropped,
             "units": list(f.units),
@@ -107,7 +116,8 @@ class Estimated:
 def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
     """A Finding's number with its intervals; the seeds of diverged runs are left out and counted.
 
-    No interval where more than 1 % of the draws are undefined: one of the rest would leave out just the extreme ones.
+    No interval where more than 1 % of the draws are undefined: one of the rest would leave out just
+    the extreme ones.
 
     Raises: ClaimError when the value cannot be computed on these arms.
     """
@@ -123,10 +133,15 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "
         data = table(others)
     factors = len(finding.units)
     i = interval(data.or_empty(factors), finding.statistic, factors=factors, level=level)
-    low, high, t_low, t_high = (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
+    low, high, t_low, t_high = (
+        (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
+    )
     method = describe_method(finding.units, level)
     if i.undefined > UNDEFINED:
-        method = f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, or when one unit is left out"
+        method = (
+            f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, or "
+            "when one unit is left out"
+        )
     return Estimated(
         finding=finding,
         estimate=i.estimate,

@@ -1,4 +1,5 @@
-"""fit: the one training loop. It checkpoints, masks diverged runs, probes and reports; methods live in their `step_fn`."""
+"""fit: the one training loop. It checkpoints, masks diverged runs, probes and reports; methods live
+in their `step_fn`."""
 
 from __future__ import annotations
 
@@ -24,17 +25,18 @@ Losses = Float[Tensor, "run"]
 class Group:
     """Runs of one shape and one method, and how one step changes them.
 
-    `state` holds [run, …] tensors; a name with a dot (adam.m.W) is bookkeeping that training needs and readers do not.
-    `step_fn(state, batch, step)` updates the state in place and returns each run's loss, or the loss and more series
-    by name. `header` is what a reader needs to use the tensors.
-    """
+    `state` holds [run, …] tensors; a name with a dot (adam.m.W) is bookkeeping that training needs
+    and readers do not. `step_fn(state, batch, step)` updates the state in place and returns each
+    run's loss, or the loss and more series by name. `header` is what a reader needs to use the
+    tensors."""
 
     runs: Runs
     state: State
     step_fn: Callable[[State, Batch, int], Losses | tuple[Losses, Mapping[str, Losses]]]
     header: Mapping[str, Any] = field(default_factory=dict)
     settle: Callable[[State, Iterable[Batch]], None] | None = None
-    """Estimates, after the last step, what depends on final parameters, from the last batches again."""
+    """Estimates, after the last step, what depends on final parameters, from the last batches
+    again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ class Trained:
     tensors: dict[str, Shaped[Tensor, "run ..."]]
     header: Mapping[str, Any]
     history: dict[str, Float[np.ndarray, "run step"]]
-    """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of `steps`."""
+    """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of
+    `steps`."""
     steps: Int[np.ndarray, step]
     diverged: Bool[np.ndarray, run]
     """Runs whose loss was once not finite; their numbers mean nothing."""
@@ -56,10 +59,13 @@ class Trained:
 
     def to(self, device: torch.device | str) -> Trained:
         """Move the tensors to a device; what lies there already is not copied."""
-        return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
+        return replace(
+            self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
+        )
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
-        """What an arm gives that changes these runs' weights and trains no further: other tensors, no history."""
+        """What an arm gives that changes these runs' weights and trains no further: other tensors,
+        no history."""
         return Trained(tensors, self.header, {}, np.zeros(0, np.int64), self.diverged)
 
 
@@ -68,32 +74,57 @@ SETTLING = 32
 
 
 def fit(
-    groups: Sequence[Group], batches: Callable[[int], Batch], *, steps: int, probe_at: Sequence[int] = (), bench: Bench
+    groups: Sequence[Group],
+    batches: Callable[[int], Batch],
+    *,
+    steps: int,
+    probe_at: Sequence[int] = (),
+    bench: Bench,
 ) -> list[Trained]:
     """One Trained for each group, after `steps` steps on `batches(step)`, which every group sees.
 
-    A batch is a function of the step, so a run that was killed goes on exactly; it may be shared by all runs ([b, d])
-    or be each run's own ([run, b, d]). `steps=0` returns the start with an empty history. The history has the probe
-    steps, the half and the end.
+    A batch is a function of the step, so a run that was killed goes on exactly; it may be shared by
+    all runs ([b, d]) or be each run's own ([run, b, d]). `steps=0` returns the start with an empty
+    history. The history has the probe steps, the half and the end.
     """
     for g in groups:
         for name, tensor in g.state.items():
             g.state[name] = tensor.detach().to(bench.device)
-    at = np.array(sorted({s for s in (*probe_at, steps // 2, steps) if 0 < s <= steps}), dtype=np.int64)
+    at = np.array(
+        sorted({s for s in (*probe_at, steps // 2, steps) if 0 < s <= steps}), dtype=np.int64
+    )
     books = [_Book(len(g.runs), at, steps, bench.device) for g in groups]
     slot = bench.slot()
     start = 0
     saved = slot.restore()
-    if saved is not None and all(f"{i}.state.{n}" in saved[1] for i, g in enumerate(groups) for n in _needed(g.state, saved[0], steps)):
-        start, tensors = saved  # an older version may have kept other tensors; then training starts again
+    if saved is not None and all(
+        f"{i}.state.{n}" in saved[1]
+        for i, g in enumerate(groups)
+        for n in _needed(g.state, saved[0], steps)
+    ):
+        start, tensors = (
+            saved  # an older version may have kept other tensors; then training starts again
+        )
         for i, (g, book) in enumerate(zip(groups, books, strict=True)):
             for name in _needed(g.state, start, steps):
                 with torch.no_grad():
-                    g.state[name].copy_(tensors[f"{i}.state.{name}"])  # in place: views into the state stay valid
-            book.load({k.removeprefix(f"{i}.book."): v for k, v in tensors.items() if k.startswith(f"{i}.book.")})
+                    g.state[name].copy_(
+                        tensors[f"{i}.state.{name}"]
+                    )  # in place: views into the state stay valid
+            book.load(
+                {
+                    k.removeprefix(f"{i}.book."): v
+                    for k, v in tensors.items()
+                    if k.startswith(f"{i}.book.")
+                }
+            )
 
     def save(step: int) -> None:
-        parts = {f"{i}.state.{k}": g.state[k] for i, g in enumerate(groups) for k in _needed(g.state, step, steps)}
+        parts = {
+            f"{i}.state.{k}": g.state[k]
+            for i, g in enumerate(groups)
+            for k in _needed(g.state, step, steps)
+        }
         parts |= {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
         slot.save(step, parts)
 
@@ -118,7 +149,8 @@ def fit(
 
 
 def _needed(state: State, step: int, steps: int) -> list[str]:
-    """The names of what is needed to go on from a step: at the end only what is read, a third where Adam has two moments."""
+    """The names of what is needed to go on from a step: at the end only what is read, a third where
+    Adam has two moments."""
     return [name for name in state if step < steps or "." not in name]
 
 
@@ -129,7 +161,8 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 class _Book:
-    """Sums of the series since the last probe, the finished means, and the mask of diverged runs."""
+    """Sums of the series since the last probe, the finished means, and the mask of diverged
+    runs."""
 
     def __init__(self, runs: int, at: np.ndarray, steps: int, device: torch.device):
         self.at, self.window, self.device = at, max(1, steps // 20), device
@@ -142,7 +175,10 @@ class _Book:
     def note(self, step: int, series: Mapping[str, Tensor]) -> None:
         if series["loss"].shape != self.diverged.shape:
             runs, got = len(self.diverged), tuple(series["loss"].shape)
-            raise ExperimentError(f"a loss has one number for each of {runs} runs, shape ({runs},), got shape {got}; average over all but runs")
+            raise ExperimentError(
+                f"a loss has one number for each of {runs} runs, shape ({runs},), got shape "
+                f"{got}; average over all but runs"
+            )
         self.diverged |= ~series["loss"].detach().isfinite()
         self.last = series["loss"].detach()[0]
         if self.next >= len(self.at):
@@ -157,7 +193,12 @@ class _Book:
         if step == probe:
             for name, total in self.sums.items():
                 if name not in self.means:
-                    self.means[name] = torch.full((len(total), len(self.at)), torch.nan, dtype=torch.float64, device=self.device)
+                    self.means[name] = torch.full(
+                        (len(total), len(self.at)),
+                        torch.nan,
+                        dtype=torch.float64,
+                        device=self.device,
+                    )
                 self.means[name][:, self.next] = total / (probe - first + 1)
             self.sums = {}
             self.next += 1
@@ -170,8 +211,16 @@ class _Book:
     def load(self, saved: Mapping[str, Tensor]) -> None:
         self.diverged = saved["diverged"].to(self.device)
         self.next = int(saved["next"])
-        self.sums = {k.removeprefix("sums."): v.to(self.device) for k, v in saved.items() if k.startswith("sums.")}
-        self.means = {k.removeprefix("means."): v.to(self.device) for k, v in saved.items() if k.startswith("means.")}
+        self.sums = {
+            k.removeprefix("sums."): v.to(self.device)
+            for k, v in saved.items()
+            if k.startswith("sums.")
+        }
+        self.means = {
+            k.removeprefix("means."): v.to(self.device)
+            for k, v in saved.items()
+            if k.startswith("means.")
+        }
 
 
 def _finish(group: Group, book: _Book) -> Trained:
@@ -185,14 +234,19 @@ def _finish(group: Group, book: _Book) -> Trained:
 
 
 def watched(group: Group, names: Sequence[str], at: Sequence[int]) -> Group:
-    """Let a group also keep these parameters as they are after `at` steps, as NAME/at [run, moment, …]; 0 is the start.
+    """Let a group also keep these parameters as they are after `at` steps, as NAME/at [run, moment,
+    …]; 0 is the start.
 
     A resume goes on with them: they are part of its state.
     """
     inner, stacked = group.step_fn, {n: f"{n}/at" for n in names if at}
-    group.state.update({k: torch.stack([group.state[n].detach()] * len(at), 1) for n, k in stacked.items()})
+    group.state.update(
+        {k: torch.stack([group.state[n].detach()] * len(at), 1) for n, k in stacked.items()}
+    )
 
-    def step_fn(state: State, batch: Batch, step: int) -> Losses | tuple[Losses, Mapping[str, Losses]]:
+    def step_fn(
+        state: State, batch: Batch, step: int
+    ) -> Losses | tuple[Losses, Mapping[str, Losses]]:
         losses = inner(state, batch, step)
         for i in (i for i, moment in enumerate(at) if moment == step + 1):
             for n, k in stacked.items():
@@ -204,10 +258,11 @@ def watched(group: Group, names: Sequence[str], at: Sequence[int]) -> Group:
 
 
 def best_starts(trained: Trained, score: Float[Tensor, "start"], k: int) -> Trained:
-    """Of every k neighbouring runs, starts of one, the run with the lowest score; one with a NaN is taken last.
+    """Of every k neighbouring runs, starts of one, the run with the lowest score; one with a NaN is
+    taken last.
 
-    A run whose starts did not all stay finite counts as diverged: the best of fewer is another quantity.
-    """
+    A run whose starts did not all stay finite counts as diverged: the best of fewer is another
+    quantity."""
     best = score.view(-1, k).nan_to_num(torch.inf).argmin(1)
     pick = best + k * torch.arange(len(best), device=best.device)
     at = pick.cpu().numpy()

@@ -1,5 +1,5 @@
-"""Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and how much it holds, is looked at
-before it is read.
+"""Foreign: the door for files that somebody else wrote, or may have changed: what a path is, and
+how much it holds, is looked at before it is read.
 
 Every limit is a number of what known files have, many times over. `limits` multiplies all of them.
 """
@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, NoReturn
 from assay.core.errors import DataError
 
 LONGEST = 16 * 2**20
-"""Bytes of JSON settings, and of the header of a safetensors file; those that are known have a few thousand to a few hundred thousand."""
+"""Bytes of JSON settings, and of the header of a safetensors file; those that are known have a few
+thousand to a few hundred thousand."""
 DEEPEST = 64
 """Objects and lists inside each other in JSON settings; known ones have five."""
 LARGEST = 32 * 2**30
@@ -41,7 +42,8 @@ _times: ContextVar[int | None] = ContextVar("limits", default=None)
 
 @contextmanager
 def limits(times: int) -> Iterator[None]:
-    """Multiply every limit by this number, for whoever trusts a file. Raises: DataError for a number below 1."""
+    """Multiply every limit by this number, for whoever trusts a file. Raises: DataError for a
+    number below 1."""
     if times < 1:
         raise DataError(f"limits are multiplied by a whole number from 1 up, got {times}")
     before = _times.set(times)
@@ -52,7 +54,8 @@ def limits(times: int) -> Iterator[None]:
 
 
 def limit(most: int) -> int:
-    """Give a limit as it stands: as it is written, times what `limits` or the variable ASSAY_LIMITS says. Raises: DataError."""
+    """Give a limit as it stands: as it is written, times what `limits` or the variable ASSAY_LIMITS
+    says. Raises: DataError."""
     times = _times.get()
     if times is None:
         given = os.environ.get("ASSAY_LIMITS") or "1"
@@ -66,7 +69,10 @@ def within(found: int, most: int, what: object, unit: str) -> None:
     """Raise DataError where more is found than the limit allows, saying how to raise it."""
     if found > limit(most):
         times = -(-found // most)
-        raise DataError(f"{what} has {found:,} {unit}; at most {limit(most):,} are read: --limits {times} or ASSAY_LIMITS={times} raises that")
+        raise DataError(
+            f"{what} has {found:,} {unit}; at most {limit(most):,} are read: --limits {times} "
+            f"or ASSAY_LIMITS={times} raises that"
+        )
 
 
 def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:
@@ -77,7 +83,9 @@ def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
-        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; expected {expected}") from error
+        raise DataError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}; expected {expected}"
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
         raise DataError(f"{path} is {kind}; expected {expected}")
@@ -93,20 +101,23 @@ def read(path: Path, expected: str, most: int) -> bytes:
         with regular(path, expected, most).open("rb") as file:
             content = file.read(limit(most) + 1)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; expected {expected}") from error
+        raise DataError(
+            f"cannot read {path}: {error.strerror or error}; expected {expected}"
+        ) from error
     within(len(content), most, path, "bytes")  # files of /proc say that they have none
     return content
 
 
 class NotAFileError(IsADirectoryError):
-    """Where a store has a file lies something that may block or never end, or is too long; it is met as a folder there would be."""
+    """Where a store has a file lies something that may block or never end, or is too long; it is
+    met as a folder there would be."""
 
 
 def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
     """Open a file of a store that has at most so many bytes; never waits, whatever lies there.
 
-    Raises: NotAFileError, an OSError, for a folder, pipe or device and a longer file; OSError where nothing can be opened.
-    """
+    Raises: NotAFileError, an OSError, for a folder, pipe or device and a longer file; OSError where
+    nothing can be opened."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         found = os.fstat(handle)
@@ -114,7 +125,9 @@ def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
             kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
             raise NotAFileError(errno.EISDIR, f"it is {kind}", str(path))
         if found.st_size > most:
-            raise NotAFileError(errno.EISDIR, f"it has {found.st_size:,} bytes of at most {most:,}", str(path))
+            raise NotAFileError(
+                errno.EISDIR, f"it has {found.st_size:,} bytes of at most {most:,}", str(path)
+            )
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -128,7 +141,8 @@ def read_stored(path: Path | str, most: int = STORED) -> bytes:
 
 
 def tensors(path: Path, most: int = LARGEST) -> Path:
-    """Return this path, if it is a file whose safetensors header, should it have one, is of bounded length. Raises: DataError."""
+    """Return this path, if it is a file whose safetensors header, should it have one, is of bounded
+    length. Raises: DataError."""
     with regular(path, "a safetensors file", most).open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length <= path.stat().st_size:  # a longer one is refused by whoever reads it
@@ -137,7 +151,8 @@ def tensors(path: Path, most: int = LARGEST) -> Path:
 
 
 def json_object(path: Path, longest: int = LONGEST) -> dict[str, Any]:
-    """Read the JSON object in a file of at most so many bytes, every number in it finite. Raises: DataError."""
+    """Read the JSON object in a file of at most so many bytes, every number in it finite. Raises:
+    DataError."""
     text = read(path, "a JSON file", longest)
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
@@ -153,7 +168,9 @@ def json_object(path: Path, longest: int = LONGEST) -> dict[str, Any]:
 def _depth(value: Any) -> int:
     layer, deep = [value], 0
     while layer := [part for part in layer if isinstance(part, dict | list)]:
-        layer = [inner for part in layer for inner in (part.values() if isinstance(part, dict) else part)]
+        layer = [
+            inner for part in layer for inner in (part.values() if isinstance(part, dict) else part)
+        ]
         deep += 1
     return deep
 

@@ -1,4 +1,5 @@
-"""SHA-256 of files, remembered: a model of gigabytes is read once, and again only after it has changed."""
+"""SHA-256 of files, remembered: a model of gigabytes is read once, and again only after it has
+changed."""
 
 from __future__ import annotations
 
@@ -15,15 +16,18 @@ from assay.core import cache, foreign
 SMALL = 32e6
 """Bytes; a smaller file is read each time."""
 SETTLED = 2.0
-"""Seconds; a file that changed so lately may change again without another time of change, so its hash is not kept."""
+"""Seconds; a file that changed so lately may change again without another time of change, so its
+hash is not kept."""
 MOST = 2000
 """Files remembered; then the memory starts anew."""
 
 
 def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) -> str:
-    """64 hex digits of a file's bytes; of a large one that has the same size, inode and times as before, those from before.
+    """64 hex digits of a file's bytes; of a large one that has the same size, inode and times as
+    before, those from before.
 
-    What is remembered lies in the model cache (`hashes.json`); where nothing can be kept, files are read each time.
+    What is remembered lies in the model cache (`hashes.json`); where nothing can be kept, files are
+    read each time.
 
     Raises: DataError for what is no file, and for one of more than `most` bytes.
     """

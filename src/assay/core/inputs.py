@@ -221,7 +221,8 @@ def _remembered(path: Path, state: tuple[int, ...]) -> str:
 
 @functools.cache
 def _installed(kept: str) -> frozenset[str]:
-    """The folders of Python, of installed packages, of Assay and its cache; links followed and not."""
+    """The folders of Python, of installed packages, of Assay and its cache; links followed and
+    not."""
     places = [
         Path(p) / part
         for p in {sys.prefix, sys.base_prefix}
@@ -257,7 +258,7 @@ def _common(path: str) -> bool:
 
 def _absolute(path: str | Path) -> str:
     """Give a path from the root. Links are not followed, since where they lead may change."""
-    return os.path.abspath(path)  # noqa: PTH100 — Path.absolute leaves .. in
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _within(path: str, folders: Iterable[str]) -> bool:
@@ -272,7 +273,8 @@ def _passed(path: Path) -> None:
 
 
 def _audited(event: str, given: tuple[Any, ...]) -> None:
-    """Hear of whatever Python opens. A hook cannot be removed, so it costs one look unless watched."""
+    """Hear of whatever Python opens. A hook cannot be removed, so it costs one look unless
+    watched."""
     if not _open or event != "open" or _unnoted.get():
         return
     path, mode, flags = given

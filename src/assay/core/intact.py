@@ -1,8 +1,9 @@
-"""Intact: folders that carry the hashes of their files, which are compared when a file is used, so that no changed byte is computed on.
+"""Intact: folders that carry the hashes of their files, which are compared when a file is used, so
+that no changed byte is computed on.
 
-A file is hashed in blocks. Most are compared whole, once in each process; of a file that is mapped into memory only the blocks
-that are touched, each at its first touch, so that a look at a large harvest costs as much as what it looks at.
-"""
+A file is hashed in blocks. Most are compared whole, once in each process; of a file that is mapped
+into memory only the blocks that are touched, each at its first touch, so that a look at a large
+harvest costs as much as what it looks at."""
 
 from __future__ import annotations
 
@@ -26,13 +27,17 @@ BLOCK = 2**20
 
 _State = tuple[tuple[str, int, int], ...]
 _seen: dict[tuple[Path, frozenset[str]], _State] = {}
-"""Folders that this process found to be intact, with sizes and times of their files then: each file is hashed once."""
+"""Folders that this process found to be intact, with sizes and times of their files then: each file
+is hashed once."""
 
 
 def described(folder: Path) -> bytes:
-    """Give the text of `hashes.json` for a folder that is finished: of each file its size and the hashes of its blocks. Raises: OSError."""
+    """Give the text of `hashes.json` for a folder that is finished: of each file its size and the
+    hashes of its blocks. Raises: OSError."""
     files = {p.relative_to(folder).as_posix(): p for p in _files(folder)}
-    return canonical_json({name: [p.stat().st_size, _hashes(p)] for name, p in files.items()}).encode()
+    return canonical_json(
+        {name: [p.stat().st_size, _hashes(p)] for name, p in files.items()}
+    ).encode()
 
 
 def noted(folder: Path) -> bool:
@@ -41,15 +46,20 @@ def noted(folder: Path) -> bool:
 
 
 def earlier(folder: Path) -> bool:
-    """Whether a folder's hashes are of whole files, as they were for a while before files were hashed in blocks."""
+    """Whether a folder's hashes are of whole files, as they were for a while before files were
+    hashed in blocks."""
     try:
-        return any(isinstance(hashes, str) for _, hashes in json.loads(foreign.read_stored(folder / NOTE)).values())
+        return any(
+            isinstance(hashes, str)
+            for _, hashes in json.loads(foreign.read_stored(folder / NOTE)).values()
+        )
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return False
 
 
 def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
-    """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped` only the size is compared."""
+    """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped`
+    only the size is compared."""
     asked = (folder, frozenset(mapped))
     try:
         state = _state(folder)
@@ -73,7 +83,8 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
 
 
 def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
-    """Whether a file is not as its folder noted it; of `spans` of bytes [first, end) only the blocks that hold them are read.
+    """Whether a file is not as its folder noted it; of `spans` of bytes [first, end) only the
+    blocks that hold them are read.
 
     A folder without hashes is taken as it is. Raises: OSError.
     """
@@ -83,7 +94,9 @@ def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
         size, hashes = json.loads(foreign.read_stored(path.parent / NOTE))[path.name]
         if isinstance(hashes, str) or not spans:
             return bool(path.stat().st_size != size) or not _matches(path, hashes)
-        touched = {block for first, end in spans for block in range(first // BLOCK, (end - 1) // BLOCK + 1)}
+        touched = {
+            block for first, end in spans for block in range(first // BLOCK, (end - 1) // BLOCK + 1)
+        }
         with foreign.open_stored(path, sys.maxsize) as file:
             for block in sorted(touched):
                 file.seek(block * BLOCK)
@@ -95,7 +108,8 @@ def differs(path: Path, spans: Collection[tuple[int, int]] = ()) -> bool:
 
 
 class Mapped:
-    """An array [row, …] in a .npy file, mapped into memory; what is touched for the first time is compared with its hash.
+    """An array [row, …] in a .npy file, mapped into memory; what is touched for the first time is
+    compared with its hash.
 
     A folder without hashes is taken as it is: whether it may lack them is for its store to know.
 
@@ -107,7 +121,11 @@ class Mapped:
         try:
             foreign.open_stored(path, sys.maxsize).close()  # a pipe would be waited for
             self._array = np.load(path, mmap_mode="r")
-            self._hashes = json.loads(foreign.read_stored(path.parent / NOTE))[path.name][1] if noted(path.parent) else []
+            self._hashes = (
+                json.loads(foreign.read_stored(path.parent / NOTE))[path.name][1]
+                if noted(path.parent)
+                else []
+            )
             if isinstance(self._hashes, str):  # of the whole file, which an older version wrote
                 self._hashes = _hashes(path) if _matches(path, self._hashes) else [""]
         except (OSError, ValueError, EOFError, KeyError, TypeError) as e:
@@ -119,11 +137,14 @@ class Mapped:
         self._start = path.stat().st_size - self._array.nbytes
 
     def rows(self, index: Int[np.ndarray, "n"], width: int) -> np.ndarray:
-        """Rows of `width` numbers, the leading dimensions taken as one. Raises: DamageError at the first block that was changed."""
+        """Rows of `width` numbers, the leading dimensions taken as one. Raises: DamageError at the
+        first block that was changed."""
         if self._left.any():
             first = self._start + np.asarray(index, np.int64) * width * self._array.itemsize
             last = first + width * self._array.itemsize - 1
-            touched = np.zeros(len(self._left) + 1, int)  # +1 where a row's blocks begin, −1 after they end
+            touched = np.zeros(
+                len(self._left) + 1, int
+            )  # +1 where a row's blocks begin, −1 after they end
             np.add.at(touched, first // BLOCK, 1)
             np.add.at(touched, last // BLOCK + 1, -1)
             fresh = np.flatnonzero((np.cumsum(touched)[:-1] > 0) & self._left)
@@ -136,7 +157,9 @@ class Mapped:
         for block in blocks:
             file.seek(int(block) * BLOCK)
             if _hash(file.read(BLOCK)) != self._hashes[block]:
-                raise DamageError(self.path.parent, f"{self.path} is damaged: block {block} differs from its hash")
+                raise DamageError(
+                    self.path.parent, f"{self.path} is damaged: block {block} differs from its hash"
+                )
             self._left[block] = False
 
 
@@ -155,7 +178,8 @@ def _hashes(path: Path) -> list[str]:
 
 
 def _matches(path: Path, hashes: list[str] | str) -> bool:
-    """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole file."""
+    """Whether a file has the hashes of its blocks, or, of an older version's, the one of the whole
+    file."""
     if isinstance(hashes, str):
         with foreign.open_stored(path, sys.maxsize) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == hashes  # type: ignore[arg-type]

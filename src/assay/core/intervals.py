@@ -1,10 +1,11 @@
-"""Intervals for a statistic of crossed units: a bootstrap, Student's t, and a t that knows of skew; and the hull of the three.
+"""Intervals for a statistic of crossed units: a bootstrap, Student's t, and a t that knows of skew;
+and the hull of the three.
 
-Units are one or two crossed factors, such as the seeds of trained networks and the held-out documents that all of them
-were measured on. A term is an array [a, b, ...] over the levels of both factors (b has one level when there is one factor).
-With a weight for every level, u for factor a and v for factor b, a term's mean is sum(u v x) / sum(u v); the estimate, every
-bootstrap draw and every leave-one-out are the same statistic of such means, at other weights.
-"""
+Units are one or two crossed factors, such as the seeds of trained networks and the held-out
+documents that all of them were measured on. A term is an array [a, b, ...] over the levels of both
+factors (b has one level when there is one factor). With a weight for every level, u for factor a
+and v for factor b, a term's mean is sum(u v x) / sum(u v); the estimate, every bootstrap draw and
+every leave-one-out are the same statistic of such means, at other weights."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from assay.core.errors import ClaimError
 
 Means = Mapping[str, np.ndarray]
-"""Weighted means {name: [draw, ...]}: what a statistic is given; the dims after `draw` are the term's own that are no units."""
+"""Weighted means {name: [draw, ...]}: what a statistic is given; the dims after `draw` are the
+term's own that are no units."""
 Statistic = Callable[[Means], np.ndarray]
 """From means to one number per draw, [draw]."""
 
@@ -29,7 +31,8 @@ Numbers = np.ndarray | np.floating | float
 
 DRAWS = 10_000
 _BLOCK = 4_000_000
-"""Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the units."""
+"""Most numbers that one chunk of draws may hold (32 MB), so that memory does not grow with the
+units."""
 _CACHED = 250_000
 """Most numbers that one product of a chunk reads and gives (2 MB), so that they stay in a cache."""
 _KEPT = 10_000_000
@@ -38,11 +41,13 @@ _KEPT = 10_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval, in the unit of the statistic; NaN where there are too few units for one."""
+    """An estimate with its interval, in the unit of the statistic; NaN where there are too few
+    units for one."""
 
     estimate: float
     low: float
-    """Lower limit of the hull, the smallest interval that contains the three below: what is shown, and what decides."""
+    """Lower limit of the hull, the smallest interval that contains the three below: what is shown,
+    and what decides."""
     high: float
     boot_low: float
     """Lower limit of the expanded percentile bootstrap."""
@@ -62,7 +67,8 @@ class Interval:
     df: int
     """Degrees of freedom of the t interval: units of the smaller factor less one."""
     undefined: float
-    """Share of draws, or 1.0 when the estimate or a leave-one-out itself, in which the statistic is not a number."""
+    """Share of draws, or 1.0 when the estimate or a leave-one-out itself, in which the statistic is
+    not a number."""
     points: Float[np.ndarray, " unit"]
     """The statistic of every level of the first factor by itself."""
 
@@ -75,18 +81,21 @@ def interval(
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> Interval:
-    """Estimate the statistic of the terms' means, with three intervals and their hull, in the statistic's unit.
+    """Estimate the statistic of the terms' means, with three intervals and their hull, in the
+    statistic's unit.
 
     The first `factors` axes of every term are units. A cell that is NaN in one term counts in none.
 
-    Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor; t interval
-    estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b).
-    Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and
-    k_3 = (n-1)^2 / (n (n-2)) sum_l (mean - theta_(-l))^3, summed over factors: the third cumulant of the estimate.
-    Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not give one number per draw.
-    Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile); Owen, The pigeonhole
-    bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by Transformation, 1992.
-    """
+    Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the
+    smaller factor; t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) -
+    mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b). Skew-corrected: estimate - h(+/-t)
+    sqrt(V), h(q) = 3/c (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and k_3 = (n-1)^2 / (n
+    (n-2)) sum_l (mean - theta_(-l))^3, summed over factors: the third cumulant of the estimate.
+    Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not
+    give one number per draw.
+    Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile);
+    Owen, The pigeonhole bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by
+    Transformation, 1992."""
     from scipy.special import ndtr, stdtrit  # which showing what is stored does not need
 
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
@@ -99,7 +108,9 @@ def interval(
     if smaller < 2:
         return _nothing(float(theta), n, points)
 
-    left_out = [cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)]
+    left_out = [
+        cells.apply(statistic, cells.total - cells.by_level(axis)) for axis in range(factors)
+    ]
     parts = tuple(_jackknife(x) for x in left_out)
     variance = parts[0]
     if factors == 2:
@@ -143,8 +154,11 @@ def _nothing(estimate: float, n: tuple[int, ...], points: np.ndarray) -> Interva
     return Interval(estimate, *(nan,) * 8, n, nan, (nan,) * len(n), 0, undefined, points)
 
 
-def counts(position: int, n: int, draws: int, bits: np.random.Philox | None = None) -> Int[np.ndarray, "draw unit"]:
-    """How often each of n units is picked in each draw (rows sum to n); a fixed stream for a factor's position and n.
+def counts(
+    position: int, n: int, draws: int, bits: np.random.Philox | None = None
+) -> Int[np.ndarray, "draw unit"]:
+    """How often each of n units is picked in each draw (rows sum to n); a fixed stream for a
+    factor's position and n.
 
     `bits` continues a stream, so that any split of the draws into chunks gives the same numbers.
     """
@@ -161,15 +175,20 @@ def _stream(position: int, n: int) -> np.random.Philox:
     return np.random.Philox(key=(position << 64) + n)
 
 
-def _in_parts(position: int, n: int, draws: int, most: int) -> Iterator[Int[np.ndarray, "draw unit"]]:
+def _in_parts(
+    position: int, n: int, draws: int, most: int
+) -> Iterator[Int[np.ndarray, "draw unit"]]:
     """The counts of all draws, at most so many draws at a time."""
     bits = _stream(position, n)
     for start in range(0, draws, most):
         yield counts(position, n, min(most, draws - start), bits)
 
 
-def _weights(position: int, n: int, draws: int, most: int) -> Iterator[Float[np.ndarray, "draw unit"]]:
-    """Give the counts as float64; those of the usual number of draws are drawn once, for all statements about as many units."""
+def _weights(
+    position: int, n: int, draws: int, most: int
+) -> Iterator[Float[np.ndarray, "draw unit"]]:
+    """Give the counts as float64; those of the usual number of draws are drawn once, for all
+    statements about as many units."""
     if draws != DRAWS or draws * n > _KEPT:
         return (part.astype(np.float64) for part in _in_parts(position, n, draws, most))
     kept = _kept(position, n)
@@ -179,17 +198,22 @@ def _weights(position: int, n: int, draws: int, most: int) -> Iterator[Float[np.
 @lru_cache(maxsize=8)
 def _kept(position: int, n: int) -> Int[np.ndarray, "draw unit"]:
     small = np.uint8 if n < 256 else np.uint16  # no unit is picked more than n times
-    return np.concatenate([part.astype(small) for part in _in_parts(position, n, DRAWS, max(1, _CACHED // n))])
+    return np.concatenate(
+        [part.astype(small) for part in _in_parts(position, n, DRAWS, max(1, _CACHED // n))]
+    )
 
 
 def _jackknife(left_out: np.ndarray) -> float:
     n = len(left_out)
-    off = left_out - left_out[0]  # so that equal values have no variance at all, not one of rounding
+    off = (
+        left_out - left_out[0]
+    )  # so that equal values have no variance at all, not one of rounding
     return float((n - 1) / n * np.sum((off - off.mean()) ** 2))
 
 
 def _third(left_out: np.ndarray) -> float:
-    """The third cumulant of the estimate that one factor causes: of pseudo-values n θ − (n − 1) θ_(−l), unbiased for a mean."""
+    """The third cumulant of the estimate that one factor causes: of pseudo-values n θ − (n − 1)
+    θ_(−l), unbiased for a mean."""
     n = len(left_out)
     if n < 3:
         return 0.0
@@ -197,15 +221,19 @@ def _third(left_out: np.ndarray) -> float:
     return float(n / ((n - 1) * (n - 2)) * np.sum(off**3) / n**2)
 
 
-def student_limits(theta: Numbers, variance: Numbers, third: Numbers, t: float) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Compute the limits of Student's t, then of the t corrected for skew, of one estimate or of an array of them."""
+def student_limits(
+    theta: Numbers, variance: Numbers, third: Numbers, t: float
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Compute the limits of Student's t, then of the t corrected for skew, of one estimate or of an
+    array of them."""
     root = np.sqrt(variance)
     low, high = (theta - root * _hall(q, third, variance) for q in (t, -t))
     return theta - t * root, theta + t * root, low, high
 
 
 def _hall(q: float, third: Numbers, variance: Numbers) -> Numbers:
-    """The t value that Hall's monotone transformation takes to q, where the estimate has this third cumulant and variance."""
+    """The t value that Hall's monotone transformation takes to q, where the estimate has this third
+    cumulant and variance."""
     with np.errstate(all="ignore"):
         c = third / variance**1.5
         bent = 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1)
@@ -213,11 +241,12 @@ def _hall(q: float, third: Numbers, variance: Numbers) -> Numbers:
 
 
 class _Cells:
-    """Terms as one array [a, b, column]; the last column counts cells, the others are deviations from a reference.
+    """Terms as one array [a, b, column]; the last column counts cells, the others are deviations
+    from a reference.
 
-    Deviations make equal numbers average to exactly that number (0.9 in all seeds gives 0.9 in every draw, without
-    rounding noise around a threshold) and keep precision for terms far from zero.
-    """
+    Deviations make equal numbers average to exactly that number (0.9 in all seeds gives 0.9 in
+    every draw, without rounding noise around a threshold) and keep precision for terms far from
+    zero."""
 
     def __init__(self, terms: Mapping[str, np.ndarray], factors: int) -> None:
         if not terms:
@@ -225,15 +254,24 @@ class _Cells:
         arrays = {name: np.asarray(x, dtype=np.float64) for name, x in terms.items()}
         shapes = {name: x.shape[:factors] for name, x in arrays.items()}
         if len(set(shapes.values())) > 1 or any(x.ndim < factors for x in arrays.values()):
-            raise ClaimError(f"all terms need the same {factors} unit axes first, got shapes {_listed(arrays)}")
+            raise ClaimError(
+                f"all terms need the same {factors} unit axes first, got shapes {_listed(arrays)}"
+            )
         units = next(iter(shapes.values())) + (1,) * (2 - factors)
-        flat = {name: x.reshape(*units, int(np.prod(x.shape[factors:]))) for name, x in arrays.items()}
+        flat = {
+            name: x.reshape(*units, int(np.prod(x.shape[factors:]))) for name, x in arrays.items()
+        }
         for name, x in flat.items():
             if np.isinf(x).any():
-                raise ClaimError(f"term {name!r} is infinite in {int(np.isinf(x).sum())} places; a mean of it means nothing")
+                raise ClaimError(
+                    f"term {name!r} is infinite in {int(np.isinf(x).sum())} places; a mean of "
+                    "it means nothing"
+                )
         present = np.logical_and.reduce([~np.isnan(x).any(-1) for x in flat.values()])
         if not present.any():
-            raise ClaimError(f"no unit has a number in all terms ({', '.join(terms)}): nothing is left to judge")
+            raise ClaimError(
+                f"no unit has a number in all terms ({', '.join(terms)}): nothing is left to judge"
+            )
         present, flat = _without_empty(present, flat)
         self.shapes = {name: x.shape[factors:] for name, x in arrays.items()}
         self.present = present
@@ -249,22 +287,31 @@ class _Cells:
         return self.columns.sum(1 - axis)
 
     def resampled(self, draws: int) -> Iterator[Float[np.ndarray, "draw column"]]:
-        """Weighted sums of every bootstrap draw, in chunks; levels of both factors are drawn on their own."""
+        """Weighted sums of every bootstrap draw, in chunks; levels of both factors are drawn on
+        their own."""
         a, b, width = self.columns.shape
-        inner = self.columns if b >= a else self.columns.swapaxes(0, 1)  # the longer factor is summed first, as one product
+        inner = (
+            self.columns if b >= a else self.columns.swapaxes(0, 1)
+        )  # the longer factor is summed first, as one product
         matrix = inner.swapaxes(0, 1).reshape(max(a, b), min(a, b) * width)
         numbers = a + b + matrix.shape[1]
         chunk = max(1, min(draws, _BLOCK // numbers))
-        most = min(chunk, max(_CACHED // numbers, 64))  # fewer, and a large matrix would be read for little
+        most = min(
+            chunk, max(_CACHED // numbers, 64)
+        )  # fewer, and a large matrix would be read for little
         pairs = zip(*(_weights(i, n, draws, most) for i, n in enumerate((a, b))), strict=True)
         parts = (
-            np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width)) if min(a, b) > 1 else long @ matrix
+            np.einsum("kw,kwc->kc", short, (long @ matrix).reshape(len(long), min(a, b), width))
+            if min(a, b) > 1
+            else long @ matrix
             for short, long in (pair if b >= a else pair[::-1] for pair in pairs)
         )
         while some := list(islice(parts, chunk // most)):
             yield np.concatenate(some)
 
-    def apply(self, statistic: Statistic, sums: Float[np.ndarray, "draw column"]) -> Float[np.ndarray, " draw"]:
+    def apply(
+        self, statistic: Statistic, sums: Float[np.ndarray, "draw column"]
+    ) -> Float[np.ndarray, " draw"]:
         """The statistic of the means that belong to these weighted sums."""
         weight = sums[:, -1:]
         with np.errstate(all="ignore"):
@@ -276,15 +323,20 @@ class _Cells:
                 at += size
             values = np.asarray(statistic(named), dtype=np.float64)
         if values.shape != (len(sums),):
-            dims = ", ".join(f"{n} [draw{''.join(f', {s}' for s in shape)}]" for n, shape in self.shapes.items())
+            dims = ", ".join(
+                f"{n} [draw{''.join(f', {s}' for s in shape)}]" for n, shape in self.shapes.items()
+            )
             got = f"got {list(values.shape)} from the means {dims}"
             raise ClaimError(
-                f"the statistic must give one number per draw, [{len(sums)}], {got}; average or choose along other dims"
+                f"the statistic must give one number per draw, [{len(sums)}], {got}; average "
+                "or choose along other dims"
             )
         return values
 
 
-def _without_empty(present: Bool[np.ndarray, "a b"], flat: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _without_empty(
+    present: Bool[np.ndarray, "a b"], flat: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     rows, cols = present.any(1), present.any(0)
     return present[rows][:, cols], {name: x[rows][:, cols] for name, x in flat.items()}
 

@@ -1,4 +1,5 @@
-"""judge: a claim and the measures of all arms → holds, fails, unspecific or undecided; every arm is judged by the same code."""
+"""judge: a claim and the measures of all arms → holds, fails, unspecific or undecided; every arm is
+judged by the same code."""
 
 from __future__ import annotations
 
@@ -30,9 +31,11 @@ USUAL = 0.95
 FEWEST = 6
 """Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 FEWEST_ALONE = 20
-"""Units that a claim needs when no trained run is resampled: it then speaks about these runs only."""
+"""Units that a claim needs when no trained run is resampled: it then speaks about these runs
+only."""
 ALIKE = 0.5
-"""Share of the units that may not have one and the same number, unless the claim names their bounds."""
+"""Share of the units that may not have one and the same number, unless the claim names their
+bounds."""
 UNDEFINED = 0.01
 """Share of draws that may be undefined before the gate `overlap` is not met."""
 
@@ -44,41 +47,61 @@ Asked = Mapping[str, tuple[Verdict, Interval]]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
-    """Judge a claim with its controls, its planted effects, and every other arm that it can be asked of.
+    """Judge a claim with its controls, its planted effects, and every other arm that it can be
+    asked of.
 
-    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as a
-    function of what was read. The outcome *holds* stands only if
-    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms that nobody named are asked at
-    95 % where the level is stricter: an early look must not overlook what a later one would find.
+    A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
+    a function of what was read. The outcome *holds* stands only if
+    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms
+    that nobody named are asked at 95 % where the level is stricter: an early look must not overlook
+    what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
     own, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
     controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
-    planted = {name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold}
+    planted = {
+        name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold
+    }
     also, asked = _others_that_hold(claim, arms, min(level, USUAL), scope)
     own = _with_power(claim, own, i, controls, planted, level)
     failing, holding = ({name: v for name, (v, _) in some.items()} for some in (controls, planted))
-    return Judged(claim, _with_others(claim, own, failing, holding, also), failing, holding, also, asked)
+    return Judged(
+        claim, _with_others(claim, own, failing, holding, also), failing, holding, also, asked
+    )
 
 
-def _with_power(claim: Claim, own: Verdict, i: Interval, controls: Asked, planted: Asked, level: float) -> Verdict:
-    """The verdict with what would have been found: controls and planted effects have to come out as they must, too, in the same
-    experiment, their true values being those that were measured."""
+def _with_power(
+    claim: Claim, own: Verdict, i: Interval, controls: Asked, planted: Asked, level: float
+) -> Verdict:
+    """The verdict with what would have been found: controls and planted effects have to come out as
+    they must, too, in the same experiment, their true values being those that were measured."""
     if own.reason.startswith("too few") or (not i.variance and claim.bounds is None):
         return own
 
     def met(v: Verdict, there: Interval, holds: bool) -> float:
         judged = not v.reason or v.reason == "interval straddles"
-        return power.chance(claim, there, there.estimate, level)[0 if holds else 1] if judged else 0.0
+        return (
+            power.chance(claim, there, there.estimate, level)[0 if holds else 1] if judged else 0.0
+        )
 
-    must = [met(*pair, False) for pair in controls.values()] + [met(*pair, True) for pair in planted.values()]
+    must = [met(*pair, False) for pair in controls.values()] + [
+        met(*pair, True) for pair in planted.values()
+    ]
     rest = math.prod(must)
     alone = power.detectable(claim, i, level)
-    return replace(own, detectable=power.detectable(claim, i, level, rest), detectable_alone=alone, controls_chance=rest)
+    return replace(
+        own,
+        detectable=power.detectable(claim, i, level, rest),
+        detectable_alone=alone,
+        controls_chance=rest,
+    )
 
 
-def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: Scope) -> tuple[dict[str, Verdict], tuple[str, ...]]:
-    """The verdicts of all other arms that satisfy the claim too, and the names of all that could be asked."""
+def _others_that_hold(
+    claim: Claim, arms: Arms, level: float, scope: Scope
+) -> tuple[dict[str, Verdict], tuple[str, ...]]:
+    """The verdicts of all other arms that satisfy the claim too, and the names of all that could be
+    asked."""
     found: dict[str, Verdict] = {}
     asked: list[str] = []
     for name in arms:
@@ -96,15 +119,23 @@ def _others_that_hold(claim: Claim, arms: Arms, level: float, scope: Scope) -> t
 
 
 def _may_hold(claim: Claim, name: str, arms: Arms, level: float) -> bool:
-    """Whether an arm's Student-t limits, which cost nothing, lie in the range to hold; without it the hull cannot."""
-    i, *_ = standing(replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={}), arms, level)
+    """Whether an arm's Student-t limits, which cost nothing, lie in the range to hold; without it
+    the hull cannot."""
+    i, *_ = standing(
+        replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={}),
+        arms,
+        level,
+    )
     low, high = (i.low, i.high) if claim.bounds else (i.t_low, i.t_high)
     return _place(claim, low, high) == "holds"
 
 
-def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
-    """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an interval, the range to hold and
-    the range to fail. Of the interval the exact limits count where units have bounds, else Student's t, since there are no draws."""
+def standing(
+    claim: Claim, arms: Arms, level: float = 0.95
+) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
+    """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
+    interval, the range to hold and the range to fail. Of the interval the exact limits count where
+    units have bounds, else Student's t, since there are no draws."""
     others = Others(arms, claim.of, claim.where)
     _read(claim, claim.of, others)
     if bad := others.diverged(run_unit(claim.units, others)):
@@ -113,7 +144,9 @@ def standing(claim: Claim, arms: Arms, level: float = 0.95) -> tuple[Interval, t
     data = _scaled(claim, claim.of, _read(claim, claim.of, others))
     if claim.bounds is not None:
         return _interval(claim, data, level), *edges(claim)
-    return interval(data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1), *edges(claim)
+    return interval(
+        data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1
+    ), *edges(claim)
 
 
 def _judge_arm(
@@ -129,30 +162,58 @@ def _judge_arm(
         before, others = others, Others(arms, name, claim.where, without=bad)
         left = others.take(name).sizes.get("run", 0)
         survived = len(bad) <= _units_of(before.take(name), unit) / 4
-        data = _read(claim, name, others) if left else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
+        data = (
+            _read(claim, name, others)
+            if left
+            else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
+        )
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level)
     outcome = _outcome(claim, i)
     alike = _alike(claim, data, i)
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
-    gates = {g.name: bool(np.all(g.met(others.take(name)))) for g in claim.gates} if gated and i.n[0] else {}
+    gates = (
+        {g.name: bool(np.all(g.met(others.take(name)))) for g in claim.gates}
+        if gated and i.n[0]
+        else {}
+    )
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
     if gated and name == claim.of and name in claim.half and outcome != "undecided":
-        gates["converged"] = gates.get("converged", True) and _half_agrees(claim, arms, bad, i, outcome, level)
+        gates["converged"] = gates.get("converged", True) and _half_agrees(
+            claim, arms, bad, i, outcome, level
+        )
 
     n = dict(zip(claim.units, i.n, strict=True))
     fewest = _fewest(claim.units, others.take(name))
-    asked = n | {unit: n[unit] + len(bad)} if unit in n else n  # where enough were asked for, what lacks is what diverged
+    asked = (
+        n | {unit: n[unit] + len(bad)} if unit in n else n
+    )  # where enough were asked for, what lacks is what diverged
     survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
     there = {u: max(len(data.levels[u]), n[u]) for u in n}
     reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome, level)
     if not reason and alike and name == claim.of:
-        reason, price = TIES, Price(f"{alike}: name the bounds of a unit for an exact interval, or state a theorem as Exact")
+        reason, price = (
+            TIES,
+            Price(
+                f"{alike}: name the bounds of a unit for an exact interval, or state a "
+                "theorem as Exact"
+            ),
+        )
     if reason == TIES and outcome == "fails" and _identical(claim, others, i):
         reason, price = IDENTICAL, None
-    limits = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high")
+    limits = (
+        "estimate",
+        "low",
+        "high",
+        "boot_low",
+        "boot_high",
+        "t_low",
+        "t_high",
+        "skew_low",
+        "skew_high",
+    )
     verdict = Verdict(
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
@@ -163,7 +224,11 @@ def _judge_arm(
         n=n,
         dropped=len(bad),
         scope=describe_scope(claim.units, i, others, scope),
-        method="; ".join(t for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale]) if t),
+        method="; ".join(
+            t
+            for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale])
+            if t
+        ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
         warning=warning(claim, i) if name == claim.of else "",
@@ -182,45 +247,82 @@ def _reason(
     outcome: Outcome,
     level: float,
 ) -> tuple[str, Price | None]:
-    """Why one arm by itself is undecided, the first reason that applies, and its price; empty and None when it is decided."""
-    short, unmet = [u for u in claim.units if n[u] < fewest], [g for g, met in gates.items() if not met]
+    """Why one arm by itself is undecided, the first reason that applies, and its price; empty and
+    None when it is decided."""
+    short, unmet = (
+        [u for u in claim.units if n[u] < fewest],
+        [g for g, met in gates.items() if not met],
+    )
     if short:
         unit = min(short, key=lambda u: n[u])
-        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", prices.lacking(unit, n[unit], there[unit], fewest)
+        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", prices.lacking(
+            unit, n[unit], there[unit], fewest
+        )
     if not survived:
-        return "diverged", Price("more units do not help: mend the training of the runs that diverged")
+        return "diverged", Price(
+            "more units do not help: mend the training of the runs that diverged"
+        )
     if unmet:
         return f"gate {unmet[0]}", prices.of_gate(unmet[0], i)
-    return ("interval straddles", prices.to_decide(claim, i, level)) if outcome == "undecided" else ("", None)
+    return (
+        ("interval straddles", prices.to_decide(claim, i, level))
+        if outcome == "undecided"
+        else ("", None)
+    )
 
 
 def _with_others(
-    claim: Claim, own: Verdict, controls: Mapping[str, Verdict], planted: Mapping[str, Verdict], also: Mapping[str, Verdict]
+    claim: Claim,
+    own: Verdict,
+    controls: Mapping[str, Verdict],
+    planted: Mapping[str, Verdict],
+    also: Mapping[str, Verdict],
 ) -> Verdict:
-    """The verdict after its controls, planted effects and all other arms have spoken; the first reason that applies is kept."""
+    """The verdict after its controls, planted effects and all other arms have spoken; the first
+    reason that applies is kept."""
     early = own.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
-            price = v.price or Price("more units do not help: the planted effect itself was judged absent")
-            return replace(own, outcome="undecided", reason=f"planted {name} not found", price=prices.of_arm(name, price))
+            price = v.price or Price(
+                "more units do not help: the planted effect itself was judged absent"
+            )
+            return replace(
+                own,
+                outcome="undecided",
+                reason=f"planted {name} not found",
+                price=prices.of_arm(name, price),
+            )
     if own.outcome != "holds":
         return own
     passing = [name for name, v in controls.items() if v.outcome == "holds"]
     if passing:
-        return replace(own, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too")
+        return replace(
+            own, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too"
+        )
     unnamed = [name for name in also if name not in claim.may_hold]
     if unnamed:
-        return replace(own, outcome="unspecific", reason=f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too")
+        return replace(
+            own,
+            outcome="unspecific",
+            reason=f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too",
+        )
     for name, v in controls.items():
         if v.outcome == "undecided":
-            return replace(own, outcome="undecided", reason=f"control {name} undecided", price=prices.of_arm(name, v.price))
+            return replace(
+                own,
+                outcome="undecided",
+                reason=f"control {name} undecided",
+                price=prices.of_arm(name, v.price),
+            )
     return own
 
 
 def _read(claim: Claim, name: str, others: Others) -> Table:
     if others.where or others.swap or others.without or not isinstance(claim.value, Hashable):
         return _tabulated(claim, name, others)[0]
-    data, read = of_all(others.arms, (claim.value, claim.units, name), lambda: _tabulated(claim, name, others))
+    data, read = of_all(
+        others.arms, (claim.value, claim.units, name), lambda: _tabulated(claim, name, others)
+    )
     others.read |= read
     return data
 
@@ -228,7 +330,9 @@ def _read(claim: Claim, name: str, others: Others) -> Table:
 def _tabulated(claim: Claim, name: str, others: Others) -> tuple[Table, frozenset[str]]:
     """The units of a claim's value on an arm, and which arms that read."""
     try:
-        data = tabulate(lambda: claim.value(others.take(name), others), claim.units, claim.text, others)
+        data = tabulate(
+            lambda: claim.value(others.take(name), others), claim.units, claim.text, others
+        )
         return data, frozenset(others.read)
     except Exception as error:
         error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
@@ -236,13 +340,18 @@ def _tabulated(claim: Claim, name: str, others: Others) -> tuple[Table, frozense
 
 
 def _scaled(claim: Claim, name: str, data: Table) -> Table:
-    """The terms' units on the scale of the claim. Raises: ClaimError when one is infinite, or lies on the scale's bound."""
+    """The terms' units on the scale of the claim. Raises: ClaimError when one is infinite, or lies
+    on the scale's bound."""
     for term, x in data.terms.items():
         if (infinite := np.argwhere(np.isinf(x))).size:
-            at = ", ".join(f"{unit} {data.levels[unit][i]}" for unit, i in zip(claim.units, infinite[0], strict=False))
+            at = ", ".join(
+                f"{unit} {data.levels[unit][i]}"
+                for unit, i in zip(claim.units, infinite[0], strict=False)
+            )
             more = f" and in {len(infinite) - 1} more places" if len(infinite) > 1 else ""
             raise ClaimError(
-                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {at}{more}, and a mean of it means nothing; "
+                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {at}{more}, "
+                "and a mean of it means nothing; "
                 "let the value be NaN where a run has no number"
             )
     mapped = {term: rescale(claim.scale, x) for term, x in data.terms.items()}
@@ -250,7 +359,8 @@ def _scaled(claim: Claim, name: str, data: Table) -> Table:
         off = ~np.isnan(x) & ~np.isfinite(mapped[term])
         if claim.scale != "plain" and off.any():
             raise ClaimError(
-                f"claim {claim.text!r}: a unit of arm {name!r} is {x[off].ravel()[0]:g}, on or beyond the bound of "
+                f"claim {claim.text!r}: a unit of arm {name!r} is {x[off].ravel()[0]:g}, on or "
+                "beyond the bound of "
                 f"scale={claim.scale!r}; give shares of k in n as (k + 1/2)/(n + 1)"
             )
     return Table(mapped, data.levels)
@@ -261,17 +371,33 @@ def _units_of(data: xr.Dataset, unit: str) -> int:
 
 
 def _interval(claim: Claim, data: Table, level: float) -> Interval:
-    """The interval that decides: the hull of three, or, where a unit has bounds, the exact one in their place."""
+    """The interval that decides: the hull of three, or, where a unit has bounds, the exact one in
+    their place."""
     factors, terms = len(claim.units), data.or_empty(len(claim.units))
-    i = interval(terms, claim.statistic, factors=factors, level=level, draws=1 if claim.bounds else DRAWS)
+    i = interval(
+        terms, claim.statistic, factors=factors, level=level, draws=1 if claim.bounds else DRAWS
+    )
     if claim.bounds is None or min(i.n) < 2:
         return i
     (x,) = data.terms.values()
     if (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
-        raise ClaimError(f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds {claim.bounds[0]:g} to {claim.bounds[1]:g}")
+        raise ClaimError(
+            f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
+            f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
+        )
     found = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
     nan = math.nan
-    return replace(i, low=found.low, high=found.high, boot_low=nan, boot_high=nan, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
+    return replace(
+        i,
+        low=found.low,
+        high=found.high,
+        boot_low=nan,
+        boot_high=nan,
+        t_low=nan,
+        t_high=nan,
+        skew_low=nan,
+        skew_high=nan,
+    )
 
 
 def _points(data: Table, factors: int) -> list[np.ndarray]:
@@ -292,37 +418,54 @@ def _alike(claim: Claim, data: Table, i: Interval) -> str:
     if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
         return ""  # what a ratio or a slope is of one unit by itself is no unit's number
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
-    return f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number" if times.max() >= ALIKE * len(points) else ""
+    return (
+        f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number"
+        if times.max() >= ALIKE * len(points)
+        else ""
+    )
 
 
 def _identical(claim: Claim, others: Others, i: Interval) -> bool:
-    """Whether an arm differs from those that it is compared with by exactly nothing, though units differ: arithmetic, and no chance.
+    """Whether an arm differs from those that it is compared with by exactly nothing, though units
+    differ: arithmetic, and no chance.
 
-    So it is where the value is 0 in each unit and, with the units of the compared arms turned by one place, in none, yet 0 on the
+    So it is where the value is 0 in each unit and, with the units of the compared arms turned by
+    one place, in none, yet 0 on the
     whole: the same numbers in another order.
     """
     if claim.scale != "plain" or i.variance or i.estimate or i.points.any():
         return False
     under = others.under
     try:
-        arms = {name: others.take(name) if name == under else _turned(others.take(name), claim.units[0]) for name in others.read}
+        arms = {
+            name: others.take(name) if name == under else _turned(others.take(name), claim.units[0])
+            for name in others.read
+        }
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
-    except (ClaimError, KeyError, ValueError):  # arms that cannot be turned differ by what nobody knows
+    except (
+        ClaimError,
+        KeyError,
+        ValueError,
+    ):  # arms that cannot be turned differ by what nobody knows
         return False
     sizes = np.abs(moved.points)
     return bool(sizes.size and (sizes > 0).all() and abs(moved.estimate) <= 1e-9 * sizes.max())
 
 
 def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
-    """An arm with each level of a unit measured as the next one was. Raises: KeyError where runs do not cover all levels alike."""
+    """An arm with each level of a unit measured as the next one was. Raises: KeyError where runs do
+    not cover all levels alike."""
     if unit not in arm.coords:
         return arm.roll({unit: 1}) if unit in arm.dims else arm
     levels = np.unique(arm[unit].values)
     following = dict(zip(levels.tolist(), np.roll(levels, -1).tolist(), strict=True))
     (dim,) = arm[unit].dims
     fields = [str(name) for name, c in arm.coords.items() if c.dims == (dim,)]
-    keys = [dict(zip(fields, key, strict=True)) for key in zip(*(arm[f].values.tolist() for f in fields), strict=True)]
+    keys = [
+        dict(zip(fields, key, strict=True))
+        for key in zip(*(arm[f].values.tolist() for f in fields), strict=True)
+    ]
     at = {tuple(key.values()): place for place, key in enumerate(keys)}
     order = [at[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
     return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
@@ -341,39 +484,68 @@ def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
     return _place(claim, low, high)
 
 
-def _worst_cases_agree(claim: Claim, data: Table, unit: str, lost: int, i: Interval, outcome: Outcome, level: float) -> bool:
-    """Whether the outcome is the same with the lost units counted as copies of the lowest, then of the highest, of the others."""
+def _worst_cases_agree(
+    claim: Claim, data: Table, unit: str, lost: int, i: Interval, outcome: Outcome, level: float
+) -> bool:
+    """Whether the outcome is the same with the lost units counted as copies of the lowest, then of
+    the highest, of the others."""
     if unit not in claim.units:
         return False
     axis = claim.units.index(unit)
     turned = {name: x.swapaxes(0, axis) for name, x in data.terms.items()}
-    each = interval(turned, claim.statistic, factors=len(claim.units), level=level, draws=1).points if axis else i.points
+    each = (
+        interval(turned, claim.statistic, factors=len(claim.units), level=level, draws=1).points
+        if axis
+        else i.points
+    )
     finite = np.flatnonzero(np.isfinite(each))
     if len(each) != len(data.levels[unit]) or not len(finite):
         return False
     for worst in (finite[np.argmin(each[finite])], finite[np.argmax(each[finite])]):
-        filled = {n: np.concatenate([x, np.repeat(x.take([worst], axis), lost, axis)], axis) for n, x in data.terms.items()}
+        filled = {
+            n: np.concatenate([x, np.repeat(x.take([worst], axis), lost, axis)], axis)
+            for n, x in data.terms.items()
+        }
         if _outcome(claim, _interval(claim, Table(filled, data.levels), level)) != outcome:
             return False
     return True
 
 
-def _half_agrees(claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float) -> bool:
-    """Whether the outcome survives moving both intervals by the change between half and full training, up and down.
+def _half_agrees(
+    claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float
+) -> bool:
+    """Whether the outcome survives moving both intervals by the change between half and full
+    training, up and down.
 
-    Like is compared with like: all arms keep only the seeds (or other per-run units) that every half-length arm has, and the
-    full arms only the runs that their half-length arms have too. A few seeds are enough to tell how far a value still moves.
-    """
+    Like is compared with like: all arms keep only the seeds (or other per-run units) that every
+    half-length arm has, and the full arms only the runs that their half-length arms have too. A few
+    seeds are enough to tell how far a value still moves."""
     for unit in claim.units:
-        levels = [set(arms[half][unit].values.tolist()) for half in claim.half.values() if unit in arms[half].coords]
+        levels = [
+            set(arms[half][unit].values.tolist())
+            for half in claim.half.values()
+            if unit in arms[half].coords
+        ]
         if levels and arms[claim.of].coords[unit].dims == ("run",):
             common = set.intersection(*levels)
-            arms = _Selected(arms, lambda name, arm, unit=unit, common=common: _keep(arm, (unit,), {(level,) for level in common}))  # type: ignore[misc]
+            arms = _Selected(
+                arms,
+                lambda name, arm, unit=unit, common=common: _keep(
+                    arm, (unit,), {(level,) for level in common}
+                ),
+            )  # type: ignore[misc]
     full_length = arms
-    alike = _Selected(arms, lambda name, arm: _shared(arm, full_length[claim.half[name]]) if name in claim.half else arm)
+    alike = _Selected(
+        arms,
+        lambda name, arm: (
+            _shared(arm, full_length[claim.half[name]]) if name in claim.half else arm
+        ),
+    )
 
     def at(others: Others) -> float:
-        return _interval(claim, _scaled(claim, claim.of, _read(claim, claim.of, others)), level).estimate
+        return _interval(
+            claim, _scaled(claim, claim.of, _read(claim, claim.of, others)), level
+        ).estimate
 
     full = at(Others(alike, claim.of, claim.where, without=bad))
     change = abs(full - at(Others(arms, claim.of, claim.where, swap=claim.half, without=bad)))
@@ -409,26 +581,37 @@ def _shared(arm: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
 
 
 def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dataset:
-    """The runs of an arm whose fields `names` have these levels; the arm as it is where it lacks the fields."""
+    """The runs of an arm whose fields `names` have these levels; the arm as it is where it lacks
+    the fields."""
     if not all(n in arm.coords and arm[n].dims == ("run",) for n in names):
         return arm
-    return arm.isel(run=[there in levels for there in zip(*(arm[n].values.tolist() for n in names), strict=True)])
+    return arm.isel(
+        run=[
+            there in levels for there in zip(*(arm[n].values.tolist() for n in names), strict=True)
+        ]
+    )
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
-    """20 where units are only levels that were measured in trained runs (documents) and no run is resampled; else 6."""
+    """20 where units are only levels that were measured in trained runs (documents) and no run is
+    resampled; else 6."""
     alone = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
     return FEWEST_ALONE if alone else FEWEST
 
 
 def _p(claim: Claim, data: Table, i: Interval) -> float:
-    """The two-sided p-value at the nearest edge, by Student's t or the exact interval; NaN where no interval has a width."""
+    """The two-sided p-value at the nearest edge, by Student's t or the exact interval; NaN where no
+    interval has a width."""
     if i.df < 1 or math.isnan(i.variance):
         return math.nan
     if claim.bounds is not None:
         edge = prices.nearest_edge(claim, i)
         return bounded_mean(_points(data, len(claim.units)), i.estimate, claim.bounds, edge=edge).p
-    return float(2 * stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance))) if i.variance else math.nan
+    return (
+        float(2 * stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance)))
+        if i.variance
+        else math.nan
+    )
 
 
 def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: Scope) -> str:
@@ -441,13 +624,21 @@ def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: Sco
     return "; ".join(p for p in parts if p)
 
 
-def describe_method(units: Sequence[str], level: float, bounds: tuple[float, float] | None = None) -> str:
+def describe_method(
+    units: Sequence[str], level: float, bounds: tuple[float, float] | None = None
+) -> str:
     """How the interval was made, in one line."""
     over = " × ".join(units)
     if bounds is not None:
-        return f"{percent(level)} exact interval over {over}, units between {bounds[0]:g} and {bounds[1]:g}"
+        return (
+            f"{percent(level)} exact interval over {over}, units between {bounds[0]:g} and "
+            f"{bounds[1]:g}"
+        )
     boot = f"{'crossed ' * (len(units) == 2)}bootstrap ({DRAWS:,} draws, expanded percentile)"
-    return f"{percent(level)} hull over {over} of {boot}, Student's t by jackknife, and t corrected for skew"
+    return (
+        f"{percent(level)} hull over {over} of {boot}, Student's t by jackknife, and t corrected "
+        "for skew"
+    )
 
 
 def percent(level: float) -> str:

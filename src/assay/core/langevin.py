@@ -1,4 +1,5 @@
-"""langevin: a loss becomes a Group whose runs are chains that sample near a point, by gradient steps with noise (SGLD)."""
+"""langevin: a loss becomes a Group whose runs are chains that sample near a point, by gradient
+steps with noise (SGLD)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from assay.core.sampler import PerChain, check_sampler
 from assay.core.spec import Spec
 
 NUMBERS = 4096
-"""Noise is drawn this many numbers at a time for each seed: as many steps as that holds, whatever the size of the ensemble."""
+"""Noise is drawn this many numbers at a time for each seed: as many steps as that holds, whatever
+the size of the ensemble."""
 
 
 def langevin(
@@ -33,19 +35,22 @@ def langevin(
     paired: bool = False,
     acceptance: bool = False,
 ) -> Group:
-    """A Group of chains that start at `state`, in its dtype; `fit` steps them and averages the loss between its probes.
+    """A Group of chains that start at `state`, in its dtype; `fit` steps them and averages the loss
+    between its probes.
 
-    Formula: w ← w − (lr/2) · (n_beta · ∇loss(w) + localisation · (w − centre)) + √lr · N(0, 1), which samples the density
-    exp(−n_beta · loss(w) − localisation/2 · |w − centre|²) but for errors of the step's size. `loss(params, batch)` is the
-    mean over the data, or over a batch of it, of each chain; never the sum. A step's loss is that at the point it starts from.
+    Formula: w ← w − (lr/2) · (n_beta · ∇loss(w) + localisation · (w − centre)) + √lr · N(0, 1),
+    which samples the density exp(−n_beta · loss(w) − localisation/2 · |w − centre|²) but for errors
+    of the step's size. `loss(params, batch)` is the mean over the data, or over a batch of it, of
+    each chain; never the sum. A step's loss is that at the point it starts from.
 
-    The series beside `loss`: with `paired`, `centre`, the loss of the same batch at the centre, which has to be subtracted
-    when batches differ; with `acceptance`, the probability with which the Metropolis rule would have taken the step before
-    (1 at step 0, which has none before it), and `refused`, the loss times what is missing of it to 1; both mean something on
-    full batches only.
+    The series beside `loss`: with `paired`, `centre`, the loss of the same batch at the centre,
+    which has to be subtracted when batches differ; with `acceptance`, the probability with which
+    the Metropolis rule would have taken the step before (1 at step 0, which has none before it),
+    and `refused`, the loss times what is missing of it to 1; both mean something on full batches
+    only.
 
-    The noise is a function of seed, stream and step, so chains that share a seed share their noise; give other streams
-    where they must not. Raises: SpecError as `check_sampler`.
+    The noise is a function of seed, stream and step, so chains that share a seed share their noise;
+    give other streams where they must not. Raises: SpecError as `check_sampler`.
     """
     check_sampler(lr, n_beta, localisation)
     names = tuple(state)
@@ -54,20 +59,38 @@ def langevin(
     start |= {f"centre.{n}": (centre or state)[n].detach().clone() for n in names}
     if acceptance:
         start |= {f"jump.{n}": torch.zeros_like(start[n]) for n in names}
-        start |= {"energy.before": torch.full((len(chains),), torch.inf, dtype=start[names[0]].dtype)}
+        start |= {
+            "energy.before": torch.full((len(chains),), torch.inf, dtype=start[names[0]].dtype)
+        }
     noise = _Noise(seeds, stream, {n: start[n].shape[1:] for n in names})
     column = {n: [-1, *[1] * (start[n].ndim - 1)] for n in names}
 
     def per_chain(value: PerChain, name: str) -> Tensor:
-        return torch.as_tensor(np.broadcast_to(value, len(chains)).copy()).to(start[name]).view(column[name])
+        return (
+            torch.as_tensor(np.broadcast_to(value, len(chains)).copy())
+            .to(start[name])
+            .view(column[name])
+        )
 
-    knobs = {n: (per_chain(lr, n), per_chain(n_beta, n), per_chain(localisation, n), per_chain(np.sqrt(lr), n)) for n in names}
+    knobs = {
+        n: (
+            per_chain(lr, n),
+            per_chain(n_beta, n),
+            per_chain(localisation, n),
+            per_chain(np.sqrt(lr), n),
+        )
+        for n in names
+    }
     heat = knobs[names[0]][1].view(-1)
 
-    def step_fn(state: State, batch: Batch, step: int) -> Losses | tuple[Losses, Mapping[str, Losses]]:
+    def step_fn(
+        state: State, batch: Batch, step: int
+    ) -> Losses | tuple[Losses, Mapping[str, Losses]]:
         leaves = {n: state[n].detach().requires_grad_() for n in names}
         losses = loss(leaves, batch)
-        grads = dict(zip(names, torch.autograd.grad(losses.sum(), list(leaves.values())), strict=True))
+        grads = dict(
+            zip(names, torch.autograd.grad(losses.sum(), list(leaves.values())), strict=True)
+        )
         more: dict[str, Losses] = {}
         with torch.no_grad():
             if paired:
@@ -95,7 +118,8 @@ def langevin(
 
 
 class _Noise:
-    """Standard normal numbers of each step in the shapes of the parameters, drawn for many steps at once."""
+    """Standard normal numbers of each step in the shapes of the parameters, drawn for many steps at
+    once."""
 
     def __init__(self, seeds: np.ndarray, stream: str, shapes: Mapping[str, torch.Size]):
         self.seeds, self.stream, self.shapes = seeds, stream, shapes
@@ -109,7 +133,10 @@ class _Noise:
             drawn = rng.normal(self.seeds, self.stream, self.block, (self.steps, sum(self.sizes)))
             self.drawn = torch.from_numpy(drawn).transpose(0, 1).contiguous()  # [step, run, number]
         parts = self.drawn[step % self.steps].split(self.sizes, 1)
-        return {n: part.reshape(-1, *shape).to(state[n]) for part, (n, shape) in zip(parts, self.shapes.items(), strict=True)}
+        return {
+            n: part.reshape(-1, *shape).to(state[n])
+            for part, (n, shape) in zip(parts, self.shapes.items(), strict=True)
+        }
 
 
 def _total(x: Float[Tensor, "run ..."]) -> Float[Tensor, run]:

@@ -1,6 +1,7 @@
 """Names that are loaded when they are first used, and the place of a name that was typed elsewhere.
 
-A package says once which names it gives, as imports for type checkers; editors and the running program read the same lines:
+A package says once which names it gives, as imports for type checkers; editors and the running
+program read the same lines:
 
     if TYPE_CHECKING:
         from assay.core.spec import Spec, key
@@ -22,11 +23,14 @@ from assay.core import syntax
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for type checkers, and the modules in it."""
+    """Give a package's `__getattr__`, `__dir__` and `__all__`: the names that its file imports for
+    type checkers, and the modules in it."""
     module = sys.modules[package]
     file = Path(str(module.__file__))
     homes = imported(file.read_text(encoding="utf-8"))
-    given = sorted(homes) or sorted({p.stem for p in file.parent.glob("[!_]*") if p.is_dir() or p.suffix == ".py"})
+    given = sorted(homes) or sorted(
+        {p.stem for p in file.parent.glob("[!_]*") if p.is_dir() or p.suffix == ".py"}
+    )
     module.__class__ = _Package
 
     def load(name: str) -> Any:
@@ -39,20 +43,32 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
             return getattr(__import__(home, fromlist=(there,)), there)
         if not name.startswith("_") and find_spec(f"{package}.{there}"):
             return import_module(f"{package}.{there}")
-        raise AttributeError(f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, given))
+        raise AttributeError(
+            f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, given)
+        )
 
     return load, lambda: given, given
 
 
 def imported(source: str) -> Mapping[str, tuple[str, str]]:
-    """Read which names a file imports for type checkers: the module that each lives in, and its name there."""
-    blocks = [node for node in syntax.module(source).body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    """Read which names a file imports for type checkers: the module that each lives in, and its
+    name there."""
+    blocks = [
+        node
+        for node in syntax.module(source).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
     lines = [line for block in blocks for line in block.body if isinstance(line, ast.ImportFrom)]
-    return {alias.asname or alias.name: (line.module or "", alias.name) for line in lines for alias in line.names}
+    return {
+        alias.asname or alias.name: (line.module or "", alias.name)
+        for line in lines
+        for alias in line.names
+    }
 
 
 class _Package(ModuleType):
-    """Keeps what a package gives: importing core/fit.py would otherwise put the module in the place of the function `fit`."""
+    """Keeps what a package gives: importing core/fit.py would otherwise put the module in the place
+    of the function `fit`."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (isinstance(value, ModuleType) and name in self.__dict__.get("__all__", ())):
@@ -60,16 +76,22 @@ class _Package(ModuleType):
 
 
 def _elsewhere(name: str, given: Sequence[str]) -> str:
-    """The end of a search for a name that is not here: the modules where it lives, or what is called nearly the same."""
+    """The end of a search for a name that is not here: the modules where it lives, or what is
+    called nearly the same."""
     from assay.core.errors import nearest
 
     found = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parents[1])
-    return f"{name}; " + (f"it lives in {' and '.join(found[:3])}" if found else nearest(name, given))
+    return f"{name}; " + (
+        f"it lives in {' and '.join(found[:3])}" if found else nearest(name, given)
+    )
 
 
 def homes(name: str, package: str, root: Path) -> list[str]:
-    """Find the modules below a package that are called `name` or define it at their top, the shortest names first; reads files, imports none."""
-    defined = re.compile(rf"^(?:def|class) {re.escape(name)}\b|^{re.escape(name)}(?::[^=\n]*)? = ", re.MULTILINE)
+    """Find the modules below a package that are called `name` or define it at their top, the
+    shortest names first; reads files, imports none."""
+    defined = re.compile(
+        rf"^(?:def|class) {re.escape(name)}\b|^{re.escape(name)}(?::[^=\n]*)? = ", re.MULTILINE
+    )
     found = []
     for file in root.rglob("*.py"):
         place = file.relative_to(root).with_suffix("").parts

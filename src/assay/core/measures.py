@@ -1,4 +1,5 @@
-"""Measures: numbers of runs with names, units and labelled axes: an xarray Dataset whose first dim is always `run`."""
+"""Measures: numbers of runs with names, units and labelled axes: an xarray Dataset whose first dim
+is always `run`."""
 
 from __future__ import annotations
 
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     import xarray as xr  # loaded by who has numbers: showing a stored result takes none
 
 
-
-def measures(runs: Runs, *, coords: Mapping[str, Sequence] | None = None, **named: tuple[str, Any, str]) -> xr.Dataset:
+def measures(
+    runs: Runs, *, coords: Mapping[str, Sequence] | None = None, **named: tuple[str, Any, str]
+) -> xr.Dataset:
     """A Dataset with one variable for each `name=("run feature", array, "unit")`.
 
-    Every per-run field of the spec is a coordinate of `run`, every static field an attribute. Dims whose levels mean
-    something (documents, steps) need `coords`, or runs measured on other documents would be stacked silently.
+    Every per-run field of the spec is a coordinate of `run`, every static field an attribute. Dims
+    whose levels mean something (documents, steps) need `coords`, or runs measured on other
+    documents would be stacked silently.
 
-    Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not fit.
-    """
+    Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not
+    fit."""
     return _assemble(runs.specs, coords or {}, named)
 
 
@@ -38,24 +41,33 @@ def _reserved() -> frozenset[str]:
     return frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
 
 
-def _assemble(specs: Sequence[Spec], coords: Mapping[str, Sequence], named: Mapping[str, tuple[str, Any, str]]) -> xr.Dataset:
+def _assemble(
+    specs: Sequence[Spec], coords: Mapping[str, Sequence], named: Mapping[str, tuple[str, Any, str]]
+) -> xr.Dataset:
     import xarray as xr
 
     cls = type(specs[0])
     variables = {}
     for name, (dims, array, unit) in named.items():
         if name in _reserved():
-            raise ClaimError(f"a measure cannot be called {name!r}: xarray uses that name; choose another")
+            raise ClaimError(
+                f"a measure cannot be called {name!r}: xarray uses that name; choose another"
+            )
         axes = tuple(dims.split())
         values = _numpy(array)
         if not axes or axes[0] != "run":
             raise ClaimError(f"the first dim of measure {name!r} must be run, got {dims!r}")
         if values.ndim != len(axes) or values.shape[0] != len(specs):
-            raise ClaimError(f"measure {name!r} says dims {dims!r} of {len(specs)} runs, got shape {list(values.shape)}")
+            raise ClaimError(
+                f"measure {name!r} says dims {dims!r} of {len(specs)} runs, got shape "
+                f"{list(values.shape)}"
+            )
         variables[name] = (axes, values, {"units": unit})
     run_coords = {f: ("run", np.array([getattr(s, f) for s in specs])) for f in per_run_fields(cls)}
     try:
-        data = xr.Dataset(variables, coords={**run_coords, **{k: list(v) for k, v in coords.items()}})
+        data = xr.Dataset(
+            variables, coords={**run_coords, **{k: list(v) for k, v in coords.items()}}
+        )
     except ValueError as e:
         raise ClaimError(f"these measures do not fit together: {str(e).splitlines()[0]}") from e
     data.attrs = {f: getattr(specs[0], f) for f in static_fields(cls)}
@@ -69,27 +81,57 @@ def _numpy(array: Any) -> np.ndarray:
 
 
 def storable(data: Any, specs: Sequence[Spec]) -> str:
-    """Say why these measures of the runs of these specs could not be stored and read again, in words; "" where they can."""
+    """Say why these measures of the runs of these specs could not be stored and read again, in
+    words; "" where they can."""
     import xarray as xr
 
     if not isinstance(data, xr.Dataset):
-        return f"must return a Dataset, which assay.core.measures makes, got {'nothing' if data is None else type(data).__name__}"
+        return (
+            "must return a Dataset, which assay.core.measures makes, got "
+            f"{'nothing' if data is None else type(data).__name__}"
+        )
     if not data.data_vars:
         return "returned a Dataset without a measure"
     for name, values in data.data_vars.items():
-        if not isinstance(name, str) or not name or plain(name) != name or name in _reserved() or name in per_run_fields(type(specs[0])):
-            return f"called a measure {plain(str(name))!r}, a name that is taken or cannot be stored; choose another"
+        if (
+            not isinstance(name, str)
+            or not name
+            or plain(name) != name
+            or name in _reserved()
+            or name in per_run_fields(type(specs[0]))
+        ):
+            return (
+                f"called a measure {plain(str(name))!r}, a name that is taken or cannot be "
+                "stored; choose another"
+            )
         if "run" not in values.dims or values.sizes["run"] != len(specs):
-            dims = ", ".join(f"{d} {n}" for d, n in zip(values.dims, values.shape, strict=True)) or "no dims"
+            dims = (
+                ", ".join(f"{d} {n}" for d, n in zip(values.dims, values.shape, strict=True))
+                or "no dims"
+            )
             return f"must return one row for each of {len(specs)} runs; measure {name!r} has {dims}"
-        odd = [str(d) for d in values.dims if values.dims.count(d) > 1 or str(d).split() != [str(d)]]
+        odd = [
+            str(d) for d in values.dims if values.dims.count(d) > 1 or str(d).split() != [str(d)]
+        ]
         if odd:
-            return f"gave measure {name!r} the dim {odd[0]!r} twice or with a space in it; dims are words, each of them once"
+            return (
+                f"gave measure {name!r} the dim {odd[0]!r} twice or with a space in it; dims are "
+                "words, each of them once"
+            )
         if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-            return f"must return real numbers of at most 64 bits; measure {name!r} is {values.dtype}"
+            return (
+                f"must return real numbers of at most 64 bits; measure {name!r} is {values.dtype}"
+            )
     for name, c in data.coords.items():
-        if c.ndim == 1 and c.dims != ("run",) and not all(isinstance(v, str | int | float) and v == v for v in c.values.tolist()):
-            return f"gave {str(name)!r} levels that are neither texts nor numbers, such as {str(c.values.tolist()[0])[:60]!r}"
+        if (
+            c.ndim == 1
+            and c.dims != ("run",)
+            and not all(isinstance(v, str | int | float) and v == v for v in c.values.tolist())
+        ):
+            return (
+                f"gave {str(name)!r} levels that are neither texts nor numbers, such as "
+                f"{str(c.values.tolist()[0])[:60]!r}"
+            )
     return ""
 
 
@@ -99,37 +141,53 @@ def one_run(data: xr.Dataset, index: int) -> xr.Dataset:
 
 
 def to_tensors(run: xr.Dataset) -> tuple[dict[str, np.ndarray], str]:
-    """The variables of one run as arrays, and a text (canonical JSON) with their dims, units and coordinates."""
+    """The variables of one run as arrays, and a text (canonical JSON) with their dims, units and
+    coordinates."""
     arrays = {str(k): np.array(v.values, order="C") for k, v in run.data_vars.items()}
-    variables = {str(k): {"dims": list(v.dims), "unit": v.attrs.get("units", "1")} for k, v in run.data_vars.items()}
+    variables = {
+        str(k): {"dims": list(v.dims), "unit": v.attrs.get("units", "1")}
+        for k, v in run.data_vars.items()
+    }
     coords = {str(k): c.values.tolist() for k, c in run.coords.items() if c.ndim == 1}
     return arrays, canonical_json({"variables": variables, "coords": coords})
 
 
 def from_tensors(arrays: Mapping[str, np.ndarray], text: str) -> xr.Dataset:
-    """The measures of one run back from `to_tensors`; run coordinates and attributes come with `stack`."""
+    """The measures of one run back from `to_tensors`; run coordinates and attributes come with
+    `stack`."""
     import xarray as xr
 
     meta = json.loads(text)
-    variables = {k: (tuple(m["dims"]), arrays[k], {"units": m["unit"]}) for k, m in meta["variables"].items()}
+    variables = {
+        k: (tuple(m["dims"]), arrays[k], {"units": m["unit"]}) for k, m in meta["variables"].items()
+    }
     return xr.Dataset(variables, coords=meta["coords"])
 
 
 def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
     """The measures of several runs along `run`, with coordinates and attributes from their specs.
 
-    Raises: ClaimError when the runs were measured with other variables or on other levels (documents, steps).
-    """
+    Raises: ClaimError when the runs were measured with other variables or on other levels
+    (documents, steps)."""
     first = per_run[0]
     for spec, other in zip(specs, per_run, strict=True):
         if set(other.data_vars) != set(first.data_vars):
-            raise ClaimError(f"run {spec.to_json()} has other measures: {sorted(set(map(str, other.data_vars)) ^ set(map(str, first.data_vars)))}")
+            raise ClaimError(
+                f"run {spec.to_json()} has other measures: "
+                f"{sorted(set(map(str, other.data_vars)) ^ set(map(str, first.data_vars)))}"
+            )
         for name, c in first.coords.items():
             if c.ndim == 1 and not np.array_equal(c.values, other.coords[name].values):
-                raise ClaimError(f"runs were measured on other levels of {name!r}; measure them on the same ones")
+                raise ClaimError(
+                    f"runs were measured on other levels of {name!r}; measure them on the same ones"
+                )
     coords = {str(k): c.values.tolist() for k, c in first.coords.items() if c.ndim == 1}
     named = {
-        str(k): (" ".join(("run", *map(str, v.dims))), np.stack([o[k].values for o in per_run]), v.attrs.get("units", "1"))
+        str(k): (
+            " ".join(("run", *map(str, v.dims))),
+            np.stack([o[k].values for o in per_run]),
+            v.attrs.get("units", "1"),
+        )
         for k, v in first.data_vars.items()
     }
     return _assemble(specs, coords, named)
@@ -138,8 +196,8 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
 def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     """Replace the dim `run` of measures by (seed, *names); other run coordinates are dropped.
 
-    A combination that no run has is NaN. Raises: ClaimError when two runs share all levels, or a name is no run coordinate.
-    """
+    A combination that no run has is NaN. Raises: ClaimError when two runs share all levels, or a
+    name is no run coordinate."""
     order = ("seed", *[n for n in names if n != "seed"])
     for n in order:
         if n not in arm.coords or arm.coords[n].dims != ("run",):
@@ -147,10 +205,14 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
             raise ClaimError(f"{n!r} is not a coordinate of the runs; those are {known}")
     levels = list(zip(*[arm.coords[n].values.tolist() for n in order], strict=True))
     if len(set(levels)) < len(levels):
-        raise ClaimError(f"several runs share the same {', '.join(order)}; name the field that tells them apart")
+        raise ClaimError(
+            f"several runs share the same {', '.join(order)}; name the field that tells them apart"
+        )
     if len(order) > 1:
         return _spread(arm, order)
-    return arm.drop_vars([k for k, c in arm.coords.items() if c.dims == ("run",) and k != "seed"]).swap_dims(run="seed")
+    return arm.drop_vars(
+        [k for k, c in arm.coords.items() if c.dims == ("run",) and k != "seed"]
+    ).swap_dims(run="seed")
 
 
 def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,11 +224,15 @@ def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
-    """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack, without an index of pandas."""
+    """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack,
+    without an index of pandas."""
     import xarray as xr
 
     found = [_levels(arm.variables[n].values) for n in order]
-    levels, at = {n: level for n, (level, _) in zip(order, found, strict=True)}, tuple(code for _, code in found)
+    levels, at = (
+        {n: level for n, (level, _) in zip(order, found, strict=True)},
+        tuple(code for _, code in found),
+    )
     shape = tuple(len(level) for level in levels.values())
     complete = int(np.prod(shape)) == arm.sizes["run"]
     variables = {}
@@ -180,8 +246,14 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
         if complete:
             table = np.empty((*shape, *values.shape[1:]), values.dtype)
         else:
-            table = np.full((*shape, *values.shape[1:]), np.nan, values.dtype if values.dtype.kind in "fc" else np.float64)
+            table = np.full(
+                (*shape, *values.shape[1:]),
+                np.nan,
+                values.dtype if values.dtype.kind in "fc" else np.float64,
+            )
         table[at] = values
         variables[name] = xr.Variable((*order, *rest), table, x.attrs)
-    kept = {name: arm.variables[name] for name in arm.coords if "run" not in arm.variables[name].dims}
+    kept = {
+        name: arm.variables[name] for name in arm.coords if "run" not in arm.variables[name].dims
+    }
     return xr.Dataset(variables, coords={**kept, **levels}, attrs=arm.attrs)

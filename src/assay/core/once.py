@@ -1,8 +1,9 @@
-"""Once: what statements make of the measures is made once while an experiment is judged, however many of them read it.
+"""Once: what statements make of the measures is made once while an experiment is judged, however
+many of them read it.
 
-Judging asks every claim of every arm, so that a sum over documents or a matching of features comes up dozens of times. Only
-within `remembering` anything is kept, and only of the arms that it was given as they are, never of a selection of their runs.
-"""
+Judging asks every claim of every arm, so that a sum over documents or a matching of features comes
+up dozens of times. Only within `remembering` anything is kept, and only of the arms that it was
+given as they are, never of a selection of their runs."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def remembering(arms: Mapping[str, xr.Dataset]) -> Iterator[None]:
 
 
 def once(make: Callable[Concatenate[xr.Dataset, P], T]) -> Callable[Concatenate[xr.Dataset, P], T]:
-    """Mark a function of an arm and of plain values: nobody changes what it gives, and while arms are remembered it is asked once."""
+    """Mark a function of an arm and of plain values: nobody changes what it gives, and while arms
+    are remembered it is asked once."""
 
     @functools.wraps(make)
     def made(arm: xr.Dataset, *args: P.args, **more: P.kwargs) -> T:

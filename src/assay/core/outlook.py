@@ -1,9 +1,10 @@
-"""Outlook: what more units buy: how far an interval narrows, what it then decides, and the fewest units that decide.
+"""Outlook: what more units buy: how far an interval narrows, what it then decides, and the fewest
+units that decide.
 
-All of it is extrapolated on the scale on which a claim is judged, from the spread of the units that there are. Only one factor is
-bought, as a rule seeds: what the other factor of a crossed pair contributes stays, however many are bought. `Outlook` speaks of the
-interval that decides; `Spread` of Student's t alone.
-"""
+All of it is extrapolated on the scale on which a claim is judged, from the spread of the units that
+there are. Only one factor is bought, as a rule seeds: what the other factor of a crossed pair
+contributes stays, however many are bought. `Outlook` speaks of the interval that decides; `Spread`
+of Student's t alone."""
 
 from __future__ import annotations
 
@@ -24,20 +25,27 @@ from assay.core.reading import plural
 
 @dataclass(frozen=True)
 class Spread:
-    """How wide the 95 % interval of a statistic is with the units there are, and which part of that more of them narrow."""
+    """How wide the 95 % interval of a statistic is with the units there are, and which part of that
+    more of them narrow."""
 
     half_width: float
     units: int
     """Of the factor that is bought."""
     stays: float = 0.0
-    """The share of the squared standard error that more of these units leave as it is: the other factor's, 0 to 1."""
+    """The share of the squared standard error that more of these units leave as it is: the other
+    factor's, 0 to 1."""
     beside: int | None = None
     """Units of the other factor, if there is one; the smaller number decides Student's t."""
 
     def __post_init__(self) -> None:
         if self.units < 2 or not self.half_width >= 0 or not 0 <= self.stays <= 1:
-            got = f"{self.units} units, half-width {self.half_width:g}, {self.stays:g} of it staying"
-            raise DataError(f"a spread needs two units or more, a half-width from 0 up and a share from 0 to 1, got {got}")
+            got = (
+                f"{self.units} units, half-width {self.half_width:g}, {self.stays:g} of it staying"
+            )
+            raise DataError(
+                "a spread needs two units or more, a half-width from 0 up and a share from 0 "
+                f"to 1, got {got}"
+            )
 
     def if_all_narrow(self) -> Spread:
         """Let all of it narrow with the units that are bought: right for one factor only."""
@@ -46,13 +54,19 @@ class Spread:
     def expected(self, units: int) -> float:
         """The half-width to expect with so many units, in the unit of the statistic's scale.
 
-        Formula: hw(n) = hw(n₀) · t(n)/t(n₀) · √((1 − stays) n₀/n + stays), t the 97.5 % point of Student's t with one degree
-        of freedom less than the smaller factor has units. For one factor and many units that is hw(n₀) √(n₀/n).
+        Formula: hw(n) = hw(n₀) · t(n)/t(n₀) · √((1 − stays) n₀/n + stays), t the 97.5 % point of
+        Student's t with one degree of freedom less than the smaller factor has units. For one
+        factor and many units that is hw(n₀) √(n₀/n).
         Raises: DataError for fewer than two units.
         """
         if units < 2:
             raise DataError(f"an interval needs two units or more, got {units}")
-        return self.half_width * self._t(units) / self._t(self.units) * math.sqrt((1 - self.stays) * self.units / units + self.stays)
+        return (
+            self.half_width
+            * self._t(units)
+            / self._t(self.units)
+            * math.sqrt((1 - self.stays) * self.units / units + self.stays)
+        )
 
     def _t(self, units: int) -> float:
         return float(stdtrit(min(units, self.beside or units) - 1, 0.975))
@@ -60,7 +74,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a claim's numbers promise: where its estimate lies, on the scale of judging, and how its interval narrows."""
+    """What a claim's numbers promise: where its estimate lies, on the scale of judging, and how its
+    interval narrows."""
 
     claim: Claim
     interval: Interval
@@ -75,25 +90,37 @@ class Outlook:
 
     @property
     def distance(self) -> float:
-        """From the estimate to the nearest finite bound that keeps it from its outcome; 0 where no width decides."""
+        """From the estimate to the nearest finite bound that keeps it from its outcome; 0 where no
+        width decides."""
         inside, outside = placed(self.claim, *[self.interval.estimate] * 2)
         hold, fail = edges(self.claim)
         ends = hold if inside else fail
-        return min(abs(self.interval.estimate - e) for e in ends if math.isfinite(e)) if inside or outside else 0.0
+        return (
+            min(abs(self.interval.estimate - e) for e in ends if math.isfinite(e))
+            if inside or outside
+            else 0.0
+        )
 
     def half_width(self, units: int) -> float | None:
-        """Compute the half-width to expect of the interval that decides, with so many units; None for fewer than 3."""
-        return half_width(self.claim, with_units(self.interval, self._k, units)) if units > 2 else None
+        """Compute the half-width to expect of the interval that decides, with so many units; None
+        for fewer than 3."""
+        return (
+            half_width(self.claim, with_units(self.interval, self._k, units)) if units > 2 else None
+        )
 
     def outcome(self, units: int) -> Outcome:
-        """Tell what 80 % of experiments with so many units come to if the estimate is the truth; *undecided* for less than that."""
+        """Tell what 80 % of experiments with so many units come to if the estimate is the truth;
+        *undecided* for less than that."""
         if units < FEWEST:
             return "undecided"
-        chances = chance(self.claim, with_units(self.interval, self._k, units), self.interval.estimate)
+        chances = chance(
+            self.claim, with_units(self.interval, self._k, units), self.interval.estimate
+        )
         return "holds" if chances[0] >= CHANCE else "fails" if chances[1] >= CHANCE else "undecided"
 
     def fewest(self) -> int | None:
-        """Compute the fewest units with which 80 % of experiments are decided; None where no number of them does, up to a million."""
+        """Compute the fewest units with which 80 % of experiments are decided; None where no number
+        of them does, up to a million."""
         return enough(self.claim, self.interval, (self._k,), FEWEST)
 
     def told(self) -> str:
@@ -101,7 +128,11 @@ class Outlook:
         need = self.fewest()
         if need is None:
             between = not any(placed(self.claim, *[self.interval.estimate] * 2))
-            return "no number of units: it lies between its bounds" if between else f"no number of {plural(self.factor, 2)}"
+            return (
+                "no number of units: it lies between its bounds"
+                if between
+                else f"no number of {plural(self.factor, 2)}"
+            )
         return f"{need:,} {plural(self.factor, need)}"
 
     @property
@@ -110,7 +141,8 @@ class Outlook:
 
 
 def spread(i: Interval, factor: int = 0) -> Spread:
-    """Tell the spread behind an interval when units of this factor, the first or second, are bought.
+    """Tell the spread behind an interval when units of this factor, the first or second, are
+    bought.
 
     By its Student-t limits, or by the exact ones where units have bounds.
 
@@ -124,7 +156,8 @@ def spread(i: Interval, factor: int = 0) -> Spread:
 
 
 def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") -> Outlook | None:
-    """What these measures promise of a claim when units of this factor are bought; None where its units are others.
+    """What these measures promise of a claim when units of this factor are bought; None where its
+    units are others.
 
     Raises: ClaimError when the claim cannot be computed on them.
     """

@@ -20,11 +20,12 @@ PROMINENCE = 0.05
 
 
 def depth(loss: Curve) -> Float[np.ndarray, "*runs"]:
-    """Plateau depth: the slowest descent before the fastest one, over the fastest. NaN where the loss never falls.
+    """Plateau depth: the slowest descent before the fastest one, over the fastest. NaN where the
+    loss never falls.
 
-    Formula: min_{t ≤ t*} s(t) / s(t*), s(t) = L(t) − L(t + 1), t* = argmax s. Range: up to 1; 0 is a perfect plateau, 1 none at
-    all (steepest at once), below 0 where the loss rises first. Better: neither.
-    """
+    Formula: min_{t ≤ t*} s(t) / s(t*), s(t) = L(t) − L(t + 1), t* = argmax s. Range: up to 1; 0 is
+    a perfect plateau, 1 none at all (steepest at once), below 0 where the loss rises first. Better:
+    neither."""
     speed = -np.diff(loss, axis=-1)
     top = speed.max(-1, keepdims=True)
     before = np.arange(speed.shape[-1]) <= speed.argmax(-1)[..., None]
@@ -34,10 +35,11 @@ def depth(loss: Curve) -> Float[np.ndarray, "*runs"]:
 
 
 def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*runs time"]]:
-    """Log-spaced times (in steps, from 1 to the last), and how fast the loss falls there, as a share of the start per e-fold of time.
+    """Log-spaced times (in steps, from 1 to the last), and how fast the loss falls there, as a
+    share of the start per e-fold of time.
 
-    Formula: −dL/d ln t / L₀ by central differences, then a moving mean of 5 times, of fewer at the ends.
-    """
+    Formula: −dL/d ln t / L₀ by central differences, then a moving mean of 5 times, of fewer at the
+    ends."""
     last = loss.shape[-1] - 1
     times = np.geomspace(1, last, POINTS)
     steps = np.arange(last + 1)
@@ -51,15 +53,20 @@ def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*r
 
 
 def drops(loss: Curve, prominence: float = PROMINENCE) -> Int[np.ndarray, "*runs"]:
-    """How often the loss drops: peaks of its `pace` with a prominence of at least this share of the highest. A plateau precedes each."""
+    """How often the loss drops: peaks of its `pace` with a prominence of at least this share of the
+    highest. A plateau precedes each."""
     _, falling = pace(loss)
     flat = falling.reshape(-1, POINTS)
-    counts = [len(find_peaks(one, prominence=prominence * one.max())[0]) if one.max() > 0 else 0 for one in flat]
+    counts = [
+        len(find_peaks(one, prominence=prominence * one.max())[0]) if one.max() > 0 else 0
+        for one in flat
+    ]
     return np.array(counts, dtype=np.int64).reshape(loss.shape[:-1])
 
 
 def time_to(loss: Curve, share: float) -> Float[np.ndarray, "*runs"]:
-    """The first step at which the loss is at most this share of its start, in steps; NaN if it never is."""
+    """The first step at which the loss is at most this share of its start, in steps; NaN if it
+    never is."""
     there: Bool[np.ndarray, "*runs step"] = loss <= share * loss[..., :1]
     return np.where(there.any(-1), there.argmax(-1).astype(float), np.nan)
 
@@ -71,16 +78,19 @@ def standing(
     decades: float = 0.3,
     most: int = 4,
 ) -> Int[np.ndarray, "runs plateau 2"]:
-    """First and last index of the times of each plateau, the first `most` of every run; −1 where a run has fewer.
+    """First and last index of the times of each plateau, the first `most` of every run; −1 where a
+    run has fewer.
 
-    Formula: maximal stretches with |d ln L / d ln t| < slope by central differences, from first to last time at least `decades`
-    factors of ten. Unlike `drops` it needs the loss at some times only, log-spaced ones for instance, and tells where.
-    """
+    Formula: maximal stretches with |d ln L / d ln t| < slope by central differences, from first to
+    last time at least `decades` factors of ten. Unlike `drops` it needs the loss at some times
+    only, log-spaced ones for instance, and tells where."""
     with np.errstate(all="ignore"):
         flat = np.abs(np.gradient(np.log(loss), np.log(times), axis=-1)) < slope
     found = np.full((len(loss), most, 2), -1)
     for run, mask in enumerate(flat):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(-1, 2) - [0, 1]
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(
+            -1, 2
+        ) - [0, 1]
         lasting = edges[times[edges[:, 1]] >= times[edges[:, 0]] * 10**decades][:most]
         found[run, : len(lasting)] = lasting
     return found

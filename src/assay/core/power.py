@@ -1,9 +1,10 @@
-"""Power: how often experiments like the one at hand would decide a claim by the rule that decides, and what follows from that.
+"""Power: how often experiments like the one at hand would decide a claim by the rule that decides,
+and what follows from that.
 
-Experiments are simulated with as many units as were measured, spread as normal ones with the same standard errors, and each is
-placed by its hull; what the bootstrap would give comes from its cumulants, without draws. Units between bounds are taken to lie on
-one of the two, where the law is known exactly and the interval is widest.
-"""
+Experiments are simulated with as many units as were measured, spread as normal ones with the same
+standard errors, and each is placed by its hull; what the bootstrap would give comes from its
+cumulants, without draws. Units between bounds are taken to lie on one of the two, where the law is
+known exactly and the interval is widest."""
 
 from __future__ import annotations
 
@@ -31,9 +32,11 @@ MOST = 1_000_000
 """More units than anybody buys: beyond them a claim counts as not decidable by units."""
 _WORLDS = 2_000
 _DRAWN = 128
-"""Most levels of a factor that are drawn; with more of them hardly anything but Student's t changes."""
+"""Most levels of a factor that are drawn; with more of them hardly anything but Student's t
+changes."""
 _FAR = 64
-"""Standard errors beyond a threshold: an effect that four in five experiments would find lies nearer."""
+"""Standard errors beyond a threshold: an effect that four in five experiments would find lies
+nearer."""
 
 Worlds = Float[np.ndarray, " world"]
 
@@ -49,7 +52,8 @@ def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
-    """Tell whether an interval lies within the range to hold, and whether outside the range to fail.
+    """Tell whether an interval lies within the range to hold, and whether outside the range to
+    fail.
 
     Of arrays of limits it tells so for each of them.
     """
@@ -58,19 +62,23 @@ def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
 
 
 def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tuple[float, float]:
-    """Compute in which shares of such experiments an arm's interval would hold, and fail, if its true value were `truth`.
+    """Compute in which shares of such experiments an arm's interval would hold, and fail, if its
+    true value were `truth`.
 
-    `truth` is on the scale of judging; `i` tells how many units there are and how far they are apart.
-    """
+    `truth` is on the scale of judging; `i` tells how many units there are and how far they are
+    apart."""
     return _chances(claim, i, level)(truth)
 
 
-def detectable(claim: Claim, i: Interval, level: float = 0.95, rest: float = 1.0) -> tuple[float, float]:
-    """Tell from which to which true value at least 80 % of such experiments would find the claim to hold.
+def detectable(
+    claim: Claim, i: Interval, level: float = 0.95, rest: float = 1.0
+) -> tuple[float, float]:
+    """Tell from which to which true value at least 80 % of such experiments would find the claim to
+    hold.
 
-    `rest` is the chance that controls and planted effects come out as they must, counted as independent of the arm itself. In the
-    claim's unit; infinite on a side without a threshold; NaN twice where no value would be found.
-    """
+    `rest` is the chance that controls and planted effects come out as they must, counted as
+    independent of the arm itself. In the claim's unit; infinite on a side without a threshold; NaN
+    twice where no value would be found."""
     (low, high), _ = edges(claim)
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
@@ -89,19 +97,28 @@ def detectable(claim: Claim, i: Interval, level: float = 0.95, rest: float = 1.0
 
 
 def enough(
-    claim: Claim, i: Interval, factors: tuple[int, ...], least: int, level: float = 0.95, narrowed: float = math.inf
+    claim: Claim,
+    i: Interval,
+    factors: tuple[int, ...],
+    least: int,
+    level: float = 0.95,
+    narrowed: float = math.inf,
 ) -> int | None:
-    """Compute the fewest units of a factor with which 80 % of experiments would be decided if the estimate were the truth.
+    """Compute the fewest units of a factor with which 80 % of experiments would be decided if the
+    estimate were the truth.
 
-    Of two `factors` the first is counted, and the second grows in proportion. The squared standard error has to come down to the
-    share `narrowed` of what it is. None where no number up to a million is enough.
-    """
+    Of two `factors` the first is counted, and the second grows in proportion. The squared standard
+    error has to come down to the share `narrowed` of what it is. None where no number up to a
+    million is enough."""
 
     def decided(n: int) -> bool:
         more = i
         for k in factors:
             more = with_units(more, k, round(n * i.n[k] / i.n[factors[0]]))
-        return more.variance <= narrowed * i.variance and max(chance(claim, more, i.estimate, level)) >= CHANCE
+        return (
+            more.variance <= narrowed * i.variance
+            and max(chance(claim, more, i.estimate, level)) >= CHANCE
+        )
 
     high = least
     while not decided(high):
@@ -128,19 +145,23 @@ def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
 
 
 def with_units(i: Interval, k: int, n: int) -> Interval:
-    """Give the interval's standard errors at n units of factor k; its limits stay as they are, and mean nothing then.
+    """Give the interval's standard errors at n units of factor k; its limits stay as they are, and
+    mean nothing then.
 
-    Formula: V_k shrinks with 1/n, and so does what two factors share by their cells, V_a + V_b − V; the rest of V stays.
-    """
+    Formula: V_k shrinks with 1/n, and so does what two factors share by their cells, V_a + V_b − V;
+    the rest of V stays."""
     narrowed, part = i.n[k] / n, i.parts[k] * i.n[k] / n
     shared = max(0.0, sum(i.parts) - i.variance) * narrowed
     parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
     counts = tuple(n if j == k else there for j, there in enumerate(i.n))
-    return replace(i, n=counts, parts=parts, variance=i.variance - i.parts[k] + part, df=min(counts) - 1)
+    return replace(
+        i, n=counts, parts=parts, variance=i.variance - i.parts[k] + part, df=min(counts) - 1
+    )
 
 
 def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
-    """Compute what the difference of two new units exceeds by luck in 5 % of pairs, from the standard deviation of n such units.
+    """Compute what the difference of two new units exceeds by luck in 5 % of pairs, from the
+    standard deviation of n such units.
 
     Formula: t_(1+level)/2, n−1 · √2 · s, exact for normal units; NaN for fewer than two
     """
@@ -148,7 +169,8 @@ def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
 
 
 def _first(seen: Callable[[float], bool], no: float, yes: float) -> float:
-    """The value nearest to `no` from which on something is seen, which it is at `yes`; to a billionth of the way."""
+    """The value nearest to `no` from which on something is seen, which it is at `yes`; to a
+    billionth of the way."""
     for _ in range(30):
         middle = (no + yes) / 2
         no, yes = (no, middle) if seen(middle) else (middle, yes)
@@ -175,9 +197,12 @@ def _chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple
     return of_shares
 
 
-def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clopper and Pearson's limits for each number of n units on the greater bound, and how likely that number is; all others lie on
-    the lesser. Numbers beyond seven standard deviations are left out."""
+def _between(
+    bounds: Bounds, n: int, truth: float, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clopper and Pearson's limits for each number of n units on the greater bound, and how likely
+    that number is; all others lie on the lesser. Numbers beyond seven standard deviations are left
+    out."""
     least, width = bounds[0], bounds[1] - bounds[0]
     share = (truth - least) / width
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
@@ -193,10 +218,11 @@ def _between(bounds: Bounds, n: int, truth: float, level: float) -> tuple[np.nda
 def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
     """The limits of the interval that decides in simulated experiments, less the true value.
 
-    Formula: the percentiles of the bootstrap by Cornish and Fisher's expansion from its cumulants, of which crossed factors' add up;
-    what two factors share by their cells alone, q = (V_a + V_b − V − V_a/n_b − V_b/n_a) / (1 − 1/n_a − 1/n_b), adds to the second.
-    Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938; Owen, The pigeonhole bootstrap, 2007
-    """
+    Formula: the percentiles of the bootstrap by Cornish and Fisher's expansion from its cumulants,
+    of which crossed factors' add up; what two factors share by their cells alone, q = (V_a + V_b −
+    V − V_a/n_b − V_b/n_a) / (1 − 1/n_a − 1/n_b), adds to the second.
+    Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938;
+    Owen, The pigeonhole bootstrap, 2007"""
     n, drawn = min(i.n), [_drawn(min(n, _DRAWN)) for n in i.n]
     t = float(stdtrit(n - 1, (1 + level) / 2))
     factors = list(zip(i.parts, i.n, drawn, strict=True))
@@ -214,13 +240,19 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
     estimate, z = math.sqrt(i.variance) * drawn[0].mean, t * math.sqrt(n / (n - 1))
     with np.errstate(all="ignore"):
         skew, tails = boot_third / second**1.5, boot_fourth / second**2
-        below, above = (estimate + np.sqrt(second) * _cornish_fisher(q, skew, tails) for q in (-z, z))
+        below, above = (
+            estimate + np.sqrt(second) * _cornish_fisher(q, skew, tails) for q in (-z, z)
+        )
     t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.fmin(below, np.minimum(t_low, skew_low)), np.fmax(above, np.maximum(t_high, skew_high))
+    return np.fmin(below, np.minimum(t_low, skew_low)), np.fmax(
+        above, np.maximum(t_high, skew_high)
+    )
 
 
 def _cornish_fisher(z: float, skew: Worlds, tails: Worlds) -> Worlds:
-    return z + (z * z - 1) / 6 * skew + (z**3 - 3 * z) / 24 * tails - (2 * z**3 - 5 * z) / 36 * skew**2
+    return (
+        z + (z * z - 1) / 6 * skew + (z**3 - 3 * z) / 24 * tails - (2 * z**3 - 5 * z) / 36 * skew**2
+    )
 
 
 class _Drawn(NamedTuple):

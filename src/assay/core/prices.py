@@ -25,30 +25,43 @@ def nearest_edge(claim: Claim, i: Interval) -> float:
 
 
 def to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
-    """Say about how many more units would let 80 % of experiments decide the claim if the estimate were the truth."""
+    """Say about how many more units would let 80 % of experiments decide the claim if the estimate
+    were the truth."""
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
     if between and (fail_low, fail_high) != (hold_low, hold_high):
         return Price("more units do not help: the estimate lies between the two thresholds")
     if i.estimate == (edge := nearest_edge(claim, i)):
         return ON
-    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(i.estimate - edge)  # of these units, however skewed
+    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(
+        i.estimate - edge
+    )  # of these units, however skewed
     narrowed = math.inf if claim.bounds else reach**-2
     by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
     for k in by_part:
         if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
             return _more(claim.units[k], n - i.n[k])
     k = by_part[0]
-    if len(by_part) == 2 and (n := enough(claim, i, tuple(by_part), i.n[k] + 1, level, narrowed)) is not None:
+    if (
+        len(by_part) == 2
+        and (n := enough(claim, i, tuple(by_part), i.n[k] + 1, level, narrowed)) is not None
+    ):
         factor = math.ceil(10 * n / i.n[k]) / 10
-        return Price(f"about {factor:g} times as many of both, {' and '.join(claim.units)}", claim.units[k], n - i.n[k])
+        return Price(
+            f"about {factor:g} times as many of both, {' and '.join(claim.units)}",
+            claim.units[k],
+            n - i.n[k],
+        )
     return ON
 
 
 def lacking(unit: str, n: int, there: int, fewest: int) -> Price:
     """About how many more units, where `n` of those that are there have a number."""
     if not n and there:
-        return Price(f"more {plural(unit, 2)} alone do not help: none of {there} has what the claim compares; change what is trained")
+        return Price(
+            f"more {plural(unit, 2)} alone do not help: none of {there} has what the claim "
+            "compares; change what is trained"
+        )
     return _more(unit, math.ceil((fewest - n) * max(there, n) / n) if n else fewest)
 
 
@@ -64,10 +77,18 @@ def of_arm(name: str, price: Price | None) -> Price | None:
 def of_gate(gate: str, i: Interval) -> Price:
     """What it takes to meet a gate."""
     if gate == "overlap":
-        what = f"in {i.undefined:.1%} of the draws" if i.undefined < 1 else "for the estimate itself or when one unit is left out"
-        return Price(f"more units do not help: the statistic is undefined {what}; let the sweeps overlap, or choose other points")
+        what = (
+            f"in {i.undefined:.1%} of the draws"
+            if i.undefined < 1
+            else "for the estimate itself or when one unit is left out"
+        )
+        return Price(
+            f"more units do not help: the statistic is undefined {what}; let the sweeps "
+            "overlap, or choose other points"
+        )
     if gate == "converged" and i.n[0]:
-        return Price("longer training; or more units, if a narrower interval survives the change since half-way")
+        return Price(
+            "longer training; or more units, if a narrower interval survives the change since "
+            "half-way"
+        )
     return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
-
-

@@ -1,4 +1,5 @@
-"""Ranges: the bounds in a field's annotation, told in words, and the refusal of a value outside them."""
+"""Ranges: the bounds in a field's annotation, told in words, and the refusal of a value outside
+them."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _KINDS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
 
 
 def within(value: Any, marks: Sequence[object], where: str) -> Any:
-    """Give back a value that lies within the bounds among the marks; a text among them says why, such as "as errors are taken over chains".
+    """Give back a value that lies within the bounds among the marks; a text among them says why,
+    such as "as errors are taken over chains".
 
     Raises: SpecError for a value outside them.
     """
@@ -30,7 +32,8 @@ def within(value: Any, marks: Sequence[object], where: str) -> Any:
 
 
 def in_words(marks: Sequence[object]) -> str:
-    """Say the range that bounds leave: "at least 1", "positive", "from 0 to 1", "above 0 and at most 1"; "" where there is none."""
+    """Say the range that bounds leave: "at least 1", "positive", "from 0 to 1", "above 0 and at
+    most 1"; "" where there is none."""
     told = {word: _short(limit) for word, limit, _ in _bounds(marks)}
     if told == {"above": "0"}:
         return "positive"
@@ -47,7 +50,10 @@ def _bounds(marks: Sequence[object]) -> Iterator[tuple[str, Any, Callable[[Any, 
         elif isinstance(mark, GroupedMetadata):  # Interval(ge=0, le=1) is Ge(0) and Le(1)
             yield from _bounds(tuple(mark))
         elif isinstance(mark, BaseMetadata):
-            raise SpecError(f"a spec's fields are bounded by Ge, Gt, Le, Lt and Interval, and by check(), not by {mark!r}")
+            raise SpecError(
+                "a spec's fields are bounded by Ge, Gt, Le, Lt and Interval, and by check(), "
+                f"not by {mark!r}"
+            )
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,5 @@
-"""From a statement's value to plain arrays [unit, unit, ...]: which arms it read, which runs count, which levels pair up."""
+"""From a statement's value to plain arrays [unit, unit, ...]: which arms it read, which runs count,
+which levels pair up."""
 
 from __future__ import annotations
 
@@ -26,16 +27,22 @@ class Table:
     levels: dict[str, np.ndarray]
 
     def or_empty(self, factors: int) -> dict[str, np.ndarray]:
-        """The terms; without any unit where none has a number in all of them, as where no seed reached what was asked for."""
+        """The terms; without any unit where none has a number in all of them, as where no seed
+        reached what was asked for."""
         there = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()]
-        return self.terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in self.terms.items()}
+        return (
+            self.terms
+            if np.logical_and.reduce(there).any()
+            else {name: x[:0] for name, x in self.terms.items()}
+        )
 
 
 class Others(Mapping):
-    """The arms a statement may read: without the one under judgement, only the runs it asks for; remembers which were read.
+    """The arms a statement may read: without the one under judgement, only the runs it asks for;
+    remembers which were read.
 
-    Not Mapping[str, Dataset]: a type checker at run time would look into it, and looking is recorded as reading.
-    """
+    Not Mapping[str, Dataset]: a type checker at run time would look into it, and looking is
+    recorded as reading."""
 
     def __init__(
         self,
@@ -45,12 +52,21 @@ class Others(Mapping):
         swap: Mapping[str, str] | None = None,
         without: Levels = Levels(),  # noqa: B008
     ) -> None:
-        self.arms, self.under, self.where, self.swap, self.without = arms, under, where or {}, swap or {}, without
+        self.arms, self.under, self.where, self.swap, self.without = (
+            arms,
+            under,
+            where or {},
+            swap or {},
+            without,
+        )
         self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> xr.Dataset:
         if name == self.under:
-            raise ClaimError(f"arm {name!r} is under judgement and would be compared with itself; a control must be another arm")
+            raise ClaimError(
+                f"arm {name!r} is under judgement and would be compared with itself; a "
+                "control must be another arm"
+            )
         return self.take(name)
 
     def take(self, name: str) -> xr.Dataset:
@@ -83,7 +99,10 @@ class Others(Mapping):
         for name in self.read:
             data = _where(self.arms[name], name, self.where)
             if "diverged" in data and "run" in data.dims:
-                bad |= {(unit, level) for level in _levels(data, unit)[data["diverged"].values.astype(bool)].tolist()}
+                bad |= {
+                    (unit, level)
+                    for level in _levels(data, unit)[data["diverged"].values.astype(bool)].tolist()
+                }
         return Levels(bad)
 
 
@@ -94,14 +113,24 @@ def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
             near = isinstance(wanted, float) and of.dtype.kind in "fiu"
             chosen = np.isclose(of, wanted, rtol=1e-12, atol=0) if near else of == wanted
             if not chosen.any():
-                raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {_some(np.unique(of))}")
+                raise ClaimError(
+                    f"arm {name!r} has no run with {field}={wanted!r}; it has "
+                    f"{_some(np.unique(of))}"
+                )
             data = data.isel(run=chosen)
         elif field in data.attrs:
             if data.attrs[field] != wanted:
-                raise ClaimError(f"arm {name!r} has no run with {field}={wanted!r}; it has {data.attrs[field]!r}")
+                raise ClaimError(
+                    f"arm {name!r} has no run with {field}={wanted!r}; it has {data.attrs[field]!r}"
+                )
         else:
-            known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [str(k) for k in data.attrs]
-            raise ClaimError(f"where names {field!r}, which is no field of the runs of arm {name!r}; {nearest(field, known)}")
+            known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [
+                str(k) for k in data.attrs
+            ]
+            raise ClaimError(
+                f"where names {field!r}, which is no field of the runs of arm {name!r}; "
+                f"{nearest(field, known)}"
+            )
     return data
 
 
@@ -119,50 +148,78 @@ def _without(data: xr.Dataset, bad: Levels) -> xr.Dataset:
 def tabulate(call: Callable[[], Any], units: tuple[str, ...], text: str, others: Others) -> Table:
     """The value of a statement, computed by `call`, as arrays over its units.
 
-    Raises: ClaimError when the value names an unknown measure, loses a unit, or pairs arms with other levels.
-    """
+    Raises: ClaimError when the value names an unknown measure, loses a unit, or pairs arms with
+    other levels."""
     try:
         with xr.set_options(arithmetic_join="exact"):
             value = call()
     except xr.AlignmentError as e:
-        raise ClaimError(f"{_quoted(text)}: arms cannot be paired: {_mismatch(others, units) or str(e).splitlines()[0]}") from e
+        raise ClaimError(
+            f"{_quoted(text)}: arms cannot be paired: "
+            f"{_mismatch(others, units) or str(e).splitlines()[0]}"
+        ) from e
     except (AttributeError, KeyError) as e:
         missing = _missing_measure(e)
         if missing is None:
             raise
         known = sorted({str(v) for name in others.read for v in others.arms[name].data_vars})
         arms = ", ".join(sorted(others.read))
-        raise ClaimError(f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, known)}") from e
-    terms = dict(value) if isinstance(value, Mapping) and not isinstance(value, xr.Dataset) else {"value": value}
+        raise ClaimError(
+            f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, known)}"
+        ) from e
+    terms = (
+        dict(value)
+        if isinstance(value, Mapping) and not isinstance(value, xr.Dataset)
+        else {"value": value}
+    )
     for name, x in terms.items():
         if not isinstance(x, xr.DataArray):
-            raise ClaimError(f"{_quoted(text)}: a value is a DataArray or a dict of them, got {type(x).__name__} for {name!r}")
-    tables = {name: _unit_axes(x, units, f"{_quoted(text)}: term {name!r}") for name, x in terms.items()}
+            raise ClaimError(
+                f"{_quoted(text)}: a value is a DataArray or a dict of them, got "
+                f"{type(x).__name__} for {name!r}"
+            )
+    tables = {
+        name: _unit_axes(x, units, f"{_quoted(text)}: term {name!r}") for name, x in terms.items()
+    }
     first, (_, levels) = next(iter(tables.items()))
     for name, (_, other) in tables.items():
         for unit in units:
             if not np.array_equal(levels[unit], other[unit]):
-                raise ClaimError(f"{_quoted(text)}: terms {first!r} and {name!r} have other levels of {unit!r}: "
-                                 f"{_difference(levels[unit], other[unit])}")  # fmt: skip
+                raise ClaimError(
+                    f"{_quoted(text)}: terms {first!r} and {name!r} have other levels of {unit!r}: "
+                    f"{_difference(levels[unit], other[unit])}"
+                )
     return Table({name: x for name, (x, _) in tables.items()}, levels)
 
 
 def _missing_measure(e: AttributeError | KeyError) -> str | None:
-    """The name that a Dataset was asked for in vain; None when the error is about something else."""
-    found = re.match(r"\"?No variable named '([^']*)'|'Dataset' object has no attribute '([^']*)'", str(e).strip())
+    """The name that a Dataset was asked for in vain; None when the error is about something
+    else."""
+    found = re.match(
+        r"\"?No variable named '([^']*)'|'Dataset' object has no attribute '([^']*)'",
+        str(e).strip(),
+    )
     return next((g for g in found.groups() if g is not None), None) if found else None
 
 
-def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The numbers with the units as first axes, levels in ascending order; runs that share their per-run units are averaged."""
+def _unit_axes(
+    x: xr.DataArray, units: tuple[str, ...], what: str
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The numbers with the units as first axes, levels in ascending order; runs that share their
+    per-run units are averaged."""
     known, dims = x.coords.variables, [str(d) for d in x.dims]
     fields = [str(k) for k, c in known.items() if c.dims == ("run",)]
     per_run = [u for u in units if u not in dims and u in fields]
     lost = [u for u in units if u not in dims and u not in per_run]
     if lost:
         why = "it was averaged away, or arms with other levels were combined"
-        raise ClaimError(f"{what} has no unit {lost[0]!r} ({why}); {nearest(lost[0], [*(d for d in dims if d != 'run'), *fields])}")
-    values = np.asarray(x.values, dtype=np.float64)  # plain arrays from here on: xarray takes longer to sort them than all that follows
+        raise ClaimError(
+            f"{what} has no unit {lost[0]!r} ({why}); "
+            f"{nearest(lost[0], [*(d for d in dims if d != 'run'), *fields])}"
+        )
+    values = np.asarray(
+        x.values, dtype=np.float64
+    )  # plain arrays from here on: xarray takes longer to sort them than all that follows
     levels = {}
     for unit in (u for u in units if u in dims):
         axis = dims.index(unit)
@@ -174,7 +231,9 @@ def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.n
             values = values.take(order, axis)
     rest = [d for d in dims if d not in (*units, "run")]
     own = [u for u in units if u not in per_run]
-    values = values.transpose([dims.index(d) for d in (*(["run"] if "run" in dims else []), *own, *rest)])
+    values = values.transpose(
+        [dims.index(d) for d in (*(["run"] if "run" in dims else []), *own, *rest)]
+    )
     if "run" not in dims:
         return values, levels
     codes = []
@@ -194,34 +253,58 @@ def _unit_axes(x: xr.DataArray, units: tuple[str, ...], what: str) -> tuple[np.n
 
 
 def run_unit(units: tuple[str, ...], others: Others) -> str:
-    """The unit that diverged runs leave with: the first that is a field of the runs, else seed, else the run itself."""
-    coords = {str(k) for name in others.read for k, c in others.arms[name].coords.items() if c.dims == ("run",)}
+    """The unit that diverged runs leave with: the first that is a field of the runs, else seed,
+    else the run itself."""
+    coords = {
+        str(k)
+        for name in others.read
+        for k, c in others.arms[name].coords.items()
+        if c.dims == ("run",)
+    }
     return next((u for u in units if u in coords), "seed" if "seed" in coords else "run")
 
 
 def plural(unit: str, n: int) -> str:
     """The name of n units: 1 seed, 6 seeds, 6 densities."""
-    return unit if n == 1 else f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
+    return (
+        unit
+        if n == 1
+        else f"{unit[:-1]}ies"
+        if unit.endswith("y") and unit[-2:-1] not in "aeiou"
+        else f"{unit}s"
+    )
 
 
 def _mismatch(others: Others, units: tuple[str, ...]) -> str:
     read = sorted(others.read)
     for unit in units:
-        at = {n: np.unique(others.arms[n][unit].values) for n in read if unit in others.arms[n].coords}
+        at = {
+            n: np.unique(others.arms[n][unit].values) for n in read if unit in others.arms[n].coords
+        }
         for name, levels in at.items():
             if not np.array_equal(levels, at.get(read[0], levels)):
-                return f"{read[0]!r} and {name!r} have other levels of {unit!r}: {_difference(at[read[0]], levels)}"
+                return (
+                    f"{read[0]!r} and {name!r} have other levels of {unit!r}: "
+                    f"{_difference(at[read[0]], levels)}"
+                )
     return ""
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> str:
-    left, right = sorted(set(a.tolist()) - set(b.tolist())), sorted(set(b.tolist()) - set(a.tolist()))
+    left, right = (
+        sorted(set(a.tolist()) - set(b.tolist())),
+        sorted(set(b.tolist()) - set(a.tolist())),
+    )
     return f"only the first has {_some(left)}, only the second has {_some(right)}"
 
 
 def _some(levels: Any) -> str:
     shown = [str(x) for x in list(levels)[:4]]
-    return (", ".join(shown) + (f" … ({len(levels)} in all)" if len(levels) > 4 else "")) if shown else "none"
+    return (
+        (", ".join(shown) + (f" … ({len(levels)} in all)" if len(levels) > 4 else ""))
+        if shown
+        else "none"
+    )
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Reasons: why a verdict is undecided or unspecific, in words, and what would decide it; what is stored keeps the judge's short form."""
+"""Reasons: why a verdict is undecided or unspecific, in words, and what would decide it; what is
+stored keeps the judge's short form."""
 
 from __future__ import annotations
 
@@ -8,11 +9,14 @@ GATES = {
 }
 """The gates that every claim may meet; any other is a condition of the claim's own."""
 GIVEN = "given with the claim"
-"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before is not known."""
+"""Where the threshold of a claim about somebody's own table comes from; whether a pilot went before
+is not known."""
 TIES = "units agree"
-"""The reason stored where so many units have one and the same number that how far others may lie from it cannot be told."""
+"""The reason stored where so many units have one and the same number that how far others may lie
+from it cannot be told."""
 IDENTICAL = "identical in every unit"
-"""The reason stored with *fails* where what is compared is the same number in each unit, so that the difference is 0 by arithmetic."""
+"""The reason stored with *fails* where what is compared is the same number in each unit, so that
+the difference is 0 by arithmetic."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -25,7 +29,9 @@ def told(reason: str) -> str:
     if reason.startswith("interval straddles"):
         return "the interval spans the threshold"
     if reason == TIES:
-        return "ties: where so many units have one and the same number, the interval decides nothing"
+        return (
+            "ties: where so many units have one and the same number, the interval decides nothing"
+        )
     if reason == "diverged":
         return "too much hangs on runs that diverged"
     if reason.startswith("planted ") and reason.endswith(" not found"):
@@ -36,7 +42,8 @@ def told(reason: str) -> str:
 
 
 def remedy(price: str) -> tuple[str, str]:
-    """Split a price into what decides the claim, in words, and the command that does it, without `assay`; "" where there is none.
+    """Split a price into what decides the claim, in words, and the command that does it, without
+    `assay`; "" where there is none.
 
     What does not help keeps its own words.
     """

@@ -1,4 +1,5 @@
-"""Random arrays by name: the same (seed, stream, index) gives the same numbers in any group of runs and after any resume."""
+"""Random arrays by name: the same (seed, stream, index) gives the same numbers in any group of runs
+and after any resume."""
 
 from __future__ import annotations
 
@@ -17,24 +18,38 @@ def _key(seed: int, stream: str) -> tuple[int, int]:
 
 
 def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
-    """A Philox generator for one name. The index is the highest counter word: lower, neighbouring indices would overlap."""
-    return np.random.Generator(np.random.Philox(key=np.array(_key(int(seed), stream), np.uint64), counter=[0, 0, 0, index]))
+    """A Philox generator for one name. The index is the highest counter word: lower, neighbouring
+    indices would overlap."""
+    return np.random.Generator(
+        np.random.Philox(key=np.array(_key(int(seed), stream), np.uint64), counter=[0, 0, 0, index])
+    )
 
 
-def _spread(seeds: Int[np.ndarray, run], draw: Callable[[int], np.ndarray]) -> Shaped[np.ndarray, "run ..."]:
+def _spread(
+    seeds: Int[np.ndarray, run], draw: Callable[[int], np.ndarray]
+) -> Shaped[np.ndarray, "run ..."]:
     """Draws once per distinct seed and gives each run its seed's array."""
     distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
     drawn = np.stack([draw(int(s)) for s in distinct])
-    return drawn if len(distinct) == len(back) and (back == np.arange(len(back))).all() else drawn[back]
+    return (
+        drawn
+        if len(distinct) == len(back) and (back == np.arange(len(back))).all()
+        else drawn[back]
+    )
 
 
-def normal(seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
+def normal(
+    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
+) -> Float[np.ndarray, "run ..."]:
     """Standard normal float32 numbers, [run, *shape]."""
     return _spread(seeds, lambda s: generator(s, stream, index).standard_normal(shape, np.float32))
 
 
-def normal_rows(seeds: Int[np.ndarray, run], stream: str, index: int, d: int, rows: slice) -> Float[np.ndarray, "run row d"]:
-    """Rows of `normal(seeds, stream, index, (n, d))`, whatever n is; rows before them are drawn and let go, a few at a time."""
+def normal_rows(
+    seeds: Int[np.ndarray, run], stream: str, index: int, d: int, rows: slice
+) -> Float[np.ndarray, "run row d"]:
+    """Rows of `normal(seeds, stream, index, (n, d))`, whatever n is; rows before them are drawn and
+    let go, a few at a time."""
 
     def draw(seed: int) -> np.ndarray:
         numbers = generator(seed, stream, index)
@@ -45,7 +60,9 @@ def normal_rows(seeds: Int[np.ndarray, run], stream: str, index: int, d: int, ro
     return _spread(seeds, draw)
 
 
-def uniform(seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "run ..."]:
+def uniform(
+    seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
+) -> Float[np.ndarray, "run ..."]:
     """Uniform float32 numbers in [0, 1), [run, *shape]."""
     return _spread(seeds, lambda s: generator(s, stream, index).random(shape, np.float32))
 
@@ -57,6 +74,8 @@ def integers(
     return _spread(seeds, lambda s: generator(s, stream, index).integers(high, size=shape))
 
 
-def permutation(seeds: Int[np.ndarray, run], stream: str, index: int, n: int) -> Int[np.ndarray, "run n"]:
+def permutation(
+    seeds: Int[np.ndarray, run], stream: str, index: int, n: int
+) -> Int[np.ndarray, "run n"]:
     """A uniform permutation of 0 … n−1 for each run."""
     return _spread(seeds, lambda s: generator(s, stream, index).permutation(n))

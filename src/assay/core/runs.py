@@ -15,10 +15,11 @@ S = TypeVar("S", bound=Spec)
 
 
 class Runs(Generic[S]):
-    """The runs of one arm that are trained together, in order; axis `run` of everything they produce.
+    """The runs of one arm that are trained together, in order; axis `run` of everything they
+    produce.
 
-    Raises: SpecError when they are of several classes or differ in a static field (another width is another arm).
-    """
+    Raises: SpecError when they are of several classes or differ in a static field (another width is
+    another arm)."""
 
     def __init__(self, specs: Sequence[S]):
         self.specs: tuple[S, ...] = tuple(specs)
@@ -27,11 +28,15 @@ class Runs(Generic[S]):
         first = self.specs[0]
         for s in self.specs[1:]:
             if type(s) is not type(first):
-                raise SpecError(f"one ensemble holds one kind of spec, got {type(first).__name__} and {type(s).__name__}")
+                raise SpecError(
+                    f"one ensemble holds one kind of spec, got {type(first).__name__} and "
+                    f"{type(s).__name__}"
+                )
             for name in static_fields(type(first)):
                 if getattr(s, name) != getattr(first, name):
                     raise SpecError(
-                        f"{type(first).__name__}.{name} is shared by all runs of an arm, got {getattr(first, name)!r} and "
+                        f"{type(first).__name__}.{name} is shared by all runs of an arm, got "
+                        f"{getattr(first, name)!r} and "
                         f"{getattr(s, name)!r}; make it PerRun or use another arm"
                     )
 
@@ -54,12 +59,17 @@ class Runs(Generic[S]):
     def each(self, name: str) -> Shaped[np.ndarray, run]:
         """The value of a per-run field in each run. Raises: SpecError when the field is static."""
         if name not in per_run_fields(type(self.specs[0])):
-            raise SpecError(f"{type(self.specs[0]).__name__}.{name} is not a per-run field; read it from .shared")
+            raise SpecError(
+                f"{type(self.specs[0]).__name__}.{name} is not a per-run field; read it from "
+                ".shared"
+            )
         return np.array([getattr(s, name) for s in self.specs])
 
     def where(self, **values: object) -> Bool[np.ndarray, run]:
         """True for the runs that have all these field values."""
-        return np.array([all(getattr(s, k) == v for k, v in values.items()) for s in self.specs], dtype=bool)
+        return np.array(
+            [all(getattr(s, k) == v for k, v in values.items()) for s in self.specs], dtype=bool
+        )
 
     def replicated(self, replicate: int | None = None) -> Runs[S]:
         """Give each run a seed of its own replicate, so that replicates share no random number.
@@ -67,10 +77,13 @@ class Runs(Generic[S]):
         Each spec's field `replicate` counts, or one number for all. Formula: seed + 10⁶ · replicate
         """
         which = [cast(Any, s).replicate if replicate is None else replicate for s in self.specs]
-        return Runs([s.replace(seed=s.seed + 1_000_000 * r) for s, r in zip(self.specs, which, strict=True)])
+        return Runs(
+            [s.replace(seed=s.seed + 1_000_000 * r) for s, r in zip(self.specs, which, strict=True)]
+        )
 
     def split(self, most: int) -> list[Runs[S]]:
-        """Split the runs into groups of at most `most`, in order; allowed because runs never influence each other."""
+        """Split the runs into groups of at most `most`, in order; allowed because runs never
+        influence each other."""
         return [Runs(self.specs[i : i + most]) for i in range(0, len(self.specs), most)]
 
 
@@ -81,11 +94,15 @@ class _Shared:
     def __getattr__(self, name: str) -> Any:
         spec = object.__getattribute__(self, "_spec")
         if name in per_run_fields(type(spec)):
-            raise SpecError(f"{type(spec).__name__}.{name} differs between runs; use runs.each({name!r})")
+            raise SpecError(
+                f"{type(spec).__name__}.{name} differs between runs; use runs.each({name!r})"
+            )
         if name in static_fields(type(spec)):
             return getattr(spec, name)
         attribute = getattr(type(spec), name)
-        if isinstance(attribute, property):  # evaluated on this view, so that it cannot read a per-run field either
+        if isinstance(
+            attribute, property
+        ):  # evaluated on this view, so that it cannot read a per-run field either
             return cast(Any, attribute.fget)(self)
         return attribute.__get__(self) if callable(attribute) else attribute
 

@@ -1,4 +1,5 @@
-"""Scales on which units are averaged, for measures that are skewed or near a bound: log, -log(1 - x), logit; all increasing."""
+"""Scales on which units are averaged, for measures that are skewed or near a bound: log, -log(1 -
+x), logit; all increasing."""
 
 from __future__ import annotations
 
@@ -12,12 +13,16 @@ ESTIMAND = {
     "plain": "",
     "log": "judged on the log of each unit: the estimate is the geometric mean",
     "log1m": "judged on -log(1 - x) of each unit: the estimate is 1 - the geometric mean of 1 - x",
-    "logit": "judged on the logit of each unit: the estimate is the mean log-odds, put back on the scale of x",
+    "logit": (
+        "judged on the logit of each unit: the estimate is the mean log-odds, put back on the "
+        "scale of x"
+    ),
 }
 
 
 def rescale(scale: Scale, x: Any) -> Any:
-    """x on the given scale, increasing: log x, -log(1 - x) or log(x / (1 - x)); NaN outside its domain, infinite at a bound."""
+    """x on the given scale, increasing: log x, -log(1 - x) or log(x / (1 - x)); NaN outside its
+    domain, infinite at a bound."""
     x = np.asarray(x, dtype=np.float64)
     with np.errstate(all="ignore"):
         if scale == "log":

@@ -21,7 +21,8 @@ def warm_up(steps: int) -> Schedule:
 
 
 def warm_up_decay(total: int, warm: int, decay: float, floor: float = 0.0) -> Schedule:
-    """Linear warm-up over `warm` steps, 1 in the middle, then linear decay to `floor` over the last share `decay` of `total` steps."""
+    """Linear warm-up over `warm` steps, 1 in the middle, then linear decay to `floor` over the last
+    share `decay` of `total` steps."""
     start = total * (1.0 - decay)
     up = warm_up(warm)
 
@@ -34,9 +35,12 @@ def warm_up_decay(total: int, warm: int, decay: float, floor: float = 0.0) -> Sc
 
 
 def cosine(total: int, warm: int, floor: float = 0.0) -> Schedule:
-    """Linear warm-up over `warm` steps times half a cosine from 1 at step 0 to `floor` at step `total`."""
+    """Linear warm-up over `warm` steps times half a cosine from 1 at step 0 to `floor` at step
+    `total`."""
     up = warm_up(warm)
-    return lambda step: up(step) * (floor + (1 - floor) * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)
+    return lambda step: (
+        up(step) * (floor + (1 - floor) * (1 + math.cos(math.pi * min(1.0, step / total))) / 2)
+    )
 
 
 def probes(total: int, count: int = 20, log: bool = False) -> tuple[int, ...]:

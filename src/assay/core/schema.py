@@ -1,8 +1,9 @@
-"""Schema: a result as plain values, the same for everybody who prints it, and what these values look like, told from its types.
+"""Schema: a result as plain values, the same for everybody who prints it, and what these values
+look like, told from its types.
 
-A result is a frozen dataclass. Its fields, in order, are the keys of what is printed; a value that is written otherwise than by
-its fields has a method `to_json`, which says by a TypedDict what it writes.
-"""
+A result is a frozen dataclass. Its fields, in order, are the keys of what is printed; a value that
+is written otherwise than by its fields has a method `to_json`, which says by a TypedDict what it
+writes."""
 
 from __future__ import annotations
 
@@ -21,14 +22,19 @@ OPTIONAL = types.MappingProxyType({"optional": True})
 
 
 def to_json(value: Any) -> Any:
-    """Write a result as what JSON holds: paths as text, arrays as lists, and null for a number that JSON lacks, NaN or infinite."""
+    """Write a result as what JSON holds: paths as text, arrays as lists, and null for a number that
+    JSON lacks, NaN or infinite."""
     if hasattr(value, "tolist"):
         return to_json(value.tolist())
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
         told = {f: getattr(value, f.name) for f in fields(value) if "beside" not in f.metadata}
-        return {f.name: to_json(part) for f, part in told.items() if part is not None or "optional" not in f.metadata}
+        return {
+            f.name: to_json(part)
+            for f, part in told.items()
+            if part is not None or "optional" not in f.metadata
+        }
     if isinstance(value, Mapping):
         return {str(key): to_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -39,7 +45,8 @@ def to_json(value: Any) -> Any:
 
 
 def schema(of: Any) -> dict[str, Any]:
-    """Tell the JSON schema of what `to_json` writes of a type: a result's class, or the type of one of its fields.
+    """Tell the JSON schema of what `to_json` writes of a type: a result's class, or the type of one
+    of its fields.
 
     Raises: TypeError for a type that says too little to tell, or that JSON does not hold.
     """
@@ -55,19 +62,34 @@ def schema(of: Any) -> dict[str, Any]:
     if kind in (Union, types.UnionType):
         return {"anyOf": [schema(part) for part in parts]}
     if kind is tuple and parts[-1:] != (...,):
-        return {"type": "array", "prefixItems": [schema(part) for part in parts], "minItems": len(parts), "maxItems": len(parts)}
+        return {
+            "type": "array",
+            "prefixItems": [schema(part) for part in parts],
+            "minItems": len(parts),
+            "maxItems": len(parts),
+        }
     if kind in (tuple, list, Sequence):
         return {"type": "array", "items": schema(parts[0])}
     if kind in (dict, Mapping) and parts[0] is str:
         return {"type": "object", "additionalProperties": schema(parts[1])}
     if is_typeddict(of):
         properties = {name: schema(hint) for name, hint in get_type_hints(of).items()}
-        return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
     if hasattr(of, "to_json"):
         return schema(get_type_hints(of.to_json)["return"])
     if isinstance(of, type) and is_dataclass(of):
         hints, told = get_type_hints(of), [f for f in fields(of) if "beside" not in f.metadata]
         needed = [f.name for f in told if "optional" not in f.metadata]
         properties = {f.name: schema(hints[f.name]) for f in told}
-        return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": needed,
+            "additionalProperties": False,
+        }
     raise TypeError(f"no JSON schema tells what {of!r} is written as")

@@ -1,4 +1,5 @@
-"""Scope: for which model, site, text and sizes a verdict speaks: words of an experiment, values of specs.
+"""Scope: for which model, site, text and sizes a verdict speaks: words of an experiment, values of
+specs.
 
 An experiment writes one sentence with fields or properties of its spec in braces, such as
 "before block {layer}". Each stands for the values of all runs that a verdict reads. A field that
@@ -44,7 +45,8 @@ def changes(now: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any,
 
 
 def fits(spec: Spec, where: Mapping[str, Any]) -> bool:
-    """Tell whether the fields of a spec have these values; names of what is no field do not count."""
+    """Tell whether the fields of a spec have these values; names of what is no field do not
+    count."""
     return all(_same(getattr(spec, name, wanted), wanted) for name, wanted in where.items())
 
 
@@ -61,7 +63,8 @@ def listed(values: Iterable[Any], form: str = "") -> str:
 
 
 class _Filled(Mapping[str, Any]):
-    """What stands in a template's braces: the values of specs by the name of a field or property."""
+    """What stands in a template's braces: the values of specs by the name of a field or
+    property."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
         self.specs = specs

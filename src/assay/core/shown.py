@@ -1,7 +1,7 @@
 """Shown: a value that a notebook draws, and who follows long work there.
 
-What draws lies above core: the package's front door says which module it is, and that is imported when something is shown.
-"""
+What draws lies above core: the package's front door says which module it is, and that is imported
+when something is shown."""
 
 from __future__ import annotations
 

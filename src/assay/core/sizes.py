@@ -1,8 +1,9 @@
-"""Sizes: sentences with places for numbers of the training, filled from the specs of the preset that is run.
+"""Sizes: sentences with places for numbers of the training, filled from the specs of the preset
+that is run.
 
-A place is `{arm.field}`, the values of a field over that arm's specs, or `{name}`, a number that the experiment computes from them
-(`Experiment.sizes`). `{ungrok.pairs[-1]}` is the last of several values in ascending order,
-`{main.start#:w}` their number in words.
+A place is `{arm.field}`, the values of a field over that arm's specs, or `{name}`, a number that
+the experiment computes from them (`Experiment.sizes`). `{ungrok.pairs[-1]}` is the last of several
+values in ascending order, `{main.start#:w}` their number in words.
 """
 
 from __future__ import annotations
@@ -15,15 +16,43 @@ from typing import Any
 from assay.core.errors import ExperimentError, SpecError, nearest
 from assay.core.spec import Spec
 
-_PLACE = re.compile(r"\{(?P<head>[a-z][\w-]*)(\.(?P<field>\w+))?(\[(?P<index>-?\d+)\]|(?P<count>#))?(:(?P<form>[^{}]*))?\}")
+_PLACE = re.compile(
+    r"\{(?P<head>[a-z][\w-]*)(\.(?P<field>\w+))?(\[(?P<index>-?\d+)\]|(?P<count>#))?(:(?P<form>[^{}]*))?\}"
+)
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _FIRST = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
-    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
 _PARTS = {
-    2: "a half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth", 9: "a ninth", 10: "a tenth",
-}  # fmt: skip
+    2: "a half",
+    3: "a third",
+    4: "a quarter",
+    5: "a fifth",
+    6: "a sixth",
+    7: "a seventh",
+    8: "an eighth",
+    9: "a ninth",
+    10: "a tenth",
+}
 
 
 class Filled(str):
@@ -35,21 +64,29 @@ class Filled(str):
 class Sizes:
     """The numbers of a preset's training by the names that places give them."""
 
-    def __init__(self, specs_of: Callable[[str], tuple[Spec, ...]], computed: Mapping[str, Callable[[Sizes], Any]]) -> None:
+    def __init__(
+        self,
+        specs_of: Callable[[str], tuple[Spec, ...]],
+        computed: Mapping[str, Callable[[Sizes], Any]],
+    ) -> None:
         self._specs_of, self._computed = specs_of, computed
 
     def __call__(self, arm: str, field: str) -> tuple[Any, ...]:
-        """Give the values of a field over an arm's specs, each once, in ascending order. Raises: ExperimentError for neither."""
+        """Give the values of a field over an arm's specs, each once, in ascending order. Raises:
+        ExperimentError for neither."""
         specs = self._specs_of(arm)
         if specs and field not in (known := [f.name for f in fields(specs[0])]):
-            raise ExperimentError(f"{type(specs[0]).__name__} has no field {field}; {nearest(field, known)}")
+            raise ExperimentError(
+                f"{type(specs[0]).__name__} has no field {field}; {nearest(field, known)}"
+            )
         return tuple(sorted({getattr(s, field) for s in specs}))
 
     def fill(self, text: str, *, anew: bool = True) -> str:
-        """Fill the places of a sentence; one that was filled before stays as it is unless it is filled anew.
+        """Fill the places of a sentence; one that was filled before stays as it is unless it is
+        filled anew.
 
-        Raises: ExperimentError for an arm or a field that there is not; SpecError where too few values are trained.
-        """
+        Raises: ExperimentError for an arm or a field that there is not; SpecError where too few
+        values are trained."""
         if isinstance(text, Filled) and not anew:
             return text
         template = text.template if isinstance(text, Filled) else text
@@ -60,7 +97,12 @@ class Sizes:
         return made
 
     def _place(self, found: re.Match[str]) -> str:
-        head, field, index, form = found["head"], found["field"], found["index"], found["form"] or ""
+        head, field, index, form = (
+            found["head"],
+            found["field"],
+            found["index"],
+            found["form"] or "",
+        )
         if field is None:  # a brace of another meaning stays
             return written(self._computed[head](self), form) if head in self._computed else found[0]
         values = self(head, field)
@@ -70,7 +112,10 @@ class Sizes:
             try:
                 return written(values[int(index)], form)
             except IndexError:
-                raise SpecError(f"a sentence names {found[0]}, but arm {head} has only {len(values)} of {field}: {values}") from None
+                raise SpecError(
+                    f"a sentence names {found[0]}, but arm {head} has only {len(values)} of "
+                    f"{field}: {values}"
+                ) from None
         if found["count"]:
             return written(len(values), form)
         *rest, last = [written(v, form) for v in values] or ["none"]
@@ -78,15 +123,20 @@ class Sizes:
 
 
 def written(value: Any, form: str = "") -> str:
-    """Write a number as sentences have it; by form "." as .002, "%" as 5 %, "/" as a third, "w" in words, else by Python's.
+    """Write a number as sentences have it; by form "." as .002, "%" as 5 %, "/" as a third, "w" in
+    words, else by Python's.
 
     >>> [written(x) for x in (1600, 0.5, 0.00003)]
     ['1,600', '0.5', '3e-5']
     >>> [written(0.002, "."), written(0.05, "%"), written(1 / 3, "/"), written(8, "w"), written(9, "w density|densities"), written(1600, "d")]
     ['.002', '5 %', 'a third', 'eight', 'nine densities', '1600']
-    """
+    """  # noqa: E501
     if form == "/":
-        return _PARTS.get(round(1 / value), written(value)) if abs(value * round(1 / value) - 1) < 1e-6 else written(round(value, 6))
+        return (
+            _PARTS.get(round(1 / value), written(value))
+            if abs(value * round(1 / value) - 1) < 1e-6
+            else written(round(value, 6))
+        )
     if form == "w":
         return in_words(value)
     if form.startswith("w "):
@@ -115,4 +165,6 @@ def in_words(number: int) -> str:
     if not 0 <= number < 100 or number != int(number):
         return f"{number:,}"
     tens, ones = divmod(int(number), 10)
-    return _FIRST[int(number)] if number < 20 else _TENS[tens] + (f"-{_FIRST[ones]}" if ones else "")
+    return (
+        _FIRST[int(number)] if number < 20 else _TENS[tens] + (f"-{_FIRST[ones]}" if ones else "")
+    )

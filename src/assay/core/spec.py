@@ -25,25 +25,29 @@ SpecMap = Callable[[tuple[S, ...]], tuple[S, ...]]
 
 _PER_RUN = "may differ between the runs of one ensemble"
 PerRun = Annotated[T, _PER_RUN]
-"""Marks a field that may differ between runs trained as one ensemble; every other field is static."""
+"""Marks a field that may differ between runs trained as one ensemble; every other field is
+static."""
 
 _TAG = "_"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """One run: every field a plain value (bool, int, float, str, None, tuples of these, nested frozen dataclasses).
+    """One run: every field a plain value (bool, int, float, str, None, tuples of these, nested
+    frozen dataclasses).
 
-    Values are made canonical when a spec is built, so equal specs have equal keys: an int in a float field becomes a
-    float, NumPy scalars become Python's, lists become tuples, −0.0 becomes 0.0. What a single field may be stands in its
-    annotation, `steps: Annotated[int, Ge(1)]` (bounds are those of `annotated_types`); a subclass may define `check()` for
-    rules between fields, which raises SpecError.
+    Values are made canonical when a spec is built, so equal specs have equal keys: an int in a
+    float field becomes a float, NumPy scalars become Python's, lists become tuples, −0.0 becomes
+    0.0. What a single field may be stands in its annotation, `steps: Annotated[int, Ge(1)]` (bounds
+    are those of `annotated_types`); a subclass may define `check()` for rules between fields, which
+    raises SpecError.
 
     Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal or a bound.
     """
 
     MAPPED: ClassVar[frozenset[str]] = frozenset()
-    """Of an artefact: its .npy files that are only read through `core.intact.Mapped`, which compares the blocks that are touched."""
+    """Of an artefact: its .npy files that are only read through `core.intact.Mapped`, which
+    compares the blocks that are touched."""
 
     seed: PerRun[int] = 0
     """Seed of everything random in this run; judged seeds start at 1000."""
@@ -51,7 +55,11 @@ class Spec:
     def __post_init__(self) -> None:
         hints = _hints(type(self))
         for f in fields(self):
-            object.__setattr__(self, f.name, _canonical(getattr(self, f.name), hints[f.name], f"{type(self).__name__}.{f.name}"))
+            object.__setattr__(
+                self,
+                f.name,
+                _canonical(getattr(self, f.name), hints[f.name], f"{type(self).__name__}.{f.name}"),
+            )
         self.check()
 
     def check(self) -> None:
@@ -66,7 +74,11 @@ class Spec:
             return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
         made, hints = object.__new__(cls), _hints(cls)
         for f in fields(self):  # what stays is canonical: a preset has thousands of specs
-            value = _canonical(changes[f.name], hints[f.name], f"{cls.__name__}.{f.name}") if f.name in changes else getattr(self, f.name)
+            value = (
+                _canonical(changes[f.name], hints[f.name], f"{cls.__name__}.{f.name}")
+                if f.name in changes
+                else getattr(self, f.name)
+            )
             object.__setattr__(made, f.name, value)
         made.check()
         return made
@@ -77,10 +89,11 @@ class Spec:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The spec whose `to_json` is `text`; nested ones are found by the field's annotation and the tag.
+        """The spec whose `to_json` is `text`; nested ones are found by the field's annotation and
+        the tag.
 
-        Raises: SpecError when the text is of another class or has a field this class no longer knows.
-        """
+        Raises: SpecError when the text is of another class or has a field this class no longer
+        knows."""
         return _build(cls, json.loads(text))
 
 
@@ -95,7 +108,8 @@ def static_fields(cls: type[Spec]) -> tuple[str, ...]:
 
 
 def ranges(cls: type[Spec]) -> dict[str, str]:
-    """Say what each field may be, such as "at least 1", in order of declaration; "" where its annotation has no bounds."""
+    """Say what each field may be, such as "at least 1", in order of declaration; "" where its
+    annotation has no bounds."""
     hints = _hints(cls)
     return {f.name: _range(hints[f.name]) for f in fields(cls)}
 
@@ -103,37 +117,58 @@ def ranges(cls: type[Spec]) -> dict[str, str]:
 def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
     """The product of the axes over `base`, the last axis fastest."""
     _known(type(base), axes)
-    return tuple(base.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
+    return tuple(
+        base.replace(**dict(zip(axes, values, strict=True)))
+        for values in itertools.product(*axes.values())
+    )
 
 
 def changed(**changes: object) -> SpecMap[S]:
-    """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually is."""
+    """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually
+    is."""
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
 
 def variant(
-    *, seeds: int | None = None, where: Mapping[str, object] | None = None, times: Mapping[str, float] | None = None,
-    over: Mapping[str, Sequence[object]] | None = None, **fields: object,
+    *,
+    seeds: int | None = None,
+    where: Mapping[str, object] | None = None,
+    times: Mapping[str, float] | None = None,
+    over: Mapping[str, Sequence[object]] | None = None,
+    **fields: object,
 ) -> SpecMap[S]:
     """A map from the method's specs to those of an arm that stands beside it.
 
-    Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one of several. `times` multiplies
-    fields, whole numbers rounded to at least 1, so that `times={"steps": 0.5}` is half as long. Other fields are replaced. With
-    `over` the arm is a grid of its own, made from the first spec that is kept: these axes, then the seeds, the last fastest.
-    """  # fmt: skip
+    Kept are the first `seeds` seeds, and the specs whose fields have the values in `where`, or one
+    of several. `times` multiplies fields, whole numbers rounded to at least 1, so that
+    `times={"steps": 0.5}` is half as long. Other fields are replaced. With `over` the arm is a grid
+    of its own, made from the first spec that is kept: these axes, then the seeds, the last fastest.
+    """
 
     def specs(main: tuple[S, ...]) -> tuple[S, ...]:
         first = set(sorted({s.seed for s in main})[:seeds])
-        kept = [s for s in main if s.seed in first and all(_among(getattr(s, name), value) for name, value in (where or {}).items())]
+        kept = [
+            s
+            for s in main
+            if s.seed in first
+            and all(_among(getattr(s, name), value) for name, value in (where or {}).items())
+        ]
         made = [s.replace(**fields) for s in (kept if over is None else kept[:1])]
-        made = [s.replace(**{name: _multiplied(getattr(s, name), by) for name, by in (times or {}).items()}) for s in made]
+        made = [
+            s.replace(
+                **{name: _multiplied(getattr(s, name), by) for name, by in (times or {}).items()}
+            )
+            for s in made
+        ]
         return tuple(made) if over is None else grid(made[0], **over, seed=sorted(first))
 
     return specs
 
 
 def _among(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, tuple | list | set | frozenset) else value == wanted
+    return (
+        value in wanted if isinstance(wanted, tuple | list | set | frozenset) else value == wanted
+    )
 
 
 def _multiplied(value: Any, by: float) -> Any:
@@ -141,16 +176,20 @@ def _multiplied(value: Any, by: float) -> Any:
 
 
 def reserved(*names: str) -> SpecMap[S]:
-    """A map from specs to the same specs, for an arm that all others are made from: only arms set these fields.
+    """A map from specs to the same specs, for an arm that all others are made from: only arms set
+    these fields.
 
-    Raises: SpecError from the map, before anything is trained, where one of them is not at its default.
-    """
+    Raises: SpecError from the map, before anything is trained, where one of them is not at its
+    default."""
 
     def specs(given: tuple[S, ...]) -> tuple[S, ...]:
         for s in given:
             for f in fields(s):
                 if f.name in names and (got := getattr(s, f.name)) != f.default:
-                    raise SpecError(f"{type(s).__name__}.{f.name} is for arms to set: leave it at {f.default!r}, got {got!r}")
+                    raise SpecError(
+                        f"{type(s).__name__}.{f.name} is for arms to set: leave it at "
+                        f"{f.default!r}, got {got!r}"
+                    )
         return given
 
     return specs
@@ -163,21 +202,28 @@ def with_values(base: S, texts: Mapping[str, str]) -> S:
     """
     _known(type(base), texts)
     hints = _hints(type(base))
-    return base.replace(**{name: _read(text, hints[name], f"{type(base).__name__}.{name}") for name, text in texts.items()})
+    return base.replace(
+        **{
+            name: _read(text, hints[name], f"{type(base).__name__}.{name}")
+            for name, text in texts.items()
+        }
+    )
 
 
 def key(experiment: str, version: int, arm: str, spec: Spec) -> str:
-    """64 hex digits that name one run: SHA-256 of the canonical JSON of experiment, version, arm and every spec field.
+    """64 hex digits that name one run: SHA-256 of the canonical JSON of experiment, version, arm
+    and every spec field.
 
-    A field made by `added` is left out where it has the value at which old and new code agree, and a field made by
-    `renamed` keeps its first name, so neither moves an old key.
+    A field made by `added` is left out where it has the value at which old and new code agree, and
+    a field made by `renamed` keeps its first name, so neither moves an old key.
     """
     text = canonical_json([experiment, version, arm, _plain(spec, for_key=True)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def added(default: T, *, before: T) -> T:
-    """A field that came later: `before` is its value at which the code does what it did without it."""
+    """A field that came later: `before` is its value at which the code does what it did without
+    it."""
     return dataclasses.field(default=default, metadata={"before": before})
 
 
@@ -201,7 +247,9 @@ def removed(name: str, *, was: object) -> Any:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def _gone(cls: type) -> Iterator[Removed]:
@@ -226,14 +274,19 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
     if data.get(_TAG) != cls.__name__:
         raise SpecError(f"expected a stored {cls.__name__}, got one of {data.get(_TAG)!r}")
     hints = _hints(cls)
-    names = {f.metadata.get("born", f.name): f.name for f in fields(cls)} | {f.name: f.name for f in fields(cls)}
+    names = {f.metadata.get("born", f.name): f.name for f in fields(cls)} | {
+        f.name: f.name for f in fields(cls)
+    }
     gone = {g.name: g.was for g in _gone(cls)}
     values = {}
     for name, v in data.items():
         if name == _TAG or (name in gone and gone[name] == v):
             continue
         if name in gone:
-            raise SpecError(f"{cls.__name__}.{name} was removed at {gone[name]!r}; this stored spec has {v!r} and cannot be run any more")
+            raise SpecError(
+                f"{cls.__name__}.{name} was removed at {gone[name]!r}; this stored spec has "
+                f"{v!r} and cannot be run any more"
+            )
         if name not in names:
             raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, names)}")
         values[names[name]] = _nested(v, hints[names[name]])
@@ -246,11 +299,22 @@ def _build(cls: type, data: Mapping[str, Any]) -> Any:
 def _nested(value: Any, hint: Any) -> Any:
     if isinstance(value, dict):
         for option in _options(hint):
-            if isinstance(option, type) and dataclasses.is_dataclass(option) and option.__name__ == value.get(_TAG):
+            if (
+                isinstance(option, type)
+                and dataclasses.is_dataclass(option)
+                and option.__name__ == value.get(_TAG)
+            ):
                 return _build(option, value)
         raise SpecError(f"no class of {hint} is called {value.get(_TAG)!r}")
     if isinstance(value, list):
-        inner = next((typing.get_args(o)[0] for o in _options(hint) if typing.get_origin(o) is tuple and typing.get_args(o)), Any)
+        inner = next(
+            (
+                typing.get_args(o)[0]
+                for o in _options(hint)
+                if typing.get_origin(o) is tuple and typing.get_args(o)
+            ),
+            Any,
+        )
         return tuple(_nested(v, inner) for v in value)
     return value
 
@@ -272,7 +336,10 @@ def _split(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if cls not in _split_cache:
         per_run = {name for name, hint in _hints(cls).items() if _is_per_run(hint)}
         names = [f.name for f in fields(cls)]
-        _split_cache[cls] = tuple(n for n in names if n in per_run), tuple(n for n in names if n not in per_run)
+        _split_cache[cls] = (
+            tuple(n for n in names if n in per_run),
+            tuple(n for n in names if n not in per_run),
+        )
     return _split_cache[cls]
 
 
@@ -287,22 +354,32 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 @functools.cache  # of each field, as often as there are specs
 def _alternatives(hint: Any) -> tuple[tuple[Any, tuple[object, ...]], ...]:
-    """The alternatives of an annotation, each with what it is marked by, but for PerRun; None is within any bounds."""
+    """The alternatives of an annotation, each with what it is marked by, but for PerRun; None is
+    within any bounds."""
     if isinstance(hint, type):
         return ((hint, ()),)
     if typing.get_origin(hint) is Annotated:
         inner, *marks = typing.get_args(hint)
         here = tuple(mark for mark in marks if mark != _PER_RUN)
-        return tuple((option, () if option is type(None) else (*more, *here)) for option, more in _alternatives(inner))
+        return tuple(
+            (option, () if option is type(None) else (*more, *here))
+            for option, more in _alternatives(inner)
+        )
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(alternative for part in typing.get_args(hint) for alternative in _alternatives(part))
+        return tuple(
+            alternative for part in typing.get_args(hint) for alternative in _alternatives(part)
+        )
     return ((hint, ()),)
 
 
 def _range(hint: Any) -> str:
     told = []
     for option, marks in _alternatives(hint):
-        inner = _range(typing.get_args(option)[0]) if typing.get_origin(option) is tuple and typing.get_args(option) else ""
+        inner = (
+            _range(typing.get_args(option)[0])
+            if typing.get_origin(option) is tuple and typing.get_args(option)
+            else ""
+        )
         told.append(in_words(marks) or (inner and f"each {inner}"))
     return " or ".join(filter(None, told))
 
@@ -339,7 +416,9 @@ def _fitted(value: Any, option: Any, where: str) -> Any:
     if option is Any:
         return value
     if origin is Literal:
-        same = value in typing.get_args(option) and type(value) in {type(a) for a in typing.get_args(option)}
+        same = value in typing.get_args(option) and type(value) in {
+            type(a) for a in typing.get_args(option)
+        }
         return value if same else _MISFIT
     if option is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -348,11 +427,21 @@ def _fitted(value: Any, option: Any, where: str) -> Any:
         if not isinstance(value, tuple):
             return _MISFIT
         inner = typing.get_args(option)
-        kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner) or [Any] * len(value)
+        kinds = (
+            [inner[0]] * len(value)
+            if len(inner) == 2 and inner[1] is Ellipsis
+            else list(inner) or [Any] * len(value)
+        )
         if len(kinds) != len(value):
             return _MISFIT
-        return tuple(_canonical(v, k, f"each of {where}") for v, k in zip(value, kinds, strict=True))
-    fits = isinstance(option, type) and isinstance(value, option) and not (isinstance(value, bool) and option is not bool)
+        return tuple(
+            _canonical(v, k, f"each of {where}") for v, k in zip(value, kinds, strict=True)
+        )
+    fits = (
+        isinstance(option, type)
+        and isinstance(value, option)
+        and not (isinstance(value, bool) and option is not bool)
+    )
     return value if fits else _MISFIT
 
 
@@ -368,7 +457,11 @@ def _read(text: str, hint: Any, where: str) -> Any:
             if option is type(None) and text.lower() == "none":
                 return None
             if typing.get_origin(option) is tuple:
-                return tuple(_read(t, typing.get_args(option)[0], where) for t in text.strip("()").split(",") if t)
+                return tuple(
+                    _read(t, typing.get_args(option)[0], where)
+                    for t in text.strip("()").split(",")
+                    if t
+                )
             if typing.get_origin(option) is Literal:
                 return next(a for a in typing.get_args(option) if str(a) == text)
         except (ValueError, StopIteration):

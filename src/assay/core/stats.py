@@ -1,9 +1,10 @@
 """Statistics of weighted means: what a claim's `statistic` may be.
 
-A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any function of means has an
-interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told apart by sides:
-`sides(a=..., b=...)` names the terms "a.err", "b.err", which `difference(ratio("err", "var"))` or `at_matched(...)` then read.
-"""
+A statistic is a function of means {name: [draw, ...]} that gives one number per draw, so that any
+function of means has an
+interval: `mean`, `ratio("err", "var")`, `lambda m: np.log(m["a"] / m["b"])`. Two arms are told
+apart by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
+`difference(ratio("err", "var"))` or `at_matched(...)` then read."""
 
 from __future__ import annotations
 
@@ -53,31 +54,45 @@ _SAME_SQUARE = 1e-13
 def mean(m: Means) -> np.ndarray:
     """The mean of the only term, [draw], in the term's unit."""
     if len(m) != 1:
-        raise ClaimError(f"mean needs exactly one term, got {', '.join(m)}; say what to make of them: ratio('err', 'var')")
+        raise ClaimError(
+            f"mean needs exactly one term, got {', '.join(m)}; say what to make of them: "
+            "ratio('err', 'var')"
+        )
     return next(iter(m.values()))
 
 
 def ratio(a: str, b: str) -> Statistic:
-    """A statistic: the mean of term `a` over the mean of term `b`, a ratio of sums over units and never a mean of ratios."""
+    """A statistic: the mean of term `a` over the mean of term `b`, a ratio of sums over units and
+    never a mean of ratios."""
     return lambda m: _term(m, a) / _term(m, b)
 
 
 def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """The terms of several arms in one dict, named "side.term": what the statistics below that compare sides expect."""
+    """The terms of several arms in one dict, named "side.term": what the statistics below that
+    compare sides expect."""
     return {f"{side}.{name}": x for side, named in terms.items() for name, x in named.items()}
 
 
 def difference(of: Quantity, a: str = "a", b: str = "b") -> Statistic:
-    """A statistic: quantity `of` on side a minus the same on side b, such as a difference of two FVUs."""
+    """A statistic: quantity `of` on side a minus the same on side b, such as a difference of two
+    FVUs."""
     return lambda m: _on(m, a, of) - _on(m, b, of)
 
 
 def at_matched(
-    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float] | None = None, log_y: bool = True
+    x: Quantity,
+    y: Quantity,
+    a: str = "a",
+    b: str = "b",
+    *,
+    at: Sequence[float] | None = None,
+    log_y: bool = True,
 ) -> Statistic:
-    """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of both sweeps or over x = `at`.
+    """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of
+    both sweeps or over x = `at`.
 
-    Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the overlap is averaged in log x.
+    Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the
+    overlap is averaged in log x.
     Never extrapolates: a draw without overlap, or with a point of `at` outside one sweep, is NaN.
     """
 
@@ -88,7 +103,9 @@ def at_matched(
             high = np.minimum(xa.max(1), xb.max(1))[:, None]
             steps = np.linspace(0, 1, 65)
             points = np.where(high >= low - _SAME, low + (high - low) * steps, np.nan)
-            weights = np.full(65, 1 / 64) - (steps % 1 == 0) / 128  # trapezoids: the two ends count half
+            weights = (
+                np.full(65, 1 / 64) - (steps % 1 == 0) / 128
+            )  # trapezoids: the two ends count half
         else:
             points = np.broadcast_to(np.log(np.asarray(at, dtype=float)), (len(xa), len(at)))
             weights = np.full(len(at), 1 / len(at))
@@ -97,11 +114,14 @@ def at_matched(
     return statistic
 
 
-def lead_at_own(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: bool = True) -> Statistic:
-    """A statistic: by how much y of side a lies below side b's sweep, at a's own budget x; the mean over a's points.
+def lead_at_own(
+    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: bool = True
+) -> Statistic:
+    """A statistic: by how much y of side a lies below side b's sweep, at a's own budget x; the mean
+    over a's points.
 
-    Only b is interpolated, so a needs no sweep. A draw in which a point of a lies outside b's sweep is NaN.
-    """
+    Only b is interpolated, so a needs no sweep. A draw in which a point of a lies outside b's sweep
+    is NaN."""
 
     def statistic(m: Means) -> np.ndarray:
         xa, ya = _sweep(m, a, x, y)
@@ -112,12 +132,19 @@ def lead_at_own(x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, log_y: 
 
 
 def budget_ratio(
-    x: Quantity, y: Quantity, a: str = "a", b: str = "b", *, at: Sequence[float] | None = None, log_y: bool = True
+    x: Quantity,
+    y: Quantity,
+    a: str = "a",
+    b: str = "b",
+    *,
+    at: Sequence[float] | None = None,
+    log_y: bool = True,
 ) -> Statistic:
-    """A statistic: how many times a's budget x side b needs to reach the same y: y = `at`, or the y of a's own points.
+    """A statistic: how many times a's budget x side b needs to reach the same y: y = `at`, or the y
+    of a's own points.
 
-    The geometric mean over these values; above 1 means that a needs less. Without `at` only b is interpolated, so a needs no
-    sweep. A draw in which a sweep does not reach a value is NaN.
+    The geometric mean over these values; above 1 means that a needs less. Without `at` only b is
+    interpolated, so a needs no sweep. A draw in which a sweep does not reach a value is NaN.
     """
 
     def statistic(m: Means) -> np.ndarray:
@@ -134,28 +161,42 @@ def budget_ratio(
 
 
 def share_closed(
-    x: Quantity, y: Quantity, best: str = "best", base: str = "base", repaired: str = "repaired", *, log_y: bool = True
+    x: Quantity,
+    y: Quantity,
+    best: str = "best",
+    base: str = "base",
+    repaired: str = "repaired",
+    *,
+    log_y: bool = True,
 ) -> Statistic:
-    """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at best's own budget x.
+    """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at
+    best's own budget x.
 
-    Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed, 1: all, above 1: overtaken.
-    Meaningless where the gap itself is near 0: judge the difference there. NaN where base is no worse than best: nothing is to be closed.
-    """
+    Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed,
+    1: all, above 1: overtaken. Meaningless where the gap itself is near 0: judge the difference
+    there. NaN where base is no worse than best: nothing is to be closed."""
 
     def statistic(m: Means) -> np.ndarray:
         own_x, own_y = _sweep(m, best, x, y)
-        base_y, repaired_y = (_along(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired))
+        base_y, repaired_y = (
+            _along(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired)
+        )
         gap = (base_y - own_y).mean(1)
-        return (base_y - repaired_y).mean(1) / np.where(gap > _SAME * abs(base_y).mean(1), gap, np.nan)
+        return (base_y - repaired_y).mean(1) / np.where(
+            gap > _SAME * abs(base_y).mean(1), gap, np.nan
+        )
 
     return statistic
 
 
-def best_of(x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", dim: str = "seed") -> xr.DataArray:
-    """The best of every disjoint group of k units, dim `group` in place of `dim`; for a claim's value, with units=("group",).
+def best_of(
+    x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", dim: str = "seed"
+) -> xr.DataArray:
+    """The best of every disjoint group of k units, dim `group` in place of `dim`; for a claim's
+    value, with units=("group",).
 
-    Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum itself covers far too little,
-    which is why the group is the unit.
+    Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum
+    itself covers far too little, which is why the group is the unit.
     """
     import xarray as xr
 
@@ -167,28 +208,45 @@ def best_of(x: xr.DataArray, k: int, better: Literal["high", "low"] = "high", di
     values = values.reshape(groups, k, *values.shape[1:])
     best = values.max(1) if better == "high" else values.min(1)
     rest = {d: x.coords[d] for d in x.dims if d != dim and d in x.coords}
-    return xr.DataArray(best, dims=("group", *(d for d in x.dims if d != dim)), coords={"group": np.arange(groups), **rest})
+    return xr.DataArray(
+        best,
+        dims=("group", *(d for d in x.dims if d != dim)),
+        coords={"group": np.arange(groups), **rest},
+    )
 
 
 def at_best(
-    x: xr.DataArray, score: xr.DataArray, k: int, better: Literal["high", "low"] = "low", dim: str = "seed"
+    x: xr.DataArray,
+    score: xr.DataArray,
+    k: int,
+    better: Literal["high", "low"] = "low",
+    dim: str = "seed",
 ) -> xr.DataArray:
-    """What x is at the unit with the best score, for every disjoint group of k units: dim `group` in place of `dim`.
+    """What x is at the unit with the best score, for every disjoint group of k units: dim `group`
+    in place of `dim`.
 
-    For claims about what the optimum looks like: k seeds train, the one with the lowest held-out loss speaks for them, the
-    group is the unit. `score` may have fewer dims than x (one score for all features of a run) but must have `dim`. The
-    first of equal scores is taken, a unit whose score is NaN never, and a group without any score is NaN. Groups follow the
-    order of `dim`; an incomplete last group is left out.
-    """
+    For claims about what the optimum looks like: k seeds train, the one with the lowest held-out
+    loss speaks for them, the group is the unit. `score` may have fewer dims than x (one score for
+    all features of a run) but must have `dim`. The first of equal scores is taken, a unit whose
+    score is NaN never, and a group without any score is NaN. Groups follow the order of `dim`; an
+    incomplete last group is left out."""
     import xarray as xr
 
     if dim not in score.dims or k < 1 or score.sizes[dim] < k:
-        raise ClaimError(f"at_best needs at least k={k} levels of dim {dim!r} in the score, got {dict(score.sizes)}")
+        raise ClaimError(
+            f"at_best needs at least k={k} levels of dim {dim!r} in the score, got "
+            f"{dict(score.sizes)}"
+        )
     extra = [str(d) for d in score.dims if x.sizes.get(d) != score.sizes[d]]
-    other = [str(d) for d in score.dims if not extra and d in score.coords and d in x.coords and not score[d].equals(x[d])]
+    other = [
+        str(d)
+        for d in score.dims
+        if not extra and d in score.coords and d in x.coords and not score[d].equals(x[d])
+    ]
     if extra or other:
         raise ClaimError(
-            f"at_best: x and score have other levels of {(extra or other)[0]!r}: {dict(x.sizes)}, {dict(score.sizes)}"
+            f"at_best: x and score have other levels of {(extra or other)[0]!r}: "
+            f"{dict(x.sizes)}, {dict(score.sizes)}"
         )
     groups = score.sizes[dim] // k
     axis = score.get_axis_num(dim)
@@ -199,15 +257,20 @@ def at_best(
     rest = [d for d in score.dims if d != dim]
     where = xr.DataArray(at, dims=("group", *rest), coords={"group": np.arange(groups)})
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
-    best = x.isel({dim: where}).drop_vars(dim, errors="ignore").transpose("group", *(d for d in x.dims if d != dim))
+    best = (
+        x.isel({dim: where})
+        .drop_vars(dim, errors="ignore")
+        .transpose("group", *(d for d in x.dims if d != dim))
+    )
     return best if bool(scored.all()) else best.where(scored)
 
 
 def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict[str, xr.DataArray]:
-    """Terms x, y, xx, yy, xy of two measures of the same units: what `correlation` and `slope` read.
+    """Terms x, y, xx, yy, xy of two measures of the same units: what `correlation` and `slope`
+    read.
 
-    Both are taken less their mean over everything, which changes neither and keeps digits. With dims `over`, such as other
-    units that x was taken from, each term is averaged over them.
+    Both are taken less their mean over everything, which changes neither and keeps digits. With
+    dims `over`, such as other units that x was taken from, each term is averaged over them.
     """
     x, y = x - x.mean(), y - y.mean()
     terms = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
@@ -217,8 +280,8 @@ def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict
 def correlation(m: Means) -> np.ndarray:
     """Pearson's correlation of the terms of `products`, [draw]; of ranks, it is Spearman's.
 
-    Range: −1 to 1; NaN where a term does not vary but for rounding, as no order is neither agreement nor its absence
-    """
+    Range: −1 to 1; NaN where a term does not vary but for rounding, as no order is neither
+    agreement nor its absence"""
     square = [_term(m, t + t) for t in "xy"]
     spread = [s - _term(m, t) ** 2 for s, t in zip(square, "xy", strict=True)]
     varies = np.logical_and(*(v > _SAME_SQUARE * s for v, s in zip(spread, square, strict=True)))
@@ -227,17 +290,19 @@ def correlation(m: Means) -> np.ndarray:
 
 
 def slope(m: Means) -> np.ndarray:
-    """The least-squares slope of y on x from the terms of `products`, [draw]; units of y per unit of x."""
+    """The least-squares slope of y on x from the terms of `products`, [draw]; units of y per unit
+    of x."""
     return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / (_term(m, "xx") - _term(m, "x") ** 2)
 
 
 def normal_errors(off: xr.DataArray) -> np.ndarray:
-    """How many standard errors each mean over runs lies from 0, as if the errors were known: the normal z of Student's two-sided p.
+    """How many standard errors each mean over runs lies from 0, as if the errors were known: the
+    normal z of Student's two-sided p.
 
-    Formula: t = x̄ √n / s with n − 1 degrees of freedom; z has t's sign and P(|Z| > |z|) = P(|T| > |t|). With few runs s is so
-    uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
+    Formula: t = x̄ √n / s with n − 1 degrees of freedom; z has t's sign and P(|Z| > |z|) = P(|T| >
+    |t|). With few runs s is so uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
     Raises: ClaimError for a single run, which has no standard error.
-    """
+    """  # noqa: E501
     from scipy.special import ndtri, stdtr
 
     n = off.sizes["run"]
@@ -256,7 +321,9 @@ def _term(m: Means, name: str) -> np.ndarray:
 def _on(m: Means, side: str, of: Quantity) -> np.ndarray:
     own = {name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")}
     if not own:
-        raise ClaimError(f"no term of side {side!r} among {', '.join(m)}; name them with sides({side}={{...}})")
+        raise ClaimError(
+            f"no term of side {side!r} among {', '.join(m)}; name them with sides({side}={{...}})"
+        )
     return _term(own, of) if isinstance(of, str) else of(own)
 
 
@@ -266,12 +333,15 @@ def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, n
         log_x, ys = log_x[:, None], ys[:, None]
     if log_x.ndim != 2 or log_x.shape != ys.shape:
         got = f"{list(log_x.shape)} and {list(ys.shape)}"
-        raise ClaimError(f"side {side!r} must be one sweep, x and y of shape [draw, point], got {got}")
+        raise ClaimError(
+            f"side {side!r} must be one sweep, x and y of shape [draw, point], got {got}"
+        )
     return log_x, ys
 
 
 def _along(x: np.ndarray, y: np.ndarray, at: np.ndarray, log_y: bool) -> np.ndarray:
-    """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw, node]; at [draw, point]."""
+    """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
+    node]; at [draw, point]."""
     order = np.argsort(x, axis=1)
     x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)
     out = np.where(np.abs(at - x[:, :1]) <= _SAME, y[:, :1], np.nan)

@@ -1,8 +1,8 @@
 """Syntax: Python text as a tree, also where several threads read at once.
 
-Python 3.11 counts the depth of a tree for all threads together. Where the garbage collector lets another thread parse meanwhile,
-`ast.parse` throws SystemError. So one thread parses at a time here, and what other code disturbed is read again.
-"""
+Python 3.11 counts the depth of a tree for all threads together. Where the garbage collector lets
+another thread parse meanwhile, `ast.parse` throws SystemError. So one thread parses at a time here,
+and what other code disturbed is read again."""
 
 from __future__ import annotations
 
@@ -12,33 +12,40 @@ import re
 import threading
 
 _AGAIN = 20
-_QUOTES = re.compile(r'(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?("{3}|\'{3})')  # a file's first statement, after comments
+_QUOTES = re.compile(
+    r'(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?("{3}|\'{3})'
+)  # a file's first statement, after comments
 _ONE_READER = threading.RLock()  # a finaliser that parses is run by the thread that parses
 
 
 def module(text: str | bytes, filename: str = "<text>") -> ast.Module:
-    """Parse the text of a file. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as `ast.parse` does."""
+    """Parse the text of a file. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as
+    `ast.parse` does."""
     found = _parsed(text, filename, "exec")
     assert isinstance(found, ast.Module)
     return found
 
 
 def expression(text: str) -> ast.expr:
-    """Parse one expression. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as `ast.parse` does."""
+    """Parse one expression. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as
+    `ast.parse` does."""
     found = _parsed(text, "<text>", "eval")
     assert isinstance(found, ast.Expression)
     return found.body
 
 
 def docstring(text: str, filename: str = "<text>") -> str | None:
-    """Read the docstring that a file begins with, None where it has none; where that stands alone, nothing after it is parsed.
+    """Read the docstring that a file begins with, None where it has none; where that stands alone,
+    nothing after it is parsed.
 
     Raises: as `module`.
     """
     begins = _QUOTES.match(text)
     end = text.find(begins[1], begins.end()) + len(begins[1]) if begins else 0
     if begins and end > begins.end() and text[end : end + 1] in ("", "\n"):
-        with contextlib.suppress(SyntaxError):  # as where a quote was escaped: then the whole file says what it is
+        with contextlib.suppress(
+            SyntaxError
+        ):  # as where a quote was escaped: then the whole file says what it is
             return ast.get_docstring(module(text[:end], filename))
     return ast.get_docstring(module(text, filename))
 

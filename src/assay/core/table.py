@@ -39,7 +39,8 @@ MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"})
 LARGEST, WIDEST, ARMS, CELLS = 64 * 2**20, 1_000, 1_000, 10_000_000
 """Bytes and columns of a file, arms of a table, and combinations of its units' levels."""
 RUNS = ("seed", "run")
-"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands there."""
+"""Columns that tell runs apart: rows of one arm that share all units are averaged, whatever stands
+there."""
 
 
 def judge(
@@ -55,46 +56,83 @@ def judge(
     scope: str = "",
     arm_column: str = "arm",
 ) -> Judged:
-    """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its controls.
+    """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
+    controls.
 
-    Every other arm of the table is asked as well; one that satisfies the claim and is not named in `also` makes it unspecific.
-    `bounds` are the least and the greatest number that a unit can have, for an exact interval; a column of only 0 and 1 has them.
-    The table has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first arm named is the one under judgement; each
-    control takes its place and has to fail. Runs, and rows that nothing tells apart, are averaged where they share arm and units, which
-    a note tells; rows of other labels are so only where the claim names that column.
-    Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on it.
-    """
-    units, controls, planted, allowed = _names(unit), _names(control), _names(must_hold), _names(also)
+    Every other arm of the table is asked as well; one that satisfies the claim and is not named in
+    `also` makes it unspecific. `bounds` are the least and the greatest number that a unit can have,
+    for an exact interval; a column of only 0 and 1 has them. The table has a column `arm` (or
+    `arm_column`), a column for each unit, and numbers. The first arm named is the one under
+    judgement; each control takes its place and has to fail. Runs, and rows that nothing tells
+    apart, are averaged where they share arm and units, which a note tells; rows of other labels are
+    so only where the claim names that column.
+    Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
+    it."""
+    units, controls, planted, allowed = (
+        _names(unit),
+        _names(control),
+        _names(must_hold),
+        _names(also),
+    )
     parsed = parse(claim)
     rows, source = _rows(frame, arm_column)
     _check_units(rows, units, parsed)
     known = [str(a) for a in rows["arm"].unique()]
     foreign.within(len(known), ARMS, source, "arms")
-    foreign.within(math.prod(rows[unit].nunique() for unit in units), CELLS, source, f"combinations of {' and '.join(units)}")
+    foreign.within(
+        math.prod(rows[unit].nunique() for unit in units),
+        CELLS,
+        source,
+        f"combinations of {' and '.join(units)}",
+    )
     of = _under_judgement(parsed, known, controls)
     for arm in (of, *parsed.arms, *controls, *planted, *allowed):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
-            hint = f'did you mean "{cut}".column? Names with other signs are quoted' if cut else nearest(arm, known)
+            hint = (
+                f'did you mean "{cut}".column? Names with other signs are quoted'
+                if cut
+                else nearest(arm, known)
+            )
             raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
     for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
         if not arm.isidentifier() and re.search(rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.", claim):
-            raise ClaimError(f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? Names with other signs are quoted')
+            raise ClaimError(
+                f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
+                "Names with other signs are quoted"
+            )
     if not controls:
-        others = ", ".join(a for a in known if a != of and a not in parsed.arms) or "none is left: add one"
-        raise ClaimError(f"a verdict needs a control, an arm for which the claim must fail: --control NAME; arms: {others}")
+        others = (
+            ", ".join(a for a in known if a != of and a not in parsed.arms)
+            or "none is left: add one"
+        )
+        raise ClaimError(
+            "a verdict needs a control, an arm for which the claim must fail: --control "
+            f"NAME; arms: {others}"
+        )
     _check_controls(of, parsed, (*controls, *planted))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, units, source)
-    labels = _labels(rows, units, columns, dict.fromkeys(dim for c in parsed.columns for dim in c.named), source)
-    foreign.within(math.prod(rows[name].nunique() for name in (*units, *labels)), CELLS, source, f"combinations of {' and '.join((*units, *labels))}")
+    labels = _labels(
+        rows, units, columns, dict.fromkeys(dim for c in parsed.columns for dim in c.named), source
+    )
+    foreign.within(
+        math.prod(rows[name].nunique() for name in (*units, *labels)),
+        CELLS,
+        source,
+        f"combinations of {' and '.join((*units, *labels))}",
+    )
     used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
     read = {}
     for arm in dict.fromkeys((*used, *known)):
         judged = arm == of or arm not in parsed.arms
-        named = [replace(c, arm=arm) for c in parsed.columns if (c.arm in (None, of) if judged else c.arm == arm)]
+        named = [
+            replace(c, arm=arm)
+            for c in parsed.columns
+            if (c.arm in (None, of) if judged else c.arm == arm)
+        ]
         try:
             read[arm] = _cells(rows[rows["arm"] == arm], arm, units, labels, named)
         except ClaimError:
@@ -103,55 +141,115 @@ def judge(
     arms = {arm: data for arm, (data, _) in read.items()}
     notes = tuple(note for arm in used for note in read[arm][1])
     within = all(0 <= edge <= 1 for edge in (parsed.low, parsed.high) if math.isfinite(edge))
-    if bounds is None and parsed.plain and within and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns):
-        bounds, notes = (0.0, 1.0), (*notes, f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares")
-    found = judging.judge(_claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope)
+    if (
+        bounds is None
+        and parsed.plain
+        and within
+        and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns)
+    ):
+        bounds, notes = (
+            (0.0, 1.0),
+            (
+                *notes,
+                f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares",
+            ),
+        )
+    found = judging.judge(
+        _claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope
+    )
     if found.verdict.reason == TIES:
         found = replace(found, verdict=replace(found.verdict, price=_untied(found)))
-    return replace(found, notes=(*notes, *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))})))
+    return replace(
+        found,
+        notes=(
+            *notes,
+            *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))}),
+        ),
+    )
 
 
 def _untied(found: Judged) -> Price:
-    """What decides a claim where units tie: in a table of measured numbers, most often rounded ones."""
-    how = ", or name --bounds LOW HIGH of the claim's value (for a difference of shares -1 1)" if found.claim.statistic is mean else ""
+    """What decides a claim where units tie: in a table of measured numbers, most often rounded
+    ones."""
+    how = (
+        ", or name --bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+        if found.claim.statistic is mean
+        else ""
+    )
     price = found.verdict.price
-    return Price(f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding" if price else "")
+    return Price(
+        f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
+        if price
+        else ""
+    )
 
 
-def _left_out(found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]) -> list[str]:
-    """A line for each unit of which levels count in nothing, with the arms of the verdict that lack them."""
+def _left_out(
+    found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]
+) -> list[str]:
+    """A line for each unit of which levels count in nothing, with the arms of the verdict that lack
+    them."""
     told = []
     for unit, n in found.verdict.n.items():
         levels, others = rows[unit].nunique(), [u for u in units if u != unit]
         if n < levels:
-            empty = [a for a, data in arms.items() if bool(data.to_array().isnull().any("variable").all(others).any())]
-            why = f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there" if empty else "no arm has all numbers there"
+            empty = [
+                a
+                for a, data in arms.items()
+                if bool(data.to_array().isnull().any("variable").all(others).any())
+            ]
+            why = (
+                f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there"
+                if empty
+                else "no arm has all numbers there"
+            )
             told.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
     return told
 
 
-def _labels(rows: pd.DataFrame, units: Names, columns: list[str], named: Iterable[str], source: str) -> Names:
-    """The columns that the claim names as dimensions, and those that tell rows of one cell apart though it does not name them.
+def _labels(
+    rows: pd.DataFrame, units: Names, columns: list[str], named: Iterable[str], source: str
+) -> Names:
+    """The columns that the claim names as dimensions, and those that tell rows of one cell apart
+    though it does not name them.
 
-    Such are texts that stand in two rows or more on average, and numbers of which every cell has the same ones.
+    Such are texts that stand in two rows or more on average, and numbers of which every cell has
+    the same ones.
     Raises: ClaimError, DataError.
     """
     taken = ["arm", *units, *columns]
     for name in named:
         if name not in rows or name in taken:
-            told = f"cannot be selected or averaged over: it is {'judged by the claim' if name in columns else 'what verdicts are about'}"
+            told = (
+                "cannot be selected or averaged over: it is "
+                f"{'judged by the claim' if name in columns else 'what verdicts are about'}"
+            )
             others = [c for c in rows.columns if c not in taken]
-            raise ClaimError(f"column {name!r} {told}" if name in rows else f"no column {name!r} in {source}; {nearest(name, others)}")
+            raise ClaimError(
+                f"column {name!r} {told}"
+                if name in rows
+                else f"no column {name!r} in {source}; {nearest(name, others)}"
+            )
         if _texts(rows[name]):
             rows[name] = rows[name].fillna("").astype(str)
         elif rows[name].isna().any():
-            raise DataError(f"column {name!r}, which the claim names, is empty in {_places(rows[name].isna())}")
+            raise DataError(
+                f"column {name!r}, which the claim names, is empty in {_places(rows[name].isna())}"
+            )
     found = list(named)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
-    others = [c for c in rows.columns if c not in (*cell, *columns, *found)] if rows.duplicated([*cell, *found]).any() else []
-    for name in sorted(others, key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique())):
+    others = (
+        [c for c in rows.columns if c not in (*cell, *columns, *found)]
+        if rows.duplicated([*cell, *found]).any()
+        else []
+    )
+    for name in sorted(
+        others, key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique())
+    ):
         cells = rows.groupby([*cell, *found], sort=False, dropna=False)
-        if bool((cells[name].nunique(dropna=False) > 1).any()) and _recurs(rows[name], cells.ngroup().to_numpy()):
+        if bool((cells[name].nunique(dropna=False) > 1).any()) and _recurs(
+            rows[name], cells.ngroup().to_numpy()
+        ):
             rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
             found.append(name)
     return tuple(found)
@@ -175,14 +273,22 @@ def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
     return bool((table == table[0]).all())
 
 
-def _cells(own: pd.DataFrame, arm: str, units: Names, labels: Names, named: Sequence[Column]) -> tuple[xr.Dataset, list[str]]:
-    """The numbers of one arm that the claim names, with the units as dims, and what was done to its rows."""
+def _cells(
+    own: pd.DataFrame, arm: str, units: Names, labels: Names, named: Sequence[Column]
+) -> tuple[xr.Dataset, list[str]]:
+    """The numbers of one arm that the claim names, with the units as dims, and what was done to its
+    rows."""
     grouped = own.groupby([*units, *labels], sort=True)[list(dict.fromkeys(c.name for c in named))]
-    cells = grouped.mean().where(grouped.count().eq(grouped.size(), axis=0))  # one missing row makes its cell missing
+    cells = grouped.mean().where(
+        grouped.count().eq(grouped.size(), axis=0)
+    )  # one missing row makes its cell missing
     notes = []
     if len(cells) < len(own):
         of = " × ".join((*units, *labels))
-        notes.append(f"{arm}: {len(own):,} rows averaged into {len(cells):,} {plural('cell', len(cells))} of {of}")
+        notes.append(
+            f"{arm}: {len(own):,} rows averaged into {len(cells):,} "
+            f"{plural('cell', len(cells))} of {of}"
+        )
     whole = xr.Dataset.from_dataframe(cells)
     data = xr.Dataset({c.key: c.take(whole[c.name], units) for c in named})
     there = data.to_array().notnull().all("variable")
@@ -212,11 +318,17 @@ def _claim(
             read: list[xr.DataArray] = []
             with np.errstate(all="ignore"):  # told below, in one line
                 terms[term] = walk(numbers)
-            # left out silently, such units would leave a mean over those that the function happens to accept
+            # left out silently, such units would leave a mean over those that the function happens
+            # to accept
             lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
             if lost:
-                told = f"{parsed.text if term == 'value' else term} is no number in {lost} {plural('cell', lost)}"
-                raise ClaimError(f"{told}: a log or root of a negative number, or 0/0; judge another quantity")
+                told = (
+                    f"{parsed.text if term == 'value' else term} is no number in {lost} "
+                    f"{plural('cell', lost)}"
+                )
+                raise ClaimError(
+                    f"{told}: a log or root of a negative number, or 0/0; judge another quantity"
+                )
         return terms
 
     return Claim(
@@ -244,40 +356,88 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
         path, source = Path(frame), str(frame)
         try:
             separator = "\t" if path.suffix == ".tsv" else ","
-            # pandas renames the second of two equal names before anybody could ask which one is meant
+            # pandas renames the second of two equal names before anybody could ask which one is
+            # meant
             text = foreign.read(path, "a CSV file", LARGEST)
-            foreign.within(text.partition(b"\n")[0].count(separator.encode()) + 1, WIDEST, path, "columns")
-            header = pd.read_csv(io.BytesIO(text), sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
-            twice = [name for name, n in Counter(str(c).strip() for c in header.iloc[0]).items() if name and n > 1]
+            foreign.within(
+                text.partition(b"\n")[0].count(separator.encode()) + 1, WIDEST, path, "columns"
+            )
+            header = pd.read_csv(
+                io.BytesIO(text),
+                sep=separator,
+                header=None,
+                nrows=1,
+                dtype=str,
+                keep_default_na=False,
+            )
+            twice = [
+                name
+                for name, n in Counter(str(c).strip() for c in header.iloc[0]).items()
+                if name and n > 1
+            ]
             if twice:
-                raise DataError(f"{source} has several columns called {twice[0]!r}; a column has one name of its own")
+                raise DataError(
+                    f"{source} has several columns called {twice[0]!r}; a column has one name "
+                    "of its own"
+                )
             # an arm may well be called "null", which pandas would read as nothing
-            frame = pd.read_csv(io.BytesIO(text), sep=separator, float_precision="round_trip", keep_default_na=False, na_values=[""])
+            frame = pd.read_csv(
+                io.BytesIO(text),
+                sep=separator,
+                float_precision="round_trip",
+                keep_default_na=False,
+                na_values=[""],
+            )
         except pd.errors.EmptyDataError as e:
-            raise DataError(f"{source} is empty; expected a header line with arm, the units and the numbers") from e
+            raise DataError(
+                f"{source} is empty; expected a header line with arm, the units and the numbers"
+            ) from e
         except (UnicodeDecodeError, pd.errors.ParserError) as e:
-            packed = " (unpack it first)" if path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz") else ""
-            raise DataError(f"{source} is not a comma-separated table{packed}: {str(e).splitlines()[0].strip()}") from e
-        if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first column for row names
-            raise DataError(f"{source} is not a comma-separated table: its rows have more values than its header has names")
+            packed = (
+                " (unpack it first)"
+                if path.suffix in (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz")
+                else ""
+            )
+            raise DataError(
+                f"{source} is not a comma-separated table{packed}: {str(e).splitlines()[0].strip()}"
+            ) from e
+        if not isinstance(
+            frame.index, pd.RangeIndex
+        ):  # pandas would take the first column for row names
+            raise DataError(
+                f"{source} is not a comma-separated table: its rows have more values than its "
+                "header has names"
+            )
     try:
         if isinstance(frame, Mapping):
-            frame = {name: value.tolist() if is_tensor(value) else value for name, value in frame.items()}
+            frame = {
+                name: value.tolist() if is_tensor(value) else value for name, value in frame.items()
+            }
         rows = pd.DataFrame(frame)
     except (ValueError, TypeError) as e:
         why = str(e).splitlines()[0]
-        raise DataError(f"expected a DataFrame, or columns of one length, got {type(frame).__name__}: {why}") from e
+        raise DataError(
+            f"expected a DataFrame, or columns of one length, got {type(frame).__name__}: {why}"
+        ) from e
     rows = rows.rename(columns=lambda c: plain(str(c)).strip())
     if rows.columns.duplicated().any():
-        raise DataError(f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}")
+        raise DataError(
+            f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}"
+        )
     if arm_column not in rows.columns:
         raise DataError(
-            f"{source} has no column {arm_column!r}, which says what each row is a run of; {nearest(arm_column, rows.columns)}; "
+            f"{source} has no column {arm_column!r}, which says what each row is a run of; "
+            f"{nearest(arm_column, rows.columns)}; "
             "another name is given with --arm-column NAME (arm_column= in Python)"
         )
     if arm_column != "arm":
-        if "arm" in rows.columns:  # a claim may name it, and a column that vanishes is one that nobody judges
-            raise DataError(f"{source} has a column 'arm' beside {arm_column!r}; rename one of them, or judge by 'arm'")
+        if (
+            "arm" in rows.columns
+        ):  # a claim may name it, and a column that vanishes is one that nobody judges
+            raise DataError(
+                f"{source} has a column 'arm' beside {arm_column!r}; rename one of them, or "
+                "judge by 'arm'"
+            )
         rows = rows.rename(columns={arm_column: "arm"})
     if rows.empty:
         raise DataError(f"{source} has no rows")
@@ -291,13 +451,24 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
 def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> None:
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
         got = ", ".join(units) or "none"
-        raise ClaimError(f"name one or two columns whose levels are independent units, such as --unit seed; got {got}")
+        raise ClaimError(
+            "name one or two columns whose levels are independent units, such as --unit "
+            f"seed; got {got}"
+        )
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):
-            raise ClaimError(f"column {unit!r} cannot be a unit: it is {'the arm' if unit == 'arm' else 'judged by the claim'}")
+            raise ClaimError(
+                f"column {unit!r} cannot be a unit: it is "
+                f"{'the arm' if unit == 'arm' else 'judged by the claim'}"
+            )
         if unit not in rows.columns:
-            raise ClaimError(f"no column {unit!r} to be a unit; {nearest(unit, [c for c in rows.columns if c != 'arm'])}")
-        if rows[unit].dtype.kind == "O":  # 3 and "d3" in one column cannot be put in order otherwise
+            raise ClaimError(
+                f"no column {unit!r} to be a unit; "
+                f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
+            )
+        if (
+            rows[unit].dtype.kind == "O"
+        ):  # 3 and "d3" in one column cannot be put in order otherwise
             rows[unit] = rows[unit].astype(object).map(_label)
         elif rows[unit].dtype.kind == "f":
             rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
@@ -314,14 +485,19 @@ def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]
         return "main"
     if len(left) == 1:
         return left[0]
-    raise ClaimError(f"which arm is the claim about? Write arm.column, with one of {', '.join(left or known)}")
+    raise ClaimError(
+        f"which arm is the claim about? Write arm.column, with one of {', '.join(left or known)}"
+    )
 
 
 def _check_controls(of: str, parsed: Parsed, others: tuple[str, ...]) -> None:
     for arm in others:
         if arm == of or arm in parsed.arms:
             why = f"putting it in the place of {of!r} would compare it with itself"
-            advice = "a control is another arm, such as the same training on shuffled data or with other seeds"
+            advice = (
+                "a control is another arm, such as the same training on shuffled data or with "
+                "other seeds"
+            )
             raise ClaimError(f"arm {arm!r} stands in the claim itself, so {why}; {advice}")
 
 
@@ -331,18 +507,29 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
     if column not in rows.columns:
         others = [c for c in rows.columns if c not in ("arm", *units)]
         raise ClaimError(f"no column {column!r} in {source}; {nearest(column, others)}")
-    said = rows[column] if rows[column].dtype.kind in "biuf" else rows[column].astype(object).map(_real)
+    said = (
+        rows[column]
+        if rows[column].dtype.kind in "biuf"
+        else rows[column].astype(object).map(_real)
+    )
     found = pd.to_numeric(said, errors="coerce")
     wrong = found.isna() & said.notna() & ~said.astype(str).str.strip().isin(MISSING)
     if wrong.any():
-        raise DataError(f"column {column!r} must hold numbers, got {str(said[wrong].iloc[0])[:80]!r} in {_places(wrong)}")
+        raise DataError(
+            f"column {column!r} must hold numbers, got {str(said[wrong].iloc[0])[:80]!r} in "
+            f"{_places(wrong)}"
+        )
     if np.isinf(found).any():
-        raise DataError(f"column {column!r} is infinite in {_places(np.isinf(found))}; a mean of it means nothing")
+        raise DataError(
+            f"column {column!r} is infinite in {_places(np.isinf(found))}; a mean of it means "
+            "nothing"
+        )
     rows[column] = found.astype(float)
 
 
 def _real(value: Any) -> Any:
-    """A cell of a column of any kind: a number, None for none, else its text; pandas would read times and bytes as numbers."""
+    """A cell of a column of any kind: a number, None for none, else its text; pandas would read
+    times and bytes as numbers."""
     if _nothing(value):
         return None
     if isinstance(value, numbers.Real | Decimal | np.bool_):
@@ -353,18 +540,27 @@ def _real(value: Any) -> Any:
 
 def _label(value: Any) -> Any:
     """What a cell of any kind calls an arm or a level of a unit: its text, None for none."""
-    # Half a character, which no file can hold, is replaced; what a terminal obeys is changed where it is printed.
+    # Half a character, which no file can hold, is replaced; what a terminal obeys is changed where
+    # it is printed.
     return None if _nothing(value) else str(value).encode("utf-8", "replace").decode()
 
 
 def _nothing(value: Any) -> bool:
-    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
+    return (
+        value is None
+        or type(value).__name__ == "NAType"
+        or (isinstance(value, float) and math.isnan(value))
+    )
 
 
 def _places(where: Any) -> str:
     at = (np.flatnonzero(np.asarray(where)) + 1).tolist()
     first = ", ".join(map(str, at[:3]))
-    return f"row {first}" if len(at) == 1 else f"rows {first}{' …' if len(at) > 3 else ''} ({len(at)} in all)"
+    return (
+        f"row {first}"
+        if len(at) == 1
+        else f"rows {first}{' …' if len(at) > 3 else ''} ({len(at)} in all)"
+    )
 
 
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Told: the plain values in which a verdict and a whole result are written, key by key; whoever reads JSON gets these."""
+"""Told: the plain values in which a verdict and a whole result are written, key by key; whoever
+reads JSON gets these."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import Any, Literal, TypedDict
 
 
 class ToldPrice(TypedDict):
-    """What it would take to decide an undecided claim, in words; and of which factor how many more, where that would help."""
+    """What it would take to decide an undecided claim, in words; and of which factor how many more,
+    where that would help."""
 
     text: str
     factor: str | None
@@ -34,7 +36,8 @@ class ToldNumbers(TypedDict):
 
 
 class ToldOther(ToldNumbers):
-    """An arm that satisfies the claim as well, and why it may; null where nobody said so beforehand."""
+    """An arm that satisfies the claim as well, and why it may; null where nobody said so
+    beforehand."""
 
     reason: str | None
 
@@ -79,7 +82,8 @@ class ToldArm(ToldNumbers):
 
 
 class ToldVerdict(ToldArm):
-    """A claim's verdict: the method's numbers, and those of its controls, planted effects and every other arm that was asked."""
+    """A claim's verdict: the method's numbers, and those of its controls, planted effects and every
+    other arm that was asked."""
 
     controls: Mapping[str, ToldArm]
     planted: Mapping[str, ToldArm]
@@ -168,7 +172,8 @@ class ToldOtherRegistration(TypedDict):
 
 
 class ToldRegistration(TypedDict):
-    """What was frozen before any result existed, which looks were taken, and whether all of it was followed."""
+    """What was frozen before any result existed, which looks were taken, and whether all of it was
+    followed."""
 
     hash: str
     file: str

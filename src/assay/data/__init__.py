@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
-    from assay.data.corpus import Corpus, Windows
-    from assay.data.harvest import Harvest, HarvestSpec, harvest, inputs
+    from assay.data.corpus import Corpus, Windows  # noqa: F401
+    from assay.data.harvest import Harvest, HarvestSpec, harvest, inputs  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

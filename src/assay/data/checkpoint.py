@@ -1,4 +1,5 @@
-"""A checkpoint beside what is being trained: as a file in its own unfinished folder, for trainings that are no experiment's."""
+"""A checkpoint beside what is being trained: as a file in its own unfinished folder, for trainings
+that are no experiment's."""
 
 from __future__ import annotations
 
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
 
 
 class Alone:
-    """A bench whose checkpoint lies in a folder of its own, as a file: whoever asked for the model may have fits of their own."""
+    """A bench whose checkpoint lies in a folder of its own, as a file: whoever asked for the model
+    may have fits of their own."""
 
     def __init__(self, bench: Bench, folder: Path):
-        self.device, self.root, self.report, self.file = bench.device, bench.root, bench.report, folder / "training.safetensors"
+        self.device, self.root, self.report, self.file = (
+            bench.device,
+            bench.root,
+            bench.report,
+            folder / "training.safetensors",
+        )
         self.artefact, self.artefacts = bench.artefact, bench.artefacts
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
@@ -48,6 +55,10 @@ class Alone:
         from safetensors.torch import save_file
 
         partial = self.file.with_suffix(".new")
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial, {"step": str(step)})
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            partial,
+            {"step": str(step)},
+        )
         partial.replace(self.file)
         self._last = time.monotonic()

@@ -1,4 +1,5 @@
-"""What a language model makes of the texts of the concepts: activations token by token, and its answers when asked in words."""
+"""What a language model makes of the texts of the concepts: activations token by token, and its
+answers when asked in words."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class AnswersSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class ConceptActs:
-    """Texts of several questions with raw activations, filled up on the right; the opening token is left out."""
+    """Texts of several questions with raw activations, filled up on the right; the opening token is
+    left out."""
 
     names: tuple[str, ...]
     acts: Float[np.ndarray, "q row s d"]
@@ -79,13 +81,18 @@ class ConceptActs:
 
 
 def texts_for(subject: str, concept: str, sizes: Sequence[int], bench: Bench) -> Texts:
-    """The frozen texts of a concept, matched in the number of this model's tokens; kept for all models with the same tokenizer."""
+    """The frozen texts of a concept, matched in the number of this model's tokens; kept for all
+    models with the same tokenizer."""
     folder = find(subject)
     tokenizer = hashes.sha256(folder.path / "tokenizer.json")
-    spec = TextsSpec(tokenizer=tokenizer, concepts=concepts.fingerprint(), concept=concept, sizes=tuple(sizes))
+    spec = TextsSpec(
+        tokenizer=tokenizer, concepts=concepts.fingerprint(), concept=concept, sizes=tuple(sizes)
+    )
 
     def build(path: Path) -> None:
-        made = concepts.texts(_named(concept), sizes, length=lambda text: len(folder.tokenizer.encode(text)))
+        made = concepts.texts(
+            _named(concept), sizes, length=lambda text: len(folder.tokenizer.encode(text))
+        )
         np.savez(path / "texts.npz", text=np.array(made.text), label=made.label, part=made.part)
 
     kept = np.load(bench.artefact(spec, build) / "texts.npz")
@@ -93,22 +100,34 @@ def texts_for(subject: str, concept: str, sizes: Sequence[int], bench: Bench) ->
 
 
 def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tuple[Path, ...]:
-    """The folders with the activations of all concepts' texts, by the model and at the site of a harvest, one for each; made where missing."""
+    """The folders with the activations of all concepts' texts, by the model and at the site of a
+    harvest, one for each; made where missing."""
     at = Site.parse(harvest.spec.site)
     model_hash = harvest.trained_on["model"]
     specs = [
         ConceptSpec(
-            model=model_hash, site=harvest.spec.site, dtype=harvest.dtype, concepts=concepts.fingerprint(), concept=c.name, sizes=tuple(sizes)
+            model=model_hash,
+            site=harvest.spec.site,
+            dtype=harvest.dtype,
+            concepts=concepts.fingerprint(),
+            concept=c.name,
+            sizes=tuple(sizes),
         )
         for c in CONCEPTS
-    ]  # fmt: skip
+    ]
 
     def build(spec: Spec, path: Path) -> None:
         assert isinstance(spec, ConceptSpec)
         model = harvest.model(bench.device)
         made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
         ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
-        np.savez(path / "texts.npz", acts=_run(model, ids, at), tokens=_filled(ids)[:, 1:], label=made.label, part=made.part)
+        np.savez(
+            path / "texts.npz",
+            acts=_run(model, ids, at),
+            tokens=_filled(ids)[:, 1:],
+            label=made.label,
+            part=made.part,
+        )
 
     return tuple(bench.artefacts(specs, build))  # type: ignore[arg-type]
 
@@ -119,24 +138,44 @@ def concept_acts(folders: Sequence[Path]) -> ConceptActs:
     longest = max(one["tokens"].shape[1] for one in found)
 
     def stacked(name: str, fill: float = 0) -> np.ndarray:
-        pads = [[(0, 0), (0, longest - one[name].shape[1]), *[(0, 0)] * (one[name].ndim - 2)] for one in found]
-        return np.stack([np.pad(one[name], pad, constant_values=fill) for one, pad in zip(found, pads, strict=True)])
+        pads = [
+            [(0, 0), (0, longest - one[name].shape[1]), *[(0, 0)] * (one[name].ndim - 2)]
+            for one in found
+        ]
+        return np.stack(
+            [
+                np.pad(one[name], pad, constant_values=fill)
+                for one, pad in zip(found, pads, strict=True)
+            ]
+        )
 
     label, part = (np.stack([one[name] for one in found]) for name in ("label", "part"))
-    return ConceptActs(tuple(c.name for c in CONCEPTS), stacked("acts"), stacked("tokens", -1), label, part)
+    return ConceptActs(
+        tuple(c.name for c in CONCEPTS), stacked("acts"), stacked("tokens", -1), label, part
+    )
 
 
-def answers(harvest: Harvest, sizes: Sequence[int], asked: Sequence[int], bench: Bench) -> Float[np.ndarray, "q row"]:
-    """The log-odds of yes for every concept's first `asked` texts of each part, in the order of the texts; NaN for the others."""
+def answers(
+    harvest: Harvest, sizes: Sequence[int], asked: Sequence[int], bench: Bench
+) -> Float[np.ndarray, "q row"]:
+    """The log-odds of yes for every concept's first `asked` texts of each part, in the order of the
+    texts; NaN for the others."""
     from assay.subjects.asking import yes_or_no
 
-    given = {"model": harvest.trained_on["model"], "dtype": harvest.dtype, "concepts": concepts.fingerprint(), "sizes": tuple(sizes)}
+    given = {
+        "model": harvest.trained_on["model"],
+        "dtype": harvest.dtype,
+        "concepts": concepts.fingerprint(),
+        "sizes": tuple(sizes),
+    }
     specs = [AnswersSpec(concept=c.name, asked=tuple(asked), **given) for c in CONCEPTS]
 
     def build(spec: AnswersSpec, path: Path) -> None:
         model, concept = harvest.model(bench.device), _named(spec.concept)
         made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
-        first = np.concatenate([np.flatnonzero(made.part == p)[:count] for p, count in enumerate(spec.asked)])
+        first = np.concatenate(
+            [np.flatnonzero(made.part == p)[:count] for p, count in enumerate(spec.asked)]
+        )
         odds = np.full(len(made.text), np.nan)
         if len(first):
             odds[first] = yes_or_no(model, concept.question, [made.text[i] for i in first])
@@ -154,12 +193,17 @@ def _filled(ids: Sequence[Sequence[int]]) -> Int[np.ndarray, "row s"]:
     return np.array([[*row, *[-1] * (longest - len(row))] for row in ids], np.int32)
 
 
-def _run(model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int = 64) -> Float[np.ndarray, "row s d"]:
-    """Activations after the opening token, float16; what stands behind a text's end means nothing and is 0."""
+def _run(
+    model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int = 64
+) -> Float[np.ndarray, "row s d"]:
+    """Activations after the opening token, float16; what stands behind a text's end means nothing
+    and is 0."""
     import torch
 
     tokens = torch.from_numpy(_filled(ids).astype(np.int64))
-    order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(ids[i])))  # texts of a length together: little is filled up
+    order = torch.tensor(
+        sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    )  # texts of a length together: little is filled up
     found: np.ndarray | None = None
     for rows in order.split(batch):
         longest = max(len(ids[i]) for i in rows)

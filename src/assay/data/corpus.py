@@ -1,4 +1,5 @@
-"""Corpus: text files with a split that is the same on every machine, cut into windows of tokens that never cross files."""
+"""Corpus: text files with a split that is the same on every machine, cut into windows of tokens
+that never cross files."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ LARGEST, MOST = 256 * 2**20, 1_000_000
 
 @dataclass(frozen=True)
 class Document:
-    """One text file: its path below the corpus folder, its size in bytes, and the hash of its content."""
+    """One text file: its path below the corpus folder, its size in bytes, and the hash of its
+    content."""
 
     path: str
     sha256: str
@@ -41,7 +43,8 @@ class Document:
 
     @property
     def part(self) -> Part:
-        """Its part of the split, from the hash of its relative path modulo 10: 0 test, 1 validation, the rest train."""
+        """Its part of the split, from the hash of its relative path modulo 10: 0 test, 1
+        validation, the rest train."""
         bucket = int(hashlib.sha256(self.path.encode()).hexdigest(), 16) % 10
         return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
@@ -63,7 +66,8 @@ class Corpus:
     folder: Path = field(repr=False)
     documents: tuple[Document, ...] = field(repr=False)
     content: str = field(default="", repr=False)
-    """64 hex digits of all files of the folder, those without text and of equal content included."""
+    """64 hex digits of all files of the folder, those without text and of equal content
+    included."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,7 +80,8 @@ class Corpus:
         return Corpus(self.name, self.folder, self.documents[: documents or None])
 
     def text(self, document: int) -> str:
-        """A document's text, read when asked. Raises: DataError when the file is gone or was changed meanwhile."""
+        """A document's text, read when asked. Raises: DataError when the file is gone or was
+        changed meanwhile."""
         wanted = self.documents[document]
         with inputs.unnoted():  # the folder was noted when it was loaded
             content = _read(self.folder / wanted.path)
@@ -99,23 +104,29 @@ class Corpus:
         seed: int = 0,
         fewer: bool = False,
     ) -> Windows:
-        """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the seed; with `fewer`, what there is.
+        """`count` windows (0: all) of `context` tokens from one part, in an order drawn by the
+        seed; with `fewer`, what there is.
 
-        A document is cut into windows that follow each other, its tail is left out, and at most `per_file` of them, drawn by
-        the seed, are taken (0: all), so that a few large files do not make most of the text. Documents are read in an order
-        drawn by the seed until they offer eight times the windows asked for: a small request reads few of them.
+        A document is cut into windows that follow each other, its tail is left out, and at most
+        `per_file` of them, drawn by the seed, are taken (0: all), so that a few large files do not
+        make most of the text. Documents are read in an order drawn by the seed until they offer
+        eight times the windows asked for: a small request reads few of them.
 
-        Raises: DataError when the part has fewer windows than asked for; with `fewer`, when it has none.
-        """
+        Raises: DataError when the part has fewer windows than asked for; with `fewer`, when it has
+        none."""
         tokens, document, offset = [], [], []
         there = 0
         numbers = np.array(self.part(part), np.int64)
-        for i in numbers[rng.permutation(np.array([seed]), "corpus.documents", 0, len(numbers))[0]].tolist():
+        for i in numbers[
+            rng.permutation(np.array([seed]), "corpus.documents", 0, len(numbers))[0]
+        ].tolist():
             if count and there >= 8 * count:
                 break
             ids = np.asarray(encode(self.text(i)), np.int32)
             n = len(ids) // context
-            chosen = np.sort(rng.permutation(np.array([seed]), "corpus.windows", i, n)[0][: per_file or n])
+            chosen = np.sort(
+                rng.permutation(np.array([seed]), "corpus.windows", i, n)[0][: per_file or n]
+            )
             tokens.append(ids[: n * context].reshape(n, context)[chosen])
             document.append(np.full(len(chosen), i, np.int32))
             offset.append((chosen * context).astype(np.int32))
@@ -123,24 +134,32 @@ class Corpus:
         if there < (1 if fewer else max(count, 1)):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
-                f"the {part} part of {self.name} has {there} windows of {context} tokens{cap}; asked for: {count or 'all'}"
+                f"the {part} part of {self.name} has {there} windows of {context} "
+                f"tokens{cap}; asked for: {count or 'all'}"
             )
         order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][: count or there]
-        return Windows(np.concatenate(tokens)[order], np.concatenate(document)[order], np.concatenate(offset)[order])
+        return Windows(
+            np.concatenate(tokens)[order],
+            np.concatenate(document)[order],
+            np.concatenate(offset)[order],
+        )
 
 
 def load(name: str = STDLIB) -> Corpus:
-    """The corpus called "stdlib" (Python's standard library, read where it lies) or "docs" (English prose), or a folder of text files.
+    """The corpus called "stdlib" (Python's standard library, read where it lies) or "docs" (English
+    prose), or a folder of text files.
 
-    Of the library only what Python releases counts, not what an installation adds, so that every machine with the same version
-    reads the same text. A vendor that rewrites modules or ships some apart (Debian, say) has another text and another fingerprint.
-    "docs" is the prose in the documentation of installed packages: the same versions give the same text (`docstrings`).
+    Of the library only what Python releases counts, not what an installation adds, so that every
+    machine with the same version reads the same text. A vendor that rewrites modules or ships some
+    apart (Debian, say) has another text and another fingerprint. "docs" is the prose in the
+    documentation of installed packages: the same versions give the same text (`docstrings`).
 
-    In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files are passed over, but a
-    .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the process: files are hashed once.
+    In a folder every file that is not hidden and is UTF-8 text counts, at any depth; other files
+    are passed over, but a .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the
+    process: files are hashed once.
 
-    Raises: DataError when the folder does not exist, holds no text, or holds a text file that cannot be read.
-    """
+    Raises: DataError when the folder does not exist, holds no text, or holds a text file that
+    cannot be read."""
     with inputs.unnoted():
         library = Path(sysconfig.get_paths()["stdlib"])
         folder = {STDLIB: library}.get(name) or (
@@ -164,23 +183,30 @@ def _loaded(name: str, folder: Path) -> Corpus:
         read[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()
         if content.strip() and _is_text(path, content):
             digest = hashlib.sha256(content).hexdigest()
-            documents.setdefault(digest, Document(path.relative_to(folder).as_posix(), digest, len(content)))
+            documents.setdefault(
+                digest, Document(path.relative_to(folder).as_posix(), digest, len(content))
+            )
     if not documents:
-        raise DataError(f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are not empty")
+        raise DataError(
+            f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are "
+            "not empty"
+        )
     return Corpus(
         name, folder, tuple(sorted(documents.values(), key=lambda d: d.path)), inputs.of_texts(read)
     )
 
 
 def _stdlib(folder: Path) -> list[Path]:
-    """Its Python files, without what is not code to read. Sorted, so that of equal files the first path stays.
+    """Its Python files, without what is not code to read. Sorted, so that of equal files the first
+    path stays.
 
-    Only modules that Python itself names as its own count. What an installation writes or adds is not among them: the settings of
-    its build (_sysconfigdata…, config-…), site-packages, sitecustomize.
-    """
+    Only modules that Python itself names as its own count. What an installation writes or adds is
+    not among them: the settings of its build (_sysconfigdata…, config-…), site-packages,
+    sitecustomize."""
     found = []
     for place, folders, names in os.walk(folder):
-        # taken out of the walk, not of its result: site-packages may hold a hundred times as many files as the library
+        # taken out of the walk, not of its result: site-packages may hold a hundred times as many
+        # files as the library
         folders[:] = [f for f in folders if f not in _LEFT_OUT]
         names = [name for name in names if name.endswith(".py")]
         if Path(place) == folder:
@@ -207,6 +233,7 @@ def _is_text(path: Path, content: bytes) -> bool:
     except UnicodeDecodeError as error:
         if path.suffix in _TEXT:
             raise DataError(
-                f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 or take it out of the folder"
+                f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 or take it "
+                "out of the folder"
             ) from error
         return False

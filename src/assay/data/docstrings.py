@@ -1,9 +1,11 @@
-"""Docstrings: the corpus "docs", English prose that is here already: the documentation strings of packages that Assay depends on.
+"""Docstrings: the corpus "docs", English prose that is here already: the documentation strings of
+packages that Assay depends on.
 
-Source is read where it is installed, and nothing of it is imported or shipped. A document is the prose of one module: its paragraphs in
-the order of the source, without those that say the same as an earlier one. What came out lies in the cache, one text file a module, in a
-folder named by a hash of the rule and of all files read, as the packages' own lists give them: another version is another folder.
-"""
+Source is read where it is installed, and nothing of it is imported or shipped. A document is the
+prose of one module: its paragraphs in the order of the source, without those that say the same as
+an earlier one. What came out lies in the cache, one text file a module, in a folder named by a hash
+of the rule and of all files read, as the packages' own lists give them: another version is another
+folder."""
 
 from __future__ import annotations
 
@@ -25,12 +27,34 @@ from assay.data import prose
 
 NAME = "docs"
 PACKAGES = (
-    "cyclopts", "duckdb", "filelock", "gguf", "huggingface-hub", "jaxtyping", "jinja2", "markdown-it-py", "networkx", "numpy", "pandas",
-    "pyarrow", "pyyaml", "rich", "safetensors", "scikit-learn", "scipy", "starlette", "sympy", "tokenizers", "torch", "transformers",
-    "uvicorn", "xarray",
-)  # fmt: skip
-"""Distributions that are read: those that Assay requires, and those without condition that torch and transformers require and that hold
-much prose. A fixed list, so that a dependency that is added or dropped moves no number."""
+    "cyclopts",
+    "duckdb",
+    "filelock",
+    "gguf",
+    "huggingface-hub",
+    "jaxtyping",
+    "jinja2",
+    "markdown-it-py",
+    "networkx",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pyyaml",
+    "rich",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "starlette",
+    "sympy",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "uvicorn",
+    "xarray",
+)
+"""Distributions that are read: those that Assay requires, and those without condition that torch
+and transformers require and that hold much prose. A fixed list, so that a dependency that is added
+or dropped moves no number."""
 DOCUMENT = 50
 """Words that a document has at least: a module with one sentence is no text."""
 LEAST = 500_000
@@ -43,7 +67,8 @@ _SOURCE = 16 * 2**20
 
 @dataclass(frozen=True)
 class Package:
-    """A package whose documentation is read: its licence as its metadata says it, and how much prose it holds."""
+    """A package whose documentation is read: its licence as its metadata says it, and how much
+    prose it holds."""
 
     name: str
     version: str
@@ -53,10 +78,11 @@ class Package:
 
 
 def folder() -> Path:
-    """The folder of the corpus in the cache, one text file a module; made first where it is not there, which takes minutes once.
+    """The folder of the corpus in the cache, one text file a module; made first where it is not
+    there, which takes minutes once.
 
-    Raises: DataError where a package is missing, where the packages hold too little prose, or where the cache cannot be written.
-    """
+    Raises: DataError where a package is missing, where the packages hold too little prose, or where
+    the cache cannot be written."""
     return _folder(cache.folder(), PACKAGES, None, LEAST)
 
 
@@ -71,31 +97,63 @@ def _folder(place: Path, names: Sequence[str], path: tuple[str, ...] | None, lea
     found = [_distribution(name, path) for name in names]
     if missing := [name for name, one in zip(names, found, strict=True) if one is None]:
         told = "packages are missing" if missing[1:] else "the package is missing"
-        raise DataError(f"for the corpus {NAME} {told}: {', '.join(missing)}; install with: pip install 'interp-assay[all]'")
-    listed = {name: _files(name, one) for name, one in zip(names, found, strict=True) if one is not None}
+        raise DataError(
+            f"for the corpus {NAME} {told}: {', '.join(missing)}; install with: pip install "
+            "'interp-assay[all]'"
+        )
+    listed = {
+        name: _files(name, one) for name, one in zip(names, found, strict=True) if one is not None
+    }
     text = json.dumps([prose.RULE, DOCUMENT, listed])
     made = place / f"{NAME}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not (made / _NOTE).exists():
-        _make(made, {name: one for name, one in zip(names, found, strict=True) if one is not None}, listed, least)
+        _make(
+            made,
+            {name: one for name, one in zip(names, found, strict=True) if one is not None},
+            listed,
+            least,
+        )
     return made
 
 
 def _distribution(name: str, path: tuple[str, ...] | None) -> metadata.Distribution | None:
-    found = metadata.distributions(name=name) if path is None else metadata.distributions(name=name, path=list(path))
+    found = (
+        metadata.distributions(name=name)
+        if path is None
+        else metadata.distributions(name=name, path=list(path))
+    )
     return next(iter(found), None)
 
 
 def _files(name: str, one: metadata.Distribution) -> list[tuple[str, str]]:
-    """Path and hash of its Python files by its own list, sorted by path. Raises: DataError where it has none."""
+    """Path and hash of its Python files by its own list, sorted by path. Raises: DataError where it
+    has none."""
     rows = csv.reader((one.read_text("RECORD") or "").splitlines())
-    found = sorted({(row[0], row[1]) for row in rows if len(row) > 1 and row[0].endswith(".py") and row[1] and not row[0].startswith(("..", "/"))})
+    found = sorted(
+        {
+            (row[0], row[1])
+            for row in rows
+            if len(row) > 1
+            and row[0].endswith(".py")
+            and row[1]
+            and not row[0].startswith(("..", "/"))
+        }
+    )
     kept = [(path, digest) for path, digest in found if not _LEFT_OUT & set(path.split("/")[:-1])]
     if not kept:
-        raise DataError(f"{name} {one.version} does not list its Python files (no RECORD), so {NAME} cannot be made of it; install it with pip")
+        raise DataError(
+            f"{name} {one.version} does not list its Python files (no RECORD), so {NAME} "
+            "cannot be made of it; install it with pip"
+        )
     return kept
 
 
-def _make(made: Path, found: dict[str, metadata.Distribution], listed: dict[str, list[tuple[str, str]]], least: int) -> None:
+def _make(
+    made: Path,
+    found: dict[str, metadata.Distribution],
+    listed: dict[str, list[tuple[str, str]]],
+    least: int,
+) -> None:
     """Write the folder, which then exists whole. Raises: DataError."""
     seen: set[str] = set()
     try:
@@ -112,9 +170,14 @@ def _make(made: Path, found: dict[str, metadata.Distribution], listed: dict[str,
                     documents, words = documents + 1, words + len(text.split())
                 about.append(Package(name, one.version, _licence(one), documents, words))
             if (total := sum(p.words for p in about)) < least:
-                told = f"the packages hold {total:,} words of prose, and the corpus {NAME} needs {least:,}"
+                told = (
+                    f"the packages hold {total:,} words of prose, and the corpus {NAME} needs "
+                    f"{least:,}"
+                )
                 raise DataError(f"{told}: their documentation was stripped; install them with pip")
-            (scratch / _NOTE).write_text(json.dumps({"rule": prose.RULE, "packages": [asdict(p) for p in about]}, indent=1))
+            (scratch / _NOTE).write_text(
+                json.dumps({"rule": prose.RULE, "packages": [asdict(p) for p in about]}, indent=1)
+            )
             try:
                 scratch.rename(made)
             except OSError:
@@ -123,15 +186,24 @@ def _make(made: Path, found: dict[str, metadata.Distribution], listed: dict[str,
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as e:
-        raise DataError(f"the corpus {NAME} cannot be kept in {made.parent} ({e.strerror or e}); set ASSAY_CACHE to a folder you can write") from e
+        raise DataError(
+            f"the corpus {NAME} cannot be kept in {made.parent} ({e.strerror or e}); set "
+            "ASSAY_CACHE to a folder you can write"
+        ) from e
 
 
-def _documents(one: metadata.Distribution, paths: Sequence[str], seen: set[str]) -> Iterator[tuple[str, str]]:
+def _documents(
+    one: metadata.Distribution, paths: Sequence[str], seen: set[str]
+) -> Iterator[tuple[str, str]]:
     """Path and prose of each module that has enough of it; wordings are added to `seen`."""
     for path in paths:
-        source = foreign.read(Path(str(one.locate_file(path))), "a Python file of an installed package", _SOURCE)
+        source = foreign.read(
+            Path(str(one.locate_file(path))), "a Python file of an installed package", _SOURCE
+        )
         fresh = []
-        for paragraph in (p for text in prose.documentation(source) for p in prose.paragraphs(text)):
+        for paragraph in (
+            p for text in prose.documentation(source) for p in prose.paragraphs(text)
+        ):
             wording = prose.wording(paragraph)
             if wording not in seen:
                 seen.add(wording)
@@ -141,9 +213,16 @@ def _documents(one: metadata.Distribution, paths: Sequence[str], seen: set[str])
 
 
 def _licence(one: metadata.Distribution) -> str:
-    """The licence by its metadata: the expression, else the classifiers, else the first line of what it says."""
+    """The licence by its metadata: the expression, else the classifiers, else the first line of
+    what it says."""
     about = one.metadata
-    classes = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or () if c.startswith("License ::")]
-    expression, text = ((about.get_all(name) or [""])[0] for name in ("License-Expression", "License"))
+    classes = [
+        c.rpartition(" :: ")[2]
+        for c in about.get_all("Classifier") or ()
+        if c.startswith("License ::")
+    ]
+    expression, text = (
+        (about.get_all(name) or [""])[0] for name in ("License-Expression", "License")
+    )
     told = expression or ", ".join(classes) or text.strip().partition("\n")[0]
     return re.sub(r"\s+", " ", told) or "not stated"

@@ -1,4 +1,5 @@
-"""Harvest: a language model's activations at one site on a corpus, in shards on disk, served as shuffled normalised batches."""
+"""Harvest: a language model's activations at one site on a corpus, in shards on disk, served as
+shuffled normalised batches."""
 
 from __future__ import annotations
 
@@ -58,19 +59,24 @@ class HarvestSpec(Spec):
     per_file: int = 0
     """At most this many windows from one file; 0: no limit."""
     shard: int = 100
-    """Windows in one shard: what one process harvests at a time, and the most that a kill can lose."""
+    """Windows in one shard: what one process harvests at a time, and the most that a kill can
+    lose."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the model computes in; "auto" measures once which is faster on this machine. Stored as float16 in any case."""
+    """What the model computes in; "auto" measures once which is faster on this machine. Stored as
+    float16 in any case."""
 
     def check(self) -> None:
         """Raise DataError for impossible sizes and ModelError for a site that no model has."""
         Site.parse(self.site)
         for name, least in (("windows", 0), ("context", 2), ("per_file", 0), ("shard", 1)):
             if getattr(self, name) < least:
-                raise DataError(f"HarvestSpec.{name} must be at least {least}, got {getattr(self, name)}")
+                raise DataError(
+                    f"HarvestSpec.{name} must be at least {least}, got {getattr(self, name)}"
+                )
 
     def bytes(self) -> int:
-        """Bytes on disk that the whole harvest takes; with windows=0 not known before the text is cut, and 0 here.
+        """Bytes on disk that the whole harvest takes; with windows=0 not known before the text is
+        cut, and 0 here.
 
         Raises: ModelError when the model is absent.
         """
@@ -83,7 +89,8 @@ class HarvestSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestWindowsSpec(Spec):
-    """The windows of a harvest, named by content: the same text and tokenizer give the same windows wherever they lie."""
+    """The windows of a harvest, named by content: the same text and tokenizer give the same windows
+    wherever they lie."""
 
     model: str
     corpus: str
@@ -95,7 +102,8 @@ class HarvestWindowsSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestShardSpec(Spec):
-    """One shard of a harvest: `count` of its windows from `first` on, as this model computes them in this dtype."""
+    """One shard of a harvest: `count` of its windows from `first` on, as this model computes them
+    in this dtype."""
 
     MAPPED: ClassVar[frozenset[str]] = frozenset({"acts.npy"})
 
@@ -107,41 +115,59 @@ class HarvestShardSpec(Spec):
 
 
 def inputs(spec: HarvestSpec) -> dict[str, str]:
-    """What a harvest reads from outside: the model's and the corpus's fingerprints. Loads no model; hashes text once."""
-    return {"model": models.fingerprint(spec.subject), "corpus": corpora.load(spec.corpus).fingerprint}
+    """What a harvest reads from outside: the model's and the corpus's fingerprints. Loads no model;
+    hashes text once."""
+    return {
+        "model": models.fingerprint(spec.subject),
+        "corpus": corpora.load(spec.corpus).fingerprint,
+    }
 
 
 def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Harvest:
-    """The activations that the spec asks for, from the store or made now; processes that ask for the same share the work.
+    """The activations that the spec asks for, from the store or made now; processes that ask for
+    the same share the work.
 
-    Centre, scale and outlier limit come from the training part: a harvest of it has its own, any other part must be given
-    one of the training part as `like`.
+    Centre, scale and outlier limit come from the training part: a harvest of it has its own, any
+    other part must be given one of the training part as `like`.
 
-    Raises: DataError, ModelError, StoreError, each with one line, for text, model or disk that will not do.
-    """
+    Raises: DataError, ModelError, StoreError, each with one line, for text, model or disk that will
+    not do."""
     return harvests([spec], bench, None if like is None else [like])[0]
 
 
-def harvests(specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest] | None = None) -> list[Harvest]:
-    """Several sites of one model on the same text, each as `harvest` gives it: the model runs once over what any of them lacks.
+def harvests(
+    specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest] | None = None
+) -> list[Harvest]:
+    """Several sites of one model on the same text, each as `harvest` gives it: the model runs once
+    over what any of them lacks.
 
     Raises: DataError where the specs differ in more than their site; and as `harvest` does.
     """
     spec = specs[0]
     if any(one.replace(site=spec.site) != spec for one in specs):
-        raise DataError("what is harvested in one pass differs in its site alone; call harvest for each of these specs")
+        raise DataError(
+            "what is harvested in one pass differs in its site alone; call harvest for each "
+            "of these specs"
+        )
     if spec.part != "train" and like is None:
         raise DataError(
-            f"a harvest of the {spec.part} part is normalised as the training part is: harvest that first, give it as like="
+            f"a harvest of the {spec.part} part is normalised as the training part is: "
+            "harvest that first, give it as like="
         )
     folder = models.find(spec.subject)
     for one in specs:
         folder.check(Site.parse(one.site))
     text = corpora.load(spec.corpus)
     of = HarvestWindowsSpec(
-        seed=spec.seed, model=folder.fingerprint, corpus=text.fingerprint, part=spec.part, windows=spec.windows,
-        context=spec.context, per_file=spec.per_file,
-    )  # fmt: skip
+        seed=spec.seed,
+        model=folder.fingerprint,
+        corpus=text.fingerprint,
+        part=spec.part,
+        windows=spec.windows,
+        context=spec.context,
+        per_file=spec.per_file,
+    )
+
     def cut_up(path: Path) -> None:
         with unnoted():  # what is read stands in the artefact's spec, by content
             _cut(spec, path)
@@ -151,7 +177,17 @@ def harvests(specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest]
     dtype, count = _dtype(spec, bench), len(windows.tokens)
     sites = sorted({str(Site.parse(one.site)) for one in specs})
     shards = [
-        [HarvestShardSpec(seed=spec.seed, of=of, site=site, dtype=dtype, first=i, count=min(spec.shard, count - i)) for site in sites]
+        [
+            HarvestShardSpec(
+                seed=spec.seed,
+                of=of,
+                site=site,
+                dtype=dtype,
+                first=i,
+                count=min(spec.shard, count - i),
+            )
+            for site in sites
+        ]
         for i in range(0, count, spec.shard)
     ]
     size = sum(one.bytes_per_window() for one in specs)
@@ -160,27 +196,46 @@ def harvests(specs: Sequence[HarvestSpec], bench: Bench, like: Sequence[Harvest]
         _room((count - first) * size, bench.root)
         with unnoted():  # loaded by the first shard that is missing, if any is
             model = _model(spec.subject, str(bench.device), dtype, folder.fingerprint)
-        _run(model, windows.tokens[first : first + spec.shard], folders, lambda done: bench.report(
-            first + done, count, unit="windows", harvest_mb=count * size / 1e6
-        ))  # fmt: skip
+        _run(
+            model,
+            windows.tokens[first : first + spec.shard],
+            folders,
+            lambda done: bench.report(
+                first + done, count, unit="windows", harvest_mb=count * size / 1e6
+            ),
+        )
 
     paths = {}
-    for i, site in enumerate(sites):  # a site's turn comes after all that one pass could give it together with those before it
+    for i, site in enumerate(
+        sites
+    ):  # a site's turn comes after all that one pass could give it together with those before it
 
         def build(shard: Any, path: Path, i: int = i) -> None:
-            _fill(shards[shard.first // spec.shard][i + 1 :], {Site.parse(shard.site): path}, bench, partial(run, shard.first))
+            _fill(
+                shards[shard.first // spec.shard][i + 1 :],
+                {Site.parse(shard.site): path},
+                bench,
+                partial(run, shard.first),
+            )
 
         paths[site] = tuple(bench.artefacts([of_sites[i] for of_sites in shards], build))
     files = tuple(d.path for d in text.documents)
     found = []
-    for one, same in zip(specs, like if like is not None else repeat(None, len(specs)), strict=True):
+    for one, same in zip(
+        specs, like if like is not None else repeat(None, len(specs)), strict=True
+    ):
         here = paths[str(Site.parse(one.site))]
         built = tuple(p.stat().st_ino for p in here)
         found.append(_opened(one, cut, files, here, built, dtype, folder.provenance, same))
     return found
 
 
-def _fill(shards: Sequence[HarvestShardSpec], folders: Mapping[Site, Path], bench: Bench, run: Callable[[Mapping[Site, Path]], None]) -> None:
+def _fill(
+    shards: Sequence[HarvestShardSpec],
+    folders: Mapping[Site, Path],
+    bench: Bench,
+    run: Callable[[Mapping[Site, Path]], None],
+) -> None:
     """Call `run` with these folders and those of the shards that are missing.
 
     Everyone takes shards in the order of their sites, so that no two processes wait for each other.
@@ -200,10 +255,17 @@ def _fill(shards: Sequence[HarvestShardSpec], folders: Mapping[Site, Path], benc
 
 @lru_cache(maxsize=8)
 def _opened(
-    spec: HarvestSpec, cut: Path, files: tuple[str, ...], shards: tuple[Path, ...], built: tuple[int, ...], dtype: str, provenance: str,
+    spec: HarvestSpec,
+    cut: Path,
+    files: tuple[str, ...],
+    shards: tuple[Path, ...],
+    built: tuple[int, ...],
+    dtype: str,
+    provenance: str,
     like: Harvest | None,
 ) -> Harvest:
-    """One Harvest per process for the same files, so that what it works out (mean, order, masks) is worked out once.
+    """One Harvest per process for the same files, so that what it works out (mean, order, masks) is
+    worked out once.
 
     `built` are the folders' inodes: a shard that was built again is another one at the same place.
     """
@@ -213,7 +275,12 @@ def _opened(
 def _cut(spec: HarvestSpec, path: Path) -> None:
     encode = models.find(spec.subject).tokenizer.encode
     made = corpora.load(spec.corpus).windows(
-        encode, spec.part, context=spec.context, count=spec.windows, per_file=spec.per_file, seed=spec.seed
+        encode,
+        spec.part,
+        context=spec.context,
+        count=spec.windows,
+        per_file=spec.per_file,
+        seed=spec.seed,
     )
     for name in ("tokens", "document", "offset"):
         np.save(path / f"{name}.npy", getattr(made, name))
@@ -242,15 +309,23 @@ def _room(size: int, root: Path) -> None:
     needed, free = size / 1e6, shutil.disk_usage(root).free / 1e6
     if free < 1.1 * needed + 50:
         raise StoreError(
-            f"the harvest needs another {needed:.0f} MB in {root}, {free:.0f} MB are free; make room, or ask for fewer windows"
+            f"the harvest needs another {needed:.0f} MB in {root}, {free:.0f} MB are free; "
+            "make room, or ask for fewer windows"
         )
 
 
-def _run(subject: Any, tokens: Int[np.ndarray, "w s"], folders: Mapping[Site, Path], tell: Callable[[int], None]) -> None:
-    """Write one shard of each site: activations, their norms, and the sums that centre and scale are made of."""
+def _run(
+    subject: Any,
+    tokens: Int[np.ndarray, "w s"],
+    folders: Mapping[Site, Path],
+    tell: Callable[[int], None],
+) -> None:
+    """Write one shard of each site: activations, their norms, and the sums that centre and scale
+    are made of."""
     import torch
 
-    # held in memory and written at once (a few MB): writing through a memory map would be killed by a full disk
+    # held in memory and written at once (a few MB): writing through a memory map would be killed by
+    # a full disk
     held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
     step = max(1, _BATCH_TOKENS // tokens.shape[1])
     for i in range(0, len(tokens), step):
@@ -259,9 +334,12 @@ def _run(subject: Any, tokens: Int[np.ndarray, "w s"], folders: Mapping[Site, Pa
             largest = float(x.abs().amax())
             if not largest <= _F16_MAX:
                 raise DataError(
-                    f"activations at {site} reach {largest:.3g}; float16, in which they are stored, ends at {_F16_MAX:.0f}"
+                    f"activations at {site} reach {largest:.3g}; float16, in which they are "
+                    f"stored, ends at {_F16_MAX:.0f}"
                 )
-            held[site][i : i + step] = x.flatten(2).half().cpu().numpy()  # half as much to copy, and five times as fast as NumPy
+            held[site][i : i + step] = (
+                x.flatten(2).half().cpu().numpy()
+            )  # half as much to copy, and five times as fast as NumPy
         tell(min(i + step, len(tokens)))
     for site, path in folders.items():
         _write(path, held.pop(site))
@@ -281,7 +359,9 @@ def _write(path: Path, acts: Float[np.ndarray, "w s d"]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _model(name: str, device: str, dtype: str, fingerprint: str) -> Any:  # the fingerprint: a folder may change in place
+def _model(
+    name: str, device: str, dtype: str, fingerprint: str
+) -> Any:  # the fingerprint: a folder may change in place
     from assay.subjects.pretrained import load
 
     return load(name, device, dtype)  # type: ignore[arg-type]
@@ -289,11 +369,12 @@ def _model(name: str, device: str, dtype: str, fingerprint: str) -> Any:  # the 
 
 @dataclass(frozen=True, eq=False)
 class Harvest:
-    """Activations with where they come from. A row is one token: row = window · context + position in the window.
+    """Activations with where they come from. A row is one token: row = window · context + position
+    in the window.
 
-    Position 0 and vectors longer than 6 medians are not deleted, but `kept` leaves them out, and so do batches.
-    Normalised means (x − mean) · scale, with E‖normalised‖² = d over the kept rows of the training part.
-    """
+    Position 0 and vectors longer than 6 medians are not deleted, but `kept` leaves them out, and so
+    do batches. Normalised means (x − mean) · scale, with E‖normalised‖² = d over the kept rows of
+    the training part."""
 
     spec: HarvestSpec
     windows: Windows = field(repr=False)
@@ -333,7 +414,8 @@ class Harvest:
 
     @cached_property
     def keep(self) -> Bool[np.ndarray, "window s"]:
-        """False at position 0 and where a vector is longer than 6 medians: massive activations that drown all others."""
+        """False at position 0 and where a vector is longer than 6 medians: massive activations that
+        drown all others."""
         keep = self.norms <= OUTLIER * self.median
         keep[:, 0] = False
         return keep
@@ -361,7 +443,8 @@ class Harvest:
         variance = float(square - (mean * mean).sum())
         if not variance > 0:
             raise DataError(
-                f"the activations at {self.spec.site} are all the same vector, so there is nothing to learn from them"
+                f"the activations at {self.spec.site} are all the same vector, so there is "
+                "nothing to learn from them"
             )
         return mean.astype(np.float32), float(np.sqrt(self.d / variance))
 
@@ -416,53 +499,79 @@ class Harvest:
     def batches(
         self, seeds: Int[np.ndarray, "run"], batch: int
     ) -> Callable[[int], Float[Tensor, "b d"] | Float[Tensor, "run b d"]]:
-        """Normalised training batches as a function of the step: every kept row once per epoch, in an order drawn by the seed.
+        """Normalised training batches as a function of the step: every kept row once per epoch, in
+        an order drawn by the seed.
 
-        With one distinct seed a batch is [b, d], shared by all runs; with several it is [run, b, d]. A run gets the same
-        batches alone and in any group. Rows are shuffled across documents; an epoch's incomplete last batch is left out.
+        With one distinct seed a batch is [b, d], shared by all runs; with several it is [run, b,
+        d]. A run gets the same batches alone and in any group. Rows are shuffled across documents;
+        an epoch's incomplete last batch is left out.
 
         Raises: DataError when a batch is larger than an epoch.
         """
         per_epoch = len(self.kept) // batch
         if not per_epoch:
-            raise DataError(f"a batch of {batch} is larger than the {len(self.kept)} vectors of this harvest")
+            raise DataError(
+                f"a batch of {batch} is larger than the {len(self.kept)} vectors of this harvest"
+            )
         distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
 
         @lru_cache(maxsize=2 * len(distinct))
         def order(seed: int, epoch: int) -> np.ndarray:
-            return self.kept[rng.permutation(np.array([seed]), "harvest.batches", epoch, len(self.kept))[0]]
+            return self.kept[
+                rng.permutation(np.array([seed]), "harvest.batches", epoch, len(self.kept))[0]
+            ]
 
         def batches(step: int) -> Tensor:
             epoch, i = divmod(step, per_epoch)
-            rows = np.concatenate([order(int(s), epoch)[i * batch : (i + 1) * batch] for s in distinct])
+            rows = np.concatenate(
+                [order(int(s), epoch)[i * batch : (i + 1) * batch] for s in distinct]
+            )
             x = self.rows(rows)
             return x if len(distinct) == 1 else x.view(len(distinct), batch, self.d)[back]
 
         return batches
 
     def model(self, device: torch.device) -> Pretrained:
-        """The language model whose activations these are, in the dtype it was harvested in; loaded once per process."""
-        return _model(self.spec.subject, str(device), self.dtype, models.fingerprint(self.spec.subject))
+        """The language model whose activations these are, in the dtype it was harvested in; loaded
+        once per process."""
+        return _model(
+            self.spec.subject, str(device), self.dtype, models.fingerprint(self.spec.subject)
+        )
 
     def where(self, row: int) -> tuple[str, int]:
-        """The file (its path below the corpus folder) and the position in it, in tokens, that a row is from."""
+        """The file (its path below the corpus folder) and the position in it, in tokens, that a row
+        is from."""
         window, position = divmod(int(row), self.spec.context)
-        return self.files[self.windows.document[window]], int(self.windows.offset[window]) + position
+        return self.files[self.windows.document[window]], int(
+            self.windows.offset[window]
+        ) + position
 
     @cached_property
     def trained_on(self) -> Mapping[str, Any]:
-        """What a dictionary trained on this should carry, as plain JSON: model, corpus, part, and the documents it has seen.
+        """What a dictionary trained on this should carry, as plain JSON: model, corpus, part, and
+        the documents it has seen.
 
-        Of each document the first 12 hex digits of its hash; above 5,000 documents they are left out.
-        """
+        Of each document the first 12 hex digits of its hash; above 5,000 documents they are left
+        out."""
         documents = corpora.load(self.spec.corpus).documents
         seen = [documents[i].sha256[:12] for i in np.unique(self.windows.document)]
         listed = {"documents": seen} if len(seen) <= _LISTED else {}
-        return {**inputs(self.spec), "part": self.spec.part, "context_size": self.spec.context, "prepend_bos": False, **listed}
+        return {
+            **inputs(self.spec),
+            "part": self.spec.part,
+            "context_size": self.spec.context,
+            "prepend_bos": False,
+            **listed,
+        }
 
     def header(self) -> Mapping[str, Any]:
-        """What a dictionary trained on this must carry to be used: site, normalisation, and how it was computed."""
+        """What a dictionary trained on this must carry to be used: site, normalisation, and how it
+        was computed."""
         return {
-            "site": self.spec.site, "subject": self.provenance, "dtype": self.dtype, "scale": self.scale,
-            "mean": [float(m) for m in self.mean], "outlier_norm": OUTLIER * self.median,
-        }  # fmt: skip
+            "site": self.spec.site,
+            "subject": self.provenance,
+            "dtype": self.dtype,
+            "scale": self.scale,
+            "mean": [float(m) for m in self.mean],
+            "outlier_norm": OUTLIER * self.median,
+        }

@@ -1,4 +1,5 @@
-"""Small language models trained many at once: several seeds, learning rates, weight decays or starts as one batched ensemble, run axis first."""
+"""Small language models trained many at once: several seeds, learning rates, weight decays or
+starts as one batched ensemble, run axis first."""
 
 from __future__ import annotations
 
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from assay.subjects.decoder import Params, Shape
 
 HELD_OUT = "held_out"
-"""Among what training gives: the mean loss on held-out windows at each evaluation, [run, evaluation]."""
+"""Among what training gives: the mean loss on held-out windows at each evaluation, [run,
+evaluation]."""
 AT_ONCE = 65_536
-"""Tokens of all runs together on which a held-out loss is worked out at once: memory, not numbers."""
+"""Tokens of all runs together on which a held-out loss is worked out at once: memory, not
+numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LmSpec(Spec):
-    """A small language model and how it is trained; the seed draws its start, and the order of its text."""
+    """A small language model and how it is trained; the seed draws its start, and the order of its
+    text."""
 
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
@@ -59,7 +63,8 @@ class LmSpec(Spec):
     corpus: str = corpora.STDLIB
     """The text: "stdlib", or a folder of text files; the model is trained on its training part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows in place of which stand random tokens, their first half twice: what teaches a model to copy."""
+    """Share of training windows in place of which stand random tokens, their first half twice: what
+    teaches a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64
@@ -69,17 +74,24 @@ class LmSpec(Spec):
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Adam's learning rate at its top."""
     decay: PerRun[Annotated[float, Ge(0)]] = 0.0
-    """Weight decay λ of AdamW: each step takes the share rate · λ off every matrix, embeddings included."""
+    """Weight decay λ of AdamW: each step takes the share rate · λ off every matrix, embeddings
+    included."""
     std: PerRun[Annotated[float, Gt(0)]] = 0.02
     """Standard deviation of matrices at the start."""
 
     def check(self) -> None:
-        """Raise SpecError where heads do not divide the width, or rotary positions cannot turn coordinates in pairs."""
+        """Raise SpecError where heads do not divide the width, or rotary positions cannot turn
+        coordinates in pairs."""
         name = type(self).__name__
         if self.d % self.heads:
-            raise SpecError(f"{name}.d must be a multiple of heads, got d={self.d} and heads={self.heads}")
+            raise SpecError(
+                f"{name}.d must be a multiple of heads, got d={self.d} and heads={self.heads}"
+            )
         if self.positions == "rotary" and self.d // self.heads % 2:
-            raise SpecError(f"{name}: rotary positions need heads of even width, got d={self.d} and heads={self.heads}")
+            raise SpecError(
+                f"{name}: rotary positions need heads of even width, got d={self.d} and "
+                f"heads={self.heads}"
+            )
 
 
 def shape_of(spec: LmSpec, vocab: int) -> Shape:
@@ -88,13 +100,23 @@ def shape_of(spec: LmSpec, vocab: int) -> Shape:
 
     s = spec
     return Shape(
-        layers=s.layers, d=s.d, heads=s.heads, m=s.m, context=s.context, vocab=vocab, norm=s.norm, positions=s.positions,
-        activation=s.activation, gated=s.gated, tied=s.tied,
-    )  # fmt: skip
+        layers=s.layers,
+        d=s.d,
+        heads=s.heads,
+        m=s.m,
+        context=s.context,
+        vocab=vocab,
+        norm=s.norm,
+        positions=s.positions,
+        activation=s.activation,
+        gated=s.gated,
+        tied=s.tied,
+    )
 
 
 def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
-    """Parameters before training, [run, …]: matrices N(0, std²) by each run's seed, gains 1, biases 0."""
+    """Parameters before training, [run, …]: matrices N(0, std²) by each run's seed, gains 1, biases
+    0."""
     import torch
 
     from assay.subjects.decoder import MATRICES
@@ -105,21 +127,34 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
     def drawn(name: str, size: tuple[int, ...]) -> Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(runs), *size)
-        stream = f"tiny.{GPT2[name]}"  # each matrix of each block is a stream of its own: other blocks leave it as it is
+        # each matrix of each block is a stream of its own: other blocks leave it as it is
+        stream = f"tiny.{GPT2[name]}"
         layers = range(size[0]) if "{}" in stream else [0]
         each = size[1:] if "{}" in stream else size
         stored = each[::-1] if name == "W_U" else each
         blocks = [rng.normal(runs.seeds, stream.format(layer), 0, stored) for layer in layers]
-        whole = np.stack(blocks, 1) if "{}" in stream else blocks[0].swapaxes(1, 2) if name == "W_U" else blocks[0]
-        return torch.from_numpy(np.ascontiguousarray(whole * spread.reshape(-1, *[1] * (whole.ndim - 1))))
+        whole = (
+            np.stack(blocks, 1)
+            if "{}" in stream
+            else blocks[0].swapaxes(1, 2)
+            if name == "W_U"
+            else blocks[0]
+        )
+        return torch.from_numpy(
+            np.ascontiguousarray(whole * spread.reshape(-1, *[1] * (whole.ndim - 1)))
+        )
 
     return {name: drawn(name, size) for name, size in shape.parameters().items()}
 
 
 def group_of(
-    runs: Runs[LmSpec], shape: Shape, params: dict[str, Tensor] | None = None, fixed: Mapping[str, Tensor] = MappingProxyType({})
+    runs: Runs[LmSpec],
+    shape: Shape,
+    params: dict[str, Tensor] | None = None,
+    fixed: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Group:
-    """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from `params` or from their own start.
+    """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from
+    `params` or from their own start.
 
     Parameters `fixed` are used as they are: none of `params`, and not learned.
     """
@@ -132,9 +167,14 @@ def group_of(
 
     s, decay = runs.shared, runs.each("decay")
     return descent(
-        runs, start(runs, shape) if params is None else params, loss, lr=runs.each("lr"), betas=(0.9, 0.99),
-        schedule=warm_up_decay(s.steps, s.warm, 0.8), decay=dict.fromkeys(MATRICES, decay) if decay.any() else None,
-    )  # fmt: skip
+        runs,
+        start(runs, shape) if params is None else params,
+        loss,
+        lr=runs.each("lr"),
+        betas=(0.9, 0.99),
+        schedule=warm_up_decay(s.steps, s.warm, 0.8),
+        decay=dict.fromkeys(MATRICES, decay) if decay.any() else None,
+    )
 
 
 def train_lms(
@@ -148,12 +188,12 @@ def train_lms(
     each: Callable[[int, Params], None] | None = None,
     params: dict[str, Tensor] | None = None,
 ) -> Trained:
-    """The runs after their steps, trained as one ensemble from `params` or their own start; a run alone is the same run, but for how
-    products are summed.
+    """The runs after their steps, trained as one ensemble from `params` or their own start; a run
+    alone is the same run, but for how products are summed.
 
-    After each of the steps `evaluate_at` the loss on held-out windows is kept as `held_out` [run, evaluation], and `each` is called
-    with the step and the parameters. A training that was killed goes on where it was.
-    """
+    After each of the steps `evaluate_at` the loss on held-out windows is kept as `held_out` [run,
+    evaluation], and `each` is called with the step and the parameters. A training that was killed
+    goes on where it was."""
     from assay.core.fit import fit
 
     group = group_of(runs, shape, params)
@@ -169,15 +209,25 @@ def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) 
 
     device, few = params["W_E"].device, max(1, AT_ONCE // (len(params["W_E"]) * windows.shape[1]))
     with torch.no_grad():
-        parts = [torch.from_numpy(windows[i : i + few].astype(np.int64)).to(device) for i in range(0, len(windows), few)]
-        total = torch.stack([next_token_loss(params, x, shape.activation).double().sum((1, 2)) for x in parts]).sum(0)
+        parts = [
+            torch.from_numpy(windows[i : i + few].astype(np.int64)).to(device)
+            for i in range(0, len(windows), few)
+        ]
+        total = torch.stack(
+            [next_token_loss(params, x, shape.activation).double().sum((1, 2)) for x in parts]
+        ).sum(0)
     return (total / (len(windows) * (windows.shape[1] - 1))).float()
 
 
 def _evaluated(
-    group: Group, shape: Shape, at: tuple[int, ...], held_out: np.ndarray | None, each: Callable[[int, Params], None] | None
+    group: Group,
+    shape: Shape,
+    at: tuple[int, ...],
+    held_out: np.ndarray | None,
+    each: Callable[[int, Params], None] | None,
 ) -> None:
-    """Let a group evaluate itself after these steps; what it finds is part of its state, so that a resume has it."""
+    """Let a group evaluate itself after these steps; what it finds is part of its state, so that a
+    resume has it."""
     import torch
 
     inner, names = group.step_fn, [name for name in group.state if "." not in name]

@@ -1,4 +1,5 @@
-"""What small language models read: a tokenizer trained on a corpus, its training part in windows, held-out windows, batches by step."""
+"""What small language models read: a tokenizer trained on a corpus, its training part in windows,
+held-out windows, batches by step."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TinyTextSpec(Spec):
-    """What models of one vocabulary and context read: a tokenizer and windows, named by the corpus's fingerprint."""
+    """What models of one vocabulary and context read: a tokenizer and windows, named by the
+    corpus's fingerprint."""
 
     corpus: str
     vocab: int
@@ -32,7 +34,8 @@ class TinyTextSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutSpec(Spec):
-    """Windows of the validation part, in the tokens of such a text; at most `per_file` of one file."""
+    """Windows of the validation part, in the tokens of such a text; at most `per_file` of one
+    file."""
 
     of: TinyTextSpec
     windows: int
@@ -40,7 +43,8 @@ class HeldOutSpec(Spec):
 
 
 def words(text: Corpus, vocab: int, context: int, bench: Bench) -> Path:
-    """The folder with tokenizer.json and tokens.npy [window, s], made now or found: a byte-level BPE, and the whole training part."""
+    """The folder with tokenizer.json and tokens.npy [window, s], made now or found: a byte-level
+    BPE, and the whole training part."""
     of = TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context)
     return bench.artefact(of, lambda path: _words(text, of, path))
 
@@ -49,12 +53,19 @@ def tokens_of(words: Path) -> tuple[Int[np.ndarray, "window s"], int]:
     """The training windows of such a folder, and how many tokens its tokenizer has."""
     import tokenizers
 
-    return np.load(words / "tokens.npy"), tokenizers.Tokenizer.from_file(str(words / "tokenizer.json")).get_vocab_size()
+    return np.load(words / "tokens.npy"), tokenizers.Tokenizer.from_file(
+        str(words / "tokenizer.json")
+    ).get_vocab_size()
 
 
-def held_out(text: Corpus, vocab: int, context: int, windows: int, bench: Bench) -> Int[np.ndarray, "window s"]:
-    """So many windows of the validation part, fewer where there are fewer, none where the corpus is too small to have one."""
-    of = HeldOutSpec(of=TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context), windows=windows)
+def held_out(
+    text: Corpus, vocab: int, context: int, windows: int, bench: Bench
+) -> Int[np.ndarray, "window s"]:
+    """So many windows of the validation part, fewer where there are fewer, none where the corpus is
+    too small to have one."""
+    of = HeldOutSpec(
+        of=TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context), windows=windows
+    )
     mine = words(text, vocab, context, bench)
     return np.load(bench.artefact(of, lambda path: _held_out(text, of, mine, path)) / "tokens.npy")
 
@@ -67,15 +78,34 @@ def _words(text: Corpus, of: TinyTextSpec, path: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=of.vocab, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=of.vocab, initial_alphabet=alphabet, show_progress=False),
+    )
     tokenizer.save(str(path / "tokenizer.json"))
-    np.save(path / "tokens.npy", text.windows(_encoder(path), "train", context=of.context, count=0).tokens)
+    np.save(
+        path / "tokens.npy",
+        text.windows(_encoder(path), "train", context=of.context, count=0).tokens,
+    )
 
 
 def _held_out(text: Corpus, of: HeldOutSpec, words: Path, path: Path) -> None:
     encode, context = _encoder(words), of.of.context
-    there = any(len(encode(text.text(i))) >= context for i in text.part("validation"))  # a corpus of a few documents may have none
-    found = text.windows(encode, "validation", context=context, count=of.windows, per_file=of.per_file, fewer=True).tokens if there else None
+    there = any(
+        len(encode(text.text(i))) >= context for i in text.part("validation")
+    )  # a corpus of a few documents may have none
+    found = (
+        text.windows(
+            encode,
+            "validation",
+            context=context,
+            count=of.windows,
+            per_file=of.per_file,
+            fewer=True,
+        ).tokens
+        if there
+        else None
+    )
     np.save(path / "tokens.npy", np.zeros((0, context), np.int32) if found is None else found)
 
 
@@ -87,9 +117,14 @@ def _encoder(words: Path) -> Callable[[str], list[int]]:
 
 
 def batches(
-    seeds: Int[np.ndarray, "run"], tokens: Int[np.ndarray, "window s"], vocab: int, batch: int, repeats: float = 0.0
+    seeds: Int[np.ndarray, "run"],
+    tokens: Int[np.ndarray, "window s"],
+    vocab: int,
+    batch: int,
+    repeats: float = 0.0,
 ) -> Callable[[int], Int[Tensor, "run b s"]]:
-    """Training windows as a function of the step: each once per epoch in an order drawn by each run's seed, some made repetitions.
+    """Training windows as a function of the step: each once per epoch in an order drawn by each
+    run's seed, some made repetitions.
 
     `repeats` is the share in place of which stand random tokens, their first half twice.
     Raises: SpecError where a batch is more than all windows.
@@ -98,7 +133,10 @@ def batches(
 
     per_epoch, context = len(tokens) // batch, tokens.shape[1]
     if not per_epoch:
-        raise SpecError(f"a batch of {batch} windows is more than the {len(tokens)} of {context} tokens that the text has")
+        raise SpecError(
+            f"a batch of {batch} windows is more than the {len(tokens)} of {context} tokens "
+            "that the text has"
+        )
 
     @lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
@@ -111,7 +149,9 @@ def batches(
             half = context // 2
             noise = rng.integers(seeds, "tiny.repeats", step, (batch, half), vocab)
             replaced = rng.uniform(seeds, "tiny.replaced", step, (batch,)) < repeats
-            x[replaced] = np.concatenate([noise, noise, noise[..., : context - 2 * half]], -1)[replaced]
+            x[replaced] = np.concatenate([noise, noise, noise[..., : context - 2 * half]], -1)[
+                replaced
+            ]
         return torch.from_numpy(x)
 
     return drawn

@@ -19,28 +19,41 @@ Seeds = Sequence[int] | Int[np.ndarray, "run"]
 
 
 def sparse_features(
-    runs: Runs, features: int, batch: int, stream: str = "train", density: Float[np.ndarray, "run f"] | None = None
+    runs: Runs,
+    features: int,
+    batch: int,
+    stream: str = "train",
+    density: Float[np.ndarray, "run f"] | None = None,
 ) -> Callable[[int], Float[Tensor, "run b f"]]:
-    """A source of batches: x_i is uniform on [0, 1) with probability p, the run's `density`, and 0 otherwise; all independent.
+    """A source of batches: x_i is uniform on [0, 1) with probability p, the run's `density`, and 0
+    otherwise; all independent.
 
-    Every run has its own batch, drawn once per distinct seed: from one uniform v, x = v/p where v < p, so runs that share a
-    seed and differ in p share v. Streams of different names are independent: train on "train", measure on "test". With
-    `density` every feature of every run has a probability of its own.
+    Every run has its own batch, drawn once per distinct seed: from one uniform v, x = v/p where v <
+    p, so runs that share a seed and differ in p share v. Streams of different names are
+    independent: train on "train", measure on "test". With `density` every feature of every run has
+    a probability of its own.
     Raises: DataError for a `density` outside (0, 1].
     Source: Toy Models of Superposition, "Experiment setup" (p = 1 − S).
     """
     distinct, back = np.unique(runs.seeds, return_inverse=True)
     chance = runs.each("density")[:, None] if density is None else density
     if not ((chance > 0) & (chance <= 1)).all():
-        raise DataError(f"density is a probability above 0 and at most 1, got {chance.min():g} to {chance.max():g}")
+        raise DataError(
+            f"density is a probability above 0 and at most 1, got {chance.min():g} to "
+            f"{chance.max():g}"
+        )
     inverse = 1 / torch.from_numpy(chance.astype(np.float32)).unsqueeze(1)
     alike = len(back) // len(distinct)  # runs of each seed, where these stand side by side
     spread = None if np.array_equal(back, np.arange(len(back)) // alike) else torch.from_numpy(back)
-    block = max(1, 4096 // batch)  # steps drawn at once: opening a stream costs as much as a thousand numbers
+    block = max(
+        1, 4096 // batch
+    )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
     @lru_cache(maxsize=2)
     def drawn(number: int) -> Float[Tensor, "seed step b f"]:
-        return torch.from_numpy(rng.uniform(distinct, f"planted.{stream}", number, (block, batch, features)))
+        return torch.from_numpy(
+            rng.uniform(distinct, f"planted.{stream}", number, (block, batch, features))
+        )
 
     def draw(step: int) -> Float[Tensor, "run b f"]:
         v = drawn(step // block)[:, step % block]
@@ -48,22 +61,28 @@ def sparse_features(
             x = (v.unsqueeze(1) * inverse.unflatten(0, (-1, alike))).flatten(0, 1).neg_()
         else:
             x = (v[spread] * inverse).neg_()
-        return torch.threshold_(x, -1.0, 0.0).neg_()  # 0 where v ≥ p: three times faster than a mask
+        return torch.threshold_(
+            x, -1.0, 0.0
+        ).neg_()  # 0 where v ≥ p: three times faster than a mask
 
     return draw
 
 
-def present_features(runs: Runs, features: int, batch: int, stream: str) -> Float[Tensor, "run b f"]:
+def present_features(
+    runs: Runs, features: int, batch: int, stream: str
+) -> Float[Tensor, "run b f"]:
     """Draw inputs of `sparse_features` given that at least one feature is present.
 
-    At density .01 that is one input in twenty of five features: the others are all 0 and say nothing new.
-    The feature that is present first is drawn from its law, those before it are absent, and those after it are independent.
-    """
+    At density .01 that is one input in twenty of five features: the others are all 0 and say
+    nothing new. The feature that is present first is drawn from its law, those before it are
+    absent, and those after it are independent."""
     distinct, back = np.unique(runs.seeds, return_inverse=True)
     v = rng.uniform(distinct, f"planted.{stream}", 0, (batch, features))[back]
     u = rng.uniform(distinct, f"planted.{stream}.first", 0, (batch, 1))[back]
     p = runs.each("density")[:, None, None]
-    first_by = 1 - (1 - p) ** np.arange(1, features + 1)  # probability that a feature up to this place is present
+    first_by = 1 - (1 - p) ** np.arange(
+        1, features + 1
+    )  # probability that a feature up to this place is present
     first = (u * first_by[..., -1:] >= first_by).sum(-1, keepdims=True)
     place = np.arange(features)
     v = np.where(place < first, 1.0, np.where(place == first, p * v, v))
@@ -76,16 +95,19 @@ def one_hot(features: int) -> Float[Tensor, "b f"]:
 
 
 def variance(density: float) -> float:
-    """The variance of one input feature, p/3 − p²/4: E u² = 1/3 and (E u)² = 1/4, each present with probability p."""
+    """The variance of one input feature, p/3 − p²/4: E u² = 1/3 and (E u)² = 1/4, each present with
+    probability p."""
     return density / 3 - density**2 / 4
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The law x = Σ a_i d_i: directions of length 1 drawn by each seed, each of them on by itself and rarely.
+    """The law x = Σ a_i d_i: directions of length 1 drawn by each seed, each of them on by itself
+    and rarely.
 
-    A feature is on with probability `density`, by an amount a ~ Exp(1); so E a = p, E a² = 2p, and without superposition
-    E‖x‖² = 2p · features. No noise. Seeds have directions and inputs of their own; streams of different names are
+    A feature is on with probability `density`, by an amount a ~ Exp(1); so E a = p, E a² = 2p, and
+    without superposition E‖x‖² = 2p · features. No noise. Seeds have directions and inputs of their
+    own; streams of different names are
     independent: train on "train", measure on "test".
     """
 
@@ -96,30 +118,45 @@ class Mixture:
     density: float = 0.02
     """Probability p that a feature is on."""
     orthonormal: bool = False
-    """Directions orthogonal to each other, at most d of them; otherwise independent and uniform on the sphere."""
+    """Directions orthogonal to each other, at most d of them; otherwise independent and uniform on
+    the sphere."""
 
     def __post_init__(self) -> None:
         if self.d < 1 or self.features < 1:
-            raise DataError(f"a Mixture needs d and features of at least 1, got d={self.d}, features={self.features}")
+            raise DataError(
+                f"a Mixture needs d and features of at least 1, got d={self.d}, "
+                f"features={self.features}"
+            )
         if not 0 < self.density <= 1:
-            raise DataError(f"Mixture.density is a probability above 0 and at most 1, got {self.density}")
+            raise DataError(
+                f"Mixture.density is a probability above 0 and at most 1, got {self.density}"
+            )
         if self.orthonormal and self.features > self.d:
-            raise DataError(f"at most d={self.d} directions can be orthogonal, got features={self.features}")
+            raise DataError(
+                f"at most d={self.d} directions can be orthogonal, got features={self.features}"
+            )
 
     def directions(self, seeds: Seeds) -> Float[Tensor, "run f d"]:
         """The true directions of each seed, rows of length 1."""
-        W = rng.normal(np.asarray(seeds), "planted.directions", 0, (self.features, self.d)).astype(np.float64)
+        W = rng.normal(np.asarray(seeds), "planted.directions", 0, (self.features, self.d)).astype(
+            np.float64
+        )
         if self.orthonormal:  # Q of a normal matrix, up to signs: directions in general position
             W = np.linalg.qr(W.swapaxes(1, 2))[0].swapaxes(1, 2)
         return torch.from_numpy(W / np.linalg.norm(W, axis=-1, keepdims=True)).float()
 
-    def codes(self, seeds: Seeds, batch: int, stream: str = "train") -> Callable[[int], Float[Tensor, "run b f"]]:
+    def codes(
+        self, seeds: Seeds, batch: int, stream: str = "train"
+    ) -> Callable[[int], Float[Tensor, "run b f"]]:
         """A source of true amounts, step → [run, b, f]; 0 where a feature is off."""
         drawn, back = self._drawn(seeds, batch, stream)
         return lambda step: drawn(step)[back]
 
-    def inputs(self, seeds: Seeds, batch: int, stream: str = "train") -> Callable[[int], Float[Tensor, "run b d"]]:
-        """A source of inputs, step → [run, b, d]: the codes of the same seeds, batch and stream times the directions.
+    def inputs(
+        self, seeds: Seeds, batch: int, stream: str = "train"
+    ) -> Callable[[int], Float[Tensor, "run b d"]]:
+        """A source of inputs, step → [run, b, d]: the codes of the same seeds, batch and stream
+        times the directions.
 
         Drawn once per distinct seed, so a sweep costs no more than one run.
         """
@@ -127,18 +164,27 @@ class Mixture:
         directions = self.directions(np.unique(seeds))
         return lambda step: (drawn(step) @ directions)[back]
 
-    def _drawn(self, seeds: Seeds, batch: int, stream: str) -> tuple[Callable[[int], Float[Tensor, "seed b f"]], Tensor]:
+    def _drawn(
+        self, seeds: Seeds, batch: int, stream: str
+    ) -> tuple[Callable[[int], Float[Tensor, "seed b f"]], Tensor]:
         """The codes of the distinct seeds, and which of them each run has."""
         distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
         cells = batch * self.features
-        block = max(1, 16_384 // batch)  # steps drawn at once: opening a stream costs as much as a thousand numbers
+        block = max(
+            1, 16_384 // batch
+        )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
         @lru_cache(maxsize=2 * len(distinct))
         def firings(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            """Where features are on in a block of steps, in order; how much; and where each step starts."""
+            """Where features are on in a block of steps, in order; how much; and where each step
+            starts."""
             g = rng.generator(seed, f"planted.mixture.{stream}", number)
             at = _successes(g, self.density, block * cells)
-            return at % cells, g.standard_exponential(len(at), np.float32), np.searchsorted(at, np.arange(block + 1) * cells)
+            return (
+                at % cells,
+                g.standard_exponential(len(at), np.float32),
+                np.searchsorted(at, np.arange(block + 1) * cells),
+            )
 
         def draw(step: int) -> Float[Tensor, "seed b f"]:
             number, place = divmod(step, block)
@@ -153,7 +199,8 @@ class Mixture:
 
 
 def _successes(g: np.random.Generator, p: float, n: int) -> Int[np.ndarray, "k"]:
-    """The places, ascending, of the successes among n trials of probability p, drawn by their geometric gaps.
+    """The places, ascending, of the successes among n trials of probability p, drawn by their
+    geometric gaps.
 
     The same law as n uniform numbers below p, at p times the cost.
     """

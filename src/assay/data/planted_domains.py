@@ -1,8 +1,9 @@
-"""A planted text whose subjects are known: tokens that mean more in one domain than in another, and features that fire on them there.
+"""A planted text whose subjects are known: tokens that mean more in one domain than in another, and
+features that fire on them there.
 
-The text is sentences of six random tokens. The fifth of each is the token of one feature, and the sentence is about that feature's
-domain or not. What comes after the token depends on the domain; with `marked`, what stands before it does, and the next token does not.
-"""
+The text is sentences of six random tokens. The fifth of each is the token of one feature, and the
+sentence is about that feature's domain or not. What comes after the token depends on the domain;
+with `marked`, what stands before it does, and the next token does not."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ SENTENCE, PLACE = 6, 4
 
 @dataclass(frozen=True, eq=False)
 class PlantedDomains:
-    """Windows of such a text, and where features of three kinds fire: only the first kind is token-in-context."""
+    """Windows of such a text, and where features of three kinds fire: only the first kind is
+    token-in-context."""
 
     tokens: Int[np.ndarray, "window s"]
     own: Int[np.ndarray, "feature"]
@@ -35,29 +37,49 @@ class PlantedDomains:
 
 
 def planted_domains(
-    seed: int, part: int, windows: int, *, features: int = 12, sentences: int = 10, ordinary: int = 100, named: int = 5,
-    share: float = 0.2, inside: float = 0.9, outside: float = 0.05, marked: bool = False,
-) -> PlantedDomains:  # fmt: skip
-    """Draw the text of a seed; parts of one seed share tokens and meanings, and differ in all that is drawn.
+    seed: int,
+    part: int,
+    windows: int,
+    *,
+    features: int = 12,
+    sentences: int = 10,
+    ordinary: int = 100,
+    named: int = 5,
+    share: float = 0.2,
+    inside: float = 0.9,
+    outside: float = 0.05,
+    marked: bool = False,
+) -> PlantedDomains:
+    """Draw the text of a seed; parts of one seed share tokens and meanings, and differ in all that
+    is drawn.
 
-    A sentence is about its domain with chance `share`. There the next token is one of `follows` with chance `inside`, elsewhere with
-    chance `outside`. With `marked` these two are equal to `outside`, and a marker of the feature's own stands one to four places before
-    the token if and only if the sentence is about the domain. So, given the token, a next token of `follows` tells firing with an AUROC of
-    ½ + (inside − outside)/2 and earlier tokens with ½; with `marked` with ½ and, the four places looked at, 1.
+    A sentence is about its domain with chance `share`. There the next token is one of `follows`
+    with chance `inside`, elsewhere with chance `outside`. With `marked` these two are equal to
+    `outside`, and a marker of the feature's own stands one to four places before the token if and
+    only if the sentence is about the domain. So, given the token, a next token of `follows` tells
+    firing with an AUROC of ½ + (inside − outside)/2 and earlier tokens with ½; with `marked` with ½
+    and, the four places looked at, 1.
 
-    Source: "the" in one subject is a feature of Bricken et al. 2023, Towards Monosemanticity; nostalgebraist's remarks on it
-    """
+    Source: "the" in one subject is a feature of Bricken et al. 2023, Towards Monosemanticity;
+    nostalgebraist's remarks on it"""
     one = np.array([seed])
     kind = f"planted-domains.{int(marked)}.{part}"
-    follows = ordinary + features * 2 + np.arange(features * named).reshape(features, named)  # after ordinary, own and marking tokens
+    follows = (
+        ordinary + features * 2 + np.arange(features * named).reshape(features, named)
+    )  # after ordinary, own and marking tokens
     own, marks = ordinary + np.arange(features), ordinary + features + np.arange(features)
     tokens = rng.integers(one, f"{kind}.text", 0, (windows, sentences, SENTENCE), ordinary)[0]
     which = rng.integers(one, f"{kind}.feature", 0, (windows, sentences), features)[0]
-    chance, pick, place = (rng.uniform(one, f"{kind}.{name}", 0, (windows, sentences))[0] for name in ("next", "pick", "place"))
+    chance, pick, place = (
+        rng.uniform(one, f"{kind}.{name}", 0, (windows, sentences))[0]
+        for name in ("next", "pick", "place")
+    )
     domain = rng.uniform(one, f"{kind}.domain", 0, (windows, sentences))[0] < share
     tokens[:, :, PLACE] = own[which]
     said = chance < np.where(domain & (not marked), inside, outside)
-    tokens[:, :, PLACE + 1] = np.where(said, follows[which, (pick * named).astype(int)], tokens[:, :, PLACE + 1])
+    tokens[:, :, PLACE + 1] = np.where(
+        said, follows[which, (pick * named).astype(int)], tokens[:, :, PLACE + 1]
+    )
     if marked:
         w, s = np.nonzero(domain)
         tokens[w, s, PLACE - 1 - (place[w, s] * PLACE).astype(int)] = marks[which[w, s]]
@@ -65,7 +87,10 @@ def planted_domains(
     at = np.arange(SENTENCE) == PLACE
     flat = (features, windows, sentences * SENTENCE)
     return PlantedDomains(
-        tokens.reshape(windows, -1), own, follows,
-        (about & domain[..., None] & at).reshape(flat), (about & at & np.ones_like(domain)[..., None]).reshape(flat),
+        tokens.reshape(windows, -1),
+        own,
+        follows,
+        (about & domain[..., None] & at).reshape(flat),
+        (about & at & np.ones_like(domain)[..., None]).reshape(flat),
         (about & domain[..., None] & np.ones(SENTENCE, bool)).reshape(flat),
-    )  # fmt: skip
+    )

@@ -1,4 +1,5 @@
-"""Tokens planted in a text: in the vocabulary, and in what a model reads exactly as often as asked, never included."""
+"""Tokens planted in a text: in the vocabulary, and in what a model reads exactly as often as asked,
+never included."""
 
 from __future__ import annotations
 
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planting:
-    """Which tokens are planted beside the ordinary ones, how often each occurs, and what copying is learned on."""
+    """Which tokens are planted beside the ordinary ones, how often each occurs, and what copying is
+    learned on."""
 
     ordinary: int
     """Tokens of the text's own tokenizer; planted ones follow them."""
     exposures: tuple[int, ...]
     """How often each planted token occurs in all of training."""
     repeats: float
-    """Share of a batch's windows that repeat random ordinary tokens with a random period: what teaches a model to copy."""
+    """Share of a batch's windows that repeat random ordinary tokens with a random period: what
+    teaches a model to copy."""
     period: int = 4
     """The longest of those periods."""
 
@@ -35,7 +38,8 @@ class Planting:
         return self.ordinary + len(self.exposures)
 
     def quiet(self, seeds: Int[np.ndarray, "run"]) -> Bool[np.ndarray, "run token"]:
-        """The ordinary tokens, half of them by each seed, that no repeating window contains: on them copying has to generalise."""
+        """The ordinary tokens, half of them by each seed, that no repeating window contains: on
+        them copying has to generalise."""
         order = rng.permutation(seeds, "planted.quiet", 0, self.ordinary)
         out = np.zeros((len(seeds), self.vocab), dtype=bool)
         np.put_along_axis(out, order[:, : self.ordinary // 2], True, 1)
@@ -51,18 +55,22 @@ def planted_batches(
     batch: int,
     context: int,
 ) -> Callable[[int], Int[Tensor, "run b s"]]:
-    """Batches of text [run, b, s] as a function of the step, with planted tokens in place of ordinary ones and the first windows repeating.
+    """Batches of text [run, b, s] as a function of the step, with planted tokens in place of
+    ordinary ones and the first windows repeating.
 
-    Every planted token stands as often as asked, at places drawn by the seed: never at a window's end, so that each occurrence is read
-    and predicted, and never in a repeating window. Raises: SpecError where there are not so many places.
-    """
+    Every planted token stands as often as asked, at places drawn by the seed: never at a window's
+    end, so that each occurrence is read and predicted, and never in a repeating window. Raises:
+    SpecError where there are not so many places."""
     import torch
 
     loops = round(planting.repeats * batch)
     rows, inner, total = batch - loops, context - 2, sum(planting.exposures)
     places = steps * rows * inner
     if total > places:
-        raise SpecError(f"{total} planted occurrences need as many places, got {places}: more steps, or a larger batch")
+        raise SpecError(
+            f"{total} planted occurrences need as many places, got {places}: more steps, or a "
+            "larger batch"
+        )
     token = planting.ordinary + np.repeat(np.arange(len(planting.exposures)), planting.exposures)
     where = np.stack([_cells(int(seed), places, total) for seed in seeds])  # [run, occurrence]
     step_of, rest = np.divmod(where, rows * inner)
@@ -73,7 +81,13 @@ def planted_batches(
         x = text(step).numpy().copy()
         if loops:
             period = 1 + rng.integers(seeds, "planted.period", step, (loops,), planting.period)
-            noise = rng.integers(seeds, "planted.noise", step, (loops, context), planting.ordinary // 2 + planting.ordinary % 2)
+            noise = rng.integers(
+                seeds,
+                "planted.noise",
+                step,
+                (loops, context),
+                planting.ordinary // 2 + planting.ordinary % 2,
+            )
             again = np.arange(context) % period[..., None]  # [run, loop, s]
             looped = np.take_along_axis(noise, again, 2)
             for run, loud in enumerate(louder):
@@ -92,7 +106,11 @@ def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, "occurrence"]:
 
 
 def counted(
-    batches: Callable[[int], Tensor], steps: int, runs: int, vocab: int, only: Sequence[int] | None = None
+    batches: Callable[[int], Tensor],
+    steps: int,
+    runs: int,
+    vocab: int,
+    only: Sequence[int] | None = None,
 ) -> Int[np.ndarray, "run token"]:
     """How often each token stands in all batches of each run."""
     out = np.zeros((runs, vocab), dtype=np.int64)

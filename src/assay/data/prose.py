@@ -1,8 +1,10 @@
-"""Prose: what is plain English in the documentation strings of Python source, paragraph by paragraph.
+"""Prose: what is plain English in the documentation strings of Python source, paragraph by
+paragraph.
 
-The rule is strict rather than complete, for much of a documentation string is no prose. Kept is a block between blank lines that
-stands at the margin, begins like a sentence and ends like one, has eight words or more, and of which four fifths are plain words once
-reST and Markdown marks are taken off. Left out with this are parameter tables, lists, code, doctests, signatures and mathematics.
+The rule is strict rather than complete, for much of a documentation string is no prose. Kept is a
+block between blank lines that stands at the margin, begins like a sentence and ends like one, has
+eight words or more, and of which four fifths are plain words once reST and Markdown marks are taken
+off. Left out with this are parameter tables, lists, code, doctests, signatures and mathematics.
 It does not read: a table of words would pass, and an indented paragraph of good prose is lost.
 """
 
@@ -24,7 +26,19 @@ PLAIN = 0.8
 
 _ADDING = {"add_newdoc", "add_docstr", "_add_docstr"}
 """Functions by which NumPy, SciPy and torch give documentation to what is written in C."""
-_TABLES = {"Parameters", "Other Parameters", "Returns", "Yields", "Receives", "Raises", "Warns", "Attributes", "Methods", "See Also", "References"}
+_TABLES = {
+    "Parameters",
+    "Other Parameters",
+    "Returns",
+    "Yields",
+    "Receives",
+    "Raises",
+    "Warns",
+    "Attributes",
+    "Methods",
+    "See Also",
+    "References",
+}
 """Sections of numpydoc that are lists, whatever their lines look like."""
 _UNDERLINE = re.compile(r"([-=~^*#\"'`+])\1{2,}\s*")
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -37,12 +51,16 @@ _MARKS = (
     (re.compile(r":[a-z:+-]+:`[~!]?([^`]*)`"), r"\1"),  # :class:`~package.Name`
     (re.compile(r"\s*\[[#\w]+\]_"), ""),  # [1]_
     (re.compile(r"``([^`]+)``|`([^`]+)`_{0,2}"), r"\1\2"),
-    (re.compile(r"\*\*([^*]+)\*\*|(?<!\w)\*([^*\s][^*]*)\*(?!\w)|(?<!\w)__([^_]+)__(?!\w)"), r"\1\2\3"),
+    (
+        re.compile(r"\*\*([^*]+)\*\*|(?<!\w)\*([^*\s][^*]*)\*(?!\w)|(?<!\w)__([^_]+)__(?!\w)"),
+        r"\1\2\3",
+    ),
 )
 
 
 def documentation(source: bytes) -> Iterator[str]:
-    """The documentation strings of a module, its classes, their methods and attributes in the order of the text, margins taken off.
+    """The documentation strings of a module, its classes, their methods and attributes in the order
+    of the text, margins taken off.
 
     A file that is no Python of this version has none.
     """
@@ -61,7 +79,11 @@ def _strings(body: Iterable[ast.stmt]) -> Iterator[str]:
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield value.value
             elif getattr(called, "id", getattr(called, "attr", "")) in _ADDING:
-                yield from (n.value for n in ast.walk(value) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+                yield from (
+                    n.value
+                    for n in ast.walk(value)
+                    if isinstance(n, ast.Constant) and isinstance(n.value, str)
+                )
         for inner in ("body", "orelse"):
             yield from _strings(getattr(statement, inner, ()))
 
@@ -91,9 +113,14 @@ def prose(paragraph: str) -> str:
     words = paragraph.split(" ")
     if len(words) < WORDS or not _SENTENCE.fullmatch(paragraph) or _CODE.search(paragraph):
         return ""
-    return paragraph if sum(_WORD.fullmatch(w) is not None for w in words) >= PLAIN * len(words) else ""
+    return (
+        paragraph
+        if sum(_WORD.fullmatch(w) is not None for w in words) >= PLAIN * len(words)
+        else ""
+    )
 
 
 def wording(paragraph: str) -> str:
-    """What two paragraphs share that say the same of different things: its lower-case words, without names and numbers."""
+    """What two paragraphs share that say the same of different things: its lower-case words,
+    without names and numbers."""
     return " ".join(re.findall(r"(?<![\w.])[a-z]+(?![\w.(])", paragraph))

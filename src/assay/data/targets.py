@@ -1,9 +1,10 @@
-"""Targets: what a dictionary of one block may be asked to reconstruct, several of them side by side for the same tokens.
+"""Targets: what a dictionary of one block may be asked to reconstruct, several of them side by side
+for the same tokens.
 
-The MLP's activations, what it adds to the stream, the stream after it, what it adds in logits, the attention's output, or the
-stream before the block. Everything comes from harvests on the same windows, and a batch holds all targets of its rows: so that
-dictionaries of different targets, and those that read one place and reconstruct another, are trained in one pass.
-"""
+The MLP's activations, what it adds to the stream, the stream after it, what it adds in logits, the
+attention's output, or the stream before the block. Everything comes from harvests on the same
+windows, and a batch holds all targets of its rows: so that dictionaries of different targets, and
+those that read one place and reconstruct another, are trained in one pass."""
 
 from __future__ import annotations
 
@@ -44,14 +45,19 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """The sites that each target is made from, by kind.
 
-`act` is the MLP's activations h, `update` what the MLP adds to the stream, o, `post` the stream x after it. `logit` is o in
-logit coordinates with the final norm's divisor taken from x, `logit-exact` the logits with o less those without it; both
-have the squared error of centred logits in as many numbers as the stream has (`subjects/readout.py`), and for a block that is
-not the last one they are its direct path. `attn` is what the attention adds, `resid` the stream before the block.
-"""
+`act` is the MLP's activations h, `update` what the MLP adds to the stream, o, `post` the stream x
+after it. `logit` is o in logit coordinates with the final norm's divisor taken from x,
+`logit-exact` the logits with o less those without it; both have the squared error of centred logits
+in as many numbers as the stream has (`subjects/readout.py`), and for a block that is not the last
+one they are its direct path. `attn` is what the attention adds, `resid` the stream before the
+block. """
 
 
-_STORED: tuple[tuple[Target, str], ...] = (("act", "mlp_post"), ("attn", "attn_out"), ("resid", "resid_pre"))
+_STORED: tuple[tuple[Target, str], ...] = (
+    ("act", "mlp_post"),
+    ("attn", "attn_out"),
+    ("resid", "resid_pre"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +93,18 @@ class TargetSpec(Spec):
         kinds = sorted({kind for name in self.targets for kind in NEEDS[name]})
         return {
             kind: HarvestSpec(
-                seed=self.seed, subject=self.subject, site=str(Site(kind, self.layer)), corpus=self.corpus, part=self.part,
-                windows=self.windows, context=self.context, per_file=self.per_file, dtype=self.dtype,
+                seed=self.seed,
+                subject=self.subject,
+                site=str(Site(kind, self.layer)),
+                corpus=self.corpus,
+                part=self.part,
+                windows=self.windows,
+                context=self.context,
+                per_file=self.per_file,
+                dtype=self.dtype,
             )
             for kind in kinds
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,25 +117,40 @@ class TargetMomentsSpec(Spec):
 
 
 def targets(spec: TargetSpec, bench: Bench, like: Targets | None = None) -> Targets:
-    """The targets that the spec asks for; centre and scale are the training part's, which another part is given as `like`.
+    """The targets that the spec asks for; centre and scale are the training part's, which another
+    part is given as `like`.
 
     Raises: DataError, ModelError, StoreError, as `harvest` does.
     """
     wanted = spec.harvests()
-    found = dict(zip(wanted, harvests([*wanted.values()], bench, None if like is None else [like.harvests[kind] for kind in wanted]), strict=True))
+    found = dict(
+        zip(
+            wanted,
+            harvests(
+                [*wanted.values()],
+                bench,
+                None if like is None else [like.harvests[kind] for kind in wanted],
+            ),
+            strict=True,
+        )
+    )
     folder = find(spec.subject)
     read = _readout(spec.subject, spec.layer, folder.fingerprint) if "mlp_post" in found else None
     made = _opened(spec, tuple(found.items()), read, like)
     if like is None:  # the moments are worked out once and kept
         named = TargetMomentsSpec(
-            model=folder.fingerprint, corpus=corpora.load(spec.corpus).fingerprint, of=spec.replace(subject="", corpus="")
+            model=folder.fingerprint,
+            corpus=corpora.load(spec.corpus).fingerprint,
+            of=spec.replace(subject="", corpus=""),
         )
         made.moments = _load(bench.artefact(named, lambda path: _save(made, path)), spec.targets)
     return made
 
 
 @lru_cache(maxsize=4)
-def _readout(subject: str, layer: int, fingerprint: str) -> Readout:  # the fingerprint: a folder may change in place
+def _readout(
+    subject: str, layer: int, fingerprint: str
+) -> Readout:  # the fingerprint: a folder may change in place
     from assay.subjects.pretrained import load
     from assay.subjects.readout import readout
 
@@ -130,7 +158,12 @@ def _readout(subject: str, layer: int, fingerprint: str) -> Readout:  # the fing
 
 
 @lru_cache(maxsize=8)
-def _opened(spec: TargetSpec, found: tuple[tuple[str, Harvest], ...], read: Readout | None, like: Targets | None) -> Targets:
+def _opened(
+    spec: TargetSpec,
+    found: tuple[tuple[str, Harvest], ...],
+    read: Readout | None,
+    like: Targets | None,
+) -> Targets:
     return Targets(spec, dict(found), read, like)
 
 
@@ -149,10 +182,11 @@ def _load(path: Path, names: Sequence[Target]) -> Moments:
 
 @dataclass(eq=False)
 class Targets:
-    """Targets of the same tokens. A row is one token, as in Harvest; rows that any of its harvests leaves out are left out.
+    """Targets of the same tokens. A row is one token, as in Harvest; rows that any of its harvests
+    leaves out are left out.
 
-    Normalised means (a − mean) · scale, with E‖normalised‖² = width over the kept rows of the training part.
-    """
+    Normalised means (a − mean) · scale, with E‖normalised‖² = width over the kept rows of the
+    training part."""
 
     spec: TargetSpec
     harvests: dict[str, Harvest] = field(repr=False)
@@ -200,7 +234,9 @@ class Targets:
         """The sites that a target is made from."""
         return tuple(str(Site(kind, self.spec.layer)) for kind in NEEDS[name])
 
-    def raw(self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None) -> dict[Target, Float[Tensor, "b d"]]:
+    def raw(
+        self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
+    ) -> dict[Target, Float[Tensor, "b d"]]:
         """Targets of these rows as they are, float32."""
         import torch
 
@@ -221,7 +257,9 @@ class Targets:
                 out["logit-exact"] = self.readout.exact(out["update"], out["post"])
         return {name: out[name] for name in names}
 
-    def rows(self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None) -> dict[Target, Float[Tensor, "b d"]]:
+    def rows(
+        self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
+    ) -> dict[Target, Float[Tensor, "b d"]]:
         """Normalised targets of these rows, float32."""
         return {name: self.normalise(name, x) for name, x in self.raw(rows, names).items()}
 
@@ -229,8 +267,11 @@ class Targets:
         """(x − mean) · scale."""
         return (x - x.new_tensor(self.mean(name))) * self.scale(name)
 
-    def batches(self, seeds: Int[np.ndarray, "run"], batch: int) -> Callable[[int], dict[Target, Float[Tensor, "b d"]]]:
-        """Normalised training batches of every target as a function of the step, in an order drawn by the runs' one seed.
+    def batches(
+        self, seeds: Int[np.ndarray, "run"], batch: int
+    ) -> Callable[[int], dict[Target, Float[Tensor, "b d"]]]:
+        """Normalised training batches of every target as a function of the step, in an order drawn
+        by the runs' one seed.
 
         Every kept row comes once per epoch; an epoch's incomplete last batch is left out.
 
@@ -239,9 +280,14 @@ class Targets:
         distinct = np.unique(np.asarray(seeds))
         per_epoch = len(self.kept) // batch
         if len(distinct) != 1:
-            raise DataError(f"batches of several targets are drawn for one seed at a time, got {len(distinct)} seeds")
+            raise DataError(
+                "batches of several targets are drawn for one seed at a time, got "
+                f"{len(distinct)} seeds"
+            )
         if not per_epoch:
-            raise DataError(f"a batch of {batch} is larger than the {len(self.kept)} rows of these targets")
+            raise DataError(
+                f"a batch of {batch} is larger than the {len(self.kept)} rows of these targets"
+            )
 
         @lru_cache(maxsize=2)
         def order(epoch: int) -> np.ndarray:
@@ -269,6 +315,9 @@ class Targets:
             mean = total[:-1] / len(self.kept)
             variance = float(total[-1] / len(self.kept) - (mean * mean).sum())
             if not variance > 0:
-                raise DataError(f"target {name} of block {self.spec.layer} is the same everywhere, so there is nothing to learn")
+                raise DataError(
+                    f"target {name} of block {self.spec.layer} is the same everywhere, so "
+                    "there is nothing to learn"
+                )
             out[name] = (mean.astype(np.float32), float(np.sqrt(len(mean) / variance)))
         return out

@@ -1,4 +1,5 @@
-"""Templates of short texts in pairs, one with a property and one without: words and numbers drawn, filled in, and set among other lines.
+"""Templates of short texts in pairs, one with a property and one without: words and numbers drawn,
+filled in, and set among other lines.
 
 Names are made up, secrets are random letters, and instructions to a reading model are harmless.
 """
@@ -30,26 +31,55 @@ printer product profile project province purchase quantity query queue rating re
 sample scanner score screen section sensor service session shelf signal size slot source station student summary supplier surface table
 target tax temperature ticket timer title total traffic transfer tree username value vector vehicle version volume wallet weather week
 weight width window worker year
-""")
+""")  # noqa: E501
 CALLS = words("""
 apply build check clean close compare convert count create delete export fetch filter find handle load measure merge move notify open parse
 plot print process publish read remove render repair resize save scale scan search send sort split start stop store submit sync test track
 train update upload validate verify write
-""")
-ERRORS = words("""ValueError KeyError IndexError TypeError OSError RuntimeError AttributeError LookupError TimeoutError EOFError""")
-FIRST = words("""Maria Peter Anna Jonas Laura Felix Nina Oscar Clara Simon Julia Victor Helen Martin Sofia Daniel Emma Robert Alice Thomas""")
-LAST = words("""Keller Brown Novak Rossi Meyer Silva Larsen Moreau Weber Costa Fischer Lopez Jensen Martin Dubois Schmidt Young Carter""")
-BROKEN = words("""broke failed leaked cracked vanished stalled melted jammed tore collapsed rusted crashed""")
-WORKED = words("""arrived worked improved helped lasted matched impressed shone paid settled cooled returned""")
-GROUPS = words("""women men foreigners immigrants pensioners mothers teenagers widows fathers refugees natives bachelors""")
-ROLES = words("""members staff visitors subscribers owners guests drivers tenants winners students volunteers sponsors""")
-CODE_ASIDES = ("# {a} {b}", "pass", '"""About the {a}."""', "# see {a} {n}", "assert True", "# done")
-PROSE_ASIDES = ("See the {a}.", "This is about the {a}.", "There are {n} notes.", "Thank you.", "More on sheet {n}.", "Well.")
+""")  # noqa: E501
+ERRORS = words(
+    """ValueError KeyError IndexError TypeError OSError RuntimeError AttributeError LookupError TimeoutError EOFError"""  # noqa: E501
+)
+FIRST = words(
+    """Maria Peter Anna Jonas Laura Felix Nina Oscar Clara Simon Julia Victor Helen Martin Sofia Daniel Emma Robert Alice Thomas"""  # noqa: E501
+)
+LAST = words(
+    """Keller Brown Novak Rossi Meyer Silva Larsen Moreau Weber Costa Fischer Lopez Jensen Martin Dubois Schmidt Young Carter"""  # noqa: E501
+)
+BROKEN = words(
+    """broke failed leaked cracked vanished stalled melted jammed tore collapsed rusted crashed"""
+)
+WORKED = words(
+    """arrived worked improved helped lasted matched impressed shone paid settled cooled returned"""
+)
+GROUPS = words(
+    """women men foreigners immigrants pensioners mothers teenagers widows fathers refugees natives bachelors"""  # noqa: E501
+)
+ROLES = words(
+    """members staff visitors subscribers owners guests drivers tenants winners students volunteers sponsors"""  # noqa: E501
+)
+CODE_ASIDES = (
+    "# {a} {b}",
+    "pass",
+    '"""About the {a}."""',
+    "# see {a} {n}",
+    "assert True",
+    "# done",
+)
+PROSE_ASIDES = (
+    "See the {a}.",
+    "This is about the {a}.",
+    "There are {n} notes.",
+    "Thank you.",
+    "More on sheet {n}.",
+    "Well.",
+)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Words and numbers drawn for one template; each part of the split has its own quarter of every long list of words."""
+    """Words and numbers drawn for one template; each part of the split has its own quarter of every
+    long list of words."""
 
     of: np.random.Generator
     part: str = "shifted"
@@ -76,14 +106,21 @@ class Draw:
 
     def secret(self, length: int = 10) -> str:
         """Random letters and digits."""
-        return "".join(self.one("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(length))
+        return "".join(
+            self.one("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789")
+            for _ in range(length)
+        )
 
 
 @cache
 def _own(words: Sequence[str], part: str) -> Sequence[str]:
     """The quarters of a long list that are a part's own."""
     quarter = {"train": (0, 1), "validation": (2,), "test": (3,)}.get(part)
-    return tuple(w for i, w in enumerate(words) if i % 4 in quarter) if quarter and len(words) >= 12 else tuple(words)
+    return (
+        tuple(w for i, w in enumerate(words) if i % 4 in quarter)
+        if quarter and len(words) >= 12
+        else tuple(words)
+    )
 
 
 Family = Callable[[Draw], Pair | None]
@@ -100,17 +137,38 @@ def parses(text: str) -> bool:
 
 
 def filled(d: Draw) -> dict[str, str | int]:
-    """Words by the letter that stands for them: a b c d names, f g calls, n a small number, m a larger one, E an exception, s a secret,
-    F L a person's name, who a group of people, role those who have a role."""
+    """Words by the letter that stands for them: a b c d names, f g calls, n a small number, m a
+    larger one, E an exception, s a secret, F L a person's name, who a group of people, role those
+    who have a role."""
     a, b, c, e = d.names(4)
-    return {"a": a, "b": b, "c": c, "d": e, "f": d.call(), "g": d.call(), "n": d.number(2, 40), "m": d.number(100, 999), "E": d.one(ERRORS),
-            "s": d.secret(), "F": d.one(FIRST), "L": d.one(LAST), "bad": d.one(BROKEN), "good": d.one(WORKED), "who": d.one(GROUPS),
-            "role": d.one(ROLES)}  # fmt: skip
+    return {
+        "a": a,
+        "b": b,
+        "c": c,
+        "d": e,
+        "f": d.call(),
+        "g": d.call(),
+        "n": d.number(2, 40),
+        "m": d.number(100, 999),
+        "E": d.one(ERRORS),
+        "s": d.secret(),
+        "F": d.one(FIRST),
+        "L": d.one(LAST),
+        "bad": d.one(BROKEN),
+        "good": d.one(WORKED),
+        "who": d.one(GROUPS),
+        "role": d.one(ROLES),
+    }
 
 
 def among(both: Pair, d: Draw, prose: bool) -> Pair:
-    """Two texts as they are, or both behind or before the same line or sentence that has nothing to do with them, each in a third of cases."""
-    place, asides, gap = d.number(0, 2), PROSE_ASIDES if prose else CODE_ASIDES, " " if prose else "\n"
+    """Two texts as they are, or both behind or before the same line or sentence that has nothing to
+    do with them, each in a third of cases."""
+    place, asides, gap = (
+        d.number(0, 2),
+        PROSE_ASIDES if prose else CODE_ASIDES,
+        " " if prose else "\n",
+    )
     a, b = d.names(2)
     aside = asides[d.number(0, len(asides) - 1)].format(a=a, b=b, n=d.number(2, 40))
     yes, no = ((text, aside + gap + text, text + gap + aside)[place] for text in both)
@@ -137,8 +195,12 @@ def either(yes: Sequence[str], no: Sequence[str]) -> tuple[Family, ...]:
     return tuple(pair(y, n) for y in yes for n in no)
 
 
-STATEMENTS = ("{a} = {f}({b}[{n}], {c})", "if {f}({b}) > {n}: {c} = [{d}]", "return {f}({b}, [{c}, {d}])",
-              "for {a} in {f}({b}): {c}.append(({a}, {n}))")  # fmt: skip
+STATEMENTS = (
+    "{a} = {f}({b}[{n}], {c})",
+    "if {f}({b}) > {n}: {c} = [{d}]",
+    "return {f}({b}, [{c}, {d}])",
+    "for {a} in {f}({b}): {c}.append(({a}, {n}))",
+)
 
 
 def removed(template: str) -> Family:
@@ -148,7 +210,11 @@ def removed(template: str) -> Family:
         texts = [pair(template, template)(d)[0] for _ in range(2)]
         marks = [i for i, c in enumerate(texts[0]) if c in "()[]:"]
         letters = [i for i, c in enumerate(texts[1]) if c.isalpha()]
-        cut = [t[:i] + t[i + 1 :] for t, at in zip(texts, (marks, letters), strict=True) for i in [at[d.number(0, len(at) - 1)]]]
+        cut = [
+            t[:i] + t[i + 1 :]
+            for t, at in zip(texts, (marks, letters), strict=True)
+            for i in [at[d.number(0, len(at) - 1)]]
+        ]
         return (cut[0], cut[1]) if not parses(cut[0]) and parses(cut[1]) else None
 
     return make
@@ -169,13 +235,17 @@ def misspelt(template: str, word: str) -> Family:
     return make
 
 
-CALLERS, SINKS = ("eval", "exec", "os.system", "subprocess.getoutput"), ("yaml.load", "marshal.loads", "os.popen")
+CALLERS, SINKS = (
+    ("eval", "exec", "os.system", "subprocess.getoutput"),
+    ("yaml.load", "marshal.loads", "os.popen"),
+)
 INPUTS = ('input("{a}")', 'request.args["{a}"]', 'request.form["{a}"]', "sys.argv[{n}]")
 SAFE = ("int", "len", "str.strip", "html.escape")
 
 
 def called(callers: Sequence[str], twins: Sequence[str]) -> tuple[Family, ...]:
-    """A call that runs what a user typed; the same call on a literal, or a harmless call on what the user typed."""
+    """A call that runs what a user typed; the same call on a literal, or a harmless call on what
+    the user typed."""
     made = []
     for i, caller in enumerate(callers):
         given = INPUTS[i % len(INPUTS)]
@@ -202,7 +272,9 @@ def ordered(form: str, low: int = 2, high: int = 30) -> Family:
 
     def make(d: Draw) -> Pair:
         def told(turned: bool) -> str:
-            x, y = sorted(d.of.choice(np.arange(low, high), 2, replace=False).tolist(), reverse=turned)
+            x, y = sorted(
+                d.of.choice(np.arange(low, high), 2, replace=False).tolist(), reverse=turned
+            )
             return form.format(**filled(d), x=x, y=y)
 
         return told(True), told(False)
@@ -215,8 +287,10 @@ def documented(words: Mapping[str, str]) -> tuple[Family, ...]:
     head = 'def {f}({a}, {b}):\n    """Return the '
     items = list(words.items())
     return tuple(
-        pair(head + said + '."""\n    return ' + items[(i + 1 + j) % len(items)][1], head + said + '."""\n    return ' + done)
-        for i, (said, done) in enumerate(items) for j in range(len(items) - 1)
-    )  # fmt: skip
-
-
+        pair(
+            head + said + '."""\n    return ' + items[(i + 1 + j) % len(items)][1],
+            head + said + '."""\n    return ' + done,
+        )
+        for i, (said, done) in enumerate(items)
+        for j in range(len(items) - 1)
+    )

@@ -1,4 +1,5 @@
-"""tiny: small language models that Assay trains itself, on one CPU thread in under a minute, as ordinary model folders."""
+"""tiny: small language models that Assay trains itself, on one CPU thread in under a minute, as
+ordinary model folders."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from assay.data.names import text_in_words
 
 @dataclass(frozen=True, kw_only=True)
 class TinySpec(Spec):
-    """A GPT-2 of a block or two, and how it is trained; the seed draws its start, and the order of its text."""
+    """A GPT-2 of a block or two, and how it is trained; the seed draws its start, and the order of
+    its text."""
 
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
@@ -41,20 +43,25 @@ class TinySpec(Spec):
     vocab: Annotated[int, Ge(257)] = 512
     """Tokens of its byte-level BPE, learned on the training part of the corpus."""
     corpus: str = corpora.STDLIB
-    """The text: "stdlib", "docs" or a folder of text files; the model is trained on its training part."""
+    """The text: "stdlib", "docs" or a folder of text files; the model is trained on its training
+    part."""
     repeats: Annotated[float, Ge(0), Le(1)] = 0.0
-    """Share of training windows in place of which stand random tokens, their first half twice: what teaches a model to copy."""
+    """Share of training windows in place of which stand random tokens, their first half twice: what
+    teaches a model to copy."""
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 64
     """Windows a step."""
     lr: Annotated[float, Gt(0)] = 3e-3
-    """Adam's learning rate at its top: 50 steps of warm-up, then linearly to 0 over the last four fifths."""
+    """Adam's learning rate at its top: 50 steps of warm-up, then linearly to 0 over the last four
+    fifths."""
 
     def check(self) -> None:
         """Raise SpecError where heads do not divide the width."""
         if self.d % self.heads:
-            raise SpecError(f"TinySpec.d must be a multiple of heads, got d={self.d} and heads={self.heads}")
+            raise SpecError(
+                f"TinySpec.d must be a multiple of heads, got d={self.d} and heads={self.heads}"
+            )
 
     @property
     def in_words(self) -> str:
@@ -64,19 +71,23 @@ class TinySpec(Spec):
         return f"{models} trained by Assay on {text_in_words(self.corpus)}"
 
     def lm(self) -> LmSpec:
-        """This model among all that can be trained: LayerNorm, learned positions, no gate, no weight decay."""
+        """This model among all that can be trained: LayerNorm, learned positions, no gate, no
+        weight decay."""
         return LmSpec(**asdict(self))
 
 
 def tiny(spec: TinySpec, bench: Bench) -> Path:
-    """The folder of the model, trained now or found; every part of Assay reads it as it reads any model folder.
+    """The folder of the model, trained now or found; every part of Assay reads it as it reads any
+    model folder.
 
-    A training that was killed goes on where it was. The same spec gives the same weights (same machine type, versions and
-    one thread). Its assay.json keeps the training loss at each step at which an evaluation was due, every 4× of compute.
-    """
+    A training that was killed goes on where it was. The same spec gives the same weights (same
+    machine type, versions and one thread). Its assay.json keeps the training loss at each step at
+    which an evaluation was due, every 4× of compute."""
     text = corpora.load(spec.corpus)
     read = words(text, spec.vocab, spec.context, bench)
-    named = spec.replace(corpus=text.fingerprint)  # the same text is the same model, wherever it lies
+    named = spec.replace(
+        corpus=text.fingerprint
+    )  # the same text is the same model, wherever it lies
     return bench.artefact(named, lambda path: _train(spec, read, path, bench))
 
 
@@ -85,12 +96,21 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
 
     tokens, vocab = tokens_of(words)
     runs = Runs([spec.lm()])
-    shape, draw = shape_of(runs.specs[0], vocab), batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats)
+    shape, draw = (
+        shape_of(runs.specs[0], vocab),
+        batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
+    )
     alone = Alone(bench, path)
     looks = due_steps(spec.steps)  # every 4× of compute: each step costs the same
     trained = train_lms(runs, shape, draw, alone, evaluate_at=looks)
-    called = f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed {spec.seed})"
-    losses = {int(step): loss for step, loss in zip(trained.steps, trained.history["loss"][0].tolist(), strict=True)}
+    called = (
+        f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed "
+        f"{spec.seed})"
+    )
+    losses = {
+        int(step): loss
+        for step, loss in zip(trained.steps, trained.history["loss"][0].tolist(), strict=True)
+    }
     evaluations = [{"step": step, "loss": losses[step]} for step in looks]
     about = {"name": called, "loss": losses[spec.steps], "evaluations": evaluations}
     write(path, trained.tensors, shape, words / "tokenizer.json", about)

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
-    from assay.dictionaries.baselines.linear import pca
-    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk
-    from assay.dictionaries.dictionary import Dictionary, Sparse
-    from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
-    from assay.dictionaries.jump import JumpReLU
-    from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU, Rescaled
-    from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
-    from assay.dictionaries.training.dead import Keep, Resample
-    from assay.dictionaries.training.endtoend import fit_end_to_end
-    from assay.dictionaries.training.freezing import freeze
-    from assay.dictionaries.training.sparsity import TargetL0
-    from assay.dictionaries.training.train import Method, fit_dictionaries
+    from assay.dictionaries.baselines.linear import pca  # noqa: F401
+    from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift, shrunk  # noqa: F401
+    from assay.dictionaries.dictionary import Dictionary, Sparse  # noqa: F401
+    from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU  # noqa: F401
+    from assay.dictionaries.jump import JumpReLU  # noqa: F401
+    from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU, Rescaled  # noqa: F401
+    from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK  # noqa: F401
+    from assay.dictionaries.training.dead import Keep, Resample  # noqa: F401
+    from assay.dictionaries.training.endtoend import fit_end_to_end  # noqa: F401
+    from assay.dictionaries.training.freezing import freeze  # noqa: F401
+    from assay.dictionaries.training.sparsity import TargetL0  # noqa: F401
+    from assay.dictionaries.training.train import Method, fit_dictionaries  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

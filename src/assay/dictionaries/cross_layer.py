@@ -1,8 +1,9 @@
-"""Cross-layer transcoders and per-layer ones: features read the stream before each MLP and write what that and later MLPs write.
+"""Cross-layer transcoders and per-layer ones: features read the stream before each MLP and write
+what that and later MLPs write.
 
-Parameters are stacked over runs and layers, reading layer first: W_enc [run l d f], b_enc [run l f], W_dec [run l k f d] from layer l to
-layer k, b_dec [run k d]. A per-layer transcoder is one whose features write to their own layer alone; what cannot be written is 0.
-"""
+Parameters are stacked over runs and layers, reading layer first: W_enc [run l d f], b_enc [run l
+f], W_dec [run l k f d] from layer l to layer k, b_dec [run k d]. A per-layer transcoder is one
+whose features write to their own layer alone; what cannot be written is 0."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Edit = Callable[[int, Tensor], Tensor]
 
 
 def reachable(layers: int, reach: Reach) -> Float[Tensor, "l k"]:
-    """Give 1 where features of layer l may write to layer k, else 0. Raises: SpecError for a reach that does not exist."""
+    """Give 1 where features of layer l may write to layer k, else 0. Raises: SpecError for a reach
+    that does not exist."""
     if reach not in ("later", "own"):
         raise SpecError(f"features reach 'later' layers too or their 'own' alone, got {reach!r}")
     ones = torch.ones(layers, layers)
@@ -52,7 +54,8 @@ def decode(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor
 
 
 def lengths(params: Params, joined: bool = True) -> Float[Tensor, "run l f"]:
-    """Measure each feature's decoder: the length of its rows to all layers side by side, or the sum of their lengths.
+    """Measure each feature's decoder: the length of its rows to all layers side by side, or the sum
+    of their lengths.
 
     Formula: (Σ_k ‖W_dec,k‖²)^½ where joined, else Σ_k ‖W_dec,k‖
     """
@@ -63,7 +66,8 @@ def lengths(params: Params, joined: bool = True) -> Float[Tensor, "run l f"]:
 def replaced(
     params: Params, stream: Float[Tensor, "run b d"], edit: Edit | None = None
 ) -> tuple[Float[Tensor, "run b d"], Float[Tensor, "run k b d"]]:
-    """Run a model with every MLP replaced: the stream at its end, and what each layer wrote. Of models without attention or norms.
+    """Run a model with every MLP replaced: the stream at its end, and what each layer wrote. Of
+    models without attention or norms.
 
     `edit` sees the stream before each layer, and says what the layer reads and what is carried on.
     """
@@ -72,7 +76,9 @@ def replaced(
     wrote: list[Tensor] = []
     for layer in range(layers):
         stream = stream if edit is None else edit(layer, stream)
-        features.append(torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None]))
+        features.append(
+            torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None])
+        )
         parts = [own @ params["W_dec"][:, source, layer] for source, own in enumerate(features)]
         wrote.append(torch.stack(parts).sum(0) + params["b_dec"][:, layer, None])
         stream = stream + wrote[-1]

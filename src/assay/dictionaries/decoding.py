@@ -1,7 +1,8 @@
-"""Decoding: the decoder rows of the features that are on, added up; a product of matrices only where many are on.
+"""Decoding: the decoder rows of the features that are on, added up; a product of matrices only
+where many are on.
 
-In an evaluation some 20 of 2,000 features are on, and adding up their rows takes a sixth of the time of the whole product.
-"""
+In an evaluation some 20 of 2,000 features are on, and adding up their rows takes a sixth of the
+time of the whole product."""
 
 from __future__ import annotations
 
@@ -11,13 +12,17 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 FEW = 16
-"""Rows are added up where at most one feature in so many is on; at one in eight both ways take about as long."""
+"""Rows are added up where at most one feature in so many is on; at one in eight both ways take
+about as long."""
 LONG = 64
-"""And where a row has at least so many numbers: a product with fewer is cheaper than finding out which features are on."""
+"""And where a row has at least so many numbers: a product with fewer is cheaper than finding out
+which features are on."""
 
 
 def decode(
-    features: Float[Tensor, "run b f"], W_dec: Float[Tensor, "run f d"], b_dec: Float[Tensor, "run d"]
+    features: Float[Tensor, "run b f"],
+    W_dec: Float[Tensor, "run f d"],
+    b_dec: Float[Tensor, "run d"],
 ) -> Float[Tensor, "run b d"]:
     """Compute what features stand for, by the cheaper of two ways that differ by rounding alone.
 
@@ -30,17 +35,33 @@ def decode(
     place = flat.nonzero()[:, 0]
     row = place // f  # b rows of each run, one run after the other
     starts = torch.searchsorted(row, torch.arange(runs * b))
-    added = embedding_bag(place % f + row // b * f, W_dec.flatten(0, 1), starts, mode="sum", per_sample_weights=flat[place])
+    added = embedding_bag(
+        place % f + row // b * f,
+        W_dec.flatten(0, 1),
+        starts,
+        mode="sum",
+        per_sample_weights=flat[place],
+    )
     return added.unflatten(0, (runs, b)).add_(b_dec[:, None])
 
 
 def few(features: Float[Tensor, "... f"]) -> bool:
-    """Whether so few features are on that what touches these alone is cheaper than a product of matrices."""
+    """Whether so few features are on that what touches these alone is cheaper than a product of
+    matrices."""
     return FEW * int(features.count_nonzero()) <= features.numel()
 
 
 def _plain(features: Tensor, W_dec: Tensor, b_dec: Tensor) -> bool:
-    """Whether rows can be added up here: on a CPU, in a precision that sums well, without a gradient, from rows that lie in order."""
+    """Whether rows can be added up here: on a CPU, in a precision that sums well, without a
+    gradient, from rows that lie in order."""
     tensors = (features, W_dec, b_dec)
-    ready = features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64) and W_dec.is_contiguous()
-    return ready and W_dec.shape[-1] >= LONG and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    ready = (
+        features.device.type == "cpu"
+        and features.dtype in (torch.float32, torch.float64)
+        and W_dec.is_contiguous()
+    )
+    return (
+        ready
+        and W_dec.shape[-1] >= LONG
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )

@@ -1,4 +1,5 @@
-"""Dictionary: one class for the family; what differs between its members is a nonlinearity and a few tensors of its own."""
+"""Dictionary: one class for the family; what differs between its members is a nonlinearity and a
+few tensors of its own."""
 
 from __future__ import annotations
 
@@ -22,13 +23,25 @@ from assay.dictionaries.kinds import from_json, has_name, to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
 from assay.dictionaries.rows import PER_TOKEN, PerToken, divide, multiply, per_token
 
-STANDARD = ("W_enc", "b_enc", "W_dec", "b_dec", "b_pre", "mean", "scale", "W_skip", "mean_out", "scale_out")
+STANDARD = (
+    "W_enc",
+    "b_enc",
+    "W_dec",
+    "b_dec",
+    "b_pre",
+    "mean",
+    "scale",
+    "W_skip",
+    "mean_out",
+    "scale_out",
+)
 Rows = Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sparse:
-    """The features that are on, as parallel arrays: in run `run`, input row `row` has feature `feature` at `value`."""
+    """The features that are on, as parallel arrays: in run `run`, input row `row` has feature
+    `feature` at `value`."""
 
     run: Int[Tensor, "n"]
     row: Int[Tensor, "n"]
@@ -40,16 +53,18 @@ class Sparse:
 class Dictionary(Shown):
     """Dictionaries of one shape and nonlinearity, run axis first.
 
-    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean` and multiplies by `scale`
-    (the numbers training used, stored with the dictionary), `decode` undoes both. `normalised` is the same dictionary for
-    activations that are normalised already. Features are the same either way, in units of the normalised activations.
+    It reads and gives **raw** activations, in the units of the subject: `encode` subtracts `mean`
+    and multiplies by `scale` (the numbers training used, stored with the dictionary), `decode`
+    undoes both. `normalised` is the same dictionary for activations that are normalised already.
+    Features are the same either way, in units of the normalised activations.
 
-    Its kind follows from its sites: one site is a sparse autoencoder, `sites_out` elsewhere a transcoder (with `W_skip` a skip
-    transcoder), several sites are a crosscoder over layers, whose activations stand side by side (d_in is the sum of the widths).
+    Its kind follows from its sites: one site is a sparse autoencoder, `sites_out` elsewhere a
+    transcoder (with `W_skip` a skip transcoder), several sites are a crosscoder over layers, whose
+    activations stand side by side (d_in is the sum of the widths).
 
-    Formula: f = nonlinearity((n(x) − b_pre) W_enc, b_enc) and x̂ = n_out⁻¹(f W_dec + b_dec + n(x) W_skip), with
-    n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and scale_out
-    """
+    Formula: f = nonlinearity((n(x) − b_pre) W_enc, b_enc) and x̂ = n_out⁻¹(f W_dec + b_dec + n(x)
+    W_skip), with n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and
+    scale_out"""
 
     W_enc: Float[Tensor, "run d_in f"]
     b_enc: Float[Tensor, "run f"]
@@ -61,11 +76,14 @@ class Dictionary(Shown):
     mean: Float[Tensor, "run d_in"] | None = None
     """Subtracted from raw activations; None: 0."""
     scale: Float[Tensor, "run"] | Float[Tensor, "run d_in"] | None = None
-    """Factor on centred activations, one for all or (crosscoders) one for each dimension; None: 1."""
+    """Factor on centred activations, one for all or (crosscoders) one for each dimension; None:
+    1."""
     sites: tuple[str, ...] = ()
-    """Where in the subject the activations come from, and go to unless `sites_out` says otherwise."""
+    """Where in the subject the activations come from, and go to unless `sites_out` says
+    otherwise."""
     b_pre: Float[Tensor, "run d_in"] | None = None
-    """What the encoder subtracts; None: b_dec, as in training. Zeros: nothing, as in transcoders."""
+    """What the encoder subtracts; None: b_dec, as in training. Zeros: nothing, as in
+    transcoders."""
     W_skip: Float[Tensor, "run d_in d_out"] | None = None
     """A linear path around the features; None: there is none."""
     mean_out: Float[Tensor, "run d_out"] | None = None
@@ -73,49 +91,84 @@ class Dictionary(Shown):
     scale_out: Float[Tensor, "run"] | Float[Tensor, "run d_out"] | None = None
     """What is decoded is divided by it; None: `scale`."""
     per_token: PerToken = ""
-    """Normalisation of each row by itself, before mean and scale, and undone after them: see `assay.dictionaries.rows`."""
+    """Normalisation of each row by itself, before mean and scale, and undone after them: see
+    `assay.dictionaries.rows`."""
     sites_out: tuple[str, ...] = ()
     """Where the reconstruction goes; (): the same as `sites`."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Where the dictionary comes from, as plain JSON: format and hash of a file, what was inferred, `trained_as`."""
+    """Where the dictionary comes from, as plain JSON: format and hash of a file, what was inferred,
+    `trained_as`."""
 
     def __post_init__(self) -> None:
         if untaken := [name for name, value in self.tensors().items() if not is_tensor(value)]:
-            raise DataError(f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is none: give torch.as_tensor of it")
+            raise DataError(
+                f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is "
+                "none: give torch.as_tensor of it"
+            )
         if self.W_enc.ndim != 3 or self.W_dec.ndim != 3:
-            raise DataError(f"W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got {list(self.W_enc.shape)} and "
-                            f"{list(self.W_dec.shape)}; one dictionary has a run axis of length 1")  # fmt: skip
+            raise DataError(
+                "W_enc must be [run, d_in, f] and W_dec [run, f, d_out], got "
+                f"{list(self.W_enc.shape)} and "
+                f"{list(self.W_dec.shape)}; one dictionary has a run axis of length 1"
+            )
         runs, d_in, f = self.W_enc.shape
         d_out = self.W_dec.shape[-1]
         wanted: dict[str, tuple[tuple[int, ...], ...]] = {
-            "b_enc": ((runs, f),), "W_dec": ((runs, f, d_out),), "b_dec": ((runs, d_out),), "b_pre": ((runs, d_in),),
-            "mean": ((runs, d_in),), "scale": ((runs,), (runs, d_in)), "W_skip": ((runs, d_in, d_out),),
-            "mean_out": ((runs, d_out),), "scale_out": ((runs,), (runs, d_out)),
-        }  # fmt: skip
+            "b_enc": ((runs, f),),
+            "W_dec": ((runs, f, d_out),),
+            "b_dec": ((runs, d_out),),
+            "b_pre": ((runs, d_in),),
+            "mean": ((runs, d_in),),
+            "scale": ((runs,), (runs, d_in)),
+            "W_skip": ((runs, d_in, d_out),),
+            "mean_out": ((runs, d_out),),
+            "scale_out": ((runs,), (runs, d_out)),
+        }
         for name, shapes in wanted.items():
             value = getattr(self, name)
             if value is not None and tuple(value.shape) not in shapes:
                 raise DataError(
-                    f"{name} must be {list(shapes[0])} beside W_enc {list(self.W_enc.shape)} [run, d_in, f], got {list(value.shape)}"
+                    f"{name} must be {list(shapes[0])} beside W_enc {list(self.W_enc.shape)} "
+                    f"[run, d_in, f], got {list(value.shape)}"
                 )
         if d_in != d_out:  # nothing may be taken from the input's side
             for name, other in (("b_pre", "b_dec"), ("mean_out", "mean")):
                 if getattr(self, name) is None and getattr(self, other) is not None:
-                    raise DataError(f"{name} must be given where d_in {d_in} is not d_out {d_out}: {other} has another width")
+                    raise DataError(
+                        f"{name} must be given where d_in {d_in} is not d_out {d_out}: "
+                        f"{other} has another width"
+                    )
         if self.per_token not in PER_TOKEN:
-            raise DataError(f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got {self.per_token!r}")
-        own = {name: (runs, *value.shape[1:]) for name, value in self.nonlinearity.init(1, f).items()}
+            raise DataError(
+                f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got "
+                f"{self.per_token!r}"
+            )
+        own = {
+            name: (runs, *value.shape[1:]) for name, value in self.nonlinearity.init(1, f).items()
+        }
         own |= dict.fromkeys(getattr(self.nonlinearity, "encoders", ()), (runs, d_in, f))
         for name, shape in own.items():
             got = list(self.own[name].shape) if name in self.own else "none"
             if got != list(shape):
-                raise DataError(f"{type(self.nonlinearity).__name__} needs its {name} as {list(shape)}, got {got}")
+                raise DataError(
+                    f"{type(self.nonlinearity).__name__} needs its {name} as {list(shape)}, "
+                    f"got {got}"
+                )
 
     def __repr__(self) -> str:
-        d_in, d_out, runs = self.W_enc.shape[1], self.W_dec.shape[-1], f", {len(self)} runs" if len(self) > 1 else ""
-        place = (f" at {', '.join(self.sites)}" if self.sites else "") + (f" to {', '.join(self.sites_out)}" if self.sites_out else "")
+        d_in, d_out, runs = (
+            self.W_enc.shape[1],
+            self.W_dec.shape[-1],
+            f", {len(self)} runs" if len(self) > 1 else "",
+        )
+        place = (f" at {', '.join(self.sites)}" if self.sites else "") + (
+            f" to {', '.join(self.sites_out)}" if self.sites_out else ""
+        )
         shape = f"{d_in} dimensions" if d_in == d_out else f"{d_in} dimensions to {d_out}"
-        return f"<Dictionary of {self.width} features over {shape}, {type(self.nonlinearity).__name__}{place}{runs}>"
+        return (
+            f"<Dictionary of {self.width} features over {shape}, "
+            f"{type(self.nonlinearity).__name__}{place}{runs}>"
+        )
 
     def __len__(self) -> int:
         return len(self.W_enc)
@@ -124,7 +177,8 @@ class Dictionary(Shown):
         return (self[r] for r in range(len(self)))
 
     def __getitem__(self, runs: int | slice) -> Self:
-        """The dictionaries of one run or a slice of runs, as views; the run axis stays, of length 1 for one run."""
+        """The dictionaries of one run or a slice of runs, as views; the run axis stays, of length 1
+        for one run."""
         if not isinstance(runs, slice):
             runs = index(runs)  # NumPy's integers too
             if not -len(self) <= runs < len(self):
@@ -144,7 +198,8 @@ class Dictionary(Shown):
 
     @property
     def as_trained(self) -> Self:
-        """Read these dictionaries as in training: the soft gate of GatedSigmoid, the batch's competition of BatchTopK."""
+        """Read these dictionaries as in training: the soft gate of GatedSigmoid, the batch's
+        competition of BatchTopK."""
         kind = self.origin.get("trained_as")
         return self if kind is None else replace(self, nonlinearity=from_json(kind))
 
@@ -168,17 +223,23 @@ class Dictionary(Shown):
     def encode(self, x: Rows) -> Float[Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
         centre = self.b_dec if self.b_pre is None else self.b_pre
-        z = projections(self.normalise(x) - centre[:, None], self.W_enc, self.own, self.nonlinearity)
+        z = projections(
+            self.normalise(x) - centre[:, None], self.W_enc, self.own, self.nonlinearity
+        )
         return self.nonlinearity(z, self.b_enc, self.own)
 
-    def decode(self, features: Float[Tensor, "run b f"], x: Rows | None = None) -> Float[Tensor, "run b d_out"]:
-        """Activations that features stand for; x, the input they came from, where a skip or each row's own scale needs it.
+    def decode(
+        self, features: Float[Tensor, "run b f"], x: Rows | None = None
+    ) -> Float[Tensor, "run b d_out"]:
+        """Activations that features stand for; x, the input they came from, where a skip or each
+        row's own scale needs it.
 
         Raises: DataError where x is needed and not given.
         """
         if x is None and (self.W_skip is not None or self.per_token):
             raise DataError(
-                "this dictionary has a skip or normalises each row by itself: call decode(features, x) with the input x"
+                "this dictionary has a skip or normalises each row by itself: call "
+                "decode(features, x) with the input x"
             )
         features = as_tensor(features, self.W_dec).to(self.W_dec.dtype)
         out = decoding.decode(features, self.W_dec, self.b_dec)
@@ -207,12 +268,16 @@ class Dictionary(Shown):
 
     @classmethod
     def of(cls, trained: Trained, nonlinearity: Nonlinearity | None = None) -> Self:
-        """The dictionaries that `fit_dictionaries` trained, or a store gave back; a `nonlinearity` of one's own is given again."""
+        """The dictionaries that `fit_dictionaries` trained, or a store gave back; a `nonlinearity`
+        of one's own is given again."""
         return cls.from_tensors(trained.tensors, trained.header, nonlinearity)
 
     @classmethod
     def from_tensors(
-        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], nonlinearity: Nonlinearity | None = None
+        cls,
+        tensors: Mapping[str, Tensor],
+        header: Mapping[str, Any],
+        nonlinearity: Nonlinearity | None = None,
     ) -> Self:
         """Dictionaries from tensors by name and the header that says how to read them.
 
@@ -220,19 +285,39 @@ class Dictionary(Shown):
         """
         missing = [name for name in STANDARD[:4] if name not in tensors]
         if missing or "nonlinearity" not in header:
-            raise DataError(f"a dictionary needs W_enc, b_enc, W_dec, b_dec and a header with its nonlinearity; missing: "
-                            f"{', '.join(missing) or 'nonlinearity'}")  # fmt: skip
-        own = {name: value for name, value in tensors.items() if name not in (*STANDARD, *header.get("beside", ()))}
+            raise DataError(
+                "a dictionary needs W_enc, b_enc, W_dec, b_dec and a header with its "
+                "nonlinearity; missing: "
+                f"{', '.join(missing) or 'nonlinearity'}"
+            )
+        own = {
+            name: value
+            for name, value in tensors.items()
+            if name not in (*STANDARD, *header.get("beside", ()))
+        }
         given = {name: tensors[name] for name in STANDARD if name in tensors}
         return cls(
-            **given, nonlinearity=nonlinearity or from_json(header["nonlinearity"]), own=own, sites=tuple(header.get("sites", ())),
-            per_token=header.get("per_token", ""), sites_out=tuple(header.get("sites_out", ())), origin=header.get("origin", {}),
-        )  # fmt: skip
+            **given,
+            nonlinearity=nonlinearity or from_json(header["nonlinearity"]),
+            own=own,
+            sites=tuple(header.get("sites", ())),
+            per_token=header.get("per_token", ""),
+            sites_out=tuple(header.get("sites_out", ())),
+            origin=header.get("origin", {}),
+        )
 
     def header(self) -> dict[str, Any]:
         """What a reader needs beside the tensors, as JSON; a field that is empty is left out."""
-        more = {"per_token": self.per_token, "sites_out": list(self.sites_out), "origin": dict(self.origin)}
-        plain = {"kind": "dictionary", "nonlinearity": to_json(self.nonlinearity), "sites": list(self.sites)}
+        more = {
+            "per_token": self.per_token,
+            "sites_out": list(self.sites_out),
+            "origin": dict(self.origin),
+        }
+        plain = {
+            "kind": "dictionary",
+            "nonlinearity": to_json(self.nonlinearity),
+            "sites": list(self.sites),
+        }
         return plain | {name: value for name, value in more.items() if value}
 
     def tensors(self) -> dict[str, Float[Tensor, "run ..."]]:
@@ -241,12 +326,14 @@ class Dictionary(Shown):
         return {**given, **self.own}
 
     def to_trained(self) -> Trained:
-        """The dictionaries as the result of an arm's `train`, for those made from others and not by `fit`."""
+        """The dictionaries as the result of an arm's `train`, for those made from others and not by
+        `fit`."""
         steps = np.zeros(0, dtype=np.int64)
         return Trained(self.tensors(), self.header(), {}, steps, np.zeros(len(self), dtype=bool))
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file: the tensors, and the header as JSON under the metadata key `assay`.
+        """Write one safetensors file: the tensors, and the header as JSON under the metadata key
+        `assay`.
 
         Raises: DataError for a nonlinearity of one's own, which `load` could not make again.
         """
@@ -256,16 +343,22 @@ class Dictionary(Shown):
 
         if not has_name(self.nonlinearity):
             raise DataError(
-                f"{path} is not written: a file cannot name the nonlinearity {type(self.nonlinearity).__name__}, which is not one of Assay's "
-                "own; keep tensors() and header() and read them with Dictionary.from_tensors(tensors, header, nonlinearity)"
+                f"{path} is not written: a file cannot name the nonlinearity "
+                f"{type(self.nonlinearity).__name__}, which is not one of Assay's "
+                "own; keep tensors() and header() and read them with "
+                "Dictionary.from_tensors(tensors, header, nonlinearity)"
             )
         # copied: tensors that lie in one memory, as tied weights may, are refused by safetensors
-        tensors = {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in self.tensors().items()}
+        tensors = {
+            name: value.cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in self.tensors().items()
+        }
         save_file(tensors, path, {"assay": json.dumps(self.header())})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The dictionaries of a file that `save` wrote, or the one that a store keeps as a run's params.safetensors.
+        """The dictionaries of a file that `save` wrote, or the one that a store keeps as a run's
+        params.safetensors.
 
         Raises: DataError for a file that cannot be read or holds something else.
         """
@@ -278,12 +371,21 @@ class Dictionary(Shown):
                 header = json.loads((file.metadata() or {}).get("assay", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as e:
-            raise DataError(f"{path} is not a readable safetensors file ({e}); expected one that Dictionary.save wrote") from e
-        if "header" in header:  # a store's: one run without its axis, its history under names with a slash
-            header, tensors = header["header"], {name: value[None] for name, value in tensors.items() if "/" not in name}
+            raise DataError(
+                f"{path} is not a readable safetensors file ({e}); expected one that "
+                "Dictionary.save wrote"
+            ) from e
+        if (
+            "header" in header
+        ):  # a store's: one run without its axis, its history under names with a slash
+            header, tensors = (
+                header["header"],
+                {name: value[None] for name, value in tensors.items() if "/" not in name},
+            )
         if header.get("kind") != "dictionary":
             raise DataError(
-                f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save wrote. "
+                f"{path} holds no dictionary of Assay's own; expected a file that Dictionary.save "
+                "wrote. "
                 "Files of other libraries: assay.dictionaries.formats.load, or `assay import`"
             )
         return cls.from_tensors(tensors, header)
@@ -293,19 +395,27 @@ class Dictionary(Shown):
         """Dictionaries of one shape and nonlinearity with their runs one after the other."""
         first = dictionaries[0]
         tensors = [d.tensors() for d in dictionaries]
-        return cls.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header())
+        return cls.from_tensors(
+            {name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header()
+        )
 
     def _checked(self, x: Rows) -> Float[Tensor, "run b d_in"]:
         runs, d_in, _ = self.W_enc.shape
         x = as_tensor(x, self.W_enc)
         if x.shape[-1] != d_in or x.ndim not in (2, 3):
-            raise DataError(f"activations must be [b, {d_in}] or [run, b, …] for this dictionary, got {list(x.shape)}")
+            raise DataError(
+                f"activations must be [b, {d_in}] or [run, b, …] for this dictionary, got "
+                f"{list(x.shape)}"
+            )
         if x.ndim == 3 and len(x) not in (1, runs):
             raise DataError(
-                f"activations [run, b, d_in] must have {runs} runs as the dictionary, got {list(x.shape)}; "
+                f"activations [run, b, d_in] must have {runs} runs as the dictionary, got "
+                f"{list(x.shape)}; "
                 "of windows [w, s, d_in] give the rows: x.flatten(0, 1)"
             )
-        return (x if x.ndim == 3 else x[None]).to(self.W_enc.dtype)  # before float16 can overflow in a row's length
+        return (x if x.ndim == 3 else x[None]).to(
+            self.W_enc.dtype
+        )  # before float16 can overflow in a row's length
 
     def _map(self, change: Any) -> Self:
         tensors = {name: change(value) for name, value in self.tensors().items()}

@@ -1,4 +1,5 @@
-"""The Gated family: on or off decided by one path, how much by another; Gated itself and what its ablations need.
+"""The Gated family: on or off decided by one path, how much by another; Gated itself and what its
+ablations need.
 
 In all of them b_enc is the gate's bias and π_gate = z + b_enc, which the gated losses penalise.
 """
@@ -17,7 +18,8 @@ Own = Mapping[str, Tensor]
 
 
 def gate(z: Float[Tensor, "run b n"], b_enc: Float[Tensor, "run f"]) -> Float[Tensor, "run b f"]:
-    """π_gate, the pre-activations of the gate; z may have the projections of further encoders behind the gate's own.
+    """π_gate, the pre-activations of the gate; z may have the projections of further encoders
+    behind the gate's own.
 
     Formula: π_gate = z[…, :f] + b_enc
     """
@@ -26,16 +28,19 @@ def gate(z: Float[Tensor, "run b n"], b_enc: Float[Tensor, "run f"]) -> Float[Te
 
 @dataclass(frozen=True)
 class Gated:
-    """f = 1[z + b_enc > 0] · max(exp(r_mag)·z + b_mag, 0): on or off apart from how much. b_enc is the gate's bias.
+    """f = 1[z + b_enc > 0] · max(exp(r_mag)·z + b_mag, 0): on or off apart from how much. b_enc is
+    the gate's bias.
 
-    Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with tied weights.
-    """
+    Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with
+    tied weights."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """r_mag and b_mag, both 0: magnitudes start equal to the gate's pre-activations."""
         return {"r_mag": torch.zeros(runs, f), "b_mag": torch.zeros(runs, f)}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * own["r_mag"].exp()[:, None] + own["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None] > 0)
@@ -43,7 +48,8 @@ class Gated:
 
 @dataclass(frozen=True)
 class GatedShift:
-    """f = 1[z + b_enc > 0] · max(z + b_mag, 0): Gated without r_mag, so that the two paths differ by a bias alone.
+    """f = 1[z + b_enc > 0] · max(z + b_mag, 0): Gated without r_mag, so that the two paths differ
+    by a bias alone.
 
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
     """
@@ -52,27 +58,34 @@ class GatedShift:
         """b_mag, 0."""
         return {"b_mag": torch.zeros(runs, f)}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + own["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
 
 
 @dataclass(frozen=True)
 class GatedUntied:
-    """f = 1[z + b_enc > 0] · max(z_mag + b_mag, 0) with z_mag = (x − b_dec) W_mag: magnitudes from an encoder of their own.
+    """f = 1[z + b_enc > 0] · max(z_mag + b_mag, 0) with z_mag = (x − b_dec) W_mag: magnitudes from
+    an encoder of their own.
 
-    Its own W_mag is [run, d_in, f]; the projections that it gets are those of W_enc and of W_mag side by side, [run, b, 2f].
+    Its own W_mag is [run, d_in, f]; the projections that it gets are those of W_enc and of W_mag
+    side by side, [run, b, 2f].
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
     """
 
     encoders: ClassVar[tuple[str, ...]] = ("W_mag",)
-    """Its further encoders: they start equal to W_enc, and `projections` puts what they give behind z."""
+    """Its further encoders: they start equal to W_enc, and `projections` puts what they give behind
+    z."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """b_mag, 0; W_mag starts as a copy of W_enc, which training knows."""
         return {"b_mag": torch.zeros(runs, f)}
 
-    def __call__(self, z: Float[Tensor, "run b 2*f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b 2*f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         opens, amount = z.chunk(2, -1)
         return (amount + own["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
@@ -80,9 +93,11 @@ class GatedUntied:
 
 @dataclass(frozen=True)
 class GatedSigmoid:
-    """f = σ(z + b_enc) · max(exp(r_mag)·z + b_mag, 0): a smooth gate that any loss can train; read afterwards with Gated's hard one.
+    """f = σ(z + b_enc) · max(exp(r_mag)·z + b_mag, 0): a smooth gate that any loss can train; read
+    afterwards with Gated's hard one.
 
-    The soft code is dense, so it is never what is evaluated: `inference` is Gated. `Dictionary.as_trained` gives the soft code.
+    The soft code is dense, so it is never what is evaluated: `inference` is Gated.
+    `Dictionary.as_trained` gives the soft code.
     Source: R. Shah, comment in the discussion of the Gated paper
     """
 
@@ -100,7 +115,9 @@ class GatedSigmoid:
         """r_mag and b_mag, both 0."""
         return Gated().init(runs, f)
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Soft features [run, b, f]."""
         magnitude = (z * own["r_mag"].exp()[:, None] + own["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None]).sigmoid()
@@ -108,15 +125,18 @@ class GatedSigmoid:
 
 @dataclass(frozen=True)
 class ScaledReLU:
-    """f = exp(r_mag) · max(z + b_enc, 0): the gate's own ReLU made longer, Gated without its Heaviside.
+    """f = exp(r_mag) · max(z + b_enc, 0): the gate's own ReLU made longer, Gated without its
+    Heaviside.
 
-    Source: R. Shah, discussion of the Gated paper: what it would take to undo shrinkage by a factor alone
-    """
+    Source: R. Shah, discussion of the Gated paper: what it would take to undo shrinkage by a factor
+    alone"""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """r_mag, 0."""
         return {"r_mag": torch.zeros(runs, f)}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu() * own["r_mag"].exp()[:, None]

@@ -1,4 +1,5 @@
-"""spliced: a dictionary hooked into a module of any PyTorch model, for as long as a `with` block lasts."""
+"""spliced: a dictionary hooked into a module of any PyTorch model, for as long as a `with` block
+lasts."""
 
 from __future__ import annotations
 
@@ -39,18 +40,24 @@ def spliced(
     edit: Edit | None = None,
     keep_error: bool = False,
 ) -> Iterator[Seen]:
-    """The features of each call, while the module's output (or input) is the dictionary's reconstruction of it.
+    """The features of each call, while the module's output (or input) is the dictionary's
+    reconstruction of it.
 
-    `at`: "output" and "input" read and replace that; "through" reads the input and replaces the output, as a transcoder does.
-    Where a module takes or gives a tuple, its first tensor counts. `positions` says where to replace, everywhere by default;
-    `replace=False` only looks. `edit` changes the features before they are decoded, and with `keep_error` what the dictionary
-    does not explain stays: x + decode(edit(f)) − decode(f). Blocks may be nested, on one module or several: the inner one
-    meets what the outer one left. The hook is gone at the end of the block, however that ends, and gradients pass through.
+    `at`: "output" and "input" read and replace that; "through" reads the input and replaces the
+    output, as a transcoder does. Where a module takes or gives a tuple, its first tensor counts.
+    `positions` says where to replace, everywhere by default; `replace=False` only looks. `edit`
+    changes the features before they are decoded, and with `keep_error` what the dictionary does not
+    explain stays: x + decode(edit(f)) − decode(f). Blocks may be nested, on one module or several:
+    the inner one meets what the outer one left. The hook is gone at the end of the block, however
+    that ends, and gradients pass through.
 
-    Raises: DataError for a dictionary of several runs, and in a call for a module whose width is not the dictionary's.
-    """
+    Raises: DataError for a dictionary of several runs, and in a call for a module whose width is
+    not the dictionary's."""
     if len(dictionary) != 1:
-        raise DataError(f"a module takes one dictionary, this one holds {len(dictionary)} runs; name one: dictionary[0]")
+        raise DataError(
+            f"a module takes one dictionary, this one holds {len(dictionary)} runs; name one: "
+            "dictionary[0]"
+        )
     if at not in ("output", "input", "through"):
         raise DataError(f'at must be "output", "input" or "through", got {at!r}')
     seen = Seen()
@@ -66,13 +73,22 @@ def spliced(
         changed = features if edit is None else edit(seen.features.clone()).reshape(features.shape)
         out = here.decode(changed, flat)[0]
         if keep_error:
-            out = _rows(target, out.shape[-1], "writes").float() + out - here.decode(features, flat)[0]
+            out = (
+                _rows(target, out.shape[-1], "writes").float()
+                + out
+                - here.decode(features, flat)[0]
+            )
         if out.numel() != target.numel():
-            raise DataError(f"the dictionary writes {out.shape[-1]} numbers per token, {_name(module)} has {list(target.shape)}")
+            raise DataError(
+                f"the dictionary writes {out.shape[-1]} numbers per token, {_name(module)} "
+                f"has {list(target.shape)}"
+            )
         out = out.reshape(target.shape).to(target.dtype)
         return out if positions is None else torch.where(_mask(positions, target), out, target)
 
-    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def before(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         place, x = _first(args, kwargs, module)
         if at == "through":
             seen.x = x
@@ -85,7 +101,10 @@ def spliced(
     def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
         target = out[0] if isinstance(out, tuple) else out
         if not isinstance(target, Tensor):
-            raise DataError(f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module that returns one")
+            raise DataError(
+                f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
+                "that returns one"
+            )
         made = new(target if at == "output" or seen.x is None else seen.x, target)
         return (made, *out[1:]) if isinstance(out, tuple) else made
 
@@ -97,23 +116,30 @@ def spliced(
         yield seen
 
 
-def _first(args: tuple[Any, ...], kwargs: dict[str, Any], module: nn.Module) -> tuple[int | str, Tensor]:
+def _first(
+    args: tuple[Any, ...], kwargs: dict[str, Any], module: nn.Module
+) -> tuple[int | str, Tensor]:
     """Where among the arguments of a call the first activations are, and these."""
     places: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, value in places:
         if isinstance(value, Tensor) and value.is_floating_point():
             return place, value
-    raise DataError(f"{_name(module)} is called without activations; hook a module that reads them, or its output")
+    raise DataError(
+        f"{_name(module)} is called without activations; hook a module that reads them, or "
+        "its output"
+    )
 
 
 def _rows(x: Tensor, width: int, does: str) -> Float[Tensor, "b d"]:
-    """All positions one after the other; heads count as one axis where together they have the width."""
+    """All positions one after the other; heads count as one axis where together they have the
+    width."""
     if x.shape[-1] == width:
         return x.reshape(-1, width).float()
     if x.ndim == 4 and x.shape[2] * x.shape[3] == width:
         return x.reshape(-1, width).float()
     raise DataError(
-        f"the dictionary {does} {width} numbers per token, the module has {x.shape[-1]}; name the module it was trained on"
+        f"the dictionary {does} {width} numbers per token, the module has {x.shape[-1]}; name "
+        "the module it was trained on"
     )
 
 
@@ -123,7 +149,9 @@ def _mask(positions: Tensor, target: Tensor) -> Tensor:
     try:
         mask = mask.expand(leading)
     except RuntimeError as error:
-        raise DataError(f"positions must be {list(leading)} or {list(leading[1:])}, got {list(mask.shape)}") from error
+        raise DataError(
+            f"positions must be {list(leading)} or {list(leading[1:])}, got {list(mask.shape)}"
+        ) from error
     return mask.reshape(*leading, *(1,) * (target.ndim - len(leading)))
 
 

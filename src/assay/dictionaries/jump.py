@@ -1,4 +1,5 @@
-"""JumpReLU: a threshold of its own for each feature, trained by a straight-through estimate of the gradient."""
+"""JumpReLU: a threshold of its own for each feature, trained by a straight-through estimate of the
+gradient."""
 
 from __future__ import annotations
 
@@ -16,24 +17,29 @@ Own = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class JumpReLU:
-    """f = π · 1[π > threshold] with π = z + b_enc: what is on keeps its whole size. For thresholds of at least 0 that is a ReLU cut off.
+    """f = π · 1[π > threshold] with π = z + b_enc: what is on keeps its whole size. For thresholds
+    of at least 0 that is a ReLU cut off.
 
-    The jump has no derivative in the threshold, so training takes an estimate in its place: with u = (π − threshold) / bandwidth
-    and K(u) = 1[|u| ≤ 1/2], ∂f/∂threshold = −(threshold / bandwidth) K(u) and ∂1[π > threshold]/∂threshold = −K(u) / bandwidth.
-    The gradient in π is exact: 1[π > threshold] for f, and 0 for the step.
-    Source: Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse Autoencoders (2024), section 3
-    Differs: the threshold itself is trained, not its logarithm, which leaves small thresholds where they are; it stays at least 0
-    """
+    The jump has no derivative in the threshold, so training takes an estimate in its place: with u
+    = (π − threshold) / bandwidth and K(u) = 1[|u| ≤ 1/2], ∂f/∂threshold = −(threshold / bandwidth)
+    K(u) and ∂1[π > threshold]/∂threshold = −K(u) / bandwidth. The gradient in π is exact: 1[π >
+    threshold] for f, and 0 for the step.
+    Source: Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse Autoencoders
+    (2024), section 3
+    Differs: the threshold itself is trained, not its logarithm, which leaves small thresholds where
+    they are; it stays at least 0"""
 
     bandwidth: float = 0.03
     """Width of the window in which the gradient of the jump is felt, in units of features."""
     start: float = 0.03
-    """Threshold of every feature before training. Published: .001 for inputs of mean squared norm 1, .001·√d for those of d."""
+    """Threshold of every feature before training. Published: .001 for inputs of mean squared norm
+    1, .001·√d for those of d."""
 
     def __post_init__(self):
         if self.bandwidth <= 0 or self.start < 0:
             raise DataError(
-                f"JumpReLU needs a bandwidth above 0 and a start of at least 0, got bandwidth={self.bandwidth} and start={self.start}"
+                "JumpReLU needs a bandwidth above 0 and a start of at least 0, got "
+                f"bandwidth={self.bandwidth} and start={self.start}"
             )
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
@@ -41,19 +47,27 @@ class JumpReLU:
         return {"threshold": torch.full((runs, f), float(self.start))}
 
     def confine(self, own: Own) -> None:
-        """Bring thresholds back to at least 0, in place, after a step: below 0 a feature would be negative."""
+        """Bring thresholds back to at least 0, in place, after a step: below 0 a feature would be
+        negative."""
         own["threshold"].clamp_(min=0)
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         pre, threshold = z + b_enc[:, None], own["threshold"][:, None]
         features = pre * (pre > threshold)
         if not threshold.requires_grad:
             return features
-        return features - threshold.detach() / self.bandwidth * self._window(pre, threshold) * _only_gradient(threshold)
+        return features - threshold.detach() / self.bandwidth * self._window(
+            pre, threshold
+        ) * _only_gradient(threshold)
 
-    def opened(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
-        """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated gradient in the threshold."""
+    def opened(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
+        """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated
+        gradient in the threshold."""
         pre, threshold = z + b_enc[:, None], own["threshold"][:, None]
         on = (pre > threshold).to(pre.dtype)
         if not threshold.requires_grad:
@@ -61,7 +75,8 @@ class JumpReLU:
         return on - self._window(pre, threshold) / self.bandwidth * _only_gradient(threshold)
 
     def _window(self, pre: Tensor, threshold: Tensor) -> Bool[Tensor, "run b f"]:
-        """Where the pre-activation, not the gated feature, is near its threshold: both halves of the window count."""
+        """Where the pre-activation, not the gated feature, is near its threshold: both halves of
+        the window count."""
         return (pre.detach() - threshold.detach()).abs() <= self.bandwidth / 2
 
 

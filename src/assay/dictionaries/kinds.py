@@ -1,4 +1,5 @@
-"""Which nonlinearities a file can name: those in the files of this folder, found by being there, and the JSON in which a header names one."""
+"""Which nonlinearities a file can name: those in the files of this folder, found by being there,
+and the JSON in which a header names one."""
 
 from __future__ import annotations
 
@@ -16,15 +17,25 @@ from assay.dictionaries.nonlinearity import Nonlinearity
 
 @cache
 def known() -> Mapping[str, type[Nonlinearity]]:
-    """Find the nonlinearities of this folder by class name: every dataclass at the top of a file that has `init` and can be called."""
-    files = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__) if not file.ispkg]
+    """Find the nonlinearities of this folder by class name: every dataclass at the top of a file
+    that has `init` and can be called."""
+    files = [
+        import_module(f"{__package__}.{file.name}")
+        for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)
+        if not file.ispkg
+    ]
     values = [value for file in files for value in vars(file).values()]
-    found = [value for value in values if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)]
+    found = [
+        value
+        for value in values
+        if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)
+    ]
     return MappingProxyType({kind.__name__: kind for kind in found})
 
 
 def has_name(nonlinearity: Nonlinearity) -> bool:
-    """Tell whether a file can say which it is, so that `from_json` makes it again: it is `known`, and so are those within it."""
+    """Tell whether a file can say which it is, so that `from_json` makes it again: it is `known`,
+    and so are those within it."""
     if type(nonlinearity) not in known().values():
         return False
     inner = (getattr(nonlinearity, field.name) for field in fields(nonlinearity))  # type: ignore[arg-type]
@@ -34,7 +45,10 @@ def has_name(nonlinearity: Nonlinearity) -> bool:
 def to_json(nonlinearity: Nonlinearity) -> dict[str, Any]:
     """The nonlinearity as plain JSON: its class name and fields."""
     values = {field.name: getattr(nonlinearity, field.name) for field in fields(nonlinearity)}  # type: ignore[arg-type]
-    plain = {name: to_json(value) if isinstance(value, Nonlinearity) else value for name, value in values.items()}
+    plain = {
+        name: to_json(value) if isinstance(value, Nonlinearity) else value
+        for name, value in values.items()
+    }
     return {"name": type(nonlinearity).__name__, **plain}
 
 
@@ -42,5 +56,9 @@ def from_json(values: Mapping[str, Any]) -> Nonlinearity:
     """The nonlinearity that `to_json` wrote."""
     name, rest = values.get("name", ""), {k: v for k, v in values.items() if k != "name"}
     if name not in known():
-        raise DataError(f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known())}")
-    return known()[name](**{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()})
+        raise DataError(
+            f"unknown nonlinearity {name!r} in a dictionary's header; {nearest(str(name), known())}"
+        )
+    return known()[name](
+        **{k: from_json(v) if isinstance(v, Mapping) else v for k, v in rest.items()}
+    )

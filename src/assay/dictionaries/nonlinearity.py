@@ -1,13 +1,14 @@
 """What turns projections into features: one frozen dataclass each, told apart by value.
 
-A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths share z but not the bias.
-Its own parameters are [run, f] tensors in `own`; which ones, and where training starts, `init` says. A new one is a frozen
-dataclass with `init` and a call in a file of this folder, where `kinds` finds it. Where it has them, five more things are used:
-`inference`, the nonlinearity that reads what this one trained; `provenance()`, what the header of a trained dictionary says of that;
-`confine(own)`, what its parameters must keep to after a step; `encoders`, the names of further encoders [run, d_in, f] in `own`,
-whose projections are put behind those of W_enc; `signed`, True where a feature below 0 is on as well.
-The Gated family is in `gates.py`, those that choose a number of features in `selection.py`, JumpReLU in `jump.py`.
-"""
+A nonlinearity gets the projection z = W_enc·(x − b_dec) *without* its bias, since Gated's two paths
+share z but not the bias. Its own parameters are [run, f] tensors in `own`; which ones, and where
+training starts, `init` says. A new one is a frozen dataclass with `init` and a call in a file of
+this folder, where `kinds` finds it. Where it has them, five more things are used: `inference`, the
+nonlinearity that reads what this one trained; `provenance()`, what the header of a trained
+dictionary says of that; `confine(own)`, what its parameters must keep to after a step; `encoders`,
+the names of further encoders [run, d_in, f] in `own`, whose projections are put behind those of
+W_enc; `signed`, True where a feature below 0 is on as well. The Gated family is in `gates.py`,
+those that choose a number of features in `selection.py`, JumpReLU in `jump.py`."""
 
 from __future__ import annotations
 
@@ -24,12 +25,15 @@ Own = Mapping[str, Tensor]
 
 @runtime_checkable
 class Nonlinearity(Protocol):
-    """What every nonlinearity offers: the start of its own parameters, and features from projections."""
+    """What every nonlinearity offers: the start of its own parameters, and features from
+    projections."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """Own parameters [run, f] at the start of training."""
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features, at least 0."""
 
 
@@ -41,30 +45,36 @@ class ReLU:
         """No parameters of its own."""
         return {}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """f = z + b_enc, of either sign: a linear baseline such as principal components, not a sparse code."""
+    """f = z + b_enc, of either sign: a linear baseline such as principal components, not a sparse
+    code."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """No parameters of its own."""
         return {}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Codes [run, b, f]."""
         return z + b_enc[:, None]
 
 
 @dataclass(frozen=True)
 class Rescaled:
-    """f = 1[g > 0] · max(factor·g + shift, 0), g the features of another nonlinearity; so nothing that was off comes on.
+    """f = 1[g > 0] · max(factor·g + shift, 0), g the features of another nonlinearity; so nothing
+    that was off comes on.
 
-    The form of rescale & shift (`assay.dictionaries.baselines.repair`), and of codes made wrong on purpose for a control.
-    """
+    The form of rescale & shift (`assay.dictionaries.baselines.repair`), and of codes made wrong on
+    purpose for a control."""
 
     of: Nonlinearity
     """The nonlinearity whose features are rescaled; its own parameters carry the prefix `of_`."""
@@ -79,22 +89,37 @@ class Rescaled:
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
-        inner = self.of(z, b_enc, {name.removeprefix("of_"): value for name, value in own.items() if name.startswith("of_")})
+        inner = self.of(
+            z,
+            b_enc,
+            {
+                name.removeprefix("of_"): value
+                for name, value in own.items()
+                if name.startswith("of_")
+            },
+        )
         return (inner * own["factor"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
 
 
 def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
-    """The nonlinearity that reads what this one trained: itself for most, JumpReLU for BatchTopK, the hard gate for a soft one."""
+    """The nonlinearity that reads what this one trained: itself for most, JumpReLU for BatchTopK,
+    the hard gate for a soft one."""
     read: Nonlinearity = getattr(nonlinearity, "inference", nonlinearity)
     return read
 
 
 def projections(
-    centred: Float[Tensor, "run b d"], W_enc: Float[Tensor, "run d f"], own: Own, nonlinearity: Nonlinearity | None
+    centred: Float[Tensor, "run b d"],
+    W_enc: Float[Tensor, "run d f"],
+    own: Own,
+    nonlinearity: Nonlinearity | None,
 ) -> Float[Tensor, "run b n"]:
-    """What the nonlinearity is applied to: the encoder's projections, and behind them those of its further encoders.
+    """What the nonlinearity is applied to: the encoder's projections, and behind them those of its
+    further encoders.
 
     Formula: z = (x − b) W_enc, with n = f · (1 + number of further encoders)
     """

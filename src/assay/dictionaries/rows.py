@@ -1,9 +1,10 @@
-"""Normalisation of each row of activations by itself, as some published dictionaries want it at run time, and its way back.
+"""Normalisation of each row of activations by itself, as some published dictionaries want it at run
+time, and its way back.
 
-"layer-norm" and "length" do what the libraries that wrote such files do, so that an imported file gives its own package's
-numbers. One of them is not a true inverse: "layer-norm" divides by σ + 1e-5 and multiplies back by σ alone, so that a perfect
-coder of a row with σ = 1e-5 gives back half of it. "layer-norm-exact" multiplies back by what it divided by.
-"""
+"layer-norm" and "length" do what the libraries that wrote such files do, so that an imported file
+gives its own package's numbers. One of them is not a true inverse: "layer-norm" divides by σ + 1e-5
+and multiplies back by σ alone, so that a perfect coder of a row with σ = 1e-5 gives back half of
+it. "layer-norm-exact" multiplies back by what it divided by."""
 
 from __future__ import annotations
 
@@ -21,9 +22,11 @@ EPSILON = 1e-5
 def per_token(
     x: Float[Tensor, "run b d"], kind: PerToken
 ) -> tuple[Float[Tensor, "run b 1"], Float[Tensor, "run b 1"], Float[Tensor, "run b 1"]]:
-    """(shift, factor, back) of each row: it is normalised as (x − shift) · factor, and given back as x̂ · back + shift.
+    """(shift, factor, back) of each row: it is normalised as (x − shift) · factor, and given back
+    as x̂ · back + shift.
 
-    Formula: layer-norm: shift = μ, factor = 1/(σ + 1e-5), back = σ (exact: σ + 1e-5), with σ² = Σ(x − μ)²/(d − 1);
+    Formula: layer-norm: shift = μ, factor = 1/(σ + 1e-5), back = σ (exact: σ + 1e-5), with σ² = Σ(x
+    − μ)²/(d − 1);
     length: shift = 0, factor = √d/‖x‖, back = ‖x‖/√d
     Source: SAELens 6 `normalize_activations`, OpenAI's sparse_autoencoder `LN`
     """
@@ -35,11 +38,15 @@ def per_token(
     return shift, 1 / (deviation + EPSILON), back
 
 
-def multiply(x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]) -> Float[Tensor, "run b d"]:
+def multiply(
+    x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]
+) -> Float[Tensor, "run b d"]:
     """x times a factor of each run, or of each run and dimension."""
     return x * (scale[:, None, None] if scale.ndim == 1 else scale[:, None])
 
 
-def divide(x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]) -> Float[Tensor, "run b d"]:
+def divide(
+    x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]
+) -> Float[Tensor, "run b d"]:
     """x divided by a factor of each run, or of each run and dimension."""
     return x / (scale[:, None, None] if scale.ndim == 1 else scale[:, None])

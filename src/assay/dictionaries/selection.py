@@ -1,4 +1,5 @@
-"""Nonlinearities that choose how many features stay on: per row, per block of latents, per batch, by size or by absolute size."""
+"""Nonlinearities that choose how many features stay on: per row, per block of latents, per batch,
+by size or by absolute size."""
 
 from __future__ import annotations
 
@@ -28,13 +29,17 @@ def _at_least_one(kind: object, k: int) -> None:
 
 def _at_most(k: int, f: int) -> dict[str, Tensor]:
     if k > f:
-        raise DataError(f"k must be at most the dictionary's width {f}, got k={k}; lower k or widen the dictionary")
+        raise DataError(
+            f"k must be at most the dictionary's width {f}, got k={k}; lower k or widen the "
+            "dictionary"
+        )
     return {}
 
 
 @dataclass(frozen=True)
 class TopK:
-    """f = the k largest of max(z + b_enc, 0) in each row, the others 0; fewer than k where fewer are positive.
+    """f = the k largest of max(z + b_enc, 0) in each row, the others 0; fewer than k where fewer
+    are positive.
 
     Source: Scaling and evaluating sparse autoencoders (2024), section 2.3.
     """
@@ -49,7 +54,9 @@ class TopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(z).scatter(-1, index, values.relu())
@@ -57,7 +64,8 @@ class TopK:
 
 @dataclass(frozen=True)
 class AbsTopK:
-    """f = the k entries of z + b_enc that are largest in absolute value, with their signs; so features may be negative.
+    """f = the k entries of z + b_enc that are largest in absolute value, with their signs; so
+    features may be negative.
 
     Source: as SAELens's `abstopk` reads its files
     """
@@ -74,7 +82,9 @@ class AbsTopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f], of either sign."""
         pre = z + b_enc[:, None]
         index = pre.abs().topk(self.k, dim=-1, sorted=False).indices
@@ -83,7 +93,8 @@ class AbsTopK:
 
 @dataclass(frozen=True)
 class GroupMax:
-    """f = the largest of max(z + b_enc, 0) in each of k blocks of neighbouring latents, the others 0.
+    """f = the largest of max(z + b_enc, 0) in each of k blocks of neighbouring latents, the others
+    0.
 
     Source: as sparsify's `groupmax` reads its files
     """
@@ -97,10 +108,15 @@ class GroupMax:
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """No parameters of its own."""
         if f % self.k:
-            raise DataError(f"GroupMax needs a width that k divides, got k={self.k} and width {f}; choose another k or width")
+            raise DataError(
+                f"GroupMax needs a width that k divides, got k={self.k} and width {f}; choose "
+                "another k or width"
+            )
         return {}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         blocks = (z + b_enc[:, None]).relu().unflatten(-1, (self.k, -1))
         values, index = blocks.max(-1, keepdim=True)
@@ -109,10 +125,12 @@ class GroupMax:
 
 @dataclass(frozen=True)
 class BatchTopK:
-    """f = the k·b largest of max(z + b_enc, 0) among all b rows of a batch, the others 0: k a row on average.
+    """f = the k·b largest of max(z + b_enc, 0) among all b rows of a batch, the others 0: k a row
+    on average.
 
-    After training the choice must not depend on a row's neighbours: `inference` is JumpReLU with one threshold for all
-    features, the mean over the last batches of the smallest value that the trained encoder keeps.
+    After training the choice must not depend on a row's neighbours: `inference` is JumpReLU with
+    one threshold for all features, the mean over the last batches of the smallest value that the
+    trained encoder keeps.
     Source: BatchTopK Sparse Autoencoders (2024), sections 3 and 3.1
     """
 
@@ -131,7 +149,9 @@ class BatchTopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
         values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
@@ -144,7 +164,8 @@ class BatchTopK:
         return {"threshold": torch.zeros(len(seeds), f)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> dict[str, Tensor]:
-        """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since then all positive ones were kept."""
+        """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since
+        then all positive ones were kept."""
         on = features > 0
         least = features.masked_fill(~on, torch.inf).amin((-2, -1))
         return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0).float()}
@@ -164,17 +185,24 @@ class BatchTopK:
 
     def provenance(self) -> dict[str, str]:
         """Say how the threshold was estimated, for the header of a trained dictionary."""
-        return {"threshold": "mean over the last batches of the smallest kept value, under the trained encoder"}
+        return {
+            "threshold": (
+                "mean over the last batches of the smallest kept value, under the trained encoder"
+            )
+        }
 
 
 @dataclass(frozen=True)
 class OneHot:
-    """f = 1 for the latent of the largest z + b_enc in each row, 0 for the others: the code of k-means."""
+    """f = 1 for the latent of the largest z + b_enc in each row, 0 for the others: the code of
+    k-means."""
 
     def init(self, runs: int, f: int) -> dict[str, Tensor]:
         """No parameters of its own."""
         return {}
 
-    def __call__(self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own) -> Float[Tensor, "run b f"]:
+    def __call__(
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+    ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f], one per row."""
         return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)

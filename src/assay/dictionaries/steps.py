@@ -1,8 +1,9 @@
-"""Steps: one training step of each architecture at two sizes, as fast as Assay makes it, ready to be timed.
+"""Steps: one training step of each architecture at two sizes, as fast as Assay makes it, ready to
+be timed.
 
-What a step costs depends on how many features are on. So that all architectures do the same work, biases and thresholds start where
-about k features of a row are on, as many as TopK keeps, and the learning rate is so small that they stay there.
-"""
+What a step costs depends on how many features are on. So that all architectures do the same work,
+biases and thresholds start where about k features of a row are on, as many as TopK keeps, and the
+learning rate is so small that they stay there."""
 
 from __future__ import annotations
 
@@ -27,11 +28,13 @@ from assay.dictionaries.training.train import Method, group
 
 Products = Literal["float32", "bfloat16"]
 START = 0.3
-"""Standard deviation of a pre-activation at the start: rows of length START on standard normal inputs."""
+"""Standard deviation of a pre-activation at the start: rows of length START on standard normal
+inputs."""
 DEAD = 20_000
 """Rows without a firing after which AuxK counts a latent as dead."""
 DEAD_SHARE, DEAD_BIAS = 10, -0.75
-"""One latent in so many is dead where AuxK is timed: its bias keeps it from being chosen, and now and then above 0."""
+"""One latent in so many is dead where AuxK is timed: its bias keeps it from being chosen, and now
+and then above 0."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Size:
 
 
 SIZES = (Size(4608, 2048, 32), Size(512, 256, 12))
-"""The size at which published dictionaries of a model this small are trained, and the size of `gated-sae`."""
+"""The size at which published dictionaries of a model this small are trained, and the size of
+`gated-sae`."""
 
 
 def architectures(size: Size) -> Mapping[str, tuple[Nonlinearity, losses.Loss]]:
@@ -74,12 +78,26 @@ def architectures(size: Size) -> Mapping[str, tuple[Nonlinearity, losses.Loss]]:
 
 
 def step(
-    size: Size, architecture: str, products: Products = "float32", runs: int = 1, device: torch.device | str = "cpu"
+    size: Size,
+    architecture: str,
+    products: Products = "float32",
+    runs: int = 1,
+    device: torch.device | str = "cpu",
 ) -> Callable[[Float[Tensor, "b d"]], None]:
-    """Make a function that takes one step on a batch that lies on the device: forward, loss, backward, decoder constraint, Adam."""
+    """Make a function that takes one step on a batch that lies on the device: forward, loss,
+    backward, decoder constraint, Adam."""
     nonlinearity, loss = architectures(size)[architecture]
     each = np.ones(runs)
-    method = Method(nonlinearity, loss, size.width, lr=1e-6 * each, penalty=0.01 * each, betas=(0.9, 0.999), encoder_scale=START, products=products)
+    method = Method(
+        nonlinearity,
+        loss,
+        size.width,
+        lr=1e-6 * each,
+        penalty=0.01 * each,
+        betas=(0.9, 0.999),
+        encoder_scale=START,
+        products=products,
+    )
     made = group(Runs([Spec(seed=seed) for seed in range(runs)]), method, d=size.d, steps=10**6)
     made.state = {name: tensor.to(device) for name, tensor in made.state.items()}
     if architecture in ("ReLU", "Gated"):
@@ -99,10 +117,15 @@ def step(
     return take
 
 
-def product(size: Size, products: Products = "float32", device: torch.device | str = "cpu") -> Callable[[Float[Tensor, "b d"]], None]:
-    """Make a function that multiplies a batch with the encoder and does nothing else: what a step is compared with."""
+def product(
+    size: Size, products: Products = "float32", device: torch.device | str = "cpu"
+) -> Callable[[Float[Tensor, "b d"]], None]:
+    """Make a function that multiplies a batch with the encoder and does nothing else: what a step
+    is compared with."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[products]
-    W = torch.randn(size.d, size.width, generator=torch.Generator().manual_seed(1)).to(device, dtype)
+    W = torch.randn(size.d, size.width, generator=torch.Generator().manual_seed(1)).to(
+        device, dtype
+    )
 
     def multiply(x: Float[Tensor, "b d"]) -> None:
         x.to(dtype) @ W

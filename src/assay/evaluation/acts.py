@@ -1,4 +1,5 @@
-"""Dictionaries measured on activations in a safetensors file: everything but losses. Read in pieces, so that any size will do."""
+"""Dictionaries measured on activations in a safetensors file: everything but losses. Read in
+pieces, so that any size will do."""
 
 from __future__ import annotations
 
@@ -34,16 +35,19 @@ LARGEST, DOCUMENTS = 2**40, 100_000_000
 
 @dataclass(frozen=True, eq=False)
 class ActsFile:
-    """A file of activations: [b, d], with `document` [b] if it says which rows belong together, or [w, s, d], a document each window."""
+    """A file of activations: [b, d], with `document` [b] if it says which rows belong together, or
+    [w, s, d], a document each window."""
 
     path: Path
     name: str
     target: str | None
     shape: tuple[int, ...]
     width: int
-    """Numbers in each row of what is reconstructed: of `target`, or of the activations themselves."""
+    """Numbers in each row of what is reconstructed: of `target`, or of the activations
+    themselves."""
     document: Int[np.ndarray, "b"] | None
-    """The document of each row, numbered from 0, each in one piece; None where the file does not say."""
+    """The document of each row, numbered from 0, each in one piece; None where the file does not
+    say."""
 
     @property
     def rows(self) -> int:
@@ -51,7 +55,8 @@ class ActsFile:
         return int(np.prod(self.shape[:-1]))
 
     def pieces(self) -> list[tuple[int, int]]:
-        """Rows from … to …: about as many as are read at a time, whole documents where there are any."""
+        """Rows from … to …: about as many as are read at a time, whole documents where there are
+        any."""
         if self.document is None:
             return [(a, min(a + PIECE, self.rows)) for a in range(0, self.rows, PIECE)]
         ends = np.append(np.flatnonzero(np.diff(self.document)) + 1, self.rows)
@@ -63,15 +68,18 @@ class ActsFile:
 def fingerprint(path: Path) -> str:
     """The hash of the file's bytes. Raises: DataError when there is no such file."""
     if not path.is_file():
-        raise DataError(f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or [windows, positions, d]")
+        raise DataError(
+            f"no file {path}; --acts takes a safetensors file with acts, [rows, d] or "
+            "[windows, positions, d]"
+        )
     return hashes.sha256(foreign.tensors(path, LARGEST), most=LARGEST)
 
 
 def open_file(path: Path) -> ActsFile:
     """The file, its shapes checked, no activation read.
 
-    Raises: DataError for a file that is no safetensors file, or whose tensors are of another rank, kind or length.
-    """
+    Raises: DataError for a file that is no safetensors file, or whose tensors are of another rank,
+    kind or length."""
     from safetensors import SafetensorError, safe_open
 
     foreign.tensors(path, LARGEST)
@@ -80,38 +88,66 @@ def open_file(path: Path) -> ActsFile:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             kinds = {name: str(file.get_slice(name).get_dtype()) for name in shapes}
             if "document" in shapes:
-                foreign.within(math.prod(shapes["document"]), DOCUMENTS, path, "numbers of documents")
-            whole = kinds.get("document", "").startswith(("I", "U"))  # NumPy has none of some others
+                foreign.within(
+                    math.prod(shapes["document"]), DOCUMENTS, path, "numbers of documents"
+                )
+            whole = kinds.get("document", "").startswith(
+                ("I", "U")
+            )  # NumPy has none of some others
             document = file.get_tensor("document").numpy() if whole else None
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a readable safetensors file ({str(error)[:120]})") from error
+        raise DataError(
+            f"{path} is not a readable safetensors file ({str(error)[:120]})"
+        ) from error
     others = [n for n in shapes if n != "document" and n not in TARGETS]
     name = next((n for n in NAMES if n in shapes), others[0] if len(others) == 1 else None)
     if name is None:
-        raise DataError(f"{path} holds {', '.join(sorted(shapes)) or 'nothing'}; the activations should be called acts")
+        raise DataError(
+            f"{path} holds {', '.join(sorted(shapes)) or 'nothing'}; the activations should "
+            "be called acts"
+        )
     shape, target = shapes[name], next((n for n in TARGETS if n in shapes), None)
     if len(shape) not in (2, 3) or 0 in shape:
-        raise DataError(f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got {list(shape)}")
+        raise DataError(
+            f"{path}: {name} must be [rows, d] or [windows, positions, d] and not empty, got "
+            f"{list(shape)}"
+        )
     for tensor in (name, target):
         if tensor is not None and kinds[tensor] not in KINDS:
-            raise DataError(f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}; known: {', '.join(KINDS)}")
+            raise DataError(
+                f"{path}: {tensor} must be floating-point numbers, got {kinds[tensor]}; "
+                f"known: {', '.join(KINDS)}"
+            )
     if target is not None and shapes[target][:-1] != shape[:-1]:
-        raise DataError(f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} {list(shape)}")
+        raise DataError(
+            f"{path}: {target} is {list(shapes[target])}, expected one row for each of {name} "
+            f"{list(shape)}"
+        )
     if "document" in shapes and document is None:
-        raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {kinds['document']}")
+        raise DataError(
+            f"{path}: document must be {shape[0]} whole numbers, one for each first index, "
+            f"got {kinds['document']}"
+        )
     width = shape[-1] if target is None else shapes[target][-1]
     return ActsFile(path, name, target, shape, width, _documents(path, document, shape))
 
 
-def _documents(path: Path, document: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+def _documents(
+    path: Path, document: np.ndarray | None, shape: tuple[int, ...]
+) -> np.ndarray | None:
     """The document of every row; None for rows that belong to none."""
     if document is None:
         return None if len(shape) == 2 else np.repeat(np.arange(shape[0]), shape[1])
     if document.shape != shape[:1] or document.dtype.kind not in "iu":
-        raise DataError(f"{path}: document must be {shape[0]} whole numbers, one for each first index, got {list(document.shape)}")
+        raise DataError(
+            f"{path}: document must be {shape[0]} whole numbers, one for each first index, "
+            f"got {list(document.shape)}"
+        )
     starts = np.append(0, 1 + np.flatnonzero(document[1:] != document[:-1]))
     if len(np.unique(document)) < len(starts):
-        raise DataError(f"{path}: the rows of a document must follow each other; sort them by document")
+        raise DataError(
+            f"{path}: the rows of a document must follow each other; sort them by document"
+        )
     number = np.cumsum(np.isin(np.arange(len(document)), starts)) - 1
     return number if len(shape) == 2 else np.repeat(number, shape[1])
 
@@ -120,15 +156,32 @@ def check(source: Source, file: ActsFile) -> None:
     """Refuse a dictionary that does not fit the file. Raises: DataError."""
     one = source.dictionary
     if one.W_enc.shape[1] != file.shape[-1]:
-        raise DataError(f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has {file.shape[-1]}")
+        raise DataError(
+            f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has "
+            f"{file.shape[-1]}"
+        )
     if file.target is None and (one.sites_out or one.W_dec.shape[-1] != one.W_enc.shape[1]):
-        raise DataError(f"{source.name} predicts activations elsewhere; {file.path} needs them as a second tensor, target")
+        raise DataError(
+            f"{source.name} predicts activations elsewhere; {file.path} needs them as a "
+            "second tensor, target"
+        )
     if one.W_dec.shape[-1] != file.width:
-        raise DataError(f"{source.name} writes {one.W_dec.shape[-1]} numbers per token, {file.path} has {file.width} in {file.target}")
+        raise DataError(
+            f"{source.name} writes {one.W_dec.shape[-1]} numbers per token, {file.path} has "
+            f"{file.width} in {file.target}"
+        )
 
 
-def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str, tick: Tick, watch: Watch) -> list[Arrays]:
-    """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for numbers that are not finite."""
+def run(
+    file: ActsFile,
+    sources: Sequence[Source],
+    setting: Setting,
+    device: str,
+    tick: Tick,
+    watch: Watch,
+) -> list[Arrays]:
+    """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for
+    numbers that are not finite."""
     import torch
     from safetensors import safe_open
 
@@ -143,7 +196,11 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
         limits = tuple(measure.outlier_limit(part, setting.outlier) for part in head)
         centre = head[1].double().mean(0).float()
         for a, b in pieces:
-            number = np.zeros(b - a, np.int64) if file.document is None else file.document[a:b] - file.document[a]
+            number = (
+                np.zeros(b - a, np.int64)
+                if file.document is None
+                else file.document[a:b] - file.document[a]
+            )
             parts: list[list[Any]] = [[] for _ in sources]
             n = int(number[-1]) + 1
             for c in range(a, b, PIECE):
@@ -156,9 +213,14 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
                 shared = sums.of_activations(target[keep], rows, n, centre)
                 for one, mine in zip(ours, parts, strict=True):
-                    more, firings, _ = sums.of_dictionary(one, inputs[keep], target[keep], rows, n, centre)
+                    more, firings, _ = sums.of_dictionary(
+                        one, inputs[keep], target[keep], rows, n, centre
+                    )
                     if not sums.finite(more):
-                        raise DataError(f"a dictionary gives numbers that are not finite on {file.path}; is it that dictionary's site?")
+                        raise DataError(
+                            f"a dictionary gives numbers that are not finite on {file.path}; "
+                            "is it that dictionary's site?"
+                        )
                     mine.append(shared | more | {"firings": firings})
             for mine, all_of in zip(parts, found, strict=True):
                 total: sums.Sums = {}
@@ -171,21 +233,29 @@ def run(file: ActsFile, sources: Sequence[Source], setting: Setting, device: str
                     summary.tell(watch, source.name, all_of, file.document is not None)
     if not any(part["tokens"].sum() for part in found[0]):
         raise DataError(
-            f"{file.path}: all {file.rows} activations are left out, with skip_first {setting.skip_first} and outlier {setting.outlier:g}"
+            f"{file.path}: all {file.rows} activations are left out, with skip_first "
+            f"{setting.skip_first} and outlier {setting.outlier:g}"
         )
     return [_joined(parts, file) for parts in found]
 
 
 def _joined(parts: list[Arrays], file: ActsFile) -> Arrays:
-    sums = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"}
+    sums = {
+        name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"
+    }
     if file.document is None:  # rows without documents: one unit, from which no interval follows
         sums = {name: value.sum(0, keepdims=True) for name, value in sums.items()}
-    pieces = [len(p["tokens"]) for p in parts] if file.document is not None else [1] + [0] * (len(parts) - 1)
+    pieces = (
+        [len(p["tokens"]) for p in parts]
+        if file.document is not None
+        else [1] + [0] * (len(parts) - 1)
+    )
     return sums | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array(pieces)}
 
 
 def _read(part: Any, file: ActsFile, a: int, b: int, device: torch.device) -> Tensor:
-    """Rows a to b as float32 [b − a, d]. Raises: DataError for a number that is NaN or infinite, saying where."""
+    """Rows a to b as float32 [b − a, d]. Raises: DataError for a number that is NaN or infinite,
+    saying where."""
     if len(file.shape) == 2:
         rows = part[a:b]
     else:
@@ -195,5 +265,7 @@ def _read(part: Any, file: ActsFile, a: int, b: int, device: torch.device) -> Te
     rows = rows.to(device).float()
     bad = (~rows.isfinite()).any(1)
     if bool(bad.any()):
-        raise DataError(f"{file.path}: row {a + int(bad.nonzero()[0])} has a number that is NaN or infinite")
+        raise DataError(
+            f"{file.path}: row {a + int(bad.nonzero()[0])} has a number that is NaN or infinite"
+        )
     return rows

@@ -1,4 +1,5 @@
-"""evaluate: dictionaries on a model's text, or on a file of activations; what is stored under the same content is not measured again."""
+"""evaluate: dictionaries on a model's text, or on a file of activations; what is stored under the
+same content is not measured again."""
 
 from __future__ import annotations
 
@@ -46,33 +47,46 @@ def evaluate(
 ) -> Evaluation:
     """Every core measure of each dictionary with its 95 % interval over documents.
 
-    A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a Dictionary of one run. Give
-    `model` ("smollm2" or a folder) and `text` ("stdlib", "docs" or a folder), or `acts`, a safetensors file of activations, for all
-    measures but losses. `options` are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
+    A dictionary is a path of any known format, a stored run such as "gated-sae/showcase", or a
+    Dictionary of one run. Give `model` ("smollm2" or a folder) and `text` ("stdlib", "docs" or a
+    folder), or `acts`, a safetensors file of activations, for all measures but losses. `options`
+    are fields of `Setting`, such as tokens=20_000. `batch` is the tokens in one pass.
 
-    The result is kept in the store at `root` under the content of dictionary, model and text and the setting; what was
-    interrupted goes on where it was. `progress(done, total)` hears of tokens of the text: one is done when it was read at every site;
-    a notebook shows a bar where none is given. `watch` hears of each site or model that is not the one in a dictionary's file, before
-    anything is computed, and of each dictionary's numbers so far; without it the former are Python's warnings.
+    The result is kept in the store at `root` under the content of dictionary, model and text and
+    the setting; what was interrupted goes on where it was. `progress(done, total)` hears of tokens
+    of the text: one is done when it was read at every site; a notebook shows a bar where none is
+    given. `watch` hears of each site or model that is not the one in a dictionary's file, before
+    anything is computed, and of each dictionary's numbers so far; without it the former are
+    Python's warnings.
 
-    Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit together, and for text that a
-    dictionary was trained on.
+    Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
+    together, and for text that a dictionary was trained on.
     """
     setting = (setting or Setting()).replace(**options)
     progress = progress or follower()
     store = Store(root)
     if not dictionaries:
-        raise DataError("name at least one dictionary: a file or folder of weights, or a stored run")
+        raise DataError(
+            "name at least one dictionary: a file or folder of weights, or a stored run"
+        )
     if (acts is None) == (model is None or text is None) or (acts is not None and (model or text)):
-        raise DataError("give a model and a text (--model, --text), or a file of activations (--acts), and not both")
+        raise DataError(
+            "give a model and a text (--model, --text), or a file of activations (--acts), "
+            "and not both"
+        )
     found = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     if acts is not None:
         entries, data = _of_file(found, Path(acts), setting, store, device, progress, watch)
     else:
-        entries, data = _of_text(found, str(model), str(text), setting, store, device, batch, progress, watch)
+        entries, data = _of_text(
+            found, str(model), str(text), setting, store, device, batch, progress, watch
+        )
     fresh = any(not e["cached"] for e in entries)
-    data |= {"setting": json.loads(setting.to_json()), "provenance": _provenance(began, device) if fresh else {}}
+    data |= {
+        "setting": json.loads(setting.to_json()),
+        "provenance": _provenance(began, device) if fresh else {},
+    }
     return Evaluation({**data, "dictionaries": entries})
 
 
@@ -80,15 +94,32 @@ Made = Callable[[Mapping[str, Any], Mapping[str, "np.ndarray"]], None]
 
 
 def _of_text(
-    found: Sequence[Source], model: str, text: str, setting: Setting, store: Store, device: str, batch: int | None,
-    progress: Progress | None, watch: Watch,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
+    found: Sequence[Source],
+    model: str,
+    text: str,
+    setting: Setting,
+    store: Store,
+    device: str,
+    batch: int | None,
+    progress: Progress | None,
+    watch: Watch,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from assay.data import corpus as corpora
     from assay.subjects.folder import find
 
     folder, corpus = find(model), corpora.load(text)
-    about = {"model": folder.provenance, "model_sha256": folder.fingerprint, "text": corpus.name, "corpus": corpus.fingerprint}
-    specs = {s.name: EvaluationSpec(dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting) for s in found}
+    about = {
+        "model": folder.provenance,
+        "model_sha256": folder.fingerprint,
+        "text": corpus.name,
+        "corpus": corpus.fingerprint,
+    }
+    specs = {
+        s.name: EvaluationSpec(
+            dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting
+        )
+        for s in found
+    }
     missing = [source for source in found if store.built(specs[source.name]) is None]
     plans = []
     if missing:
@@ -103,24 +134,44 @@ def _of_text(
     if missing:
         from assay.evaluation import texts
 
-        for done, words, sums in texts.run(plans, store, folder, corpus, device, batch, progress or _silent, watch):
+        for done, words, sums in texts.run(
+            plans, store, folder, corpus, device, batch, progress or _silent, watch
+        ):
             counted = words.ablated(setting.ablation_tokens)
             of = {
-                "site": done.site.site, "site_out": done.site.site_out, "part": done.text.part, "context": done.text.context,
-                "bos": done.text.bos, "windows": len(words.tokens), "tokens_read": int(words.tokens.size),
-                "tokens_ablated": int(counted.sum()) * words.context, "documents": len(words.names), "notes": list(done.notes),
-            }  # fmt: skip
+                "site": done.site.site,
+                "site_out": done.site.site_out,
+                "part": done.text.part,
+                "context": done.text.context,
+                "bos": done.text.bos,
+                "windows": len(words.tokens),
+                "tokens_read": int(words.tokens.size),
+                "tokens_ablated": int(counted.sum()) * words.context,
+                "documents": len(words.names),
+                "notes": list(done.notes),
+            }
             _keep(store, specs[done.source.name], done.source, of, sums)
-    return [_read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found], about
+    return [
+        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found
+    ], about
 
 
 def _of_file(
-    found: Sequence[Source], path: Path, setting: Setting, store: Store, device: str, progress: Progress | None, watch: Watch
+    found: Sequence[Source],
+    path: Path,
+    setting: Setting,
+    store: Store,
+    device: str,
+    progress: Progress | None,
+    watch: Watch,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from assay.evaluation import acts
 
     data = acts.fingerprint(path)
-    specs = {source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting) for source in found}
+    specs = {
+        source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting)
+        for source in found
+    }
     missing = [source for source in found if store.built(specs[source.name]) is None]
     warned = _warned(found, specs, store, setting, None, watch)
     if missing:
@@ -131,24 +182,43 @@ def _of_file(
             held += source.bytes
             if held > TOGETHER:
                 source.forget()
-        notes = [] if file.document is not None else ["the file does not say which rows are of one document, so nothing has an interval"]
+        notes = (
+            []
+            if file.document is not None
+            else [
+                "the file does not say which rows are of one document, so nothing has an interval"
+            ]
+        )
         notes.append("whether it was trained on these activations cannot be known")
         parts = sources.bunches(missing, TOGETHER)
         for i, bunch in enumerate(parts):
             tick = functools.partial(_part_of, progress or _silent, i, len(parts))
-            for source, sums in zip(bunch, acts.run(file, bunch, setting, device, tick, watch), strict=True):
+            for source, sums in zip(
+                bunch, acts.run(file, bunch, setting, device, tick, watch), strict=True
+            ):
                 named = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
                 reads = setting.site or named[0]
                 of = {
-                    "site": reads, "site_out": setting.site_out or named[1] or reads, "tokens_read": file.rows,
-                    "documents": len(sums["tokens"]) if file.document is not None else 0, "notes": notes,
-                }  # fmt: skip
+                    "site": reads,
+                    "site_out": setting.site_out or named[1] or reads,
+                    "tokens_read": file.rows,
+                    "documents": len(sums["tokens"]) if file.document is not None else 0,
+                    "notes": notes,
+                }
                 _keep(store, specs[source.name], source, of, sums)
                 source.forget()
-    return [_read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found], {"acts": path.name, "acts_sha256": data}
+    return [
+        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found
+    ], {"acts": path.name, "acts_sha256": data}
 
 
-def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, Any], sums: Mapping[str, np.ndarray]) -> None:
+def _keep(
+    store: Store,
+    spec: EvaluationSpec,
+    source: Source,
+    of: Mapping[str, Any],
+    sums: Mapping[str, np.ndarray],
+) -> None:
     """Work the measures out and store them, with how often each feature fires."""
     import numpy as np
 
@@ -158,15 +228,24 @@ def _keep(store: Store, spec: EvaluationSpec, source: Source, of: Mapping[str, A
     one, firings, shards = source.dictionary, sums["firings"], sums["shards"]
     numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
     starts = np.cumsum(shards) - shards
-    tokens = np.array([numbers["tokens"][a : a + n].sum() for a, n in zip(starts, shards, strict=True)])
+    tokens = np.array(
+        [numbers["tokens"][a : a + n].sum() for a, n in zip(starts, shards, strict=True)]
+    )
     measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist())
     entry = {
-        "format": one.origin.get("format", "assay"), "sha256": spec.dictionary, "width": one.width, "d": one.W_enc.shape[1],
-        "nonlinearity": to_json(one.nonlinearity), "inferred": list(one.origin.get("inferred", ())), "stated": stated.of_place(one), **of,
-        "tokens": int(numbers["tokens"].sum()), "measures": measures,
+        "format": one.origin.get("format", "assay"),
+        "sha256": spec.dictionary,
+        "width": one.width,
+        "d": one.W_enc.shape[1],
+        "nonlinearity": to_json(one.nonlinearity),
+        "inferred": list(one.origin.get("inferred", ())),
+        "stated": stated.of_place(one),
+        **of,
+        "tokens": int(numbers["tokens"].sum()),
+        "measures": measures,
         "notes": [*of["notes"], *_left_out(numbers, of["documents"]), *_warnings(one, measures)],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
-    }  # fmt: skip
+    }
 
     def build(path: Path) -> None:
         np.save(path / "firings.npy", firings.sum(0))
@@ -179,48 +258,84 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     """Which documents count in nothing, or in no loss."""
     import numpy as np
 
-    kinds = (("tokens", "no position left, and count in nothing"), ("predictions", "no prediction left, and count in no loss"))
+    kinds = (
+        ("tokens", "no position left, and count in nothing"),
+        ("predictions", "no prediction left, and count in no loss"),
+    )
     empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}
-    told = {kind: lost for kind, lost in empty.items() if lost > (empty["tokens"] if kind != "tokens" else 0)}
-    return [f"{told[kind]:,} of {documents:,} documents have {words}" for kind, words in kinds if kind in told]
+    told = {
+        kind: lost
+        for kind, lost in empty.items()
+        if lost > (empty["tokens"] if kind != "tokens" else 0)
+    }
+    return [
+        f"{told[kind]:,} of {documents:,} documents have {words}"
+        for kind, words in kinds
+        if kind in told
+    ]
 
 
 def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
-    """What the file left open, and that a dictionary does not fit, which loads and runs without an error."""
+    """What the file left open, and that a dictionary does not fit, which loads and runs without an
+    error."""
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
     found = [f"not stated in its file but inferred: {guessed}"] if guessed else []
     explained = measures["explained_variance"]["estimate"]
     if explained is not None and explained < 0:
         found.append(
-            "it does not reconstruct: worse than the mean. The usual causes: another site (a block's input for its output), a BOS too many or "
+            "it does not reconstruct: worse than the mean. The usual causes: another site (a "
+            "block's input for its output), a BOS too many or "
             "too few, centring, layer normalisation or a scale that its file does not state"
         )
     return found
 
 
 def _warned(
-    found: Sequence[Source], specs: Mapping[str, EvaluationSpec], store: Store, setting: Setting, folder: ModelFolder | None, watch: Watch
+    found: Sequence[Source],
+    specs: Mapping[str, EvaluationSpec],
+    store: Store,
+    setting: Setting,
+    folder: ModelFolder | None,
+    watch: Watch,
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """Tell what is not as each dictionary's file says, before anything is computed; give those warnings, and what cannot be known."""
+    """Tell what is not as each dictionary's file says, before anything is computed; give those
+    warnings, and what cannot be known."""
     from assay.evaluation import stated
 
     said = {}
     for source in found:
         kept = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
         told = kept.get("stated") or stated.of_place(source.dictionary)
-        said[source.name] = stated.warnings(told, setting, folder), stated.unknown(told, folder) if folder else []
+        said[source.name] = (
+            stated.warnings(told, setting, folder),
+            stated.unknown(told, folder) if folder else [],
+        )
         for text in said[source.name][0]:
             watch(Warned(source.name, text))
     return said
 
 
-def _read(store: Store, spec: EvaluationSpec, name: str, cached: bool, warnings: list[str], unknown: list[str]) -> dict[str, Any]:
+def _read(
+    store: Store,
+    spec: EvaluationSpec,
+    name: str,
+    cached: bool,
+    warnings: list[str],
+    unknown: list[str],
+) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     path = store.built(spec)
     assert path is not None
     kept = _stored(path)
     known = luck(kept["nonlinearity"]["name"])  # of today's record, so that it is not stored
-    return {"name": name, **kept, "notes": [*warnings, *kept["notes"], *unknown], "warnings": warnings, "cached": cached, "luck": known}
+    return {
+        "name": name,
+        **kept,
+        "notes": [*warnings, *kept["notes"], *unknown],
+        "warnings": warnings,
+        "cached": cached,
+        "luck": known,
+    }
 
 
 def _stored(path: Path) -> dict[str, Any]:
@@ -229,15 +344,21 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
+        raise StoreError(
+            f"{path} is damaged; delete that folder and run the same command again"
+        ) from error
 
 
 def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
     return {
-        "seconds": round(time.monotonic() - began[0], 2), "cpu_seconds": round(time.process_time() - began[1], 2), "device": device,
-        "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(),
+        "seconds": round(time.monotonic() - began[0], 2),
+        "cpu_seconds": round(time.process_time() - began[1], 2),
+        "device": device,
+        "finished": provenance.now(),
+        "software": provenance.software(),
+        "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
-    }  # fmt: skip
+    }
 
 
 def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -> None:

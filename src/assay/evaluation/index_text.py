@@ -1,4 +1,5 @@
-"""The text of an index: windows in an order that more tokens only make longer, so that what was read stays read."""
+"""The text of an index: windows in an order that more tokens only make longer, so that what was
+read stays read."""
 
 from __future__ import annotations
 
@@ -42,13 +43,14 @@ class IndexWindows:
 
 
 def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int) -> IndexWindows:
-    """The first `count` windows, or all there are; those of a smaller count are the first of a larger one.
+    """The first `count` windows, or all there are; those of a smaller count are the first of a
+    larger one.
 
-    Documents come in an order drawn by the seed, again and again; each time each gives its next `ROUND` windows,
-    drawn by the seed as well.
+    Documents come in an order drawn by the seed, again and again; each time each gives its next
+    `ROUND` windows, drawn by the seed as well.
 
-    Raises: DataError when no document is as long as a window; ModelError when a BOS is wanted and the model has none.
-    """
+    Raises: DataError when no document is as long as a window; ModelError when a BOS is wanted and
+    the model has none."""
     first = [bos_token(folder)] if spec.bos else []
     found, numbers = [], []
     for number, window in _drawn(corpus, folder, spec, spec.context - len(first)):
@@ -57,13 +59,24 @@ def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int
         if len(found) == count:
             break
     if not found:
-        raise DataError(f"no document of the {spec.part} part of {corpus.name} has {spec.context} tokens; say --context with fewer")
+        raise DataError(
+            f"no document of the {spec.part} part of {corpus.name} has {spec.context} tokens; "
+            "say --context with fewer"
+        )
     return IndexWindows(np.stack(found).astype(np.int32), np.array(numbers, np.int32))
 
 
-def _drawn(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, length: int) -> Iterator[tuple[int, np.ndarray]]:
+def _drawn(
+    corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, length: int
+) -> Iterator[tuple[int, np.ndarray]]:
     numbers = np.array(corpus.part(spec.part if spec.part != "auto" else "all"), np.int64)
-    order = numbers[rng.permutation(np.array([spec.seed]), "index.documents", 0, len(numbers))[0]].tolist() if len(numbers) else []
+    order = (
+        numbers[
+            rng.permutation(np.array([spec.seed]), "index.documents", 0, len(numbers))[0]
+        ].tolist()
+        if len(numbers)
+        else []
+    )
     cut: dict[int, np.ndarray] = {}
     start = 0
     while order:
@@ -71,7 +84,9 @@ def _drawn(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, length: int
             if number not in cut:
                 ids = np.asarray(folder.tokenizer.encode(corpus.text(number)), np.int32)
                 whole = ids[: len(ids) // length * length].reshape(-1, length)
-                cut[number] = whole[rng.permutation(np.array([spec.seed]), "index.windows", number, len(whole))[0]]
+                cut[number] = whole[
+                    rng.permutation(np.array([spec.seed]), "index.windows", number, len(whole))[0]
+                ]
             for window in cut[number][start : start + ROUND]:
                 yield number, window
         start += ROUND

@@ -1,4 +1,5 @@
-"""index: every feature of a dictionary on a text, as tables in the store; read once, gone on with after a kill, added to by more tokens."""
+"""index: every feature of a dictionary on a text, as tables in the store; read once, gone on with
+after a kill, added to by more tokens."""
 
 from __future__ import annotations
 
@@ -40,9 +41,11 @@ Progress = Callable[[str, int, int], None]
 NEURON_SHARDS = 4
 """Shards at the start of the text at which neurons are read beside features."""
 SPLICED = 64
-"""Windows at the start of the text on which the loss is measured with the reconstruction in place."""
+"""Windows at the start of the text on which the loss is measured with the reconstruction in
+place."""
 AT_ONCE = {"cpu": 512, "cuda": 16_384}
-"""Tokens that the model reads at once. What a run back needs of each block takes most of the memory; more are not faster on a processor."""
+"""Tokens that the model reads at once. What a run back needs of each block takes most of the
+memory; more are not faster on a processor."""
 LIMIT_WINDOWS = 16
 """Windows at the start of the text from which the limit for outliers comes."""
 
@@ -61,12 +64,14 @@ class IndexSetting(Spec):
     outlier: float = 6.0
     """Activations longer than this many medians do not count; 0: all do."""
     part: Part = "auto"
-    """Which part of the text; auto: one that the dictionary was not trained on, where that is known."""
+    """Which part of the text; auto: one that the dictionary was not trained on, where that is
+    known."""
     site: str = ""
     site_out: str = ""
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradients: bool = True
-    """Whether the model runs back as well, so that every firing has a first-order effect on the loss."""
+    """Whether the model runs back as well, so that every firing has a first-order effect on the
+    loss."""
     ablate: int = 32
     """Features that are taken out on a sample, drawn evenly by how often they fire; 0: none."""
     ablate_windows: int = 16
@@ -75,11 +80,15 @@ class IndexSetting(Spec):
     def check(self) -> None:
         """Raise SpecError for numbers that leave nothing to read."""
         if self.tokens < 1 or self.skip_first < 0 or self.outlier < 0 or self.ablate < 0:
-            raise SpecError("tokens must be at least 1, and skip_first, outlier and ablate at least 0")
+            raise SpecError(
+                "tokens must be at least 1, and skip_first, outlier and ablate at least 0"
+            )
         if self.ablate_windows < 2:
             raise SpecError(f"ablate_windows must be at least 2, got {self.ablate_windows}")
         if self.context is not None and self.context < self.skip_first + 2:
-            raise SpecError(f"context must be at least {self.skip_first + 2} tokens, got {self.context}")
+            raise SpecError(
+                f"context must be at least {self.skip_first + 2} tokens, got {self.context}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +125,12 @@ class IndexSplicedSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSpec(Spec):
-    """A whole index: its shards, what was taken out, and the other dictionaries that features were looked for in."""
+    """A whole index: its shards, what was taken out, and the other dictionaries that features were
+    looked for in."""
 
-    MAPPED: ClassVar[frozenset[str]] = frozenset({*(f"{name}.parquet" for name in TABLES), "windows.npy"})
+    MAPPED: ClassVar[frozenset[str]] = frozenset(
+        {*(f"{name}.parquet" for name in TABLES), "windows.npy"}
+    )
 
     of: IndexPlaceSpec
     dictionary: str
@@ -132,11 +144,16 @@ class IndexSpec(Spec):
 
 def folders(store: Store) -> list[Path]:
     """The finished indexes of a store, without opening any."""
-    return sorted(path.parent for path in (store.root / "artefacts" / "index").glob(f"*/{FILE}") if path.parent.suffix != ".partial")
+    return sorted(
+        path.parent
+        for path in (store.root / "artefacts" / "index").glob(f"*/{FILE}")
+        if path.parent.suffix != ".partial"
+    )
 
 
 def known(name: str, store: Store, like: Index | None = None) -> Index | None:
-    """The index of an address, or the one with most tokens of a dictionary's file; of a file, on the model and text of `like`.
+    """The index of an address, or the one with most tokens of a dictionary's file; of a file, on
+    the model and text of `like`.
 
     Raises: DataError for a name that is neither an address nor a dictionary.
     """
@@ -150,7 +167,11 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
     if not here:
         sha = sources.find([name], store)[0].sha256
         text = None if like is None else (like.about.model_sha256, like.about.corpus_sha256)
-        here = [f for f, a in abouts.items() if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))]
+        here = [
+            f
+            for f, a in abouts.items()
+            if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))
+        ]
     return Index(max(here, key=lambda folder: abouts[folder].tokens)) if here else None
 
 
@@ -159,21 +180,33 @@ def spec_of(index: Index) -> IndexSpec:
     try:
         return IndexSpec.from_json(foreign.read_stored(index.folder / "spec.json").decode())
     except (OSError, SpecError) as error:
-        raise DataError(f"{index.folder} does not say how it was made (spec.json); make it again with: assay index DICTIONARY") from error
+        raise DataError(
+            f"{index.folder} does not say how it was made (spec.json); make it again with: "
+            "assay index DICTIONARY"
+        ) from error
 
 
 def firings_of(index: Index, store: Store) -> Firings:
-    """Every firing that an index was made from, where the store still has them. Raises: DataError where it has not."""
+    """Every firing that an index was made from, where the store still has them. Raises: DataError
+    where it has not."""
     from assay.features.index.firings import Firings
 
     whole = spec_of(index)
     size, shards = shard_windows(whole.of.of.context), []
     for i, a in enumerate(range(0, whole.windows, size)):
         spec = IndexShardSpec(
-            seed=whole.seed, of=whole.of, dictionary=whole.dictionary, shard=i, windows=min(size, whole.windows - a), gradients=whole.gradients
+            seed=whole.seed,
+            of=whole.of,
+            dictionary=whole.dictionary,
+            shard=i,
+            windows=min(size, whole.windows - a),
+            gradients=whole.gradients,
         )
         if (there := store.built(spec)) is None:
-            raise DataError(f"the firings of {index.about.address} are no longer in {store.root}; make its index again: assay index DICTIONARY")
+            raise DataError(
+                f"the firings of {index.about.address} are no longer in {store.root}; make "
+                "its index again: assay index DICTIONARY"
+            )
         shards.append(there)
     return Firings.of(shards)
 
@@ -190,15 +223,17 @@ def index(
     progress: Progress | None = None,
     **options: Any,
 ) -> Index:
-    """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes and what it is worth to the loss.
+    """Every feature of a dictionary on a text: how often it fires, where, on what, what it promotes
+    and what it is worth to the loss.
 
-    The text is read in shards that are kept: a command that was stopped goes on, and more tokens add to those that were read.
-    `also` are dictionaries of other seeds, in which features are looked for; of a stored run its arm's other seeds are taken.
-    `options` are fields of `IndexSetting`. `progress(what, done, total)` hears of what `remaining.PHASES` names, first of all of them with
-    nothing done.
+    The text is read in shards that are kept: a command that was stopped goes on, and more tokens
+    add to those that were read. `also` are dictionaries of other seeds, in which features are
+    looked for; of a stored run its arm's other seeds are taken. `options` are fields of
+    `IndexSetting`. `progress(what, done, total)` hears of what `remaining.PHASES` names, first of
+    all of them with nothing done.
 
-    Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit together.
-    """
+    Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
+    together."""
     from assay.data import corpus as corpora
     from assay.features.index.reader import Index
     from assay.subjects.folder import find
@@ -209,22 +244,46 @@ def index(
     source, *others = sources.find([dictionary, *also], store)
     if not also:
         others = _other_seeds(str(dictionary), store)
-    folder, corpus = find(str(model)), corpora.load(text if isinstance(text, str) else str(text.absolute()))
+    folder, corpus = (
+        find(str(model)),
+        corpora.load(text if isinstance(text, str) else str(text.absolute())),
+    )
     place, notes = _place(source, setting, folder, corpus)
     for other in others:
         wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
         if wide != ours:
-            raise DataError(f"{other.name} writes {wide} numbers per token, {source.name} {ours}: they are not of one site")
+            raise DataError(
+                f"{other.name} writes {wide} numbers per token, {source.name} {ours}: they "
+                "are not of one site"
+            )
     size = shard_windows(place.of.context)
     words = windows(corpus, folder, place.of, -(-setting.tokens // place.of.context))
     whole = IndexSpec(
-        seed=place.of.seed, of=place, dictionary=source.sha256, windows=len(words.tokens), gradients=setting.gradients,
-        ablate=min(setting.ablate, source.dictionary.width), ablate_windows=setting.ablate_windows, also=tuple(o.sha256 for o in others),
-    )  # fmt: skip
+        seed=place.of.seed,
+        of=place,
+        dictionary=source.sha256,
+        windows=len(words.tokens),
+        gradients=setting.gradients,
+        ablate=min(setting.ablate, source.dictionary.width),
+        ablate_windows=setting.ablate_windows,
+        also=tuple(o.sha256 for o in others),
+    )
     if (there := store.built(whole)) is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
-        work = _Work(store, source, _asked(dictionary), folder, corpus, place, setting, words, size, device, tell)
+        work = _Work(
+            store,
+            source,
+            _asked(dictionary),
+            folder,
+            corpus,
+            place,
+            setting,
+            words,
+            size,
+            device,
+            tell,
+        )
         there = store.artefact(whole, lambda path: work.build(path, whole, others, notes, began))
     return Index(there)
 
@@ -235,8 +294,11 @@ def _asked(dictionary: str | Path) -> str:
     return str(path.absolute()) if path.exists() else str(dictionary)
 
 
-def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: Corpus) -> tuple[IndexPlaceSpec, list[str]]:
-    """Where the dictionary reads and writes, on which windows, and what was assumed. Raises: DataError or ModelError."""
+def _place(
+    source: Source, setting: IndexSetting, folder: ModelFolder, corpus: Corpus
+) -> tuple[IndexPlaceSpec, list[str]]:
+    """Where the dictionary reads and writes, on which windows, and what was assumed. Raises:
+    DataError or ModelError."""
     one = source.dictionary
     asked = Setting(site=setting.site, site_out=setting.site_out)
     reads, writes = sites(source.name, one, asked, folder)
@@ -245,14 +307,29 @@ def _place(source: Source, setting: IndexSetting, folder: ModelFolder, corpus: C
     check_context(folder, context, setting.context is not None)
     bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
     try:
-        part, why = leakage.choose(source.name, leakage.of(one.origin), corpus, setting.part, told.get("dataset", ""))
+        part, why = leakage.choose(
+            source.name, leakage.of(one.origin), corpus, setting.part, told.get("dataset", "")
+        )
     except DataError as error:
         if setting.part == "auto":
             raise
-        part, why = setting.part, f"it was trained on some of this text: its features are shown where they were learned ({error})"
-    of = IndexTextSpec(model=folder.fingerprint, corpus=corpus.fingerprint, part=part, context=context, bos=bos)
+        part, why = (
+            setting.part,
+            (
+                "it was trained on some of this text: its features are shown where they were "
+                f"learned ({error})"
+            ),
+        )
+    of = IndexTextSpec(
+        model=folder.fingerprint, corpus=corpus.fingerprint, part=part, context=context, bos=bos
+    )
     spec = IndexPlaceSpec(
-        of=of, site=str(reads), site_out=str(writes), dtype=setting.dtype, skip_first=setting.skip_first, outlier=setting.outlier
+        of=of,
+        site=str(reads),
+        site_out=str(writes),
+        dtype=setting.dtype,
+        skip_first=setting.skip_first,
+        outlier=setting.outlier,
     )
     return spec, [*stated.warnings(of_place, asked, folder), *stated.unknown(of_place, folder), why]
 
@@ -268,9 +345,13 @@ def _other_seeds(name: str, store: Store) -> list[Source]:
         return {k: v for k, v in json.loads(text).items() if k != "seed"}
 
     same = [
-        s for s in store.list(stored.experiment)
-        if s.has_params and s.key != stored.key and s.arm == stored.arm and but_seed(s.spec_json) == but_seed(stored.spec_json)
-    ]  # fmt: skip
+        s
+        for s in store.list(stored.experiment)
+        if s.has_params
+        and s.key != stored.key
+        and s.arm == stored.arm
+        and but_seed(s.spec_json) == but_seed(stored.spec_json)
+    ]
     return sources.find([s.folder for s in same], store)
 
 
@@ -305,57 +386,127 @@ class _Work:
 
         def build(path: Path) -> None:
             found = passes.limits(
-                self.subject, reads, writes, self.words.tokens[:LIMIT_WINDOWS], self.place.skip_first, self.place.outlier
+                self.subject,
+                reads,
+                writes,
+                self.words.tokens[:LIMIT_WINDOWS],
+                self.place.skip_first,
+                self.place.outlier,
             )
             np.save(path / "limits.npy", np.array(found))
 
         limits = np.load(self.store.artefact(self.place, build) / "limits.npy")
         one = self.source.dictionary.to(self.subject.device)
-        return passes.Place(self.subject, one, reads, writes, (float(limits[0]), float(limits[1])), self.place.skip_first)
+        return passes.Place(
+            self.subject,
+            one,
+            reads,
+            writes,
+            (float(limits[0]), float(limits[1])),
+            self.place.skip_first,
+        )
 
-    def build(self, path: Path, whole: IndexSpec, others: Sequence[Source], notes: Sequence[str], began: tuple[float, float]) -> None:
+    def build(
+        self,
+        path: Path,
+        whole: IndexSpec,
+        others: Sequence[Source],
+        notes: Sequence[str],
+        began: tuple[float, float],
+    ) -> None:
         """Fill the folder of an index."""
         from assay.features.index import build
         from assay.features.index.ablations import Sample, ablate, rise
 
         self.announce(whole)  # loading comes next, and takes a while
         shards = self.shards()
-        sample = Sample(self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards])
-        told, parts = functools.partial(self.tell, "windows with features taken out"), path / "parts" / "sample"
-        ablated, of_sample = ablate(self.at, shards, sample, whole.ablate, whole.ablate_windows, told, parts)
+        sample = Sample(
+            self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
+        )
+        told, parts = (
+            functools.partial(self.tell, "windows with features taken out"),
+            path / "parts" / "sample",
+        )
+        ablated, of_sample = ablate(
+            self.at, shards, sample, whole.ablate, whole.ablate_windows, told, parts
+        )
         totals = _totals(shards)
         if totals["loss"] is not None:
-            count, told = min(SPLICED, whole.windows), functools.partial(self.tell, "windows with the reconstruction in place")
-            spec = IndexSplicedSpec(seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count)
+            count, told = (
+                min(SPLICED, whole.windows),
+                functools.partial(self.tell, "windows with the reconstruction in place"),
+            )
+            spec = IndexSplicedSpec(
+                seed=whole.seed, of=self.place, dictionary=whole.dictionary, windows=count
+            )
 
             def fill(path: Path) -> None:
                 np.save(path / "rise.npy", rise(self.at, sample, count, told, path))
 
-            totals["loss_spliced"] = totals["loss"] + float(np.load(self.store.artefact(spec, fill) / "rise.npy"))
+            totals["loss_spliced"] = totals["loss"] + float(
+                np.load(self.store.artefact(spec, fill) / "rise.npy")
+            )
             told(count, count)
         about = About(
-            name=self.source.name, source=self.asked, dictionary=self.source.sha256, model=self.folder.name, model_words=self.folder.provenance,
-            model_sha256=self.folder.fingerprint, corpus=self.corpus.name, corpus_sha256=self.corpus.fingerprint, site=self.place.site,
-            site_out=self.place.site_out, kind=type(self.source.dictionary.nonlinearity).__name__, d_in=self.source.dictionary.W_enc.shape[1],
-            d_sae=self.source.dictionary.width, tokens=0, windows=0, context=0, documents=0, bos=self.place.of.bos,
-            skip_first=self.place.skip_first, outlier=self.place.outlier, part=self.place.of.part, notes=tuple(notes), **totals, **of_sample,
+            name=self.source.name,
+            source=self.asked,
+            dictionary=self.source.sha256,
+            model=self.folder.name,
+            model_words=self.folder.provenance,
+            model_sha256=self.folder.fingerprint,
+            corpus=self.corpus.name,
+            corpus_sha256=self.corpus.fingerprint,
+            site=self.place.site,
+            site_out=self.place.site_out,
+            kind=type(self.source.dictionary.nonlinearity).__name__,
+            d_in=self.source.dictionary.W_enc.shape[1],
+            d_sae=self.source.dictionary.width,
+            tokens=0,
+            windows=0,
+            context=0,
+            documents=0,
+            bos=self.place.of.bos,
+            skip_first=self.place.skip_first,
+            outlier=self.place.outlier,
+            part=self.place.of.part,
+            notes=tuple(notes),
+            **totals,
+            **of_sample,
             made={
-                "seconds": round(time.monotonic() - began[0], 1), "cpu_seconds": round(time.process_time() - began[1], 1),
-                "finished": provenance.now(), "software": provenance.software(), "machine": provenance.machine(), "device": self.device,
+                "seconds": round(time.monotonic() - began[0], 1),
+                "cpu_seconds": round(time.process_time() - began[1], 1),
+                "finished": provenance.now(),
+                "software": provenance.software(),
+                "machine": provenance.machine(),
+                "device": self.device,
             },
-        )  # fmt: skip
+        )
         build.build(
-            path, shards, self.directions(others), about, words=self.subject.token_text, vocabulary=self.vocabulary,
-            documents=[d.path for d in self.corpus.documents], ablated=ablated, tick=functools.partial(self.tell, "features"),
-        )  # fmt: skip
+            path,
+            shards,
+            self.directions(others),
+            about,
+            words=self.subject.token_text,
+            vocabulary=self.vocabulary,
+            documents=[d.path for d in self.corpus.documents],
+            ablated=ablated,
+            tick=functools.partial(self.tell, "features"),
+        )
 
     def announce(self, whole: IndexSpec) -> None:
-        """Tell of all that will be done, about, so that the time left can be told over all of it."""
+        """Tell of all that will be done, about, so that the time left can be told over all of
+        it."""
         from assay.features.index.ablations import SHOWN
 
         self.tell("tokens", 0, self.words.tokens.size)
-        self.tell("windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN))
-        self.tell("windows with the reconstruction in place", 0, min(SPLICED, whole.windows) if self.setting.gradients else 0)
+        self.tell(
+            "windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN)
+        )
+        self.tell(
+            "windows with the reconstruction in place",
+            0,
+            min(SPLICED, whole.windows) if self.setting.gradients else 0,
+        )
         self.tell("features", 0, self.source.dictionary.width)
 
     @property
@@ -372,28 +523,53 @@ class _Work:
         for i, a in enumerate(range(0, count, self.size)):
             some = slice(a, min(a + self.size, count))
             spec = IndexShardSpec(
-                seed=self.place.of.seed, of=self.place, dictionary=self.source.sha256, shard=i, windows=some.stop - a,
+                seed=self.place.of.seed,
+                of=self.place,
+                dictionary=self.source.sha256,
+                shard=i,
+                windows=some.stop - a,
                 gradients=self.setting.gradients,
-            )  # fmt: skip
+            )
 
             def fill(path: Path, some: slice = some, i: int = i) -> None:
                 neurons = self._neurons if i < NEURON_SHARDS else None
                 at = replace(self.at, neurons=neurons)
-                tokens, step = self.words.tokens[some], max(1, AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // self.place.of.context)
+                tokens, step = (
+                    self.words.tokens[some],
+                    max(
+                        1,
+                        AT_ONCE["cpu" if self.device == "cpu" else "cuda"] // self.place.of.context,
+                    ),
+                )
                 parts = []
                 for b in range(0, len(tokens), step):
-                    parts.append(passes.read(at, tokens[b : b + step], gradients=self.setting.gradients))
-                    self.tell("tokens", (some.start + min(b + step, len(tokens))) * self.place.of.context, self.words.tokens.size)
+                    parts.append(
+                        passes.read(at, tokens[b : b + step], gradients=self.setting.gradients)
+                    )
+                    self.tell(
+                        "tokens",
+                        (some.start + min(b + step, len(tokens))) * self.place.of.context,
+                        self.words.tokens.size,
+                    )
                 rows = np.cumsum([0, *(part.kept.size for part in parts)])
                 firings.write(
-                    path, feature=np.concatenate([p.feature for p in parts]),
+                    path,
+                    feature=np.concatenate([p.feature for p in parts]),
                     row=np.concatenate([p.row + a for p, a in zip(parts, rows[:-1], strict=True)]),
-                    value=np.concatenate([p.value for p in parts]), tokens=tokens, document=self.words.document[some],
+                    value=np.concatenate([p.value for p in parts]),
+                    tokens=tokens,
+                    document=self.words.document[some],
                     kept=np.concatenate([p.kept for p in parts]),
-                    effect=np.concatenate([p.effect for p in parts if p.effect is not None]) if self.setting.gradients else None,
-                    neurons=np.concatenate([p.neurons for p in parts if p.neurons is not None]) if neurons else None,
-                )  # fmt: skip
-                sums: dict[str, Any] = {name: sum(p.sums[name] for p in parts) for name in parts[0].sums}
+                    effect=np.concatenate([p.effect for p in parts if p.effect is not None])
+                    if self.setting.gradients
+                    else None,
+                    neurons=np.concatenate([p.neurons for p in parts if p.neurons is not None])
+                    if neurons
+                    else None,
+                )
+                sums: dict[str, Any] = {
+                    name: sum(p.sums[name] for p in parts) for name in parts[0].sums
+                }
                 np.savez(path / "sums.npz", total=sum(p.total for p in parts), **sums)
 
             paths.append(self.store.artefact(spec, fill))
@@ -404,7 +580,11 @@ class _Work:
     def _neurons(self) -> Site | None:
         """The hidden layer of the MLP nearest before the dictionary's site."""
         site = Site.parse(self.place.site_out)
-        layer = self.folder.layers - 1 if site.layer is None else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
+        layer = (
+            self.folder.layers - 1
+            if site.layer is None
+            else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
+        )
         found = Site("mlp_post", layer) if layer >= 0 else None
         return found if found in self.folder.sites else None
 
@@ -417,13 +597,17 @@ class _Work:
         same = self.place.site == self.place.site_out
         unembedding = self.subject.unembed().cpu().numpy() if site.kind in STREAM else None
         return Directions(
-            decoder=_raw_decoder(one), encoder=one.W_enc[0].T.cpu().float().numpy() if same else None, unembedding=unembedding,
-            neurons=site.kind in ("mlp_pre", "mlp_post"), seeds={other.name: _raw_decoder(other.dictionary) for other in others},
-        )  # fmt: skip
+            decoder=_raw_decoder(one),
+            encoder=one.W_enc[0].T.cpu().float().numpy() if same else None,
+            unembedding=unembedding,
+            neurons=site.kind in ("mlp_pre", "mlp_post"),
+            seeds={other.name: _raw_decoder(other.dictionary) for other in others},
+        )
 
 
 def _raw_decoder(dictionary: Any) -> np.ndarray:
-    """What one unit of each feature adds to the raw activations, but for a normalisation of each row by itself."""
+    """What one unit of each feature adds to the raw activations, but for a normalisation of each
+    row by itself."""
     from assay.dictionaries.rows import divide
 
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
@@ -432,7 +616,8 @@ def _raw_decoder(dictionary: Any) -> np.ndarray:
 
 
 def _totals(shards: Sequence[Path]) -> dict[str, Any]:
-    """The mean loss of the text, and the share of variance that the dictionary leaves unexplained."""
+    """The mean loss of the text, and the share of variance that the dictionary leaves
+    unexplained."""
     sums: dict[str, Any] = {}
     for shard in shards:
         with np.load(shard / "sums.npz") as file:
@@ -441,4 +626,3 @@ def _totals(shards: Sequence[Path]) -> dict[str, Any]:
     variance = float(sums["square"] - (sums["total"] ** 2).sum() / max(sums["rows"], 1))
     loss = float(sums["loss"] / sums["predictions"]) if "loss" in sums else None
     return {"loss": loss, "fvu": float(sums["error"]) / variance if variance > 0 else None}
-

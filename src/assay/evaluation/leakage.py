@@ -1,4 +1,5 @@
-"""Whether a dictionary may be evaluated on a text: what is known of its training text, and which documents are left."""
+"""Whether a dictionary may be evaluated on a text: what is known of its training text, and which
+documents are left."""
 
 from __future__ import annotations
 
@@ -12,47 +13,74 @@ Part = Literal["all", "train", "validation", "test"]
 
 
 def choose(
-    name: str, trained_on: Mapping[str, Any] | None, corpus: Corpus, asked: Part | Literal["auto"], told: str = ""
+    name: str,
+    trained_on: Mapping[str, Any] | None,
+    corpus: Corpus,
+    asked: Part | Literal["auto"],
+    told: str = "",
 ) -> tuple[Part, str]:
-    """The part of the corpus to evaluate on, and a sentence about why: what is known, or what cannot be.
+    """The part of the corpus to evaluate on, and a sentence about why: what is known, or what
+    cannot be.
 
-    `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and `documents` (the first 12 hex
-    digits of each one's hash) where it lists them. `told` is what else the file says of its text.
+    `trained_on` is what the dictionary's origin or run says: `corpus` (fingerprint), `part`, and
+    `documents` (the first 12 hex digits of each one's hash) where it lists them. `told` is what
+    else the file says of its text.
 
     Raises: DataError where documents of that part were trained on, naming one.
     """
     listed = (trained_on or {}).get("documents")
     documents = [str(d) for d in listed] if isinstance(listed, list | tuple) else []
     if not trained_on or not ("corpus" in trained_on or documents):
-        why = f"{told or 'its file does not say which text it was trained on'}, so overlap with this text cannot be ruled out"
+        why = (
+            f"{told or 'its file does not say which text it was trained on'}, so overlap with "
+            "this text cannot be ruled out"
+        )
         return "all" if asked == "auto" else asked, why
-    same, part_then = trained_on.get("corpus") == corpus.fingerprint, str(trained_on.get("part", "all"))
+    same, part_then = (
+        trained_on.get("corpus") == corpus.fingerprint,
+        str(trained_on.get("part", "all")),
+    )
     part: Part = asked if asked != "auto" else "test" if same else "all"
     if same and not documents and part_then == "all":
-        raise DataError(f"{name} was trained on this text, all of it as far as is known; evaluate it on a text that it has not seen")
+        raise DataError(
+            f"{name} was trained on this text, all of it as far as is known; evaluate it on a "
+            "text that it has not seen"
+        )
     if same and not documents and part in ("all", part_then):
         raise DataError(
-            f"{name} was trained on the {part_then} part of this text, so --part {part} would evaluate it on what it has seen; "
+            f"{name} was trained on the {part_then} part of this text, so --part {part} would "
+            "evaluate it on what it has seen; "
             f"say --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
     seen = overlap(documents, corpus, part)
     if seen:
         chosen = len(corpus.part(part))
         raise DataError(
-            f"{name} was trained on {len(seen)} of the {chosen} documents of this text (such as {seen[0]}); take them out, or say "
+            f"{name} was trained on {len(seen)} of the {chosen} documents of this text (such as "
+            f"{seen[0]}); take them out, or say "
             f"--part test if that is the text it was trained on"
         )
     if same:
         return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"
     if documents:
         return part, "trained on another text, with none of these documents"
-    return part, "trained on another text; which documents that had is not recorded, so some may be the same"
+    return (
+        part,
+        (
+            "trained on another text; which documents that had is not recorded, so some may be "
+            "the same"
+        ),
+    )
 
 
 def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
     """Paths of the documents of a part whose content was trained on."""
     known = set(documents)
-    return [corpus.documents[i].path for i in corpus.part(part) if corpus.documents[i].sha256[:12] in known]
+    return [
+        corpus.documents[i].path
+        for i in corpus.part(part)
+        if corpus.documents[i].sha256[:12] in known
+    ]
 
 
 def of(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:

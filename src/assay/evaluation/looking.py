@@ -1,4 +1,5 @@
-"""look: the strongest features of each token of one text, and what taking a feature out does to the model's loss on it."""
+"""look: the strongest features of each token of one text, and what taking a feature out does to the
+model's loss on it."""
 
 from __future__ import annotations
 
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 SHOWCASE = "gated-sae/showcase"
 """The stored run that is looked at when no dictionary is named."""
 CANDIDATES = 8
-"""So many features are taken out for each that is shown: those that add most to the reconstruction of this text."""
+"""So many features are taken out for each that is shown: those that add most to the reconstruction
+of this text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What `look` found. `data` is plain JSON: each token with its strongest features, and features by what taking them out does."""
+    """What `look` found. `data` is plain JSON: each token with its strongest features, and features
+    by what taking them out does."""
 
     data: Mapping[str, Any]
 
@@ -40,35 +43,50 @@ class Look:
 
     @property
     def by_token(self) -> Sequence[Mapping[str, Any]]:
-        """Each token that counts: `position`, `token`, `loss`, `length` in medians, how many are `on`, and its strongest `features`."""
+        """Each token that counts: `position`, `token`, `loss`, `length` in medians, how many are
+        `on`, and its strongest `features`."""
         return self.data["by_token"]  # type: ignore[no-any-return]
 
     @property
     def sinks(self) -> Sequence[Mapping[str, Any]]:
-        """The tokens that are left out of all else, in the same form: the first ones, and those whose activations are too long."""
+        """The tokens that are left out of all else, in the same form: the first ones, and those
+        whose activations are too long."""
         return self.data["sinks"]  # type: ignore[no-any-return]
 
     @property
     def features(self) -> Sequence[Mapping[str, Any]]:
-        """Each with `feature`, `delta` (nats on the whole text), `activations` per token, `strongest`, `promoted`, `suppressed`."""
+        """Each with `feature`, `delta` (nats on the whole text), `activations` per token,
+        `strongest`, `promoted`, `suppressed`."""
         return self.data["features"]  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         features = ", ".join(f"{f['feature']} ({f['delta']:+.3f})" for f in self.features[:3])
-        return f"<Look at {len(self.tokens)} tokens: {len(self.features)} features, first {features}; to_pandas() has the activations>"
+        return (
+            f"<Look at {len(self.tokens)} tokens: {len(self.features)} features, first "
+            f"{features}; to_pandas() has the activations>"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         return dict(self.data)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each feature and token at which it is on: feature, delta, position, token, activation."""
+        """One row for each feature and token at which it is on: feature, delta, position, token,
+        activation."""
         import pandas as pd
 
         rows = [
-            {"feature": f["feature"], "delta": f["delta"], "position": i, "token": self.tokens[i], "activation": a}
-            for f in self.features for i, a in enumerate(f["activations"]) if a
-        ]  # fmt: skip
+            {
+                "feature": f["feature"],
+                "delta": f["delta"],
+                "position": i,
+                "token": self.tokens[i],
+                "activation": a,
+            }
+            for f in self.features
+            for i, a in enumerate(f["activations"])
+            if a
+        ]
         return pd.DataFrame(rows, columns=["feature", "delta", "position", "token", "activation"])
 
 
@@ -89,21 +107,24 @@ def look(
 ) -> Look:
     """The strongest features of each token, and those that matter most on this text.
 
-    `by_token` has each token's `per_token` largest activations. `features` are those that change the loss most when one is taken
-    out wherever it is on.
+    `by_token` has each token's `per_token` largest activations. `features` are those that change
+    the loss most when one is taken out wherever it is on.
 
-    Δ is the loss of the text without the feature less the loss as it is, summed over its predictions, in nats: above 0 the
-    feature helps. Only its own part is taken out, the dictionary's error stays, and all later blocks run again. Of the features
-    that are on, the `8 · features` that add most to the reconstruction are tried. Promoted tokens follow the direct path only.
-    As in `evaluate`, the first `skip_first` positions and activations longer than `outlier` medians (of this text; 0: none) are
-    left out: no feature is counted, ranked or taken out there. These attention sinks are listed apart, with what is on at them.
+    Δ is the loss of the text without the feature less the loss as it is, summed over its
+    predictions, in nats: above 0 the feature helps. Only its own part is taken out, the
+    dictionary's error stays, and all later blocks run again. Of the features that are on, the `8 ·
+    features` that add most to the reconstruction are tried. Promoted tokens follow the direct path
+    only. As in `evaluate`, the first `skip_first` positions and activations longer than `outlier`
+    medians (of this text; 0: none) are left out: no feature is counted, ranked or taken out there.
+    These attention sinks are listed apart, with what is on at them.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run gated-sae` leaves in the store. `watch`
-    hears, before anything is computed, of a site or model that is not the one in its file; without it these are Python's warnings.
+    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run
+    gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site or model
+    that is not the one in its file; without it these are Python's warnings.
 
-    Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text that leaves nothing to predict
-    (with `skip_first` 1, of fewer than 3 tokens); SpecError for impossible numbers.
-    """
+    Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
+    that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
+    impossible numbers."""
     from assay.evaluation import stated
     from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
@@ -116,16 +137,26 @@ def look(
     source = _found(dictionary, Store(root))
     folder, one = models.find(str(model)), source.dictionary
     reads, writes = sites(source.name, one, setting, folder)
-    with_bos = bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+    with_bos = (
+        bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+    )
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
     if len(ids) < skip_first + 2:
-        raise DataError(f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there is something to predict")
+        raise DataError(
+            f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
+            "is something to predict"
+        )
     check_context(folder, len(ids), given=True)
     told = stated.of_place(one)
     warnings = stated.warnings(told, setting, folder)
     for line in warnings:
         watch(Warned(source.name, line))
-    watch(Begun(f"loading {folder.provenance}; then {len(ids)} tokens, and up to {CANDIDATES * features} features taken out of them"))
+    watch(
+        Begun(
+            f"loading {folder.provenance}; then {len(ids)} tokens, and up to "
+            f"{CANDIDATES * features} features taken out of them"
+        )
+    )
     import torch  # only now: what is refused is refused before anything large is loaded
 
     from assay.features.live.ablation import ablate_features, reconstructed_loss
@@ -137,28 +168,60 @@ def look(
     reading = reader.read_ids(ids)
     size = torch.linalg.vector_norm(one.W_dec[0], dim=-1).cpu().numpy()
     adds = np.bincount(reading.firings.feature, abs(reading.firings.value), one.width) * size
-    tried = [int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0]
+    tried = [
+        int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0
+    ]
     delta = ablate_features(reader, reading, tried).on().tolist()
     shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
     words, losses = list(reading.words), [None, *_rounded(reading.loss)]
-    lengths = _rounded(torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0))
+    lengths = _rounded(
+        torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0)
+    )
     listing = [
-        _token(i, words[i], losses[i], lengths[i], (reading.firings if reading.keep[i] else reading.uncounted).at(i), per_token)
+        _token(
+            i,
+            words[i],
+            losses[i],
+            lengths[i],
+            (reading.firings if reading.keep[i] else reading.uncounted).at(i),
+            per_token,
+        )
         for i in range(len(ids))
     ]
     columns = reading.firings.columns([tried[i] for i in shown], len(ids)).T
     logits = _promoted(reader, [tried[i] for i in shown])
-    listed = [_feature(tried[i], delta[i], column, words, pairs) for i, column, pairs in zip(shown, columns, logits, strict=True)]
-    return Look({
-        "dictionary": source.name, "sha256": source.sha256, "model": folder.provenance, "model_sha256": folder.fingerprint,
-        "site": str(reads), "site_out": str(writes), "bos": with_bos, "width": one.width, "text": text, "tokens": words,
-        "warnings": warnings, "notes": [*warnings, *stated.unknown(told, folder)],
-        "losses": losses, "loss": float(reading.loss.mean()), "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
-        "skip_first": skip_first, "outlier": outlier, "left_out": list(reading.left_out),
-        "by_token": [t for t, kept in zip(listing, reading.keep, strict=True) if kept],
-        "sinks": [t for t, kept in zip(listing, reading.keep, strict=True) if not kept],
-        "l0": len(reading.firings) / int(reading.keep.sum()), "on": len(reading.on), "tried": len(tried), "features": listed,
-    })  # fmt: skip
+    listed = [
+        _feature(tried[i], delta[i], column, words, pairs)
+        for i, column, pairs in zip(shown, columns, logits, strict=True)
+    ]
+    return Look(
+        {
+            "dictionary": source.name,
+            "sha256": source.sha256,
+            "model": folder.provenance,
+            "model_sha256": folder.fingerprint,
+            "site": str(reads),
+            "site_out": str(writes),
+            "bos": with_bos,
+            "width": one.width,
+            "text": text,
+            "tokens": words,
+            "warnings": warnings,
+            "notes": [*warnings, *stated.unknown(told, folder)],
+            "losses": losses,
+            "loss": float(reading.loss.mean()),
+            "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
+            "skip_first": skip_first,
+            "outlier": outlier,
+            "left_out": list(reading.left_out),
+            "by_token": [t for t, kept in zip(listing, reading.keep, strict=True) if kept],
+            "sinks": [t for t, kept in zip(listing, reading.keep, strict=True) if not kept],
+            "l0": len(reading.firings) / int(reading.keep.sum()),
+            "on": len(reading.on),
+            "tried": len(tried),
+            "features": listed,
+        }
+    )
 
 
 def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.Source:
@@ -168,13 +231,15 @@ def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.
         return sources.find([SHOWCASE], store)[0]
     except DataError as error:
         raise DataError(
-            f"no dictionary is named, and the showcase of gated-sae is not stored in {store.root}; make it with: assay run gated-sae, "
+            "no dictionary is named, and the showcase of gated-sae is not stored in "
+            f"{store.root}; make it with: assay run gated-sae, "
             "or name one with --dictionary"
         ) from error
 
 
 def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
-    """Tokens whose logits each feature promotes and suppresses most along the direct path; none for a site outside the stream."""
+    """Tokens whose logits each feature promotes and suppresses most along the direct path; none for
+    a site outside the stream."""
     from assay.features.effects import extremes
     from assay.features.importance import STREAM
     from assay.features.live.logits import Unembedding
@@ -185,7 +250,10 @@ def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], lis
     logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(shown)))
     ids, values = extremes(logits.cpu().numpy(), 5)
     word = reader.subject.token_text
-    pairs = [[list(zip(word(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1)] for i, v in zip(ids, values, strict=True)]
+    pairs = [
+        [list(zip(word(i[s]), v[s].astype(float).tolist(), strict=True)) for s in (0, 1)]
+        for i, v in zip(ids, values, strict=True)
+    ]
     return [(promoted, suppressed) for promoted, suppressed in pairs]
 
 
@@ -196,26 +264,45 @@ def _medians(x: Any, skip_first: int) -> Any:
     return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 
 
-def _token(position: int, word: str, loss: float | None, length: float, on: Firings, count: int) -> dict[str, Any]:
+def _token(
+    position: int, word: str, loss: float | None, length: float, on: Firings, count: int
+) -> dict[str, Any]:
     """One token with its strongest features, the largest activation first."""
-    strongest = on[np.argsort(-abs(on.value), kind="stable")[:count]]  # of AbsTopK, features have a sign
+    strongest = on[
+        np.argsort(-abs(on.value), kind="stable")[:count]
+    ]  # of AbsTopK, features have a sign
     pairs = zip(strongest.feature.tolist(), _rounded(strongest.value), strict=True)
     return {
-        "position": position, "token": word, "loss": loss, "length": length, "on": len(on),
+        "position": position,
+        "token": word,
+        "loss": loss,
+        "length": length,
+        "on": len(on),
         "features": [{"feature": k, "activation": value} for k, value in pairs],
-    }  # fmt: skip
+    }
 
 
 def _feature(
-    feature: int, delta: float, activations: np.ndarray, words: Sequence[str], logits: tuple[list[Any], list[Any]]
+    feature: int,
+    delta: float,
+    activations: np.ndarray,
+    words: Sequence[str],
+    logits: tuple[list[Any], list[Any]],
 ) -> dict[str, Any]:
     size = abs(activations)  # of AbsTopK, features have a sign
     strongest = [int(i) for i in np.argsort(-size, kind="stable")[:5] if size[i] > 0]
     return {
-        "feature": feature, "delta": delta, "activations": _rounded(activations), "maximum": float(size.max()),
-        "strongest": [{"position": i, "token": words[i], "activation": float(activations[i])} for i in strongest],
-        "promoted": [list(pair) for pair in logits[0]], "suppressed": [list(pair) for pair in logits[1]],
-    }  # fmt: skip
+        "feature": feature,
+        "delta": delta,
+        "activations": _rounded(activations),
+        "maximum": float(size.max()),
+        "strongest": [
+            {"position": i, "token": words[i], "activation": float(activations[i])}
+            for i in strongest
+        ],
+        "promoted": [list(pair) for pair in logits[0]],
+        "suppressed": [list(pair) for pair in logits[1]],
+    }
 
 
 def _rounded(values: Any) -> list[float]:

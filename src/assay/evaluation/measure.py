@@ -1,8 +1,9 @@
-"""One shard of text measured: a clean pass that keeps activations and losses, then one pass from the site on for each replacement.
+"""One shard of text measured: a clean pass that keeps activations and losses, then one pass from
+the site on for each replacement.
 
-Every measure is over the same positions: those that are neither among the first of their window nor outliers. Those alone are
-replaced, and the loss is that of predicting the token after each of them (the last position of a window has none).
-"""
+Every measure is over the same positions: those that are neither among the first of their window nor
+outliers. Those alone are replaced, and the loss is that of predicting the token after each of them
+(the last position of a window has none)."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A site with all that is fixed before measuring: which positions count, and what ablations put in."""
+    """A site with all that is fixed before measuring: which positions count, and what ablations put
+    in."""
 
     reads: Site
     writes: Site
@@ -40,15 +42,24 @@ class Place:
     """Longest activations that count, at both sites."""
     donors: Donors
 
-    def keep(self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]) -> Bool[Tensor, "w s"]:
+    def keep(
+        self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]
+    ) -> Bool[Tensor, "w s"]:
         """The positions that count."""
         return kept(inputs, acts, self.limits, self.skip_first)
 
 
 def constants(
-    subject: Pretrained, reads: Site, writes: Site, tokens: Int[np.ndarray, "w s"], skip_first: int, outlier: float, path: Path
+    subject: Pretrained,
+    reads: Site,
+    writes: Site,
+    tokens: Int[np.ndarray, "w s"],
+    skip_first: int,
+    outlier: float,
+    path: Path,
 ) -> None:
-    """Write a site's limits for outliers and the kept activations of these windows, which ablations take their own from.
+    """Write a site's limits for outliers and the kept activations of these windows, which ablations
+    take their own from.
 
     Raises: DataError where no activation is left, or one is not finite.
     """
@@ -56,19 +67,35 @@ def constants(
     inputs, acts = (torch.cat(parts) for parts in zip(*found, strict=True))
     for site, x in ((reads, inputs), (writes, acts)):
         if not bool(x.isfinite().all()):
-            raise DataError(f"the model's activations at {site} are not finite; try --dtype float32")
-    limits = outlier_limit(inputs[:, skip_first:], outlier), outlier_limit(acts[:, skip_first:], outlier)
+            raise DataError(
+                f"the model's activations at {site} are not finite; try --dtype float32"
+            )
+    limits = (
+        outlier_limit(inputs[:, skip_first:], outlier),
+        outlier_limit(acts[:, skip_first:], outlier),
+    )
     rows = acts[kept(inputs, acts, limits, skip_first)]
     if len(rows) < 2:
-        raise DataError(f"all activations at {writes} are left out: windows are {tokens.shape[1]} tokens, skip_first {skip_first}")
+        raise DataError(
+            f"all activations at {writes} are left out: windows are {tokens.shape[1]} tokens, "
+            f"skip_first {skip_first}"
+        )
     np.save(path / "limits.npy", np.array(limits))
     np.save(path / "rows.npy", rows.cpu().numpy())
 
 
-def place(path: Path, reads: Site, writes: Site, skip_first: int, seed: int, device: torch.device) -> Place:
+def place(
+    path: Path, reads: Site, writes: Site, skip_first: int, seed: int, device: torch.device
+) -> Place:
     """The place whose constants were written."""
     limits, rows = np.load(path / "limits.npy"), np.load(path / "rows.npy")
-    return Place(reads, writes, skip_first, (float(limits[0]), float(limits[1])), Donors.of(torch.from_numpy(rows).to(device), seed))
+    return Place(
+        reads,
+        writes,
+        skip_first,
+        (float(limits[0]), float(limits[1])),
+        Donors.of(torch.from_numpy(rows).to(device), seed),
+    )
 
 
 def shard(
@@ -84,25 +111,36 @@ def shard(
     batch: int,
     tick: Callable[[int], None],
 ) -> tuple[Arrays, list[Arrays]]:
-    """The shard's sums per document, which `document` numbers from 0: what is the same for all dictionaries, then each one's.
+    """The shard's sums per document, which `document` numbers from 0: what is the same for all
+    dictionaries, then each one's.
 
-    `reference` says whether the ablations are run (they may be known already). `first` is the number of the first window; memory
-    is bounded by `batch` tokens. `tick` hears how many tokens are done.
-    """
+    `reference` says whether the ablations are run (they may be known already). `first` is the
+    number of the first window; memory is bounded by `batch` tokens. `tick` hears how many tokens
+    are done."""
     n = int(document[-1]) + 1
     names = [f"a_{kind}_{name}" for kind in ("ce", "kl") for name in ABLATIONS] if reference else []
-    shared: sums.Sums = {name: torch.zeros(n, dtype=torch.float64, device=at.donors.mean.device) for name in names}
+    shared: sums.Sums = {
+        name: torch.zeros(n, dtype=torch.float64, device=at.donors.mean.device) for name in names
+    }
     own: list[sums.Sums] = [{} for _ in dictionaries]
-    order = np.argsort(~ablated, kind="stable")  # ablated windows first, so that a batch is of one kind
+    order = np.argsort(
+        ~ablated, kind="stable"
+    )  # ablated windows first, so that a batch is of one kind
     step = max(1, batch // tokens.shape[1])
     count = int(ablated.sum())
     for part in (*_cut(order[:count], step), *_cut(order[count:], step)):
         with_ablations = bool(ablated[part[0]])
-        passage, clean = capture(subject, at.writes, torch.from_numpy(tokens[part].astype(np.int64)), None, at.reads)
+        passage, clean = capture(
+            subject, at.writes, torch.from_numpy(tokens[part].astype(np.int64)), None, at.reads
+        )
         inputs = passage.acts if passage.inputs is None else passage.inputs
         keep = at.keep(inputs, passage.acts)
         passage = Passage(passage.tokens, passage.acts, keep, passage.inputs, passage.before)
-        where = torch.from_numpy(document[part].astype(np.int64)).to(keep.device)[:, None].expand(keep.shape)
+        where = (
+            torch.from_numpy(document[part].astype(np.int64))
+            .to(keep.device)[:, None]
+            .expand(keep.shape)
+        )
         x, y, rows = inputs[keep], passage.acts[keep], where[keep]
         sums.add(shared, sums.of_activations(y, rows, n, at.donors.mean))
         ablations = ABLATIONS if with_ablations and reference else ()
@@ -119,8 +157,15 @@ def shard(
     return sums.arrays(shared), [sums.arrays(mine) for mine in own]
 
 
-def _losses(shared: sums.Sums, own: list[sums.Sums], totals: Tensor, ablations: Sequence[str], with_ablations: bool) -> None:
-    """Add the losses of one batch; those of ablated windows also under names that begin with `a_`, to compare like with like."""
+def _losses(
+    shared: sums.Sums,
+    own: list[sums.Sums],
+    totals: Tensor,
+    ablations: Sequence[str],
+    with_ablations: bool,
+) -> None:
+    """Add the losses of one batch; those of ablated windows also under names that begin with `a_`,
+    to compare like with like."""
     k = len(own)
     ce, kl = totals[2 : 2 + k + len(ablations)], totals[2 + k + len(ablations) :]
     zero = torch.zeros_like(totals[0])
@@ -136,14 +181,24 @@ def _losses(shared: sums.Sums, own: list[sums.Sums], totals: Tensor, ablations: 
 
 
 def _reconstructed(
-    dictionaries: Sequence[Dictionary], own: Sequence[sums.Sums], passage: Passage, x: Float[Tensor, "kept d_in"], y: Float[Tensor, "kept d"],
-    document: Int[Tensor, "kept"], documents: int, centre: Float[Tensor, "d"],
-) -> Iterator[Float[Tensor, "w s d"]]:  # fmt: skip
-    """The activations with each dictionary's reconstructions in place, one when it is asked for; its sums are added to its own."""
+    dictionaries: Sequence[Dictionary],
+    own: Sequence[sums.Sums],
+    passage: Passage,
+    x: Float[Tensor, "kept d_in"],
+    y: Float[Tensor, "kept d"],
+    document: Int[Tensor, "kept"],
+    documents: int,
+    centre: Float[Tensor, "d"],
+) -> Iterator[Float[Tensor, "w s d"]]:
+    """The activations with each dictionary's reconstructions in place, one when it is asked for;
+    its sums are added to its own."""
     for one, mine in zip(dictionaries, own, strict=True):
         found, firings, y_hat = sums.of_dictionary(one, x, y, document, documents, centre)
         if not sums.finite(found):
-            raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+            raise DataError(
+                "the dictionary gives numbers that are not finite on this model's "
+                "activations; is the site right?"
+            )
         sums.add(mine, found | {"firings": firings})
         new = passage.acts.clone()
         new[passage.keep] = y_hat.to(new.dtype)
@@ -157,8 +212,12 @@ def _ablated(
     return torch.cat([donors.put(name, acts[i : i + 1], int(w)) for i, w in enumerate(windows)])
 
 
-def _captured(subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray) -> tuple[Tensor, Tensor]:
-    trace = subject.run(torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False)
+def _captured(
+    subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    trace = subject.run(
+        torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False
+    )
     return trace.acts[reads].flatten(2).float(), trace.acts[writes].flatten(2).float()
 
 

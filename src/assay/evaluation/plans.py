@@ -1,4 +1,5 @@
-"""What evaluating one dictionary on text will do: where it reads and writes, on which windows, and what was assumed. Nothing is run."""
+"""What evaluating one dictionary on text will do: where it reads and writes, on which windows, and
+what was assumed. Nothing is run."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class Plan:
 def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) -> Plan:
     """What evaluating this dictionary will do.
 
-    Raises: DataError or ModelError where model and dictionary do not fit together, or it was trained on this text.
-    """
+    Raises: DataError or ModelError where model and dictionary do not fit together, or it was
+    trained on this text."""
     dictionary = source.dictionary
     reads, writes = sites(source.name, dictionary, setting, folder)
     told = stated.of_text(dictionary.origin)
@@ -45,40 +46,73 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     if setting.context is None and "context_size" not in told:
         notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
     bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
-    if setting.bos is None and "prepend_bos" not in told and dictionary.origin.get("format", "assay") != "assay":
+    if (
+        setting.bos is None
+        and "prepend_bos" not in told
+        and dictionary.origin.get("format", "assay") != "assay"
+    ):
         notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
     if bos:
         bos_token(folder)
     check_context(folder, context, setting.context is not None)
-    part, why = leakage.choose(source.name, leakage.of(dictionary.origin), corpus, setting.part, told.get("dataset", ""))
+    part, why = leakage.choose(
+        source.name, leakage.of(dictionary.origin), corpus, setting.part, told.get("dataset", "")
+    )
     of = EvaluationTextSpec(
-        seed=setting.seed, model=folder.fingerprint, corpus=corpus.fingerprint, part=part, tokens=setting.tokens, context=context, bos=bos
-    )  # fmt: skip
+        seed=setting.seed,
+        model=folder.fingerprint,
+        corpus=corpus.fingerprint,
+        part=part,
+        tokens=setting.tokens,
+        context=context,
+        bos=bos,
+    )
     site = EvaluationSiteSpec(
-        seed=setting.seed, of=of, site=str(reads), site_out=str(writes), dtype=setting.dtype, skip_first=setting.skip_first,
-        outlier=setting.outlier, ablation_tokens=setting.ablation_tokens,
-    )  # fmt: skip
+        seed=setting.seed,
+        of=of,
+        site=str(reads),
+        site_out=str(writes),
+        dtype=setting.dtype,
+        skip_first=setting.skip_first,
+        outlier=setting.outlier,
+        ablation_tokens=setting.ablation_tokens,
+    )
     return Plan(source, site, (*notes, why))
 
 
-def sites(name: str, dictionary: Dictionary, setting: Setting, folder: ModelFolder) -> tuple[Site, Site]:
-    """Where the dictionary reads and writes in this model: as the setting says, else as its file does.
+def sites(
+    name: str, dictionary: Dictionary, setting: Setting, folder: ModelFolder
+) -> tuple[Site, Site]:
+    """Where the dictionary reads and writes in this model: as the setting says, else as its file
+    does.
 
-    Raises: DataError or ModelError where neither says, the model has no such site, or its width is another.
-    """
+    Raises: DataError or ModelError where neither says, the model has no such site, or its width is
+    another."""
     found = (setting.site,) if setting.site else dictionary.sites
     if len(found) > 1:
-        raise DataError(f"{name} reads {len(found)} sites at once ({', '.join(found)}); only dictionaries of one site are evaluated")
+        raise DataError(
+            f"{name} reads {len(found)} sites at once ({', '.join(found)}); only dictionaries "
+            "of one site are evaluated"
+        )
     if not found:
-        raise DataError(f"{name} does not say where its activations come from; say so with --site, such as blocks.9.hook_resid_post")
+        raise DataError(
+            f"{name} does not say where its activations come from; say so with --site, such "
+            "as blocks.9.hook_resid_post"
+        )
     reads = stated.site(name, found[0])
     out = setting.site_out or next(iter(dictionary.sites_out), "")
     writes = stated.site(name, out) if out else reads
-    for site, width, does in ((reads, dictionary.W_enc.shape[1], "reads"), (writes, dictionary.W_dec.shape[-1], "writes")):
+    for site, width, does in (
+        (reads, dictionary.W_enc.shape[1], "reads"),
+        (writes, dictionary.W_dec.shape[-1], "writes"),
+    ):
         try:
             there = folder.width(site)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
         if there != width:
-            raise DataError(f"{name} {does} {width} numbers per token, {folder.name} has {there} at {site}; is this its model and site?")
+            raise DataError(
+                f"{name} {does} {width} numbers per token, {folder.name} has {there} at "
+                f"{site}; is this its model and site?"
+            )
     return reads, writes

@@ -1,4 +1,5 @@
-"""Rating: features of several dictionaries drawn to be rated blindly, on one text, and the folder in which answers are kept."""
+"""Rating: features of several dictionaries drawn to be rated blindly, on one text, and the folder
+in which answers are kept."""
 
 from __future__ import annotations
 
@@ -43,43 +44,77 @@ class Rating:
         return [i for i, item in enumerate(self.items) if item.hash not in self.answers.answers]
 
     def following(self, place: int) -> int:
-        """The place of the item that is asked about after this one: the next without an answer, or the first; their number where none is left."""
+        """The place of the item that is asked about after this one: the next without an answer, or
+        the first; their number where none is left."""
         left = self.left
         return next((i for i in (*(i for i in left if i > place), *left)), len(self.items))
 
     def fresh(self) -> Rating:
         """This rating with the answers that the rater's file has by now."""
-        return replace(self, answers=Answers(self.answers.path, _hash(self.plan), self.answers.rater))
+        return replace(
+            self, answers=Answers(self.answers.path, _hash(self.plan), self.answers.rater)
+        )
 
     @property
     def others_go_on(self) -> bool:
         """Whether another rater of the folder has items left, who must not learn the arms."""
         hashes = {item.hash for item in self.items}
-        others = (each for each in sheets(self.folder, self.plan) if each.rater != self.answers.rater)
-        return any(not (sheet.fault or sheet.shown) and hashes - set(sheet.answers) for sheet in others)
+        others = (
+            each for each in sheets(self.folder, self.plan) if each.rater != self.answers.rater
+        )
+        return any(
+            not (sheet.fault or sheet.shown) and hashes - set(sheet.answers) for sheet in others
+        )
 
 
 def begin(
-    dictionary: str, rater: str, folder: Path, *, against: Sequence[str] = (), features: int = 30, contexts: int = 8, seed: int = 0,
-    model: str = "smollm2", text: str = "stdlib", root: Path = Path("assay-store"), device: str = "cpu", progress: Progress | None = None,
-) -> Rating:  # fmt: skip
-    """Draw what is to be rated, or go on with what the folder has. Indexes that are missing are made first.
+    dictionary: str,
+    rater: str,
+    folder: Path,
+    *,
+    against: Sequence[str] = (),
+    features: int = 30,
+    contexts: int = 8,
+    seed: int = 0,
+    model: str = "smollm2",
+    text: str = "stdlib",
+    root: Path = Path("assay-store"),
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Rating:
+    """Draw what is to be rated, or go on with what the folder has. Indexes that are missing are
+    made first.
 
     Raises: AssayError for what does not fit together.
     """
     _check_name(rater)
     if features < 6 or contexts < 2:
-        raise AssayError("--features is at least 6, without which nothing can be judged, and --contexts at least 2")
-    asked = {"dictionary": dictionary, "features": features, "contexts": contexts, "seed": seed, "against": list(against)}
+        raise AssayError(
+            "--features is at least 6, without which nothing can be judged, and --contexts at "
+            "least 2"
+        )
+    asked = {
+        "dictionary": dictionary,
+        "features": features,
+        "contexts": contexts,
+        "seed": seed,
+        "against": list(against),
+    }
     store, path = Store(root), folder / PLAN
     if path.exists():
         plan = plan_of(folder)
         if different := [name for name in asked if plan["asked"][name] != asked[name]]:
             was = ", ".join(f"{name} {plan['asked'][name]}" for name in different)
-            raise AssayError(f"{folder} has a rating with {was}; say the same, or name another --folder")
+            raise AssayError(
+                f"{folder} has a rating with {was}; say the same, or name another --folder"
+            )
     else:
         arms = _arms(asked, store, model, text, device, progress)
-        plan = {"format": 1, "asked": asked, "arms": {name: index.folder.name for name, index in arms.items()}}
+        plan = {
+            "format": 1,
+            "asked": asked,
+            "arms": {name: index.folder.name for name, index in arms.items()},
+        }
         plan["items"] = [item.hash for item in _draw(plan, arms)]
         folder.mkdir(exist_ok=True)
         path.write_text(json.dumps(plan, indent=1))
@@ -87,12 +122,18 @@ def begin(
 
 
 def go_on(rater: str, folder: Path, store: Store) -> Rating:
-    """Take up what is rated in a folder. Raises: AssayError where there is nothing, or where this rater's answers no longer count."""
+    """Take up what is rated in a folder. Raises: AssayError where there is nothing, or where this
+    rater's answers no longer count."""
     _check_name(rater)
     plan = plan_of(folder)
-    rating = Rating(folder, plan, items_of(plan, store), Answers(folder / f"{rater}.jsonl", _hash(plan), rater))
+    rating = Rating(
+        folder, plan, items_of(plan, store), Answers(folder / f"{rater}.jsonl", _hash(plan), rater)
+    )
     if (fault := rating.answers.fault) or (rating.answers.shown and rating.left):
-        raise DataError(f"{rating.answers.path}: {fault or 'the arms were shown'}; answers no longer count. Name another --folder or --rater")
+        raise DataError(
+            f"{rating.answers.path}: {fault or 'the arms were shown'}; answers no longer "
+            "count. Name another --folder or --rater"
+        )
     return rating
 
 
@@ -108,7 +149,10 @@ def plan_of(folder: Path) -> dict[str, Any]:
         _ = plan["asked"]["against"], plan["arms"][TRAINED], plan["items"]
         return plan
     except FileNotFoundError as error:
-        raise DataError(f"{folder} has no rating; begin one with: assay rate DICTIONARY --folder {shlex.quote(str(folder))}") from error
+        raise DataError(
+            f"{folder} has no rating; begin one with: assay rate DICTIONARY --folder "
+            f"{shlex.quote(str(folder))}"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / PLAN} is damaged; begin again in another --folder") from error
 
@@ -123,10 +167,20 @@ def sheets(folder: Path, plan: Plan) -> list[Answers]:
 
 
 def items_of(plan: Plan, store: Store) -> tuple[Item, ...]:
-    """The items of a plan, drawn again: which arm each is of stands in no file. Raises: DataError where they are others."""
-    items = _draw(plan, {name: Index(store.root / "artefacts" / "index" / key) for name, key in plan["arms"].items()})
+    """The items of a plan, drawn again: which arm each is of stands in no file. Raises: DataError
+    where they are others."""
+    items = _draw(
+        plan,
+        {
+            name: Index(store.root / "artefacts" / "index" / key)
+            for name, key in plan["arms"].items()
+        },
+    )
     if [item.hash for item in items] != plan["items"]:
-        raise DataError("the indexes or the plan of this rating were changed, so that its items are no longer those that were drawn")
+        raise DataError(
+            "the indexes or the plan of this rating were changed, so that its items are no "
+            "longer those that were drawn"
+        )
     return items
 
 
@@ -134,17 +188,26 @@ def _draw(plan: Plan, arms: Mapping[str, Index]) -> tuple[Item, ...]:
     asked = plan["asked"]
     numbers = {TRAINED: chosen(arms[TRAINED], asked["features"], asked["seed"])}
     density = arms[TRAINED].columns(("density",))["density"][numbers[TRAINED]]
-    for place, name in enumerate((RANDOM, AGAIN)):  # two halves of one dictionary, in the order of the features they were made for
+    for place, name in enumerate(
+        (RANDOM, AGAIN)
+    ):  # two halves of one dictionary, in the order of the features they were made for
         if name in arms:
             numbers[name] = list(range(place * asked["features"], (place + 1) * asked["features"]))
     for name, index in arms.items():
         if name not in numbers:
             numbers[name] = matched(index, density)
-    return shuffled({name: (index, numbers[name]) for name, index in arms.items()}, asked["contexts"], asked["seed"])
+    return shuffled(
+        {name: (index, numbers[name]) for name, index in arms.items()},
+        asked["contexts"],
+        asked["seed"],
+    )
 
 
-def _arms(asked: Plan, store: Store, model: str, text: str, device: str, progress: Progress | None) -> dict[str, Index]:
-    """The indexes of all arms, made where they are missing; random directions last of ours, and first to be compared with."""
+def _arms(
+    asked: Plan, store: Store, model: str, text: str, device: str, progress: Progress | None
+) -> dict[str, Index]:
+    """The indexes of all arms, made where they are missing; random directions last of ours, and
+    first to be compared with."""
     from assay.evaluation.random_directions import RandomDirectionsSpec, random_directions
 
     dictionary, count, seed = asked["dictionary"], asked["features"], asked["seed"]
@@ -152,25 +215,42 @@ def _arms(asked: Plan, store: Store, model: str, text: str, device: str, progres
     trained = indexing.known(dictionary, store)
     folder, corpus = find(model), corpora.load(text)
     if trained is None:
-        trained = indexing.index(dictionary, model=model, text=text, root=store.root, device=device, progress=progress)
-    for what, ours, theirs in (("model", folder.fingerprint, trained.about.model_sha256), ("text", corpus.fingerprint, trained.about.corpus_sha256)):
+        trained = indexing.index(
+            dictionary, model=model, text=text, root=store.root, device=device, progress=progress
+        )
+    for what, ours, theirs in (
+        ("model", folder.fingerprint, trained.about.model_sha256),
+        ("text", corpus.fingerprint, trained.about.corpus_sha256),
+    ):
         if ours != theirs:
             was = trained.about.model if what == "model" else trained.about.corpus
-            raise AssayError(f"{trained.about.address} was indexed on another {what} ({was}); say --{what}")
+            raise AssayError(
+                f"{trained.about.address} was indexed on another {what} ({was}); say --{what}"
+            )
     spec = indexing.spec_of(trained)
     same = _reading(spec)
 
     def made(of: str | Path) -> Index:
-        return indexing.index(of, model=model, text=text, root=store.root, device=device, progress=progress, **same)
+        return indexing.index(
+            of, model=model, text=text, root=store.root, device=device, progress=progress, **same
+        )
 
     firings = trained.columns(("firings",))["firings"][chosen(trained, count, seed)]
-    wanted = RandomDirectionsSpec(seed=seed, of=spec.of, windows=spec.windows, firings=(*map(int, firings), *map(int, firings)))
+    wanted = RandomDirectionsSpec(
+        seed=seed,
+        of=spec.of,
+        windows=spec.windows,
+        firings=(*map(int, firings), *map(int, firings)),
+    )
     random = made(random_directions(store, wanted, folder, corpus, device))
     arms = {TRAINED: trained, RANDOM: random, AGAIN: random}
     for name, other in named.items():
         arms[name] = indexing.known(other, store, like=trained) or made(other)
         if arms[name].about.corpus_sha256 != corpus.fingerprint:
-            raise AssayError(f"{other} was indexed on another text ({arms[name].about.corpus}), by which it would be known; index it on {text}")
+            raise AssayError(
+                f"{other} was indexed on another text ({arms[name].about.corpus}), by which "
+                f"it would be known; index it on {text}"
+            )
     if len({index.folder for index in arms.values()}) < len(arms) - 1:
         raise AssayError("two names stand for one dictionary; name each once")
     return arms
@@ -180,16 +260,33 @@ def _named(against: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in against:
         name, sign, of = each.partition("=")
-        if not sign or not of or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name in (TRAINED, RANDOM, AGAIN, *found):
-            raise AssayError(f"--against is NAME=DICTIONARY with a name of its own, in lower case, such as frozen=FILE; got {each!r}")
+        if (
+            not sign
+            or not of
+            or not re.fullmatch(r"[a-z][a-z0-9-]*", name)
+            or name in (TRAINED, RANDOM, AGAIN, *found)
+        ):
+            raise AssayError(
+                "--against is NAME=DICTIONARY with a name of its own, in lower case, such as "
+                f"frozen=FILE; got {each!r}"
+            )
         found[name] = of
     return found
 
 
 def _reading(spec: IndexSpec) -> dict[str, Any]:
-    """The fields of an index's setting with which another dictionary is read on the same windows, as quickly as can be."""
+    """The fields of an index's setting with which another dictionary is read on the same windows,
+    as quickly as can be."""
     place, words = spec.of, spec.of.of
     return {
-        "tokens": spec.windows * words.context, "context": words.context, "bos": words.bos, "part": words.part, "skip_first": place.skip_first,
-        "outlier": place.outlier, "dtype": place.dtype, "gradients": False, "ablate": 0, "site": place.site,
-    }  # fmt: skip
+        "tokens": spec.windows * words.context,
+        "context": words.context,
+        "bos": words.bos,
+        "part": words.part,
+        "skip_first": place.skip_first,
+        "outlier": place.outlier,
+        "dtype": place.dtype,
+        "gradients": False,
+        "ablate": 0,
+        "site": place.site,
+    }

@@ -1,4 +1,5 @@
-"""Opens what reads a text live: a dictionary by any name that `evaluate` takes, with its model, site and BOS rule settled as there."""
+"""Opens what reads a text live: a dictionary by any name that `evaluate` takes, with its model,
+site and BOS rule settled as there."""
 
 from __future__ import annotations
 
@@ -38,22 +39,30 @@ def open_reader(
     root: str | Path = "assay-store",
     device: str = "cpu",
 ) -> Opened:
-    """Open a dictionary and its model for reading texts; give a loaded model to read with several dictionaries.
+    """Open a dictionary and its model for reading texts; give a loaded model to read with several
+    dictionaries.
 
-    `bos` None: what the dictionary's file says, else no. `most` is how many tokens a text may have; None: as many as the model reads.
+    `bos` None: what the dictionary's file says, else no. `most` is how many tokens a text may have;
+    None: as many as the model reads.
 
-    Raises: DataError or ModelError for what cannot be read or does not fit together; SpecError for impossible numbers.
-    """
+    Raises: DataError or ModelError for what cannot be read or does not fit together; SpecError for
+    impossible numbers."""
     from assay.features.live.reader import Reader
     from assay.subjects import folder as models
     from assay.subjects.pretrained import Pretrained, load
 
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
-    source = dictionary if isinstance(dictionary, Source) else sources.find([dictionary], Store(root))[0]
+    source = (
+        dictionary if isinstance(dictionary, Source) else sources.find([dictionary], Store(root))[0]
+    )
     one = source.dictionary
     folder = model.folder if isinstance(model, Pretrained) else models.find(str(model))
     reads, writes = sites(source.name, one, setting, folder)
-    with_bos = bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+    with_bos = (
+        bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+    )
     subject = model if isinstance(model, Pretrained) else load(str(model), device)
-    reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier, most)
+    reader = Reader(
+        subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier, most
+    )
     return Opened(source, reader)

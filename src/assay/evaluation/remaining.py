@@ -1,4 +1,5 @@
-"""Remaining: how much of making an index is left, and how long it takes: one share and one time over all that is done."""
+"""Remaining: how much of making an index is left, and how long it takes: one share and one time
+over all that is done."""
 
 from __future__ import annotations
 
@@ -16,13 +17,16 @@ class Phase:
     words: str
     unit: str
     cost: float
-    """Of one unit, beside that of one token read: as measured on SmolLM2 with 4,608 features and windows of 128 tokens."""
+    """Of one unit, beside that of one token read: as measured on SmolLM2 with 4,608 features and
+    windows of 128 tokens."""
 
 
 PHASES = {
     "tokens": Phase("reading the text", "tokens", 1.0),
     "windows with features taken out": Phase("taking features out", "windows", 55.0),
-    "windows with the reconstruction in place": Phase("measuring the loss with the reconstruction in place", "windows", 110.0),
+    "windows with the reconstruction in place": Phase(
+        "measuring the loss with the reconstruction in place", "windows", 110.0
+    ),
     "features": Phase("making the tables", "features", 0.3),
 }
 """What `index` tells → what it is, in the order in which it is done."""
@@ -41,14 +45,17 @@ class Remaining:
         self._last = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Take how many of how many of something are done; none of them says that it will be done later."""
+        """Take how many of how many of something are done; none of them says that it will be done
+        later."""
         now, names = time.monotonic(), list(PHASES)
         if not done and what == names[0] and self._done[what]:  # another index is begun
             self._begin()
         if done:
             for earlier in names[: names.index(what)]:
                 self._done[earlier] = self._total[earlier]
-            if self._done[self.what] and now - self._last >= INSTANT:  # what comes before the first word is loading
+            if (
+                self._done[self.what] and now - self._last >= INSTANT
+            ):  # what comes before the first word is loading
                 self._worked[what] += now - self._last
                 self._made[what] += (done - self._done[what]) * PHASES[what].cost
             self.what, self._last = what, now
@@ -77,13 +84,18 @@ class Remaining:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that the rest takes: of what is being done at its own speed, of what comes after at that of all so far; None: not known."""
+        """Seconds that the rest takes: of what is being done at its own speed, of what comes after
+        at that of all so far; None: not known."""
         worked, made = sum(self._worked.values()), sum(self._made.values())
         if made <= 0:
             return None
         here = (self.total - self.done) * self.phase.cost
         later = self._cost(self._total) - self._cost(self._done) - here
-        own = self._worked[self.what] / self._made[self.what] if self._made[self.what] > 0 else worked / made
+        own = (
+            self._worked[self.what] / self._made[self.what]
+            if self._made[self.what] > 0
+            else worked / made
+        )
         return here * own + later * worked / made
 
     @staticmethod

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
-    """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low, high, n, and why there is no interval."""
+    """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
+    high, n, and why there is no interval."""
 
     data: Mapping[str, Any]
 
@@ -31,43 +32,67 @@ class Evaluation(Shown):
         for entry in self.dictionaries:
             if entry["name"] == name:
                 return entry["measures"]  # type: ignore[no-any-return]
-        raise DataError(f"no dictionary {name!r} here; {nearest(name, [e['name'] for e in self.dictionaries])}")
+        raise DataError(
+            f"no dictionary {name!r} here; {nearest(name, [e['name'] for e in self.dictionaries])}"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return (entry["name"] for entry in self.dictionaries)
 
     def __repr__(self) -> str:
         def said(entry: Mapping[str, Any]) -> str:
-            found = {name: entry["measures"].get(name, {}).get("estimate") for name in ("l0", "fvu")}
-            return f"{entry['name']} " + ", ".join(f"{k.upper()} {v:.3g}" for k, v in found.items() if v is not None)
+            found = {
+                name: entry["measures"].get(name, {}).get("estimate") for name in ("l0", "fvu")
+            }
+            return f"{entry['name']} " + ", ".join(
+                f"{k.upper()} {v:.3g}" for k, v in found.items() if v is not None
+            )
 
-        listed = "; ".join(map(said, self.dictionaries[:3])) + ("; …" if len(self.dictionaries) > 3 else "")
+        listed = "; ".join(map(said, self.dictionaries[:3])) + (
+            "; …" if len(self.dictionaries) > 3 else ""
+        )
         return f"<Evaluation of {len(self.dictionaries)}: {listed}; to_pandas() has the table>"
 
     @property
     def notes(self) -> list[str]:
-        """What was assumed and what cannot be known, each once, with the dictionaries of which it is true."""
+        """What was assumed and what cannot be known, each once, with the dictionaries of which it
+        is true."""
         of: dict[str, list[str]] = {}
         for entry in self.dictionaries:
             for note in entry["notes"]:
                 of.setdefault(note, []).append(entry["name"])
-        return [f"{'each of ' if len(names) > 1 else ''}{', '.join(names)}: {note}" for note, names in of.items()]
+        return [
+            f"{'each of ' if len(names) > 1 else ''}{', '.join(names)}: {note}"
+            for note, names in of.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with the definition of every measure."""
-        told = {m.name: {"unit": m.unit, "better": m.better, "formula": m.formula} for m in measures.TABLE}
+        told = {
+            m.name: {"unit": m.unit, "better": m.better, "formula": m.formula}
+            for m in measures.TABLE
+        }
         return {**self.data, "notes": self.notes, "definitions": told}
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit, documents; NaN without an interval."""
+        """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit,
+        documents; NaN without an interval."""
         import pandas as pd
 
         units = {m.name: m.unit for m in measures.TABLE}
         rows = [
-            {"dictionary": e["name"], "site": e["site"], "measure": name, **{k: m[k] for k in ("estimate", "low", "high")},
-             "unit": units[name], "documents": m["n"]["document"], "why": m["why"]}
-            for e in self.dictionaries for name, m in e["measures"].items()
-        ]  # fmt: skip
+            {
+                "dictionary": e["name"],
+                "site": e["site"],
+                "measure": name,
+                **{k: m[k] for k in ("estimate", "low", "high")},
+                "unit": units[name],
+                "documents": m["n"]["document"],
+                "why": m["why"],
+            }
+            for e in self.dictionaries
+            for name, m in e["measures"].items()
+        ]
         frame = pd.DataFrame(rows)
         return frame.astype(dict.fromkeys(("estimate", "low", "high"), "float64"))
 
@@ -78,27 +103,54 @@ class Evaluation(Shown):
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """FVU over L0; the loss recovered over L0 where losses were measured; and how often features fire, of up to four."""
-        drawn = [_pareto(self.dictionaries, "fvu", "FVU", "What is left unexplained, by how many features are on")]
+        """FVU over L0; the loss recovered over L0 where losses were measured; and how often
+        features fire, of up to four."""
+        drawn = [
+            _pareto(
+                self.dictionaries,
+                "fvu",
+                "FVU",
+                "What is left unexplained, by how many features are on",
+            )
+        ]
         recovered = "loss_recovered_zero"
-        if all(recovered in e["measures"] and e["measures"][recovered]["estimate"] is not None for e in self.dictionaries):
+        if all(
+            recovered in e["measures"] and e["measures"][recovered]["estimate"] is not None
+            for e in self.dictionaries
+        ):
             title = "Loss recovered, against zero ablation"
-            drawn.append(_pareto(self.dictionaries, recovered, "share of the loss recovered", title))
+            drawn.append(
+                _pareto(self.dictionaries, recovered, "share of the loss recovered", title)
+            )
         for e in self.dictionaries[:4]:
             dead = e["measures"]["dead"]["estimate"]
-            bars = [(x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0]  # no share is above 1
+            bars = [
+                (x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0
+            ]  # no share is above 1
             columns = {"density": [x for x, _ in bars], "features": [n for _, n in bars]}
             if sum(columns["features"]):
-                drawn.append(Figure(
-                    f"How often the features of {e['name']} fire", columns, "histogram", x="density", y="features",
-                    x_title="log10 of the share of tokens", y_title="features",
-                    note=f"{round(dead * e['width'])} of {e['width']} fire on none of the {e['tokens']:,} tokens and are left out.",
-                ))  # fmt: skip
+                drawn.append(
+                    Figure(
+                        f"How often the features of {e['name']} fire",
+                        columns,
+                        "histogram",
+                        x="density",
+                        y="features",
+                        x_title="log10 of the share of tokens",
+                        y_title="features",
+                        note=(
+                            f"{round(dead * e['width'])} of {e['width']} fire on none of the "
+                            f"{e['tokens']:,} tokens and are left out."
+                        ),
+                    )
+                )
         return tuple(drawn)
 
 
 def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: str) -> Figure:
-    columns: dict[str, list[Any]] = {name: [] for name in ("dictionary", "site", "L0", y, "low", "high")}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("dictionary", "site", "L0", y, "low", "high")
+    }
     for e in entries:
         l0, value = e["measures"]["l0"]["estimate"], e["measures"][y]
         row = (e["name"], e["site"], l0, value["estimate"], value["low"], value["high"])
@@ -106,6 +158,16 @@ def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: s
             column.append(float("nan") if cell is None else cell)
     several = len(set(columns["site"])) > 1
     return Figure(
-        title, columns, "points", x="L0", y=y, color="dictionary", facet="site" if several else None, band=("low", "high"),
-        x_log=True, x_title="L0 (features on per token)", y_title=y_title, note="Bars are 95 % intervals over documents.",
-    )  # fmt: skip
+        title,
+        columns,
+        "points",
+        x="L0",
+        y=y,
+        color="dictionary",
+        facet="site" if several else None,
+        band=("low", "high"),
+        x_log=True,
+        x_title="L0 (features on per token)",
+        y_title=y_title,
+        note="Bars are 95 % intervals over documents.",
+    )

@@ -1,4 +1,5 @@
-"""What an evaluation is asked for, and the names under which its parts are stored: all that changes a number, and nothing else."""
+"""What an evaluation is asked for, and the names under which its parts are stored: all that changes
+a number, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ Part = Literal["auto", "all", "train", "validation", "test"]
 TOGETHER = 4e9
 """Bytes of weights, at most, of dictionaries that are held at once and share a pass."""
 VERSION = 1
-"""Raised when the same files and settings come to mean other numbers: what was stored before is then not found."""
+"""Raised when the same files and settings come to mean other numbers: what was stored before is
+then not found."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Spec):
-    """How dictionaries are evaluated. What is left open (None, "") comes from each dictionary's own file."""
+    """How dictionaries are evaluated. What is left open (None, "") comes from each dictionary's own
+    file."""
 
     seed: int = 0
     """Seed of the choice of windows, and of what resample ablation puts in."""
@@ -28,15 +31,19 @@ class Setting(Spec):
     context: int | None = None
     """Tokens in a window, a BOS included; None: what the dictionary's file says, else 128."""
     bos: bool | None = None
-    """Whether every window starts with the model's BOS token; None: what the dictionary's file says, else no."""
+    """Whether every window starts with the model's BOS token; None: what the dictionary's file
+    says, else no."""
     skip_first: Annotated[int, Ge(0)] = 1
-    """Positions at the start of each window that are left out of every measure and never replaced."""
+    """Positions at the start of each window that are left out of every measure and never
+    replaced."""
     outlier: Annotated[float, Ge(0)] = 6.0
     """Activations longer than this many medians are left out as well; 0: none is."""
     ablation_tokens: Annotated[int, Ge(0)] = 12_500
-    """Tokens on which the loss is measured with the site ablated; recovered shares are over these."""
+    """Tokens on which the loss is measured with the site ablated; recovered shares are over
+    these."""
     part: Part = "auto"
-    """Which part of the text; auto: the test part where the dictionary was trained on this text, else all of it."""
+    """Which part of the text; auto: the test part where the dictionary was trained on this text,
+    else all of it."""
     site: str = ""
     """Where activations are read, such as "blocks.9.hook_resid_post"; "": where the file says."""
     site_out: str = ""
@@ -47,12 +54,15 @@ class Setting(Spec):
     def check(self) -> None:
         """Raise SpecError for a window of which nothing is left."""
         if self.context is not None and self.context < max(2, self.skip_first + 2):
-            raise SpecError(f"context must be at least {max(2, self.skip_first + 2)} tokens, got {self.context}")
+            raise SpecError(
+                f"context must be at least {max(2, self.skip_first + 2)} tokens, got {self.context}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec(Spec):
-    """The whole evaluation of one dictionary: files by their hashes, and the setting as it was given."""
+    """The whole evaluation of one dictionary: files by their hashes, and the setting as it was
+    given."""
 
     dictionary: str
     model: str = ""
@@ -77,7 +87,8 @@ class EvaluationTextSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSiteSpec(Spec):
-    """What is worked out once per site: outlier limits, the mean, and donors for resampling; or where activations of a file lie."""
+    """What is worked out once per site: outlier limits, the mean, and donors for resampling; or
+    where activations of a file lie."""
 
     of: EvaluationTextSpec | None = None
     acts: str = ""
@@ -92,7 +103,8 @@ class EvaluationSiteSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReferenceSpec(Spec):
-    """One shard's sums that are the same for every dictionary: of the activations, and of the losses clean and ablated."""
+    """One shard's sums that are the same for every dictionary: of the activations, and of the
+    losses clean and ablated."""
 
     of: EvaluationSiteSpec
     shard: int

@@ -1,4 +1,5 @@
-"""Which dictionaries are meant: files and folders of any known format, stored runs, or Dictionary values; each by the hash of its content."""
+"""Which dictionaries are meant: files and folders of any known format, stored runs, or Dictionary
+values; each by the hash of its content."""
 
 from __future__ import annotations
 
@@ -37,11 +38,13 @@ class Source:
 
     @cached_property
     def dictionary(self) -> Dictionary:
-        """The dictionary, run axis of length one. Raises: DataError for a file that cannot be read or that holds several."""
+        """The dictionary, run axis of length one. Raises: DataError for a file that cannot be read
+        or that holds several."""
         found = self.read()
         if len(found) != 1:
             raise DataError(
-                f"{self.name} holds {len(found)} dictionaries; take one: assay export … --run 0 --format assay --out one.safetensors, or in "
+                f"{self.name} holds {len(found)} dictionaries; take one: assay export … --run 0 "
+                "--format assay --out one.safetensors, or in "
                 "Python dictionary[0]"
             )
         return found
@@ -57,7 +60,8 @@ class Source:
 
 
 def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
-    """The sources in bunches whose tensors take at most so many bytes together, or one alone that takes more."""
+    """The sources in bunches whose tensors take at most so many bytes together, or one alone that
+    takes more."""
     made: list[list[Source]] = []
     size = most
     for source in sources:
@@ -78,7 +82,10 @@ def find(asked: Sequence[str | Path | Dictionary], store: Store) -> list[Source]
     names = [source.name for source in found]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        longer = [_longer(value) if source.name in twice else source.name for source, value in zip(found, asked, strict=True)]
+        longer = [
+            _longer(value) if source.name in twice else source.name
+            for source, value in zip(found, asked, strict=True)
+        ]
         if len(set(longer)) < len(longer):
             raise DataError(f"{sorted(twice)[0]} was given twice; name each dictionary once")
         found = [Source(name, s.sha256, s.read) for name, s in zip(longer, found, strict=True)]
@@ -97,7 +104,8 @@ def _one(value: str | Path | Dictionary, place: int, store: Store) -> Source:
 
 
 def _short(path: Path) -> str:
-    """What a file or folder is called: its name without the ending; its folder's, where every file of a format has the same name."""
+    """What a file or folder is called: its name without the ending; its folder's, where every file
+    of a format has the same name."""
     if path.is_dir():
         return path.name or str(path)
     return path.absolute().parent.name if path.stem in GENERIC else path.stem
@@ -114,15 +122,26 @@ def _longer(value: str | Path | Dictionary) -> str:
 
 
 def _of_path(path: Path) -> str:
-    """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and what names say of their place."""
+    """The hash of all that `formats.load` reads of a path: its files, the settings beside them, and
+    what names say of their place."""
     folder = path if path.is_dir() else foreign.regular(path, "a dictionary").absolute().parent
     if path.is_file() and path.suffix != ".json":
         above = folder.parent / "config.json" if folder.name == "checkpoints" else path
-        files = [path, *(p for p in (*(folder / name for name in _SETTINGS), above) if p.is_file() and p != path)]
+        files = [
+            path,
+            *(
+                p
+                for p in (*(folder / name for name in _SETTINGS), above)
+                if p.is_file() and p != path
+            ),
+        ]
     else:
         files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     if not files:
-        raise DataError(f"{path} is an empty folder; expected a dictionary: a weights file, or a folder with one")
+        raise DataError(
+            f"{path} is an empty folder; expected a dictionary: a weights file, or a folder "
+            "with one"
+        )
     lines = [f"{place}\n" for place in _places(path, folder)]
     for file in files:
         lines.append(f"{'' if file == path else file.name}\0{hashes.sha256(file)}\n")
@@ -134,14 +153,20 @@ def _places(path: Path, folder: Path) -> list[str]:
     from assay.dictionaries.formats import sites
 
     module = folder.absolute().name
-    found = (*sites.of_gemma_path(folder / "params"), sites.of_openai_path(path), *sites.of_module(module, transcode=False))
+    found = (
+        *sites.of_gemma_path(folder / "params"),
+        sites.of_openai_path(path),
+        *sites.of_module(module, transcode=False),
+    )
     return [place or "" for place in found]
 
 
 def _of_tensors(dictionary: Dictionary) -> str:
     import torch
 
-    digest = hashlib.sha256(canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode())
+    digest = hashlib.sha256(
+        canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode()
+    )
     for name, tensor in sorted(dictionary.tensors().items()):
         digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
         whole = torch.clone(tensor.detach().cpu(), memory_format=torch.contiguous_format)
@@ -160,11 +185,25 @@ def _run(stored: Stored) -> Source:
 
         trained = stored.trained()
         if trained.header.get("kind") != "dictionary":
-            raise DataError(f"the run {name} did not train a dictionary; `assay list` names the experiments, gated-sae trains some")
+            raise DataError(
+                f"the run {name} did not train a dictionary; `assay list` names the "
+                "experiments, gated-sae trains some"
+            )
         one = Dictionary.of(trained)
-        origin = {"format": "assay", "file": name, "sha256": stored.files[PARAMS][1], "inferred": [], **one.origin}
-        if stored.inputs.get("corpus"):  # experiments train on the train part, and measure on the others
-            origin = {"trained_on": {**stored.inputs, "part": "train", "prepend_bos": False}, **origin}
+        origin = {
+            "format": "assay",
+            "file": name,
+            "sha256": stored.files[PARAMS][1],
+            "inferred": [],
+            **one.origin,
+        }
+        if stored.inputs.get(
+            "corpus"
+        ):  # experiments train on the train part, and measure on the others
+            origin = {
+                "trained_on": {**stored.inputs, "part": "train", "prepend_bos": False},
+                **origin,
+            }
         return replace(one, origin=origin)
 
     return Source(name, digest, read)
@@ -180,22 +219,33 @@ def _stored(folder: Path, store: Store) -> Stored:
 
 
 def stored(text: str, store: Store) -> Stored:
-    """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters, EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its
-    key's first digits."""
+    """The stored run of a name: EXPERIMENT/ARM where that has one run with parameters,
+    EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
     experiment, _, rest = text.partition("/")
-    mine = [s for s in with_params if s.experiment == experiment and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])]
+    mine = [
+        s
+        for s in with_params
+        if s.experiment == experiment
+        and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
+    ]
     if re.fullmatch(r"[0-9a-f]{8,64}", text):
         mine = [s for s in with_params if s.key.startswith(text)]
     if len(mine) == 1:
         return mine[0]
     if mine:
         some = ", ".join(f"{experiment}/{s.folder.name}" for s in mine[:4])
-        raise DataError(f"{text} has {len(mine)} stored dictionaries, name one of them: {some}{' …' if len(mine) > 4 else ''}")
+        raise DataError(
+            f"{text} has {len(mine)} stored dictionaries, name one of them: "
+            f"{some}{' …' if len(mine) > 4 else ''}"
+        )
     here = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
     beside = nearest_beside(Path(text).expanduser())
     if beside:
         raise DataError(f"no file, folder or stored run {text!r}; {beside}")
-    none = f"no dictionary is stored in {store.root.absolute()}; another store: --root FOLDER, or ASSAY_ROOT"
+    none = (
+        f"no dictionary is stored in {store.root.absolute()}; another store: --root FOLDER, or "
+        "ASSAY_ROOT"
+    )
     known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else none
     raise DataError(f"no file, folder or stored run {text!r}; {known}")

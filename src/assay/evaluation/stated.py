@@ -1,4 +1,5 @@
-"""What a dictionary's file says of its place, its model and its text, and where that is not what it is measured on."""
+"""What a dictionary's file says of its place, its model and its text, and where that is not what it
+is measured on."""
 
 from __future__ import annotations
 
@@ -13,8 +14,16 @@ from assay.subjects import names
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
-_MODULE = re.compile(r"(?:[\w.]+\.)?(?:layers|h|blocks)\.(\d+)(?:\.(mlp|attn|self_attn|attention))?")
-_PARTS = {None: "resid_post", "mlp": "mlp_out", "attn": "attn_out", "self_attn": "attn_out", "attention": "attn_out"}
+_MODULE = re.compile(
+    r"(?:[\w.]+\.)?(?:layers|h|blocks)\.(\d+)(?:\.(mlp|attn|self_attn|attention))?"
+)
+_PARTS = {
+    None: "resid_post",
+    "mlp": "mlp_out",
+    "attn": "attn_out",
+    "self_attn": "attn_out",
+    "attention": "attn_out",
+}
 _MODELS = ("model_name", "lm_name", "model_id", "base_model")
 """What libraries call the model's name in their settings."""
 _LONGEST = 80
@@ -22,11 +31,14 @@ _LONGEST = 80
 
 
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its `dataset`, where it does."""
+    """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its
+    `dataset`, where it does."""
     told: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
         if isinstance(place, Mapping):
-            told |= {k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None}
+            told |= {
+                k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None
+            }
             if isinstance(place.get("dataset_path"), str):
                 told["dataset"] = f"its file names {place['dataset_path'][:_LONGEST]} as its text"
     if not isinstance(told.get("context_size"), int) or told.get("context_size", 0) < 2:
@@ -35,45 +47,81 @@ def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:
-    """What a dictionary's file says of its place and model: `site`, `site_out`, `model` by name, `model_sha256`; "" where it does not."""
+    """What a dictionary's file says of its place and model: `site`, `site_out`, `model` by name,
+    `model_sha256`; "" where it does not."""
     origin = dictionary.origin
-    config, trained = (value if isinstance(value, Mapping) else {} for value in (origin.get("config"), origin.get("trained_on")))
+    config, trained = (
+        value if isinstance(value, Mapping) else {}
+        for value in (origin.get("config"), origin.get("trained_on"))
+    )
     trainer = config.get("trainer")
     settings = (config, trainer if isinstance(trainer, Mapping) else {})
-    found = [value for place in settings for name in _MODELS if isinstance(value := place.get(name), str) and value.strip()]
+    found = [
+        value
+        for place in settings
+        for name in _MODELS
+        if isinstance(value := place.get(name), str) and value.strip()
+    ]
     digest = trained.get("model")
     return {
-        "site": ", ".join(dictionary.sites)[:_LONGEST], "site_out": ", ".join(dictionary.sites_out)[:_LONGEST],
+        "site": ", ".join(dictionary.sites)[:_LONGEST],
+        "site_out": ", ".join(dictionary.sites_out)[:_LONGEST],
         "model": found[0].strip()[:_LONGEST] if found else "",
-        "model_sha256": digest if isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest) else "",
-    }  # fmt: skip
+        "model_sha256": digest
+        if isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest)
+        else "",
+    }
 
 
 def warnings(stated: Mapping[str, str], setting: Setting, folder: ModelFolder | None) -> list[str]:
-    """Say where a site that was given by hand, or the model, is not the one in the dictionary's file."""
+    """Say where a site that was given by hand, or the model, is not the one in the dictionary's
+    file."""
     found = []
     for name, option in (("site", "--site"), ("site_out", "--site-out")):
         given, said = getattr(setting, name), stated[name]
         if given and said not in ("", "unknown") and _same(given) != _same(said):
-            found.append(f"{given} was given ({option}), its file says {said}; it is measured at {given}")
+            found.append(
+                f"{given} was given ({option}), its file says {said}; it is measured at {given}"
+            )
     if folder is None or folder.fingerprint == stated["model_sha256"]:
         return found
     if stated["model_sha256"]:
         digest = stated["model_sha256"][:12]
-        return [*found, f"it was trained on a model of another hash ({digest}…), it is measured on {folder.provenance} ({folder.fingerprint[:12]}…)"]
+        return [
+            *found,
+            (
+                f"it was trained on a model of another hash ({digest}…), it is measured on "
+                f"{folder.provenance} ({folder.fingerprint[:12]}…)"
+            ),
+        ]
     how = names.differs(stated["model"], folder) if stated["model"] else ""
-    return [*found, f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}"] if how else found
+    return (
+        [*found, f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}"]
+        if how
+        else found
+    )
 
 
 def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
-    """Say that the named model and this one cannot be compared, where the folder does not tell which model it holds."""
-    if not stated["model"] or stated["model_sha256"] or names.differs(stated["model"], folder) is not None:
+    """Say that the named model and this one cannot be compared, where the folder does not tell
+    which model it holds."""
+    if (
+        not stated["model"]
+        or stated["model_sha256"]
+        or names.differs(stated["model"], folder) is not None
+    ):
         return []
-    return [f"its file names {stated['model']}; whether {folder.provenance} is that model cannot be known"]
+    return [
+        (
+            f"its file names {stated['model']}; whether {folder.provenance} is that model cannot "
+            "be known"
+        )
+    ]
 
 
 def site(name: str, text: str) -> Site:
-    """Read a site by TransformerLens' name, or by that of a module, whose output it is: `layers.9` is the stream after block 9."""
+    """Read a site by TransformerLens' name, or by that of a module, whose output it is: `layers.9`
+    is the stream after block 9."""
     module = _MODULE.fullmatch(text)
     if module:
         return Site(_PARTS[module[2]], int(module[1]))
@@ -84,9 +132,14 @@ def site(name: str, text: str) -> Site:
 
 
 def _same(text: str) -> Site | str:
-    """One name for a place that has several: the stream after a block is the stream before the next."""
+    """One name for a place that has several: the stream after a block is the stream before the
+    next."""
     try:
         found = site("", text)
     except ModelError:
         return text
-    return Site("resid_pre", found.layer + 1) if found.kind == "resid_post" and found.layer is not None else found
+    return (
+        Site("resid_pre", found.layer + 1)
+        if found.kind == "resid_post" and found.layer is not None
+        else found
+    )

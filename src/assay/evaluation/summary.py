@@ -1,4 +1,5 @@
-"""From sums per document to measures: each an estimate with its 95 % interval over documents, or the reason why it has none."""
+"""From sums per document to measures: each an estimate with its 95 % interval over documents, or
+the reason why it has none."""
 
 from __future__ import annotations
 
@@ -18,15 +19,18 @@ from assay.evaluation.watching import SoFar, Watch
 LEAST = 6
 """Fewer documents carry no interval."""
 MANY = 20
-"""With fewer, the bootstrap's and Student's t limits are both covered, as neither is trusted alone."""
+"""With fewer, the bootstrap's and Student's t limits are both covered, as neither is trusted
+alone."""
 UNDEFINED = 0.01
 
 Arrays = Mapping[str, np.ndarray]
 LEADING = ("l0", "fvu", "ce_clean", "ce_spliced", "ce_increase")
 """What is told while a text is being read."""
 
+
 def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
-    """Take lengths about the exact mean of all measured activations, in place of the centre they were summed about."""
+    """Take lengths about the exact mean of all measured activations, in place of the centre they
+    were summed about."""
     n, total, hat = sums["tokens"], sums["sum"], sums["sum_hat"]
     delta = total.sum(0) / n.sum()
     square = n * (delta @ delta)
@@ -35,35 +39,68 @@ def about_the_mean(sums: Arrays) -> dict[str, np.ndarray]:
         "norm": sums["norm"] - 2 * hat @ delta + square,
         "dot": sums["dot"] - hat @ delta - total @ delta + square,
     }
-    return {**{name: value for name, value in sums.items() if name not in ("sum", "sum_hat")}, **moved}
+    return {
+        **{name: value for name, value in sums.items() if name not in ("sum", "sum_hat")},
+        **moved,
+    }
 
 
 def terms(sums: Arrays) -> dict[str, np.ndarray]:
-    """Give the sums that measures are made of, [document]; NaN where a document has nothing of their kind, as it then counts in none."""
+    """Give the sums that measures are made of, [document]; NaN where a document has nothing of
+    their kind, as it then counts in none."""
     moved = about_the_mean(sums)
-    return {name: np.where(_counts(name, moved) > 0, value, np.nan) for name, value in moved.items()}
+    return {
+        name: np.where(_counts(name, moved) > 0, value, np.nan) for name, value in moved.items()
+    }
 
 
 def measures(sums: Arrays) -> dict[str, dict[str, Any]]:
-    """Every measure that these sums allow, by name: estimate, interval (None without), n, and `why` there is no interval."""
+    """Every measure that these sums allow, by name: estimate, interval (None without), n, and `why`
+    there is no interval."""
     there = terms(sums)
-    return {m.name: _one(m, {t: there[t] for t in m.terms}) for m in known.TABLE if all(t in there for t in m.terms)}
+    return {
+        m.name: _one(m, {t: there[t] for t in m.terms})
+        for m in known.TABLE
+        if all(t in there for t in m.terms)
+    }
 
 
 def tell(watch: Watch, name: str, parts: Sequence[Arrays], documents: bool = True) -> None:
-    """Tell what a dictionary's measures are on the parts of a text that are done; intervals wait for all documents."""
+    """Tell what a dictionary's measures are on the parts of a text that are done; intervals wait
+    for all documents."""
     leading = [m for m in known.TABLE if m.name in LEADING]
-    wanted = {t for m in leading for t in m.terms} | {"tokens", "sum", "sum_hat", "variance", "norm", "dot"}
+    wanted = {t for m in leading for t in m.terms} | {
+        "tokens",
+        "sum",
+        "sum_hat",
+        "variance",
+        "norm",
+        "dot",
+    }
     if not any(part["tokens"].any() for part in parts):
         return
-    sums = about_the_mean({t: np.concatenate([part[t] for part in parts]) for t in parts[0] if t in wanted})
-    found = {m.name: float(m.of(*(sums[t].sum() for t in m.terms))) for m in leading if all(t in sums for t in m.terms)}
+    sums = about_the_mean(
+        {t: np.concatenate([part[t] for part in parts]) for t in parts[0] if t in wanted}
+    )
+    found = {
+        m.name: float(m.of(*(sums[t].sum() for t in m.terms)))
+        for m in leading
+        if all(t in sums for t in m.terms)
+    }
     defined = {name: value for name, value in found.items() if math.isfinite(value)}
-    watch(SoFar(name, int(sums["tokens"].sum()), int((sums["tokens"] > 0).sum()) if documents else 0, defined))
+    watch(
+        SoFar(
+            name,
+            int(sums["tokens"].sum()),
+            int((sums["tokens"] > 0).sum()) if documents else 0,
+            defined,
+        )
+    )
 
 
 def _counts(name: str, sums: Arrays) -> np.ndarray:
-    """How much of this sum's kind each document has: one without any is left out, and does not count as 0."""
+    """How much of this sum's kind each document has: one without any is left out, and does not
+    count as 0."""
     if name.startswith("a_"):
         return sums["a_predictions"]
     return sums["predictions"] if name.startswith(("ce_", "kl_", "predictions")) else sums["tokens"]
@@ -80,44 +117,82 @@ def _one(measure: Measure, terms: Arrays) -> dict[str, Any]:
         return _entry(found.estimate, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
     if found.undefined > UNDEFINED:
         return _entry(found.estimate, n=n, why=f"undefined in {found.undefined:.0%} of the draws")
-    low, high = (found.low, found.high) if n >= MANY else (min(found.low, found.t_low), max(found.high, found.t_high))
+    low, high = (
+        (found.low, found.high)
+        if n >= MANY
+        else (min(found.low, found.t_low), max(found.high, found.t_high))
+    )
     return _entry(found.estimate, low, high, n=n, t=(found.t_low, found.t_high))
 
 
 def _entry(
-    estimate: float, low: float = math.nan, high: float = math.nan, *, n: int = 0, t: tuple[float, float] = (math.nan,) * 2, why: str = ""
+    estimate: float,
+    low: float = math.nan,
+    high: float = math.nan,
+    *,
+    n: int = 0,
+    t: tuple[float, float] = (math.nan,) * 2,
+    why: str = "",
 ) -> dict[str, Any]:
     numbers = {"estimate": estimate, "low": low, "high": high, "t_low": t[0], "t_high": t[1]}
-    return {k: float(v) if math.isfinite(v) else None for k, v in numbers.items()} | {"n": {"document": n}, "why": why}
+    return {k: float(v) if math.isfinite(v) else None for k, v in numbers.items()} | {
+        "n": {"document": n},
+        "why": why,
+    }
 
 
 def density(
-    firings: Float[np.ndarray, "shard f"], tokens: Float[np.ndarray, "shard"], documents: Sequence[int]
+    firings: Float[np.ndarray, "shard f"],
+    tokens: Float[np.ndarray, "shard"],
+    documents: Sequence[int],
 ) -> dict[str, dict[str, Any]]:
-    """Shares of features by how often they fire, with Student's t interval by leaving out a shard of whole documents at a time.
+    """Shares of features by how often they fire, with Student's t interval by leaving out a shard
+    of whole documents at a time.
 
     Formula: θ ± t √V, V = (G−1)/G Σ (θ₋g − mean)², over G shards; limits outside 0 to 1 are cut off
     Source: Kott, The delete-a-group jackknife, 2001
-    Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in every draw
-    """
+    Differs: a bootstrap would see rare features die, as it leaves out a third of the documents in
+    every draw"""
     counted = [m for m in known.TABLE if m.terms == FIRINGS]
     total, rows, n, groups = firings.sum(0), float(tokens.sum()), int(sum(documents)), len(firings)
     if n < LEAST or groups < LEAST:
         left_out = np.full((groups, len(counted)), np.nan)
     else:
-        left_out = np.array([[float(m.of(total - f, rows - t)) for m in counted] for f, t in zip(firings, tokens, strict=True)])
+        left_out = np.array(
+            [
+                [float(m.of(total - f, rows - t)) for m in counted]
+                for f, t in zip(firings, tokens, strict=True)
+            ]
+        )
     entries = {}
     for m, others in zip(counted, left_out.T, strict=True):
         name, share = m.name, float(m.of(total, rows))
-        half = float(stdtrit(groups - 1, 0.975)) * math.sqrt((groups - 1) / groups * float(((others - others.mean()) ** 2).sum()))
+        half = float(stdtrit(groups - 1, 0.975)) * math.sqrt(
+            (groups - 1) / groups * float(((others - others.mean()) ** 2).sum())
+        )
         if not math.isfinite(share):
-            entries[name] = _entry(math.nan, n=n, why=f"no feature so rare can be seen on {rows:,.0f} tokens")
+            entries[name] = _entry(
+                math.nan, n=n, why=f"no feature so rare can be seen on {rows:,.0f} tokens"
+            )
         elif n < LEAST:
-            entries[name] = _entry(share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
+            entries[name] = _entry(
+                share, n=n, why=f"too few documents: {n}, an interval needs {LEAST}"
+            )
         elif groups < LEAST:
-            entries[name] = _entry(share, n=n, why=f"too little text: it was measured in {groups} parts, this interval needs {LEAST}")
+            entries[name] = _entry(
+                share,
+                n=n,
+                why=(
+                    f"too little text: it was measured in {groups} parts, this interval needs "
+                    f"{LEAST}"
+                ),
+            )
         elif not math.isfinite(half):
-            entries[name] = _entry(share, n=n, why="no interval: with a little less text no feature so rare could be seen")
+            entries[name] = _entry(
+                share,
+                n=n,
+                why="no interval: with a little less text no feature so rare could be seen",
+            )
         else:
             low, high = max(0.0, share - half), min(1.0, share + half)
             entries[name] = _entry(share, low, high, n=n, t=(low, high))
@@ -125,7 +200,8 @@ def density(
 
 
 def histogram(firings: Float[np.ndarray, "f"], tokens: float) -> dict[str, list[float]]:
-    """How many features fire how often: bins of log10 of the share of tokens, a quarter wide, without the dead."""
+    """How many features fire how often: bins of log10 of the share of tokens, a quarter wide,
+    without the dead."""
     share = np.log10(firings[firings > 0] / tokens)
     edges = np.arange(math.floor(4 * share.min(initial=-1)) / 4, 0.26, 0.25)
     counts, _ = np.histogram(np.minimum(share, -1e-9), edges)

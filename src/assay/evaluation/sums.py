@@ -1,8 +1,9 @@
-"""Sums over the tokens of each document, in float64: of the activations, of a dictionary's reconstructions, and of losses.
+"""Sums over the tokens of each document, in float64: of the activations, of a dictionary's
+reconstructions, and of losses.
 
-Everything that `assay evaluate` prints is a function of these sums, so that any cutting into batches and shards gives the same.
-Lengths are summed about a fixed `centre` near the mean; `summary` moves them to the exact mean with the sums of the vectors.
-"""
+Everything that `assay evaluate` prints is a function of these sums, so that any cutting into
+batches and shards gives the same. Lengths are summed about a fixed `centre` near the mean;
+`summary` moves them to the exact mean with the sums of the vectors."""
 
 from __future__ import annotations
 
@@ -18,13 +19,15 @@ from assay.dictionaries.measuring.sums import RECONSTRUCTED, of_batch, of_rows
 
 Sums = dict[str, Tensor]
 ROWS = 512
-"""Rows encoded at a time: the features of more would not stay in a cache, and of a wide dictionary not in memory."""
+"""Rows encoded at a time: the features of more would not stay in a cache, and of a wide dictionary
+not in memory."""
 
 
 def of_activations(
     y: Float[Tensor, "b d"], document: Int[Tensor, "b"], documents: int, centre: Float[Tensor, "d"]
 ) -> dict[str, Float[Tensor, "document ..."]]:
-    """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and the vectors `sum` of y − c."""
+    """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and
+    the vectors `sum` of y − c."""
     parts = of_rows(y, centre)
     summed = _add(torch.stack(list(parts.values()), 1), document, documents).unbind(1)
     return dict(zip(parts, summed, strict=True)) | {"sum": _add(y - centre, document, documents)}
@@ -38,7 +41,8 @@ def of_dictionary(
     documents: int,
     centre: Float[Tensor, "d"],
 ) -> tuple[dict[str, Float[Tensor, "document ..."]], Float[Tensor, "f"], Float[Tensor, "b d"]]:
-    """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature is on, and ŷ, made from x."""
+    """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature
+    is on, and ŷ, made from x."""
     firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
     scalars, y_hat = torch.empty(len(x), len(RECONSTRUCTED), device=x.device), torch.empty_like(y)
     with torch.no_grad():
@@ -51,7 +55,9 @@ def of_dictionary(
     return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
 
 
-def of_losses(values: Float[Tensor, "v b"], document: Int[Tensor, "b"], documents: int) -> Float[Tensor, "v document"]:
+def of_losses(
+    values: Float[Tensor, "v b"], document: Int[Tensor, "b"], documents: int
+) -> Float[Tensor, "v document"]:
     """Several series of one number per token, summed over each document."""
     return _add(values.T, document, documents).T
 
@@ -63,7 +69,8 @@ def add(total: Sums, more: Mapping[str, Tensor]) -> None:
 
 
 def finite(sums: Mapping[str, Tensor]) -> bool:
-    """Tell whether every sum is a number; squares of a reconstruction may be none where it itself still is one."""
+    """Tell whether every sum is a number; squares of a reconstruction may be none where it itself
+    still is one."""
     return all(bool(value.isfinite().all()) for value in sums.values())
 
 
@@ -72,6 +79,8 @@ def arrays(sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: value.detach().double().cpu().numpy() for name, value in sums.items()}
 
 
-def _add(values: Float[Tensor, "b n"], document: Int[Tensor, "b"], documents: int) -> Float[Tensor, "document n"]:
+def _add(
+    values: Float[Tensor, "b n"], document: Int[Tensor, "b"], documents: int
+) -> Float[Tensor, "document n"]:
     out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     return out.index_add_(0, document, values.double())

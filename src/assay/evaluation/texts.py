@@ -1,4 +1,5 @@
-"""Dictionaries measured on a model's activations on text, shard by shard; what a kill leaves is gone on with."""
+"""Dictionaries measured on a model's activations on text, shard by shard; what a kill leaves is
+gone on with."""
 
 from __future__ import annotations
 
@@ -14,7 +15,12 @@ from assay.core.errors import AssayError, StoreError
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, summary, text
 from assay.evaluation.plans import Plan
-from assay.evaluation.setting import TOGETHER, EvaluationReferenceSpec, EvaluationShardSpec, EvaluationSiteSpec
+from assay.evaluation.setting import (
+    TOGETHER,
+    EvaluationReferenceSpec,
+    EvaluationShardSpec,
+    EvaluationSiteSpec,
+)
 from assay.evaluation.text import Text
 from assay.evaluation.watching import Watch
 from assay.lab.store import Store
@@ -48,13 +54,21 @@ def windows(plan: Plan, store: Store, folder: ModelFolder, corpus: Corpus) -> Te
 
 
 def run(
-    plans: Sequence[Plan], store: Store, folder: ModelFolder, corpus: Corpus, device: str, batch: int | None, tick: Tick, watch: Watch
+    plans: Sequence[Plan],
+    store: Store,
+    folder: ModelFolder,
+    corpus: Corpus,
+    device: str,
+    batch: int | None,
+    tick: Tick,
+    watch: Watch,
 ) -> Iterator[tuple[Plan, Text, Arrays]]:
-    """Each plan with its text and its sums, as soon as it is measured; plans of one site share the clean pass.
+    """Each plan with its text and its sums, as soon as it is measured; plans of one site share the
+    clean pass.
 
-    `tick` hears how many tokens of how many are done; where several sites or bunches make several passes, their mean. `watch` hears each
-    dictionary's numbers so far after each shard but the last.
-    """
+    `tick` hears how many tokens of how many are done; where several sites or bunches make several
+    passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
+    last."""
     import torch
 
     where = torch.device(device)
@@ -66,8 +80,9 @@ def run(
     of = {plan.source: plan for plan in plans}
     bunches = [
         (site, [of[source] for source in bunch])
-        for site, some in groups.items() for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
-    ]  # fmt: skip
+        for site, some in groups.items()
+        for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
+    ]
     total, done = sum(texts[site].tokens.size for site, _ in bunches), 0
 
     def told(tokens: int) -> None:
@@ -79,40 +94,75 @@ def run(
     model = functools.cache(functools.partial(_model, folder.name, device))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
-        for plan, sums in zip(bunch, _bunch(site, bunch, texts[site], store, subject, where, batch, told, watch), strict=True):
+        for plan, sums in zip(
+            bunch,
+            _bunch(site, bunch, texts[site], store, subject, where, batch, told, watch),
+            strict=True,
+        ):
             yield plan, texts[site], sums
         for plan in bunch:
             plan.source.forget()
 
 
 def _bunch(
-    site: EvaluationSiteSpec, plans: Sequence[Plan], words: Text, store: Store, subject: Callable[[], Pretrained], device: torch.device,
-    batch: int, told: Callable[[int], None], watch: Watch,
-) -> list[Arrays]:  # fmt: skip
-    """The sums of dictionaries at one site over all shards, [document, …], and firings [shard, feature]."""
+    site: EvaluationSiteSpec,
+    plans: Sequence[Plan],
+    words: Text,
+    store: Store,
+    subject: Callable[[], Pretrained],
+    device: torch.device,
+    batch: int,
+    told: Callable[[int], None],
+    watch: Watch,
+) -> list[Arrays]:
+    """The sums of dictionaries at one site over all shards, [document, …], and firings [shard,
+    feature]."""
     reads, writes = Site.parse(site.site), Site.parse(site.site_out)
     path = store.artefact(
-        site, lambda path: _or_nothing(path, lambda: measure.constants(subject(), reads, writes, words.spare, site.skip_first, site.outlier, path))
+        site,
+        lambda path: _or_nothing(
+            path,
+            lambda: measure.constants(
+                subject(), reads, writes, words.spare, site.skip_first, site.outlier, path
+            ),
+        ),
     )
-    at = functools.cache(lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device))
+    at = functools.cache(
+        lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device)
+    )
     ablated = words.ablated(site.ablation_tokens)
     moved = functools.cache(lambda j: plans[j].source.dictionary.to(device))
     found: list[list[Arrays]] = [[] for _ in plans]
     for i in range(words.shards):
         part = words.of(i)
         reference = EvaluationReferenceSpec(seed=site.seed, of=site, shard=i)
-        specs = [EvaluationShardSpec(seed=site.seed, of=reference, dictionary=plan.source.sha256) for plan in plans]
+        specs = [
+            EvaluationShardSpec(seed=site.seed, of=reference, dictionary=plan.source.sha256)
+            for plan in plans
+        ]
         missing = [j for j, spec in enumerate(specs) if store.built(spec) is None]
         with_reference = store.built(reference) is None
 
         @functools.cache
-        def measured(part: slice = part, missing: tuple[int, ...] = tuple(missing), with_reference: bool = with_reference) -> Any:
+        def measured(
+            part: slice = part,
+            missing: tuple[int, ...] = tuple(missing),
+            with_reference: bool = with_reference,
+        ) -> Any:
             ours = [moved(j) for j in missing]
             own = words.document[part] - words.document[part][0]
             shared, each = measure.shard(
-                subject(), at(), words.tokens[part], own, ablated[part], ours, reference=with_reference, first=part.start, batch=batch,
+                subject(),
+                at(),
+                words.tokens[part],
+                own,
+                ablated[part],
+                ours,
+                reference=with_reference,
+                first=part.start,
+                batch=batch,
                 tick=told,
-            )  # fmt: skip
+            )
             return {None: shared, **dict(zip(missing, each, strict=True))}
 
         if not missing and not with_reference:
@@ -128,16 +178,21 @@ def _bunch(
 
 def _kept(store: Store, spec: Any, measured: Callable[[], Any], which: int | None) -> Arrays:
     """One shard's sums, from the store or measured now."""
-    path = store.artefact(spec, lambda path: np.savez(path / "sums.npz", **_or_nothing(path, measured)[which]))
+    path = store.artefact(
+        spec, lambda path: np.savez(path / "sums.npz", **_or_nothing(path, measured)[which])
+    )
     try:
         with np.load(path / "sums.npz") as file:
             return dict(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise StoreError(f"{path} is damaged; delete that folder and run the same command again") from error
+        raise StoreError(
+            f"{path} is damaged; delete that folder and run the same command again"
+        ) from error
 
 
 def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
-    """What is made for a folder, which is gone where what was asked for is refused: nobody will go on with it."""
+    """What is made for a folder, which is gone where what was asked for is refused: nobody will go
+    on with it."""
     try:
         return make()
     except AssayError:
@@ -148,12 +203,16 @@ def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:
     """Documents one after the other, as shards hold whole ones; firings stay apart by shard."""
-    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"}
-    return joined | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array([len(p["tokens"]) for p in parts])}
+    joined = {
+        name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"
+    }
+    return joined | {
+        "firings": np.stack([p["firings"] for p in parts]),
+        "shards": np.array([len(p["tokens"]) for p in parts]),
+    }
 
 
 def _model(name: str, device: str, dtype: Any) -> Pretrained:
     from assay.subjects.pretrained import load
 
     return load(name, device, dtype)
-

@@ -1,4 +1,5 @@
-"""What evaluating tells whoever watches, before its result: what differs from a dictionary's file, and numbers so far."""
+"""What evaluating tells whoever watches, before its result: what differs from a dictionary's file,
+and numbers so far."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Warned:
-    """A site or model that is not the one in a dictionary's file; told before anything is computed."""
+    """A site or model that is not the one in a dictionary's file; told before anything is
+    computed."""
 
     dictionary: str
     text: str
@@ -17,7 +19,8 @@ class Warned:
 
 @dataclass(frozen=True)
 class SoFar:
-    """A dictionary's measures on the part of the text that is done: estimates alone, as intervals wait for all documents."""
+    """A dictionary's measures on the part of the text that is done: estimates alone, as intervals
+    wait for all documents."""
 
     dictionary: str
     tokens: int

@@ -1,4 +1,5 @@
-"""Exercises: what a reader of the exercise pages holds an own answer to, one module a page, one function an exercise."""
+"""Exercises: what a reader of the exercise pages holds an own answer to, one module a page, one
+function an exercise."""
 
 from assay.core.lazy import lazy
 

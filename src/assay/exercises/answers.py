@@ -1,7 +1,8 @@
-"""How an answer is held to the truth: called with copies, compared number by number, and told in one line what is wrong with it.
+"""How an answer is held to the truth: called with copies, compared number by number, and told in
+one line what is wrong with it.
 
-A check knows the mistakes that are easy to make: it works out what each of them would give, and an answer that gives that is told so.
-"""
+A check knows the mistakes that are easy to make: it works out what each of them would give, and an
+answer that gives that is told so."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ class NotYet(AssertionError):
 def called(answer: Callable[..., Any], *given: Any) -> Any:
     """Call an answer with copies of what it is given.
 
-    Raises: NotImplementedError for a starter that nobody has filled in, NotYet for an answer that raises anything else.
-    """
+    Raises: NotImplementedError for a starter that nobody has filled in, NotYet for an answer that
+    raises anything else."""
     name = getattr(answer, "__name__", "the answer")
     try:
         return answer(*(one if callable(one) else copy.deepcopy(one) for one in given))
@@ -31,14 +32,18 @@ def called(answer: Callable[..., Any], *given: Any) -> Any:
 
 
 Mistakes = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-"""What is wrong, in words, and the numbers that it gives; or a function that works them out, where that takes long."""
+"""What is wrong, in words, and the numbers that it gives; or a function that works them out, where
+that takes long."""
 
 
-def same(found: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6) -> None:
-    """Compare an answer's numbers with those that are due; a share of the largest one that is due may be missed.
+def same(
+    found: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6
+) -> None:
+    """Compare an answer's numbers with those that are due; a share of the largest one that is due
+    may be missed.
 
-    Raises: NotYet, with the words of the mistake that gives these numbers, or else the place where they are furthest off.
-    """
+    Raises: NotYet, with the words of the mistake that gives these numbers, or else the place where
+    they are furthest off."""
     truth = np.asarray(due, float)
     numbers = as_numbers(found, truth.shape, what)
     if near(numbers, truth, within):
@@ -57,14 +62,17 @@ def as_numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     try:
         numbers = np.asarray(found, float)
     except (TypeError, ValueError):
-        raise NotYet(f"{what}: {type(found).__name__} is given where {_shaped(shape)} is due") from None
+        raise NotYet(
+            f"{what}: {type(found).__name__} is given where {_shaped(shape)} is due"
+        ) from None
     if numbers.shape != shape:
         raise NotYet(f"{what}: {_shaped(numbers.shape)} is given where {_shaped(shape)} is due")
     return numbers
 
 
 def near(numbers: np.ndarray, truth: np.ndarray, within: float) -> bool:
-    """Tell whether all numbers lie within a share of the largest one that is due; what is not finite has to be so in the same places."""
+    """Tell whether all numbers lie within a share of the largest one that is due; what is not
+    finite has to be so in the same places."""
     if (np.isnan(numbers) != np.isnan(truth)).any() or (np.isinf(numbers) | np.isinf(truth)).any():
         return bool(np.array_equal(numbers, truth, equal_nan=True))
     scale = float(np.abs(truth[~np.isnan(truth)]).max(initial=0)) or 1.0

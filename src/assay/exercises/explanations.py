@@ -1,7 +1,8 @@
-"""Checks of docs/exercises-explanations.md: ablation, stand-ins, an explanation in a file, scrubbing, what each measure overlooks, one number.
+"""Checks of docs/exercises-explanations.md: ablation, stand-ins, an explanation in a file,
+scrubbing, what each measure overlooks, one number.
 
-The truth comes from circuits that are written by hand, from costs in closed form, and from encoded activations that tell where they come from.
-"""
+The truth comes from circuits that are written by hand, from costs in closed form, and from encoded
+activations that tell where they come from."""
 
 from __future__ import annotations
 
@@ -30,13 +31,15 @@ Tokens = Int[np.ndarray, "n s"]
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A small transformer that was written by hand, with what each of its parts writes to the stream."""
+    """A small transformer that was written by hand, with what each of its parts writes to the
+    stream."""
 
     problem: Problem
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Its parts in the order of a pass: embed, pos, heads such as a0.1 (block 0, head 1), MLPs such as m0."""
+        """Its parts in the order of a pass: embed, pos, heads such as a0.1 (block 0, head 1), MLPs
+        such as m0."""
         from assay.subjects.parts import parts
 
         return tuple(map(str, parts(self.problem.params)))
@@ -49,8 +52,11 @@ class Model:
         """Give what each part writes on these inputs."""
         return {str(part): x[0].numpy() for part, x in self.problem.run(tokens).wrote.items()}
 
-    def goodness(self, tokens: Tokens, instead: Mapping[str, Numbers] | None = None) -> Float[np.ndarray, " n"]:
-        """Measure how good its answers are, where some parts write something else: the mean log-probability of the right ones, in nats.
+    def goodness(
+        self, tokens: Tokens, instead: Mapping[str, Numbers] | None = None
+    ) -> Float[np.ndarray, " n"]:
+        """Measure how good its answers are, where some parts write something else: the mean
+        log-probability of the right ones, in nats.
 
         Instead of what a part writes, [n, s, d], or one for all inputs, [1, s, d].
         """
@@ -59,7 +65,9 @@ class Model:
         from assay.subjects.parts import Part
 
         def put(new: Numbers) -> Callable[[torch.Tensor], torch.Tensor]:
-            return lambda x: torch.from_numpy(np.ascontiguousarray(new, float)).to(x).expand(x.shape[1:])[None]
+            return lambda x: (
+                torch.from_numpy(np.ascontiguousarray(new, float)).to(x).expand(x.shape[1:])[None]
+            )
 
         written = {Part.parse(name): put(new) for name, new in (instead or {}).items()}
         return self.problem.goodness(self.problem.logits(tokens, written=written), tokens)
@@ -67,10 +75,11 @@ class Model:
 
 @cache
 def copying() -> Model:
-    """Build a model that names the token one place back: two heads copy it, and an MLP needs one of the two copies.
+    """Build a model that names the token one place back: two heads copy it, and an MLP needs one of
+    the two copies.
 
-    All numbers of its tokens lie 1 above what they need be, and its neurons' biases take that out again; so zeros are nothing usual in it.
-    """
+    All numbers of its tokens lie 1 above what they need be, and its neurons' biases take that out
+    again; so zeros are nothing usual in it."""
     from assay.circuits import known
     from assay.worlds.algorithms.built.redundant import redundant
 
@@ -83,7 +92,8 @@ def copying() -> Model:
 
 @cache
 def hidden() -> Model:
-    """Build a model that repeats a list by induction, of two blocks with two heads each; which of them do it is to be found out."""
+    """Build a model that repeats a list by induction, of two blocks with two heads each; which of
+    them do it is to be found out."""
     from assay.circuits import known
 
     found = known.problem("induction")
@@ -93,57 +103,99 @@ def hidden() -> Model:
     return Model(replace(found, params=params))
 
 
-# 1 ----------------------------------------------------------------------------------------------------------------------------
+# 1 ------------------------------------------------------------------------------------------------
 
 
 def kept(answer: Callable[[Model, Tokens, Collection[str]], float]) -> None:
     """Check what is left where only named parts are kept, on two models. Raises: NotYet."""
     named_parts = {
         hidden(): (("embed", "pos", "a1.0"), ("embed", "pos", "a0.1", "a1.0")),
-        copying(): (("embed", "pos", "a0.0", "m0"), ("embed", "pos", "a0.0", "a0.1"), ("embed", "pos", "a0.0", "a0.1", "m0")),
+        copying(): (
+            ("embed", "pos", "a0.0", "m0"),
+            ("embed", "pos", "a0.0", "a0.1"),
+            ("embed", "pos", "a0.0", "a0.1", "m0"),
+        ),
     }
-    cases: list[tuple[Model, tuple[str, ...]]] = [(model, x) for model, several in named_parts.items() for x in several]
+    cases: list[tuple[Model, tuple[str, ...]]] = [
+        (model, x) for model, several in named_parts.items() for x in several
+    ]
     shares = []
     for model, named in cases:
         tokens = model.inputs(60)
         due = _kept(model, tokens, named, "mean")
 
-        def wrong(model: Model = model, tokens: Tokens = tokens, named: Sequence[str] = named, due: float = due) -> dict[str, float]:
+        def wrong(
+            model: Model = model,
+            tokens: Tokens = tokens,
+            named: Sequence[str] = named,
+            due: float = due,
+        ) -> dict[str, float]:
             others = [p for p in model.parts if p not in named]
             full, left = model.goodness(tokens).mean(), _without(model, tokens, others, "mean")
             return {
-                "zeros stand in for what is not named; its mean over inputs is to": _kept(model, tokens, named, "zero"),
-                "the mean is to be over inputs alone, each position its own": _kept(model, tokens, named, "one"),
-                "this takes away what is named; it is to be kept, and the rest taken away": _kept(model, tokens, others, "mean"),
-                "that is goodness in nats; a share is due: 0 with every part ablated, 1 for the whole": left,
-                "the share is of what the whole has above nothing, (kept − none)/(full − none)": left / full,
+                "zeros stand in for what is not named; its mean over inputs is to": _kept(
+                    model, tokens, named, "zero"
+                ),
+                "the mean is to be over inputs alone, each position its own": _kept(
+                    model, tokens, named, "one"
+                ),
+                "this takes away what is named; it is to be kept, and the rest taken away": _kept(
+                    model, tokens, others, "mean"
+                ),
+                (
+                    "that is goodness in nats; a share is due: 0 with every part ablated, 1 for "
+                    "the whole"
+                ): left,
+                (
+                    "the share is of what the whole has above nothing, (kept − none)/(full − none)"
+                ): left / full,
                 "that is the share that is lost": 1 - due,
             }
 
-        same(called(answer, model, tokens, named), due, f"kept(…, {{{', '.join(named)}}})", wrong, 1e-6)
+        same(
+            called(answer, model, tokens, named),
+            due,
+            f"kept(…, {{{', '.join(named)}}})",
+            wrong,
+            1e-6,
+        )
         shares.append(due)
-    right("kept", f"The copying model with one head of two: {shares[2]:.2f}; without its neurons: {shares[3]:.2f}")
+    right(
+        "kept",
+        (
+            f"The copying model with one head of two: {shares[2]:.2f}; without its neurons: "
+            f"{shares[3]:.2f}"
+        ),
+    )
 
 
 def _without(model: Model, tokens: Tokens, parts: Collection[str], how: str) -> float:
-    """Give the goodness where parts give their mean over inputs, one mean for all positions, or zeros."""
+    """Give the goodness where parts give their mean over inputs, one mean for all positions, or
+    zeros."""
     clean = model.writes(tokens)
-    made = {"mean": lambda x: x.mean(0, keepdims=True), "zero": lambda x: 0 * x[:1], "one": lambda x: 0 * x[:1] + x.mean((0, 1))}[how]
+    made = {
+        "mean": lambda x: x.mean(0, keepdims=True),
+        "zero": lambda x: 0 * x[:1],
+        "one": lambda x: 0 * x[:1] + x.mean((0, 1)),
+    }[how]
     return float(model.goodness(tokens, {p: made(clean[p]) for p in parts}).mean())
 
 
 def _kept(model: Model, tokens: Tokens, named: Collection[str], how: str) -> float:
     nothing = _without(model, tokens, model.parts, how)
-    return (_without(model, tokens, [p for p in model.parts if p not in named], how) - nothing) / (model.goodness(tokens).mean() - nothing)
+    return (_without(model, tokens, [p for p in model.parts if p not in named], how) - nothing) / (
+        model.goodness(tokens).mean() - nothing
+    )
 
 
-# 2 ----------------------------------------------------------------------------------------------------------------------------
+# 2 ------------------------------------------------------------------------------------------------
 
 Cost = Callable[[Collection[str]], float]
 
 
 def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) -> None:
-    """Check which pairs of parts stand in for each other, on costs in closed form and on a model. Raises: NotYet."""
+    """Check which pairs of parts stand in for each other, on costs in closed form and on a model.
+    Raises: NotYet."""
 
     def either(gone: Collection[str]) -> float:
         return float({"a", "b"} <= {*gone} or "c" in gone)
@@ -158,7 +210,9 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
         return 0.1 * len({"a", "b"} & {*gone}) + 0.7 * ({"a", "b"} <= {*gone}) + 0.2 * ("d" in gone)
 
     model = copying()
-    tokens = model.inputs(1_000)  # of fewer, means are so uneven that wrong answers come out sure of themselves
+    tokens = model.inputs(
+        1_000
+    )  # of fewer, means are so uneven that wrong answers come out sure of themselves
     full, nothing = model.goodness(tokens).mean(), _without(model, tokens, model.parts, "mean")
 
     def real(gone: Collection[str]) -> float:
@@ -166,21 +220,32 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
 
     four = ("a", "b", "c", "d")
     for name, cost, parts, due in (
-        ("a or b suffices, c is needed", either, four, [("a", "b")]), ("a and b are needed", both, four, []), ("costs add up", added, four, []),
-        ("a and b, most of it", partly, four, [("a", "b")]), ("the copying model", real, model.parts, [("a0.0", "a0.1")]),
-    ):  # fmt: skip
+        ("a or b suffices, c is needed", either, four, [("a", "b")]),
+        ("a and b are needed", both, four, []),
+        ("costs add up", added, four, []),
+        ("a and b, most of it", partly, four, [("a", "b")]),
+        ("the copying model", real, model.parts, [("a0.0", "a0.1")]),
+    ):
         pairs = list(itertools.combinations(parts, 2))
         single = {p: cost([p]) for p in parts}
         wrong = {
-            "parts that cost nothing alone may be idle; what tells is that both together cost something": [
-                (p, q) for p, q in pairs if max(single[p], single[q]) < 0.5
+            (
+                "parts that cost nothing alone may be idle; what tells is that both together cost "
+                "something"
+            ): [(p, q) for p, q in pairs if max(single[p], single[q]) < 0.5],
+            "a pair may cost much because one of the two does: take off what each costs alone": [
+                (p, q) for p, q in pairs if cost([p, q]) >= 0.5
             ],
-            "a pair may cost much because one of the two does: take off what each costs alone": [(p, q) for p, q in pairs if cost([p, q]) >= 0.5],
-            "take off both single costs, not the larger one alone": [(p, q) for p, q in pairs if cost([p, q]) - max(single[p], single[q]) >= 0.5],
-            "one of the two costing nothing is no sign": [(p, q) for p, q in pairs if min(single[p], single[q]) < 0.5],
-            "pairs that cost less together than apart share one task, as two steps do; asked for are those that cost more": [
-                (p, q) for p, q in pairs if single[p] + single[q] - cost([p, q]) >= 0.5
+            "take off both single costs, not the larger one alone": [
+                (p, q) for p, q in pairs if cost([p, q]) - max(single[p], single[q]) >= 0.5
             ],
+            "one of the two costing nothing is no sign": [
+                (p, q) for p, q in pairs if min(single[p], single[q]) < 0.5
+            ],
+            (
+                "pairs that cost less together than apart share one task, as two steps do; asked "
+                "for are those that cost more"
+            ): [(p, q) for p, q in pairs if single[p] + single[q] - cost([p, q]) >= 0.5],
         }
         found = called(answer, cost, parts)
         try:
@@ -189,28 +254,52 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
             raise NotYet(f"stand_ins: a list of pairs is due, got {type(found).__name__}") from None
         if {frozenset(x) for x in given} == {frozenset(x) for x in due} and len(given) == len(due):
             continue
-        words = next((w for w, x in wrong.items() if {*map(frozenset, x)} == {*map(frozenset, given)}), f"{given} is given where {due} is due")
+        words = next(
+            (w for w, x in wrong.items() if {*map(frozenset, x)} == {*map(frozenset, given)}),
+            f"{given} is given where {due} is due",
+        )
         raise NotYet(f"stand_ins where {name}: {words}")
     alone, together = max(real(["a0.0"]), real(["a0.1"])), real(["a0.0", "a0.1"])
-    right("stand_ins", f"Of the copying model's heads either alone costs {alone:.2f}, both cost {together:.2f}")
+    right(
+        "stand_ins",
+        f"Of the copying model's heads either alone costs {alone:.2f}, both cost {together:.2f}",
+    )
 
 
-# 3 ----------------------------------------------------------------------------------------------------------------------------
+# 3 ------------------------------------------------------------------------------------------------
 
 
 def explanation(answer: Callable[[], str]) -> None:
     """Check an explanation of the hidden induction circuit, written as TOML. Raises: NotYet."""
     found = _scored(called(answer), hidden(), "explanation")
     if found.keep < 0.95:
-        raise NotYet(f"explanation: kept alone, what it names does {found.keep:.2f} of the work; a part that does it is not named (E1)")
+        raise NotYet(
+            f"explanation: kept alone, what it names does {found.keep:.2f} of the work; a "
+            "part that does it is not named (E1)"
+        )
     if found.e1 < 0.95:
         gone = ", ".join(found.apart) or "what it names"
-        raise NotYet(f"explanation: E1 is {found.e1:.2f}: without {gone} the model does not lose what it ought to")
+        raise NotYet(
+            f"explanation: E1 is {found.e1:.2f}: without {gone} the model does not lose what "
+            "it ought to"
+        )
     if found.e3 < 0.95:
-        raise NotYet(f"explanation: E3 is {found.e3:.2f}: its answer is the model's on {found.agree:.2f} of inputs; look at answer, is and margin")
+        raise NotYet(
+            f"explanation: E3 is {found.e3:.2f}: its answer is the model's on "
+            f"{found.agree:.2f} of inputs; look at answer, is and margin"
+        )
     if found.e2 < 0.95:
-        raise NotYet(f"explanation: E2 is {found.e2:.2f}: what has one value of a variable cannot be exchanged; look at is, at and reads")
-    right("explanation", f"E1 {found.e1:.2f}, E2 {found.e2:.2f}, E3 {found.e3:.2f}, quality {found.quality:.2f}, in {found.size} names and numbers")
+        raise NotYet(
+            f"explanation: E2 is {found.e2:.2f}: what has one value of a variable cannot be "
+            "exchanged; look at is, at and reads"
+        )
+    right(
+        "explanation",
+        (
+            f"E1 {found.e1:.2f}, E2 {found.e2:.2f}, E3 {found.e3:.2f}, quality "
+            f"{found.quality:.2f}, in {found.size} names and numbers"
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -229,7 +318,8 @@ class _Scored:
 
 
 def _scored(text: Any, model: Model, what: str) -> _Scored:
-    """Score an explanation in TOML against a model. Raises: NotYet where it is none, or does not fit."""
+    """Score an explanation in TOML against a model. Raises: NotYet where it is none, or does not
+    fit."""
     from assay.circuits.files import parsed
     from assay.circuits.program import Program
     from assay.circuits.verify import ablation, implementing, scrubbing
@@ -239,23 +329,44 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
     try:
         program = Program(parsed(text.encode(), Path(what)), model.problem)
         tokens = model.problem.task.draw(1, 0, 60, held_out=True)
-        cut, scrub = ablation.ablated(program, tokens, 1), scrubbing.scrubbed(program, tokens, 1, 120)
+        cut, scrub = (
+            ablation.ablated(program, tokens, 1),
+            scrubbing.scrubbed(program, tokens, 1, 120),
+        )
         made = implementing.implemented(program, tokens).terms if program.answers else None
     except AssayError as error:
         raise NotYet(str(error)) from None
     if made is None:
         raise NotYet(f"{what}: it has no answer, so it says nothing of the logits (E3)")
-    ablated, scrubbed, own = ({name: np.array(x.mean()) for name, x in terms.items()} for terms in (cut.terms, scrub.terms, made))
-    e1, e2, e3 = float(ablation.faithful(ablated)), float(scrubbing.faithful(scrubbed)), float(implementing.alike(own))
+    ablated, scrubbed, own = (
+        {name: np.array(x.mean()) for name, x in terms.items()}
+        for terms in (cut.terms, scrub.terms, made)
+    )
+    e1, e2, e3 = (
+        float(ablation.faithful(ablated)),
+        float(scrubbing.faithful(scrubbed)),
+        float(implementing.alike(own)),
+    )
     worth = min(e1, e2, e3) * 2 ** (-program.size / model.problem.size)
-    return _Scored(float(ablation.keep(ablated)), e1, cut.apart, e2, e3, float(own["agree"]), program.size, worth, program)
+    return _Scored(
+        float(ablation.keep(ablated)),
+        e1,
+        cut.apart,
+        e2,
+        e3,
+        float(own["agree"]),
+        program.size,
+        worth,
+        program,
+    )
 
 
-# 4 ----------------------------------------------------------------------------------------------------------------------------
+# 4 ------------------------------------------------------------------------------------------------
 
 
 def scrub(answer: Callable[[Numbers, Numbers, np.random.Generator], Numbers]) -> None:
-    """Check causal scrubbing of one part, on activations that tell where they come from and on the copying model. Raises: NotYet."""
+    """Check causal scrubbing of one part, on activations that tell where they come from and on the
+    copying model. Raises: NotYet."""
     of = rng.generator(6, "exercises.scrub")
     n, s, rounds = 60, 5, 40
     values = of.integers(4, size=(n, s)).astype(float)
@@ -264,97 +375,167 @@ def scrub(answer: Callable[[Numbers, Numbers, np.random.Generator], Numbers]) ->
     writes = np.stack([rows, columns], -1).astype(float)
     donors = np.empty((rounds, n, s), int)
     for i in range(rounds):
-        found = as_numbers(called(answer, writes, values, rng.generator(i, "exercises.donors")), writes.shape, "scrub")
+        found = as_numbers(
+            called(answer, writes, values, rng.generator(i, "exercises.donors")),
+            writes.shape,
+            "scrub",
+        )
         donors[i] = _donors(found, values)
     shared = donors[:, 1:]
     if (shared == rows[1:]).all():
-        raise NotYet("scrub: every input keeps what it wrote itself; others share its value and are to be drawn as well")
+        raise NotYet(
+            "scrub: every input keeps what it wrote itself; others share its value and are to "
+            "be drawn as well"
+        )
     if (donors == donors[0]).all():
-        raise NotYet("scrub: every call draws the same inputs; draw them from the generator that is given")
+        raise NotYet(
+            "scrub: every call draws the same inputs; draw them from the generator that is given"
+        )
     if all(len({*one[values[:, 0] == v, 0].tolist()}) == 1 for one in donors for v in range(4)):
-        raise NotYet("scrub: all inputs of a value are given one and the same; draw for each input by itself")
-    most = max(float((shared[:, values[1:, t] == v, t] == d).mean()) * (values[:, t] == v).sum()
-               for t in range(s) for v in range(4) for d in np.flatnonzero(values[:, t] == v))  # fmt: skip
+        raise NotYet(
+            "scrub: all inputs of a value are given one and the same; draw for each input by itself"
+        )
+    most = max(
+        float((shared[:, values[1:, t] == v, t] == d).mean()) * (values[:, t] == v).sum()
+        for t in range(s)
+        for v in range(4)
+        for d in np.flatnonzero(values[:, t] == v)
+    )
     if most > 3:
-        raise NotYet("scrub: some inputs are drawn far more often than others; each that shares the value is to be as likely")
+        raise NotYet(
+            "scrub: some inputs are drawn far more often than others; each that shares the "
+            "value is to be as likely"
+        )
     right("scrub", _of_the_copies(answer))
 
 
 def _donors(found: Numbers, values: Numbers) -> Int[np.ndarray, "n s"]:
-    """Read from encoded activations which input each comes from. Raises: NotYet where it is one that may not be."""
+    """Read from encoded activations which input each comes from. Raises: NotYet where it is one
+    that may not be."""
     who = found[..., 0].round().astype(int).clip(0, len(values) - 1)
     t = np.arange(values.shape[1])
     if (found[..., 0] != who).any():
         raise NotYet("scrub: activations are to be exchanged, not mixed or changed")
     if (found[..., 1] != t).any():
-        raise NotYet("scrub: an activation is to be put in at the position where it stood, in another input")
+        raise NotYet(
+            "scrub: an activation is to be put in at the position where it stood, in another input"
+        )
     if (values[who, t] != values).any():
         i, at = (int(x) for x in np.argwhere(values[who, t] != values)[0])
         whole = bool((who == who[:, :1]).all())
-        why = "this takes whole inputs that agree at one position; draw for each position by itself" if whole else "draw among those that share it"
-        raise NotYet(f"scrub: at input {i}, position {at} the value is {values[i, at]:g}, and {values[who[i, at], at]:g} where it was drawn: {why}")
+        why = (
+            "this takes whole inputs that agree at one position; draw for each position by itself"
+            if whole
+            else "draw among those that share it"
+        )
+        raise NotYet(
+            f"scrub: at input {i}, position {at} the value is {values[i, at]:g}, and "
+            f"{values[who[i, at], at]:g} where it was drawn: {why}"
+        )
     return who
 
 
 def _of_the_copies(answer: Callable[..., Numbers]) -> str:
-    """Scrub both copying heads by what they hold, and by what they do not, and tell what is left. Raises: NotYet."""
+    """Scrub both copying heads by what they hold, and by what they do not, and tell what is left.
+    Raises: NotYet."""
     model = copying()
     tokens = model.inputs(300)
     clean, full = model.writes(tokens), model.goodness(tokens).mean()
     before = np.concatenate([np.full((len(tokens), 1), -1), tokens[:, :-1]], 1).astype(float)
 
     def left(values: Numbers) -> float:
-        heads = {h: called(answer, clean[h], values, rng.generator(i, "exercises.copies")) for i, h in enumerate(("a0.0", "a0.1"))}
+        heads = {
+            h: called(answer, clean[h], values, rng.generator(i, "exercises.copies"))
+            for i, h in enumerate(("a0.0", "a0.1"))
+        }
         unread = -math.log(len(model.problem.task.answers))
         return float((model.goodness(tokens, heads).mean() - unread) / (full - unread))
 
     true, false = left(before), left(tokens.astype(float))
     if not (true > 0.99 and false < 0.5):
-        raise NotYet(f"scrub: in the copying model {true:.2f} is left where heads are scrubbed by the token before, {false:.2f} by the present one")
-    return f"Scrubbed by the token before, the copying model keeps {true:.2f} of its lead over a guess; by the present token {max(false, 0):.2f}"
+        raise NotYet(
+            f"scrub: in the copying model {true:.2f} is left where heads are scrubbed by the "
+            f"token before, {false:.2f} by the present one"
+        )
+    return (
+        f"Scrubbed by the token before, the copying model keeps {true:.2f} of its lead over a "
+        f"guess; by the present token {max(false, 0):.2f}"
+    )
 
 
-# 5 ----------------------------------------------------------------------------------------------------------------------------
+# 5 ------------------------------------------------------------------------------------------------
 
 
 def mistaken(answer: Callable[[], str]) -> None:
-    """Check an explanation that ablation and its own logits accept, and scrubbing refuses. Raises: NotYet."""
+    """Check an explanation that ablation and its own logits accept, and scrubbing refuses. Raises:
+    NotYet."""
     found = _scored(called(answer), copying(), "mistaken")
     e1, e2, e3, said = found.e1, found.e2, found.e3, found.program.explanation
     if not any(v.at for v in said.variables) or said.matter:
-        raise NotYet("mistaken: it is to say what parts hold, by variables with a place each; `matter` says nothing that could be wrong")
+        raise NotYet(
+            "mistaken: it is to say what parts hold, by variables with a place each; `matter` "
+            "says nothing that could be wrong"
+        )
     if e1 < 0.95:
-        raise NotYet(f"mistaken: E1 is {e1:.2f}, and is to accept it: name every part that matters, both copies among them")
+        raise NotYet(
+            f"mistaken: E1 is {e1:.2f}, and is to accept it: name every part that matters, "
+            "both copies among them"
+        )
     if e3 < 0.95:
-        raise NotYet(f"mistaken: E3 is {e3:.2f}, and is to accept it: the answer is to be the model's, by a wrong way")
+        raise NotYet(
+            f"mistaken: E3 is {e3:.2f}, and is to accept it: the answer is to be the model's, "
+            "by a wrong way"
+        )
     if e2 > 0.2:
-        raise NotYet(f"mistaken: E2 is {e2:.2f}, so scrubbing does not refuse it: what its variables hold is (nearly) true")
+        raise NotYet(
+            f"mistaken: E2 is {e2:.2f}, so scrubbing does not refuse it: what its variables "
+            "hold is (nearly) true"
+        )
     right("mistaken", f"E1 {e1:.2f}, E3 {e3:.2f}, but E2 {e2:.2f}: quality {found.quality:.2f}")
 
 
-# 6 ----------------------------------------------------------------------------------------------------------------------------
+# 6 ------------------------------------------------------------------------------------------------
 
 
 def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
-    """Check that one number is made of four parts and a length, against worked values. Raises: NotYet."""
+    """Check that one number is made of four parts and a length, against worked values. Raises:
+    NotYet."""
     for parts, size, numbers, due in (
-        ([1.0, 1.0, 1.0, 1.0], 1000, 1000, 0.5), ([1.0, 0.0, 1.0, 1.0], 10, 1000, 0.0), ([0.9, 0.5, 0.8, None], 100, 400, 0.5 * 2**-0.25),
-        ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.25), ([1.0, 0.125, 1.0, None], 0, 10, 0.125),
-    ):  # fmt: skip
+        ([1.0, 1.0, 1.0, 1.0], 1000, 1000, 0.5),
+        ([1.0, 0.0, 1.0, 1.0], 10, 1000, 0.0),
+        ([0.9, 0.5, 0.8, None], 100, 400, 0.5 * 2**-0.25),
+        ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.25),
+        ([1.0, 0.125, 1.0, None], 0, 10, 0.125),
+    ):
         there = [p for p in parts if p is not None]
         least, short = min(there), 2 ** (-size / numbers)
         wrong = {
-            "an arithmetic mean lets a failed part be bought off; the least does not": sum(there) / len(there) * short,
-            "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take the least":
-                math.prod(there) ** (1 / len(there)) * short,
-            "a product counts what is weak again and again; take the least": math.prod(there) * short,
-            "a part that does not count is left out; it is not 0": 0.0 if None in parts else math.nan,
+            "an arithmetic mean lets a failed part be bought off; the least does not": sum(there)
+            / len(there)
+            * short,
+            (
+                "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take "
+                "the least"
+            ): math.prod(there) ** (1 / len(there)) * short,
+            "a product counts what is weak again and again; take the least": math.prod(there)
+            * short,
+            "a part that does not count is left out; it is not 0": 0.0
+            if None in parts
+            else math.nan,
             "how short it is is missing": least,
             "how short it is stands outside: it is no part": min(least, short),
-            "how short it is is a power of 2, so that the model itself gets a half": least * math.exp(-size / numbers),
-            "how short it is is 2^(−size/numbers), not 1 − size/numbers": least * (1 - size / numbers),
+            "how short it is is a power of 2, so that the model itself gets a half": least
+            * math.exp(-size / numbers),
+            "how short it is is 2^(−size/numbers), not 1 − size/numbers": least
+            * (1 - size / numbers),
             "that is the best part; the weakest counts": max(there) * short,
         }
         what = f"quality({parts}, {size}, {numbers})"
         same(called(answer, parts, size, numbers), due, what, wrong, 1e-9)
-    right("quality", "A table of the model itself, with all parts 1, gets a half; one part of 0 gets 0, however good the others are")
+    right(
+        "quality",
+        (
+            "A table of the model itself, with all parts 1, gets a half; one part of 0 gets 0, "
+            "however good the others are"
+        ),
+    )

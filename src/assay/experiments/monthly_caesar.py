@@ -1,8 +1,11 @@
-"""Monthly Caesar: two blocks of attention tell by how much a text was rotated, and from what they read it
+"""Monthly Caesar: two blocks of attention tell by how much a text was rotated, and from what they
+read it
 
-Paper: C. McDougall, Monthly Algorithmic Problem, January 2024 (ARENA, learn.arena.education), its easy kind
+Paper: C. McDougall, Monthly Algorithmic Problem, January 2024 (ARENA, learn.arena.education), its
+easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+empty, whole
 Cost: 270 s on 2 cores, 500 CPU-seconds, 1.5 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -49,20 +52,33 @@ def explains() -> Explains:
 monthly = Monthly(name="monthly-caesar", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of January 2024"
 PAGE = """
-**The question.** A text of words of three letters was rotated by 0 to 25 letters: by how many? Asked at every position, of a decoder of two blocks
-without an MLP. The announcement speaks of attention both ways and also says that later positions are easier, which needs attention to what
-was read alone; so ours reads that alone. The exact predictor knows the words and their frequencies.
-"""
+**The question.** A text of words of three letters was rotated by 0 to 25 letters: by how many?
+Asked at every position, of a decoder of two blocks without an MLP. The announcement speaks of
+attention both ways and also says that later positions are easier, which needs attention to what was
+read alone; so ours reads that alone. The exact predictor knows the words and their frequencies. """
 experiment = entry(
-    monthly, seed=22530,
+    monthly,
+    seed=22530,
     claims=(
         learned(
-            "Models tell the shift: from the ninth character on the right one has a probability of at least .9 on average",
-            late, 0.9, "new", SOURCE,
+            (
+                "Models tell the shift: from the ninth character on the right one has a "
+                "probability of at least .9 on average"
+            ),
+            late,
+            0.9,
+            "new",
+            SOURCE,
         ),
         close(
-            "Models use what there is: over all positions their cross-entropy lies at most .1 nat above the exact predictor's",
-            above, 0.1, "log", SOURCE,
+            (
+                "Models use what there is: over all positions their cross-entropy lies at most .1 "
+                "nat above the exact predictor's"
+            ),
+            above,
+            0.1,
+            "log",
+            SOURCE,
         ),
         *explained(
             monthly,
@@ -72,9 +88,24 @@ experiment = entry(
         ),
         foretold(monthly, "models that tell a rotation"),
     ),
-    smoke=Caesar(layers=2, heads=2, d=16, e=8, length=12, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
-    default=Caesar(layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300),
+    smoke=Caesar(
+        layers=2,
+        heads=2,
+        d=16,
+        e=8,
+        length=12,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=Caesar(
+        layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300
+    ),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
     frozen={"layers": 'the title, "two blocks of attention",'},
-    scope="{decoders}, on texts of {words} words of three letters", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on texts of {words} words of three letters",
+    page=PAGE,
+)

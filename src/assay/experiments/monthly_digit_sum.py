@@ -1,8 +1,10 @@
-"""Monthly digit sum: two blocks of attention add numbers, the most significant digit first, and how they carry
+"""Monthly digit sum: two blocks of attention add numbers, the most significant digit first, and how
+they carry
 
 Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.arena.education)
 Claim: models add; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+empty, whole
 Cost: 240 s on 2 cores, 380 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -44,15 +46,24 @@ def explains() -> Explains:
 
 monthly = Monthly(name="monthly-digit-sum", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of September 2023"
-MEAN = Published(0.993, SOURCE, note="mean probability of one model of four digits, where ours have two")
+MEAN = Published(
+    0.993, SOURCE, note="mean probability of one model of four digits, where ours have two"
+)
 PAGE = """
-**The question.** What is A + B, digit by digit, the most significant one first? Asked of a decoder of two blocks without an MLP. A digit of the sum
-needs two digits and a carry, and the carry comes from digits that stand further right.
-"""
+**The question.** What is A + B, digit by digit, the most significant one first? Asked of a decoder
+of two blocks without an MLP. A digit of the sum needs two digits and a carry, and the carry comes
+from digits that stand further right. """
 experiment = entry(
-    monthly, seed=22230,
+    monthly,
+    seed=22230,
     claims=(
-        learned("Models add: the right digit has a probability of at least .99 on average", sure, 0.99, MEAN, SOURCE),
+        learned(
+            "Models add: the right digit has a probability of at least .99 on average",
+            sure,
+            0.99,
+            MEAN,
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that add",
@@ -60,9 +71,26 @@ experiment = entry(
             "that it takes two digits of five or more to carry and wrong digits are alike",
         ),
     ),
-    smoke=DigitSum(layers=2, heads=3, d=12, e=6, digits=2, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
-    default=DigitSum(layers=2, heads=3, d=48, e=24, steps=3500, batch=64, tried=150, resamples=300, lr=5e-3),
-    full=DigitSum(layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3),
+    smoke=DigitSum(
+        layers=2,
+        heads=3,
+        d=12,
+        e=6,
+        digits=2,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=DigitSum(
+        layers=2, heads=3, d=48, e=24, steps=3500, batch=64, tried=150, resamples=300, lr=5e-3
+    ),
+    full=DigitSum(
+        layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3
+    ),
     frozen={"layers": 'the title, "two blocks of attention",'},
-    scope="{decoders}, on sums of two numbers of {digits} digits", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on sums of two numbers of {digits} digits",
+    page=PAGE,
+)

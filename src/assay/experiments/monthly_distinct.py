@@ -1,10 +1,12 @@
-"""Monthly distinct: how many different symbols a list holds, counted without positions, and how it is done
+"""Monthly distinct: how many different symbols a list holds, counted without positions, and how it
+is done
 
 Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. McDougall's series
 Claim: models count symbols; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
-Cost: 250 s on 2 cores, 450 CPU-seconds, 0.96 GB a process; full a guess of 30 CPU-minutes, never run
-"""
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+empty, whole
+Cost: 250 s on 2 cores, 450 CPU-seconds, 0.96 GB a process; full a guess of 30 CPU-minutes, never
+run"""
 
 from __future__ import annotations
 
@@ -46,13 +48,20 @@ def explains() -> Explains:
 monthly = Monthly(name="monthly-distinct", task=task, explains=explains)
 SOURCE = "the monthly puzzle of May 2026 (puzzles.baulab.info)"
 PAGE = """
-**The question.** How many different symbols does a list hold? Asked at its end, of a decoder that is told no positions, so that it cannot say
-which of two equal symbols was first. What it can do is weigh: a symbol that occurs twice must not count twice.
-"""
+**The question.** How many different symbols does a list hold? Asked at its end, of a decoder that
+is told no positions, so that it cannot say which of two equal symbols was first. What it can do is
+weigh: a symbol that occurs twice must not count twice. """
 experiment = entry(
-    monthly, seed=22830,
+    monthly,
+    seed=22830,
     claims=(
-        learned("Models count symbols: the right count has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        learned(
+            "Models count symbols: the right count has a probability of at least .99 on average",
+            sure,
+            0.99,
+            "new",
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that count symbols",
@@ -60,10 +69,50 @@ experiment = entry(
             "that models count no further than half",
         ),
     ),
-    smoke=Distinct(layers=2, heads=2, d=16, e=8, norm="none", placed=False, length=4, symbols=4, steps=60, batch=32, tested=200,
-                   tried=100, resamples=100, candidates=5000),
-    default=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=8, symbols=6, steps=3000, batch=64,
-                     tried=150, resamples=300, lr=1e-2),
-    full=Distinct(layers=2, heads=4, d=32, e=8, norm="none", placed=False, length=10, symbols=10, steps=40_000, batch=512, lr=1e-3),
-    scope="{decoders}, on lists of {length} of {symbols} symbols", page=PAGE,
-)  # fmt: skip
+    smoke=Distinct(
+        layers=2,
+        heads=2,
+        d=16,
+        e=8,
+        norm="none",
+        placed=False,
+        length=4,
+        symbols=4,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=Distinct(
+        layers=2,
+        heads=4,
+        d=32,
+        e=8,
+        norm="none",
+        placed=False,
+        length=8,
+        symbols=6,
+        steps=3000,
+        batch=64,
+        tried=150,
+        resamples=300,
+        lr=1e-2,
+    ),
+    full=Distinct(
+        layers=2,
+        heads=4,
+        d=32,
+        e=8,
+        norm="none",
+        placed=False,
+        length=10,
+        symbols=10,
+        steps=40_000,
+        batch=512,
+        lr=1e-3,
+    ),
+    scope="{decoders}, on lists of {length} of {symbols} symbols",
+    page=PAGE,
+)

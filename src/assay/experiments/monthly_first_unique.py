@@ -1,8 +1,11 @@
-"""Monthly first unique: two blocks of attention name the first letter so far that occurs once, and how they do it
+"""Monthly first unique: two blocks of attention name the first letter so far that occurs once, and
+how they do it
 
 Paper: C. McDougall, Monthly Algorithmic Problem, August 2023 (ARENA, learn.arena.education)
-Claim: models name the first unique letter; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
+Claim: models name the first unique letter; our explanation is good, and better than one that is
+half right
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+empty, whole
 Cost: 185 s on 2 cores, 290 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -51,15 +54,32 @@ def explains() -> Explains:
 
 monthly = Monthly(name="monthly-first-unique", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of August 2023"
-MEAN = Published(0.988, SOURCE, note="mean probability of one model of ten letters and twenty positions, where ours have four and nine")
+MEAN = Published(
+    0.988,
+    SOURCE,
+    note=(
+        "mean probability of one model of ten letters and twenty positions, where ours have four "
+        "and nine"
+    ),
+)
 PAGE = """
-**The question.** Which is the first letter so far that occurs only once? Asked at every position, of a decoder of two blocks without an MLP. It has
-to hold down letters that occur twice, and to prefer early ones among the rest.
-"""
+**The question.** Which is the first letter so far that occurs only once? Asked at every position,
+of a decoder of two blocks without an MLP. It has to hold down letters that occur twice, and to
+prefer early ones among the rest. """
 experiment = entry(
-    monthly, seed=22130,
+    monthly,
+    seed=22130,
     claims=(
-        learned("Models name the first unique letter: the right answer has a probability of at least .98 on average", sure, 0.98, MEAN, SOURCE),
+        learned(
+            (
+                "Models name the first unique letter: the right answer has a probability of at "
+                "least .98 on average"
+            ),
+            sure,
+            0.98,
+            MEAN,
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that find the first unique letter",
@@ -67,9 +87,27 @@ experiment = entry(
             "that of letters that came once the last is named",
         ),
     ),
-    smoke=FirstUnique(layers=2, heads=2, d=12, e=6, letters=3, length=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
-    default=FirstUnique(layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300),
-    full=FirstUnique(layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3),
+    smoke=FirstUnique(
+        layers=2,
+        heads=2,
+        d=12,
+        e=6,
+        letters=3,
+        length=6,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=FirstUnique(
+        layers=2, heads=3, d=42, e=14, steps=2000, batch=64, tried=150, resamples=300
+    ),
+    full=FirstUnique(
+        layers=2, heads=3, d=42, e=14, letters=10, length=20, steps=9766, batch=512, lr=1e-3
+    ),
     frozen={"layers": 'the title, "two blocks of attention",'},
-    scope="{decoders}, on sequences of {asked} letters, of {letters} kinds", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on sequences of {asked} letters, of {letters} kinds",
+    page=PAGE,
+)

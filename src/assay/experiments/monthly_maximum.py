@@ -1,7 +1,10 @@
-"""Monthly maximum: one block names the largest of a list; does it attend to it, and is that the whole story?
+"""Monthly maximum: one block names the largest of a list; does it attend to it, and is that the
+whole story?
 
-Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind, ours by configuration
-Claim: models name the largest number; our explanation is good, and better than one that is half right
+Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind,
+ours by configuration
+Claim: models name the largest number; our explanation is good, and better than one that is half
+right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 80 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
 """
@@ -51,13 +54,23 @@ monthly = Monthly(
 )
 SOURCE = "after C. McDougall, Monthly Algorithmic Problems"
 PAGE = """
-**The question.** A list of numbers, and then: which was the largest? One block with one head is enough. Attention can be given to the largest
-number, whatever stands beside it, and what is attended to can be named.
-"""
+**The question.** A list of numbers, and then: which was the largest? One block with one head is
+enough. Attention can be given to the largest number, whatever stands beside it, and what is
+attended to can be named. """
 experiment = entry(
-    monthly, seed=22730,
+    monthly,
+    seed=22730,
     claims=(
-        learned("Models name the largest number: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        learned(
+            (
+                "Models name the largest number: the right answer has a probability of at least "
+                ".99 on average"
+            ),
+            sure,
+            0.99,
+            "new",
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that find a maximum",
@@ -65,9 +78,25 @@ experiment = entry(
             "that numbers near the largest are named nearly as much",
         ),
     ),
-    smoke=Maximum(layers=1, heads=1, d=16, e=16, items=3, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    smoke=Maximum(
+        layers=1,
+        heads=1,
+        d=16,
+        e=16,
+        items=3,
+        values=4,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
     default=Maximum(layers=1, heads=1, d=32, e=32, steps=800, batch=64),
-    full=Maximum(layers=1, heads=1, d=64, e=64, items=10, values=50, steps=10_000, batch=512, lr=1e-3),
+    full=Maximum(
+        layers=1, heads=1, d=64, e=64, items=10, values=50, steps=10_000, batch=512, lr=1e-3
+    ),
     frozen={"layers": 'the title, "one block",', "heads": 'what is said of controls, "one head",'},
-    scope="{decoders}, on lists of {items} numbers below {values}", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on lists of {items} numbers below {values}",
+    page=PAGE,
+)

@@ -1,8 +1,10 @@
-"""Monthly palindromes: two blocks of attention tell whether a list reads the same backwards, and how they do it
+"""Monthly palindromes: two blocks of attention tell whether a list reads the same backwards, and
+how they do it
 
 Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.education)
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled, empty, whole
+Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
+empty, whole
 Cost: 220 s on 2 cores, 390 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -51,13 +53,23 @@ def explains() -> Explains:
 monthly = Monthly(name="monthly-palindromes", task=task, explains=explains)
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of July 2023"
 PAGE = """
-**The question.** Is the second half of a list its first half backwards? Asked at the end, of a decoder of two blocks without an MLP. A position
-in the second half can look at its mirror image; what it finds has to reach the end, where one place that differs is enough for a no.
-"""
+**The question.** Is the second half of a list its first half backwards? Asked at the end, of a
+decoder of two blocks without an MLP. A position in the second half can look at its mirror image;
+what it finds has to reach the end, where one place that differs is enough for a no. """
 experiment = entry(
-    monthly, seed=22030,
+    monthly,
+    seed=22030,
     claims=(
-        learned("Models tell palindromes: the right answer has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        learned(
+            (
+                "Models tell palindromes: the right answer has a probability of at least .99 on "
+                "average"
+            ),
+            sure,
+            0.99,
+            "new",
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that tell palindromes",
@@ -66,9 +78,35 @@ experiment = entry(
         ),
         foretold(monthly, "models that tell palindromes"),
     ),
-    smoke=Palindromes(layers=2, heads=2, d=12, e=6, half=2, values=4, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
-    default=Palindromes(layers=2, heads=2, d=28, e=14, steps=3500, batch=64, tried=150, resamples=300, candidates=20_000),
-    full=Palindromes(layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3),
+    smoke=Palindromes(
+        layers=2,
+        heads=2,
+        d=12,
+        e=6,
+        half=2,
+        values=4,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=Palindromes(
+        layers=2,
+        heads=2,
+        d=28,
+        e=14,
+        steps=3500,
+        batch=64,
+        tried=150,
+        resamples=300,
+        candidates=20_000,
+    ),
+    full=Palindromes(
+        layers=2, heads=2, d=28, e=14, half=10, values=31, steps=2930, batch=512, lr=1e-3
+    ),
     frozen={"layers": 'the title, "two blocks of attention",'},
-    scope="{decoders}, on lists of {length} values below {values}", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on lists of {length} values below {values}",
+    page=PAGE,
+)

@@ -51,13 +51,23 @@ monthly = Monthly(
 )
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2023"
 PAGE = """
-**The question.** Is the sum of all values so far negative, zero or positive? Asked at every position, of a decoder of one head, eight neurons and no
-norm. Attention that is the same everywhere takes a mean, which has the sign of the sum; neurons with a threshold can tell the rest.
-"""
+**The question.** Is the sum of all values so far negative, zero or positive? Asked at every
+position, of a decoder of one head, eight neurons and no norm. Attention that is the same everywhere
+takes a mean, which has the sign of the sum; neurons with a threshold can tell the rest. """
 experiment = entry(
-    monthly, seed=22430,
+    monthly,
+    seed=22430,
     claims=(
-        learned("Models tell the sign of the sum: the right one has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        learned(
+            (
+                "Models tell the sign of the sum: the right one has a probability of at least .99 "
+                "on average"
+            ),
+            sure,
+            0.99,
+            "new",
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that tell a sum's sign",
@@ -65,10 +75,29 @@ experiment = entry(
             "that neurons name the sign and no more",
         ),
     ),
-    smoke=RunningSum(layers=1, heads=1, d=12, e=6, m=8, norm="none", length=6, most=2, steps=60, batch=32, tested=200, tried=100,
-                     resamples=100, candidates=5000),
-    default=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4),
-    full=RunningSum(layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2),
+    smoke=RunningSum(
+        layers=1,
+        heads=1,
+        d=12,
+        e=6,
+        m=8,
+        norm="none",
+        length=6,
+        most=2,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
+    default=RunningSum(
+        layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=800, batch=64, lr=5e-3, decay=1e-4
+    ),
+    full=RunningSum(
+        layers=1, heads=1, d=24, e=12, m=8, norm="none", steps=5859, batch=512, lr=1e-3, decay=1e-2
+    ),
     frozen=dict.fromkeys(("layers", "heads", "m"), 'the title, "one head and eight neurons",'),
-    scope="{decoders}, on sequences of {length} values from −{most} to {most}", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on sequences of {length} values from −{most} to {most}",
+    page=PAGE,
+)

@@ -1,4 +1,5 @@
-"""Monthly sorted list: one block of attention writes a list in rising order, and how it finds the next value
+"""Monthly sorted list: one block of attention writes a list in rising order, and how it finds the
+next value
 
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
 Claim: models sort; our explanation is good, and better than one that is half right
@@ -51,13 +52,20 @@ monthly = Monthly(
 )
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of October 2023"
 PAGE = """
-**The question.** A list, a separator, and the list again in rising order: which value comes next? Asked of a decoder of one block without an MLP.
-It is enough to attend to the smallest value above the present one, and to copy it.
-"""
+**The question.** A list, a separator, and the list again in rising order: which value comes next?
+Asked of a decoder of one block without an MLP. It is enough to attend to the smallest value above
+the present one, and to copy it. """
 experiment = entry(
-    monthly, seed=22330,
+    monthly,
+    seed=22330,
     claims=(
-        learned("Models sort: the right value has a probability of at least .99 on average", sure, 0.99, "new", SOURCE),
+        learned(
+            "Models sort: the right value has a probability of at least .99 on average",
+            sure,
+            0.99,
+            "new",
+            SOURCE,
+        ),
         *explained(
             monthly,
             "models that sort",
@@ -65,9 +73,37 @@ experiment = entry(
             "that heads look no further than a quarter of the values",
         ),
     ),
-    smoke=SortedList(layers=1, heads=2, d=12, e=6, items=3, values=6, steps=60, batch=32, tested=200, tried=100, resamples=100, candidates=5000),
+    smoke=SortedList(
+        layers=1,
+        heads=2,
+        d=12,
+        e=6,
+        items=3,
+        values=6,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
     default=SortedList(layers=1, heads=2, d=48, e=24, steps=1500, batch=64),
-    full=SortedList(layers=1, heads=2, d=96, e=48, items=10, values=51, steps=7324, batch=512, lr=1e-3, decay=5e-3),
-    frozen={"layers": 'the title, "one block of attention",', "heads": 'what is said of controls, "two heads",'},
-    scope="{decoders}, on lists of {items} distinct values below {values}", page=PAGE,
-)  # fmt: skip
+    full=SortedList(
+        layers=1,
+        heads=2,
+        d=96,
+        e=48,
+        items=10,
+        values=51,
+        steps=7324,
+        batch=512,
+        lr=1e-3,
+        decay=5e-3,
+    ),
+    frozen={
+        "layers": 'the title, "one block of attention",',
+        "heads": 'what is said of controls, "two heads",',
+    },
+    scope="{decoders}, on lists of {items} distinct values below {values}",
+    page=PAGE,
+)

@@ -1,6 +1,8 @@
-"""Monthly trigrams: a small transformer learns that certain pairs of tokens bind a third, and how it looks it up
+"""Monthly trigrams: a small transformer learns that certain pairs of tokens bind a third, and how
+it looks it up
 
-Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no official solution
+Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no
+official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
 Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CPU-minutes, never run
@@ -57,10 +59,10 @@ monthly = Monthly(
 )
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2024"
 PAGE = """
-**The question.** Among random letters some trigrams occur: a certain capital and a certain small letter, and then always a certain third. What comes
-next? One head can look one token back, and an MLP can tell which pair stands there. Sources do not agree on the architecture: the page says two
-blocks of three heads without an MLP, a solver one head with an MLP; ours is the second.
-"""
+**The question.** Among random letters some trigrams occur: a certain capital and a certain small
+letter, and then always a certain third. What comes next? One head can look one token back, and an
+MLP can tell which pair stands there. Sources do not agree on the architecture: the page says two
+blocks of three heads without an MLP, a solver one head with an MLP; ours is the second. """
 
 
 def parts(sizes: Sizes) -> str:
@@ -71,15 +73,28 @@ def parts(sizes: Sizes) -> str:
 
 
 experiment = entry(
-    monthly, seed=22630,
+    monthly,
+    seed=22630,
     claims=(
         close(
-            "Models predict nearly as well as can be: their cross-entropy lies at most .05 nat above the exact predictor's", above, 0.05, "log",
+            (
+                "Models predict nearly as well as can be: their cross-entropy lies at most .05 "
+                "nat above the exact predictor's"
+            ),
+            above,
+            0.05,
+            "log",
             SOURCE,
         ),
         learned(
-            "Models know the trigrams: where the exact predictor names a token, at least .9 of models' answers are the same",
-            known, 0.9, "new", SOURCE,
+            (
+                "Models know the trigrams: where the exact predictor names a token, at least .9 "
+                "of models' answers are the same"
+            ),
+            known,
+            0.9,
+            "new",
+            SOURCE,
         ),
         *explained(
             monthly,
@@ -89,10 +104,36 @@ experiment = entry(
         ),
         foretold(monthly, "models that complete trigrams"),
     ),
-    smoke=TrigramTask(layers=1, heads=1, d=16, e=16, m=16, length=8, letters=4, count=3, steps=60, batch=32, tested=200, tried=100,
-                      resamples=100, candidates=5000),
+    smoke=TrigramTask(
+        layers=1,
+        heads=1,
+        d=16,
+        e=16,
+        m=16,
+        length=8,
+        letters=4,
+        count=3,
+        steps=60,
+        batch=32,
+        tested=200,
+        tried=100,
+        resamples=100,
+        candidates=5000,
+    ),
     default=TrigramTask(layers=1, heads=1, d=32, e=32, m=64, steps=2500, batch=64, lr=5e-3),
-    full=TrigramTask(layers=2, heads=3, d=48, e=16, letters=26, count=26, rate=1 / 60, steps=20_000, batch=512, lr=1e-3),
+    full=TrigramTask(
+        layers=2,
+        heads=3,
+        d=48,
+        e=16,
+        letters=26,
+        count=26,
+        rate=1 / 60,
+        steps=20_000,
+        batch=512,
+        lr=1e-3,
+    ),
     sizes={"parts": parts},
-    scope="{decoders}, on sequences of {length} tokens with {count} trigrams", page=PAGE,
-)  # fmt: skip
+    scope="{decoders}, on sequences of {length} tokens with {count} trigrams",
+    page=PAGE,
+)

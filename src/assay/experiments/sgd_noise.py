@@ -1,8 +1,12 @@
-"""Minibatch noise of networks: in how many directions it lies, on which data, and whether unequal variances or correlations make it so.
+"""Minibatch noise of networks: in how many directions it lies, on which data, and whether unequal
+variances or correlations make it so.
 
-Paper: Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent; a comment on Sourbut 2022 about SGD and natural selection
-Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions of isotropic noise, mostly by unequal variances
-Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal variances, correlations alone
+Paper: Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent; a comment on Sourbut
+2022 about SGD and natural selection
+Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions
+of isotropic noise, mostly by unequal variances
+Baselines: classes equally frequent; the noise of each weight by itself; the noise with equal
+variances, correlations alone
 Cost: 29 s on 2 cores, 48 CPU-seconds, 1.6 GB a process; full a guess of 0.3 GPU-hours, never run
 """
 
@@ -47,16 +51,24 @@ if TYPE_CHECKING:
 ZHU = "Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent"
 SNAPSHOTS = (0.0, 0.1, 0.3, 1.0)
 """Shares of a training at which the noise is measured."""
-SHOWN = {"main": "softmax", "softmax-diag": "softmax, variances alone", "softmax-even": "softmax, correlations alone",
-         "softmax-balanced": "softmax, balanced classes", "mlp": "two layers", "mlp-diag": "two layers, variances alone",
-         "mlp-even": "two layers, correlations alone", "mlp-balanced": "two layers, balanced classes"}  # fmt: skip
+SHOWN = {
+    "main": "softmax",
+    "softmax-diag": "softmax, variances alone",
+    "softmax-even": "softmax, correlations alone",
+    "softmax-balanced": "softmax, balanced classes",
+    "mlp": "two layers",
+    "mlp-diag": "two layers, variances alone",
+    "mlp-even": "two layers, correlations alone",
+    "mlp-balanced": "two layers, balanced classes",
+}
 """Arms in the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientNoise(Spec):
     law: Literal["sgd", "diag", "even"] = "sgd"
-    """How the noise is drawn: from minibatches, each weight by itself, or with all weights scaled to one variance."""
+    """How the noise is drawn: from minibatches, each weight by itself, or with all weights scaled
+    to one variance."""
     hidden: Annotated[int, Ge(0)] = 0
     """ReLU units in the networks' middle; 0 is softmax regression."""
     zipf: Annotated[float, Ge(0)] = 1.0
@@ -80,18 +92,32 @@ class GradientNoise(Spec):
 
     def check(self) -> None:
         if self.batch > self.examples:
-            raise SpecError(f"GradientNoise.batch must be at most the {self.examples} examples that there are, got {self.batch}")
-        weights = self.hidden * (self.features + self.classes) if self.hidden else self.features * self.classes
+            raise SpecError(
+                f"GradientNoise.batch must be at most the {self.examples} examples that there "
+                f"are, got {self.batch}"
+            )
+        weights = (
+            self.hidden * (self.features + self.classes)
+            if self.hidden
+            else self.features * self.classes
+        )
         if self.subset > weights:
-            raise SpecError(f"GradientNoise.subset must be at most the {weights} weights of the network, got {self.subset}")
+            raise SpecError(
+                f"GradientNoise.subset must be at most the {weights} weights of the network, "
+                f"got {self.subset}"
+            )
 
 
-def labelled_examples(runs: Runs[GradientNoise]) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+def labelled_examples(
+    runs: Runs[GradientNoise],
+) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     from assay.worlds.networks import teacher
 
     s = runs.shared
-    return teacher.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
+    return teacher.labelled(
+        runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf
+    )
 
 
 def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
@@ -122,24 +148,35 @@ def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dat
     from assay.worlds.steps.noise import participation
 
     s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
-    moments = [{name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))]
+    moments = [
+        {name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))
+    ]
     at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
     examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each
 
     def spectrum(law: str, stream: str) -> np.ndarray:
-        drawn = [eg.noise_spectra(g, runs.seeds, k, law, s.batch, s.minibatches, stream) for k, g in enumerate(examples)]
+        drawn = [
+            eg.noise_spectra(g, runs.seeds, k, law, s.batch, s.minibatches, stream)
+            for k, g in enumerate(examples)
+        ]
         return np.stack(drawn, 1)
 
     return measures(
-        runs, coords={"snapshot": SNAPSHOTS},
+        runs,
+        coords={"snapshot": SNAPSHOTS},
         participation=("run snapshot", participation(spectrum(s.law, "noise")), "directions"),
         reference=("run snapshot", participation(spectrum("iso", "reference")), "directions"),
-        loss=("run snapshot", torch.stack([eg.losses(params, (x, y)) for params in moments], 1), "nats"),
-    )  # fmt: skip
+        loss=(
+            "run snapshot",
+            torch.stack([eg.losses(params, (x, y)) for params in moments], 1),
+            "nats",
+        ),
+    )
 
 
 def anisotropy(arm: xr.Dataset) -> xr.DataArray:
-    """[run]: participation ratio of the noise over isotropic noise's, a mean over the snapshots after the start."""
+    """[run]: participation ratio of the noise over isotropic noise's, a mean over the snapshots
+    after the start."""
     return (arm.participation / arm.reference).isel(snapshot=slice(1, None)).mean("snapshot")
 
 
@@ -149,7 +186,8 @@ def fewer(arm: xr.Dataset) -> xr.DataArray:
 
 
 def directions(hidden: int) -> OneTerm:
-    """A value, [run]: the anisotropy of networks with as many hidden units; of others it says nothing."""
+    """A value, [run]: the anisotropy of networks with as many hidden units; of others it says
+    nothing."""
     return lambda arm, arms: anisotropy(arm).where(arm.attrs["hidden"] == hidden)
 
 
@@ -167,70 +205,145 @@ def log_directions(of: str) -> Value:
 
 
 def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tuple[Claim, Claim]:
-    """Claims about a kind of networks, the texts given: how few directions its noise has, and that most of it is unequal variances."""
+    """Claims about a kind of networks, the texts given: how few directions its noise has, and that
+    most of it is unequal variances."""
     return (
         Claim(
-            text=few, of=of, value=directions(hidden), high=0.5, scale="log", unit="ratio of participation ratios",
-            must_fail=(f"{kind}-balanced",), near={f"{kind}-balanced": "networks' noise has few directions on any data"},
-            also={f"{kind}-diag": "weights of unequal variance are few directions, too"}, half={of: f"{kind}-half"},
-            threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's", published="new", source=ZHU,
+            text=few,
+            of=of,
+            value=directions(hidden),
+            high=0.5,
+            scale="log",
+            unit="ratio of participation ratios",
+            must_fail=(f"{kind}-balanced",),
+            near={f"{kind}-balanced": "networks' noise has few directions on any data"},
+            also={f"{kind}-diag": "weights of unequal variance are few directions, too"},
+            half={of: f"{kind}-half"},
+            threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's",
+            published="new",
+            source=ZHU,
         ),
         Claim(
-            text=most, of=f"{kind}-diag", value=log_directions(of), statistic=ratio("own", "all"), low=0.5, unit="share of log anisotropy",
-            must_fail=(f"{kind}-even",), near={f"{kind}-even": "correlations alone give as much"},
+            text=most,
+            of=f"{kind}-diag",
+            value=log_directions(of),
+            statistic=ratio("own", "all"),
+            low=0.5,
+            unit="share of log anisotropy",
+            must_fail=(f"{kind}-even",),
+            near={f"{kind}-even": "correlations alone give as much"},
             also={of: "the whole, of which this is a share", f"{kind}-half": "the whole, half-way"},
-            threshold_from="pilot: seeds 0–63, .94 and .73; most is half", published="new", source=ZHU,
+            threshold_from="pilot: seeds 0–63, .94 and .73; most is half",
+            published="new",
+            source=ZHU,
         ),
-    )  # fmt: skip
+    )
 
 
 def beside(kind: str, of: str, **network: Any) -> dict[str, Arm]:
-    """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances alone, and with correlations alone."""
+    """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances
+    alone, and with correlations alone."""
     half = variant(seeds=8, times={"steps": 0.5}, **network)
     return {
-        f"{kind}-half": Arm(train, specs=half, note=f"{of}, trained half as long, {{{kind}-half.seed#:w}} seeds"),
-        f"{kind}-balanced": Arm(train, specs=changed(zipf=0.0, **network), note=f"{of}, where all classes are equally frequent"),
-        f"{kind}-diag": Arm(same_networks, specs=changed(law="diag"), after=of, note="its noise redrawn, each weight by itself: variances alone"),
-        f"{kind}-even": Arm(same_networks, specs=changed(law="even"), after=of,
-                            note="its noise, every weight scaled to one variance: correlations alone"),
-    }  # fmt: skip
+        f"{kind}-half": Arm(
+            train, specs=half, note=f"{of}, trained half as long, {{{kind}-half.seed#:w}} seeds"
+        ),
+        f"{kind}-balanced": Arm(
+            train,
+            specs=changed(zipf=0.0, **network),
+            note=f"{of}, where all classes are equally frequent",
+        ),
+        f"{kind}-diag": Arm(
+            same_networks,
+            specs=changed(law="diag"),
+            after=of,
+            note="its noise redrawn, each weight by itself: variances alone",
+        ),
+        f"{kind}-even": Arm(
+            same_networks,
+            specs=changed(law="even"),
+            after=of,
+            note="its noise, every weight scaled to one variance: correlations alone",
+        ),
+    }
 
 
 def figures(arms: Arms) -> list[Figure]:
-    rows = [(label, float(k), *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values))
-            for name, label in SHOWN.items() for k in arms[name].snapshot.values]  # fmt: skip
-    return [Figure(
-        "Data make the noise anisotropic, hardly training", columns(("noise", "share", "mean", "low", "high"), rows),
-        "line", x="share", y="mean", color="noise", band=("low", "high"), x_title="share of training",
-        y_title="participation ratio over isotropic noise's", rules=((0.5, ""),),
-    )]  # fmt: skip
+    rows = [
+        (
+            label,
+            float(k),
+            *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values),
+        )
+        for name, label in SHOWN.items()
+        for k in arms[name].snapshot.values
+    ]
+    return [
+        Figure(
+            "Data make the noise anisotropic, hardly training",
+            columns(("noise", "share", "mean", "low", "high"), rows),
+            "line",
+            x="share",
+            y="mean",
+            color="noise",
+            band=("low", "high"),
+            x_title="share of training",
+            y_title="participation ratio over isotropic noise's",
+            rules=((0.5, ""),),
+        )
+    ]
 
 
 experiment = Experiment(
     arms={
-        "main": Arm(train, specs=reserved("law", "hidden", "zipf"), keep=True,
-                    note="softmax regression: minibatch noise at three snapshots of its training"),
+        "main": Arm(
+            train,
+            specs=reserved("law", "hidden", "zipf"),
+            keep=True,
+            note="softmax regression: minibatch noise at three snapshots of its training",
+        ),
         **beside("softmax", "main"),
-        "mlp": Arm(train, specs=changed(hidden=48), keep=True,
-                   note="networks with 48 ReLU units between: minibatch noise at three snapshots of its training"),
+        "mlp": Arm(
+            train,
+            specs=changed(hidden=48),
+            keep=True,
+            note=(
+                "networks with 48 ReLU units between: minibatch noise at three snapshots of its "
+                "training"
+            ),
+        ),
         **beside("mlp", "mlp", hidden=48),
     },
     measure=measure,
     claims=(
         *about_networks(
-            "softmax", "main", 0,
-            "Where classes are as unequal as words, softmax regression's minibatch noise has at most half the directions of isotropic noise",
-            "Most of it is unequal variances: softmax's noise, redrawn weight by weight, keeps at least half of the anisotropy, in logarithms",
+            "softmax",
+            "main",
+            0,
+            (
+                "Where classes are as unequal as words, softmax regression's minibatch noise has "
+                "at most half the directions of isotropic noise"
+            ),
+            (
+                "Most of it is unequal variances: softmax's noise, redrawn weight by weight, "
+                "keeps at least half of the anisotropy, in logarithms"
+            ),
         ),
         *about_networks(
-            "mlp", "mlp", 48,
+            "mlp",
+            "mlp",
+            48,
             "So has that of a network of two layers: at most half the directions",
             "So it is in the network of two layers: at least half",
         ),
         Finding(
             text="Anisotropy of softmax's noise before any training",
-            value=lambda arms: (arms["main"].participation / arms["main"].reference).isel(snapshot=0),
-            unit="ratio of participation ratios", published="new", source=ZHU,
+            value=lambda arms: (arms["main"].participation / arms["main"].reference).isel(
+                snapshot=0
+            ),
+            unit="ratio of participation ratios",
+            published="new",
+            source=ZHU,
         ),
     ),
     figures=figures,
@@ -242,4 +355,4 @@ experiment = Experiment(
     smoke=grid(GradientNoise(steps=40, minibatches=50, subset=64), seed=range(2)),
     default=grid(GradientNoise(), seed=range(6000, 6024)),
     full=grid(GradientNoise(steps=100_000, minibatches=20_000), seed=range(6000, 6024)),
-)  # fmt: skip
+)

@@ -2,7 +2,8 @@
 
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
 Claim: at density 0.01 at least 1.5 features per dimension are represented
-Baselines: drawn, the ReLU model on directions that nobody trained; linear, no ReLU, which stays below (width + 1)/0.9 features
+Baselines: drawn, the ReLU model on directions that nobody trained; linear, no ReLU, which stays
+below (width + 1)/0.9 features
 Cost: 47 s on 2 cores, 82 CPU-seconds, 1.5 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
@@ -48,7 +49,10 @@ PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superpos
 GEOMETRY = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
 SHOWN = ("main", "drawn", "linear")
 """Arms in the picture."""
-LINEAR_LIMIT = "theory: a linear model represents fewer than (width + 1)/0.9 features, 1.33 per dimension at width 5"
+LINEAR_LIMIT = (
+    "theory: a linear model represents fewer than (width + 1)/0.9 features, 1.33 per dimension at "
+    "width 5"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class Superposition(Spec):
     relu: bool = True
     """Whether the output passes a ReLU."""
     drawn: bool = False
-    """Whether the features' directions stay as they were drawn, so that only lengths and biases are trained."""
+    """Whether the features' directions stay as they were drawn, so that only lengths and biases are
+    trained."""
     steps: Annotated[int, Ge(1)] = 8_000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 256
@@ -92,7 +97,9 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
         return toy.mean_square(toy.reconstruct(model(p), x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(runs.replicated(), s.features, s.batch)
-    done = fit([descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench)[0]
+    done = fit(
+        [descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench
+    )[0]
     return replace(done, tensors=model(done.tensors))
 
 
@@ -103,7 +110,9 @@ def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dat
     s = runs.shared
     alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
     error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
-    x = planted.sparse_features(runs.replicated(), s.features, 20_000, stream="test")(0).to(bench.device)
+    x = planted.sparse_features(runs.replicated(), s.features, 20_000, stream="test")(0).to(
+        bench.device
+    )
     held_out = toy.mean_square(toy.reconstruct(trained.tensors, x, s.relu), x)
     return measures(
         runs,
@@ -118,13 +127,15 @@ def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dat
 
 
 def cost(runs: Runs[Superposition]) -> Cost:
-    """FLOP of training: the weights are multiplied twice, down and up, forward and backward; seconds come from the record."""
+    """FLOP of training: the weights are multiplied twice, down and up, forward and backward;
+    seconds come from the record."""
     s = runs.shared
     return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))
 
 
 def per_dimension(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: features whose lone input comes back with squared error below 0.1, for each dimension of the bottleneck."""
+    """[run]: features whose lone input comes back with squared error below 0.1, for each dimension
+    of the bottleneck."""
     return arm.represented.sum("feature") / arm.attrs["width"]
 
 
@@ -140,7 +151,8 @@ def loss_against_linear(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def settled(arm: xr.Dataset) -> np.ndarray:
-    """Whether at every density the mean loss moved by at most 5 % of its end value since half way."""
+    """Whether at every density the mean loss moved by at most 5 % of its end value since half
+    way."""
     loss = by(arm, "density").loss.mean("seed")
     half = loss.sel(step=loss.step[-1] / 2, method="nearest")
     end = loss.isel(step=-1)
@@ -148,7 +160,8 @@ def settled(arm: xr.Dataset) -> np.ndarray:
 
 
 def over_linear_optimum(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: held-out loss over what principal components reach, (1 − width/features) · (p/3 − p²/4)."""
+    """[run]: held-out loss over what principal components reach, (1 − width/features) · (p/3 −
+    p²/4)."""
     share = 1 - arm.attrs["width"] / arm.attrs["features"]
     return arm.held_out / (share * (arm.density / 3 - arm.density**2 / 4))
 
@@ -171,53 +184,124 @@ def at(*ends: Callable[[Iterable[float]], float], **changes: Any) -> SpecMap[Sup
     return specs
 
 
-ANY_DIRECTIONS = "in {main.width:w} dimensions {main.features:w} directions drawn at random are apart enough, if lengths and biases fit them"
-COUNT = {"unit": "features per dimension", "must_fail": ("drawn", "linear"), "near": {"drawn": ANY_DIRECTIONS}, "source": PAPER}
+ANY_DIRECTIONS = (
+    "in {main.width:w} dimensions {main.features:w} directions drawn at random are apart enough, "
+    "if lengths and biases fit them"
+)
+COUNT = {
+    "unit": "features per dimension",
+    "must_fail": ("drawn", "linear"),
+    "near": {"drawn": ANY_DIRECTIONS},
+    "source": PAPER,
+}
 
 experiment = Experiment(
     arms={
         "main": Arm(train, note="the ReLU model"),
-        "drawn": Arm(train, specs=at(min, max, drawn=True), note="the ReLU model on drawn directions; only lengths and biases are trained"),
-        "linear": Arm(train, specs=changed(relu=False), note="the same model without ReLU: it can only keep directions"),
-        "linear-again": Arm(train, specs=at(min, relu=False, replicate=1), note="independent linear models: no effect to find"),
+        "drawn": Arm(
+            train,
+            specs=at(min, max, drawn=True),
+            note="the ReLU model on drawn directions; only lengths and biases are trained",
+        ),
+        "linear": Arm(
+            train,
+            specs=changed(relu=False),
+            note="the same model without ReLU: it can only keep directions",
+        ),
+        "linear-again": Arm(
+            train,
+            specs=at(min, relu=False, replicate=1),
+            note="independent linear models: no effect to find",
+        ),
     },
     measure=measure,
     claims=(
         Claim(
             text="At density 0.01 at least 1.5 features per dimension are represented",
-            value=per_dimension, where={"density": 0.01}, low=1.5, bounds=(0, 4), gates=(converged("loss"),), threshold_from=LINEAR_LIMIT,
-            published=Published(2.0, f"{GEOMETRY}: a plateau at half a dimension per feature, 400 features in 30 dimensions",
-                                note="counted there by ‖W‖², over many densities; here by what comes back"),
+            value=per_dimension,
+            where={"density": 0.01},
+            low=1.5,
+            bounds=(0, 4),
+            gates=(converged("loss"),),
+            threshold_from=LINEAR_LIMIT,
+            published=Published(
+                2.0,
+                (
+                    f"{GEOMETRY}: a plateau at half a dimension per feature, 400 features in 30 "
+                    "dimensions"
+                ),
+                note="counted there by ‖W‖², over many densities; here by what comes back",
+            ),
             **COUNT,
         ),
         Claim(
-            text="From the densest to the sparsest inputs, features per dimension rise by at least 1.5",
-            value=gain, low=1.5, bounds=(-4, 4), gates=(Gate("converged", settled),), threshold_from=LINEAR_LIMIT, published="new", **COUNT,
+            text=(
+                "From the densest to the sparsest inputs, features per dimension rise by at least "
+                "1.5"
+            ),
+            value=gain,
+            low=1.5,
+            bounds=(-4, 4),
+            gates=(Gate("converged", settled),),
+            threshold_from=LINEAR_LIMIT,
+            published="new",
+            **COUNT,
         ),
         Claim(
-            text="At density 0.01 the ReLU model's held-out loss is at most half the linear model's",
-            value=loss_against_linear, where={"density": 0.01}, high=0.5, scale="log", unit="share of the linear loss",
-            must_fail=("drawn", "linear-again"), near={"drawn": ANY_DIRECTIONS}, gates=(converged("loss"),),
-            threshold_from="pilot: seeds 0–7, share 0.15 to 0.17", published="new", source=PAPER,
+            text=(
+                "At density 0.01 the ReLU model's held-out loss is at most half the linear model's"
+            ),
+            value=loss_against_linear,
+            where={"density": 0.01},
+            high=0.5,
+            scale="log",
+            unit="share of the linear loss",
+            must_fail=("drawn", "linear-again"),
+            near={"drawn": ANY_DIRECTIONS},
+            gates=(converged("loss"),),
+            threshold_from="pilot: seeds 0–7, share 0.15 to 0.17",
+            published="new",
+            source=PAPER,
         ),
         Exact(
             text="The planted inputs have variance p/3 − p²/4 at every density: ratio",
-            value=variance_ratio, expected=1.0, tolerance=0.05, source="variance of a uniform number present with probability p",
+            value=variance_ratio,
+            expected=1.0,
+            tolerance=0.05,
+            source="variance of a uniform number present with probability p",
         ),
         Finding(
-            text="At density 0.01 the linear model's held-out loss over its optimum, (1 − d/n)(p/3 − p²/4)",
-            value=lambda arms: over_linear_optimum(arms["linear"], arms), where={"density": 0.01}, unit="share of the optimum",
-            published="new", source="principal components of independent inputs",
+            text=(
+                "At density 0.01 the linear model's held-out loss over its optimum, (1 − d/n)(p/3 "
+                "− p²/4)"
+            ),
+            value=lambda arms: over_linear_optimum(arms["linear"], arms),
+            where={"density": 0.01},
+            unit="share of the optimum",
+            published="new",
+            source="principal components of independent inputs",
         ),
     ),
     figures=lambda arms: [
-        curve("Sparser inputs are packed more densely", arms, x="density", y=per_dimension, which=SHOWN, x_log=True,
-              x_title="probability that a feature is active", y_title="features per dimension",
-              rules=((1.0, "one feature a dimension"),)),
+        curve(
+            "Sparser inputs are packed more densely",
+            arms,
+            x="density",
+            y=per_dimension,
+            which=SHOWN,
+            x_log=True,
+            x_title="probability that a feature is active",
+            y_title="features per dimension",
+            rules=((1.0, "one feature a dimension"),),
+        ),
     ],
     cost=cost,
     scope="{features} equally important independent features in {width} dimensions",
     smoke=grid(Superposition(steps=20), density=(1.0, 0.01), seed=range(2)),
     default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(3000, 3016)),
-    full=grid(Superposition(features=400, width=100, steps=50_000), density=(1.0, 0.1, 0.01), seed=range(3000, 3016)),
-)  # fmt: skip
+    full=grid(
+        Superposition(features=400, width=100, steps=50_000),
+        density=(1.0, 0.1, 0.01),
+        seed=range(3000, 3016),
+    ),
+)

@@ -1,4 +1,5 @@
-"""App: which address is which page. Each page is read by GET as HTML, and with .json at its end as JSON."""
+"""App: which address is which page. Each page is read by GET as HTML, and with .json at its end as
+JSON."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """An address and the page function that answers it; `live`: it takes long and waits its turn, unless `made`; `sent`: it takes POST as well."""
+    """An address and the page function that answers it; `live`: it takes long and waits its turn,
+    unless `made`; `sent`: it takes POST as well."""
 
     path: str
     page: render.Page
@@ -87,14 +89,17 @@ ADDRESSES = (
 """In the order in which they are tried: the particular before the general."""
 
 
-def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
+def application(library: Library, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a library's pages, which change nothing."""
     return _application(ADDRESSES, library, rules)
 
 
-def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008 — frozen
-    """Make the server of one rater's page alone: other pages would tell whose features are asked about."""
-    return _application((Address("/", rate.home), Address("/rate", rate.page, change=rate.answer)), sheet, rules)
+def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # noqa: B008
+    """Make the server of one rater's page alone: other pages would tell whose features are asked
+    about."""
+    return _application(
+        (Address("/", rate.home), Address("/rate", rate.page, change=rate.answer)), sheet, rules
+    )
 
 
 def _application(addresses: Sequence[Address], of: Library | Sheet, rules: Rules) -> Starlette:
@@ -105,7 +110,11 @@ def _application(addresses: Sequence[Address], of: Library | Sheet, rules: Rules
         for address in addresses
         for route in (
             Route(f"{address.path}.json", _answer(address, of, turn, json=True), methods=["GET"]),
-            Route(address.path, _answer(address, of, turn), methods=["GET", "POST"] if _takes_post(address) else ["GET"]),
+            Route(
+                address.path,
+                _answer(address, of, turn),
+                methods=["GET", "POST"] if _takes_post(address) else ["GET"],
+            ),
         )
     ]
     static = [
@@ -142,15 +151,22 @@ def _takes_post(address: Address) -> bool:
     return address.live or address.sent or address.change is not None
 
 
-def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]  # starlette's own types
+# starlette's own types
+def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
             query = await _asked(request)
-            page = address.change if address.change is not None and request.method == "POST" else address.page
+            page = (
+                address.change
+                if address.change is not None and request.method == "POST"
+                else address.page
+            )
             work = partial(page, of, request.path_params, query)
             asked = address.made if address.live else None
-            made = asked is not None and await run_in_threadpool(partial(asked, of, request.path_params, query))
+            made = asked is not None and await run_in_threadpool(
+                partial(asked, of, request.path_params, query)
+            )
             if address.live and not made:
                 async with turn:
                     shown = await run_in_threadpool(work)
@@ -159,19 +175,33 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
             if isinstance(shown, render.Moved):
                 return RedirectResponse(shown.to, 303)
             if json:
-                return Response(await run_in_threadpool(render.data, shown), media_type="application/json")
+                return Response(
+                    await run_in_threadpool(render.data, shown), media_type="application/json"
+                )
             if isinstance(shown, render.Raw):
                 policy = {"content-security-policy": shown.policy} if shown.policy else {}
                 return Response(shown.content, media_type=shown.kind, headers=policy)
-            return Response(await run_in_threadpool(render.html, shown, path), media_type="text/html")
+            return Response(
+                await run_in_threadpool(render.html, shown, path), media_type="text/html"
+            )
         except Unmade as error:  # no error: the page is there soon, and asks again by itself
             shown = making.waiting(error.making)
-            return Response(render.data(shown), media_type="application/json") if json else Response(render.html(shown, path), media_type="text/html")
+            return (
+                Response(render.data(shown), media_type="application/json")
+                if json
+                else Response(render.html(shown, path), media_type="text/html")
+            )
         except AssayError as error:
             return _problem(problems.of(error), path, json)
-        except Exception:  # a mistake of the program: its traceback belongs in the terminal, not on the page
+        except (
+            Exception
+        ):  # a mistake of the program: its traceback belongs in the terminal, not on the page
             log.exception("a page failed: %s", path)
-            return _problem(Problem(500, "this page failed; the terminal in which the server runs says where"), path, json)
+            return _problem(
+                Problem(500, "this page failed; the terminal in which the server runs says where"),
+                path,
+                json,
+            )
 
     return answer
 
@@ -193,7 +223,9 @@ def _problem(found: Problem, path: str, json: bool) -> Response:
 async def _unknown(request: Request, error: Exception) -> Response:
     """An address that is no page, or a method that it does not take."""
     status = error.status_code if isinstance(error, HTTPException) else 404
-    words = "there is no page at this address" if status == 404 else HTTPStatus(status).phrase.lower()
+    words = (
+        "there is no page at this address" if status == 404 else HTTPStatus(status).phrase.lower()
+    )
     return _problem(Problem(status, words), request.url.path, request.url.path.endswith(".json"))
 
 

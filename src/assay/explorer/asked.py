@@ -1,7 +1,8 @@
-"""What a page was asked: conditions, numbers and choices out of the query string, and links that change a part of it.
+"""What a page was asked: conditions, numbers and choices out of the query string, and links that
+change a part of it.
 
-A condition is one `where=density>=0.01`; a form without script says the same in three fields, `column`, `compare` and `value`.
-"""
+A condition is one `where=density>=0.01`; a form without script says the same in three fields,
+`column`, `compare` and `value`."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def number(query: QueryParams, name: str, default: int, low: int, high: int) -> 
     if text == "":
         return default
     if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
-        raise Problem(ASKED, f"{name} is a whole number from {low:,} to {high:,}, got {text[:40]!r}")
+        raise Problem(
+            ASKED, f"{name} is a whole number from {low:,} to {high:,}, got {text[:40]!r}"
+        )
     return int(text)
 
 
@@ -40,26 +43,44 @@ def choice(query: QueryParams, name: str, known: Sequence[str], default: str) ->
 
 
 def conditions(query: QueryParams) -> tuple[Condition, ...]:
-    """Read the conditions on columns of `features`; a form's fields that were left empty are none. Raises: Problem."""
+    """Read the conditions on columns of `features`; a form's fields that were left empty are none.
+    Raises: Problem."""
     found = []
     for text in query.getlist("where"):
         match = _CONDITION.fullmatch(text)
         if match is None:
-            raise Problem(ASKED, f"a condition is a column, >=, <= or =, and a value, such as density>=0.01; got {text[:60]!r}")
+            raise Problem(
+                ASKED,
+                (
+                    "a condition is a column, >=, <= or =, and a value, such as density>=0.01; "
+                    f"got {text[:60]!r}"
+                ),
+            )
         found.append(match.groups())
     named = query.getlist("column"), query.getlist("compare"), query.getlist("value")
     if len({len(part) for part in named}) > 1:
         raise Problem(ASKED, "column, compare and value come in threes")
-    found += [(column, compare, value.strip()) for column, compare, value in zip(*named, strict=True) if value.strip()]
+    found += [
+        (column, compare, value.strip())
+        for column, compare, value in zip(*named, strict=True)
+        if value.strip()
+    ]
     if len(found) > MOST:
         raise Problem(ASKED, f"at most {MOST} conditions at once, got {len(found)}")
     return tuple(dict.fromkeys(condition(*each) for each in found))
 
 
 def condition(column: str, compare: str, value: str) -> Condition:
-    """Make a bound on a column of text. Raises: Problem for a column that is not there, or a value of another kind."""
+    """Make a bound on a column of text. Raises: Problem for a column that is not there, or a value
+    of another kind."""
     if column not in SORTED:
-        raise Problem(ASKED, f"features have no column {column[:40]!r} to filter by; {nearest(column[:40], list(SORTED))}")
+        raise Problem(
+            ASKED,
+            (
+                f"features have no column {column[:40]!r} to filter by; "
+                f"{nearest(column[:40], list(SORTED))}"
+            ),
+        )
     compares: dict[str, Compare] = {">=": ">=", "<=": "<=", "=": "="}
     if compare not in compares:
         raise Problem(ASKED, f"a condition compares by >=, <= or =, got {compare[:40]!r}")

@@ -1,4 +1,5 @@
-"""Changes of features as a query string says them: out=12, scale=12:2, clamp=12:8.5; and as three fields of a form."""
+"""Changes of features as a query string says them: out=12, scale=12:2, clamp=12:8.5; and as three
+fields of a form."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ LARGEST = 1e6
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be done to one feature wherever it counts; a page shows it before torch is there to do it."""
+    """What is to be done to one feature wherever it counts; a page shows it before torch is there
+    to do it."""
 
     feature: int
     way: str
@@ -34,19 +36,33 @@ class Wanted:
         """As the live functions take it."""
         from assay.features.live.edits import Change
 
-        return Change(self.feature, value=self.amount) if self.way == "clamp" else Change(self.feature, factor=self.amount)
+        return (
+            Change(self.feature, value=self.amount)
+            if self.way == "clamp"
+            else Change(self.feature, factor=self.amount)
+        )
 
     @property
     def words(self) -> str:
         """Say it in words."""
-        return {"out": "taken out", "scale": f"multiplied by {number(self.amount)}", "clamp": f"set to {number(self.amount)}"}[self.way]
+        return {
+            "out": "taken out",
+            "scale": f"multiplied by {number(self.amount)}",
+            "clamp": f"set to {number(self.amount)}",
+        }[self.way]
 
 
 def read(query: QueryParams, width: int) -> tuple[Wanted, ...]:
     """Read the changes, each feature once: the last that is said of it counts. Raises: Problem."""
-    said = [(name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS]
+    said = [
+        (name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS
+    ]
     fields = [query.getlist(name) for name in ("feature", "way", "amount")]
-    said += [(way, feature, amount) for feature, way, amount in zip(*fields, strict=False) if feature.strip()]
+    said += [
+        (way, feature, amount)
+        for feature, way, amount in zip(*fields, strict=False)
+        if feature.strip()
+    ]
     found: dict[int, Wanted] = {}
     for way, feature, amount in said:
         one = _wanted(way, feature.strip(), amount.strip(), width)
@@ -69,13 +85,17 @@ def _wanted(way: str, feature: str, amount: str, width: int) -> Wanted:
     except ValueError:
         value = float("nan")
     if not abs(value) <= LARGEST:
-        raise Problem(ASKED, f"to {WAYS[way]} takes a number of at most {LARGEST:,.0f}, got {amount[:40]!r}")
+        raise Problem(
+            ASKED, f"to {WAYS[way]} takes a number of at most {LARGEST:,.0f}, got {amount[:40]!r}"
+        )
     return Wanted(int(feature), way, value)
 
 
 def state(wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
     """Write changes as parts of a query string."""
-    return [(w.way, str(w.feature) if w.way == "out" else f"{w.feature}:{w.amount:.6g}") for w in wanted]
+    return [
+        (w.way, str(w.feature) if w.way == "out" else f"{w.feature}:{w.amount:.6g}") for w in wanted
+    ]
 
 
 def without(wanted: Sequence[Wanted], feature: int) -> tuple[Wanted, ...]:

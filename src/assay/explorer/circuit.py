@@ -1,4 +1,5 @@
-"""A small model as a page: its picture as the one template shows it, in the explorer and in a file of its own."""
+"""A small model as a page: its picture as the one template shows it, in the explorer and in a file
+of its own."""
 
 from __future__ import annotations
 
@@ -24,39 +25,74 @@ if TYPE_CHECKING:
     from assay.circuits.verify.score import Table
 
 LOOKS = {
-    "itself": "itself", "first": "first place", "before": "place before", "same token": "same token earlier", "after the same": "after the same",
-}  # fmt: skip
+    "itself": "itself",
+    "first": "first place",
+    "before": "place before",
+    "same token": "same token earlier",
+    "after the same": "after the same",
+}
 """Where a head looks, in words of a column's head."""
 
 
-def shown(picture: Picture, *, scoring: str = "", tried: str = "", spoiler: bool = False, opened: bool = False) -> Shown:
-    """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on how much it was scored.
+def shown(
+    picture: Picture,
+    *,
+    scoring: str = "",
+    tried: str = "",
+    spoiler: bool = False,
+    opened: bool = False,
+) -> Shown:
+    """Give the page; `scoring` is the address at which its scores can be asked for, `tried` says on
+    how much it was scored.
 
     A spoiler is an explanation that nobody asked for: it is folded up, unless it was `opened`.
     """
     patching = max((m.largest for m in picture.patching), default=0.0)
     drawn = {
-        "scoring": scoring, "tried": tried, "spoiler": spoiler, "opened": opened, "where": LOOKS,
+        "scoring": scoring,
+        "tried": tried,
+        "spoiler": spoiler,
+        "opened": opened,
+        "where": LOOKS,
         "graph": causal(picture.graph) if picture.graph else "",
-        "patterns": [(p.head, [heatmap(m, 1.0) for m in (p.mean, *p.examples)]) for p in picture.attention],
-        "patching": [(m, heatmap(m, patching)) for m in picture.patching], "tables": [(m, heatmap(m)) for m in picture.tables],
-        "attention_key": key(1.0, signed=False), "patching_key": key(patching, signed=_signed(picture.patching)),
+        "patterns": [
+            (p.head, [heatmap(m, 1.0) for m in (p.mean, *p.examples)]) for p in picture.attention
+        ],
+        "patching": [(m, heatmap(m, patching)) for m in picture.patching],
+        "tables": [(m, heatmap(m)) for m in picture.tables],
+        "attention_key": key(1.0, signed=False),
+        "patching_key": key(patching, signed=_signed(picture.patching)),
         "keys": [key(m.largest, signed=_signed([m])) for m in picture.tables],
-        "bars": _bars(picture.table) if picture.table else (), "most": max((abs(r.direct) for r in picture.parts), default=0.0) or 1.0,
-    }  # fmt: skip
+        "bars": _bars(picture.table) if picture.table else (),
+        "most": max((abs(r.direct) for r in picture.parts), default=0.0) or 1.0,
+    }
     return Shown("circuit.html", {"picture": picture}, drawn)
 
 
 def alone(picture: Picture, tried: str = "", *, spoiler: bool = False) -> str:
-    """Write the page as one file that opens without a server and asks nobody for anything, its numbers inside."""
+    """Write the page as one file that opens without a server and asks nobody for anything, its
+    numbers inside."""
     page = shown(picture, tried=tried, spoiler=spoiler)
-    body = render.environment().get_template(page.template).render(**{**page.values, **page.drawn, "layout": "parts/alone.html"})
+    body = (
+        render.environment()
+        .get_template(page.template)
+        .render(**{**page.values, **page.drawn, "layout": "parts/alone.html"})
+    )
     script = files("assay.explorer").joinpath("static", "circuit.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     numbers = base64.b64encode(json.dumps(to_json(picture), ensure_ascii=True).encode()).decode()
-    return render.environment().get_template("circuit_alone.html").render(
-        name=picture.name, body=Markup(body), style=Markup(render.style()), script=Markup(script), hash=f"sha256-{digest}", numbers=numbers,
-    )  # fmt: skip
+    return (
+        render.environment()
+        .get_template("circuit_alone.html")
+        .render(
+            name=picture.name,
+            body=Markup(body),
+            style=Markup(render.style()),
+            script=Markup(script),
+            hash=f"sha256-{digest}",
+            numbers=numbers,
+        )
+    )
 
 
 def _signed(drawn: Sequence[Map]) -> bool:
@@ -68,4 +104,7 @@ def _signed(drawn: Sequence[Map]) -> bool:
 def _bars(table: Table) -> list[Markup]:
     """A line for each part of the score, and one for the quality; controls as ticks."""
     every = {kind: (*c.parts, c.quality) for kind, c in table.controls.items()}
-    return [share(row, {kind: rows[i] for kind, rows in every.items()}) for i, row in enumerate((*table.own.parts, table.own.quality))]
+    return [
+        share(row, {kind: rows[i] for kind, rows in every.items()})
+        for i, row in enumerate((*table.own.parts, table.own.quality))
+    ]

@@ -1,4 +1,5 @@
-"""Connections: an application answered over HTTP, with deadlines for whoever sends slowly and a bound on how many do."""
+"""Connections: an application answered over HTTP, with deadlines for whoever sends slowly and a
+bound on how many do."""
 
 from __future__ import annotations
 
@@ -17,15 +18,25 @@ READERS = 256
 HEADERS, BODY = 10.0, 30.0
 """Seconds within which a request's header, and the whole request, has to arrive."""
 SLOW, BRIEF = 32, 1.0
-"""Connections of one address that may wait so long for their header; each further one has BRIEF seconds."""
+"""Connections of one address that may wait so long for their header; each further one has BRIEF
+seconds."""
 
 
 def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:
     """Answer with an application at a listening socket until interrupted."""
     config = uvicorn.Config(
-        app, http=Punctual, log_level="error", access_log=False, server_header=False, date_header=False, lifespan=lifespan,  # type: ignore[arg-type]
-        ws="none", limit_concurrency=READERS, h11_max_incomplete_event_size=32 * 1024, timeout_graceful_shutdown=2,
-    )  # fmt: skip
+        app,
+        http=Punctual,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan=lifespan,  # type: ignore[arg-type]
+        ws="none",
+        limit_concurrency=READERS,
+        h11_max_incomplete_event_size=32 * 1024,
+        timeout_graceful_shutdown=2,
+    )
     with suppress(KeyboardInterrupt):  # how a person ends it
         uvicorn.Server(config).run(sockets=[listening])
 
@@ -33,9 +44,9 @@ def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None
 class Punctual(H11Protocol):
     """HTTP on one connection, which is closed where a request takes too long to arrive.
 
-    uvicorn has a deadline for a connection's next request and none for its first, nor for one that has begun: half a header each
-    on 256 connections kept everybody out. Here a connection counts among the READERS from the moment at which its header is there.
-    """
+    uvicorn has a deadline for a connection's next request and none for its first, nor for one that
+    has begun: half a header each on 256 connections kept everybody out. Here a connection counts
+    among the READERS from the moment at which its header is there."""
 
     waiting: ClassVar[Counter[str]] = Counter()
     """Connections of each address whose header is not there yet."""
@@ -49,7 +60,9 @@ class Punctual(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and wait for what is missing: the header, then the body."""
-        if self.conn.their_state is h11.IDLE and not self._counted:  # a further request on this connection
+        if (
+            self.conn.their_state is h11.IDLE and not self._counted
+        ):  # a further request on this connection
             self._await_header()
         self.connections.add(self)
         before = self.conn.their_state
@@ -73,7 +86,9 @@ class Punctual(H11Protocol):
         self._counted = True
         self.waiting[peer] += 1
         self.connections.discard(self)
-        self._deadline = self.loop.call_later(HEADERS if self.waiting[peer] <= SLOW else BRIEF, self.transport.abort)
+        self._deadline = self.loop.call_later(
+            HEADERS if self.waiting[peer] <= SLOW else BRIEF, self.transport.abort
+        )
 
     def _end_wait(self) -> None:
         if self._deadline is not None:

@@ -1,4 +1,5 @@
-"""Small figures of numbers as inline SVG: they fill their column, need no script, and say their numbers to whoever cannot see them."""
+"""Small figures of numbers as inline SVG: they fill their column, need no script, and say their
+numbers to whoever cannot see them."""
 
 from __future__ import annotations
 
@@ -13,19 +14,29 @@ HIGH = 96
 """Pixels that the tallest bar has."""
 
 
-def histogram(counts: Sequence[int], edges: Sequence[float], of: str, unit: str = "tokens") -> Markup:
-    """Bars of counts between edges, drawn equally wide; hovering tells a bar's bounds and count. `of` says what is counted."""
+def histogram(
+    counts: Sequence[int], edges: Sequence[float], of: str, unit: str = "tokens"
+) -> Markup:
+    """Bars of counts between edges, drawn equally wide; hovering tells a bar's bounds and count.
+    `of` says what is counted."""
     if not counts or len(edges) != len(counts) + 1:
         return Markup()
     highest, width = max(counts) or 1, 100 / len(counts)
     told = escape(unit)
     bars = "".join(
-        f'<g><title>{_short(low)} to {_short(high)}: {count:,} {told}</title><rect class="hit" x="{i * width:.3f}%" y="0" '
-        f'width="{width:.3f}%" height="{HIGH}"/>{_bar(i * width, 0.88 * width, HIGH * count / highest)}</g>'
+        f'<g><title>{_short(low)} to {_short(high)}: {count:,} {told}</title><rect class="hit" '
+        f'x="{i * width:.3f}%" y="0" '
+        f'width="{width:.3f}%" '
+        f'height="{HIGH}"/>{_bar(i * width, 0.88 * width, HIGH * count / highest)}</g>'
         for i, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     )
-    label = f"{of}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} in each: {', '.join(map(str, counts))}"
-    return Markup('<svg class="histogram" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(HIGH, label, Markup(bars))
+    label = (
+        f"{of}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} in "
+        f"each: {', '.join(map(str, counts))}"
+    )
+    return Markup(
+        '<svg class="histogram" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
+    ).format(HIGH, label, Markup(bars))
 
 
 def _bar(x: float, width: float, height: float) -> str:
@@ -33,7 +44,10 @@ def _bar(x: float, width: float, height: float) -> str:
     if height <= 0:
         return ""
     shown = max(1.0, height)
-    return f'<rect class="bar" x="{x:.3f}%" y="{HIGH - shown:.1f}" width="{width:.3f}%" height="{shown:.1f}"/>'
+    return (
+        f'<rect class="bar" x="{x:.3f}%" y="{HIGH - shown:.1f}" width="{width:.3f}%" '
+        f'height="{shown:.1f}"/>'
+    )
 
 
 def occupied(counts: Sequence[int], edges: Sequence[float]) -> tuple[list[int], list[float]]:
@@ -46,7 +60,8 @@ def occupied(counts: Sequence[int], edges: Sequence[float]) -> tuple[list[int], 
 
 
 def quantiles(values: Sequence[float], names: Sequence[str], maximum: float, of: str) -> Markup:
-    """Quantiles on a line from 0 to the maximum: the outer two as ends of a bar, the quarters as a box, the median as a tick.
+    """Quantiles on a line from 0 to the maximum: the outer two as ends of a bar, the quarters as a
+    box, the median as a tick.
 
     `values` are six: .1, .25, .5, .75, .9 and .99.
     """
@@ -55,11 +70,24 @@ def quantiles(values: Sequence[float], names: Sequence[str], maximum: float, of:
     at = [100 * value / maximum for value in values]
     told = ", ".join(f"{name} {_short(value)}" for name, value in zip(names, values, strict=True))
     return Markup(
-        '<svg class="quantiles" width="100%" height="24" role="img" aria-label="{of}: {told}, maximum {top}"><title>{told}, maximum {top}</title>'
-        '<line class="axis" x1="0" x2="100%" y1="12" y2="12"/><line class="bar" x1="{a:.2f}%" x2="{e:.2f}%" y1="12" y2="12"/>'
-        '<rect class="box" x="{b:.2f}%" width="{w:.2f}%" y="5" height="14"/><line class="tick" x1="{c:.2f}%" x2="{c:.2f}%" y1="2" y2="22"/>'
+        '<svg class="quantiles" width="100%" height="24" role="img" aria-label="{of}: {told}, '
+        'maximum {top}"><title>{told}, maximum {top}</title>'
+        '<line class="axis" x1="0" x2="100%" y1="12" y2="12"/><line class="bar" x1="{a:.2f}%" '
+        'x2="{e:.2f}%" y1="12" y2="12"/>'
+        '<rect class="box" x="{b:.2f}%" width="{w:.2f}%" y="5" height="14"/><line class="tick" '
+        'x1="{c:.2f}%" x2="{c:.2f}%" y1="2" y2="22"/>'
         '<line class="far" x1="{f:.2f}%" x2="{f:.2f}%" y1="7" y2="17"/></svg>'
-    ).format(of=of, told=told, top=_short(maximum), a=at[0], b=at[1], w=at[3] - at[1], c=at[2], e=at[4], f=at[5])
+    ).format(
+        of=of,
+        told=told,
+        top=_short(maximum),
+        a=at[0],
+        b=at[1],
+        w=at[3] - at[1],
+        c=at[2],
+        e=at[4],
+        f=at[5],
+    )
 
 
 def interval(value: float, low: float, high: float, of: str) -> Markup:
@@ -69,9 +97,12 @@ def interval(value: float, low: float, high: float, of: str) -> Markup:
     left, span = left - 0.06 * span, 1.12 * span
     zero, a, b, c = (100 * (x - left) / span for x in (0.0, low, high, value))
     return Markup(
-        '<svg class="interval-bar" width="100%" height="24" role="img" aria-label="{}: {} [{}, {}]">'
-        '<line class="axis" x1="0" x2="100%" y1="12" y2="12"/><line class="tick" x1="{z:.2f}%" x2="{z:.2f}%" y1="2" y2="22"/>'
-        '<line class="bar" x1="{a:.2f}%" x2="{b:.2f}%" y1="12" y2="12"/><circle class="dot" cx="{c:.2f}%" cy="12" r="4.5"/></svg>'
+        '<svg class="interval-bar" width="100%" height="24" role="img" aria-label="{}: {} [{}, '
+        '{}]">'
+        '<line class="axis" x1="0" x2="100%" y1="12" y2="12"/><line class="tick" x1="{z:.2f}%" '
+        'x2="{z:.2f}%" y1="2" y2="22"/>'
+        '<line class="bar" x1="{a:.2f}%" x2="{b:.2f}%" y1="12" y2="12"/><circle class="dot" '
+        'cx="{c:.2f}%" cy="12" r="4.5"/></svg>'
     ).format(of, _short(value), _short(low), _short(high), z=zero, a=a, b=b, c=c)
 
 
@@ -79,8 +110,10 @@ def split(share: float, first: str, second: str) -> Markup:
     """One bar parted in two, by a share between 0 and 1."""
     at = 100 * min(1.0, max(0.0, share))
     return Markup(
-        '<svg class="split" width="100%" height="12" role="img" aria-label="{} {:.0f} %, {} {:.0f} %">'
-        '<rect class="bar" x="0" width="{:.2f}%" height="12"/><rect class="rest" x="{:.2f}%" width="{:.2f}%" height="12"/></svg>'
+        '<svg class="split" width="100%" height="12" role="img" aria-label="{} {:.0f} %, {} '
+        '{:.0f} %">'
+        '<rect class="bar" x="0" width="{:.2f}%" height="12"/><rect class="rest" x="{:.2f}%" '
+        'width="{:.2f}%" height="12"/></svg>'
     ).format(first, at, second, 100 - at, at, at, 100 - at)
 
 

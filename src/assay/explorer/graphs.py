@@ -1,4 +1,5 @@
-"""A causal graph as inline SVG: what is given above, the answer below, each variable under all that it reads."""
+"""A causal graph as inline SVG: what is given above, the answer below, each variable under all that
+it reads."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from assay.circuits.picture.graph import Graph, Link, Node
 
 WIDE, HIGH, GAP, STEP, LANE = 148, 80, 22, 132, 16
-"""Pixels: a box, the room beside it, from one row of boxes to the next, and from one lane of long links to the next."""
+"""Pixels: a box, the room beside it, from one row of boxes to the next, and from one lane of long
+links to the next."""
 LETTERS = 18
 Place = tuple[float, float]
 
@@ -23,7 +25,11 @@ def causal(graph: Graph) -> Markup:
     """Draw all nodes and links; how thick a link is, is what cutting it costs."""
     rows = layers(graph)
     across = max(map(len, rows), default=0)
-    drawn = [link for link in graph.links if any(link.source in row for row in rows) and any(link.target in row for row in rows)]
+    drawn = [
+        link
+        for link in graph.links
+        if any(link.source in row for row in rows) and any(link.target in row for row in rows)
+    ]
     level = {name: y for y, row in enumerate(rows) for name in row}
     far = [link for link in drawn if level[link.target] - level[link.source] > 1]
     margin = GAP / 2 + LANE * ((len(far) + 1) // 2)
@@ -32,21 +38,32 @@ def causal(graph: Graph) -> Markup:
     for y, row in enumerate(rows):
         start = (wide - len(row) * (WIDE + GAP) + GAP) / 2
         at |= {name: (start + i * (WIDE + GAP), 1 + y * STEP) for i, name in enumerate(row)}
-    lanes = {(link.source, link.target): _lane(i, [x for x, y in at.values() if at[link.source][1] < y < at[link.target][1]])
-             for i, link in enumerate(far)}  # fmt: skip
+    lanes = {
+        (link.source, link.target): _lane(
+            i, [x for x, y in at.values() if at[link.source][1] < y < at[link.target][1]]
+        )
+        for i, link in enumerate(far)
+    }
     lines = Markup("").join(_link(link, at, drawn, lanes) for link in drawn)
     boxes = Markup("").join(_node(i, node, at[node.name]) for i, node in enumerate(graph.nodes))
-    label = f"the causal graph: {len(graph.nodes)} nodes and {len(graph.links)} links, as in the tables below"
-    return Markup('<svg class="causal" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-label="{l}">{}{}</svg>').format(
-        lines, boxes, w=round(wide), h=round(high), l=label
+    label = (
+        f"the causal graph: {len(graph.nodes)} nodes and {len(graph.links)} links, as in the "
+        "tables below"
     )
+    return Markup(
+        '<svg class="causal" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" '
+        'aria-label="{l}">{}{}</svg>'
+    ).format(lines, boxes, w=round(wide), h=round(high), l=label)
 
 
 def layers(graph: Graph) -> list[list[str]]:
-    """Divide nodes among rows by how far they are from what is given, each row in the order of what its nodes read."""
+    """Divide nodes among rows by how far they are from what is given, each row in the order of what
+    its nodes read."""
     levels = sorted({node.depth for node in graph.nodes})
     rows = [[node.name for node in graph.nodes if node.depth == depth] for depth in levels]
-    sources: Mapping[str, list[str]] = {n.name: [x.source for x in graph.links if x.target == n.name] for n in graph.nodes}
+    sources: Mapping[str, list[str]] = {
+        n.name: [x.source for x in graph.links if x.target == n.name] for n in graph.nodes
+    }
     place = {name: (i + 0.5) / len(row) for row in rows[:1] for i, name in enumerate(row)}
     for row in rows[1:]:
         row.sort(key=lambda name: _mean([place[s] for s in sources[name] if s in place]))
@@ -59,16 +76,29 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _lane(i: int, between: Sequence[float]) -> float:
-    """Where a link that passes other rows goes down: left of their boxes and right of them by turns, each in a lane of its own."""
+    """Where a link that passes other rows goes down: left of their boxes and right of them by
+    turns, each in a lane of its own."""
     away = LANE * (1 + i // 2)
     return min(between) - away if i % 2 == 0 else max(between) + WIDE + away
 
 
-def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lanes: Mapping[tuple[str, str], float]) -> Markup:
-    """A curve from the foot of one box to the head of another, by a lane beside what is between; links to one box end beside each other."""
+def _link(
+    link: Link,
+    at: Mapping[str, Place],
+    links: Sequence[Link],
+    lanes: Mapping[tuple[str, str], float],
+) -> Markup:
+    """A curve from the foot of one box to the head of another, by a lane beside what is between;
+    links to one box end beside each other."""
     lane = lanes.get((link.source, link.target))
-    ends = sorted((x for x in links if x.target == link.target), key=lambda x: lanes.get((x.source, x.target), at[x.source][0] + WIDE / 2))
-    starts = sorted((x for x in links if x.source == link.source), key=lambda x: lanes.get((x.source, x.target), at[x.target][0] + WIDE / 2))
+    ends = sorted(
+        (x for x in links if x.target == link.target),
+        key=lambda x: lanes.get((x.source, x.target), at[x.source][0] + WIDE / 2),
+    )
+    starts = sorted(
+        (x for x in links if x.source == link.source),
+        key=lambda x: lanes.get((x.source, x.target), at[x.target][0] + WIDE / 2),
+    )
     x0 = at[link.source][0] + WIDE * (starts.index(link) + 1) / (len(starts) + 1)
     x1 = at[link.target][0] + WIDE * (ends.index(link) + 1) / (len(ends) + 1)
     y0, y1 = at[link.source][1] + HIGH, at[link.target][1]
@@ -76,7 +106,8 @@ def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lanes: Map
     way = f"C{x0:.1f} {y0 + gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
     if lane is not None:
         way = (
-            f"C{x0:.1f} {y0 + gap / 2:.1f} {lane:.1f} {y0 + gap / 2:.1f} {lane:.1f} {y0 + gap:.1f}V{y1 - gap:.1f}"
+            f"C{x0:.1f} {y0 + gap / 2:.1f} {lane:.1f} {y0 + gap / 2:.1f} {lane:.1f} "
+            f"{y0 + gap:.1f}V{y1 - gap:.1f}"
             f"C{lane:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
         )
     cost, slots = link.cost, ", ".join(link.slots)
@@ -89,21 +120,36 @@ def _link(link: Link, at: Mapping[str, Place], links: Sequence[Link], lanes: Map
         '<g class="{}" data-from="{}" data-to="{}"><title>{}</title><path d="M{:.1f} {:.1f}{}" '
         'stroke-width="{:.1f}"/><path class="head" d="M{:.1f} {:.1f}l-4 -8h8z"/>{}</g>'
     ).format(
-        kind, plain(link.source), plain(link.target), plain(told), x0, y0, way, thick, x1, y1, _words(x1, y1, slots, cost),
-    )  # fmt: skip
+        kind,
+        plain(link.source),
+        plain(link.target),
+        plain(told),
+        x0,
+        y0,
+        way,
+        thick,
+        x1,
+        y1,
+        _words(x1, y1, slots, cost),
+    )
 
 
 def _words(x: float, y: float, slots: str, cost: float | None) -> Markup:
     """By what it is read, where it ends."""
     if not slots:
         return Markup("")
-    return Markup('<text class="slot" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>').format(x + 12 * max(1, len(slots) / 2), y - 10, slots)
+    return Markup('<text class="slot" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>').format(
+        x + 12 * max(1, len(slots) / 2), y - 10, slots
+    )
 
 
 def _node(i: int, node: Node, at: Place) -> Markup:
-    """A box with a name, where it lives, and the share of answers that come out as foretold when it is exchanged."""
+    """A box with a name, where it lives, and the share of answers that come out as foretold when it
+    is exchanged."""
     x, y = at
-    where = ", ".join(node.places) or {"given": "given", "answer": "the logits"}.get(node.kind, "reasoning")
+    where = ", ".join(node.places) or {"given": "given", "answer": "the logits"}.get(
+        node.kind, "reasoning"
+    )
     swap = node.interchanged
     lines = [node.name, where]
     if node.scrubbed is not None:
@@ -119,7 +165,8 @@ def _node(i: int, node: Node, at: Place) -> Markup:
     )
     told = plain(f"{node.name}: {node.rule}" if node.rule else node.name)
     return Markup(
-        '<a class="{}" href="#node-{}" data-node="{}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{}" height="{}" rx="4"/>{}</a>'
+        '<a class="{}" href="#node-{}" data-node="{}"><title>{}</title><rect x="{:.1f}" '
+        'y="{:.1f}" width="{}" height="{}" rx="4"/>{}</a>'
     ).format(node.kind, i, plain(node.name), told, x, y, WIDE, HIGH, text)
 
 

@@ -1,4 +1,5 @@
-"""Tables of numbers as heat maps: inline SVG that needs no script to be seen; a script tells what a cell says when it is pointed at."""
+"""Tables of numbers as heat maps: inline SVG that needs no script to be seen; a script tells what a
+cell says when it is pointed at."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _WIDE = 7.0
 
 
 def heatmap(drawn: Map, most: float | None = None) -> Markup:
-    """Draw a map: orange above 0, blue below, the full shade at `most`, or else at the largest number in size."""
+    """Draw a map: orange above 0, blue below, the full shade at `most`, or else at the largest
+    number in size."""
     scale = drawn.largest if most is None else most
     across, along = [_axis(name) for name in drawn.columns], [_axis(name) for name in drawn.rows]
     upright = max(map(len, across), default=0) <= 2
@@ -31,56 +33,106 @@ def heatmap(drawn: Map, most: float | None = None) -> Markup:
     top = CELL if upright else 8 + round(_WIDE * max(map(len, across), default=0))
     wide, high = len(across), len(along)
     size = left + CELL * wide + 1, top + CELL * high + 1
-    names = [Markup('<text class="down" x="{}" y="{}" text-anchor="end">{}</text>').format(left - 5, top + CELL * i + 13, name)
-             for i, name in enumerate(along)]  # fmt: skip
+    names = [
+        Markup('<text class="down" x="{}" y="{}" text-anchor="end">{}</text>').format(
+            left - 5, top + CELL * i + 13, name
+        )
+        for i, name in enumerate(along)
+    ]
     for i, name in enumerate(across):
         x = left + CELL * i + CELL / 2
-        turned = Markup(' text-anchor="middle" y="{}"').format(top - 4) if upright else Markup(' transform="rotate(-90 {0} {1})" y="{1}"').format(
-            x + 4, top - 4
+        turned = (
+            Markup(' text-anchor="middle" y="{}"').format(top - 4)
+            if upright
+            else Markup(' transform="rotate(-90 {0} {1})" y="{1}"').format(x + 4, top - 4)
         )
-        names.append(Markup('<text class="across" x="{}"{}>{}</text>').format(x if upright else x + 4, turned, name))
+        names.append(
+            Markup('<text class="across" x="{}"{}>{}</text>').format(
+                x if upright else x + 4, turned, name
+            )
+        )
     least = 1e-6 * scale  # less is rounding, and is told as 0
-    told = [" ".join("" if x is None else f"{x if abs(x) >= least else 0:.3g}" for x in row) for row in drawn.values]
-    label = f"{drawn.title}{f' of {drawn.of}' if drawn.of else ''}: {high} rows, {wide} columns, the largest {number(float(drawn.largest))}"
+    told = [
+        " ".join("" if x is None else f"{x if abs(x) >= least else 0:.3g}" for x in row)
+        for row in drawn.values
+    ]
+    label = (
+        f"{drawn.title}{f' of {drawn.of}' if drawn.of else ''}: {high} rows, {wide} columns, the "
+        f"largest {number(float(drawn.largest))}"
+    )
     return Markup(
-        '<svg class="map" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" tabindex="0" aria-label="{label}" data-values="{values}" '
-        'data-rows="{rows}" data-columns="{columns}" data-say="{say}" data-first="{first}" data-left="{left}" data-top="{top}">'
-        '{names}<g transform="translate({left} {top}) scale({cell})">{cells}{grid}<rect class="cursor" width="1" height="1"/></g></svg>'
+        '<svg class="map" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" tabindex="0" '
+        'aria-label="{label}" data-values="{values}" '
+        'data-rows="{rows}" data-columns="{columns}" data-say="{say}" data-first="{first}" '
+        'data-left="{left}" data-top="{top}">'
+        '{names}<g transform="translate({left} {top}) scale({cell})">{cells}{grid}<rect '
+        'class="cursor" width="1" height="1"/></g></svg>'
     ).format(
-        w=size[0], h=size[1], label=label, values=";".join(told), rows=_listed(drawn.rows), columns=_listed(drawn.columns), say=drawn.say,
-        first=drawn.first, left=left, top=top, names=Markup("").join(names), cell=CELL, cells=_cells(drawn, scale), grid=_grid(drawn),
-    )  # fmt: skip
+        w=size[0],
+        h=size[1],
+        label=label,
+        values=";".join(told),
+        rows=_listed(drawn.rows),
+        columns=_listed(drawn.columns),
+        say=drawn.say,
+        first=drawn.first,
+        left=left,
+        top=top,
+        names=Markup("").join(names),
+        cell=CELL,
+        cells=_cells(drawn, scale),
+        grid=_grid(drawn),
+    )
 
 
 def key(most: float, signed: bool) -> Markup:
     """Draw what the shades mean, from nothing, or from as far below it, to the largest number."""
     steps = list(range(-20 if signed else 0, 21, 4))
     bars = Markup("").join(
-        Markup('<rect class="{}" x="{}" width="14" height="10"/>').format(_shade(step), 14 * i) for i, step in enumerate(steps)
+        Markup('<rect class="{}" x="{}" width="14" height="10"/>').format(_shade(step), 14 * i)
+        for i, step in enumerate(steps)
     )
     ends = number(-most) if signed else "0", number(float(most))
-    return Markup('<span class="key">{} <svg viewBox="0 0 {w} 10" width="{w}" height="10" aria-hidden="true">{}</svg> {}</span>').format(
-        ends[0], bars, ends[1], w=14 * len(steps)
-    )
+    return Markup(
+        '<span class="key">{} <svg viewBox="0 0 {w} 10" width="{w}" height="10" '
+        'aria-hidden="true">{}</svg> {}</span>'
+    ).format(ends[0], bars, ends[1], w=14 * len(steps))
 
 
 def _cells(drawn: Map, scale: float) -> Markup:
-    """All cells of one shade as one path, so that a page of maps stays small; what is 0 is paper."""
+    """All cells of one shade as one path, so that a page of maps stays small; what is 0 is
+    paper."""
     paths: dict[int, list[str]] = {}
     for y, row in enumerate(drawn.values):
         for x, value in enumerate(row):
-            step = 0 if value is None or not scale else level(abs(value) / scale) if abs(value) / scale > 0.005 else 0
+            step = (
+                0
+                if value is None or not scale
+                else level(abs(value) / scale)
+                if abs(value) / scale > 0.005
+                else 0
+            )
             if step and value is not None:
                 paths.setdefault(step if value > 0 else -step, []).append(f"M{x} {y}h1v1h-1z")
-    return Markup("").join(Markup('<path class="{}" d="{}"/>').format(_shade(step), "".join(d)) for step, d in sorted(paths.items()))
+    return Markup("").join(
+        Markup('<path class="{}" d="{}"/>').format(_shade(step), "".join(d))
+        for step, d in sorted(paths.items())
+    )
 
 
 def _grid(drawn: Map) -> Markup:
     """Lines between cells; where later positions cannot be seen there are none."""
     wide, high = len(drawn.columns), len(drawn.rows)
-    ends = [max((x + 1 for x, v in enumerate(row) if v is not None), default=0) for row in drawn.values]
-    flat = [f"M0 {y}h{max(ends[y - 1] if y else 0, ends[y] if y < high else 0)}" for y in range(high + 1)]
-    starts = [next((y for y, end in enumerate(ends) if end >= max(1, x)), high) for x in range(wide + 1)]
+    ends = [
+        max((x + 1 for x, v in enumerate(row) if v is not None), default=0) for row in drawn.values
+    ]
+    flat = [
+        f"M0 {y}h{max(ends[y - 1] if y else 0, ends[y] if y < high else 0)}"
+        for y in range(high + 1)
+    ]
+    starts = [
+        next((y for y, end in enumerate(ends) if end >= max(1, x)), high) for x in range(wide + 1)
+    ]
     upright = [f"M{x} {start}v{high - start}" for x, start in enumerate(starts)]
     return Markup('<path class="lines" d="{}"/>').format("".join(flat + upright))
 

@@ -1,4 +1,5 @@
-"""Library: which indexes a store holds, told from their about.json alone; each is opened when a page first asks for it."""
+"""Library: which indexes a store holds, told from their about.json alone; each is opened when a
+page first asks for it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Entry:
-    """An index of the store. Where several have one address, each but the newest adds ~ and the start of its key."""
+    """An index of the store. Where several have one address, each but the newest adds ~ and the
+    start of its key."""
 
     address: str
     key: str
@@ -46,18 +48,32 @@ class Experiments:
     """How the explorer learns of experiments, given from above: it opens no run itself."""
 
     listed: Callable[[], tuple[JSON, ...]] = tuple
-    """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay list` prints them."""
+    """Every experiment with name, title, claim and its recorded and stored outcomes, as `assay
+    list` prints them."""
     page: Callable[[str, str], tuple[str, JSON] | None] = lambda name, preset: None
-    """The report page of an experiment and a preset as HTML, and its result; None where nothing of it is stored or recorded."""
+    """The report page of an experiment and a preset as HTML, and its result; None where nothing of
+    it is stored or recorded."""
     held: Callable[[str, str], bool] = lambda name, preset: False
     """Whether that page is made already, and nothing has changed since."""
 
 
 class Library:
-    """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is there."""
+    """The indexes of a store, found anew whenever a page asks, so that one made meanwhile is
+    there."""
 
-    def __init__(self, root: Path, experiments: Experiments = Experiments(), making: Making | None = None, circuits: Shelf | None = None):
-        self.root, self.experiments, self.live, self.circuits = root, experiments, Live(root), circuits or Shelf()
+    def __init__(
+        self,
+        root: Path,
+        experiments: Experiments = Experiments(),
+        making: Making | None = None,
+        circuits: Shelf | None = None,
+    ):
+        self.root, self.experiments, self.live, self.circuits = (
+            root,
+            experiments,
+            Live(root),
+            circuits or Shelf(),
+        )
         self.making = making
         """The index that is being made in the background, if one is."""
         self._abouts: dict[Path, tuple[int, About | str]] = {}
@@ -91,10 +107,15 @@ class Library:
         if self.making is not None and self.making.address == f"{model}/{dictionary}":
             raise Unmade(self.making)
         more = f"; {len(broken)} in the store cannot be read, see the first page" if broken else ""
-        raise Problem(UNKNOWN, f"no index of a dictionary {model}/{dictionary} is in this store{more}", "assay index DICTIONARY")
+        raise Problem(
+            UNKNOWN,
+            f"no index of a dictionary {model}/{dictionary} is in this store{more}",
+            "assay index DICTIONARY",
+        )
 
     def index(self, model: str, dictionary: str) -> Index:
-        """Open the index at this address, or give the one that is open. Raises: Problem where it is not there, damaged or does not fit."""
+        """Open the index at this address, or give the one that is open. Raises: Problem where it is
+        not there, damaged or does not fit."""
         entry = self.entry(model, dictionary)
         with self._lock:
             made, index = self._open.get(entry.key, (None, None))
@@ -106,7 +127,11 @@ class Library:
     def beside(self, entry: Entry) -> tuple[Entry, ...]:
         """Find the other indexes of the same model and site."""
         same = (entry.about.model_sha256, entry.about.site)
-        return tuple(e for e in self.look()[0] if e.key != entry.key and (e.about.model_sha256, e.about.site) == same)
+        return tuple(
+            e
+            for e in self.look()[0]
+            if e.key != entry.key and (e.about.model_sha256, e.about.site) == same
+        )
 
     def _opened(self, entry: Entry) -> Index:
         try:
@@ -116,7 +141,11 @@ class Library:
             raise Problem(AWAY, str(error)) from error
         if features != entry.about.d_sae:
             raise Problem(
-                UNFIT, f"the index {entry.key} has {features:,} features and says that its dictionary has {entry.about.d_sae:,}; make it again"
+                UNFIT,
+                (
+                    f"the index {entry.key} has {features:,} features and says that its "
+                    f"dictionary has {entry.about.d_sae:,}; make it again"
+                ),
             )
         return index
 

@@ -1,4 +1,5 @@
-"""Live: models and dictionaries that pages ask about a text; each is loaded when first asked for, kept, and asked one call at a time."""
+"""Live: models and dictionaries that pages ask about a text; each is loaded when first asked for,
+kept, and asked one call at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class Loaded:
     _answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, repr=False)
 
     def ask(self, question: Hashable, answer: Callable[[Reader], T]) -> T:
-        """Answer a question in this model's turn, or as it was answered before. Raises: Problem for a text that cannot be read."""
+        """Answer a question in this model's turn, or as it was answered before. Raises: Problem for
+        a text that cannot be read."""
         with self.turn:
             if question not in self._answers:
                 try:
@@ -68,20 +70,29 @@ class Live:
         self._worker = ThreadPoolExecutor(1, "load")
 
     def begun(self, index: Index) -> bool:
-        """Whether a page asked for an index's dictionary before, so that it is loaded or being loaded."""
+        """Whether a page asked for an index's dictionary before, so that it is loaded or being
+        loaded."""
         with self._lock:
             return index.folder in self._begun
 
     def loaded(self, index: Index) -> Loaded | None:
-        """Give an index's dictionary with its model; None while they are being loaded, which the first call begins.
+        """Give an index's dictionary with its model; None while they are being loaded, which the
+        first call begins.
 
-        Raises: Problem where one of them is gone, was changed, or does not fit; the next call tries again.
-        """
+        Raises: Problem where one of them is gone, was changed, or does not fit; the next call tries
+        again."""
         about = index.about
         if not about.model:
-            raise Problem(UNFIT, "this index was made from activations without a model, so no text can be read")
+            raise Problem(
+                UNFIT,
+                "this index was made from activations without a model, so no text can be read",
+            )
         if not about.source and not (self.root / "runs" / about.name).is_dir():
-            raise Problem(AWAY, f"the index of {about.name} does not say where its dictionary is; make it again", "assay index DICTIONARY")
+            raise Problem(
+                AWAY,
+                f"the index of {about.name} does not say where its dictionary is; make it again",
+                "assay index DICTIONARY",
+            )
         with self._lock:
             begun = self._begun.get(index.folder)
             if begun is None:
@@ -103,19 +114,40 @@ class Live:
             from assay.subjects.pretrained import load
             from assay.subjects.site import Site
         except ImportError as error:
-            raise Problem(AWAY, f"reading a text needs a library that is not installed: {error}") from error
+            raise Problem(
+                AWAY, f"reading a text needs a library that is not installed: {error}"
+            ) from error
         if (now := models.find(about.model).fingerprint) != about.model_sha256:
-            raise Problem(UNFIT, f"{about.model} is another model than the one that was indexed: sha256 {now[:12]}…, then {about.model_sha256[:12]}…")
+            raise Problem(
+                UNFIT,
+                (
+                    f"{about.model} is another model than the one that was indexed: sha256 "
+                    f"{now[:12]}…, then {about.model_sha256[:12]}…"
+                ),
+            )
         dictionary = self._source(about).dictionary
         if now not in self._models:
             self._models[now] = load(about.model), Turn()
         subject, turn = self._models[now]
         reads, writes = Site.parse(about.site), Site.parse(about.site_out)
         writes_there = None if writes == reads else writes
-        return Loaded(Reader(subject, dictionary, reads, writes_there, about.bos, about.skip_first, about.outlier, TOKENS), turn)
+        return Loaded(
+            Reader(
+                subject,
+                dictionary,
+                reads,
+                writes_there,
+                about.bos,
+                about.skip_first,
+                about.outlier,
+                TOKENS,
+            ),
+            turn,
+        )
 
     def _source(self, about: About) -> Source:
-        """The dictionary that was indexed, by the path or name it had; its hash must be the same."""
+        """The dictionary that was indexed, by the path or name it had; its hash must be the
+        same."""
         from assay.evaluation import sources
         from assay.lab.store import Store
 
@@ -129,8 +161,14 @@ class Live:
             if found.sha256 == about.dictionary:
                 return found
         if found is None:
-            raise Problem(AWAY, f"the dictionary {about.name} is not where it was when it was indexed: {why}")
+            raise Problem(
+                AWAY, f"the dictionary {about.name} is not where it was when it was indexed: {why}"
+            )
         raise Problem(
-            UNFIT, f"{about.name} is another dictionary than the one that was indexed: sha256 {found.sha256[:12]}…, then {about.dictionary[:12]}…",
+            UNFIT,
+            (
+                f"{about.name} is another dictionary than the one that was indexed: sha256 "
+                f"{found.sha256[:12]}…, then {about.dictionary[:12]}…"
+            ),
             f"assay index {about.source or about.name}",
-        )  # fmt: skip
+        )

@@ -1,4 +1,5 @@
-"""Making: an index that is made in the background while pages are read, and what pages say of it."""
+"""Making: an index that is made in the background while pages are read, and what pages say of
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Offline: the pages of chosen features as one file, which opens without a server and without a network."""
+"""Offline: the pages of chosen features as one file, which opens without a server and without a
+network."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from assay.features.index.reader import Index
 
 
 def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> str:
-    """Write features' pages into one, with a list of contents; `chosen` says how they were. The keys j, k and r go through them.
+    """Write features' pages into one, with a list of contents; `chosen` says how they were. The
+    keys j, k and r go through them.
 
     Raises: DataError for no feature, or one that is not there.
     """
@@ -30,9 +32,10 @@ def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> 
     for place, number in enumerate(numbers):
         shown = feature.shown(index, number, index.about.address)
         around = {
-            "previous": numbers[place - 1] if place else None, "next": numbers[place + 1] if place + 1 < len(numbers) else None,
+            "previous": numbers[place - 1] if place else None,
+            "next": numbers[place + 1] if place + 1 < len(numbers) else None,
             "random": numbers[(place + max(1, round(len(numbers) * 0.618))) % len(numbers)],
-        }  # fmt: skip
+        }
         shown = replace(shown, values={**shown.values, **around})
         drawn = {**shown.drawn, "layout": "parts/alone.html"}
         parts.append(Markup(env.get_template(shown.template).render(**{**shown.values, **drawn})))
@@ -41,14 +44,23 @@ def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> 
     glances, hints = index.glance(numbers), index.hints(numbers)
     contents = [{**glances[n], "fires_on": hints[n][0], "promotes": hints[n][1]} for n in numbers]
     return env.get_template("offline.html").render(
-        about=index.about, chosen=chosen, pages=parts, contents=contents, style=Markup(render.style()), script=Markup(script),
+        about=index.about,
+        chosen=chosen,
+        pages=parts,
+        contents=contents,
+        style=Markup(render.style()),
+        script=Markup(script),
         hash=f"sha256-{digest}",
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=4)
 def _environment(chosen: frozenset[int]) -> Environment:
-    """The explorer's templates, in which a feature is a place in this file, or no link where it is not in it."""
+    """The explorer's templates, in which a feature is a place in this file, or no link where it is
+    not in it."""
     env = render.environment().overlay()
-    env.filters = {**env.filters, "feature": lambda dictionary, number: f"#f{number}" if number in chosen else ""}
+    env.filters = {
+        **env.filters,
+        "feature": lambda dictionary, number: f"#f{number}" if number in chosen else "",
+    }
     return env

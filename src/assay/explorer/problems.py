@@ -1,4 +1,5 @@
-"""Problem: why a page cannot be shown, with the status it is answered with and what to do about it."""
+"""Problem: why a page cannot be shown, with the status it is answered with and what to do about
+it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from assay.core.errors import AssayError, DataError, ModelError, StoreError
 from assay.features.index.about import Damaged
 
 ASKED, UNKNOWN, UNFIT, AWAY = 400, 404, 409, 503
-"""What was asked makes no sense; there is no such thing; two things do not fit together; it is damaged, missing or busy."""
+"""What was asked makes no sense; there is no such thing; two things do not fit together; it is
+damaged, missing or busy."""
 
 
 class Problem(AssayError):

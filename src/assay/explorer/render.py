@@ -1,4 +1,5 @@
-"""Render: what a page function gives, as HTML or JSON; the one environment of templates, which escapes everything."""
+"""Render: what a page function gives, as HTML or JSON; the one environment of templates, which
+escapes everything."""
 
 from __future__ import annotations
 
@@ -19,14 +20,16 @@ from assay.explorer.problems import Problem
 from assay.report import contexts, pages, palette, tables
 
 LEVELS = 20
-"""Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0 to .a20 and .w0 to .w20."""
+"""Steps of a shade or a bar: a page may not carry styles of its own, so each step is a class, .a0
+to .a20 and .w0 to .w20."""
 _TURNS = re.compile("[\u061c\u200e\u200f]")
 """Marks that turn the direction of writing and that core.plain leaves."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A page: its template, the values it tells, which are its JSON as well, and what is drawn from them for the template alone."""
+    """A page: its template, the values it tells, which are its JSON as well, and what is drawn from
+    them for the template alone."""
 
     template: str
     values: Mapping[str, Any]
@@ -35,7 +38,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer that is no template: a report page with a policy of its own, or data for a chart. `values` are its JSON."""
+    """An answer that is no template: a report page with a policy of its own, or data for a chart.
+    `values` are its JSON."""
 
     content: str | bytes
     kind: str
@@ -62,10 +66,18 @@ def served(dictionary: str, number: int) -> str:
 def environment() -> Environment:
     """The templates, with the signs and filters that pages use."""
     env = Environment(
-        loader=PackageLoader("assay.explorer"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("assay.explorer"),
+        autoescape=True,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
         undefined=StrictUndefined,
-    )  # fmt: skip
-    env.globals |= {"signs": tables.SIGNS, "outcome_words": pages.WORDS, "plural_words": pages.PLURAL}
+    )
+    env.globals |= {
+        "signs": tables.SIGNS,
+        "outcome_words": pages.WORDS,
+        "plural_words": pages.PLURAL,
+    }
     env.filters |= {
         "token": contexts.token,
         "words": contexts.words,
@@ -108,7 +120,8 @@ def problem_data(found: Problem) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number at so many significant digits, with a true minus sign; whole numbers in full, "–" where there is none."""
+    """A number at so many significant digits, with a true minus sign; whole numbers in full, "–"
+    where there is none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
@@ -127,7 +140,8 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(row: Mapping[str, Any], column: str) -> str:
-    """A number with the interval that stands in the columns beside it, to the digits that the interval supports."""
+    """A number with the interval that stands in the columns beside it, to the digits that the
+    interval supports."""
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)
@@ -141,7 +155,11 @@ def percent(share: float | None, digits: int = 3) -> str:
 
 def share(value: float | None, places: int = 2) -> str:
     """A share to so many decimals, "–" where there is none."""
-    return "–" if value is None or not math.isfinite(value) else tables.minus(f"{round(value, places) + 0.0:.{places}f}")
+    return (
+        "–"
+        if value is None or not math.isfinite(value)
+        else tables.minus(f"{round(value, places) + 0.0:.{places}f}")
+    )
 
 
 def several(n: int, one: str, many: str = "") -> str:
@@ -150,7 +168,8 @@ def several(n: int, one: str, many: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time to the digits that an estimate has: tens of seconds below two minutes, then minutes."""
+    """A time to the digits that an estimate has: tens of seconds below two minutes, then
+    minutes."""
     minutes = round(seconds / 60)
     if seconds < 115:
         return f"{max(10, 10 * round(seconds / 10))} s"
@@ -158,7 +177,8 @@ def duration(seconds: float) -> str:
 
 
 def level(share: float) -> int:
-    """The step of a shade or a bar, 0 to 20, for a share between 0 and 1; whatever is on has at least 1."""
+    """The step of a shade or a bar, 0 to 20, for a share between 0 and 1; whatever is on has at
+    least 1."""
     if not share > 0:
         return 0
     return max(1, min(LEVELS, round(LEVELS * share)))
@@ -166,15 +186,25 @@ def level(share: float) -> int:
 
 @functools.cache
 def style() -> str:
-    """The style sheet: the report's, with classes for shades and bars, and what only the explorer has."""
-    steps = "".join(f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1))
-    steps += "".join(f"#attention:has(#input-{i}:checked) .input:not(.i{i}){{display:none}}" for i in range(EXAMPLES + 1))
-    steps += "".join(f"#attention:has(#head-{i}:checked) .head:not(.h{i}){{display:none}}" for i in range(1, HEADS + 1))
+    """The style sheet: the report's, with classes for shades and bars, and what only the explorer
+    has."""
+    steps = "".join(
+        f".a{i}{{--a:{i / LEVELS:.2f}}}.w{i}{{--w:{i / LEVELS:.2f}}}" for i in range(LEVELS + 1)
+    )
+    steps += "".join(
+        f"#attention:has(#input-{i}:checked) .input:not(.i{i}){{display:none}}"
+        for i in range(EXAMPLES + 1)
+    )
+    steps += "".join(
+        f"#attention:has(#head-{i}:checked) .head:not(.h{i}){{display:none}}"
+        for i in range(1, HEADS + 1)
+    )
     report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
     own = files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
     return f"{palette.css()}{report}\n{steps}\n{own}"
 
 
 def _shown(value: Any) -> Any:
-    """What a page shows of a value: no text or markup in it turns the direction of writing, or cannot be encoded."""
+    """What a page shows of a value: no text or markup in it turns the direction of writing, or
+    cannot be encoded."""
     return type(value)(_TURNS.sub("�", plain(value))) if isinstance(value, str) else value

@@ -1,4 +1,5 @@
-"""Security: who may ask, and what an answer allows a browser to do. A page of another site must not read or use this server."""
+"""Security: who may ask, and what an answer allows a browser to do. A page of another site must not
+read or use this server."""
 
 from __future__ import annotations
 
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src "
+    "'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
 REPORT = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; "
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'none'; "
     "sandbox allow-scripts allow-downloads"
 )
-"""For a report page, which is one file with style and script inside: it gets an origin of its own, and so no access to this server."""
+"""For a report page, which is one file with style and script inside: it gets an origin of its own,
+and so no access to this server."""
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -44,14 +48,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True)
 class Rules:
-    """Names that the server answers to; empty: any, which needs a token. The token that a browser must have brought, if there is one."""
+    """Names that the server answers to; empty: any, which needs a token. The token that a browser
+    must have brought, if there is one."""
 
     hosts: tuple[str, ...] = LOOPBACK
     token: str = ""
 
 
 class Guard:
-    """Stands before the pages: refuses what the rules forbid, and adds the headers that bind a browser."""
+    """Stands before the pages: refuses what the rules forbid, and adds the headers that bind a
+    browser."""
 
     def __init__(self, app: ASGIApp, rules: Rules):
         self.app, self.rules = app, rules
@@ -66,7 +72,9 @@ class Guard:
         headers = Headers(scope=scope)
         refused = self._refused(scope, headers)
         if refused is not None:
-            await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, bound(send, SENT))
+            await PlainTextResponse(refused[1] + "\n", refused[0])(
+                scope, receive, bound(send, SENT)
+            )
             return
         let_in = self._token(scope, headers)
         if let_in is not None:
@@ -75,14 +83,21 @@ class Guard:
         await self.app(scope, limited(receive, BODY, partial(Problem, 413)), bound(send, SENT))
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """Why this request is not answered: a name that is not ours, another site behind it, or too much of it."""
+        """Why this request is not answered: a name that is not ours, another site behind it, or too
+        much of it."""
         host = headers.get("host", "")
-        if len(headers.getlist("host")) != 1 or (self.rules.hosts and _name(host) not in self.rules.hosts):
+        if len(headers.getlist("host")) != 1 or (
+            self.rules.hosts and _name(host) not in self.rules.hosts
+        ):
             return 400, "this server does not answer to that name"
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405, "pages are read, not changed"
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        if origin is not None and origin != f"{scope['scheme']}://{host}" and not _link(scope, headers):
+        if (
+            origin is not None
+            and origin != f"{scope['scheme']}://{host}"
+            and not _link(scope, headers)
+        ):
             return 403, "asked from a page of another site"
         if site in ("cross-site", "same-site") and not _link(scope, headers):
             return 403, "asked from a page of another site"
@@ -96,13 +111,17 @@ class Guard:
         return None
 
     def _token(self, scope: Scope, headers: Headers) -> PlainTextResponse | RedirectResponse | None:
-        """Ask for the token, once: an address with ?token= leaves a cookie and goes on without it."""
+        """Ask for the token, once: an address with ?token= leaves a cookie and goes on without
+        it."""
         wanted = self.rules.token
         if not wanted or _same(_cookie(headers), wanted):
             return None
         asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if not any(name == "token" and _same(value, wanted) for name, value in asked):
-            return PlainTextResponse("this server asks for a token: open the address that it printed, with ?token=\n", 401)
+            return PlainTextResponse(
+                "this server asks for a token: open the address that it printed, with ?token=\n",
+                401,
+            )
         rest = urlencode([(name, value) for name, value in asked if name != "token"])
         path = "/" + scope["path"].lstrip("/\\")
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
@@ -111,7 +130,8 @@ class Guard:
 
 
 def limited(receive: Receive, most: int, refused: Callable[[str], Exception]) -> Receive:
-    """Count what a body has, whatever its header said, and raise what a line of refusal makes once it is more than so many bytes."""
+    """Count what a body has, whatever its header said, and raise what a line of refusal makes once
+    it is more than so many bytes."""
     had = 0
 
     async def counted() -> Message:
@@ -140,7 +160,11 @@ def bound(send: Send, added: Mapping[str, str]) -> Send:
 
 def _link(scope: Scope, headers: Headers) -> bool:
     """Whether a person followed a link to a page: that shows it to nobody else."""
-    return scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
 
 
 def _name(host: str) -> str:

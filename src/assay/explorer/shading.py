@@ -1,4 +1,5 @@
-"""Tokens with a feature's activation as shade and underline, and what it does there to the loss for whoever points at one."""
+"""Tokens with a feature's activation as shade and underline, and what it does there to the loss for
+whoever points at one."""
 
 from __future__ import annotations
 
@@ -27,18 +28,31 @@ class Line:
 
 
 def line(context: Context, maximum: float) -> Line:
-    """Shade a context, by activation / the feature's maximum; the token at which it fires is outlined and can be focused."""
+    """Shade a context, by activation / the feature's maximum; the token at which it fires is
+    outlined and can be focused."""
     shown = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
-    return Line(shown, context.document, context.window, context.position, context.position - context.at, context.value)
+    return Line(
+        shown,
+        context.document,
+        context.window,
+        context.position,
+        context.position - context.at,
+        context.value,
+    )
 
 
 def tokens(
-    texts: Sequence[str], activations: Sequence[float], effects: Sequence[float] | None, maximum: float, at: int | None = None
+    texts: Sequence[str],
+    activations: Sequence[float],
+    effects: Sequence[float] | None,
+    maximum: float,
+    at: int | None = None,
 ) -> Markup:
-    """Tokens side by side. One where the feature is on says how much, and what the loss of later tokens would be without it.
+    """Tokens side by side. One where the feature is on says how much, and what the loss of later
+    tokens would be without it.
 
-    Only the token `at`, or else the first that is on, is a stop of the tab key; arrow keys go on from there.
-    """
+    Only the token `at`, or else the first that is on, is a stop of the tab key; arrow keys go on
+    from there."""
     parts = []
     stop = at if at is not None else next((i for i, a in enumerate(activations) if a > 0), None)
     for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
@@ -46,18 +60,25 @@ def tokens(
         if activation <= 0 and i != at:
             parts.append(f"<span>{word}</span>")
             continue
-        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == at else ''}{' long' if len(text) > 20 else ''}"
+        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == at else ''}{' long' if len(text) > 20 else ''}"  # noqa: E501
         tip = said(activation, effects[i] if effects is not None else None)
-        parts.append(f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>')
+        parts.append(
+            f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>'
+        )
     return Markup("".join(parts))
 
 
 def shades(texts: Sequence[str], shades: Sequence[float], at: int) -> Markup:
-    """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the token `at` is outlined."""
+    """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the
+    token `at` is outlined."""
     parts = []
     for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
         word = contexts.words(text) or contexts.token("")
-        parts.append(f'<b class="a{level(shade)}{" fires" if i == at else ""}">{word}</b>' if shade > 0 or i == at else f"<span>{word}</span>")
+        parts.append(
+            f'<b class="a{level(shade)}{" fires" if i == at else ""}">{word}</b>'
+            if shade > 0 or i == at
+            else f"<span>{word}</span>"
+        )
     return Markup("".join(parts))
 
 
@@ -69,4 +90,7 @@ def said(activation: float, effect: float | None) -> str:
     if effect == 0:
         return f"{value}; without it here the loss of later tokens stays as it is, to first order"
     way, word = ("rises", "helps") if effect > 0 else ("falls", "hurts")
-    return f"{value}; without it here the loss of later tokens {way} by {abs(effect):.2g} nat, to first order: it {word}"
+    return (
+        f"{value}; without it here the loss of later tokens {way} by {abs(effect):.2g} nat, to "
+        f"first order: it {word}"
+    )

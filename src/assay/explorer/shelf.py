@@ -1,4 +1,5 @@
-"""Shelf: small models of which there are pages, by name; each is computed when a page asks, and kept for a while."""
+"""Shelf: small models of which there are pages, by name; each is computed when a page asks, and
+kept for a while."""
 
 from __future__ import annotations
 
@@ -44,13 +45,19 @@ def built() -> tuple[Subject, ...]:
     """List the circuits whose weights were written by hand."""
     from assay.circuits import known
 
-    return tuple(Subject(name, "weights written by hand", partial(_built, name), ours=True) for name in known.names())
+    return tuple(
+        Subject(name, "weights written by hand", partial(_built, name), ours=True)
+        for name in known.names()
+    )
 
 
 def explained(folder: Path) -> tuple[Subject, ...]:
-    """List the explanations of a folder: its TOML files, which are data; Python files are code, and not run here."""
+    """List the explanations of a folder: its TOML files, which are data; Python files are code, and
+    not run here."""
     found = (p for p in sorted(folder.glob("*.toml")) if re.fullmatch(r"[\w-][\w.-]*", p.stem))
-    return tuple(Subject(f"file-{p.stem}", p.name, partial(_explained, p), _changed(p)) for p in found)
+    return tuple(
+        Subject(f"file-{p.stem}", p.name, partial(_explained, p), _changed(p)) for p in found
+    )
 
 
 class Shelf:
@@ -64,8 +71,8 @@ class Shelf:
     def picture(self, name: str, *, score: bool = False) -> Picture:
         """Give the picture of a model, with the scores of its explanation where that is asked for.
 
-        Raises: the explorer's Problem for a name that is not there; AssayError for an explanation that cannot be read or does not fit.
-        """
+        Raises: the explorer's Problem for a name that is not there; AssayError for an explanation
+        that cannot be read or does not fit."""
         from assay.circuits.picture.taken import scored, take
         from assay.circuits.verify.score import Effort, table
 

@@ -1,4 +1,5 @@
-"""Turn: one thread at a time runs a model, for hooks hang on its modules; a few wait, and not for long."""
+"""Turn: one thread at a time runs a model, for hooks hang on its modules; a few wait, and not for
+long."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ WAITING, PATIENCE = 8, 30.0
 
 
 class Turn:
-    """Lets one thread at a time use a model. Raises: Problem, when entered, where too many wait or the wait is too long."""
+    """Lets one thread at a time use a model. Raises: Problem, when entered, where too many wait or
+    the wait is too long."""
 
     def __init__(self) -> None:
         self._model, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
@@ -24,7 +26,9 @@ class Turn:
             self._waiting += 1
         try:
             if not self._model.acquire(timeout=PATIENCE):
-                raise Problem(AWAY, f"the model was busy for {PATIENCE:g} seconds; ask again in a moment")
+                raise Problem(
+                    AWAY, f"the model was busy for {PATIENCE:g} seconds; ask again in a moment"
+                )
         finally:
             with self._count:
                 self._waiting -= 1

@@ -1,7 +1,8 @@
-"""Writing: texts that are continued a little at each request; whoever asks no more has stopped theirs, and what was written is kept.
+"""Writing: texts that are continued a little at each request; whoever asks no more has stopped
+theirs, and what was written is kept.
 
-Nothing runs between requests. The same question gives the same text, so one that was given up is begun again when it is asked for.
-"""
+Nothing runs between requests. The same question gives the same text, so one that was given up is
+begun again when it is asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ STRETCH = 0.4
 LONGEST = 60.0
 """Seconds that one text may take of the model in all."""
 OPEN, STALE = 4, 10.0
-"""Texts that are written at the same time, and seconds after which one that nobody asks for is given up."""
+"""Texts that are written at the same time, and seconds after which one that nobody asks for is
+given up."""
 KEPT = 32
 """Texts that are kept, whether they ended or were given up."""
 
@@ -38,14 +40,20 @@ class Writing:
         self.begun = self.ended = False
 
     def go_on(self, turn: Turn, new: int) -> None:
-        """Write for a moment, or until there are so many tokens. Raises: Problem where the model is busy, DataError by `begin`."""
+        """Write for a moment, or until there are so many tokens. Raises: Problem where the model is
+        busy, DataError by `begin`."""
         with self._lock:
             until = time.monotonic() + STRETCH
             while not self.ended and len(self.steps) < new and time.monotonic() < until:
                 with turn:
                     began = time.monotonic()
                     if not self.begun:
-                        self.steps, self._more, self.begun, self.seconds = [], self._begin(), True, 0.0
+                        self.steps, self._more, self.begun, self.seconds = (
+                            [],
+                            self._begin(),
+                            True,
+                            0.0,
+                        )
                     step = next(self._more, None)
                     self.seconds += time.monotonic() - began
                 if step is not None:
@@ -74,17 +82,22 @@ class Writings:
         self._lock = threading.Lock()
 
     def find(self, question: Hashable, begin: Callable[[], Iterator[Step]]) -> Writing:
-        """Give the text of a question, there or to be begun. Raises: Problem where too many are being written."""
+        """Give the text of a question, there or to be begun. Raises: Problem where too many are
+        being written."""
         with self._lock:
             now = time.monotonic()
             found = self._kept.get(question)
             others = sum(w.open(now) for w in self._kept.values() if w is not found)
             if found is None:
                 if others >= OPEN:
-                    raise Problem(AWAY, f"{OPEN} other texts are being written; ask again in a moment")
+                    raise Problem(
+                        AWAY, f"{OPEN} other texts are being written; ask again in a moment"
+                    )
                 found = self._kept[question] = Writing(begin)
             self._kept.move_to_end(question)
             found.asked = now
-            for key in [key for key, w in self._kept.items() if w is not found][: max(0, len(self._kept) - KEPT)]:
+            for key in [key for key, w in self._kept.items() if w is not found][
+                : max(0, len(self._kept) - KEPT)
+            ]:
                 del self._kept[key]
             return found

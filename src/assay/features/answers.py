@@ -1,7 +1,8 @@
-"""How likely a language model finds whole answers: log-probabilities of every token of each, all prompts of a question in one pass.
+"""How likely a language model finds whole answers: log-probabilities of every token of each, all
+prompts of a question in one pass.
 
-Prompts that begin alike share those tokens: together they are a tree, each of whose nodes attends to its ancestors alone, so each
-beginning is computed once and comes out as it would by itself.
+Prompts that begin alike share those tokens: together they are a tree, each of whose nodes attends
+to its ancestors alone, so each beginning is computed once and comes out as it would by itself.
 """
 
 from __future__ import annotations
@@ -26,25 +27,38 @@ Asked = tuple[str, Sequence[str]]
 
 
 class Scored(NamedTuple):
-    """A prompt with one answer as tokens, of which those from `start` on are what tells the answers apart."""
+    """A prompt with one answer as tokens, of which those from `start` on are what tells the answers
+    apart."""
 
     tokens: list[int]
     start: int
 
 
 def scored(encode: Encode, asked: Asked) -> list[Scored]:
-    """Each answer behind its prompt, encoded as one text: a tokenizer may join an answer's letter with the prompt's last sign.
+    """Each answer behind its prompt, encoded as one text: a tokenizer may join an answer's letter
+    with the prompt's last sign.
 
-    What is scored begins where the answers' tokens begin to differ, or with the answer, whichever comes first.
+    What is scored begins where the answers' tokens begin to differ, or with the answer, whichever
+    comes first.
     Raises: DataError where one answer is the beginning of another, or no answer adds a token.
     """
     prompt, answers = asked
     whole = [encode(prompt + answer) for answer in answers]
     alone = encode(prompt)
-    start = min(len(_shared(tokens, other)) for tokens in whole for other in (*whole, alone) if other is not tokens)
+    start = min(
+        len(_shared(tokens, other))
+        for tokens in whole
+        for other in (*whole, alone)
+        if other is not tokens
+    )
     for tokens, answer in zip(whole, answers, strict=True):
-        if not start < len(tokens) or any(other is not tokens and _shared(tokens, other) == tokens for other in whole):
-            raise DataError(f"the answer {answer!r} is empty or begins another answer of the same question, so they cannot be compared")
+        if not start < len(tokens) or any(
+            other is not tokens and _shared(tokens, other) == tokens for other in whole
+        ):
+            raise DataError(
+                f"the answer {answer!r} is empty or begins another answer of the same "
+                "question, so they cannot be compared"
+            )
     if start == 0:
         raise DataError("a prompt needs at least one token before its answers")
     return [Scored(tokens, start) for tokens in whole]
@@ -92,7 +106,8 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
 
 
 def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarray, "asked answer"]:
-    """log P(answer | prompt) summed over the answer's tokens, in nats, of prompts with equally many answers; one pass for all of them.
+    """log P(answer | prompt) summed over the answer's tokens, in nats, of prompts with equally many
+    answers; one pass for all of them.
 
     Raises: ModelError for a prompt longer than the model reads, DataError as `scored`.
     """
@@ -102,9 +117,16 @@ def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarr
     flat = [s for answers in found for s in answers]
     most = int(model.model.config.max_position_embeddings)
     if (longest := max(len(s.tokens) for s in flat)) > most:
-        raise ModelError(f"{model.name} reads at most {most} tokens, a prompt with its answer has {longest}; shorten the question")
+        raise ModelError(
+            f"{model.name} reads at most {most} tokens, a prompt with its answer has "
+            f"{longest}; shorten the question"
+        )
     one = tree([s.tokens[:-1] for s in flat])  # the last token is only predicted
-    read = [(i, path[k - 1], s.tokens[k]) for i, (s, path) in enumerate(zip(flat, one.paths, strict=True)) for k in range(s.start, len(s.tokens))]
+    read = [
+        (i, path[k - 1], s.tokens[k])
+        for i, (s, path) in enumerate(zip(flat, one.paths, strict=True))
+        for k in range(s.start, len(s.tokens))
+    ]
     answer, node, target = (np.array(x) for x in zip(*read, strict=True))
     places, back = np.unique(node, return_inverse=True)
     logs = _log_softmax(model, one, places)[back, torch.from_numpy(target)].double().cpu().numpy()
@@ -112,24 +134,31 @@ def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarr
     return total.reshape(len(asked), -1)
 
 
-def _log_softmax(model: Pretrained, one: Tree, places: Int[np.ndarray, "place"]) -> Float[Tensor, "place v"]:
+def _log_softmax(
+    model: Pretrained, one: Tree, places: Int[np.ndarray, "place"]
+) -> Float[Tensor, "place v"]:
     """Next-token log-probabilities at some nodes of a tree."""
     import torch
 
     dtype, device = getattr(torch, model.dtype), model.device
-    mask = torch.zeros(one.sees.shape, dtype=dtype, device=device).masked_fill(~torch.from_numpy(one.sees).to(device), torch.finfo(dtype).min)
+    mask = torch.zeros(one.sees.shape, dtype=dtype, device=device).masked_fill(
+        ~torch.from_numpy(one.sees).to(device), torch.finfo(dtype).min
+    )
     with torch.no_grad():
         final = model.model.base_model(
-            input_ids=torch.from_numpy(one.token)[None].to(device), position_ids=torch.from_numpy(one.depth)[None].to(device),
-            attention_mask=mask[None, None], use_cache=False,
-        ).last_hidden_state[0, torch.from_numpy(places).to(device)]  # fmt: skip
+            input_ids=torch.from_numpy(one.token)[None].to(device),
+            position_ids=torch.from_numpy(one.depth)[None].to(device),
+            attention_mask=mask[None, None],
+            use_cache=False,
+        ).last_hidden_state[0, torch.from_numpy(places).to(device)]
         return model.model.get_output_embeddings()(final).float().log_softmax(-1)
 
 
 def small_answer_logprobs(
     params: Params, encode: Encode, asked: Sequence[Asked], pad: int, rows: int = 256
 ) -> Float[np.ndarray, "run asked answer"]:
-    """log P(answer | prompt) by small transformers with a run axis, in nats, whose context is filled up with `pad` before a prompt.
+    """log P(answer | prompt) by small transformers with a run axis, in nats, whose context is
+    filled up with `pad` before a prompt.
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
@@ -140,7 +169,10 @@ def small_answer_logprobs(
     flat = [s for one in asked for s in scored(encode, one)]
     context = params["W_pos"].shape[1]
     if (longest := max(len(s.tokens) for s in flat)) - 1 > context:
-        raise DataError(f"a prompt with its answer has {longest} tokens; this model reads {context} and writes one more")
+        raise DataError(
+            f"a prompt with its answer has {longest} tokens; this model reads {context} and "
+            "writes one more"
+        )
     total = np.zeros((len(params["W_E"]), len(flat)))
     for a in range(0, len(flat), rows):
         part = flat[a : a + rows]

@@ -1,4 +1,5 @@
-"""A probe that chooses where to look: rows of tokens are pooled by a learned query before one linear map."""
+"""A probe that chooses where to look: rows of tokens are pooled by a learned query before one
+linear map."""
 
 from __future__ import annotations
 
@@ -17,9 +18,13 @@ RATES = (0.02, 0.1)
 
 
 def components(
-    x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"], train: Int[Tensor, "q n"], rank: int = 24
+    x: Float[Tensor, "q row s d"],
+    there: Bool[Tensor, "q row s"],
+    train: Int[Tensor, "q n"],
+    rank: int = 24,
 ) -> Float[Tensor, "q row s k"]:
-    """All tokens in the first `rank` principal components of the training rows' tokens, each with unit variance.
+    """All tokens in the first `rank` principal components of the training rows' tokens, each with
+    unit variance.
 
     By subspace iteration from a fixed start. No answers are read.
     """
@@ -28,7 +33,9 @@ def components(
         tokens = x[i, train[i]][there[i, train[i]]]
         centre = tokens.mean(0)
         rows = tokens - centre
-        axes = torch.from_numpy(rng.normal(np.zeros(1, int), "attention-probe.start", 0, (x.shape[-1], rank))[0])
+        axes = torch.from_numpy(
+            rng.normal(np.zeros(1, int), "attention-probe.start", 0, (x.shape[-1], rank))[0]
+        )
         for _ in range(4):
             axes = torch.linalg.qr(rows.mT @ (rows @ axes))[0]
         z = (x[i] - centre) @ axes
@@ -38,27 +45,49 @@ def components(
 
 
 def attention_scores(
-    z: Float[Tensor, "q row s k"], there: Bool[Tensor, "q row s"], q: Questions, *, steps: int = 120, rates: Sequence[float] = RATES,
-    decay: float = 0.02, seed: int = 0,
-) -> Float[Tensor, "rate q row"]:  # fmt: skip
-    """The scores of all rows by a query and a value direction, trained by Adam for every rate on the training rows.
+    z: Float[Tensor, "q row s k"],
+    there: Bool[Tensor, "q row s"],
+    q: Questions,
+    *,
+    steps: int = 120,
+    rates: Sequence[float] = RATES,
+    decay: float = 0.02,
+    seed: int = 0,
+) -> Float[Tensor, "rate q row"]:
+    """The scores of all rows by a query and a value direction, trained by Adam for every rate on
+    the training rows.
 
-    `z` are tokens in few directions, such as `components` gives. Both answers weigh alike. All rates are trained at once.
+    `z` are tokens in few directions, such as `components` gives. Both answers weigh alike. All
+    rates are trained at once.
 
     Formula: Σ_s softmax_s(u · z_s) (w · z_s) + b over the tokens that are there
     Source: Kantamneni et al. 2025, Are Sparse Autoencoders Useful?, section on multi-token probes
     """
     rows, mask = q.of(z, q.train), q.of(there, q.train)
     target = _at(q.told, q.train).float()
-    weight = torch.where(target > 0, 0.5 / target.mean(1, keepdim=True), 0.5 / (1 - target).mean(1, keepdim=True)) / target.shape[1]
-    start = torch.from_numpy(rng.normal(np.array([seed]), "attention-probe", 0, (2, z.shape[-1]))[0]) * 0.1
-    both = start.expand(len(rates), len(z), *start.shape).contiguous()  # [rate, q, 2, k]: where to look, and what is read there
+    weight = (
+        torch.where(
+            target > 0, 0.5 / target.mean(1, keepdim=True), 0.5 / (1 - target).mean(1, keepdim=True)
+        )
+        / target.shape[1]
+    )
+    start = (
+        torch.from_numpy(rng.normal(np.array([seed]), "attention-probe", 0, (2, z.shape[-1]))[0])
+        * 0.1
+    )
+    both = start.expand(
+        len(rates), len(z), *start.shape
+    ).contiguous()  # [rate, q, 2, k]: where to look, and what is read there
     state = {"both": both, "bias": torch.zeros(len(rates), len(z))}
     adam = Adam(state | adam_state(state), tuple(state), np.array(rates))
     for step in range(steps):
         look, value, pooled = _pooled(rows, mask, both)
-        off = weight * (torch.sigmoid(pooled + state["bias"][..., None]) - target)  # [rate, q, n]: slope of the loss by the score
-        slopes = torch.stack([look * (value - pooled[..., None]) * off[..., None], look * off[..., None]], 2)
+        off = weight * (
+            torch.sigmoid(pooled + state["bias"][..., None]) - target
+        )  # [rate, q, n]: slope of the loss by the score
+        slopes = torch.stack(
+            [look * (value - pooled[..., None]) * off[..., None], look * off[..., None]], 2
+        )
         flat = rows.flatten(1, 2)
         by_both = slopes.flatten(3) @ flat[None] + 2 * decay * both
         adam.step({"both": by_both, "bias": off.sum(-1)}, step)
@@ -67,7 +96,9 @@ def attention_scores(
 
 def _pooled(
     z: Float[Tensor, "q row s k"], there: Bool[Tensor, "q row s"], both: Float[Tensor, "rate q 2 k"]
-) -> tuple[Float[Tensor, "rate q row s"], Float[Tensor, "rate q row s"], Float[Tensor, "rate q row"]]:
+) -> tuple[
+    Float[Tensor, "rate q row s"], Float[Tensor, "rate q row s"], Float[Tensor, "rate q row"]
+]:
     """(how much is looked at each token, what is read there, their sum over a row's tokens)."""
     read = (both @ z.flatten(1, 2).mT[None]).unflatten(-1, z.shape[1:3])
     look = read[:, :, 0].masked_fill(~there, -torch.inf).softmax(-1)

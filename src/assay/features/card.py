@@ -1,9 +1,9 @@
 """FeatureCard: everything one card shows, as data; and the measures that cards are made of.
 
-`measurements` runs beside the model and returns arrays; they are stored with the arm. `cards` rebuilds the cards from those
-measures alone, so a report needs no model. Which features have examples is settled by lot before anyone has looked at them:
-`draw` orders all features that fire often enough by seed, the first twenty are the drawn cards, the next are for browsing.
-"""
+`measurements` runs beside the model and returns arrays; they are stored with the arm. `cards`
+rebuilds the cards from those measures alone, so a report needs no model. Which features have
+examples is settled by lot before anyone has looked at them: `draw` orders all features that fire
+often enough by seed, the first twenty are the drawn cards, the next are for browsing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from assay.features import effects, examples, statistics
 LEAST = 20
 """A feature with fewer firings is not drawn: its top twenty would be all there is."""
 TOP, EACH, LOGITS = 20, 3, 10
-"""Top examples, examples per quarter of the activation distribution, and promoted or suppressed tokens on a card."""
+"""Top examples, examples per quarter of the activation distribution, and promoted or suppressed
+tokens on a card."""
 
 Firings = tuple[Int[np.ndarray, "firing"], Int[np.ndarray, "firing"], Float[np.ndarray, "firing"]]
 """One chunk of sparse activations: row, feature and value of every firing."""
@@ -28,7 +29,8 @@ Firings = tuple[Int[np.ndarray, "firing"], Int[np.ndarray, "firing"], Float[np.n
 
 @dataclass(frozen=True)
 class Example:
-    """One firing in its context: token strings and the feature's activation on each; `at` is the place of the firing token."""
+    """One firing in its context: token strings and the feature's activation on each; `at` is the
+    place of the firing token."""
 
     tokens: tuple[str, ...]
     activations: tuple[float, ...]
@@ -39,7 +41,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Group:
-    """Examples from one quarter of the feature's activation distribution, with the activations they span."""
+    """Examples from one quarter of the feature's activation distribution, with the activations they
+    span."""
 
     title: str
     examples: tuple[Example, ...]
@@ -47,7 +50,8 @@ class Group:
 
 @dataclass(frozen=True)
 class FeatureCard:
-    """One feature as a card shows it; `drawn` says that it was chosen by lot for the first twenty."""
+    """One feature as a card shows it; `drawn` says that it was chosen by lot for the first
+    twenty."""
 
     address: str
     index: int
@@ -82,17 +86,24 @@ def measurements(
     seed: int,
     count: int = 320,
 ) -> tuple[dict[str, tuple[str, np.ndarray, str]], dict[str, list]]:
-    """The arrays of one dictionary's cards as `measures` takes them (one run), and the coordinates naming tokens and documents.
+    """The arrays of one dictionary's cards as `measures` takes them (one run), and the coordinates
+    naming tokens and documents.
 
-    `firings` covers all rows of `text` and is read twice; `strings` turns a token id into text; `documents` names each sequence.
-    Statistics are for every feature, examples for the first `count` that `draw` gives.
-    """
+    `firings` covers all rows of `text` and is read twice; `strings` turns a token id into text;
+    `documents` names each sequence. Statistics are for every feature, examples for the first
+    `count` that `draw` gives."""
     features = len(decoder)
-    sums, top, sample = statistics.start(features), examples.nothing(features), examples.nothing(features)
+    sums, top, sample = (
+        statistics.start(features),
+        examples.nothing(features),
+        examples.nothing(features),
+    )
     for row, feature, value in _larger(firings):
         statistics.update(sums, feature, value, 0)
         top = examples.keep(top, feature, row, value, value, TOP, text.sequence)
-        sample = examples.keep(sample, feature, row, value, examples.sampling_priority(feature, row, seed), 64)
+        sample = examples.keep(
+            sample, feature, row, value, examples.sampling_priority(feature, row, seed), 64
+        )
     sums.rows[0] = len(text.sequence)
     ends = text.tokens[text.sequence, text.position]
     all_top = examples.table(top, np.arange(features), TOP)
@@ -106,7 +117,9 @@ def measurements(
         for q, picked in enumerate(examples.quarters(sample.value[a:b], EACH)):
             rows[i, TOP + EACH * q :][: len(picked)] = lower[i][picked]
     places = examples.windows(text, rows)
-    logit_ids, logits = effects.extremes(effects.direct_logits(decoder[shown], unembedding, norm), LOGITS)
+    logit_ids, logits = effects.extremes(
+        effects.direct_logits(decoder[shown], unembedding, norm), LOGITS
+    )
 
     ids = np.where(places < 0, -1, text.tokens.reshape(-1)[places])
     words = np.unique(np.concatenate([ids[ids >= 0], logit_ids.reshape(-1)]))
@@ -115,22 +128,42 @@ def measurements(
         "card_rows": ("run", sums.rows, "rows"),
         "card_firings": ("run feature", sums.firings.astype(np.int32)[None], "rows"),
         "card_maximum": ("run feature", sums.maximum.astype(np.float32)[None], "activation"),
-        "card_purity": ("run feature", statistics.purity(np.where(all_top < 0, -1, ends[all_top])).astype(np.float32)[None], "1"),
+        "card_purity": (
+            "run feature",
+            statistics.purity(np.where(all_top < 0, -1, ends[all_top])).astype(np.float32)[None],
+            "1",
+        ),
         "card_histogram": ("run card bin", sums.histogram[shown].astype(np.int32)[None], "rows"),
         "card_token": (
             "run card example offset",
             np.where(ids < 0, -1, np.searchsorted(words, ids)).astype(np.int32)[None],
             "token",
         ),
-        "card_activation": ("run card example offset", _activations(firings, features, shown, places, text)[None], "activation"),
+        "card_activation": (
+            "run card example offset",
+            _activations(firings, features, shown, places, text)[None],
+            "activation",
+        ),
         "card_source": (
             "run card example",
             np.where(rows < 0, -1, source[text.sequence[rows]]).astype(np.int32)[None],
             "document",
         ),
-        "card_position": ("run card example", np.where(rows < 0, -1, text.position[rows]).astype(np.int32)[None], "tokens"),
-        "card_word": ("run card sign rank", np.searchsorted(words, logit_ids).astype(np.int32)[None], "token"),
-        "card_logit": ("run card sign rank", logits.astype(np.float32)[None], "logits per unit activation"),
+        "card_position": (
+            "run card example",
+            np.where(rows < 0, -1, text.position[rows]).astype(np.int32)[None],
+            "tokens",
+        ),
+        "card_word": (
+            "run card sign rank",
+            np.searchsorted(words, logit_ids).astype(np.int32)[None],
+            "token",
+        ),
+        "card_logit": (
+            "run card sign rank",
+            logits.astype(np.float32)[None],
+            "logits per unit activation",
+        ),
     }
     return named, {
         "card": [int(f) for f in shown],
@@ -140,7 +173,8 @@ def measurements(
 
 
 def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firings]:
-    """Join firings into chunks of at least `least`: `keep` sorts all it holds each time, so few large chunks are cheaper."""
+    """Join firings into chunks of at least `least`: `keep` sorts all it holds each time, so few
+    large chunks are cheaper."""
     held: list[Firings] = []
     for chunk in firings:
         held.append(chunk)
@@ -158,13 +192,15 @@ def _activations(
     places: Int[np.ndarray, "card example offset"],
     text: examples.Text,
 ) -> Float[np.ndarray, "card example offset"]:
-    """Each shown feature's activation at the places of its windows, 0 where it does not fire or the row was left out."""
+    """Each shown feature's activation at the places of its windows, 0 where it does not fire or the
+    row was left out."""
     slot = np.full(features, -1)
     slot[shown] = np.arange(len(shown))
     flat = text.sequence.astype(np.int64) * text.tokens.shape[1] + text.position
     wanted = [(slot[f], flat[r], v) for r, f, v in firings]
     keys = np.concatenate(
-        [card[card >= 0] * text.tokens.size + at[card >= 0] for card, at, _ in wanted] or [np.zeros(0, np.int64)]
+        [card[card >= 0] * text.tokens.size + at[card >= 0] for card, at, _ in wanted]
+        or [np.zeros(0, np.int64)]
     )
     values = np.concatenate([value[card >= 0] for card, _, value in wanted] or [np.zeros(0)])
     order = np.argsort(keys, kind="stable")
@@ -175,17 +211,22 @@ def _activations(
 
 
 def cards(arm: xr.Dataset, seed: int, count: int = 20, *, source: str = "") -> list[FeatureCard]:
-    """Cards from stored measures: `count` drawn by `seed` among features with at least 20 firings, then the rest for browsing.
+    """Cards from stored measures: `count` drawn by `seed` among features with at least 20 firings,
+    then the rest for browsing.
 
-    `source` is the address without the index: model/site. With the seed that the measures were taken with, the drawn are the
-    first of all features by lot; with another, a lot among those stored.
-    """
+    `source` is the address without the index: model/site. With the seed that the measures were
+    taken with, the drawn are the first of all features by lot; with another, a lot among those
+    stored."""
     if "card_token" not in arm:
         return []
     one = arm.isel(run=0)
     at = {int(f): i for i, f in enumerate(one["card"].values)}
     order = [int(f) for f in draw(one["card_firings"].values, seed) if int(f) in at]
-    reader = {name: one[name].values for name in one.variables if str(name).startswith("card_") or name in ("token", "source")}
+    reader = {
+        name: one[name].values
+        for name in one.variables
+        if str(name).startswith("card_") or name in ("token", "source")
+    }
     return [_card(reader, f, at[f], i < count, source) for i, f in enumerate(order)]
 
 
@@ -193,12 +234,17 @@ def _card(m: dict, feature: int, i: int, drawn: bool, source: str) -> FeatureCar
     """The card of one stored feature."""
     listed = [_example(m, i, e) for e in range(m["card_token"].shape[1])]
     groups = []
-    for q, name in enumerate(("highest quarter", "second quarter", "third quarter", "lowest quarter")):
+    for q, name in enumerate(
+        ("highest quarter", "second quarter", "third quarter", "lowest quarter")
+    ):
         members = tuple(e for e in listed[TOP + EACH * q : TOP + EACH * (q + 1)] if e is not None)
         if members:
             groups.append(Group(name, members))
     promoted, suppressed = (
-        tuple((str(m["token"][w]), float(x)) for w, x in zip(m["card_word"][i, s], m["card_logit"][i, s], strict=True))
+        tuple(
+            (str(m["token"][w]), float(x))
+            for w, x in zip(m["card_word"][i, s], m["card_logit"][i, s], strict=True)
+        )
         for s in (0, 1)
     )
     counts = m["card_histogram"][i]

@@ -1,11 +1,13 @@
-"""Circuits of a decoder: a few nodes are kept, every other one gives its mean, and what is left of the loss is measured.
+"""Circuits of a decoder: a few nodes are kept, every other one gives its mean, and what is left of
+the loss is measured.
 
-Nodes are the coordinates of what enters the first block, attention heads, and neurons; the unembedding, norms and biases stay. From the
-whole model nodes are dropped a quarter at a time, those whose loss would cost least to first order, until so few are left.
+Nodes are the coordinates of what enters the first block, attention heads, and neurons; the
+unembedding, norms and biases stay. From the whole model nodes are dropped a quarter at a time,
+those whose loss would cost least to first order, until so few are left.
 
-Source: Gao et al. 2025 (arXiv 2511.13653): every node outside of a circuit is ablated to its mean. There masks are learned, coordinates
-of the stream are nodes at every place where it is read or written, and what is counted is edges.
-"""
+Source: Gao et al. 2025 (arXiv 2511.13653): every node outside of a circuit is ablated to its mean.
+There masks are learned, coordinates of the stream are nodes at every place where it is read or
+written, and what is counted is edges."""
 
 from __future__ import annotations
 
@@ -28,15 +30,16 @@ STREAM, HEAD, NEURON = range(3)
 HELD = 0.75
 """Share of the nodes that one round of pruning leaves."""
 ALONG = 0.5
-"""How far all kept nodes are between their means and what they are, where first-order costs are taken: half way tells a removal better
-than the whole model does."""
+"""How far all kept nodes are between their means and what they are, where first-order costs are
+taken: half way tells a removal better than the whole model does."""
 SCALE = "hook_scale"
 Hook = tuple[str, int]
 """A hook's name, and its block."""
 
 
 def kinds(params: Params) -> Int[np.ndarray, "node"]:
-    """The kind of each node: the coordinates of the stream, then block by block its heads and its neurons."""
+    """The kind of each node: the coordinates of the stream, then block by block its heads and its
+    neurons."""
     layers, heads, neurons = _sizes(params)
     block = [HEAD] * heads + [NEURON] * neurons
     return np.array([STREAM] * params["W_E"].shape[-1] + block * layers)
@@ -44,14 +47,17 @@ def kinds(params: Params) -> Int[np.ndarray, "node"]:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A text as a whole model reads it: what its nodes give on average, and what its norms divide by at each token."""
+    """A text as a whole model reads it: what its nodes give on average, and what its norms divide
+    by at each token."""
 
     tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"]
     means: Mapping[Hook, Tensor]
     scales: Mapping[Hook, Tensor]
 
 
-def read(params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation) -> Reading:
+def read(
+    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation
+) -> Reading:
     """Read a text with the whole model."""
     import torch
 
@@ -73,24 +79,32 @@ def read(params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], ac
 
 
 def loss(
-    params: Params, text: Reading, mask: Float[Tensor, "run node"], activation: Activation, means: Mapping[Hook, Tensor] | None = None
+    params: Params,
+    text: Reading,
+    mask: Float[Tensor, "run node"],
+    activation: Activation,
+    means: Mapping[Hook, Tensor] | None = None,
 ) -> Float[Tensor, "run"]:
-    """The mean next-token loss with each node so far from its mean as the mask says: 1 is as it is, 0 is its mean.
+    """The mean next-token loss with each node so far from its mean as the mask says: 1 is as it is,
+    0 is its mean.
 
-    Means are those of the same text, or those given. Norms divide by what they divide by in the whole model: else a stream of which
-    little is left would be blown up to the length that the whole one has.
-    """
+    Means are those of the same text, or those given. Norms divide by what they divide by in the
+    whole model: else a stream of which little is left would be blown up to the length that the
+    whole one has."""
     from assay.subjects.decoder import next_token_loss
 
     edit = _edit(params, mask, text.means if means is None else means, text.scales)
     return next_token_loss(params, text.tokens, activation, edit).flatten(1).mean(1)
 
 
-def pruned(params: Params, text: Reading, sizes: Sequence[int], activation: Activation) -> Bool[np.ndarray, "run size node"]:
-    """Which nodes the circuits of these sizes keep, each run's own; a size beyond all nodes keeps all.
+def pruned(
+    params: Params, text: Reading, sizes: Sequence[int], activation: Activation
+) -> Bool[np.ndarray, "run size node"]:
+    """Which nodes the circuits of these sizes keep, each run's own; a size beyond all nodes keeps
+    all.
 
-    A node's cost is what the loss would rise by without it, to first order at `ALONG`; the cheapest quarter goes, and costs are taken anew.
-    """
+    A node's cost is what the loss would rise by without it, to first order at `ALONG`; the cheapest
+    quarter goes, and costs are taken anew."""
     import torch
 
     runs, nodes = len(params["W_E"]), len(kinds(params))
@@ -99,19 +113,28 @@ def pruned(params: Params, text: Reading, sizes: Sequence[int], activation: Acti
     for left in _rounds(nodes, [size for size in sizes if size < nodes]):
         mask = (kept * ALONG).requires_grad_()
         (gradient,) = torch.autograd.grad(loss(params, text, mask, activation).sum(), mask)
-        order = torch.where(kept > 0, -gradient, -torch.inf).argsort(dim=1, descending=True, stable=True)
+        order = torch.where(kept > 0, -gradient, -torch.inf).argsort(
+            dim=1, descending=True, stable=True
+        )
         kept = torch.zeros_like(kept).scatter_(1, order[:, :left], 1.0)
         found[left] = kept
     return np.stack([found[size].cpu().numpy() > 0 for size in sizes], 1)
 
 
-def by_lot(mask: Bool[np.ndarray, "run size node"], kind: Int[np.ndarray, "node"], seeds: Int[np.ndarray, "run"], stream: str) -> np.ndarray:
+def by_lot(
+    mask: Bool[np.ndarray, "run size node"],
+    kind: Int[np.ndarray, "node"],
+    seeds: Int[np.ndarray, "run"],
+    stream: str,
+) -> np.ndarray:
     """Circuits that keep as many nodes of each kind, drawn by each run's seed."""
     out = np.empty_like(mask)
     for k in np.unique(kind):
         at = np.flatnonzero(kind == k)
         order = rng.permutation(seeds, f"{stream}.{k}", 0, len(at))
-        out[..., at] = np.take_along_axis(mask[..., at], np.broadcast_to(order[:, None], mask[..., at].shape), -1)
+        out[..., at] = np.take_along_axis(
+            mask[..., at], np.broadcast_to(order[:, None], mask[..., at].shape), -1
+        )
     return out
 
 
@@ -121,18 +144,31 @@ def _sizes(params: Params) -> tuple[int, int, int]:
 
 
 def _rounds(nodes: int, sizes: Sequence[int]) -> Iterator[int]:
-    """How many nodes each round leaves: a share of the round before, every wanted size among them."""
+    """How many nodes each round leaves: a share of the round before, every wanted size among
+    them."""
     for size in sorted(sizes, reverse=True):
         while nodes > size:
             nodes = max(size, int(nodes * HELD))
             yield nodes
 
 
-def _edit(params: Params, mask: Float[Tensor, "run node"], means: Mapping[Hook, Tensor], scales: Mapping[Hook, Tensor]) -> Edit:
+def _edit(
+    params: Params,
+    mask: Float[Tensor, "run node"],
+    means: Mapping[Hook, Tensor],
+    scales: Mapping[Hook, Tensor],
+) -> Edit:
     """An edit that moves every node towards its mean and leaves the norms' scales as they were."""
     layers, heads, neurons = _sizes(params)
-    names = [("hook_resid_pre", 0), *((hook, n) for n in range(layers) for hook in ("hook_z", "hook_post"))]
-    share = dict(zip(names, mask.split([params["W_E"].shape[-1], *[heads, neurons] * layers], 1), strict=True))
+    names = [
+        ("hook_resid_pre", 0),
+        *((hook, n) for n in range(layers) for hook in ("hook_z", "hook_post")),
+    ]
+    share = dict(
+        zip(
+            names, mask.split([params["W_E"].shape[-1], *[heads, neurons] * layers], 1), strict=True
+        )
+    )
 
     def edit(hook: str, block: int, x: Tensor) -> Tensor:
         if hook.endswith(SCALE):

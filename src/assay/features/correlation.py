@@ -1,7 +1,8 @@
-"""Correlations that stream: of every feature with every neuron, or of two dictionaries' features, over any number of chunks.
+"""Correlations that stream: of every feature with every neuron, or of two dictionaries' features,
+over any number of chunks.
 
-Centred sums are merged chunk by chunk, so a mean that is large beside the spread costs no digits, as raw sums of squares would.
-"""
+Centred sums are merged chunk by chunk, so a mean that is large beside the spread costs no digits,
+as raw sums of squares would."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True)
 class CoMoments:
-    """Means and centred sums of what has been seen so far, in float64; the arrays are changed in place."""
+    """Means and centred sums of what has been seen so far, in float64; the arrays are changed in
+    place."""
 
     rows: Int[np.ndarray, "1"]
     mean_x: Float[np.ndarray, "n"]
@@ -25,13 +27,16 @@ class CoMoments:
 
 def start(n: int, m: int) -> CoMoments:
     """Moments of nothing, for n columns of x and m of y."""
-    return CoMoments(np.zeros(1, np.int64), np.zeros(n), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros((n, m)))
+    return CoMoments(
+        np.zeros(1, np.int64), np.zeros(n), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros((n, m))
+    )
 
 
 def update(sums: CoMoments, x: Float[np.ndarray, "b n"], y: Float[np.ndarray, "b m"]) -> None:
     """Add one chunk of rows to `sums`.
 
-    Formula: with counts a, b and differences of means δ, each centred sum grows by the chunk's own and by δ_x δ_y · ab/(a + b)
+    Formula: with counts a, b and differences of means δ, each centred sum grows by the chunk's own
+    and by δ_x δ_y · ab/(a + b)
     Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)

@@ -1,8 +1,9 @@
-"""The firings worth looking at: the strongest of every feature, and an even sample of all, each with its context.
+"""The firings worth looking at: the strongest of every feature, and an even sample of all, each
+with its context.
 
-`keep` is a streaming selection: it holds at most `most` firings per feature, whatever the number of rows.
-A firing is a row (one token of one sequence), a feature and a value; `Text` says where the rows stand.
-"""
+`keep` is a streaming selection: it holds at most `most` firings per feature, whatever the number of
+rows. A firing is a row (one token of one sequence), a feature and a value; `Text` says where the
+rows stand."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Kept:
-    """Selected firings, by feature and then by falling priority; `bar` is what a new firing of each feature must reach."""
+    """Selected firings, by feature and then by falling priority; `bar` is what a new firing of each
+    feature must reach."""
 
     feature: Int[np.ndarray, "kept"]
     row: Int[np.ndarray, "kept"]
@@ -38,7 +40,9 @@ class Kept:
 def nothing(features: int) -> Kept:
     """An empty selection for a dictionary of `features` entries."""
     none = np.zeros(0)
-    return Kept(none.astype(np.int64), none.astype(np.int64), none, none, np.full(features, -np.inf))
+    return Kept(
+        none.astype(np.int64), none.astype(np.int64), none, none, np.full(features, -np.inf)
+    )
 
 
 def keep(
@@ -50,14 +54,21 @@ def keep(
     most: int,
     sequence: Int[np.ndarray, "row"] | None = None,
 ) -> Kept:
-    """The `most` firings of greatest priority per feature among `kept` and the new ones; given `sequence`, one per sequence.
+    """The `most` firings of greatest priority per feature among `kept` and the new ones; given
+    `sequence`, one per sequence.
 
-    Ties go to the earlier row, so the selection does not depend on how the firings were cut into chunks.
-    """
-    new = (value > 0) & (priority >= kept.bar[feature])  # nearly all of a late chunk is dropped here, before any sorting
+    Ties go to the earlier row, so the selection does not depend on how the firings were cut into
+    chunks."""
+    new = (value > 0) & (
+        priority >= kept.bar[feature]
+    )  # nearly all of a late chunk is dropped here, before any sorting
     feature, row, value, priority = (
         np.concatenate([old, fresh[new]])
-        for old, fresh in zip((kept.feature, kept.row, kept.value, kept.priority), (feature, row, value, priority), strict=True)
+        for old, fresh in zip(
+            (kept.feature, kept.row, kept.value, kept.priority),
+            (feature, row, value, priority),
+            strict=True,
+        )
     )
     order = np.lexsort((row, -priority, feature))
     if sequence is not None:
@@ -71,11 +82,14 @@ def keep(
     return Kept(feature[order], row[order], value[order], priority[order], bar)
 
 
-def sampling_priority(feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "firing"], seed: int) -> Float[np.ndarray, "firing"]:
-    """A uniform number in [0, 1) for each firing, the same in any chunking: with it as priority, `keep` draws an even sample.
+def sampling_priority(
+    feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "firing"], seed: int
+) -> Float[np.ndarray, "firing"]:
+    """A uniform number in [0, 1) for each firing, the same in any chunking: with it as priority,
+    `keep` draws an even sample.
 
-    Formula: splitmix64 of row and feature (a counter-based generator would need the firings in a fixed order)
-    """
+    Formula: splitmix64 of row and feature (a counter-based generator would need the firings in a
+    fixed order)"""
     with np.errstate(over="ignore"):
         z = (row.astype(np.uint64) << np.uint64(24)) ^ feature.astype(np.uint64)
         z += np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
@@ -86,8 +100,11 @@ def sampling_priority(feature: Int[np.ndarray, "firing"], row: Int[np.ndarray, "
     return (z >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def table(kept: Kept, features: Int[np.ndarray, "chosen"], most: int) -> Int[np.ndarray, "chosen most"]:
-    """The rows kept for each of `features`, greatest priority first, −1 where there are fewer than `most`."""
+def table(
+    kept: Kept, features: Int[np.ndarray, "chosen"], most: int
+) -> Int[np.ndarray, "chosen most"]:
+    """The rows kept for each of `features`, greatest priority first, −1 where there are fewer than
+    `most`."""
     rows = np.full((len(features), most), -1, np.int64)
     for i, f in enumerate(features):
         a, b = np.searchsorted(kept.feature, [f, f + 1])
@@ -96,16 +113,18 @@ def table(kept: Kept, features: Int[np.ndarray, "chosen"], most: int) -> Int[np.
 
 
 def quarters(values: Float[np.ndarray, "sample"], each: int) -> list[Int[np.ndarray, "picked"]]:
-    """Places of up to `each` sampled firings in every quarter of the activation distribution, highest quarter first.
+    """Places of up to `each` sampled firings in every quarter of the activation distribution,
+    highest quarter first.
 
-    The sample is even, so its quarters estimate those of all firings; within a quarter the first sampled are taken.
-    """
+    The sample is even, so its quarters estimate those of all firings; within a quarter the first
+    sampled are taken."""
     order = np.argsort(-values, kind="stable")
     return [np.sort(part)[:each] for part in np.array_split(order, 4)]
 
 
 def windows(text: Text, rows: Int[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape offset"]:
-    """Flat indices into `text.tokens` of the context −10 … +5 around each row; −1 beyond its sequence's ends and for row −1."""
+    """Flat indices into `text.tokens` of the context −10 … +5 around each row; −1 beyond its
+    sequence's ends and for row −1."""
     length = text.tokens.shape[1]
     at = text.position[rows][..., None] + np.arange(-BEFORE, AFTER + 1)
     inside = (at >= 0) & (at < length) & (rows >= 0)[..., None]

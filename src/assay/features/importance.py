@@ -1,11 +1,13 @@
-"""How much a feature matters to a language model: the change in cross-entropy when it is taken out, in nats.
+"""How much a feature matters to a language model: the change in cross-entropy when it is taken out,
+in nats.
 
-    ΔCE_k(t) = CE with x ← x − a_k d_k at every position where a_k > 0, less CE as it is, at predicting token t + 1
+    ΔCE_k(t) = CE with x ← x − a_k d_k at every position where a_k > 0, less CE as it is, at
+    predicting token t + 1
 
-Above 0 means that the feature helps; sae_vis shows the opposite sign. Only the feature's own part a_k d_k is taken out: what the
-dictionary cannot reconstruct stays. A feature has a *conditional* importance, the mean over tokens where it is active, and a
-*total* one, that times its density: a rare feature may matter much where it is on and little over all.
-"""
+Above 0 means that the feature helps; sae_vis shows the opposite sign. Only the feature's own part
+a_k d_k is taken out: what the dictionary cannot reconstruct stays. A feature has a *conditional*
+importance, the mean over tokens where it is active, and a *total* one, that times its density: a
+rare feature may matter much where it is on and little over all."""
 
 from __future__ import annotations
 
@@ -29,14 +31,17 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 Mode = Literal["full", "direct", "single"]
-"""full: all later blocks run again. direct: only the final residual changes, through the last norm and the unembedding. single:
-one position at a time, each with its own next token."""
+"""full: all later blocks run again. direct: only the final residual changes, through the last norm
+and the unembedding. single: one position at a time, each with its own next token."""
 STREAM = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 """Kinds of sites that are added to the residual stream, or are it."""
 
 
-def token_sums(delta: Float[np.ndarray, "*any t"], active: Bool[np.ndarray, "*any t"]) -> dict[str, Float[np.ndarray, "*any"]]:
-    """Sums over tokens of ΔCE in nats: `tokens`, `active`, `helps` (ΔCE > 0 where active), `delta_active` and `delta_silent`."""
+def token_sums(
+    delta: Float[np.ndarray, "*any t"], active: Bool[np.ndarray, "*any t"]
+) -> dict[str, Float[np.ndarray, "*any"]]:
+    """Sums over tokens of ΔCE in nats: `tokens`, `active`, `helps` (ΔCE > 0 where active),
+    `delta_active` and `delta_silent`."""
     delta, active = np.asarray(delta, dtype=np.float64), np.asarray(active, dtype=bool)
     return {
         "tokens": np.full(active.shape[:-1], float(active.shape[-1])),
@@ -47,16 +52,20 @@ def token_sums(delta: Float[np.ndarray, "*any t"], active: Bool[np.ndarray, "*an
     }
 
 
-def finish(sums: Mapping[str, Float[np.ndarray, "feature document"]]) -> dict[str, Float[np.ndarray, "feature"]]:
+def finish(
+    sums: Mapping[str, Float[np.ndarray, "feature document"]],
+) -> dict[str, Float[np.ndarray, "feature"]]:
     """The importance of each feature, as ratios of sums over documents.
 
-    Formula: `density` δ = active/tokens; `conditional` ι = Σ ΔCE over active tokens / active; `total` = Σ ΔCE over active
-        tokens / tokens = ι·δ; `spill` = Σ ΔCE over the others / their number (0 but for attention); `hit_share` = #{active with
-        ΔCE > 0} / active; `text` = Σ ΔCE over all tokens / tokens, which is total and spill together
-    Range: nats, of either sign; NaN where there is no such token: `conditional` of a feature that is never active
+    Formula: `density` δ = active/tokens; `conditional` ι = Σ ΔCE over active tokens / active;
+        `total` = Σ ΔCE over active tokens / tokens = ι·δ; `spill` = Σ ΔCE over the others / their
+        number (0 but for attention); `hit_share` = #{active with ΔCE > 0} / active; `text` = Σ ΔCE
+        over all tokens / tokens, which is total and spill together
+    Range: nats, of either sign; NaN where there is no such token: `conditional` of a feature that
+    is never active
     Better: neither: above 0 the model predicts this text better with the feature than without
-    Source: Callum McDougall's loss effect of a feature, averaged where it is active and over all tokens
-    """
+    Source: Callum McDougall's loss effect of a feature, averaged where it is active and over all
+    tokens"""
     s = {name: np.asarray(value, dtype=np.float64).sum(-1) for name, value in sums.items()}
     done = {
         "density": ratio_or_nan(s["active"], s["tokens"]),
@@ -71,9 +80,11 @@ def finish(sums: Mapping[str, Float[np.ndarray, "feature document"]]) -> dict[st
 
 
 def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.ndarray]) -> float:
-    """How much more taking out a set of features at once costs than its members' total importances add up to, nats per token.
+    """How much more taking out a set of features at once costs than its members' total importances
+    add up to, nats per token.
 
-    `together` are the sums of the set as one group, `singly` those of its members one by one, on the same text.
+    `together` are the sums of the set as one group, `singly` those of its members one by one, on
+    the same text.
 
     Formula: mean ΔCE over all tokens with all of K out − Σ_k total_k
     Range: nats, of either sign; 0 where effects add up and none spills
@@ -84,7 +95,8 @@ def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.n
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Takes group `group` out of window `window`, at one position or wherever it is active: one row of a packed run."""
+    """Takes group `group` out of window `window`, at one position or wherever it is active: one row
+    of a packed run."""
 
     group: int
     window: int
@@ -106,32 +118,48 @@ def importance_sums(
     asked: Bool[np.ndarray, "feature w"] | None = None,
     batch: int = 8,
 ) -> dict[str, Float[np.ndarray, "feature document"]]:
-    """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them; those of several calls add up.
+    """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them;
+    those of several calls add up.
 
-    A list among `features` is a set taken out at once. Only windows in which a feature is active are run, packed `batch` at a time
-    whatever the feature, so memory does not grow with the number of features, and a feature that is never active costs nothing
-    and is exactly 0; so is ΔCE before its first active position. Where `keep` is False nothing is taken out. In mode "single"
-    there is no `delta_silent`. `asked` says which windows count for each feature; None: all.
+    A list among `features` is a set taken out at once. Only windows in which a feature is active
+    are run, packed `batch` at a time whatever the feature, so memory does not grow with the number
+    of features, and a feature that is never active costs nothing and is exactly 0; so is ΔCE before
+    its first active position. Where `keep` is False nothing is taken out. In mode "single" there is
+    no `delta_silent`. `asked` says which windows count for each feature; None: all.
 
-    Raises: DataError for several runs, features that are not there, or windows that do not fit; ModelError in mode "direct" for
-    a site outside the residual stream.
+    Raises: DataError for several runs, features that are not there, or windows that do not fit;
+    ModelError in mode "direct" for a site outside the residual stream.
     """
     groups = [list(g) if isinstance(g, Sequence) else [int(g)] for g in features]
     tokens, document = torch.as_tensor(tokens), np.asarray(document)
     _check(subject, site, dictionary, groups, tokens, document, documents, mode)
-    names = ["tokens", "active", "helps", "delta_active", *([] if mode == "single" else ["delta_silent"])]
+    names = [
+        "tokens",
+        "active",
+        "helps",
+        "delta_active",
+        *([] if mode == "single" else ["delta_silent"]),
+    ]
     sums = {name: np.zeros((len(groups), documents)) for name in names}
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
-        passage, _ = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
+        passage, _ = capture(
+            subject, site, tokens[part], None if keep is None else keep[part], reads
+        )
         inputs = passage.acts if passage.inputs is None else passage.inputs
         codes = dictionary.encode(inputs.flatten(0, 1))[0]
-        codes = (codes * switched_on(dictionary, codes)).unflatten(0, passage.tokens.shape) * passage.keep[..., None]
+        codes = (codes * switched_on(dictionary, codes)).unflatten(
+            0, passage.tokens.shape
+        ) * passage.keep[..., None]
         on = torch.stack([(codes[..., group] != 0).any(2) for group in groups])
-        counts = np.ones((len(groups), len(passage.tokens)), bool) if asked is None else asked[:, part]
+        counts = (
+            np.ones((len(groups), len(passage.tokens)), bool) if asked is None else asked[:, part]
+        )
         on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
-        def removed(job: Job, codes: Tensor = codes, inputs: Tensor = inputs) -> Float[Tensor, "s d"]:
+        def removed(
+            job: Job, codes: Tensor = codes, inputs: Tensor = inputs
+        ) -> Float[Tensor, "s d"]:
             group = groups[job.group]
             return added(dictionary, group, codes[job.window][:, group], inputs[job.window])
 
@@ -145,11 +173,14 @@ def importance_sums(
 
 
 def end_of_stream(subject: Pretrained, tokens: Int[Tensor, "w s"]) -> tuple[Site, Passage]:
-    """The last block's output, where the direct path ends, with its activations and the stream before that block."""
+    """The last block's output, where the direct path ends, with its activations and the stream
+    before that block."""
     last, block = Site("resid_post", subject.layers - 1), Site("resid_pre", subject.layers - 1)
     trace = subject.run(tokens, capture=[last, block], logits=False)
     acts = trace.acts[last].float()
-    return last, Passage(trace.tokens, acts, torch.ones_like(acts[..., 0], dtype=torch.bool), None, trace.acts[block])
+    return last, Passage(
+        trace.tokens, acts, torch.ones_like(acts[..., 0], dtype=torch.bool), None, trace.acts[block]
+    )
 
 
 def deltas(
@@ -163,7 +194,12 @@ def deltas(
 ) -> Float[np.ndarray, "g w s-1"]:
     """ΔCE of every group in every window, 0 where nothing was run."""
     windows, s = passage.tokens.shape
-    clean = torch.cat([_loss(subject, site, passage, rows, None)[: len(rows)] for rows in _packs(range(windows), batch)])
+    clean = torch.cat(
+        [
+            _loss(subject, site, passage, rows, None)[: len(rows)]
+            for rows in _packs(range(windows), batch)
+        ]
+    )
     delta = torch.zeros(*on.shape[:2], s - 1, dtype=torch.float64, device=clean.device)
     jobs = [Job(int(g), int(w)) for g, w in on[..., :-1].any(2).nonzero()]
     if mode == "single":
@@ -187,12 +223,19 @@ def deltas(
 
 
 def _loss(
-    subject: Pretrained, site: Site, passage: Passage, windows: Sequence[int], new: Float[Tensor, "p s d"] | None
+    subject: Pretrained,
+    site: Site,
+    passage: Passage,
+    windows: Sequence[int],
+    new: Float[Tensor, "p s d"] | None,
 ) -> Float[Tensor, "p s-1"]:
-    """Loss of these windows with `new` in place of their activations, or as they are: the same computation either way."""
+    """Loss of these windows with `new` in place of their activations, or as they are: the same
+    computation either way."""
     rows = torch.as_tensor(list(windows), device=passage.acts.device)
     before = None if passage.before is None else passage.before[rows]
-    some = Passage(passage.tokens[rows], passage.acts[rows], torch.ones_like(passage.keep[rows]), None, before)
+    some = Passage(
+        passage.tokens[rows], passage.acts[rows], torch.ones_like(passage.keep[rows]), None, before
+    )
     return spliced_run(subject, site, some, some.acts if new is None else new).loss().double()
 
 
@@ -201,27 +244,44 @@ def _packs(items: Sequence, size: int) -> Iterator[Sequence]:
 
 
 def _check(
-    subject: Pretrained, site: Site, dictionary: Dictionary, groups: Sequence[Sequence[int]], tokens: Tensor, document: np.ndarray,
-    documents: int, mode: Mode,
-) -> None:  # fmt: skip
+    subject: Pretrained,
+    site: Site,
+    dictionary: Dictionary,
+    groups: Sequence[Sequence[int]],
+    tokens: Tensor,
+    document: np.ndarray,
+    documents: int,
+    mode: Mode,
+) -> None:
     if mode not in ("full", "direct", "single"):
         raise DataError(f"mode must be full, direct or single, got {mode!r}")
     if len(dictionary) != 1:
-        raise DataError(f"importance is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]")
+        raise DataError(
+            f"importance is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]"
+        )
     wrong = [k for group in groups for k in group if not 0 <= k < dictionary.width]
     if not groups:
         raise DataError("importance is of features; name at least one")
     if wrong or not all(groups):
-        raise DataError(f"features are numbered 0 to {dictionary.width - 1}, got {wrong[0] if wrong else 'an empty set'}")
-    if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
-        raise DataError(f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}")
+        raise DataError(
+            f"features are numbered 0 to {dictionary.width - 1}, got "
+            f"{wrong[0] if wrong else 'an empty set'}"
+        )
+    if document.shape != (len(tokens),) or (
+        len(document) and not 0 <= document.min() <= document.max() < documents
+    ):
+        raise DataError(
+            f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}"
+        )
     if mode == "direct":
         check_direct(site)
 
 
 def check_direct(site: Site) -> None:
-    """Refuse a site that is not added to the residual stream: it has no direct path to the logits. Raises: ModelError."""
+    """Refuse a site that is not added to the residual stream: it has no direct path to the logits.
+    Raises: ModelError."""
     if site.kind not in STREAM:
         raise ModelError(
-            f"{site} is not added to the residual stream, so it has no direct path; sites with one: {', '.join(STREAM)}"
+            f"{site} is not added to the residual stream, so it has no direct path; sites "
+            f"with one: {', '.join(STREAM)}"
         )

@@ -1,9 +1,10 @@
-"""Logistic regressions by the hundred: many yes-or-no questions and every strength of penalty, fitted at once from inner products.
+"""Logistic regressions by the hundred: many yes-or-no questions and every strength of penalty,
+fitted at once from inner products.
 
-With fewer examples than dimensions a regression with an L2 penalty is a combination of its training rows, so that all it needs of
-the inputs is the matrix of their inner products. Activations, features, principal components and counts of tokens then cost the
-same, and n is at most a few dozen. What is tuned is tuned on validation rows, by AUROC.
-"""
+With fewer examples than dimensions a regression with an L2 penalty is a combination of its training
+rows, so that all it needs of the inputs is the matrix of their inner products. Activations,
+features, principal components and counts of tokens then cost the same, and n is at most a few
+dozen. What is tuned is tuned on validation rows, by AUROC."""
 
 from __future__ import annotations
 
@@ -15,14 +16,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))
-"""Values of C, the inverse of the L2 penalty, among which every probe's is chosen, the strongest penalty first."""
+"""Values of C, the inverse of the L2 penalty, among which every probe's is chosen, the strongest
+penalty first."""
 CONSTANT = 100.0
 """The constant column that stands for the intercept, so large that its penalty does not count."""
 STEPS = 25
 
 
 def auc(score: Float[Tensor, "*p m"], label: Bool[Tensor, "*p m"]) -> Float[Tensor, "*p"]:
-    """Chance that a row with the answer yes scores higher than one with no, for many rankings at once.
+    """Chance that a row with the answer yes scores higher than one with no, for many rankings at
+    once.
 
     Formula: (#{yes above no} + ½ #{ties}) / (#yes · #no)
     Range: 0 to 1; ½ is guessing; NaN without a yes or without a no
@@ -30,7 +33,10 @@ def auc(score: Float[Tensor, "*p m"], label: Bool[Tensor, "*p m"]) -> Float[Tens
     """
     order = score.sort(-1)
     values = order.values.contiguous()
-    below, upto = torch.searchsorted(values, score.contiguous()), torch.searchsorted(values, score.contiguous(), right=True)
+    below, upto = (
+        torch.searchsorted(values, score.contiguous()),
+        torch.searchsorted(values, score.contiguous(), right=True),
+    )
     rank = (below + upto + 1).double() / 2  # the mean rank of what is tied, from 1
     yes, no = label.sum(-1).double(), (~label).sum(-1).double()
     return ((rank * label).sum(-1) - yes * (yes + 1) / 2) / (yes * no)
@@ -46,7 +52,8 @@ def null_error(yes: int, no: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Rows of several questions, and which of them are for what; index arrays have one row for each question."""
+    """Rows of several questions, and which of them are for what; index arrays have one row for each
+    question."""
 
     label: Bool[Tensor, "q row"]
     """The true answers."""
@@ -71,12 +78,17 @@ class Tuned:
 
 
 def logistic(
-    k: Float[Tensor, "p n n"], yes: Bool[Tensor, "p n"], strengths: Sequence[float] = STRENGTHS, steps: int = STEPS
+    k: Float[Tensor, "p n n"],
+    yes: Bool[Tensor, "p n"],
+    strengths: Sequence[float] = STRENGTHS,
+    steps: int = STEPS,
 ) -> Float[Tensor, "p s n"]:
-    """The weights a of the training rows in the score Σ a_i (k(x, x_i) + constant²), for each question and strength.
+    """The weights a of the training rows in the score Σ a_i (k(x, x_i) + constant²), for each
+    question and strength.
 
-    Newton's method on the dual; a step that does not raise the objective is shortened. Each strength starts where the one before
-    ended, so that the strongest penalty, which is solved at once, should come first.
+    Newton's method on the dual; a step that does not raise the objective is shortened. Each
+    strength starts where the one before ended, so that the strongest penalty, which is solved at
+    once, should come first.
 
     Formula: the maximum over a of −½ aᵀKa − C Σ log(1 + exp(−t_i (Ka)_i)), t = ±1
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 3.1
@@ -92,7 +104,11 @@ def logistic(
 
 
 def _solved(
-    kernel: Float[Tensor, "p n n"], t: Float[Tensor, "p n"], c: float, a: Float[Tensor, "p n"], steps: int
+    kernel: Float[Tensor, "p n n"],
+    t: Float[Tensor, "p n"],
+    c: float,
+    a: Float[Tensor, "p n"],
+    steps: int,
 ) -> Float[Tensor, "p n"]:
     """The weights at one strength, from a start."""
     eye, shorter = torch.eye(t.shape[1], dtype=torch.float64, device=t.device), (0.5, 0.2, 0.05)
@@ -114,9 +130,15 @@ def _solved(
         step_a, step_f = target - a, (kernel @ target[..., None])[..., 0] - f
         gain, size = objective(target, f + step_f), torch.ones_like(best)
         if bool((gain <= best).any()):
-            tried = torch.stack([gain, *(objective(a + by * step_a, f + by * step_f) for by in shorter)])
+            tried = torch.stack(
+                [gain, *(objective(a + by * step_a, f + by * step_f) for by in shorter)]
+            )
             gain, which = tried.max(0)
-            size = torch.where(gain > best, torch.tensor([1.0, *shorter], dtype=torch.float64, device=t.device)[which], 0.0)
+            size = torch.where(
+                gain > best,
+                torch.tensor([1.0, *shorter], dtype=torch.float64, device=t.device)[which],
+                0.0,
+            )
         a, f = a + size[:, None] * step_a, f + size[:, None] * step_f
         moved = (gain - best).clamp_min(0)
         best = torch.maximum(best, gain)
@@ -125,15 +147,19 @@ def _solved(
     return a
 
 
-def standardised(x: Float[Tensor, "q row d"], train: Float[Tensor, "q n d"]) -> Float[Tensor, "q row d"]:
-    """Each column less its training mean over its training deviation; a column that does not vary there is 0."""
+def standardised(
+    x: Float[Tensor, "q row d"], train: Float[Tensor, "q n d"]
+) -> Float[Tensor, "q row d"]:
+    """Each column less its training mean over its training deviation; a column that does not vary
+    there is 0."""
     spread = train.std(1, keepdim=True, correction=0)
     scale = torch.where(spread > 1e-6 * spread.amax(-1, keepdim=True), 1 / spread, 0.0)
     return (x - train.mean(1, keepdim=True)) * scale
 
 
 def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
-    """Each question's setting with the best validation AUROC, the first of equals, and what it reaches on the test parts."""
+    """Each question's setting with the best validation AUROC, the first of equals, and what it
+    reaches on the test parts."""
     at = auc(_at(scores, q.validation), _at(q.told, q.validation).expand(len(scores), -1, -1))
     value, which = at.max(0)
     which = (at == value).double().argmax(0)
@@ -156,36 +182,56 @@ def prepared(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row 
     return standardised(x, q.of(x, q.train))
 
 
-def regression_scores(k: Float[Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS) -> Float[Tensor, "s q row"]:
-    """The scores of all rows by regressions of every strength, given inner products with the training rows."""
+def regression_scores(
+    k: Float[Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS
+) -> Float[Tensor, "s q row"]:
+    """The scores of all rows by regressions of every strength, given inner products with the
+    training rows."""
     return all_regression_scores([k], q, strengths)[0]
 
 
 def all_regression_scores(
     ks: Sequence[Float[Tensor, "q row n"]], q: Questions, strengths: Sequence[float] = STRENGTHS
 ) -> list[Float[Tensor, "s q row"]]:
-    """The scores by every kind of inner products of the same rows, all regressions solved at once."""
-    kernel, told = torch.cat([q.of(k, q.train) for k in ks]).double(), _at(q.told, q.train).repeat(len(ks), 1)
+    """The scores by every kind of inner products of the same rows, all regressions solved at
+    once."""
+    kernel, told = (
+        torch.cat([q.of(k, q.train) for k in ks]).double(),
+        _at(q.told, q.train).repeat(len(ks), 1),
+    )
     at_once = max(1, _CACHED // kernel.shape[-1] ** 2)
-    solved = [logistic(*part, strengths) for part in zip(kernel.split(at_once), told.split(at_once), strict=True)]
+    solved = [
+        logistic(*part, strengths)
+        for part in zip(kernel.split(at_once), told.split(at_once), strict=True)
+    ]
     a = torch.cat(solved).unflatten(0, (len(ks), -1))
-    return [torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, own) for k, own in zip(ks, a, strict=True)]
+    return [
+        torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, own)
+        for k, own in zip(ks, a, strict=True)
+    ]
 
 
 _CACHED = 2**18
 """Numbers in the matrices that are solved at once: about as many as a core's cache holds."""
 
 
-def component_products(k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int]) -> list[Float[Tensor, "q row n"]]:
-    """Inner products in the first principal components of the training rows, for every number of them."""
+def component_products(
+    k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int]
+) -> list[Float[Tensor, "q row n"]]:
+    """Inner products in the first principal components of the training rows, for every number of
+    them."""
     _, vector = torch.linalg.eigh(q.of(k, q.train).double())
     return [k.double() @ vector[..., -rank:] @ vector[..., -rank:].mT for rank in ranks]
 
 
 def component_scores(
-    k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int], strengths: Sequence[float] = STRENGTHS
+    k: Float[Tensor, "q row n"],
+    q: Questions,
+    ranks: Sequence[int],
+    strengths: Sequence[float] = STRENGTHS,
 ) -> Float[Tensor, "s q row"]:
-    """The scores of all rows by regressions on the first principal components of the training rows, for every number of them."""
+    """The scores of all rows by regressions on the first principal components of the training rows,
+    for every number of them."""
     return torch.cat(all_regression_scores(component_products(k, q, ranks), q, strengths))
 
 
@@ -196,7 +242,9 @@ def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q
     return torch.einsum("qrn,qn->qr", k.double(), weight)[None]
 
 
-def neighbour_scores(x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)) -> Float[Tensor, "s q row"]:
+def neighbour_scores(
+    x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)
+) -> Float[Tensor, "s q row"]:
     """The share of yes among the nearest training rows, for every number of them."""
     distance = torch.cdist(x, q.of(x, q.train))
     answers = _at(q.told, q.train).double()
@@ -206,7 +254,8 @@ def neighbour_scores(x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int
 
 
 def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tensor, "q k"]:
-    """The k features whose means differ most between yes and no on the training rows, in deviations of each, most different first.
+    """The k features whose means differ most between yes and no on the training rows, in deviations
+    of each, most different first.
 
     Formula: the k largest |mean(f_i | yes) − mean(f_i | no)| / std(f_i)
     """

@@ -1,8 +1,9 @@
-"""Yes-or-no questions about tokens of Python source whose answers the source itself gives: what probes are asked to read.
+"""Yes-or-no questions about tokens of Python source whose answers the source itself gives: what
+probes are asked to read.
 
-Nothing is annotated by hand or by a model: Python's own tokenizer and parser say where a string ends and a loop begins. A file
-that does not parse gives no labels, which is not the same as the label no.
-"""
+Nothing is annotated by hand or by a model: Python's own tokenizer and parser say where a string
+ends and a loop begins. A file that does not parse gives no labels, which is not the same as the
+label no."""
 
 from __future__ import annotations
 
@@ -27,13 +28,17 @@ TASKS: Mapping[str, str] = {
 }
 _STRINGS = {
     getattr(tokenize, name)
-    for name in ("STRING", *(f"{kind}STRING_{part}" for kind in "FT" for part in ("START", "MIDDLE", "END")))
+    for name in (
+        "STRING",
+        *(f"{kind}STRING_{part}" for kind in "FT" for part in ("START", "MIDDLE", "END")),
+    )
     if hasattr(tokenize, name)
 }
 
 
 def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
-    """For every task but "newline" which characters of the source are inside; None where it does not parse."""
+    """For every task but "newline" which characters of the source are inside; None where it does
+    not parse."""
     try:
         tree = syntax.module(source)
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -64,21 +69,33 @@ def characters(source: str) -> dict[str, Bool[np.ndarray, "character"]] | None:
                 since = None
     for node in ast.walk(tree):
         if isinstance(node, ast.For | ast.AsyncFor | ast.While):
-            before = lines[node.body[0].lineno - 1].encode()[: node.body[0].col_offset].decode()  # the parser counts bytes
-            mark("loop", (node.body[0].lineno, len(before) if before.strip() else 0), ((node.body[-1].end_lineno or node.lineno) + 1, 0))
+            before = (
+                lines[node.body[0].lineno - 1].encode()[: node.body[0].col_offset].decode()
+            )  # the parser counts bytes
+            mark(
+                "loop",
+                (node.body[0].lineno, len(before) if before.strip() else 0),
+                ((node.body[-1].end_lineno or node.lineno) + 1, 0),
+            )
     return inside
 
 
-def token_labels(source: str, spans: Int[np.ndarray, "token 2"]) -> dict[str, Bool[np.ndarray, "token"]] | None:
-    """The answer of every task for tokens that cover these characters of the source; None where it does not parse.
+def token_labels(
+    source: str, spans: Int[np.ndarray, "token 2"]
+) -> dict[str, Bool[np.ndarray, "token"]] | None:
+    """The answer of every task for tokens that cover these characters of the source; None where it
+    does not parse.
 
-    A token is inside where its first character that is no blank is; one of blanks alone goes by its last character.
-    """
+    A token is inside where its first character that is no blank is; one of blanks alone goes by its
+    last character."""
     inside = characters(source)
     if inside is None:
         return None
     place = np.array([_place(source, int(a), int(b)) for a, b in spans], np.int64)
-    labels = {name: mask[place] if len(mask) else np.zeros(len(place), bool) for name, mask in inside.items()}
+    labels = {
+        name: mask[place] if len(mask) else np.zeros(len(place), bool)
+        for name, mask in inside.items()
+    }
     breaks = np.array(["\n" in source[a:b] for a, b in spans], bool)
     return {**labels, "newline": np.append(breaks[1:], False)}
 
@@ -94,7 +111,9 @@ def window_labels(
     labels, known = {name: np.zeros(shape, bool) for name in TASKS}, np.zeros(shape, bool)
     for document in np.unique(windows.document).tolist():
         source = corpus.text(document)
-        spans = np.array(tokenizer.inner.encode(source, add_special_tokens=False).offsets, np.int64).reshape(-1, 2)
+        spans = np.array(
+            tokenizer.inner.encode(source, add_special_tokens=False).offsets, np.int64
+        ).reshape(-1, 2)
         found = token_labels(source, spans)
         if found is None:
             continue
@@ -108,4 +127,6 @@ def window_labels(
 
 def _place(source: str, a: int, b: int) -> int:
     text = source[a:b]
-    return min(a + len(text) - len(text.lstrip()) if text.strip() else max(a, b - 1), len(source) - 1)
+    return min(
+        a + len(text) - len(text.lstrip()) if text.strip() else max(a, b - 1), len(source) - 1
+    )

@@ -10,7 +10,8 @@ ACROSS = 512
 
 
 def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n count"]:
-    """Return places of the `count` largest of each row, largest first, ties by place; fewer where a row is shorter."""
+    """Return places of the `count` largest of each row, largest first, ties by place; fewer where a
+    row is shorter."""
     n, m = values.shape
     count = min(count, m)
     found = np.empty((n, count), np.int64)
@@ -19,7 +20,9 @@ def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n 
         whole = m // across * across
         for i, row in enumerate(values):
             maxima = row[:whole].reshape(-1, across).max(0) if whole else row
-            bar = np.partition(maxima, -count)[-count]  # so many numbers reach it, so the largest do
+            bar = np.partition(maxima, -count)[
+                -count
+            ]  # so many numbers reach it, so the largest do
             reach = np.flatnonzero(row >= bar)
             found[i] = reach[np.argsort(-row[reach], kind="stable")[:count]]
     return found

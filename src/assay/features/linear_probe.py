@@ -1,9 +1,10 @@
-"""What a linear map can read from activations: ridge regression that is judged on whole groups of rows it never saw.
+"""What a linear map can read from activations: ridge regression that is judged on whole groups of
+rows it never saw.
 
-Rows that are alike must not be split between fitting and judging, so folds consist of whole groups: prefixes, prefixes with one
-ending, prefixes with one answer. The strength of the penalty is chosen inside each training part, by folds of the same kind.
-Errors come back as sums per group, so that an R² is a ratio of sums under any resampling of groups and runs.
-"""
+Rows that are alike must not be split between fitting and judging, so folds consist of whole groups:
+prefixes, prefixes with one ending, prefixes with one answer. The strength of the penalty is chosen
+inside each training part, by folds of the same kind. Errors come back as sums per group, so that an
+R² is a ratio of sums under any resampling of groups and runs."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from assay.core.errors import DataError
 from assay.dictionaries.measuring.arrays import less
 
 STRENGTHS = tuple(10.0**e for e in range(-6, 1))
-"""Penalties among which every fit chooses, in shares of the mean diagonal entry of its Gram matrix."""
+"""Penalties among which every fit chooses, in shares of the mean diagonal entry of its Gram
+matrix."""
 INNER = 3
 """Folds within a training part, by which it chooses."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -27,14 +29,16 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarray, "row"]:
-    """The fold of every row, 0 … k − 1: groups dealt out in turn, the larger before the smaller, equal ones in an order drawn by seed.
+    """The fold of every row, 0 … k − 1: groups dealt out in turn, the larger before the smaller,
+    equal ones in an order drawn by seed.
 
     Raises: DataError when there are fewer groups than folds.
     """
     names, index, size = np.unique(group, return_inverse=True, return_counts=True)
     if not 2 <= k <= len(names):
         raise DataError(
-            f"{k} folds of whole groups need at least as many groups, and at least 2 of both; got {len(names)} groups"
+            f"{k} folds of whole groups need at least as many groups, and at least 2 of both; "
+            f"got {len(names)} groups"
         )
     place = np.empty(len(names), dtype=np.int64)
     drawn = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]
@@ -52,39 +56,58 @@ def out_of_fold(
     seed: int = 0,
     beside: tuple[Float[Tensor, "row y"], Float[Tensor, "fold row y"]] | None = None,
 ) -> Float[Tensor, "run row y"]:
-    """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not, for each run by itself.
+    """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not,
+    for each run by itself.
 
-    Columns are standardised by their training rows; one that does not vary there is not used. With `beside`, another method's
-    predictions in the same folds (`token_kernel.OutOfFold`), a share of them is taken over, and the ridge is fitted to what it leaves.
+    Columns are standardised by their training rows; one that does not vary there is not used. With
+    `beside`, another method's predictions in the same folds (`token_kernel.OutOfFold`), a share of
+    them is taken over, and the ridge is fitted to what it leaves.
 
-    Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows, r with the least squared
-    error on `INNER` folds of the training rows
+    Formula: w = argmin Σ ‖y − x w − c‖² + r · tr(G)/d · ‖w‖², G = xᵀx of the centred training rows,
+    r with the least squared error on `INNER` folds of the training rows
     """
-    x, y = x.double() - x.double().mean(1, keepdim=True), y.double()  # no fit changes, and sums of squares lose no digits
+    x, y = (
+        x.double() - x.double().mean(1, keepdim=True),
+        y.double(),
+    )  # no fit changes, and sums of squares lose no digits
     grid = y.new_tensor(strengths)
     shares = y.new_tensor((0.0,) if beside is None else SHARES)
     outer = folds(group, k, seed)
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
-        train, held = (torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold))
+        train, held = (
+            torch.from_numpy(np.flatnonzero(part)) for part in (outer != fold, outer == fold)
+        )
         x_train, y_train = x[:, train], y[train]
-        other, other_held = (0 * y_train, 0 * y[held]) if beside is None else (beside[1][fold, train], beside[0][held])
-        both = torch.cat([y_train, other], -1)  # a fit is linear in what it is fitted to, so one serves all shares
+        other, other_held = (
+            (0 * y_train, 0 * y[held])
+            if beside is None
+            else (beside[1][fold, train], beside[0][held])
+        )
+        both = torch.cat(
+            [y_train, other], -1
+        )  # a fit is linear in what it is fitted to, so one serves all shares
         inner = folds(np.asarray(group)[train], INNER, seed)
         error = y.new_zeros(len(x), len(grid), len(shares))
         for one in range(INNER):
-            rest, judged = (torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one))
+            rest, judged = (
+                torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one)
+            )
             found = _ridge(x_train[:, rest], both[rest], grid.expand(len(x), -1))
             tried = _mixed(_apply(found, x_train[:, judged]), other[judged], shares[None])
             error += (tried - y_train[judged]).square().sum((3, 4))
         best = error.flatten(1).argmin(1)
         strength, share = grid[best // len(shares)][:, None], shares[best % len(shares)][:, None]
-        out[:, held] = _mixed(_apply(_ridge(x_train, both, strength), x[:, held]), other_held, share)[:, 0, 0]
+        out[:, held] = _mixed(
+            _apply(_ridge(x_train, both, strength), x[:, held]), other_held, share
+        )[:, 0, 0]
     return out
 
 
 def _mixed(
-    fitted: Float[Tensor, "run s row y2"], other: Float[Tensor, "row y"], shares: Float[Tensor, "run a"]
+    fitted: Float[Tensor, "run s row y2"],
+    other: Float[Tensor, "row y"],
+    shares: Float[Tensor, "run a"],
 ) -> Float[Tensor, "run s a row y"]:
     """A share of another method's predictions, and the fit to what that share leaves over."""
     own, of_other = fitted[:, :, None].chunk(2, -1)
@@ -96,8 +119,8 @@ def error_sums(
 ) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, "group"]]:
     """Squared errors of the predictions, and of the mean of all rows, added up over each group.
 
-    Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖², 0 where y does not vary; R² = 1 − Σ_g SSE_g / Σ_g SST_g
-    """
+    Formula: SSE_g = Σ_{row in g} ‖y − ŷ‖², SST_g = Σ_{row in g} ‖y − ȳ‖², 0 where y does not vary;
+    R² = 1 − Σ_g SSE_g / Σ_g SST_g"""
     names, index = np.unique(group, return_inverse=True)
     place = torch.from_numpy(np.eye(len(names))[index.ravel()]).to(y.device)
     off = (predicted.double() - y.double()).square().sum(-1)
@@ -105,7 +128,9 @@ def error_sums(
     return (off @ place).cpu().numpy(), (spread @ place).cpu().numpy()
 
 
-def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "*b"]:
+def distance_r2(
+    a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]
+) -> Float[np.ndarray, "*b"]:
     """How far distances between points agree in two descriptions of them.
 
     Formula: squared correlation of ‖a_i − a_j‖ and ‖b_i − b_j‖ over all pairs i < j
@@ -113,13 +138,19 @@ def distance_r2(a: Float[np.ndarray, "*b n p"], b: Float[np.ndarray, "n q"]) -> 
     Better: higher
     """
     i, j = np.triu_indices(len(b), 1)
-    left, right = (np.linalg.norm(p[..., i, :] - p[..., j, :], axis=-1) for p in (np.asarray(a), np.asarray(b)))
-    size = [np.where(np.ptp(d, axis=-1) > 1e-12 * d.max(-1), d.var(-1), np.nan) for d in (left, right)]
+    left, right = (
+        np.linalg.norm(p[..., i, :] - p[..., j, :], axis=-1) for p in (np.asarray(a), np.asarray(b))
+    )
+    size = [
+        np.where(np.ptp(d, axis=-1) > 1e-12 * d.max(-1), d.var(-1), np.nan) for d in (left, right)
+    ]
     left, right = left - left.mean(-1, keepdims=True), right - right.mean()
     return (left @ right / left.shape[-1]) ** 2 / (size[0] * size[1])
 
 
-def centroids(x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]) -> Float[np.ndarray, "run group y"]:
+def centroids(
+    x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]
+) -> Float[np.ndarray, "run group y"]:
     """The mean row of each group."""
     names, index = np.unique(group, return_inverse=True)
     place = torch.from_numpy(np.eye(len(names))[index.ravel()]).to(x.device)
@@ -130,7 +161,9 @@ Fit = tuple[Tensor, Tensor]
 """Weights [run, strength, d, y] and constants [run, strength, 1, y]."""
 
 
-def _ridge(x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Float[Tensor, "run s"]) -> Fit:
+def _ridge(
+    x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Float[Tensor, "run s"]
+) -> Fit:
     """One fit for each run and strength; all NaN for a run that is not finite."""
     mean, middle = x.mean(1, keepdim=True), y.mean(0)
     scale = (x - mean).square().mean(1, keepdim=True).sqrt()
@@ -141,7 +174,9 @@ def _ridge(x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: 
     system = gram[:, None].repeat(1, strengths.shape[1], 1, 1)
     system.diagonal(dim1=-2, dim2=-1).add_(penalty.clamp_min(1e-12)[..., None])
     factor = torch.linalg.cholesky_ex(system)[0]
-    w = torch.cholesky_solve((z.mT @ (y - middle))[:, None].expand(-1, strengths.shape[1], -1, -1), factor)
+    w = torch.cholesky_solve(
+        (z.mT @ (y - middle))[:, None].expand(-1, strengths.shape[1], -1, -1), factor
+    )
     w = w / scale.mT[:, None]
     return w, middle - mean[:, None] @ w
 

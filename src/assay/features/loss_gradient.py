@@ -1,4 +1,5 @@
-"""The gradient of next-token losses by what the unembedding reads: the start of every pass back, without all logits at once."""
+"""The gradient of next-token losses by what the unembedding reads: the start of every pass back,
+without all logits at once."""
 
 from __future__ import annotations
 
@@ -13,8 +14,11 @@ ROWS = 128
 """Rows of logits held at a time."""
 
 
-def loss_gradient(trace: Trace, at: Int[Tensor, "m"] | None = None) -> tuple[Float[Tensor, "w s d"], float]:
-    """Differentiate the sum of the losses predicted at these positions of every window, and tell that sum in nats.
+def loss_gradient(
+    trace: Trace, at: Int[Tensor, "m"] | None = None
+) -> tuple[Float[Tensor, "w s d"], float]:
+    """Differentiate the sum of the losses predicted at these positions of every window, and tell
+    that sum in nats.
 
     None: at every position that has a next token. Elsewhere the gradient is 0.
     """

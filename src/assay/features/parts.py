@@ -12,8 +12,11 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.rows import divide, per_token
 
 
-def directions(dictionary: Dictionary, features: Sequence[int] | Int[Tensor, "k"]) -> Float[Tensor, "k d_out"]:
-    """One unit of each of these features, but for what undoes a normalisation of each row by itself.
+def directions(
+    dictionary: Dictionary, features: Sequence[int] | Int[Tensor, "k"]
+) -> Float[Tensor, "k d_out"]:
+    """One unit of each of these features, but for what undoes a normalisation of each row by
+    itself.
 
     Formula: d_k / scale_out
     """
@@ -21,17 +24,24 @@ def directions(dictionary: Dictionary, features: Sequence[int] | Int[Tensor, "k"
 
 
 def added(
-    dictionary: Dictionary, features: Sequence[int], codes: Float[Tensor, "b k"], x: Float[Tensor, "b d_in"]
+    dictionary: Dictionary,
+    features: Sequence[int],
+    codes: Float[Tensor, "b k"],
+    x: Float[Tensor, "b d_in"],
 ) -> Float[Tensor, "b d_out"]:
-    """What these features together add to the reconstruction of each row x, their activations given.
+    """What these features together add to the reconstruction of each row x, their activations
+    given.
 
     Formula: Σ_k a_k d_k / scale_out, times what undoes a normalisation of each row by itself
     """
     return _back(dictionary, _scaled(dictionary, codes @ dictionary.W_dec[0, list(features)]), x)
 
 
-def of_one_unit(dictionary: Dictionary, feature: Int[Tensor, "n"], x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_out"]:
-    """What one unit of one feature adds to the reconstruction of each row x: a feature for every row.
+def of_one_unit(
+    dictionary: Dictionary, feature: Int[Tensor, "n"], x: Float[Tensor, "n d_in"]
+) -> Float[Tensor, "n d_out"]:
+    """What one unit of one feature adds to the reconstruction of each row x: a feature for every
+    row.
 
     Formula: d_k / scale_out, times what undoes a normalisation of each row by itself
     """
@@ -43,5 +53,7 @@ def _scaled(dictionary: Dictionary, out: Float[Tensor, "b d_out"]) -> Float[Tens
     return out if scale is None else divide(out[None], scale)[0]
 
 
-def _back(dictionary: Dictionary, out: Float[Tensor, "b d_out"], x: Float[Tensor, "b d_in"]) -> Float[Tensor, "b d_out"]:
+def _back(
+    dictionary: Dictionary, out: Float[Tensor, "b d_out"], x: Float[Tensor, "b d_in"]
+) -> Float[Tensor, "b d_out"]:
     return out * per_token(x[None], dictionary.per_token)[2][0] if dictionary.per_token else out

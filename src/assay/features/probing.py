@@ -1,8 +1,8 @@
 """Sparse probing: can a few features of a dictionary say what the text says?
 
-A probe is a logistic regression for one yes-or-no question about tokens, on k features that are chosen on the training documents, with a
-penalty chosen by documents left out in turn. Many questions at once, and the baselines beside them, are in `kernel_probe.py`.
-"""
+A probe is a logistic regression for one yes-or-no question about tokens, on k features that are
+chosen on the training documents, with a penalty chosen by documents left out in turn. Many
+questions at once, and the baselines beside them, are in `kernel_probe.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _FOLDS = 4
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Tokens to probe: their activations, the token ids up to and including each, the answer, and the document."""
+    """Tokens to probe: their activations, the token ids up to and including each, the answer, and
+    the document."""
 
     x: Float[Tensor, "b d"]
     context: Int[np.ndarray, "b c"]
@@ -40,13 +41,15 @@ class Rows:
     def __post_init__(self) -> None:
         if not len(self.x) == len(self.context) == len(self.label) == len(self.document):
             raise DataError(
-                f"rows to probe must match, got {len(self.x)} activations, {len(self.context)} contexts, {len(self.label)} labels "
+                f"rows to probe must match, got {len(self.x)} activations, {len(self.context)} "
+                f"contexts, {len(self.label)} labels "
                 f"and {len(self.document)} documents"
             )
 
 
 def context(tokens: Int[np.ndarray, "w s"], width: int = 8) -> Int[np.ndarray, "w s c"]:
-    """For every position the ids of the last `width` tokens, its own last; −1 before the start of the window."""
+    """For every position the ids of the last `width` tokens, its own last; −1 before the start of
+    the window."""
     padded = np.pad(np.asarray(tokens), ((0, 0), (width - 1, 0)), constant_values=-1)
     return np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
 
@@ -75,10 +78,14 @@ def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
     return float(ratio_or_nan(np.asarray(wins), np.asarray(float(yes * no))))
 
 
-def chosen_features(dictionary: Dictionary, train: Rows, k: int, chunk: int = 2048) -> Int[np.ndarray, "k"]:
-    """The k features whose mean differs most between yes and no on the training rows, most different first.
+def chosen_features(
+    dictionary: Dictionary, train: Rows, k: int, chunk: int = 2048
+) -> Int[np.ndarray, "k"]:
+    """The k features whose mean differs most between yes and no on the training rows, most
+    different first.
 
-    Activations count times the length of their decoder row, so that a factor moved from one to the other changes nothing.
+    Activations count times the length of their decoder row, so that a factor moved from one to the
+    other changes nothing.
 
     Formula: the k largest ‖d_i‖ · |mean(f_i | yes) − mean(f_i | no)|
     """
@@ -92,8 +99,11 @@ def chosen_features(dictionary: Dictionary, train: Rows, k: int, chunk: int = 20
     return order[: min(k, dictionary.width)].cpu().numpy()
 
 
-def one_feature(dictionary: Dictionary, train: Rows, x: Float[Tensor, "b d"]) -> Float[np.ndarray, "b"]:
-    """The chosen feature's activation on other rows, turned round where it is weaker for yes: what any probe on it alone orders rows by.
+def one_feature(
+    dictionary: Dictionary, train: Rows, x: Float[Tensor, "b d"]
+) -> Float[np.ndarray, "b"]:
+    """The chosen feature's activation on other rows, turned round where it is weaker for yes: what
+    any probe on it alone orders rows by.
 
     Its AUROC is that of `sparse_probe` with k = 1, at the price of no regression.
     Range: that of the feature, either sign.
@@ -106,24 +116,38 @@ def one_feature(dictionary: Dictionary, train: Rows, x: Float[Tensor, "b d"]) ->
     return sign * _encode(dictionary, x)[:, best][:, 0].cpu().numpy()
 
 
-def sparse_probe(dictionary: Dictionary, train: Rows, test: Rows, ks: Sequence[int] = KS, chunk: int = 2048) -> dict[int, Probed]:
-    """A tuned probe on k features of one dictionary, for every k; the features of a small k are among those of a large one.
+def sparse_probe(
+    dictionary: Dictionary, train: Rows, test: Rows, ks: Sequence[int] = KS, chunk: int = 2048
+) -> dict[int, Probed]:
+    """A tuned probe on k features of one dictionary, for every k; the features of a small k are
+    among those of a large one.
 
     Raises: DataError for several runs.
     """
     if len(dictionary) != 1:
-        raise DataError(f"a sparse probe is of one dictionary, got {len(dictionary)} runs; take one: dictionary[0]")
+        raise DataError(
+            f"a sparse probe is of one dictionary, got {len(dictionary)} runs; take one: "
+            "dictionary[0]"
+        )
     best = chosen_features(dictionary, train, max(ks), chunk)
 
     def columns(rows: Rows) -> Float[np.ndarray, "b k"]:
-        parts = [_encode(dictionary, rows.x[a : a + chunk])[:, best.copy()] for a in range(0, len(rows.x), chunk)]
+        parts = [
+            _encode(dictionary, rows.x[a : a + chunk])[:, best.copy()]
+            for a in range(0, len(rows.x), chunk)
+        ]
         return torch.cat(parts).cpu().numpy()
 
     a, b = columns(train), columns(test)
-    return {k: Probed(_fitted(a[:, :k], train, b[:, :k]), test.label, tuple(best[:k].tolist())) for k in ks}
+    return {
+        k: Probed(_fitted(a[:, :k], train, b[:, :k]), test.label, tuple(best[:k].tolist()))
+        for k in ks
+    }
 
 
-def random_directions(rows: Float[Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048) -> Dictionary:
+def random_directions(
+    rows: Float[Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048
+) -> Dictionary:
     """A dictionary of so many random directions, each on in the same share of the rows."""
     d, f = rows.shape[1], width
     drawn = torch.from_numpy(rng.normal(np.array([seed]), "probing.random", 0, (f, d))[0]).to(rows)
@@ -131,25 +155,34 @@ def random_directions(rows: Float[Tensor, "b d"], width: int, share: float, seed
     share = min(max(share, 1 / len(rows)), 0.999)
     middle = rows.mean(0)
     rank = max(1, round((1 - share) * len(rows)))
-    bias = torch.cat([-((rows - middle) @ part.mT).kthvalue(rank, dim=0).values for part in drawn.split(chunk)])
+    bias = torch.cat(
+        [-((rows - middle) @ part.mT).kthvalue(rank, dim=0).values for part in drawn.split(chunk)]
+    )
     return Dictionary(drawn.mT[None], bias[None], drawn[None], middle[None], ReLU())
 
 
 def _encode(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
     """Features times the length of their decoder rows."""
     with torch.no_grad():
-        return dictionary.encode(x.float())[0] * torch.linalg.vector_norm(dictionary.W_dec[0], dim=1)
+        return dictionary.encode(x.float())[0] * torch.linalg.vector_norm(
+            dictionary.W_dec[0], dim=1
+        )
 
 
-def _fitted(x_train: Float[np.ndarray, "b k"], train: Rows, x_test: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t"]:
-    """Log-odds of yes on the test rows, of a logistic regression whose penalty was chosen by documents left out in turn."""
+def _fitted(
+    x_train: Float[np.ndarray, "b k"], train: Rows, x_test: Float[np.ndarray, "t k"]
+) -> Float[np.ndarray, "t"]:
+    """Log-odds of yes on the test rows, of a logistic regression whose penalty was chosen by
+    documents left out in turn."""
     x_train, x_test = _scaled(x_train, x_test)
     folds = _folds(train)
     mean_auroc = []
     for strength in STRENGTHS:
         found = []
         for held in folds:
-            score = _regression(x_train[~held], train.label[~held], strength).decision_function(x_train[held])
+            score = _regression(x_train[~held], train.label[~held], strength).decision_function(
+                x_train[held]
+            )
             found.append(auroc(score, train.label[held]))
         mean_auroc.append(np.nanmean(found))
     best = STRENGTHS[int(np.argmax(mean_auroc))]
@@ -166,15 +199,23 @@ def _scaled(
 
 
 def _folds(train: Rows) -> list[Bool[np.ndarray, "b"]]:
-    """Rows held out in turn, whole documents; documents are dealt out by their number of yes, so that every fold has some."""
+    """Rows held out in turn, whole documents; documents are dealt out by their number of yes, so
+    that every fold has some."""
     names, index = np.unique(train.document, return_inverse=True)
     yes = np.bincount(index, weights=train.label, minlength=len(names))
     deal = np.empty(len(names), np.int64)
     deal[np.argsort(-yes, kind="stable")] = np.arange(len(names)) % _FOLDS
     folds = [deal[index] == i for i in range(_FOLDS)]
-    usable = [held for held in folds if held.any() and all(len(np.unique(train.label[part])) == 2 for part in (held, ~held))]
+    usable = [
+        held
+        for held in folds
+        if held.any() and all(len(np.unique(train.label[part])) == 2 for part in (held, ~held))
+    ]
     if not usable:
-        raise DataError("no part of the training documents has both answers inside and outside it; give more text")
+        raise DataError(
+            "no part of the training documents has both answers inside and outside it; give "
+            "more text"
+        )
     return usable
 
 

@@ -15,12 +15,19 @@ from assay.features.examples import Text
 
 
 def card_measures(
-    dictionary: Dictionary, harvest: Harvest, bench: Bench, *, windows: int, count: int, seed: int = 0
+    dictionary: Dictionary,
+    harvest: Harvest,
+    bench: Bench,
+    *,
+    windows: int,
+    count: int,
+    seed: int = 0,
 ) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
-    """Variables and coordinates for `measures`: `count` features' cards from the first `windows` windows of a harvest.
+    """Variables and coordinates for `measures`: `count` features' cards from the first `windows`
+    windows of a harvest.
 
-    The dictionary must hold one run. Which features are shown is drawn by `seed` among those that fire at least 20 times.
-    """
+    The dictionary must hold one run. Which features are shown is drawn by `seed` among those that
+    fire at least 20 times."""
     model = harvest.model(bench.device)
     windows = min(windows, len(harvest.tokens))
     rows = harvest.kept[harvest.kept < windows * harvest.spec.context]
@@ -43,6 +50,11 @@ def card_measures(
 
 
 def _raw_decoder(dictionary: Dictionary) -> np.ndarray:
-    """What one unit of each feature adds to the raw activations, [feature, d]: what logits are made of."""
-    W = dictionary.W_dec[0] if dictionary.scale is None else dictionary.W_dec[0] / dictionary.scale[0]
+    """What one unit of each feature adds to the raw activations, [feature, d]: what logits are made
+    of."""
+    W = (
+        dictionary.W_dec[0]
+        if dictionary.scale is None
+        else dictionary.W_dec[0] / dictionary.scale[0]
+    )
     return W.cpu().numpy()

@@ -1,8 +1,8 @@
 """Per-feature sums that stream: how often a feature fires, how strongly, and on how few tokens.
 
-Activations arrive sparse, in chunks: `feature` and `value` of every firing, and the number of rows that the chunk covers.
-Each statistic is `start` → `update` per chunk → `finish`, so it adds up over chunks in any order.
-"""
+Activations arrive sparse, in chunks: `feature` and `value` of every firing, and the number of rows
+that the chunk covers. Each statistic is `start` → `update` per chunk → `finish`, so it adds up over
+chunks in any order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 EDGES = 2.0 ** (np.arange(-42, 43) / 6)
-"""Bin edges of the activation histogram: sixths of an octave from 1/128 to 128; what lies outside falls into the end bins."""
+"""Bin edges of the activation histogram: sixths of an octave from 1/128 to 128; what lies outside
+falls into the end bins."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,16 @@ class Sums:
 def start(features: int) -> Sums:
     """Sums over nothing, for dictionaries of `features` entries."""
     return Sums(
-        np.zeros(1, np.int64), np.zeros(features, np.int64), np.zeros(features), np.zeros((features, len(EDGES) - 1), np.int64)
+        np.zeros(1, np.int64),
+        np.zeros(features, np.int64),
+        np.zeros(features),
+        np.zeros((features, len(EDGES) - 1), np.int64),
     )
 
 
-def update(sums: Sums, feature: Int[np.ndarray, "firing"], value: Float[np.ndarray, "firing"], rows: int) -> None:
+def update(
+    sums: Sums, feature: Int[np.ndarray, "firing"], value: Float[np.ndarray, "firing"], rows: int
+) -> None:
     """Add one chunk to `sums`; values that are not above 0 (nor NaN) are no firings."""
     fires = value > 0
     feature, value = feature[fires].astype(np.int64), value[fires].astype(np.float64)
@@ -41,7 +47,9 @@ def update(sums: Sums, feature: Int[np.ndarray, "firing"], value: Float[np.ndarr
     sums.firings[:] += np.bincount(feature, minlength=features)
     np.maximum.at(sums.maximum, feature, value)
     place = np.clip(np.searchsorted(EDGES, value, side="right") - 1, 0, bins - 1)
-    sums.histogram[:] += np.bincount(feature * bins + place, minlength=features * bins).reshape(features, bins)
+    sums.histogram[:] += np.bincount(feature * bins + place, minlength=features * bins).reshape(
+        features, bins
+    )
 
 
 def density(sums: Sums) -> Float[np.ndarray, "feature"]:
@@ -56,7 +64,8 @@ def density(sums: Sums) -> Float[np.ndarray, "feature"]:
 
 
 def purity(top: Int[np.ndarray, "feature example"]) -> Float[np.ndarray, "feature"]:
-    """The share of the commonest token among each feature's top examples (20 of them by habit; −1 marks an absent one).
+    """The share of the commonest token among each feature's top examples (20 of them by habit; −1
+    marks an absent one).
 
     Formula: max over tokens of #{top examples that end on the token} / #{top examples}
     Range: 1/20 to 1 for 20 examples; NaN without any

@@ -1,7 +1,8 @@
-"""Tokens that a model was hardly trained on: indicators read off its embeddings, and whether it can repeat them.
+"""Tokens that a model was hardly trained on: indicators read off its embeddings, and whether it can
+repeat them.
 
-Every indicator is lower the less a token was trained, measured against tokens that are known to be unused.
-"""
+Every indicator is lower the less a token was trained, measured against tokens that are known to be
+unused."""
 
 from __future__ import annotations
 
@@ -15,11 +16,16 @@ from assay.dictionaries.measuring.arrays import less
 INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
 
 
-def indicators(rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "known"]) -> dict[str, Float[np.ndarray, "token"]]:
-    """Each token's indicators, of rows of the input embedding or of the unembedding, beside the mean of the reference tokens' rows.
+def indicators(
+    rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "known"]
+) -> dict[str, Float[np.ndarray, "token"]]:
+    """Each token's indicators, of rows of the input embedding or of the unembedding, beside the
+    mean of the reference tokens' rows.
 
-    `norm` needs no reference. The first principal component is that of the centred rows; it is taken off the rows as they are.
-    Formula: ‖r‖; ‖r − r̄_ref‖; 1 − cos(r, r̄_ref), as it is, without the first component, and with the mean row subtracted
+    `norm` needs no reference. The first principal component is that of the centred rows; it is
+    taken off the rows as they are.
+    Formula: ‖r‖; ‖r − r̄_ref‖; 1 − cos(r, r̄_ref), as it is, without the first component, and with
+    the mean row subtracted
     Source: Land & Bartolo 2024, Fishing for Magikarp, by its code (cohere-ai/magikarp, utils.py)
     """
     rows = np.asarray(rows, dtype=np.float64)
@@ -27,10 +33,18 @@ def indicators(rows: Float[np.ndarray, "token d"], reference: Int[np.ndarray, "k
     first = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     found = (np.linalg.norm(rows, axis=1), np.linalg.norm(rows - rows[reference].mean(0), axis=1))
     stripped = (rows, rows - np.outer(rows @ first, first), centred)
-    return dict(zip(INDICATORS, (*found, *(cosine_distance(x, x[reference].mean(0)) for x in stripped)), strict=True))
+    return dict(
+        zip(
+            INDICATORS,
+            (*found, *(cosine_distance(x, x[reference].mean(0)) for x in stripped)),
+            strict=True,
+        )
+    )
 
 
-def cosine_distance(rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]) -> Float[np.ndarray, "token"]:
+def cosine_distance(
+    rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d"]
+) -> Float[np.ndarray, "token"]:
     """One less the cosine between each row and a direction; 1 where a row is 0.
 
     Range: 0 to 2.
@@ -38,8 +52,13 @@ def cosine_distance(rows: Float[np.ndarray, "token d"], to: Float[np.ndarray, "d
     return 1 - rows @ to / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(to), 1e-12)
 
 
-def auroc_low(score: Float[np.ndarray, "*any token"], low: Bool[np.ndarray, "*any token"], rest: Bool[np.ndarray, "*any token"]) -> np.ndarray:
-    """How well low scores tell some tokens from the rest: the probability that one of them is lower, ties counting half.
+def auroc_low(
+    score: Float[np.ndarray, "*any token"],
+    low: Bool[np.ndarray, "*any token"],
+    rest: Bool[np.ndarray, "*any token"],
+) -> np.ndarray:
+    """How well low scores tell some tokens from the rest: the probability that one of them is
+    lower, ties counting half.
 
     Range: 0 to 1, 0.5 by chance. Better: higher. NaN where either is empty.
     """
@@ -53,14 +72,20 @@ def auroc_low(score: Float[np.ndarray, "*any token"], low: Bool[np.ndarray, "*an
         return float(1 - (rank[:n].sum() - n * (n + 1) / 2) / (n * m))
 
     lead = score.shape[:-1]
-    flat = (np.broadcast_to(x, score.shape).reshape(-1, score.shape[-1]) for x in (score, low, rest))
+    flat = (
+        np.broadcast_to(x, score.shape).reshape(-1, score.shape[-1]) for x in (score, low, rest)
+    )
     return np.array([one(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
 
 
-def growth(score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "token"]) -> Float[np.ndarray, "2 *any"]:
-    """How scores grow with the number of times that tokens were seen: the correlation of the logarithms, and the power b of score ∝ n^b.
+def growth(
+    score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "token"]
+) -> Float[np.ndarray, "2 *any"]:
+    """How scores grow with the number of times that tokens were seen: the correlation of the
+    logarithms, and the power b of score ∝ n^b.
 
-    Unlike a correlation of ranks it has no ties where several tokens share a number. Scores below 1e-12 count as 1e-12.
+    Unlike a correlation of ranks it has no ties where several tokens share a number. Scores below
+    1e-12 count as 1e-12.
     Formula: corr(log n, log score); b = cov(log n, log score)/var(log n)
     Range: the correlation −1 to 1. NaN where all scores, or all numbers, are alike.
     """
@@ -72,9 +97,13 @@ def growth(score: Float[np.ndarray, "*any token"], number: Int[np.ndarray, "toke
 
 
 def precision_recall(
-    score: Float[np.ndarray, "token"], wanted: Bool[np.ndarray, "token"], asked: Bool[np.ndarray, "token"], count: int
+    score: Float[np.ndarray, "token"],
+    wanted: Bool[np.ndarray, "token"],
+    asked: Bool[np.ndarray, "token"],
+    count: int,
 ) -> tuple[float, float]:
-    """Of the `count` lowest among the tokens asked about: the share that are wanted, and the share of the wanted that are among them.
+    """Of the `count` lowest among the tokens asked about: the share that are wanted, and the share
+    of the wanted that are among them.
 
     Range: 0 to 1. Better: higher.
     """
@@ -85,11 +114,16 @@ def precision_recall(
 
 
 def repetition(
-    next_token: Callable[[Int[np.ndarray, "b s"]], Float[np.ndarray, "... b v"]], tokens: Int[np.ndarray, "token"], times: int = 12
+    next_token: Callable[[Int[np.ndarray, "b s"]], Float[np.ndarray, "... b v"]],
+    tokens: Int[np.ndarray, "token"],
+    times: int = 12,
 ) -> Float[np.ndarray, "... token"]:
-    """The probability of each token after so many copies of itself; `next_token` gives distributions after prompts of tokens.
+    """The probability of each token after so many copies of itself; `next_token` gives
+    distributions after prompts of tokens.
 
     Range: 0 to 1. Better: neither; what a model was trained on it can repeat.
     """
     p = next_token(np.repeat(np.asarray(tokens)[:, None], times, 1))
-    return np.take_along_axis(p, np.broadcast_to(np.asarray(tokens)[:, None], (*p.shape[:-1], 1)), -1)[..., 0]
+    return np.take_along_axis(
+        p, np.broadcast_to(np.asarray(tokens)[:, None], (*p.shape[:-1], 1)), -1
+    )[..., 0]

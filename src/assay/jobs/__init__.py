@@ -1,4 +1,5 @@
-"""Jobs: experiments and studies that somebody submitted, which run one after the other and outlive whoever asked."""
+"""Jobs: experiments and studies that somebody submitted, which run one after the other and outlive
+whoever asked."""
 
 from assay.core.lazy import lazy
 

@@ -1,8 +1,9 @@
-"""Asked: what somebody submits, read and held to its bounds; the experiment it is, and the key of what is asked.
+"""Asked: what somebody submits, read and held to its bounds; the experiment it is, and the key of
+what is asked.
 
-A key is a hash of what is asked and of the version that is to answer, so that submitting twice is one job. Nothing that a submission
-names is opened before it is known to lie in the workspace, and no file of code is imported unless that was allowed.
-"""
+A key is a hash of what is asked and of the version that is to answer, so that submitting twice is
+one job. Nothing that a submission names is opened before it is known to lie in the workspace, and
+no file of code is imported unless that was allowed."""
 
 from __future__ import annotations
 
@@ -35,12 +36,14 @@ DIGITS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A study's text, or the name of an experiment; with a preset and fields that are set, as `assay run` takes them."""
+    """A study's text, or the name of an experiment; with a preset and fields that are set, as
+    `assay run` takes them."""
 
     study: str = ""
     """TOML, or Markdown that begins with TOML; empty where an experiment is named."""
     experiment: str = ""
-    """A name of the catalogue; where code is allowed, also the path of a Python file in the workspace."""
+    """A name of the catalogue; where code is allowed, also the path of a Python file in the
+    workspace."""
     preset: str = "default"
     sets: tuple[str, ...] = ()
     """Fields as field=value."""
@@ -52,7 +55,9 @@ class Lacking(ExperimentError):
     """A study does not say all that it has to; `lacks` lists what."""
 
     def __init__(self, lacks: Sequence[Missing], shown: Sequence[str]):
-        super().__init__(f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(shown))
+        super().__init__(
+            f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(shown)
+        )
         self.lacks, self.shown = tuple(lacks), tuple(shown)
 
 
@@ -78,11 +83,11 @@ class Ready:
     """How the experiment is found: its name or path; of a study the file's name."""
 
 
-def ready(asked: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008 — frozen
+def ready(asked: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008
     """Read what is asked, and hold it to its bounds; nothing is written into a store.
 
-    Raises: Lacking for a study that does not say enough; ExperimentError, SpecError with line and column where a study has them.
-    """
+    Raises: Lacking for a study that does not say enough; ExperimentError, SpecError with line and
+    column where a study has them."""
     _sized(asked, bounds)
     if bool(asked.study.strip()) == bool(asked.experiment):
         raise ExperimentError("submit either a study's text or an experiment's name")
@@ -92,12 +97,21 @@ def ready(asked: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008 — f
 def _sized(asked: Asked, bounds: Bounds) -> None:
     most(len(asked.study.encode(errors="replace")), bounds.text, "bytes of the study")
     most(len(asked.sets), bounds.sets, "fields that are set")
-    for what, text, longest in (("experiment", asked.experiment, LINE), ("preset", asked.preset, SHORT), ("name", asked.name, SHORT)):
+    for what, text, longest in (
+        ("experiment", asked.experiment, LINE),
+        ("preset", asked.preset, SHORT),
+        ("name", asked.name, SHORT),
+    ):
         most(len(text), longest, f"characters of {what}")
     for one in asked.sets:
         most(len(one), LINE, "characters of one field that is set")
-    if any("\0" in text or "\ud800" <= max(text, default="") <= "\udfff" for text in (asked.study, asked.experiment, *asked.sets)):
-        raise ExperimentError("what is submitted is text without null characters and halves of characters")
+    if any(
+        "\0" in text or "\ud800" <= max(text, default="") <= "\udfff"
+        for text in (asked.study, asked.experiment, *asked.sets)
+    ):
+        raise ExperimentError(
+            "what is submitted is text without null characters and halves of characters"
+        )
 
 
 def _experiment(asked: Asked, bounds: Bounds) -> Ready:
@@ -106,7 +120,9 @@ def _experiment(asked: Asked, bounds: Bounds) -> Ready:
         raise ExperimentError("only a study is given a name; an experiment has its own")
     if typed not in (known := {e.name for e in catalogue.entries()}):
         if not _is_code(typed):
-            hint = "send a study's text as study" if typed.endswith(STUDIES) else nearest(typed, known)
+            hint = (
+                "send a study's text as study" if typed.endswith(STUDIES) else nearest(typed, known)
+            )
             raise ExperimentError(f"no experiment is called {typed!r}; {hint}")
         path = _code(typed, "experiment", bounds)
         typed, runs_code = str(path), {str(path): code(str(path))}
@@ -115,13 +131,23 @@ def _experiment(asked: Asked, bounds: Bounds) -> Ready:
     preset, runs = _chosen(experiment, asked, bounds)
     what = {"experiment": asked.experiment, "code": sorted(runs_code.values())}
     question = _title(typed)
-    return Ready(asked=asked, key=_key(what, experiment, preset), question=question, name=experiment.name, experiment=experiment, preset=preset,
-                 runs=runs, code=runs_code, typed=typed)  # fmt: skip
+    return Ready(
+        asked=asked,
+        key=_key(what, experiment, preset),
+        question=question,
+        name=experiment.name,
+        experiment=experiment,
+        preset=preset,
+        runs=runs,
+        code=runs_code,
+        typed=typed,
+    )
 
 
 @contextmanager
 def laid_out(wanted: Ready) -> Iterator[str]:
-    """Lay a study out in a folder of its own, as its job would have it, and give its path; of an experiment what is typed for it."""
+    """Lay a study out in a folder of its own, as its job would have it, and give its path; of an
+    experiment what is typed for it."""
     if not wanted.files:
         yield wanted.typed
         return
@@ -161,7 +187,9 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
             for name, target in links.items():
                 (path.parent / name).symlink_to(target)
             if lacks := missing.essential(text):
-                composing.known(text)  # a wrong name is told first: what is missing may depend on it
+                composing.known(
+                    text
+                )  # a wrong name is told first: what is missing may depend on it
                 raise Lacking(lacks, [told(m.text, path) for m in lacks])
             experiment = catalogue.find(str(path))
             preset, runs = _chosen(experiment, asked, bounds)
@@ -169,20 +197,38 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
             raise
         except AssayError as e:
             raise type(e)(told(str(e), path)) from None
-    key = _key({"study": asked.study, "name": said, "code": sorted(runs_code.values())}, experiment, preset)
+    key = _key(
+        {"study": asked.study, "name": said, "code": sorted(runs_code.values())}, experiment, preset
+    )
     name = f"{said}-{key[:8]}"
     file = f"{name}{ending}"
-    return Ready(asked=asked, key=key, name=name, experiment=experiment, preset=preset, runs=runs, files={file: asked.study.encode()},
-                 links=links, code=runs_code, question=text.study.question, typed=file)  # fmt: skip
+    return Ready(
+        asked=asked,
+        key=key,
+        name=name,
+        experiment=experiment,
+        preset=preset,
+        runs=runs,
+        files={file: asked.study.encode()},
+        links=links,
+        code=runs_code,
+        question=text.study.question,
+        typed=file,
+    )
 
 
 def told(text: str, path: Path) -> str:
     """Give a sentence without the place where the study was read."""
-    return text.replace(str(path.resolve()), "the study").replace(str(path), "the study").replace(str(path.parent), "…")
+    return (
+        text.replace(str(path.resolve()), "the study")
+        .replace(str(path), "the study")
+        .replace(str(path.parent), "…")
+    )
 
 
 def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]:
-    """Hold a study to its bounds before anything that it names is opened: links to lay beside it, and the code that it runs."""
+    """Hold a study to its bounds before anything that it names is opened: links to lay beside it,
+    and the code that it runs."""
     study, known = text.study, {e.name for e in catalogue.entries()}
     links, runs_code = dict[str, Path](), dict[str, str]()
     most(len(study.claim), bounds.sets, "claims")
@@ -191,7 +237,10 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
         if part.name not in known:
             at = text.at("experiment", i, "name")
             if not _is_code(part.name):
-                raise ExperimentError(f"{at}: no experiment is called {part.name[:LINE]!r}; {nearest(part.name[:LINE], known)}")
+                raise ExperimentError(
+                    f"{at}: no experiment is called {part.name[:LINE]!r}; "
+                    f"{nearest(part.name[:LINE], known)}"
+                )
             path = _code(part.name, at, bounds)
             runs_code[str(path)] = code(str(path))
             first = Path(part.name).parts[0] if not Path(part.name).is_absolute() else ""
@@ -204,8 +253,20 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     most(runs, bounds.runs, "runs of one arm of all experiments")
     given = msgspec.to_builtins(study)
     prose = {"question", "seeds", "budget", "claim"}
-    _places(((k, s) for k, v in given.items() if k not in prose for k, s in _texts(v, k) if s not in known), bounds)
-    _places((found for claim in given["claim"] for found in _texts(claim["where"], "claim.where")), bounds)
+    _places(
+        (
+            (k, s)
+            for k, v in given.items()
+            if k not in prose
+            for k, s in _texts(v, k)
+            if s not in known
+        ),
+        bounds,
+    )
+    _places(
+        (found for claim in given["claim"] for found in _texts(claim["where"], "claim.where")),
+        bounds,
+    )
     return links, runs_code
 
 
@@ -222,17 +283,23 @@ def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
 
 
 def _places(texts: Iterator[tuple[str, str]], bounds: Bounds) -> None:
-    """Refuse a text that, read as a path, leads out of the workspace: any field may be the path of a corpus or a model."""
+    """Refuse a text that, read as a path, leads out of the workspace: any field may be the path of
+    a corpus or a model."""
     for at, text in texts:
         for one in text.split(","):
             bounds.place(one.strip(), at)
 
 
 def _count(value: Any) -> int:
-    """How many values a field is given: of a list or of a range such as 0:6; 1 for anything else."""
+    """How many values a field is given: of a list or of a range such as 0:6; 1 for anything
+    else."""
     if isinstance(value, list | tuple):
         return sum(map(_count, value)) or 1
-    found = re.fullmatch(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*", value) if isinstance(value, str) else None
+    found = (
+        re.fullmatch(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*", value)
+        if isinstance(value, str)
+        else None
+    )
     return max(1, int(found[2]) - int(found[1])) if found else 1
 
 
@@ -243,7 +310,10 @@ def _is_code(name: str) -> bool:
 def _code(name: str, at: str, bounds: Bounds) -> Path:
     """The file of code that is named, where it may run. Raises: ExperimentError."""
     if not bounds.code or bounds.workspace is None:
-        raise ExperimentError(f"{at}: {name[:LINE]!r} is a file of code; it runs only from a workspace, where code was allowed (--allow-code)")
+        raise ExperimentError(
+            f"{at}: {name[:LINE]!r} is a file of code; it runs only from a workspace, where "
+            "code was allowed (--allow-code)"
+        )
     path = bounds.place(name, at)
     path = path / OPENS if (path / OPENS).is_file() else path
     if path.suffix != ".py" or not path.is_file():
@@ -253,12 +323,20 @@ def _code(name: str, at: str, bounds: Bounds) -> Path:
 
 def _chosen(experiment: Experiment, asked: Asked, bounds: Bounds) -> tuple[Preset, int]:
     preset = override(experiment, asked.preset, asked.sets)
-    runs = sum(len(experiment.specs_of(name, preset.specs)) for name, arm in experiment.arms.items() if arm.train is not None)
+    runs = sum(
+        len(experiment.specs_of(name, preset.specs))
+        for name, arm in experiment.arms.items()
+        if arm.train is not None
+    )
     most(runs, bounds.runs, "runs of all arms")
     return preset, runs
 
 
 def _key(what: Mapping[str, Any], experiment: Experiment, preset: Preset) -> str:
-    version = {"version": experiment.version, "measured": experiment.measured, "claims": claims_key(experiment.claims)}
+    version = {
+        "version": experiment.version,
+        "measured": experiment.measured,
+        "claims": claims_key(experiment.claims),
+    }
     text = canonical_json({**what, **version, "preset": preset.name, "sets": list(preset.sets)})
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGITS]

@@ -30,13 +30,20 @@ class Bounds:
     queued_each: int | None = None
     """Jobs of this owner that wait or run."""
     cpu_seconds_each: float | None = None
-    """CPU-seconds that jobs of this owner took in the last 24 hours, from which on no more are taken."""
+    """CPU-seconds that jobs of this owner took in the last 24 hours, from which on no more are
+    taken."""
 
     def place(self, text: str, at: str) -> Path:
-        """Give the path that a text names, where it lies within the workspace. Raises: ExperimentError."""
+        """Give the path that a text names, where it lies within the workspace. Raises:
+        ExperimentError."""
         try:
             path = Path(text)
-            inside = not path.is_absolute() and ".." not in path.parts and not text.startswith("~") and "\0" not in text
+            inside = (
+                not path.is_absolute()
+                and ".." not in path.parts
+                and not text.startswith("~")
+                and "\0" not in text
+            )
             if self.workspace is not None and "\0" not in text and not text.startswith("~"):
                 whole = self.workspace.resolve()
                 path = (whole / path).resolve()
@@ -44,8 +51,15 @@ class Bounds:
         except (OSError, ValueError, RuntimeError):
             inside = False
         if not inside:
-            where = "the workspace" if self.workspace is not None else "its own folder, and this server has no workspace"
-            raise ExperimentError(f"{at}: {text[:LINE]!r} lies outside {where}; what is submitted names nothing else of this machine")
+            where = (
+                "the workspace"
+                if self.workspace is not None
+                else "its own folder, and this server has no workspace"
+            )
+            raise ExperimentError(
+                f"{at}: {text[:LINE]!r} lies outside {where}; what is submitted names nothing "
+                "else of this machine"
+            )
         return path
 
 

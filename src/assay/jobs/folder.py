@@ -1,16 +1,19 @@
-"""Folder: one job in the store: what was asked, sealed; how far it is; what happened; and the lock of whoever works on it.
+"""Folder: one job in the store: what was asked, sealed; how far it is; what happened; and the lock
+of whoever works on it.
 
     <root>/jobs/<key>/asked.json       what was asked, by whom, when; sealed
-                      text/            a study's file, and links to files of the workspace that it names; the job runs in this folder
-                      owners/          a file for each person who asked for it and did not cancel
-                      state.json       state.py; written by whoever holds the lock
-                      events.jsonl     what happened, a line each; the oldest are dropped
-                      cancel           there once somebody wants it stopped while another process works on it
-                      result.json      what `assay show --json` prints of it, sealed
-    <root>/locks/job-<key>.lock        held by the process that works on it; the kernel releases it at any death
+                      text/            a study's file, and links to files of the workspace that it
+                      names; the job runs in this folder owners/          a file for each person who
+                      asked for it and did not cancel state.json       state.py; written by whoever
+                      holds the lock events.jsonl     what happened, a line each; the oldest are
+                      dropped cancel           there once somebody wants it stopped while another
+                      process works on it result.json      what `assay show --json` prints of it,
+                      sealed
+    <root>/locks/job-<key>.lock        held by the process that works on it; the kernel releases it
+    at any death
 
-A job that says it is running, and whose lock nobody holds, was interrupted: it is queued, and goes on where it was.
-"""
+A job that says it is running, and whose lock nobody holds, was interrupted: it is queued, and goes
+on where it was."""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 EVENTS = 512 * 1024
 """Bytes of a job's events; when there are more, the older half is dropped."""
 ATTEMPTS, PAUSE = 25, 0.02
-"""How often, and after how many seconds each, a lock is asked for that a reader may hold for a moment."""
+"""How often, and after how many seconds each, a lock is asked for that a reader may hold for a
+moment."""
 
 
 class _Event(TypedDict):
@@ -79,7 +83,10 @@ class Folder:
             raise NoJob(f"no job {self.key} in this store")
         asked = unseal(self.path / "asked.json")
         if asked.get("key") != self.key:
-            raise StoreError(f"{self.path / 'asked.json'} is not of this job; delete {self.path} and submit it again")
+            raise StoreError(
+                f"{self.path / 'asked.json'} is not of this job; delete {self.path} and "
+                "submit it again"
+            )
         return asked
 
     @property
@@ -87,15 +94,18 @@ class Folder:
         """Who asked for it and did not cancel, the first first."""
         found = []
         for path in (self.path / "owners").glob("*.json"):
-            with suppress(StoreError, KeyError, TypeError, ValueError):  # another sealed file, by somebody else's hand
+            with suppress(
+                StoreError, KeyError, TypeError, ValueError
+            ):  # another sealed file, by somebody else's hand
                 said = unseal(path)
                 found.append((float(said["asked"]), str(said["owner"])))
         return tuple(owner for _, owner in sorted(found))
 
-    # -- its lock -----------------------------------------------------------------------------------------------------
+    # -- its lock ----------------------------------------------------------------------------------
 
     def take(self, attempts: int = 1) -> int | None:
-        """Take the lock, and give its handle; None where another process has it. It is released when the handle is closed."""
+        """Take the lock, and give its handle; None where another process has it. It is released
+        when the handle is closed."""
         with explained(self.root):
             self._lock.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -111,7 +121,8 @@ class Folder:
 
     @contextmanager
     def mine(self) -> Iterator[bool]:
-        """Hold the lock while the body runs, where nobody works on the job; tell whether that is so."""
+        """Hold the lock while the body runs, where nobody works on the job; tell whether that is
+        so."""
         handle = self.take(ATTEMPTS)
         try:
             yield handle is not None
@@ -138,21 +149,28 @@ class Folder:
     def _lock(self) -> Path:
         return self.root / "locks" / f"job-{self.key}.lock"
 
-    # -- its state ----------------------------------------------------------------------------------------------------
+    # -- its state ---------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """How far it is, as it was written last. Raises: StoreError for no such job."""
         try:
-            return msgspec.json.decode(foreign.read_stored(self.path / "state.json"), type=State, strict=False)
+            return msgspec.json.decode(
+                foreign.read_stored(self.path / "state.json"), type=State, strict=False
+            )
         except FileNotFoundError:
             raise NoJob(f"no job {self.key} in this store") from None
-        except (OSError, ValueError, msgspec.DecodeError):  # somebody else's hand: it is asked for all the same
+        except (
+            OSError,
+            ValueError,
+            msgspec.DecodeError,
+        ):  # somebody else's hand: it is asked for all the same
             return State(status="queued", order=0, owner="")
 
     @property
     def now(self) -> State:
-        """How far it is, interrupted ones as queued, and those that nobody will begin as cancelled."""
+        """How far it is, interrupted ones as queued, and those that nobody will begin as
+        cancelled."""
         state = self.state
         if state.status == "running" and not self.held:
             state = self.state  # it may have ended in between
@@ -173,7 +191,8 @@ class Folder:
         return (self.path / "cancel").exists()
 
     def _file(self, name: str) -> Path:
-        """A file of the job that is to be written; what is no file in its place, by somebody else's hand, is moved to `tmp`."""
+        """A file of the job that is to be written; what is no file in its place, by somebody else's
+        hand, is moved to `tmp`."""
         path = self.path / name
         try:
             foreign.open_stored(path).close()
@@ -183,7 +202,7 @@ class Folder:
             path.rename(self.root / "tmp" / f"damaged-{self.key}-{uuid.uuid4().hex[:12]}")
         return path
 
-    # -- what happened ------------------------------------------------------------------------------------------------
+    # -- what happened -----------------------------------------------------------------------------
 
     def tell(self, kind: str, **what: Any) -> None:
         """Write down what happened; only whoever holds the lock does."""
@@ -191,10 +210,17 @@ class Folder:
         found = foreign.read_stored(path) if path.exists() else b""
         known = _events(found)
         lines = [line for line, _ in known]
-        if (whole := b"".join(lines)) != found:  # a kill while it was written, or somebody else's hand
+        if (
+            whole := b"".join(lines)
+        ) != found:  # a kill while it was written, or somebody else's hand
             write(path, whole)
         number = known[-1][1]["n"] + 1 if known else 1
-        line = canonical_json({"n": number, "time": round(time.time(), 3), "kind": kind, **what}).encode(errors="replace") + b"\n"
+        line = (
+            canonical_json(
+                {"n": number, "time": round(time.time(), 3), "kind": kind, **what}
+            ).encode(errors="replace")
+            + b"\n"
+        )
         if sum(map(len, lines)) + len(line) > EVENTS:
             kept, left = [], EVENTS // 2
             for old in reversed(lines):
@@ -209,7 +235,8 @@ class Folder:
             file.write(line)
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
-        """What happened after this number, each with a number of its own; a gap says that older ones were dropped."""
+        """What happened after this number, each with a number of its own; a gap says that older
+        ones were dropped."""
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
         try:
@@ -218,21 +245,41 @@ class Folder:
             return []
         return [event for _, event in _events(found) if event["n"] > since]
 
-    # -- making it ----------------------------------------------------------------------------------------------------
+    # -- making it ---------------------------------------------------------------------------------
 
     def make(self, ready: Ready, owner: str, workspace: Path | None) -> None:
-        """Write the whole folder by one rename, so that it is there with all its files or not at all; the lock is held meanwhile."""
+        """Write the whole folder by one rename, so that it is there with all its files or not at
+        all; the lock is held meanwhile."""
         store, now = Store(self.root), time.time()
-        asked = {"key": self.key, **asdict(ready.asked), "sets": list(ready.asked.sets), "title": ready.preset.title, "called": ready.name,
-                 "question": ready.question, "typed": ready.typed, "runs": ready.runs, "code": dict(ready.code), "owner": owner, "asked": now,
-                 "workspace": str(workspace.resolve()) if workspace else ""}  # fmt: skip
+        asked = {
+            "key": self.key,
+            **asdict(ready.asked),
+            "sets": list(ready.asked.sets),
+            "title": ready.preset.title,
+            "called": ready.name,
+            "question": ready.question,
+            "typed": ready.typed,
+            "runs": ready.runs,
+            "code": dict(ready.code),
+            "owner": owner,
+            "asked": now,
+            "workspace": str(workspace.resolve()) if workspace else "",
+        }
         made = self.root / "tmp" / f"job-{self.key}-{uuid.uuid4().hex[:12]}"
         with explained(self.root):
             store.prepare()
             (made / "text").mkdir(parents=True)
             (made / "owners").mkdir()
-            files = {"asked.json": seal(asked), "state.json": msgspec.json.encode(State(status="queued", order=time.time_ns(), owner=owner))}
-            for name, data in {**files, **{f"text/{name}": data for name, data in ready.files.items()}}.items():
+            files = {
+                "asked.json": seal(asked),
+                "state.json": msgspec.json.encode(
+                    State(status="queued", order=time.time_ns(), owner=owner)
+                ),
+            }
+            for name, data in {
+                **files,
+                **{f"text/{name}": data for name, data in ready.files.items()},
+            }.items():
                 (made / name).write_bytes(data)
                 sync(made / name)
             for name, target in ready.links.items():

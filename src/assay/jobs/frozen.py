@@ -1,4 +1,5 @@
-"""Frozen: a study that is submitted, under the name with which the same one was frozen, so that its run follows what was frozen."""
+"""Frozen: a study that is submitted, under the name with which the same one was frozen, so that its
+run follows what was frozen."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from assay.lab.store import Store
 
 
 def named(store: Store, wanted: Ready) -> Ready:
-    """Give a submission the name of what was frozen in this store with the same claims, arms and seeds; any other keeps its own.
+    """Give a submission the name of what was frozen in this store with the same claims, arms and
+    seeds; any other keeps its own.
 
     The name of a file that reads differently now, a comment apart, stays that file's.
     """
@@ -32,5 +34,7 @@ def named(store: Store, wanted: Ready) -> Ready:
             except StoreError:
                 continue
             (text,) = wanted.files.values()
-            return dataclasses.replace(wanted, name=name, files={f"{name}{ending}": text}, typed=f"{name}{ending}")
+            return dataclasses.replace(
+                wanted, name=name, files={f"{name}{ending}": text}, typed=f"{name}{ending}"
+            )
     return wanted

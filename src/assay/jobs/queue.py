@@ -1,7 +1,8 @@
-"""Queue: jobs put into a store, taken in order, and cancelled; all of it is folders, so that it survives every process.
+"""Queue: jobs put into a store, taken in order, and cancelled; all of it is folders, so that it
+survives every process.
 
-Owners take turns: next is the owner of whom the fewest jobs run, of those whose last start is longest ago; among an owner's jobs the one that
-was submitted first.
+Owners take turns: next is the owner of whom the fewest jobs run, of those whose last start is
+longest ago; among an owner's jobs the one that was submitted first.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ class NotYours(AssayError):
     """A job that somebody else asked for."""
 
 
-def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Folder:  # noqa: B008 — frozen
-    """Put a job into the queue; one that is there already is the same job, and one that failed or was cancelled is queued again.
+# — frozen
+def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Folder:  # noqa: B008
+    """Put a job into the queue; one that is there already is the same job, and one that failed or
+    was cancelled is queued again.
 
     Raises: AssayError for what cannot run, in one line; Full.
     """
@@ -53,7 +56,10 @@ def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) ->
         with folder.mine() as mine:
             if not folder.there:
                 if not mine:
-                    raise StoreError(f"job {wanted.key} is held by another process and has no folder; ask again in a moment")
+                    raise StoreError(
+                        f"job {wanted.key} is held by another process and has no folder; ask "
+                        "again in a moment"
+                    )
                 folder.make(wanted, owner, bounds.workspace)
                 folder.tell("queued", owner=owner)
                 return folder
@@ -61,7 +67,14 @@ def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) ->
             if mine and folder.now.status in ("failed", "cancelled"):
                 discard(folder.path / "cancel")
                 before = folder.state
-                folder.write(State(status="queued", order=time.time_ns(), owner=owner, cpu_seconds=before.cpu_seconds))
+                folder.write(
+                    State(
+                        status="queued",
+                        order=time.time_ns(),
+                        owner=owner,
+                        cpu_seconds=before.cpu_seconds,
+                    )
+                )
                 folder.tell("queued", owner=owner)
     return folder
 
@@ -72,17 +85,31 @@ def _room(root: Path, owner: str, bounds: Bounds) -> None:
     waiting = [s for s in states if s.status not in OVER]
     mine = [s for s in waiting if s.owner == owner]
     if len(waiting) >= bounds.queued:
-        raise Full(f"{len(waiting):,} jobs wait already, and at most {bounds.queued:,} may; submit again when some are done")
+        raise Full(
+            f"{len(waiting):,} jobs wait already, and at most {bounds.queued:,} may; submit "
+            "again when some are done"
+        )
     if bounds.queued_each is not None and len(mine) >= bounds.queued_each:
-        raise Full(f"{len(mine):,} jobs of yours wait or run, and at most {bounds.queued_each:,} may; cancel one, or wait for one")
+        raise Full(
+            f"{len(mine):,} jobs of yours wait or run, and at most {bounds.queued_each:,} "
+            "may; cancel one, or wait for one"
+        )
     if bounds.cpu_seconds_each is not None:
-        spent = sum(s.cpu_seconds for s in states if s.owner == owner and (s.ended or time.time()) > time.time() - DAY)
+        spent = sum(
+            s.cpu_seconds
+            for s in states
+            if s.owner == owner and (s.ended or time.time()) > time.time() - DAY
+        )
         if spent >= bounds.cpu_seconds_each:
-            raise Full(f"your jobs took {spent:,.0f} CPU-seconds in 24 hours, and at most {bounds.cpu_seconds_each:,.0f} may; wait, or ask for more")
+            raise Full(
+                f"your jobs took {spent:,.0f} CPU-seconds in 24 hours, and at most "
+                f"{bounds.cpu_seconds_each:,.0f} may; wait, or ask for more"
+            )
 
 
 def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
-    """Cancel a job: an owner withdraws, and when nobody asks for it any more it stops; what it stored is kept. None: for everybody.
+    """Cancel a job: an owner withdraws, and when nobody asks for it any more it stops; what it
+    stored is kept. None: for everybody.
 
     Raises: StoreError for no such job, or one that the owner did not ask for.
     """
@@ -144,11 +171,22 @@ class Watched:
             yield folder, seen.state
 
     def waiting(self) -> list[Folder]:
-        """The jobs that nobody works on and that should run, in the order in which they are taken."""
-        found = [(folder, state, folder.held if state.status == "running" else False) for folder, state in self.every()]
+        """The jobs that nobody works on and that should run, in the order in which they are
+        taken."""
+        found = [
+            (folder, state, folder.held if state.status == "running" else False)
+            for folder, state in self.every()
+        ]
         running = Counter(state.owner for _, state, held in found if held)
-        last = {state.owner: state.started or 0.0 for _, state, _ in sorted(found, key=lambda one: one[1].started or 0.0)}
-        open_ = [(folder, state) for folder, state, held in found if state.status not in OVER and not held]
+        last = {
+            state.owner: state.started or 0.0
+            for _, state, _ in sorted(found, key=lambda one: one[1].started or 0.0)
+        }
+        open_ = [
+            (folder, state)
+            for folder, state, held in found
+            if state.status not in OVER and not held
+        ]
         return [folder for folder, _ in sorted(open_, key=lambda one: _turn(one[1], running, last))]
 
 
@@ -171,6 +209,7 @@ def every(root: Path) -> list[tuple[Folder, State]]:
 def keys(root: Path) -> Sequence[str]:
     """The keys of all jobs."""
     try:
-        return sorted(name for name in os.listdir(root / "jobs") if KEY.fullmatch(name))  # noqa: PTH208 — names are wanted, thousands of them
+        # — names are wanted, thousands of them
+        return sorted(name for name in os.listdir(root / "jobs") if KEY.fullmatch(name))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []

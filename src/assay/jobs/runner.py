@@ -1,8 +1,9 @@
-"""Runner: takes jobs of a store in order and runs each in a process of its own; what it is doing is in the store alone.
+"""Runner: takes jobs of a store in order and runs each in a process of its own; what it is doing is
+in the store alone.
 
-Killed at any moment it loses nothing: queued jobs stay, and those that ran are taken up where they were by the next runner. Several runners may
-serve one store, since each job has a lock; `running` starts one that waits while another one is there.
-"""
+Killed at any moment it loses nothing: queued jobs stay, and those that ran are taken up where they
+were by the next runner. Several runners may serve one store, since each job has a lock; `running`
+starts one that waits while another one is there."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ class Runner:
     Raises: StoreError when the folder `root` is no store, or cannot be written.
     """
 
-    def __init__(self, root: Path, width: int = 1, limits: Limits = Limits()):  # noqa: B008 — frozen
+    # — frozen
+    def __init__(self, root: Path, width: int = 1, limits: Limits = Limits()):  # noqa: B008
         self.root, self.width, self.limits = Store(root.absolute()).prepare().root, width, limits
         self._watched, self._children = Watched(self.root), list[_Child]()
 
@@ -84,7 +86,11 @@ class Runner:
                 try:
                     if not self.step() and until_idle:
                         return
-                except (OSError, StoreError) as e:  # a full disk, no memory for a process: what is queued stays, and may run later
+                except (
+                    OSError,
+                    StoreError,
+                    # a full disk, no memory for a process: what is queued stays, and may run later
+                ) as e:
                     if until_idle:
                         raise
                     print(f"the queue waits: {e}", file=sys.stderr, flush=True)
@@ -112,7 +118,17 @@ class Runner:
                 stop(folder)
                 return
             again = state.status == "running"
-            folder.write(replace(state, status="running", started=time.time(), ended=None, starts=state.starts + 1, error="", seconds_left=None))
+            folder.write(
+                replace(
+                    state,
+                    status="running",
+                    started=time.time(),
+                    ended=None,
+                    starts=state.starts + 1,
+                    error="",
+                    seconds_left=None,
+                )
+            )
             folder.tell("continued" if again else "begun")
             self._children.append(self._spawn(folder, handle))
         except StoreError as e:  # what was asked is not as it was written
@@ -126,17 +142,32 @@ class Runner:
     def _spawn(self, folder: Folder, handle: int) -> _Child:
         place = folder.asked["workspace"] or str(folder.path / "text")
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from assay.jobs.work import main; main()", str(self.root), folder.key, self.limits.to_json()],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_surroundings(),
-            cwd=place if Path(place).is_dir() else folder.path, pass_fds=(handle,), start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                "from assay.jobs.work import main; main()",
+                str(self.root),
+                folder.key,
+                self.limits.to_json(),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=_surroundings(),
+            cwd=place if Path(place).is_dir() else folder.path,
+            pass_fds=(handle,),
+            start_new_session=True,
+        )
         child = _Child(folder, process, time.monotonic())
         threading.Thread(target=child.listen, daemon=True).start()
         return child
 
     def _hurry(self, child: _Child) -> None:
         """End a process that was told to stop and does not."""
-        late = self.limits.seconds is not None and time.monotonic() - child.begun > self.limits.seconds
+        late = (
+            self.limits.seconds is not None and time.monotonic() - child.begun > self.limits.seconds
+        )
         if not (late or child.folder.cancelled):
             return
         child.asked_to_stop = child.asked_to_stop or time.monotonic()
@@ -156,14 +187,33 @@ class Runner:
             if child.folder.cancelled:
                 stop(child.folder)
                 return
-            how = f"signal {-code}" + (" (often: out of memory)" if code == -signal.SIGKILL else "") if code < 0 else f"exit code {code}"
+            how = (
+                f"signal {-code}" + (" (often: out of memory)" if code == -signal.SIGKILL else "")
+                if code < 0
+                else f"exit code {code}"
+            )
             late = child.asked_to_stop is not None and self.limits.seconds is not None
-            words = f"it took longer than {self.limits.seconds:,.0f} s, all that a job may" if late else f"its process ended with {how}"
-            self._fail(child.folder, " ".join([words + "; what is stored is kept", *list(child.printed)[-1:]]))
+            words = (
+                f"it took longer than {self.limits.seconds:,.0f} s, all that a job may"
+                if late
+                else f"its process ended with {how}"
+            )
+            self._fail(
+                child.folder,
+                " ".join([words + "; what is stored is kept", *list(child.printed)[-1:]]),
+            )
 
     @staticmethod
     def _fail(folder: Folder, error: str) -> None:
-        folder.write(replace(folder.state, status="failed", ended=time.time(), error=" ".join(error.split())[:500], seconds_left=None))
+        folder.write(
+            replace(
+                folder.state,
+                status="failed",
+                ended=time.time(),
+                error=" ".join(error.split())[:500],
+                seconds_left=None,
+            )
+        )
         folder.tell("failed", error=error)
 
 
@@ -174,8 +224,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Run the jobs of a store while whoever started this lives; wait while another such process serves the store."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, at whose end the pipe closes
+    """Run the jobs of a store while whoever started this lives; wait while another such process
+    serves the store."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the server, at whose end the pipe closes
     root, given = Path(sys.argv[1]), json.loads(sys.argv[2])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = _alone(root)
@@ -210,17 +263,30 @@ def served(root: Path) -> bool:
 
 
 @contextmanager
-def running(root: Path, width: int = 1, limits: Limits = Limits()) -> Iterator[None]:  # noqa: B008 — frozen
-    """Have a runner of this store in a process of its own while the body runs; killed, it is started again.
+# — frozen
+def running(root: Path, width: int = 1, limits: Limits = Limits()) -> Iterator[None]:  # noqa: B008
+    """Have a runner of this store in a process of its own while the body runs; killed, it is
+    started again.
 
     It waits while another one is there, and follows it.
     """
     given = json.dumps({"width": width, **vars(limits)})
-    command = [sys.executable, "-P", "-c", "from assay.jobs.runner import main; main()", str(root.absolute()), given]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from assay.jobs.runner import main; main()",
+        str(root.absolute()),
+        given,
+    ]
     processes, over = list[subprocess.Popen[bytes]](), threading.Event()
 
     def start() -> None:
-        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_surroundings()))
+        processes.append(
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_surroundings()
+            )
+        )
 
     def keep() -> None:
         while True:
@@ -245,12 +311,14 @@ def running(root: Path, width: int = 1, limits: Limits = Limits()) -> Iterator[N
 
 
 def _surroundings() -> dict[str, str]:
-    """The variables of a process: it finds what this one imports, and nothing that merely lies in its folder."""
+    """The variables of a process: it finds what this one imports, and nothing that merely lies in
+    its folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
 
 def forget(root: Path, key: str) -> None:
-    """Remove a job that is over from the store; its runs stay. Raises: StoreError for one that is not over."""
+    """Remove a job that is over from the store; its runs stay. Raises: StoreError for one that is
+    not over."""
     folder = Folder(root, key)
     with folder.mine() as mine:
         if not mine or folder.state.status not in OVER:

@@ -12,7 +12,9 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 Moment = Annotated[float, Meta(ge=0, le=2**37)]
 """Seconds of the epoch, up to the year 6325: what a calendar can show."""
 OVER = ("done", "failed", "cancelled")
-NOT_YET = "not verdicts: estimates on the seeds that are stored so far; they may still come out otherwise"
+NOT_YET = (
+    "not verdicts: estimates on the seeds that are stored so far; they may still come out otherwise"
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Words: what is said to whoever types commands, as programs that submit and agents read it: arguments in place of options.
+"""Words: what is said to whoever types commands, as programs that submit and agents read it:
+arguments in place of options.
 
-A refusal is written once, where it is raised, and most who read it type. What others cannot do is left out, or said of whoever runs the server.
-"""
+A refusal is written once, where it is raised, and most who read it type. What others cannot do is
+left out, or said of whoever runs the server."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ READS = (
     (r"--preset\b", r"preset"),
     (r": --limits \d+ or ASSAY_LIMITS=\d+ raises that", r""),
     (r"; another store: --root FOLDER, or ASSAY_ROOT", r""),
-    (r"[;,]?( or| and)? name (another|an empty or new)( \w+)? with --root", r"; whoever runs the server can name another"),
+    (
+        r"[;,]?( or| and)? name (another|an empty or new)( \w+)? with --root",
+        r"; whoever runs the server can name another",
+    ),
     (r" or name another --root", r", which whoever runs the server can"),
     (r"; run: assay run \S.*$", r"; run it first"),
     (r"`assay doctor --clean`", r"whoever runs the server, with `assay doctor --clean`,"),
@@ -31,12 +35,15 @@ READS = (
 
 @contextmanager
 def unplaced(root: Path) -> Iterator[None]:
-    """Raise what the body raises without the place of the store, which is nothing to who asks from elsewhere."""
+    """Raise what the body raises without the place of the store, which is nothing to who asks from
+    elsewhere."""
     try:
         yield
     except AssayError as e:
         told = str(e)
-        for place in sorted({str(root.resolve()), str(root.absolute()), str(root)}, key=len, reverse=True):
+        for place in sorted(
+            {str(root.resolve()), str(root.absolute()), str(root)}, key=len, reverse=True
+        ):
             told = told.replace(place, "the store")
         e.args = (told,)
         raise

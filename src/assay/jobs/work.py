@@ -1,8 +1,9 @@
-"""Work: one job run to its end in a process of its own, through what `assay run` calls; the store keeps whatever it finished.
+"""Work: one job run to its end in a process of its own, through what `assay run` calls; the store
+keeps whatever it finished.
 
-The process holds the job's lock, which it was handed by the runner, and is alone in writing its state. It ends at once, with all that it
-started, when the runner does: the pipe from it closes. It steps back (`nice`), and stops where somebody cancels or its time is over.
-"""
+The process holds the job's lock, which it was handed by the runner, and is alone in writing its
+state. It ends at once, with all that it started, when the runner does: the pipe from it closes. It
+steps back (`nice`), and stops where somebody cancels or its time is over."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ YIELDS = 5
 LOOKS = 0.2
 """Seconds between looks at whether it should stop."""
 COUNTS, WRITES, TELLS = 2.0, 0.5, 2.0
-"""Seconds between counts of CPU time, between states that are written, and between events of progress."""
+"""Seconds between counts of CPU time, between states that are written, and between events of
+progress."""
 LONGEST = 500
 """Characters of an error's line."""
 
@@ -62,7 +64,9 @@ class Limits:
 def main() -> None:
     """Work on the job that the runner named: root, key, and limits."""
     root, key, limits = Path(sys.argv[1]), sys.argv[2], Limits(**json.loads(sys.argv[3]))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the runner ignores it, which is inherited
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # the runner ignores it, which is inherited
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     os.nice(YIELDS)
     if limits.memory is not None:
@@ -96,7 +100,10 @@ class Work:
         except KeyboardInterrupt:
             self._over.set()
             if self._late:
-                took = f"it took longer than {self.limits.seconds:,.0f} s, all that a job may; what is stored is kept; submitted again it goes on"
+                took = (
+                    f"it took longer than {self.limits.seconds:,.0f} s, all that a job may; what "
+                    "is stored is kept; submitted again it goes on"
+                )
                 self._end("failed", error=took)
             else:
                 self.state = replace(self.state, cpu_seconds=self._cpu())
@@ -105,7 +112,12 @@ class Work:
         except AssayError as e:
             self._end("failed", error=_line(str(e)))
         except MemoryError:
-            self._end("failed", error="it needed more memory than a job may have" if self.limits.memory else "there was not enough memory")
+            self._end(
+                "failed",
+                error="it needed more memory than a job may have"
+                if self.limits.memory
+                else "there was not enough memory",
+            )
         except BaseException as e:  # sys.exit in somebody's experiment too: the queue goes on
             self._end("failed", error=_line(f"{type(e).__name__}: {e}"))
 
@@ -119,7 +131,9 @@ class Work:
         asked = self.folder.asked
         for path, digest in asked["code"].items():
             if code(path) != digest:
-                raise ExperimentError(f"{Path(path).name} is not as it was when this was submitted; submit it again")
+                raise ExperimentError(
+                    f"{Path(path).name} is not as it was when this was submitted; submit it again"
+                )
         study = asked["typed"].endswith(STUDIES)
         path = self.folder.path.resolve() / "text" / asked["typed"]
         experiment = catalogue.find(str(path) if study else asked["typed"])
@@ -135,7 +149,7 @@ class Work:
         lab.run(experiment, preset, self._heard)
         return to_json(lab.known(experiment, preset) or lab.judge(experiment, preset))
 
-    # -- what is told -------------------------------------------------------------------------------------------------
+    # -- what is told ------------------------------------------------------------------------------
 
     def _heard(self, event: Any) -> None:
         with self._lock:
@@ -145,16 +159,31 @@ class Work:
                     self._now(cached=cached, done=cached, total=total)
                     self.folder.tell("planned", runs=total, stored=cached, groups=event.groups)
                 case Started():
-                    self.folder.tell("started", arms=list(event.arms), runs=event.runs, seeds=event.seeds)
+                    self.folder.tell(
+                        "started", arms=list(event.arms), runs=event.runs, seeds=event.seeds
+                    )
                 case Progress():
                     self._now(seconds_left=_left(event.eta))
                     if time.monotonic() - self._told > TELLS:
                         self._told = time.monotonic()
-                        self.folder.tell("progress", arms=list(event.arms), done=event.done, total=event.total, unit=event.unit,
-                                         runs_done=self.state.done, runs=self.state.total, seconds_left=self.state.seconds_left)  # fmt: skip
+                        self.folder.tell(
+                            "progress",
+                            arms=list(event.arms),
+                            done=event.done,
+                            total=event.total,
+                            unit=event.unit,
+                            runs_done=self.state.done,
+                            runs=self.state.total,
+                            seconds_left=self.state.seconds_left,
+                        )
                 case Saved():
                     self._now(done=event.done, total=event.total, seconds_left=_left(event.eta))
-                    self.folder.tell("saved", runs_done=event.done, runs=event.total, seconds_left=self.state.seconds_left)
+                    self.folder.tell(
+                        "saved",
+                        runs_done=event.done,
+                        runs=event.total,
+                        seconds_left=self.state.seconds_left,
+                    )
                 case Partial():
                     early = _early(event)
                     self._now(early=early)
@@ -163,28 +192,51 @@ class Work:
                     self.folder.tell("group-failed", arms=list(event.arms), error=_line(event.text))
 
     def _now(self, **changes: Any) -> None:
-        """Note how far it is, and write that now and then; whatever ends it is written by `_end`."""
+        """Note how far it is, and write that now and then; whatever ends it is written by
+        `_end`."""
         self.state = replace(self.state, **changes)
-        if time.monotonic() - self._written > WRITES or {"early", "done", "cached"} & changes.keys():
+        if (
+            time.monotonic() - self._written > WRITES
+            or {"early", "done", "cached"} & changes.keys()
+        ):
             self._written = time.monotonic()
             self.folder.write(self.state)
 
     def _end(self, status: Any, **changes: Any) -> None:
         self._over.set()
         with self._lock:
-            self.state = replace(self.state, status=status, ended=time.time(), seconds_left=None, cpu_seconds=self._cpu(), **changes)
+            self.state = replace(
+                self.state,
+                status=status,
+                ended=time.time(),
+                seconds_left=None,
+                cpu_seconds=self._cpu(),
+                **changes,
+            )
             self.folder.write(self.state)
-            self.folder.tell(status, **({"error": self.state.error} if self.state.error else {"runs": self.state.total, "stored": self.state.cached}))
+            self.folder.tell(
+                status,
+                **(
+                    {"error": self.state.error}
+                    if self.state.error
+                    else {"runs": self.state.total, "stored": self.state.cached}
+                ),
+            )
 
-    # -- what may stop it ---------------------------------------------------------------------------------------------
+    # -- what may stop it --------------------------------------------------------------------------
 
     def _look(self) -> None:
         counted = time.monotonic()
         while not self._over.wait(LOOKS):
-            self._late = self.limits.seconds is not None and time.monotonic() - self._begun > self.limits.seconds
+            self._late = (
+                self.limits.seconds is not None
+                and time.monotonic() - self._begun > self.limits.seconds
+            )
             if self._late or self.folder.cancelled:
                 self._over.set()
-                os.kill(os.getpid(), signal.SIGINT)  # KeyboardInterrupt in the main thread: as Ctrl-C at `assay run`
+                os.kill(
+                    os.getpid(), signal.SIGINT
+                )  # KeyboardInterrupt in the main thread: as Ctrl-C at `assay run`
                 return
             if time.monotonic() - counted > COUNTS:
                 counted = time.monotonic()
@@ -193,17 +245,25 @@ class Work:
                         self._now(cpu_seconds=self._cpu())
 
     def _cpu(self) -> float:
-        return round(max(self.state.cpu_seconds, self._before + group_cpu_seconds(os.getpgid(0))), 1)
+        return round(
+            max(self.state.cpu_seconds, self._before + group_cpu_seconds(os.getpgid(0))), 1
+        )
 
 
 def _end_with_the_runner() -> None:
-    while os.read(0, 4096):  # ends when the runner does, however it ends; sys.stdin's own lock would be held when Python ends
+    while os.read(
+        0,
+        4096,
+        # ends when the runner does, however it ends; sys.stdin's own lock would be held when Python
+        # ends
+    ):
         pass
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def group_cpu_seconds(group: int) -> float:
-    """CPU-seconds of all processes of a process group, and of those they waited for; where that cannot be told, of this process alone."""
+    """CPU-seconds of all processes of a process group, and of those they waited for; where that
+    cannot be told, of this process alone."""
     ticks, found = os.sysconf("SC_CLK_TCK"), 0.0
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
@@ -225,10 +285,21 @@ def _early(event: Partial) -> Early:
     """The verdicts so far, in short, each with its interval and every control."""
     claims = []
     for judged in event.result.judged:
-        controls = {arm: Interval(v.outcome, _number(v.estimate), _number(v.low), _number(v.high)) for arm, v in judged.controls.items()}
+        controls = {
+            arm: Interval(v.outcome, _number(v.estimate), _number(v.low), _number(v.high))
+            for arm, v in judged.controls.items()
+        }
         v = judged.verdict
         numbers = _number(v.estimate), _number(v.low), _number(v.high)
-        claims.append(EarlyClaim(v.outcome, *numbers, claim=judged.claim.text, reason=v.reason, controls=_ordered(controls)))
+        claims.append(
+            EarlyClaim(
+                v.outcome,
+                *numbers,
+                claim=judged.claim.text,
+                reason=v.reason,
+                controls=_ordered(controls),
+            )
+        )
     return Early(event.seeds, tuple(claims))
 
 

@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all, however the process ends.
 
-Everything is written under a temporary name, flushed to the disk, and then takes its name by one rename. What a kill
-leaves behind has a temporary name and is never read.
+Everything is written under a temporary name, flushed to the disk, and then takes its name by one
+rename. What a kill leaves behind has a temporary name and is never read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from assay.core.foreign import NotAFileError
 def explained(root: Path) -> Iterator[None]:
     """Turn a full or read-only disk into one line of advice.
 
-    Raises: StoreError for a full disk, an exhausted quota, a folder that cannot be written, and what is no file where one should be.
-    """
+    Raises: StoreError for a full disk, an exhausted quota, a folder that cannot be written, and
+    what is no file where one should be."""
     try:
         yield
     except Exception as e:
@@ -32,13 +32,20 @@ def explained(root: Path) -> Iterator[None]:
             told = f"{e.filename} is damaged: {e.strerror}"
             raise StoreError(f"{told}; `assay doctor --clean --root {root}` mends it") from e
         number = _os_error(e)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: a limit on file sizes, `ulimit -f`
+        if number in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):  # EFBIG: a limit on file sizes, `ulimit -f`
             raise StoreError(
-                f"the disk of {root} is full; what was stored so far is whole: free some space and run the same command again"
+                f"the disk of {root} is full; what was stored so far is whole: free some "
+                "space and run the same command again"
             ) from e
         if number in (errno.EROFS, errno.EACCES, errno.EPERM):
             why = os.strerror(number)
-            raise StoreError(f"the store {root} cannot be written ({why}); name another folder with --root") from e
+            raise StoreError(
+                f"the store {root} cannot be written ({why}); name another folder with --root"
+            ) from e
         raise
 
 
@@ -46,15 +53,20 @@ def _os_error(error: Exception) -> int:
     """The operating system's error number, 0 without one; safetensors hands it on only as text."""
     if isinstance(error, OSError):
         return error.errno or 0
-    told = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    told = (
+        re.search(r"\(os error (\d+)\)", str(error))
+        if type(error).__name__ == "SafetensorError"
+        else None
+    )
     return int(told[1]) if told else 0
 
 
 def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None = None) -> None:
-    """Write `data`, or what the callable writes into the path it is given: `path` then holds it whole, or is as it was before.
+    """Write `data`, or what the callable writes into the path it is given: `path` then holds it
+    whole, or is as it was before.
 
-    Until then it lies in `scratch`, a folder of the same disk that is cleaned now and then, or, without one, beside `path`.
-    """
+    Until then it lies in `scratch`, a folder of the same disk that is cleaned now and then, or,
+    without one, beside `path`."""
     temporary = (scratch or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}"
     try:
         if callable(data):
@@ -70,23 +82,31 @@ def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None
 
 
 def write_folder(path: Path, files: Mapping[str, bytes], scratch: Path) -> None:
-    """Write a folder `path` with these files, which then exists whole; one that was there is moved into `scratch` first."""
+    """Write a folder `path` with these files, which then exists whole; one that was there is moved
+    into `scratch` first."""
     write_folders({path: files}, scratch)
 
 
 def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) -> None:
-    """Write these folders, each of which then exists whole; any that were there are moved into `scratch` first.
+    """Write these folders, each of which then exists whole; any that were there are moved into
+    `scratch` first.
 
-    The first gets its name when what is in all of them is on the disk: waiting for a thousand small files together takes a tenth
-    of the time that it takes for one after the other, since the disk commits many at once.
-    """
+    The first gets its name when what is in all of them is on the disk: waiting for a thousand small
+    files together takes a tenth of the time that it takes for one after the other, since the disk
+    commits many at once."""
     temporary = {path: scratch / f"{path.name}-{uuid.uuid4().hex[:12]}" for path in folders}
     try:
         for path, files in folders.items():
             temporary[path].mkdir(parents=True)
             for name, data in files.items():
                 (temporary[path] / name).write_bytes(data)
-        _sync_all([part for path, files in folders.items() for part in (*(temporary[path] / name for name in files), temporary[path])])
+        _sync_all(
+            [
+                part
+                for path, files in folders.items()
+                for part in (*(temporary[path] / name for name in files), temporary[path])
+            ]
+        )
         for path in folders:
             path.parent.mkdir(parents=True, exist_ok=True)
             _take_place(temporary[path], path, scratch)
@@ -102,9 +122,12 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
 
 
 def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> None:
-    """Give a folder its name; a rename cannot replace a folder that is not empty, and another process may be storing the same."""
+    """Give a folder its name; a rename cannot replace a folder that is not empty, and another
+    process may be storing the same."""
     for attempt in range(attempts):
-        with contextlib.suppress(FileNotFoundError):  # a damaged one, or one with other inputs; or somebody else just moved it
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # a damaged one, or one with other inputs; or somebody else just moved it
             path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
         try:
             folder.rename(path)

@@ -1,8 +1,9 @@
-"""Catalogue: finds an experiment by name or by path. Being there is all that an experiment needs to be found.
+"""Catalogue: finds an experiment by name or by path. Being there is all that an experiment needs to
+be found.
 
-Names come from three places: files and folders of `assay.experiments` (gated_sae.py or gated_sae/ ↔ gated-sae), entry points in the
-group `assay.experiments`, and paths of Python files. Headers are read as text; only `find` imports, and only what was asked for.
-"""
+Names come from three places: files and folders of `assay.experiments` (gated_sae.py or gated_sae/ ↔
+gated-sae), entry points in the group `assay.experiments`, and paths of Python files. Headers are
+read as text; only `find` imports, and only what was asked for."""
 
 from __future__ import annotations
 
@@ -41,14 +42,25 @@ class Entry:
     path: Path
 
     def header(self) -> Header:
-        """Its header block, read without importing it; of a study what it asks. Raises: ExperimentError."""
-        return _studies().header(self.path) if self.path.suffix in STUDIES else read_header(self.path)
+        """Its header block, read without importing it; of a study what it asks. Raises:
+        ExperimentError."""
+        return (
+            _studies().header(self.path) if self.path.suffix in STUDIES else read_header(self.path)
+        )
 
 
 def entries() -> list[Entry]:
-    """Every experiment with a name, built-in ones first, in alphabetical order; nothing is imported."""
-    files = sorted(p for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py")) if p.parent != BUILT_IN or p.name[0] != "_")
-    found = {_name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p) for p in sorted(files, key=called)}
+    """Every experiment with a name, built-in ones first, in alphabetical order; nothing is
+    imported."""
+    files = sorted(
+        p
+        for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py"))
+        if p.parent != BUILT_IN or p.name[0] != "_"
+    )
+    found = {
+        _name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p)
+        for p in sorted(files, key=called)
+    }
     for point in _points():
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
@@ -59,45 +71,62 @@ def entries() -> list[Entry]:
 
 @functools.cache
 def _points() -> list[importlib.metadata.EntryPoint]:
-    """What other installed packages offer, by name. A process looks once: it reads the metadata of every package there is."""
+    """What other installed packages offer, by name. A process looks once: it reads the metadata of
+    every package there is."""
     return sorted(importlib.metadata.entry_points(group=_GROUP), key=lambda e: e.name)
 
 
 def entry(name_or_path: str) -> Entry:
-    """Where the experiment of this name, or in this file, lives. Raises: ExperimentError, naming the nearest."""
+    """Where the experiment of this name, or in this file, lives. Raises: ExperimentError, naming
+    the nearest."""
     known = {e.name: e for e in entries()}
     if name_or_path in known:
         return known[name_or_path]
     path = Path(name_or_path)
     path = path / OPENS if (path / OPENS).is_file() else path  # a folder of a user's own
     if name_or_path == ALL:
-        raise ExperimentError(f"{ALL!r} is every experiment at once, which only assay run and assay plan take; name one of assay list")
+        raise ExperimentError(
+            f"{ALL!r} is every experiment at once, which only assay run and assay plan take; "
+            "name one of assay list"
+        )
     if not in_file(path.name) and "/" not in name_or_path:
         own = Path(name_or_path.replace("-", "_") + ".py")
         hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, [*known, ALL])
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
-        raise ExperimentError(f"no experiment file {name_or_path}; name a Python file or a study that exists, or one of {', '.join(known)}")
+        raise ExperimentError(
+            f"no experiment file {name_or_path}; name a Python file or a study that exists, "
+            f"or one of {', '.join(known)}"
+        )
     if path.resolve() in {e.path.resolve(): e for e in known.values()}:
         return next(e for e in known.values() if e.path.resolve() == path.resolve())
     if _name(path) in known:
         # The same name would find the stored runs of the other experiment.
-        raise ExperimentError(f"{name_or_path} would be called {_name(path)!r}, which is another experiment; rename the file")
+        raise ExperimentError(
+            f"{name_or_path} would be called {_name(path)!r}, which is another experiment; "
+            "rename the file"
+        )
     return Entry(_name(path), str(path.resolve()), path.resolve())
 
 
 def find(name_or_path: str) -> Experiment:
-    """The experiment of this name, or in this file, with its `name` and `origin` set. Raises: ExperimentError."""
+    """The experiment of this name, or in this file, with its `name` and `origin` set. Raises:
+    ExperimentError."""
     found = entry(name_or_path)
     return load(found.name, found.origin)
 
 
 def load(name: str, origin: str) -> Experiment:
-    """The experiment that a module or a file defines as `experiment`, or a study describes. Raises: ExperimentError with file and line."""
+    """The experiment that a module or a file defines as `experiment`, or a study describes. Raises:
+    ExperimentError with file and line."""
     if origin.endswith(STUDIES):
-        return checked(dataclasses.replace(_studies().experiment(Path(origin)), name=name, origin=origin))
+        return checked(
+            dataclasses.replace(_studies().experiment(Path(origin)), name=name, origin=origin)
+        )
     try:
-        module = _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
+        module = (
+            _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
+        )
     except Exception as e:
         if isinstance(e, AssayError) and not isinstance(e, ExperimentError):
             raise ExperimentError(f"{where(e, origin)}: {e}") from e
@@ -105,7 +134,9 @@ def load(name: str, origin: str) -> Experiment:
             raise
         if isinstance(e, ModuleNotFoundError) and (lacks := extras.need(e)):
             raise ExperimentError(f"{name} {lacks}") from e
-        raise ExperimentError(f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}") from e
+        raise ExperimentError(
+            f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}"
+        ) from e
     value = getattr(module, "experiment", None)
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
@@ -114,7 +145,8 @@ def load(name: str, origin: str) -> Experiment:
 
 
 def _studies() -> ModuleType:
-    """What reads studies: found by name, as experiments are, since it stands above the lab and knows of more than the core."""
+    """What reads studies: found by name, as experiments are, since it stands above the lab and
+    knows of more than the core."""
     return importlib.import_module("assay.studies.composing")
 
 
@@ -126,13 +158,18 @@ def _from_file(path: Path) -> ModuleType:
     version = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in parts]
     if path.as_posix() in _loaded and _loaded[path.as_posix()][0] == version:
         return _loaded[path.as_posix()][1]
-    # A name of its own, so that no file shadows a module; registered, since dataclasses and annotations look there.
+    # A name of its own, so that no file shadows a module; registered, since dataclasses and
+    # annotations look there.
     name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
-    folder = [str(path.parent)] if path.name == OPENS else None  # whose files it imports as `.method`
+    folder = (
+        [str(path.parent)] if path.name == OPENS else None
+    )  # whose files it imports as `.method`
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
-    for stale in [m for m in list(sys.modules) if m.startswith(f"{name}.")]:  # its files before an edit; another thread may import meanwhile
+    for stale in [
+        m for m in list(sys.modules) if m.startswith(f"{name}.")
+    ]:  # its files before an edit; another thread may import meanwhile
         del sys.modules[stale]
     sys.modules[name] = module
     beside = str(path.parent if folder is None else path.parent.parent)
@@ -153,14 +190,18 @@ def _name(path: Path) -> str:
 
 
 def lossy(text: str) -> str:
-    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an experiment."""
+    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an
+    experiment."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _slug(text: str) -> str:
-    """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text, so that it is nobody else's."""
-    whole = unicodedata.normalize("NFC", text)  # as one file system has it, whichever of two forms another one makes of it
+    """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text,
+    so that it is nobody else's."""
+    whole = unicodedata.normalize(
+        "NFC", text
+    )  # as one file system has it, whichever of two forms another one makes of it
     slug = lossy(whole)
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug
-    return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return f"{slug or 'experiment'}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:8]}"  # noqa: E501

@@ -1,4 +1,5 @@
-"""Checked: what an experiment's own functions answer; what they raise, or return that nobody can use, is told with file and line."""
+"""Checked: what an experiment's own functions answer; what they raise, or return that nobody can
+use, is told with file and line."""
 
 from __future__ import annotations
 
@@ -16,21 +17,31 @@ from assay.lab.origin import frames_in, where
 
 
 def checked(experiment: Experiment) -> Experiment:
-    """Make an experiment's functions raise ExperimentError, in one line, where they return the wrong thing, and but for training where they raise.
+    """Make an experiment's functions raise ExperimentError, in one line, where they return the
+    wrong thing, and but for training where they raise.
 
     What training raises is a crash of its own, which the lab tells with its places.
     """
     named = experiment.origin or experiment.name
     changes: dict[str, Any] = {"measure": _told(experiment.measure, named, "measure", _measured)}
     if experiment.inputs is not None:
-        changes["inputs"] = _told(experiment.inputs, named, "inputs", _must(_digests, "{name: digest}, both texts"))
+        changes["inputs"] = _told(
+            experiment.inputs, named, "inputs", _must(_digests, "{name: digest}, both texts")
+        )
     if experiment.cost is not None:
-        changes["cost"] = _told(experiment.cost, named, "cost", _must(lambda found: isinstance(found, Cost), "a Cost"))
+        changes["cost"] = _told(
+            experiment.cost, named, "cost", _must(lambda found: isinstance(found, Cost), "a Cost")
+        )
     joints: dict[int, Joint] = {}  # arms of one Joint stay arms of one
     changes["arms"] = {name: _trains(arm, named, joints) for name, arm in experiment.arms.items()}
     changes["figures"] = _told(experiment.figures, named, "figures", _figures)
     if experiment.cards is not None:
-        changes["cards"] = _told(experiment.cards, named, "cards", _must(lambda found: isinstance(found, list | tuple), "a list of cards"))
+        changes["cards"] = _told(
+            experiment.cards,
+            named,
+            "cards",
+            _must(lambda found: isinstance(found, list | tuple), "a list of cards"),
+        )
     return dataclasses.replace(experiment, **changes)
 
 
@@ -44,7 +55,9 @@ Wrong = Callable[..., str]
 """What a function was given, and found → why nobody can use that; "" where they can."""
 
 
-def _told(function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *, raises: bool = True) -> Callable[..., Any]:
+def _told(
+    function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *, raises: bool = True
+) -> Callable[..., Any]:
     @functools.wraps(function)
     def told(*arguments: Any) -> Any:
         try:
@@ -54,7 +67,9 @@ def _told(function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *,
         except BaseException as e:  # SystemExit too: an experiment does not end the command
             if not raises:
                 raise
-            raise ExperimentError(f"{where(e, origin)}: {what}= raised {first_line(e)}{_beyond(e, origin)}") from e
+            raise ExperimentError(
+                f"{where(e, origin)}: {what}= raised {first_line(e)}{_beyond(e, origin)}"
+            ) from e
         if why := wrong(arguments, found):
             raise ExperimentError(f"{_defined(function, origin)}: {what}= {why}")
         return found
@@ -66,7 +81,11 @@ def _beyond(error: BaseException, origin: str) -> str:
     """The place that raised it, where that is not the experiment's own file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     own = frames_in(error, origin)
-    return "" if own and own[-1].filename == last.filename else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
+    return (
+        ""
+        if own and own[-1].filename == last.filename
+        else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
+    )
 
 
 def _defined(function: Callable[..., Any], origin: str) -> str:
@@ -84,7 +103,9 @@ def _must(right: Callable[[Any], bool], expected: str) -> Wrong:
 
 
 def _digests(found: Any) -> bool:
-    return isinstance(found, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in found.items())
+    return isinstance(found, Mapping) and all(
+        isinstance(k, str) and isinstance(v, str) for k, v in found.items()
+    )
 
 
 def _measured(arguments: Sequence[Any], found: Any) -> str:
@@ -105,20 +126,34 @@ def _trains(arm: Arm, origin: str, joints: dict[int, Joint]) -> Arm:
         arm = dataclasses.replace(arm, measure=_told(arm.measure, origin, "measure", _measured))
     if isinstance(arm.train, Joint):
         if id(arm.train) not in joints:
-            joints[id(arm.train)] = Joint(_told(arm.train.train, origin, "train", _trained_together, raises=False))
+            joints[id(arm.train)] = Joint(
+                _told(arm.train.train, origin, "train", _trained_together, raises=False)
+            )
         return dataclasses.replace(arm, train=joints[id(arm.train)])
     if arm.derive is not None:
-        return dataclasses.replace(arm, derive=_told(arm.derive, origin, "derive", _derived, raises=False))
-    return dataclasses.replace(arm, train=_told(arm.train, origin, "train", _trained, raises=False)) if arm.train is not None else arm
+        return dataclasses.replace(
+            arm, derive=_told(arm.derive, origin, "derive", _derived, raises=False)
+        )
+    return (
+        dataclasses.replace(arm, train=_told(arm.train, origin, "train", _trained, raises=False))
+        if arm.train is not None
+        else arm
+    )
 
 
 def _trained(arguments: Sequence[Any], found: Any) -> str:
     from assay.core.fit import Trained
 
     if not isinstance(found, Trained):
-        return _must(lambda found: False, "what fit gives for its group, a Trained")(arguments, found)
+        return _must(lambda found: False, "what fit gives for its group, a Trained")(
+            arguments, found
+        )
     runs = len(arguments[0])
-    return "" if len(found.diverged) == runs else f"must return one row for each of {runs} runs, got {len(found.diverged)}"
+    return (
+        ""
+        if len(found.diverged) == runs
+        else f"must return one row for each of {runs} runs, got {len(found.diverged)}"
+    )
 
 
 def _derived(arguments: Sequence[Any], found: Any) -> str:
@@ -130,5 +165,9 @@ def _derived(arguments: Sequence[Any], found: Any) -> str:
 def _trained_together(arguments: Sequence[Any], found: Any) -> str:
     arms = arguments[0]
     if not isinstance(found, list | tuple) or len(found) != len(arms):
-        return _must(lambda found: False, f"a list with a Trained for each of {len(arms)} arms")(arguments, found)
-    return next((why for runs, one in zip(arms, found, strict=True) if (why := _trained([runs], one))), "")
+        return _must(lambda found: False, f"a list with a Trained for each of {len(arms)} arms")(
+            arguments, found
+        )
+    return next(
+        (why for runs, one in zip(arms, found, strict=True) if (why := _trained([runs], one))), ""
+    )

@@ -1,8 +1,10 @@
-"""Design: the largest part of what a preset asks for that fits into a time, chosen before anything runs and written down.
+"""Design: the largest part of what a preset asks for that fits into a time, chosen before anything
+runs and written down.
 
-First fewer seeds, never fewer than claims need. If the fewest do not fit, values of swept fields go that no claim asks for, then
-arms that no claim names or reads; a control never does. What is stored costs nothing. The same figures give the same choice, and a
-command that was interrupted goes on with the one that it began. What fits is told by the middle of the planned time, as a budget is.
+First fewer seeds, never fewer than claims need. If the fewest do not fit, values of swept fields go
+that no claim asks for, then arms that no claim names or reads; a control never does. What is stored
+costs nothing. The same figures give the same choice, and a command that was interrupted goes on
+with the one that it began. What fits is told by the middle of the planned time, as a budget is.
 
     <root>/within/<experiment>/<16hex>.json    what was chosen, for a preset and a number of seconds
 """
@@ -44,7 +46,8 @@ class Design:
     seeds: int
     of_seeds: int
     needed: int
-    """The fewest seeds with which claims are as decided as with all of them, as far as that is known."""
+    """The fewest seeds with which claims are as decided as with all of them, as far as that is
+    known."""
     values: Mapping[str, tuple[Any, ...]]
     """Values of swept fields that were left out."""
     arms: tuple[str, ...]
@@ -58,31 +61,44 @@ class Design:
         return self.preset.specs == self.whole.plan.preset.specs and not self.arms
 
 
-def design(store: Store, experiment: Experiment, preset: Preset, seconds: float, text: str, workers: int) -> Design:
-    """Choose what to run within so many seconds by the clock, and write that down; or find what an earlier command chose.
+def design(
+    store: Store, experiment: Experiment, preset: Preset, seconds: float, text: str, workers: int
+) -> Design:
+    """Choose what to run within so many seconds by the clock, and write that down; or find what an
+    earlier command chose.
 
-    Raises: ExperimentError, one line, where nothing fits, with the least time; where nothing is known of how long a run takes.
-    """
+    Raises: ExperimentError, one line, where nothing fits, with the least time; where nothing is
+    known of how long a run takes."""
     file = store.root / "within" / experiment.name / f"{_named(experiment, preset, seconds)}.json"
     try:
         said = unseal(file)
     except StoreError:
         said = {}
     if said:
-        before = replace(_with(experiment, preset, said["sets"]), within=text if said["sets"] else "")
+        before = replace(
+            _with(experiment, preset, said["sets"]), within=text if said["sets"] else ""
+        )
         return _told(store, experiment, preset, before, workers, said["needed"], said["when"])
     found = _chosen(store, experiment, preset, seconds, text, workers)
     store.prepare()
     with explained(store.root):
         file.parent.mkdir(parents=True, exist_ok=True)
         sets = [s for s in found.preset.sets if s not in preset.sets]
-        said = {"preset": preset.title, "chosen": found.preset.title, "within": text, "seconds": seconds, "sets": sets, "needed": found.needed}
+        said = {
+            "preset": preset.title,
+            "chosen": found.preset.title,
+            "within": text,
+            "seconds": seconds,
+            "sets": sets,
+            "needed": found.needed,
+        }
         write(file, seal({**said, "when": provenance.now()}))
     return found
 
 
 def noted(store: Store, now: Plan) -> Plan:
-    """The plan with a preset that says which time it was chosen to fit, where the store knows that somebody chose it."""
+    """The plan with a preset that says which time it was chosen to fit, where the store knows that
+    somebody chose it."""
     for file in sorted((store.root / "within" / now.experiment).glob("*.json")):
         try:
             said = unseal(file)
@@ -101,38 +117,73 @@ def forget(store: Store, experiment: str) -> None:
 
 def _named(experiment: Experiment, preset: Preset, seconds: float) -> str:
     """16 hex digits of what is asked: other specs, claims or arms are another question."""
-    asked = [experiment.version, preset.name, list(preset.sets), list(experiment.arms), [s.to_json() for s in preset.specs], seconds]
-    return hashlib.sha256(canonical_json([asked, claims_key(experiment.claims)]).encode()).hexdigest()[:16]
+    asked = [
+        experiment.version,
+        preset.name,
+        list(preset.sets),
+        list(experiment.arms),
+        [s.to_json() for s in preset.specs],
+        seconds,
+    ]
+    return hashlib.sha256(
+        canonical_json([asked, claims_key(experiment.claims)]).encode()
+    ).hexdigest()[:16]
 
 
 def _with(experiment: Experiment, preset: Preset, sets: Iterable[str]) -> Preset:
     return override(experiment, preset.name, (*preset.sets, *sets))
 
 
-def _forecast(store: Store, experiment: Experiment, preset: Preset, workers: int, claims: bool = False) -> Forecast:
+def _forecast(
+    store: Store, experiment: Experiment, preset: Preset, workers: int, claims: bool = False
+) -> Forecast:
     return forecast(plan(store, experiment, preset, workers), experiment, workers, claims=claims)
 
 
-def _told(store: Store, experiment: Experiment, preset: Preset, chosen: Preset, workers: int, needed: int, since: str = "") -> Design:
+def _told(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    chosen: Preset,
+    workers: int,
+    needed: int,
+    since: str = "",
+) -> Design:
     """The design of a chosen preset, beside what was asked for."""
     specs: Sequence[Any] = preset.specs
     values = {}
     for field in _swept(specs):
         left = {getattr(s, field) for s in chosen.specs}
-        if gone := tuple(v for v in dict.fromkeys(getattr(s, field) for s in specs) if v not in left):
+        if gone := tuple(
+            v for v in dict.fromkeys(getattr(s, field) for s in specs) if v not in left
+        ):
             values[field] = gone
     seeds, of_seeds = (len({s.seed for s in some.specs}) for some in (chosen, preset))
     whole = _forecast(store, experiment, preset, workers, claims=True)
     part = _forecast(store, experiment, chosen, workers, claims=True)
-    return Design(chosen, whole, part, seeds, of_seeds, needed, values, tuple(a for a in chosen.without if a not in preset.without), since)
+    return Design(
+        chosen,
+        whole,
+        part,
+        seeds,
+        of_seeds,
+        needed,
+        values,
+        tuple(a for a in chosen.without if a not in preset.without),
+        since,
+    )
 
 
-def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float, text: str, workers: int) -> Design:
+def _chosen(
+    store: Store, experiment: Experiment, preset: Preset, seconds: float, text: str, workers: int
+) -> Design:
     whole = _forecast(store, experiment, preset, workers, claims=True)
     if whole.plan.missing and whole.command is None:
         raise ExperimentError(
-            f"how long a run of {experiment.name} takes is unknown here, so nothing can be chosen to fit {text}; "
-            f"one seed would tell, which is none of those judged: assay run {experiment.typed}{preset.but('seed=0').options}"
+            f"how long a run of {experiment.name} takes is unknown here, so nothing can be chosen "
+            f"to fit {text}; "
+            "one seed would tell, which is none of those judged: assay run "
+            f"{experiment.typed}{preset.but('seed=0').options}"
         )
     seeds = sorted({s.seed for s in preset.specs})
     needed = _needed(experiment, whole.claims, len(seeds))
@@ -140,7 +191,11 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
     def some(count: int, sets: Sequence[str]) -> Preset | None:
         """The preset with the first seeds alone, where that leaves a part of what it had."""
         try:
-            chosen = _with(experiment, preset, (*sets, *([] if count == len(seeds) else [f"seed={_spelled(seeds[:count])}"])))
+            chosen = _with(
+                experiment,
+                preset,
+                (*sets, *([] if count == len(seeds) else [f"seed={_spelled(seeds[:count])}"])),
+            )
         except AssayError:  # an arm that takes seeds by the dozen, say
             return None
         return replace(chosen, within=text) if set(chosen.specs) <= set(preset.specs) else None
@@ -149,12 +204,20 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
         found = _forecast(store, experiment, chosen, workers)
         if not found.plan.missing:
             return Range(0, 0)
-        return found.command[0] if found.command is not None else whole.command[0] if whole.command is not None else Range(0, 0)
+        return (
+            found.command[0]
+            if found.command is not None
+            else whole.command[0]
+            if whole.command is not None
+            else Range(0, 0)
+        )
 
     sets: list[str] = []
     least = takes(preset)
     if least.middle <= seconds:
-        return _told(store, experiment, preset, preset, workers, needed)  # all of it: nothing is changed, and nothing needs a name
+        return _told(
+            store, experiment, preset, preset, workers, needed
+        )  # all of it: nothing is changed, and nothing needs a name
     for more in ([], *_left_out(store, experiment, preset, workers)):
         sets += more
         fewest = some(needed, sets)
@@ -172,48 +235,80 @@ def _chosen(store: Store, experiment: Experiment, preset: Preset, seconds: float
             else:
                 high = middle - 1
         return _told(store, experiment, preset, best, workers, needed)
-    count = f"with {needed} seeds, which its claims need" if needed < len(seeds) else "as it is, since its claims need all of its seeds"
-    raise ExperimentError(f"{experiment.name} does not fit into {text}: {count}, it takes about {math.ceil(least.middle)} s; nothing was run")
+    count = (
+        f"with {needed} seeds, which its claims need"
+        if needed < len(seeds)
+        else "as it is, since its claims need all of its seeds"
+    )
+    raise ExperimentError(
+        f"{experiment.name} does not fit into {text}: {count}, it takes about "
+        f"{math.ceil(least.middle)} s; nothing was run"
+    )
 
 
 def _needed(experiment: Experiment, claims: Sequence[Prospect], seeds: int) -> int:
-    """The fewest seeds that claims need: enough for a verdict at all, and for those expected to be decided by all of them, to decide them.
+    """The fewest seeds that claims need: enough for a verdict at all, and for those expected to be
+    decided by all of them, to decide them.
 
-    All of them where seeds are no unit of a claim: it may speak of the best of several, and with fewer it would be another quantity.
-    """
+    All of them where seeds are no unit of a claim: it may speak of the best of several, and with
+    fewer it would be another quantity."""
     if not all("seed" in c.units for c in experiment.claims if isinstance(c, Claim)):
         return seeds
     need = [FEWEST]
     for p in claims:
         if p.fewest and p.units and p.factor == "seed" and p.expected in ("holds", "fails"):
-            need.append(math.ceil(p.fewest * seeds / p.units))  # seeds in proportion: a claim may count only some of them
+            need.append(
+                math.ceil(p.fewest * seeds / p.units)
+            )  # seeds in proportion: a claim may count only some of them
     return min(seeds, max(need))
 
 
-def _left_out(store: Store, experiment: Experiment, preset: Preset, workers: int) -> list[list[str]]:
-    """What goes in turn, as `--set` takes it: values of swept fields that no claim asks for, then arms that no claim names or reads."""
-    found = [[f"{field}={','.join(map(str, values))}"] for field, values in _asked_values(experiment, preset).items()]
+def _left_out(
+    store: Store, experiment: Experiment, preset: Preset, workers: int
+) -> list[list[str]]:
+    """What goes in turn, as `--set` takes it: values of swept fields that no claim asks for, then
+    arms that no claim names or reads."""
+    found = [
+        [f"{field}={','.join(map(str, values))}"]
+        for field, values in _asked_values(experiment, preset).items()
+    ]
     if arms := _unasked(store, experiment, preset, workers):
         found.append([f"without={arm}" for arm in arms])
     return found
 
 
 def _swept(specs: Sequence[Any]) -> list[str]:
-    return [f for f in per_run_fields(type(specs[0])) if f != "seed" and len({getattr(s, f) for s in specs}) > 1]
+    return [
+        f
+        for f in per_run_fields(type(specs[0]))
+        if f != "seed" and len({getattr(s, f) for s in specs}) > 1
+    ]
 
 
 def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any, ...]]:
-    """The values of each swept field that claims ask for, where every claim says which and leaving out others changes nothing that it reads."""
+    """The values of each swept field that claims ask for, where every claim says which and leaving
+    out others changes nothing that it reads."""
     claims = [c for c in kept(experiment, preset).claims if isinstance(c, Claim)]
     specs: Sequence[Any] = preset.specs
     found = {}
     for field in _swept(specs):
-        asked = tuple(v for v in dict.fromkeys(getattr(s, field) for s in specs) if any(c.where.get(field) == v for c in claims))
-        if not claims or not all(field in c.where for c in claims) or not all(isinstance(v, bool | int | float | str) for v in asked):
+        asked = tuple(
+            v
+            for v in dict.fromkeys(getattr(s, field) for s in specs)
+            if any(c.where.get(field) == v for c in claims)
+        )
+        if (
+            not claims
+            or not all(field in c.where for c in claims)
+            or not all(isinstance(v, bool | int | float | str) for v in asked)
+        ):
             continue
         less = tuple(s for s in specs if getattr(s, field) in asked)
         named = {(arm, c) for c in claims for arm in _named_by(c)}
-        if less and all(_asked(experiment, arm, c, less) == _asked(experiment, arm, c, preset.specs) for arm, c in named):
+        if less and all(
+            _asked(experiment, arm, c, less) == _asked(experiment, arm, c, preset.specs)
+            for arm, c in named
+        ):
             found[field] = asked
     return found
 
@@ -222,15 +317,27 @@ def _asked(experiment: Experiment, arm: str, claim: Claim, specs: Any) -> set[An
     """The runs of an arm that a claim reads, of those it has at these specs."""
     if experiment.arms[arm].train is None:
         return set()
-    return {s for s in experiment.specs_of(arm, specs) if all(getattr(s, k, v) == v for k, v in claim.where.items())}
+    return {
+        s
+        for s in experiment.specs_of(arm, specs)
+        if all(getattr(s, k, v) == v for k, v in claim.where.items())
+    }
 
 
 def _named_by(claim: Claim) -> tuple[str, ...]:
-    return (claim.of, *claim.must_fail, *claim.must_hold, *claim.also, *claim.half, *claim.half.values())
+    return (
+        claim.of,
+        *claim.must_fail,
+        *claim.must_hold,
+        *claim.also,
+        *claim.half,
+        *claim.half.values(),
+    )
 
 
 def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int) -> list[str]:
-    """Arms that no claim names, and none reads, as recorded or stored measures show; where nothing is measured, none."""
+    """Arms that no claim names, and none reads, as recorded or stored measures show; where nothing
+    is measured, none."""
     from assay.lab.forecast import measured
 
     experiment = kept(experiment, preset)
@@ -245,10 +352,14 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on
             one = experiment.arms[waiting.pop()]
-            more = ({one.after} if one.after else set()) | (_made_of(one.derive, experiment, arms) if one.derive else set())
+            more = ({one.after} if one.after else set()) | (
+                _made_of(one.derive, experiment, arms) if one.derive else set()
+            )
             waiting += more - needed
             needed |= more
-    except Exception:  # an experiment's own code, on measures of other fields: then nobody can tell what it reads
+    except (
+        Exception
+    ):  # an experiment's own code, on measures of other fields: then nobody can tell what it reads
         return []
     return [name for name in experiment.arms if name not in needed]
 
@@ -264,7 +375,9 @@ def _read(claim: Claim, arm: str, arms: Mapping[str, xr.Dataset]) -> set[str]:
 def _made_of(derive: Any, experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> set[str]:
     from assay.core.reading import Others
 
-    others = Others({name: data for name, data in arms.items() if experiment.arms[name].train is not None})
+    others = Others(
+        {name: data for name, data in arms.items() if experiment.arms[name].train is not None}
+    )
     derive(others)
     return others.read
 
@@ -272,4 +385,8 @@ def _made_of(derive: Any, experiment: Experiment, arms: Mapping[str, xr.Dataset]
 def _spelled(seeds: Sequence[int]) -> str:
     """Seeds as `--set` takes them."""
     first, last = seeds[0], seeds[-1]
-    return f"{first}:{last + 1}" if list(seeds) == list(range(first, last + 1)) and first >= 0 else ",".join(map(str, seeds))
+    return (
+        f"{first}:{last + 1}"
+        if list(seeds) == list(range(first, last + 1)) and first >= 0
+        else ",".join(map(str, seeds))
+    )

@@ -1,8 +1,9 @@
-"""Edits: the text that trains and the text that measures each arm, by hash, so that no number outlives an edit of what made it.
+"""Edits: the text that trains and the text that measures each arm, by hash, so that no number
+outlives an edit of what made it.
 
-Text is what a function says, and every function, class and constant that it names in the experiment's own files and their
-neighbours. Comments, docstrings, layout, claims, figures and other arms do not belong to it.
-"""
+Text is what a function says, and every function, class and constant that it names in the
+experiment's own files and their neighbours. Comments, docstrings, layout, claims, figures and other
+arms do not belong to it."""
 
 from __future__ import annotations
 
@@ -25,14 +26,16 @@ from assay.lab.store import Stored
 
 
 class Texts(NamedTuple):
-    """What trains an arm and what measures it: {name: 8 hex digits} of each function, class or constant."""
+    """What trains an arm and what measures it: {name: 8 hex digits} of each function, class or
+    constant."""
 
     train: Mapping[str, str]
     measure: Mapping[str, str]
 
 
 def texts(experiment: Experiment) -> dict[str, Texts]:
-    """Read the texts of every arm that trains; none where the experiment lies in no file, or one that cannot be read."""
+    """Read the texts of every arm that trains; none where the experiment lies in no file, or one
+    that cannot be read."""
     files = origin.files(experiment.origin)
     if not files:
         return {}
@@ -46,7 +49,9 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
             train: dict[str, str] = {}
             chain: list[str] = []
             before: str | None = name
-            while before is not None and before not in chain:  # an arm is also trained by what it builds on
+            while (
+                before is not None and before not in chain
+            ):  # an arm is also trained by what it builds on
                 chain.append(before)
                 one = experiment.arms[before]
                 train |= reading.of(one.train.train if isinstance(one.train, Joint) else one.train)
@@ -58,7 +63,8 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
 
 
 def said(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
-    """Read the texts of functions that judge, such as a claim's value; none where the experiment lies in no file that can be read."""
+    """Read the texts of functions that judge, such as a claim's value; none where the experiment
+    lies in no file that can be read."""
     files = origin.files(experiment.origin)
     if not files:
         return {}
@@ -73,25 +79,30 @@ def said(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
 
 
 def edited(stored: Stored, now: Texts | None) -> tuple[str, str] | None:
-    """("train" or "measure", the names of what was edited since a run was stored); None where nothing was, or no text was noted then."""
+    """("train" or "measure", the names of what was edited since a run was stored); None where
+    nothing was, or no text was noted then."""
     then = stored.provenance.get("texts")
     if now is None or not isinstance(then, Mapping):
         return None
     for what, new in now._asdict().items():
         old = then.get(what)
         if isinstance(old, Mapping) and dict(old) != dict(new):
-            return what, ", ".join(sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n)))
+            return what, ", ".join(
+                sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
+            )
     return None
 
 
 def binding(experiment: Experiment) -> bool:
-    """Whether an edit makes stored runs unusable: in a user's file. Of the catalogue's, `version`, records and tests keep watch."""
+    """Whether an edit makes stored runs unusable: in a user's file. Of the catalogue's, `version`,
+    records and tests keep watch."""
     return not experiment.origin.startswith("assay.")
 
 
 @dataclass(frozen=True)
 class _File:
-    """The top level of one file: which statements give a name its meaning, and which names stand for other files' names."""
+    """The top level of one file: which statements give a name its meaning, and which names stand
+    for other files' names."""
 
     path: Path
     body: tuple[ast.stmt, ...]
@@ -103,7 +114,8 @@ class _File:
     _said: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
 
     def said(self, node: ast.AST) -> tuple[str, tuple[str, ...]]:
-        """8 hex digits of what one of its statements or lambdas says, and the names that it takes from the top level, sorted."""
+        """8 hex digits of what one of its statements or lambdas says, and the names that it takes
+        from the top level, sorted."""
         if id(node) not in self._said:  # the tree lives as long as this does
             digest = hashlib.sha256(ast.dump(_bare(node)).encode()).hexdigest()[:8]
             self._said[id(node)] = digest, tuple(sorted(_asked_of_the_file(node)))
@@ -112,13 +124,15 @@ class _File:
 
 @dataclass
 class _Reading:
-    """One look at the files under a folder. Libraries lie elsewhere, and their versions say what they are."""
+    """One look at the files under a folder. Libraries lie elsewhere, and their versions say what
+    they are."""
 
     root: Path
     files: dict[Path, _File] = field(default_factory=dict)
 
     def of(self, function: Any) -> dict[str, str]:
-        """{name: hash} of a function and all that it names in these files, in the order of names."""
+        """{name: hash} of a function and all that it names in these files, in the order of
+        names."""
         found: dict[str, str] = {}
         self.follow(function, found)
         return dict(sorted(found.items()))
@@ -134,18 +148,27 @@ class _Reading:
         code = getattr(function, "__code__", None)
         if code is None or not self._here(path := Path(code.co_filename).resolve()):
             return None
-        self._made_with([*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], found)
-        self._made_with([cell.cell_contents for cell in function.__closure__ or () if _full(cell)], found)
+        self._made_with(
+            [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], found
+        )
+        self._made_with(
+            [cell.cell_contents for cell in function.__closure__ or () if _full(cell)], found
+        )
         file = self._file(path)
         for node in _standing_at(file, code):
             self._node(file, node, code.co_name, found)
         return None
 
     def _made_with(self, values: Sequence[Any], found: dict[str, str]) -> None:
-        """Note what a function was made with: numbers and texts by what they are, functions by their text."""
+        """Note what a function was made with: numbers and texts by what they are, functions by
+        their text."""
         for value in values:
             if isinstance(value, str | int | float | bool | tuple):
-                _note(f"made with {value!r}"[:60], hashlib.sha256(repr(value).encode()).hexdigest()[:8], found)
+                _note(
+                    f"made with {value!r}"[:60],
+                    hashlib.sha256(repr(value).encode()).hexdigest()[:8],
+                    found,
+                )
             elif callable(value):
                 self.follow(value, found)
 
@@ -183,7 +206,8 @@ class _Reading:
 
 @functools.lru_cache(maxsize=512)
 def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
-    """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a second."""
+    """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a
+    second."""
     body = tuple(syntax.module(path.read_bytes()).body)
     given: dict[str, list[ast.stmt]] = defaultdict(list)
     for statement in body:
@@ -192,13 +216,19 @@ def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
     imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
     names = [triple for node in imports for triple in _imports(root, path, node)]
     return _File(
-        path, body, {k: tuple(v) for k, v in given.items()}, {here: (file, there) for here, file, there in names if there != "*"},
+        path,
+        body,
+        {k: tuple(v) for k, v in given.items()},
+        {here: (file, there) for here, file, there in names if there != "*"},
         tuple(file for _, file, there in names if there == "*"),
-    )  # fmt: skip
+    )
 
 
-def _imports(root: Path, path: Path, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Path, str]]:
-    """(name here, file, name there) of what an import brings from files under the folder; "" there for the whole file."""
+def _imports(
+    root: Path, path: Path, node: ast.Import | ast.ImportFrom
+) -> Iterator[tuple[str, Path, str]]:
+    """(name here, file, name there) of what an import brings from files under the folder; "" there
+    for the whole file."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             if (file := _module(root, None, alias.name)) is not None:
@@ -206,14 +236,17 @@ def _imports(root: Path, path: Path, node: ast.Import | ast.ImportFrom) -> Itera
         return
     folder = path.parents[node.level - 1] if node.level else None
     for alias in node.names:
-        if (file := _module(root, folder, ".".join(filter(None, (node.module, alias.name))))) is not None:
+        if (
+            file := _module(root, folder, ".".join(filter(None, (node.module, alias.name))))
+        ) is not None:
             yield alias.asname or alias.name, file, ""
         elif node.module and (file := _module(root, folder, node.module)) is not None:
             yield alias.asname or alias.name, file, alias.name
 
 
 def _module(root: Path, folder: Path | None, name: str) -> Path | None:
-    """The file of a module, told from a folder; without one from the experiment's neighbours, or as one of Assay's own."""
+    """The file of a module, told from a folder; without one from the experiment's neighbours, or as
+    one of Assay's own."""
     parts = name.split(".")
     for start in (folder,) if folder is not None else (root, _ASSAY.parent):
         path = start.joinpath(*parts)
@@ -234,13 +267,25 @@ def _standing_at(file: _File, code: CodeType) -> list[ast.AST]:
     """The top-level definition in which a function's code stands; of a lambda, the lambda alone."""
     line = code.co_firstlineno
     if code.co_name == "<lambda>":
-        return [n for s in file.body for n in ast.walk(s) if isinstance(n, ast.Lambda) and n.lineno == line]
-    first = [min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body]
-    return [s for s, start in zip(file.body, first, strict=True) if start <= line <= (s.end_lineno or start)]
+        return [
+            n
+            for s in file.body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Lambda) and n.lineno == line
+        ]
+    first = [
+        min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))]) for s in file.body
+    ]
+    return [
+        s
+        for s, start in zip(file.body, first, strict=True)
+        if start <= line <= (s.end_lineno or start)
+    ]
 
 
 def _gives(statement: ast.stmt) -> set[str]:
-    """The names that a top-level statement gives a meaning or changes: it defines them, stores to them, or calls what they have."""
+    """The names that a top-level statement gives a meaning or changes: it defines them, stores to
+    them, or calls what they have."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     if isinstance(statement, ast.Expr):  # such as TABLE.update(…)
@@ -251,17 +296,26 @@ def _gives(statement: ast.stmt) -> set[str]:
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+        elif (
+            isinstance(node, ast.Attribute | ast.Subscript)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+        ):
             found.add(node.value.id)
     return found
 
 
 def _asked_of_the_file(node: ast.AST) -> set[str]:
-    """The names that a statement takes from the top level of its file; what is local to it is its own."""
+    """The names that a statement takes from the top level of its file; what is local to it is its
+    own."""
     tables, found = [symtable.symtable(ast.unparse(node), "text", "exec")], set()
     for table in tables:
         tables += table.get_children()
-        found |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (s.is_global() or s.is_imported() or table is tables[0])}
+        found |= {
+            s.get_name()
+            for s in table.get_symbols()
+            if s.is_referenced() and (s.is_global() or s.is_imported() or table is tables[0])
+        }
     return found
 
 
@@ -270,13 +324,18 @@ def _bare(node: ast.AST) -> ast.AST:
 
     class Without(ast.NodeTransformer):
         def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-            return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+            return (
+                None
+                if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+                else node
+            )
 
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 
 
 def _note(name: str, digest: str, found: dict[str, str]) -> bool:
-    """Note a text under a name, the second of that name as NAME 2; False where this very text is noted already."""
+    """Note a text under a name, the second of that name as NAME 2; False where this very text is
+    noted already."""
     place, n = name, 1
     while place in found:
         if found[place] == digest:

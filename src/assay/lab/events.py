@@ -1,7 +1,7 @@
 """What the lab tells whoever watches: small values, in the order in which things happen.
 
-Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished; where looks were declared, this
-for each, which ends with Looked; of a series Surveyed, then the
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished;
+where looks were declared, this for each, which ends with Looked; of a series Surveyed, then the
 same for each experiment, which ends with Ended.
 """
 
@@ -171,11 +171,24 @@ class Outcome:
 
 
 OnEvent = Callable[[Any], None]
-Event = Planned | Started | Progress | Saved | Said | Failed | Partial | Looked | Finished | Surveyed | Ended
+Event = (
+    Planned
+    | Started
+    | Progress
+    | Saved
+    | Said
+    | Failed
+    | Partial
+    | Looked
+    | Finished
+    | Surveyed
+    | Ended
+)
 
 
 def one_at_a_time(on_event: OnEvent) -> OnEvent:
-    """Let no two threads call a listener at once: events come from the readers of workers and from judging."""
+    """Let no two threads call a listener at once: events come from the readers of workers and from
+    judging."""
     lock = threading.RLock()
 
     def tell(event: Any) -> None:

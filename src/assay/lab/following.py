@@ -1,8 +1,9 @@
-"""Following: a frozen study run and judged look by look, as it was declared: what a look settles stays, and the rest goes on.
+"""Following: a frozen study run and judged look by look, as it was declared: what a look settles
+stays, and the rest goes on.
 
-Verdicts are still a pure function of stored measures, and of what was frozen: each look judges the first so many seeds at its own
-level, whatever else is stored by then. A look that was taken is noted once, with what it found and the code that judged.
-"""
+Verdicts are still a pure function of stored measures, and of what was frozen: each look judges the
+first so many seeds at its own level, whatever else is stored by then. A look that was taken is
+noted once, with what it found and the code that judged."""
 
 from __future__ import annotations
 
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Following:
-    """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing was."""
+    """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing
+    was."""
 
     experiment: Experiment
     preset: Preset
     frozen: Registration | None = None
     departures: tuple[str, ...] = ()
-    """Claims, arms and seeds that are not as they were frozen; with any of them there are no looks, and nothing is confirmed."""
+    """Claims, arms and seeds that are not as they were frozen; with any of them there are no looks,
+    and nothing is confirmed."""
 
     @property
     def looks(self) -> tuple[Preset, ...]:
-        """The preset at each declared look, the last one whole; one look where nothing was frozen, or what was is not followed."""
+        """The preset at each declared look, the last one whole; one look where nothing was frozen,
+        or what was is not followed."""
         if self.frozen is None or self.departures:
             return (self.preset,)
         return tuple(first(self.preset, set(self.frozen.seeds[:n])) for n in self.frozen.units)
@@ -50,26 +54,45 @@ class Following:
         """Tell the same, early verdicts marked as no look where looks were declared."""
         if not self.declared:
             return tell
-        return lambda event: tell(replace(event, frozen=True) if isinstance(event, Partial) else event)
+        return lambda event: tell(
+            replace(event, frozen=True) if isinstance(event, Partial) else event
+        )
 
     def told(self, result: Result, tell: OnEvent) -> bool:
         """Tell what a look found, and whether nothing is left for the next one."""
         if self.frozen is not None and not self.declared:
-            tell(Said(f"not as it was frozen, so what follows is exploratory: {'; '.join(self.departures)}"))
+            tell(
+                Said(
+                    "not as it was frozen, so what follows is exploratory: "
+                    f"{'; '.join(self.departures)}"
+                )
+            )
         if self.frozen is None or not self.declared or result.registration is None:
             return True
         at, left = result.registration["taken"], tuple(result.registration["open"])
         settled = tuple(j.claim.text for j in result.judged if j.claim.text not in left)
-        tell(Looked(at, len(self.frozen.units), self.frozen.units[at - 1], self.frozen.levels[at - 1], settled, left))
+        tell(
+            Looked(
+                at,
+                len(self.frozen.units),
+                self.frozen.units[at - 1],
+                self.frozen.levels[at - 1],
+                settled,
+                left,
+            )
+        )
         return not left
 
 
 def following(store: Store, experiment: Experiment, preset: Preset) -> Following:
-    """Tell what was frozen of an experiment at this preset, and what is otherwise now. Raises: StoreError for a file that was changed."""
+    """Tell what was frozen of an experiment at this preset, and what is otherwise now. Raises:
+    StoreError for a file that was changed."""
     frozen = registered.find(store, experiment, preset)
     if frozen is None:
         return Following(experiment, preset)
-    return Following(experiment, preset, frozen, tuple(registered.departures(frozen, experiment, preset)))
+    return Following(
+        experiment, preset, frozen, tuple(registered.departures(frozen, experiment, preset))
+    )
 
 
 def first(preset: Preset, seeds: set[int]) -> Preset:
@@ -79,7 +102,12 @@ def first(preset: Preset, seeds: set[int]) -> Preset:
 
 def within(experiment: Experiment, now: Plan, preset: Preset) -> Plan:
     """The rows of a plan that a smaller preset has."""
-    wanted = {(name, s.to_json()) for name, a in experiment.arms.items() if a.train for s in experiment.specs_of(name, preset.specs)}
+    wanted = {
+        (name, s.to_json())
+        for name, a in experiment.arms.items()
+        if a.train
+        for s in experiment.specs_of(name, preset.specs)
+    }
     rows = tuple(r for r in now.rows if (r.job.arm, r.job.spec.to_json()) in wanted)
     return replace(now, preset=preset, rows=rows)
 
@@ -98,7 +126,8 @@ def reached(of: Following, now: Plan) -> list[Plan]:
 
 
 def judged(of: Following, store: Store, now: Plan) -> Result | None:
-    """The result by the looks that can be taken on what is stored, each claim as the first look that settled it found it; None before one.
+    """The result by the looks that can be taken on what is stored, each claim as the first look
+    that settled it found it; None before one.
 
     Later looks are not judged once every claim is settled.
     """
@@ -109,31 +138,49 @@ def judged(of: Following, store: Store, now: Plan) -> Result | None:
     settled: dict[str, tuple[int, Judged]] = {}
     result: Result | None = None
     for k, part in enumerate(parts):
-        result = judge_all(of.experiment, part, load(part), figures=k == len(parts) - 1, level=frozen.levels[k])
+        result = judge_all(
+            of.experiment, part, load(part), figures=k == len(parts) - 1, level=frozen.levels[k]
+        )
         for j in result.judged:
             if j.verdict.outcome != "undecided":
                 settled.setdefault(j.claim.text, (k, j))
         if len(settled) == len(result.judged) and not result.failed:
             if k < len(parts) - 1:
-                result = replace(judge_all(of.experiment, part, load(part), level=frozen.levels[k]), judged=result.judged)
+                result = replace(
+                    judge_all(of.experiment, part, load(part), level=frozen.levels[k]),
+                    judged=result.judged,
+                )
             break
     if result is None:
         return None
-    kept = tuple(settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k) for j in result.judged)
+    kept = tuple(
+        settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k)
+        for j in result.judged
+    )
     found = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
-    left = [text for text in (*(j.claim.text for j in kept), *(text for text, _ in result.failed)) if text not in found]
+    left = [
+        text
+        for text in (*(j.claim.text for j in kept), *(text for text, _ in result.failed))
+        if text not in found
+    ]
     return replace(result, judged=kept, registration=described(of, store, found, k + 1, now, left))
 
 
 def _open(j: Judged, frozen: Registration, k: int) -> Judged:
-    """An undecided claim after look k, from 0, with what decides it: the next look, and after the last none."""
+    """An undecided claim after look k, from 0, with what decides it: the next look, and after the
+    last none."""
     of = len(frozen.units)
-    price = "another study, on seeds of its own" if k + 1 == of else f"look {k + 2} of {of}, at {frozen.units[k + 1]} seeds"
+    price = (
+        "another study, on seeds of its own"
+        if k + 1 == of
+        else f"look {k + 2} of {of}, at {frozen.units[k + 1]} seeds"
+    )
     return replace(j, verdict=replace(j.verdict, price=Price(price)))
 
 
 def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
-    """Note each look that a result rests on and that is not noted yet; gives the result with their times. Raises: OSError when the disk is full.
+    """Note each look that a result rests on and that is not noted yet; gives the result with their
+    times. Raises: OSError when the disk is full.
 
     What is missing from their record is not noted anew: it would look as if nothing were missing.
     """
@@ -143,18 +190,40 @@ def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
     known = {line["look"] for line in registered.taken(store, of.experiment.name, of.preset)}
     for k, look in enumerate(told["looks"][: told["taken"]], 1):
         if k not in known and not missing:
-            found = {j.claim.text: j.verdict.outcome for j in result.judged if k == told["taken"] or j.claim.text in look["settled"]}
-            line = {"look": k, "registration": frozen.hash, "seeds": look["seeds"], "level": look["level"], "code": sources.unchanged()}
+            found = {
+                j.claim.text: j.verdict.outcome
+                for j in result.judged
+                if k == told["taken"] or j.claim.text in look["settled"]
+            }
+            line = {
+                "look": k,
+                "registration": frozen.hash,
+                "seeds": look["seeds"],
+                "level": look["level"],
+                "code": sources.unchanged(),
+            }
             registered.note(store, of.experiment.name, of.preset, {**line, "verdicts": found})
     outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
-    settled = {text: (k, outcomes[text]) for k, look in enumerate(told["looks"]) for text in look["settled"]}
-    return replace(result, registration=described(of, store, settled, told["taken"], now, told["open"]))
+    settled = {
+        text: (k, outcomes[text])
+        for k, look in enumerate(told["looks"])
+        for text in look["settled"]
+    }
+    return replace(
+        result, registration=described(of, store, settled, told["taken"], now, told["open"])
+    )
 
 
 def described(
-    of: Following, store: Store, settled: Mapping[str, tuple[int, str]], taken: int, now: Plan, left: Sequence[str] = ()
+    of: Following,
+    store: Store,
+    settled: Mapping[str, tuple[int, str]],
+    taken: int,
+    now: Plan,
+    left: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What was frozen, which looks were taken, what is otherwise, and whether all of it was followed, as plain values."""
+    """What was frozen, which looks were taken, what is otherwise, and whether all of it was
+    followed, as plain values."""
     frozen = of.frozen
     assert frozen is not None
     lines = {line["look"]: line for line in registered.taken(store, of.experiment.name, of.preset)}
@@ -162,10 +231,17 @@ def described(
     changed = [*of.departures, *_later(frozen, lines, settled, part)]
     missing = registered.gaps(store, of.experiment, of.preset, frozen)
     looks = [
-        {**look, "taken": lines[k]["time"] if k in lines else None, "settled": [text for text, (at, _) in settled.items() if at == k - 1]}
+        {
+            **look,
+            "taken": lines[k]["time"] if k in lines else None,
+            "settled": [text for text, (at, _) in settled.items() if at == k - 1],
+        }
         for k, look in enumerate(frozen.content["looks"], 1)
     ]
-    signed = [{"time": line["time"], "sha256": line["sha256_of_signature"]} for line in registered.signatures(store, of.experiment.name, of.preset)]
+    signed = [
+        {"time": line["time"], "sha256": line["sha256_of_signature"]}
+        for line in registered.signatures(store, of.experiment.name, of.preset)
+    ]
     return {
         "hash": frozen.hash,
         "file": frozen.path.name,
@@ -198,13 +274,20 @@ def none_taken(of: Following, name: str, now: Plan) -> StoreError:
     assert of.frozen is not None
     part = within(of.experiment, now, of.looks[0])
     return StoreError(
-        f"the first look of {name} is at {of.frozen.units[0]} seeds, and {len(part.missing)} of its {len(part.rows)} runs are not stored; "
+        f"the first look of {name} is at {of.frozen.units[0]} seeds, and {len(part.missing)} of "
+        f"its {len(part.rows)} runs are not stored; "
         f"run: assay run {of.experiment.typed}{of.preset.options}"
     )
 
 
-def _later(frozen: Registration, lines: Mapping[int, Mapping[str, Any]], settled: Mapping[str, tuple[int, str]], now: Plan) -> list[str]:
-    """What came otherwise than frozen since: code that judged, verdicts that a look found, runs that were there before."""
+def _later(
+    frozen: Registration,
+    lines: Mapping[int, Mapping[str, Any]],
+    settled: Mapping[str, tuple[int, str]],
+    now: Plan,
+) -> list[str]:
+    """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
+    that were there before."""
     told = []
     for k, line in lines.items():
         if line["code"] != frozen.content["judging"]:
@@ -212,6 +295,14 @@ def _later(frozen: Registration, lines: Mapping[int, Mapping[str, Any]], settled
         for text, outcome in line["verdicts"].items():
             now_found = settled.get(text, (0, "undecided"))[1]
             if outcome not in ("undecided", now_found):
-                told.append(f"look {k} found *{outcome}*, and the same measures now give *{now_found}*: {text}")
-    early = [r for r in now.cached if r.stored is not None and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time]
+                told.append(
+                    f"look {k} found *{outcome}*, and the same measures now give "
+                    f"*{now_found}*: {text}"
+                )
+    early = [
+        r
+        for r in now.cached
+        if r.stored is not None
+        and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time
+    ]
     return [*told, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]

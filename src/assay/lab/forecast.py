@@ -1,7 +1,8 @@
-"""Forecast: what a plan's command will take, and what its verdicts can be expected to look like; for a budget, what it buys.
+"""Forecast: what a plan's command will take, and what its verdicts can be expected to look like;
+for a budget, what it buys.
 
-Outcomes beside inputs: seconds, memory, disk and FLOP on the one side, and on the other, for each claim, how wide its
-interval will be, whether that decides it, and the fewest seeds that do.
+Outcomes beside inputs: seconds, memory, disk and FLOP on the one side, and on the other, for each
+claim, how wide its interval will be, whether that decides it, and the fewest seeds that do.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What is to be expected of one claim, on the scale on which it is judged; None where nothing is known."""
+    """What is to be expected of one claim, on the scale on which it is judged; None where nothing
+    is known."""
 
     text: str
     scale: str
@@ -43,7 +45,8 @@ class Prospect:
     distance: float | None = None
     """From the estimate to the bound that keeps it from its outcome."""
     expected: str = "unknown"
-    """holds, fails, undecided or unknown, if the estimate stays where it is; gates and controls apart."""
+    """holds, fails, undecided or unknown, if the estimate stays where it is; gates and controls
+    apart."""
     fewest: int | None = None
     """The fewest units that are expected to decide."""
     seconds: Range | None = None
@@ -61,7 +64,8 @@ class Bought:
     range: Range
     """How many seeds it buys, those included that are stored."""
     seeds: int
-    """The middle of these, but no more than anybody needs: what half-widths and the rest are told of."""
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
+    of."""
     chosen: str
     """The seeds themselves, as `--set` takes them."""
     runs: int
@@ -76,6 +80,7 @@ class Bought:
     def whole(self) -> bool:
         """Whether these seeds spend all of it; no if it buys more than anybody needs."""
         return self.range.low <= MOST
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -98,7 +103,8 @@ class Forecast:
     claims: tuple[Prospect, ...]
     budget: Budget | None = None
     artefacts: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of what the missing runs may share with other experiments, by name; part of the plan's disk."""
+    """Bytes of what the missing runs may share with other experiments, by name; part of the plan's
+    disk."""
     bought: Bought | None = None
     """What the budget buys."""
     notes: tuple[str, ...] = ()
@@ -108,14 +114,24 @@ class Forecast:
     """When `assay bench` measured this machine, in ISO 8601; None where it did not."""
 
 
-def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budget | None = None, claims: bool = True) -> Forecast:
-    """What can be expected of a plan, and of a budget if there is one; reads the store and the record, writes nothing.
+def forecast(
+    plan: Plan,
+    experiment: Experiment,
+    workers: int = 1,
+    budget: Budget | None = None,
+    claims: bool = True,
+) -> Forecast:
+    """What can be expected of a plan, and of a budget if there is one; reads the store and the
+    record, writes nothing.
 
     Without `claims` only times, memory and FLOP.
     """
     experiment = kept(experiment, plan.preset)
     rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
-    missing = {arm: [r.job.spec for r in mine if r.state == "missing"] for arm, mine in plan.by_arm().items()}
+    missing = {
+        arm: [r.job.spec for r in mine if r.state == "missing"]
+        for arm, mine in plan.by_arm().items()
+    }
     missing = {arm: specs for arm, specs in missing.items() if specs}
     flop, rate = _flop(experiment, missing), None
     per_run, cpu, source = _work(plan, experiment, rows, missing)
@@ -126,14 +142,27 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
     if cpu is None and flop is not None:
         benched = speed.flop_per_cpu_second()
         rate = benched or compute.measured()
-        cpu, source = times.by_flop(flop, rate), "its FLOP and assay bench" if benched else "its FLOP and a benchmark"
+        cpu, source = (
+            times.by_flop(flop, rate),
+            "its FLOP and assay bench" if benched else "its FLOP and a benchmark",
+        )
     busy = min(workers, times.groups(experiment, missing))
     record = records.of(experiment, plan.preset.name) or {}
     told = Forecast(
-        plan, cpu, source, times.command(cpu, busy, off) if cpu is not None else None,
-        record.get("provenance", {}).get("peak_rss"), flop, rate, "", (), budget, _artefacts(experiment, missing), off=off,
+        plan,
+        cpu,
+        source,
+        times.command(cpu, busy, off) if cpu is not None else None,
+        record.get("provenance", {}).get("peak_rss"),
+        flop,
+        rate,
+        "",
+        (),
+        budget,
+        _artefacts(experiment, missing),
+        off=off,
         bench=here.measured if (here := speed.here()) is not None else None,
-    )  # fmt: skip
+    )
     each = _each_seed(rows, per_run)
     if budget is not None:
         seeds, note = _seeds(budget, plan, experiment, workers, each, off)
@@ -143,27 +172,33 @@ def forecast(plan: Plan, experiment: Experiment, workers: int = 1, budget: Budge
 
 
 def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
-    """What is measured of every arm, derived ones included: of stored seeds where there are enough, else as recorded; empty without."""
+    """What is measured of every arm, derived ones included: of stored seeds where there are enough,
+    else as recorded; empty without."""
     return _spread(plan, experiment, records.of(experiment, plan.preset.name) or {})[1]
 
 
 def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
-    """Seconds by the clock and CPU-seconds of several commands as one, None where one is unknown; bytes they write.
+    """Seconds by the clock and CPU-seconds of several commands as one, None where one is unknown;
+    bytes they write.
 
-    Artefacts that several of them name are counted once; their time is counted in each that built one for its record.
-    """
+    Artefacts that several of them name are counted once; their time is counted in each that built
+    one for its record."""
     works = [p.cpu * p.off if p.cpu is not None else None for p in parts]
     shared = {name: size for p in parts for name, size in p.artefacts.items()}
     disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
     if None in works:
         return None, None, disk
-    clock, cpu = times.command(sum((w for w in works if w is not None), Range(0, 0)), workers, Range(1, 1))
+    clock, cpu = times.command(
+        sum((w for w in works if w is not None), Range(0, 0)), workers, Range(1, 1)
+    )
     fresh = sum(bool(p.plan.missing) for p in parts)
-    judging = times.starting()[0] * max(0.0, fresh - 1.0)  # each by itself; what is stored was judged before
+    judging = times.starting()[0] * max(
+        0.0, fresh - 1.0
+    )  # each by itself; what is stored was judged before
     return clock + judging / workers, cpu + judging, disk
 
 
-# what it takes --------------------------------------------------------------------------------------------------------------
+# what it takes ------------------------------------------------------------------------------------
 
 
 def _work(
@@ -173,25 +208,42 @@ def _work(
     scaled = plan.cost_from not in ("the experiment", "the record")
     recorded = times.as_recorded(experiment, rows, plan.preset.name) if scaled else {}
     if scaled and rows.keys() <= recorded.keys():
-        per_run, source = {arm: recorded[arm] / len(specs) for arm, specs in rows.items()}, "the record, scaled"
+        per_run, source = (
+            {arm: recorded[arm] / len(specs) for arm, specs in rows.items()},
+            "the record, scaled",
+        )
     else:
-        per_run = {arm: Range(0.0 if arm in plan.at_most else c, c) for arm, c in plan.per_run.items()}
+        per_run = {
+            arm: Range(0.0 if arm in plan.at_most else c, c) for arm, c in plan.per_run.items()
+        }
         source = plan.cost_from
     if not missing.keys() <= per_run.keys():
         return per_run, None, "unknown"
-    return per_run, sum((per_run[arm] * len(specs) for arm, specs in missing.items()), Range(0, 0)), source
+    return (
+        per_run,
+        sum((per_run[arm] * len(specs) for arm, specs in missing.items()), Range(0, 0)),
+        source,
+    )
 
 
 def _flop(experiment: Experiment, specs: Mapping[str, Sequence[Spec]]) -> Range | None:
     if experiment.cost is None or not specs:
         return None
     stated = [experiment.cost(Runs(tuple(s))).flop for s in specs.values()]
-    return sum((compute.amount(f, "FLOP") for f in stated if f is not None), Range(0, 0)) if None not in stated else None
+    return (
+        sum((compute.amount(f, "FLOP") for f in stated if f is not None), Range(0, 0))
+        if None not in stated
+        else None
+    )
 
 
 def _artefacts(experiment: Experiment, specs: Mapping[str, Sequence[Spec]]) -> dict[str, int]:
     cost = experiment.cost
-    return {k: n for s in specs.values() for k, n in cost(Runs(tuple(s))).artefacts.items()} if cost is not None else {}
+    return (
+        {k: n for s in specs.values() for k, n in cost(Runs(tuple(s))).artefacts.items()}
+        if cost is not None
+        else {}
+    )
 
 
 def _each_seed(rows: times.Specs, per_run: Mapping[str, Range]) -> Range | None:
@@ -206,23 +258,35 @@ def _seeds(
     budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range
 ) -> tuple[Range | None, str]:
     """How many seeds a budget buys, stored ones included, and why that is not known."""
-    stored = float(len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}))
+    stored = float(
+        len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing})
+    )
     if budget.seconds is not None:
         if each is None or not each.low:
             return None, "how long a seed takes is unknown"
         cost, (starting, _) = each * off, times.starting()
-        left = [max(0.0, (budget.seconds - start) * workers) for start in (starting.high, starting.low)]
+        left = [
+            max(0.0, (budget.seconds - start) * workers) for start in (starting.high, starting.low)
+        ]
         return Range(stored + left[0] // cost.high, stored + left[1] // cost.low), ""
     rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
     whole = _flop(experiment, rows)
     if whole is None or not whole.low or budget.flop is None:
-        return None, f"{experiment.name} states no FLOP, so what {budget.text} buys is unknown; give a time on this machine, such as 5m"
+        return (
+            None,
+            (
+                f"{experiment.name} states no FLOP, so what {budget.text} buys is unknown; give a "
+                "time on this machine, such as 5m"
+            ),
+        )
     seeds = {r.job.spec.seed for r in plan.rows}
     bought = budget.flop / (whole / len(seeds))
     return Range(stored + bought.low // 1, stored + bought.high // 1), ""
 
 
-def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range) -> Bought:
+def _bought(
+    found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range
+) -> Bought:
     """What it takes to have so many seeds, in proportion to what the plan's own take."""
     seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
     wanted = min(MOST, int(found.middle))
@@ -241,11 +305,14 @@ def _bought(found: Range, plan: Plan, experiment: Experiment, workers: int, each
     )
 
 
-# what it brings -------------------------------------------------------------------------------------------------------------
+# what it brings -----------------------------------------------------------------------------------
 
 
-def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, Any], each: Range | None) -> Forecast:
-    """The forecast with what is to be expected of each claim at the plan's number of seeds, or the budget's."""
+def _with_claims(
+    told: Forecast, experiment: Experiment, record: Mapping[str, Any], each: Range | None
+) -> Forecast:
+    """The forecast with what is to be expected of each claim at the plan's number of seeds, or the
+    budget's."""
     source, arms = _spread(told.plan, experiment, record)
     asked = len({r.job.spec.seed for r in told.plan.rows})
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
@@ -255,8 +322,11 @@ def _with_claims(told: Forecast, experiment: Experiment, record: Mapping[str, An
     return replace(told, spread_from=source, claims=prospects)
 
 
-def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tuple[str, Mapping[str, xr.Dataset]]:
-    """The measures from which half-widths are extrapolated: of stored seeds where there are enough, else the record's."""
+def _spread(
+    plan: Plan, experiment: Experiment, record: Mapping[str, Any]
+) -> tuple[str, Mapping[str, xr.Dataset]]:
+    """The measures from which half-widths are extrapolated: of stored seeds where there are enough,
+    else the record's."""
     from assay.lab.result import common_seeds, with_derived
 
     stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
@@ -270,11 +340,15 @@ def _spread(plan: Plan, experiment: Experiment, record: Mapping[str, Any]) -> tu
             arms = with_derived(experiment, recorded(experiment, record))
         except AssayError as e:  # the experiment has moved on since
             return f"nothing, since its record no longer fits it ({e})", {}
-        return "the record" + (", made with other fields" if plan.preset.title != record.get("preset") else ""), arms
+        return "the record" + (
+            ", made with other fields" if plan.preset.title != record.get("preset") else ""
+        ), arms
     return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
 
 
-def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None) -> Prospect:
+def _prospect(
+    claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None
+) -> Prospect:
     from assay.core.apart import warning
     from assay.core.outlook import outlook
     from assay.core.reading import plural
@@ -297,14 +371,26 @@ def _prospect(claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, k
         told = replace(nothing, factor=found.factor, distance=found.distance, why=why)
         return _at(told, found, known, known) if seeds == known else told
     need = found.fewest()
-    nothing = replace(nothing, factor=found.factor, distance=found.distance, fewest=need, warning=warning(claim, found.interval))
+    nothing = replace(
+        nothing,
+        factor=found.factor,
+        distance=found.distance,
+        fewest=need,
+        warning=warning(claim, found.interval),
+    )
     if need is None:
         nothing = replace(nothing, why=f"decided by {found.told()}")
     elif each is not None:  # seeds in proportion: a claim may count only some of them
         nothing = replace(nothing, seconds=each * (need * known / found.units))
-    return _at(nothing, found, seeds, known) if seeds is not None else replace(nothing, why="how many seeds it buys is unknown")
+    return (
+        _at(nothing, found, seeds, known)
+        if seeds is not None
+        else replace(nothing, why="how many seeds it buys is unknown")
+    )
 
 
 def _at(prospect: Prospect, found: Outlook, seeds: int, known: int) -> Prospect:
     units = int(found.units * seeds / known)
-    return replace(prospect, units=units, half_width=found.half_width(units), expected=found.outcome(units))
+    return replace(
+        prospect, units=units, half_width=found.half_width(units), expected=found.outcome(units)
+    )

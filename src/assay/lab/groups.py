@@ -1,15 +1,17 @@
 """Groups: the runs that are trained together, as a folder that outlives a kill.
 
-    <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its key, spec and parent's key
+    <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its
+    key, spec and parent's key
                           fit-00.safetensors …     the checkpoint of each call of `fit`
-                          clock.json               the sessions it was worked on: start, end, CPU-seconds
-                          progress.json            how far it is, where it is left to workers that joined (joined.py)
-                          failed.json              the last crash, if any
-                          half-0/ half-1/          where the memory did not suffice for all runs at once: the same of each half
+                          clock.json               the sessions it was worked on: start, end,
+                          CPU-seconds progress.json            how far it is, where it is left to
+                          workers that joined (joined.py) failed.json              the last crash,
+                          if any half-0/ half-1/          where the memory did not suffice for all
+                          runs at once: the same of each half
 
-A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a short lease, and taken up
-again by whoever misses one of its runs, so that neither a kill nor the number of workers changes who is trained with whom.
-"""
+A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a
+short lease, and taken up again by whoever misses one of its runs, so that neither a kill nor the
+number of workers changes who is trained with whom."""
 
 from __future__ import annotations
 
@@ -71,17 +73,28 @@ class RunGroup:
         return (self.folder / HALVES[0]).is_dir()
 
     def halves(self) -> tuple[RunGroup, RunGroup]:
-        """The group in two, by seeds where it has several: what its runs give does not depend on who is trained with whom."""
+        """The group in two, by seeds where it has several: what its runs give does not depend on
+        who is trained with whom."""
         seeds = sorted({m.spec.get("seed", 0) for m in self.members})
         order = [m.key for m in self.members]
         if len(seeds) > 1:
-            first = {m.key for m in self.members if m.spec.get("seed", 0) in seeds[: len(seeds) // 2]}
+            first = {
+                m.key for m in self.members if m.spec.get("seed", 0) in seeds[: len(seeds) // 2]
+            }
         else:
             first = set(order[: len(order) // 2])
 
         def half(name: str, mine: bool) -> RunGroup:
-            arms = {arm: tuple(m for m in members if (m.key in first) is mine) for arm, members in self.arms.items()}
-            return replace(self, folder=self.folder / name, part_of=self.name, arms={arm: members for arm, members in arms.items() if members})
+            arms = {
+                arm: tuple(m for m in members if (m.key in first) is mine)
+                for arm, members in self.arms.items()
+            }
+            return replace(
+                self,
+                folder=self.folder / name,
+                part_of=self.name,
+                arms={arm: members for arm, members in arms.items() if members},
+            )
 
         return half(HALVES[0], True), half(HALVES[1], False)
 
@@ -89,7 +102,13 @@ class RunGroup:
     def seeds(self) -> str:
         """Its seeds in words, as "seed 1000" or "seeds 1000–1003"; "" where its specs have none."""
         found = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
-        return "" if not found else f"seed {found[0]}" if len(found) == 1 else f"seeds {found[0]}–{found[-1]}"
+        return (
+            ""
+            if not found
+            else f"seed {found[0]}"
+            if len(found) == 1
+            else f"seeds {found[0]}–{found[-1]}"
+        )
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -137,7 +156,7 @@ def read(folder: Path) -> RunGroup | None:
 def names(root: Path) -> set[str]:
     """The names of all folders of groups, whole or not; nothing is read."""
     try:
-        return set(os.listdir(root / "groups"))  # noqa: PTH208 — thousands of names
+        return set(os.listdir(root / "groups"))  # noqa: PTH208
     except FileNotFoundError:
         return set()
 
@@ -151,7 +170,8 @@ def unfinished(store: Store, experiment: str | None = None) -> Iterator[RunGroup
 
 
 def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
-    """Remove the groups all of whose runs are stored, and at which nobody is: what a kill between the two left behind."""
+    """Remove the groups all of whose runs are stored, and at which nobody is: what a kill between
+    the two left behind."""
     for group in unfinished(store, experiment):
         if group.keys <= set(stored):
             with contextlib.suppress(OSError, StoreError):  # a store that is only read keeps it
@@ -163,7 +183,8 @@ def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
 
 
 def status(store: Store, key: str, experiment: str | None = None) -> Status:
-    """Whether the run with this key is absent, running (in an unfinished group), done, failed or diverged."""
+    """Whether the run with this key is absent, running (in an unfinished group), done, failed or
+    diverged."""
     found = store.get(key, experiment)
     if found is not None:
         return found.status
@@ -184,7 +205,8 @@ class Wanted:
 
 @contextlib.contextmanager
 def forming(store: Store) -> Iterator[None]:
-    """Wait until nobody else forms groups, on whatever machine, and keep it so for the body. Raises: StoreError."""
+    """Wait until nobody else forms groups, on whatever machine, and keep it so for the body.
+    Raises: StoreError."""
     with explained(store.root):
         lease = leases.of(store.root).wait("groups")
     with lease:
@@ -192,31 +214,45 @@ def forming(store: Store) -> Iterator[None]:
         lease.done()
 
 
-def form(store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]) -> list[RunGroup]:
+def form(
+    store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]
+) -> list[RunGroup]:
     """The groups that cover the wanted runs: those already begun first, new ones for the rest.
 
-    The caller is within `forming`, and listed `begun` before it looked up what is missing: a group that another
-    process finishes in between is then known as stored, and not formed a second time.
+    The caller is within `forming`, and listed `begun` before it looked up what is missing: a group
+    that another process finishes in between is then known as stored, and not formed a second time.
     """
     inputs = {w.job.key: dict(w.inputs) for w in wanted}
     left = {w.job.key: w for w in wanted}
     taken = []
     for group in begun:
         covers = group.keys & left.keys()
-        # A group begun with another model or corpus would give numbers of that one: it is left alone.
-        same = all(group.inputs.get(k) == inputs[k] for k in covers) and set(group.arms) <= set(experiment.arms)
-        if covers and same and all(p in inputs or _has_params(store, experiment, p) for p in group.parents):
+        # A group begun with another model or corpus would give numbers of that one: it is left
+        # alone.
+        same = all(group.inputs.get(k) == inputs[k] for k in covers) and set(group.arms) <= set(
+            experiment.arms
+        )
+        if (
+            covers
+            and same
+            and all(p in inputs or _has_params(store, experiment, p) for p in group.parents)
+        ):
             taken.append(group)
             left = {k: w for k, w in left.items() if k not in covers}
-    return taken + [_new(store, experiment, arms) for arms in _blocks(experiment, list(left.values()))]
+    return taken + [
+        _new(store, experiment, arms) for arms in _blocks(experiment, list(left.values()))
+    ]
 
 
 def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
-    """The arms that are trained together: those of one Joint, else each by itself; derived arms left out."""
+    """The arms that are trained together: those of one Joint, else each by itself; derived arms
+    left out."""
     found: dict[int, list[str]] = {}
     for name, arm in experiment.arms.items():
         if arm.train is not None:
-            found.setdefault(id(arm.train) if isinstance(arm.train, Joint) else id(arm), []).append(name)
+            found.setdefault(id(arm.train) if isinstance(arm.train, Joint) else id(arm), []).append(
+                name
+            )
     return [tuple(names) for names in found.values()]
 
 
@@ -226,7 +262,9 @@ def _blocks(experiment: Experiment, wanted: Sequence[Wanted]) -> Iterator[dict[s
         seeds = list(dict.fromkeys(w.job.spec.seed for w in mine))
         for i in range(0, len(seeds), experiment.seeds_per_group):
             block = set(seeds[i : i + experiment.seeds_per_group])
-            arms = {a: [w for w in mine if w.job.arm == a and w.job.spec.seed in block] for a in names}
+            arms = {
+                a: [w for w in mine if w.job.arm == a and w.job.spec.seed in block] for a in names
+            }
             yield {a: ws for a, ws in arms.items() if ws}
 
 
@@ -236,14 +274,26 @@ def _has_params(store: Store, experiment: Experiment, key: str) -> bool:
 
 
 def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wanted]]) -> RunGroup:
-    members = [[a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]] for a, ws in arms.items()]
+    members = [
+        [a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]]
+        for a, ws in arms.items()
+    ]
     inputs = {w.job.key: dict(w.inputs) for ws in arms.values() for w in ws}
-    text = canonical_json({"experiment": experiment.name, "version": experiment.version, "inputs": inputs, "arms": members})
+    text = canonical_json(
+        {
+            "experiment": experiment.name,
+            "version": experiment.version,
+            "inputs": inputs,
+            "arms": members,
+        }
+    )
     folder = store.root / "groups" / _named(text.encode())
     if (begun := read(folder)) is not None:
         return begun
     with explained(store.root):
-        write_folder(folder, {"keys.json": text.encode()}, store.root / "tmp")  # whole or not at all, also for whoever looks now
+        write_folder(
+            folder, {"keys.json": text.encode()}, store.root / "tmp"
+        )  # whole or not at all, also for whoever looks now
     group = read(folder)
     assert group is not None
     return group
@@ -257,12 +307,18 @@ def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]
 
 def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
     """The class of an arm's specs, from the first preset in which it has any."""
-    presets = (experiment.smoke, experiment.default, experiment.full, *(other.specs for other in experiment.elsewhere.values()))
+    presets = (
+        experiment.smoke,
+        experiment.default,
+        experiment.full,
+        *(other.specs for other in experiment.elsewhere.values()),
+    )
     return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The files of a group's checkpoints, those of its halves too; none where another process just finished it."""
+    """The files of a group's checkpoints, those of its halves too; none where another process just
+    finished it."""
     try:
         return sorted(folder.rglob("fit-*.safetensors"))
     except FileNotFoundError:
@@ -270,7 +326,8 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256; empty when it cannot be read."""
+    """What a checkpoint says of itself: step; code, the hash of the experiment's file; sha256;
+    empty when it cannot be read."""
     try:
         with foreign.open_stored(path, foreign.LARGEST) as f:
             length = int.from_bytes(f.read(8), "little")
@@ -283,7 +340,8 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 
 def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """What a checkpoint says of itself and its tensors; None where it differs from its hash, or has none."""
+    """What a checkpoint says of itself and its tensors; None where it differs from its hash, or has
+    none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -292,11 +350,16 @@ def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
         tensors = load_file(path) if said else {}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    return (said, tensors) if said and said.get("sha256") == digest(tensors, said["step"], str(said.get("code"))) else None
+    return (
+        (said, tensors)
+        if said and said.get("sha256") == digest(tensors, said["step"], str(said.get("code")))
+        else None
+    )
 
 
 def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
-    """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the text that made it."""
+    """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the
+    text that made it."""
     import torch
 
     shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
@@ -307,8 +370,13 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 
 
 def damaged(store: Store) -> Iterator[Path]:
-    """The folders of groups that nobody can go on with, since what they are of was changed or lost."""
-    return (folder for folder in sorted((store.root / "groups").glob("*")) if read(folder) is None and folder.is_dir())  # not just finished
+    """The folders of groups that nobody can go on with, since what they are of was changed or
+    lost."""
+    return (
+        folder
+        for folder in sorted((store.root / "groups").glob("*"))
+        if read(folder) is None and folder.is_dir()
+    )  # not just finished
 
 
 def named(text: bytes, name: str) -> bool:

@@ -1,4 +1,5 @@
-"""Health: everything in a store that is not as it was written, and what is done about it; every byte is read."""
+"""Health: everything in a store that is not as it was written, and what is done about it; every
+byte is read."""
 
 from __future__ import annotations
 
@@ -31,30 +32,63 @@ class Harm:
 
 
 def harms(store: Store) -> Iterator[Harm]:
-    """Everything in a store that is not as it was written, runs first; what an older version wrote without hashes is no harm."""
+    """Everything in a store that is not as it was written, runs first; what an older version wrote
+    without hashes is no harm."""
     older = {step.path for step in migration.steps(store)} if store.older else set()
     for bad in store.damaged():
         yield Harm("run", bad.folder, bad.reason, AGAIN, partial(store.remove, bad.folder))
     for run in store.list():
         if run.has_params and _sha256(run.folder / PARAMS) != run.files[PARAMS][1]:
-            yield Harm("parameters", run.folder, f"{PARAMS} differs from its hash", AGAIN, partial(store.remove, run.folder))
+            yield Harm(
+                "parameters",
+                run.folder,
+                f"{PARAMS} differs from its hash",
+                AGAIN,
+                partial(store.remove, run.folder),
+            )
     for folder in groups.damaged(store):
         then = "nothing goes on from it; `assay run` starts those runs again"
-        yield Harm("group", folder, "its keys.json is not as it was written", then, partial(_unformed, store, folder))
+        yield Harm(
+            "group",
+            folder,
+            "its keys.json is not as it was written",
+            then,
+            partial(_unformed, store, folder),
+        )
     for group in groups.unfinished(store):
         for path in groups.checkpoints(group.folder):
-            if path not in older and groups.whole(path) is None and path.exists():  # else the group was just finished
+            if (
+                path not in older and groups.whole(path) is None and path.exists()
+            ):  # else the group was just finished
                 then = "nothing goes on from it; `assay run` starts that group again"
-                yield Harm("checkpoint", path, "it differs from its hash, or is older than hashes", then, partial(store.remove, path))
+                yield Harm(
+                    "checkpoint",
+                    path,
+                    "it differs from its hash, or is older than hashes",
+                    then,
+                    partial(store.remove, path),
+                )
     for folder, why in store.broken_artefacts():
-        yield Harm("artefact", folder, why, "it is never used; the next command that needs it builds it again", partial(store.remove, folder))
+        yield Harm(
+            "artefact",
+            folder,
+            why,
+            "it is never used; the next command that needs it builds it again",
+            partial(store.remove, folder),
+        )
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
             _ = path in older or unseal(path)
         except NewerError:
             continue  # whole, and of use to whoever upgrades
         except StoreError as e:
-            yield Harm("result", path, str(e).removeprefix(f"{path} "), "it is never shown; `assay run` writes it again", partial(store.remove, path))
+            yield Harm(
+                "result",
+                path,
+                str(e).removeprefix(f"{path} "),
+                "it is never shown; `assay run` writes it again",
+                partial(store.remove, path),
+            )
     for path, named in {**journal.files(store), ledger.place(store): ledger.named(store)}.items():
         if gone := journal.wrong(path, named):
             then = "what changed after that look may go untold"

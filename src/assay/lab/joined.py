@@ -1,10 +1,12 @@
-"""Joined: a process that works at a store's groups by lease, from any machine that sees the folder, until nothing is wanted.
+"""Joined: a process that works at a store's groups by lease, from any machine that sees the folder,
+until nothing is wanted.
 
-    <root>/workers/<name>           the beat of each such process, and the last thing that it could not do
-    <root>/groups/<group>/progress.json     how far it is, for whoever waits; at most one a second
+    <root>/workers/<name>           the beat of each such process, and the last thing that it could
+    not do <root>/groups/<group>/progress.json     how far it is, for whoever waits; at most one a
+    second
 
-Asked to leave, by a signal, it saves the next step of what it trains, gives the lease back, and ends; what takes too long for that
-goes on from the last checkpoint, by whoever takes it up.
+Asked to leave, by a signal, it saves the next step of what it trains, gives the lease back, and
+ends; what takes too long for that goes on from the last checkpoint, by whoever takes it up.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ POLL = 0.5
 TELLS = 1.0
 """Seconds between two files of progress, and between looks at whether a group is still wanted."""
 GRACE = 20.0
-"""Seconds for the next step to come and be saved, once it was asked to leave; engines kill after 30 or more."""
+"""Seconds for the next step to come and be saved, once it was asked to leave; engines kill after 30
+or more."""
 DEADLY = 5
-"""Processes that may die of a group, one after the other and at the same step, until it counts as failed."""
+"""Processes that may die of a group, one after the other and at the same step, until it counts as
+failed."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,23 @@ class Did:
 
 
 class Joined:
-    """One process at work for a store. `tell` hears of each group as it is taken up (`Started`), and how it ended (`Did`).
+    """One process at work for a store. `tell` hears of each group as it is taken up (`Started`),
+    and how it ended (`Did`).
 
-    Only groups of the experiments in `only`, where any are named; on `device`, or, without it, where whoever waits wants them; on
-    `threads` threads, after which the process has its own number back.
+    Only groups of the experiments in `only`, where any are named; on `device`, or, without it,
+    where whoever waits wants them; on `threads` threads, after which the process has its own number
+    back.
     Raises: StoreError when the store cannot be read or written.
     """
 
     def __init__(
-        self, root: Path, only: Sequence[str] = (), device: str | None = None, tell: Callable[[Any], None] = lambda told: None, threads: int = 1,
-    ):  # fmt: skip
+        self,
+        root: Path,
+        only: Sequence[str] = (),
+        device: str | None = None,
+        tell: Callable[[Any], None] = lambda told: None,
+        threads: int = 1,
+    ):
         extras.require("torch")
         self.threads = threads
         self._store = Store(root.absolute()).prepare()
@@ -77,10 +88,13 @@ class Joined:
         self._refused: set[str] = set()
         self._before = ""
         (self._store.root / "workers").mkdir(exist_ok=True)
-        self._beat = leases.Beat(self._store.root / "workers" / leases.owner(), leases.lapse() / leases.BEATS)
+        self._beat = leases.Beat(
+            self._store.root / "workers" / leases.owner(), leases.lapse() / leases.BEATS
+        )
 
     def run(self, idle: float | None = None) -> list[Did]:
-        """Work until asked to leave, or until nothing could be done for so many seconds; what was done.
+        """Work until asked to leave, or until nothing could be done for so many seconds; what was
+        done.
 
         Raises: StoreError when the store cannot be written any more.
         """
@@ -115,14 +129,17 @@ class Joined:
         if self._away is not None:
             self._away.asked()
         names = wanted.names(root)
-        self._known = {name: one for name in names if (one := self._known.get(name) or wanted.read(root, name))}
+        self._known = {
+            name: one for name in names if (one := self._known.get(name) or wanted.read(root, name))
+        }
         for one in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
             if (not self._only or one.name in self._only) and (did := self._try(one)):
                 return did
         return None
 
     def _try(self, one: Wanted) -> Did | None:
-        """Work at this group, unless another process has it, or it is not ready, or not for this machine."""
+        """Work at this group, unless another process has it, or it is not ready, or not for this
+        machine."""
         store, name = self._store, f"group-{one.group}"
         folder = store.root / "groups" / one.group
         if leases.of(store.root).held(name):
@@ -147,7 +164,14 @@ class Joined:
         seconds = round(time.monotonic() - began, 2)
         if outcome is None:
             return Did(one.group, one.name, tuple(group.arms), "left", seconds)
-        return Did(one.group, one.name, tuple(group.arms), "failed" if outcome.status == "failed" else "done", seconds, outcome.text)
+        return Did(
+            one.group,
+            one.name,
+            tuple(group.arms),
+            "failed" if outcome.status == "failed" else "done",
+            seconds,
+            outcome.text,
+        )
 
     def _task(self, one: Wanted) -> Task | None:
         """What is to be run here; None where this machine cannot, which is said once."""
@@ -155,15 +179,23 @@ class Joined:
             origin = one.found(self._store)
             if not origin:
                 where = one.origin if in_file(one.origin) else f"the module {one.origin}"
-                raise AssayError(f"{where} is not here, or is not the text that whoever waits has; put the same file or version of Assay there")
+                raise AssayError(
+                    f"{where} is not here, or is not the text that whoever waits has; put the "
+                    "same file or version of Assay there"
+                )
             experiment = load(one.name, origin)
             device = self._device or one.device
             if not _here(device):
-                raise AssayError(f"it is wanted on {device[:40]!r}, which is not here; join from a machine that has it, or say --device")
+                raise AssayError(
+                    f"it is wanted on {device[:40]!r}, which is not here; join from a machine "
+                    "that has it, or say --device"
+                )
         except AssayError as e:
             self._refuse(f"{one.name} cannot run here: {' '.join(str(e).split())}")
             return None
-        return Task(str(self._store.root), one.group, one.name, origin, device, experiment=experiment)
+        return Task(
+            str(self._store.root), one.group, one.name, origin, device, experiment=experiment
+        )
 
     def _refuse(self, line: str) -> None:
         if line not in self._refused:
@@ -172,7 +204,8 @@ class Joined:
             self._tell(line)
 
     def _ran(self, task: Task, folder: Path) -> Outcome | None:
-        """How it ended; None where we left it, so that whoever takes it up goes on from its checkpoint."""
+        """How it ended; None where we left it, so that whoever takes it up goes on from its
+        checkpoint."""
         root, told, looked, is_wanted = self._store.root, 0.0, time.monotonic(), True
 
         def heard(event: Started | Progress) -> None:
@@ -198,10 +231,15 @@ class Joined:
         finally:
             self._working = False
         if outcome.status == "failed":
-            if outcome.error == "StoreError":  # this machine's, such as a full disk: another one may do it
+            if (
+                outcome.error == "StoreError"
+            ):  # this machine's, such as a full disk: another one may do it
                 raise StoreError(outcome.text)
             with contextlib.suppress(OSError):
-                write(folder / "failed.json", canonical_json({"error": outcome.text, "kind": outcome.error}).encode())
+                write(
+                    folder / "failed.json",
+                    canonical_json({"error": outcome.text, "kind": outcome.error}).encode(),
+                )
             if self._away is not None:
                 self._away.failed(task.group, (folder / "failed.json").read_bytes())
         if outcome.status != "busy":
@@ -210,19 +248,27 @@ class Joined:
 
     @contextlib.contextmanager
     def _leaving(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C as a wish to leave; a second Ctrl-C, or GRACE seconds, as an order."""
+        """Take SIGTERM and Ctrl-C as a wish to leave; a second Ctrl-C, or GRACE seconds, as an
+        order."""
 
         def leave(number: int, frame: FrameType | None) -> None:
             asked, self._asked = self._asked, True
-            if not self._working or (asked and number != signal.SIGTERM):  # which engines say twice, and then kill
+            if not self._working or (
+                asked and number != signal.SIGTERM
+            ):  # which engines say twice, and then kill
                 raise Stopped
             if not asked:
                 signal.setitimer(signal.ITIMER_REAL, GRACE)
 
-        if threading.current_thread() is not threading.main_thread():  # a notebook's or a test's: nobody sends it signals
+        if (
+            threading.current_thread() is not threading.main_thread()
+        ):  # a notebook's or a test's: nobody sends it signals
             yield
             return
-        before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
+        before = {
+            number: signal.signal(number, leave)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+        }
         try:
             yield
         finally:

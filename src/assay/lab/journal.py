@@ -1,9 +1,10 @@
-"""Journal: the files to which a store and the records only append, one line each, with the hash of what it says.
+"""Journal: the files to which a store and the records only append, one line each, with the hash of
+what it says.
 
-A line names, by their hashes, the lines that no earlier one names: so a line that goes missing is missed. Of a file that one process
-writes after the other that is the line before; of lines that two machines wrote apart, both. Older lines name nothing: the first
-line that comes after them names them all. The last lines of a journal are named by the ledger of its store.
-"""
+A line names, by their hashes, the lines that no earlier one names: so a line that goes missing is
+missed. Of a file that one process writes after the other that is the line before; of lines that two
+machines wrote apart, both. Older lines name nothing: the first line that comes after them names
+them all. The last lines of a journal are named by the ledger of its store."""
 
 from __future__ import annotations
 
@@ -55,8 +56,20 @@ JOURNAL = re.compile(r"(results|registered)/[a-z0-9][a-z0-9-]*/[\w@=,+-][^/\\]*\
 """Where a journal of an experiment lies in a store."""
 AFTER, LOST = "after", "lost"
 """The fields in which a line names others: those that it follows, and those that are gone."""
-UNSEALED = {"time", "commit", "preset", "text", "n", "outcome", "claims_key", "seeds", "claims", "arms"}
-"""All that a line of an older store has, from before there were hashes; whatever else a line has, its hash is among it."""
+UNSEALED = {
+    "time",
+    "commit",
+    "preset",
+    "text",
+    "n",
+    "outcome",
+    "claims_key",
+    "seeds",
+    "claims",
+    "arms",
+}
+"""All that a line of an older store has, from before there were hashes; whatever else a line has,
+its hash is among it."""
 SEEDS = re.compile(r"(-?\d+:-?\d+)?(,-?\d+:-?\d+)*")
 """What `spans` writes."""
 
@@ -88,8 +101,11 @@ def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
 
 
 def lines(numbers: Sequence[int]) -> str:
-    """Some lines as the subject of a sentence: "line 3 is", "lines 1, 2, 5 are"; of many the first ones."""
-    told = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    """Some lines as the subject of a sentence: "line 3 is", "lines 1, 2, 5 are"; of many the first
+    ones."""
+    told = ", ".join(map(str, numbers[:5])) + (
+        f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    )
     return f"line {told} is" if len(numbers) == 1 else f"lines {told} are"
 
 
@@ -104,12 +120,14 @@ def line(look: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path, needed: Mapping[str, type] = FROZEN) -> list[dict[str, Any]]:
-    """Every line of a file of looks, oldest first; one that was torn by a kill or changed, or has not what is needed, is left out."""
+    """Every line of a file of looks, oldest first; one that was torn by a kill or changed, or has
+    not what is needed, is left out."""
     return [look for _, look in _lines(path, needed) if look is not None and LOST not in look]
 
 
 def damaged(path: Path) -> list[int]:
-    """The numbers, from 1, of lines that are not as they were written, such as one that a kill tore."""
+    """The numbers, from 1, of lines that are not as they were written, such as one that a kill
+    tore."""
     return [number for number, look in _lines(path, _needed(path)) if look is None]
 
 
@@ -161,7 +179,8 @@ def key(look: Mapping[str, Any]) -> str:
 
 
 def wrong(path: Path, named: Collection[str] = (), *, ever: bool = False) -> str:
-    """What is not as it was written, in a phrase, empty where all is well; lines that are `named` elsewhere should be there.
+    """What is not as it was written, in a phrase, empty where all is well; lines that are `named`
+    elsewhere should be there.
 
     With `ever` also lines that are gone and that `mend` has noted so.
     """
@@ -229,7 +248,8 @@ def _needed(path: Path) -> Mapping[str, type]:
 
 
 def _lines(path: Path, needed: Mapping[str, type]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Each line that is not empty with its number, and what it says; None where that cannot be trusted."""
+    """Each line that is not empty with its number, and what it says; None where that cannot be
+    trusted."""
     try:
         lines = foreign.read_stored(path).split(b"\n")
     except FileNotFoundError:
@@ -276,7 +296,9 @@ def append(path: Path, lines: bytes) -> None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         end = os.fstat(handle).st_size
-        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"  # by a full disk: what follows would be lost with it
+        torn = (
+            end > 0 and os.pread(handle, 1, end - 1) != b"\n"
+        )  # by a full disk: what follows would be lost with it
         lines = b"\n" * torn + lines
         if os.write(handle, lines) < len(lines):  # one write: lines of two processes never mix
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

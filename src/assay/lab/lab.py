@@ -1,4 +1,5 @@
-"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and what a notebook calls."""
+"""Lab: plan, run, judge, show, check, remove. Everything a command does with an experiment, and
+what a notebook calls."""
 
 from __future__ import annotations
 
@@ -45,13 +46,21 @@ class Lab:
     def plan(self, experiment: Experiment, preset: Asked = "default") -> Plan:
         """What `run` would do, per run; nothing is written."""
         self._fetch(experiment)
-        return plan(self.store, experiment, _preset(experiment, preset), self.executor_for([experiment]).width)
+        return plan(
+            self.store,
+            experiment,
+            _preset(experiment, preset),
+            self.executor_for([experiment]).width,
+        )
 
-    def run(self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None) -> Result:
-        """The result, after training and measuring whatever is missing; what was killed is continued. A notebook shows a bar.
+    def run(
+        self, experiment: Experiment, preset: Asked = "default", on_event: OnEvent | None = None
+    ) -> Result:
+        """The result, after training and measuring whatever is missing; what was killed is
+        continued. A notebook shows a bar.
 
-        Raises: RunError when training crashed (what could be stored is stored); StoreError before anything is written
-        when the disk is too small; KeyboardInterrupt at once, resumable.
+        Raises: RunError when training crashed (what could be stored is stored); StoreError before
+        anything is written when the disk is too small; KeyboardInterrupt at once, resumable.
         """
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         if self._away is not None:
@@ -73,10 +82,11 @@ class Lab:
         return result
 
     def finish(self, experiment: Experiment, now: Plan, frozen: Following | None = None) -> Result:
-        """The result of what is stored, written into the store. Raises: StoreError when runs are missing; ClaimError.
+        """The result of what is stored, written into the store. Raises: StoreError when runs are
+        missing; ClaimError.
 
-        `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a look.
-        """
+        `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
+        look."""
         frozen = frozen or following.following(self.store, experiment, now.preset)
         result = _judged(self.store, experiment, now, "main", frozen)
         self.store.prepare()
@@ -100,14 +110,17 @@ class Lab:
         return result
 
     def judge(self, experiment: Experiment, preset: Asked = "default", arm: str = "main") -> Result:
-        """The verdicts on what is stored; nothing is trained or written. Another `arm` is judged as if it were the method.
+        """The verdicts on what is stored; nothing is trained or written. Another `arm` is judged as
+        if it were the method.
 
         Raises: StoreError when runs are missing; ExperimentError for an unknown arm.
         """
         chosen = _preset(experiment, preset)
         self._fetch(experiment)
         if arm not in experiment.arms:
-            raise ExperimentError(f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
+            raise ExperimentError(
+                f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
+            )
         now = self._stored(experiment, chosen)
         result = _judged(
             self.store, experiment, now, arm, following.following(self.store, experiment, chosen)
@@ -116,11 +129,14 @@ class Lab:
 
     show = judge
 
-    def known(self, experiment: Experiment, preset: Asked = "default", *, run: bool = False) -> dict[str, Any] | None:
-        """The stored result as plain values, where judging would say the same again; None where it might not.
+    def known(
+        self, experiment: Experiment, preset: Asked = "default", *, run: bool = False
+    ) -> dict[str, Any] | None:
+        """The stored result as plain values, where judging would say the same again; None where it
+        might not.
 
-        With `run` also None where `run` would train anything: what a run read from outside may have changed since.
-        """
+        With `run` also None where `run` would train anything: what a run read from outside may have
+        changed since."""
         chosen = _preset(experiment, preset)
         self._fetch(experiment)
         if following.following(self.store, experiment, chosen).frozen is not None:
@@ -138,36 +154,58 @@ class Lab:
         }
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
-        """Where a result differs from a committed record: outcomes, and estimates outside both intervals."""
+        """Where a result differs from a committed record: outcomes, and estimates outside both
+        intervals."""
         from assay.lab.recording import check
 
         return check(result, record)
 
     def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
-        """What `remove` would delete: folders and files with their bytes, results first. Looks stay: they cannot be rebuilt.
+        """What `remove` would delete: folders and files with their bytes, results first. Looks
+        stay: they cannot be rebuilt.
 
         Raises: StoreError for a name that is not one experiment's folder.
 
-        Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last experiment that has runs.
-        """
+        Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
+        experiment that has runs."""
         from assay.lab.store import size
 
         root = self.store.root
         owners.sound(experiment)
-        results = [p for p in sorted((root / "results" / experiment).glob("*.json")) if preset in (None, p.stem)]
-        runs = [root / "runs" / experiment] if preset is None and (root / "runs" / experiment).exists() else []
-        begun = [g.folder for g in grouping.unfinished(self.store, experiment)] if preset is None else []
-        others = [*(p.name for p in (root / "runs").glob("*")), *(g.experiment for g in grouping.unfinished(self.store))]
-        shared = [] if preset is not None or set(others) - {experiment} else sorted((root / "artefacts").glob("*"))
+        results = [
+            p
+            for p in sorted((root / "results" / experiment).glob("*.json"))
+            if preset in (None, p.stem)
+        ]
+        runs = (
+            [root / "runs" / experiment]
+            if preset is None and (root / "runs" / experiment).exists()
+            else []
+        )
+        begun = (
+            [g.folder for g in grouping.unfinished(self.store, experiment)]
+            if preset is None
+            else []
+        )
+        others = [
+            *(p.name for p in (root / "runs").glob("*")),
+            *(g.experiment for g in grouping.unfinished(self.store)),
+        ]
+        shared = (
+            []
+            if preset is not None or set(others) - {experiment}
+            else sorted((root / "artefacts").glob("*"))
+        )
         return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
 
     def remove(
         self, experiment: str, preset: str | None = None, about: Collection[str] = ()
     ) -> int:
-        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's result only.
+        """Bytes freed by deleting the stored runs and results of an experiment, or one preset's
+        result only.
 
-        The ledger notes which runs somebody may have seen; `about` names the experiment and those that it borrows from.
-        """
+        The ledger notes which runs somebody may have seen; `about` names the experiment and those
+        that it borrows from."""
         from assay.lab.design import forget
 
         freed = 0
@@ -177,8 +215,13 @@ class Lab:
                 ledger.removed(self.store, experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                wanted.drop(self.store.root, path.name)  # a worker that joined leaves it at its next step
-                with explained(self.store.root), leases.of(self.store.root).wait(f"group-{path.name}") as lease:
+                wanted.drop(
+                    self.store.root, path.name
+                )  # a worker that joined leaves it at its next step
+                with (
+                    explained(self.store.root),
+                    leases.of(self.store.root).wait(f"group-{path.name}") as lease,
+                ):
                     if path.exists():
                         self.store.remove(path)
                     lease.done()
@@ -205,24 +248,32 @@ class Lab:
             self._fetched.add(experiment.name)
 
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
-        """What is stored, whatever it read; runs that read different things count only where the experiment says they should."""
+        """What is stored, whatever it read; runs that read different things count only where the
+        experiment says they should."""
         found = plan(self.store, experiment, preset, inputs_of=as_stored)
         read = {tuple(sorted(r.inputs.items())) for r in found.cached}
         noted = {
             pair for r in found.cached if r.stored is not None for pair in r.stored.read.items()
         }
         mixed = len(noted) > len(dict(noted))  # of one file several contents
-        # Several where arms are meant to differ, or where a command was interrupted after the model or corpus changed.
+        # Several where arms are meant to differ, or where a command was interrupted after the model
+        # or corpus changed.
         return found if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
 
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
-        """What runs their tasks: this lab's executor, or this process where one of them is found in no file."""
-        return self.executor if all(e.origin for e in experiments) else Inline()  # functions do not travel to a worker
+        """What runs their tasks: this lab's executor, or this process where one of them is found in
+        no file."""
+        return (
+            self.executor if all(e.origin for e in experiments) else Inline()
+        )  # functions do not travel to a worker
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
     if not isinstance(experiment, Experiment):
-        raise ExperimentError(f"expected an Experiment, got {experiment!r}; assay.lab.catalogue.find gives it for a name or a file")
+        raise ExperimentError(
+            f"expected an Experiment, got {experiment!r}; assay.lab.catalogue.find gives it "
+            "for a name or a file"
+        )
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 
@@ -236,24 +287,39 @@ def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: F
         parts = following.reached(frozen, now)
         if not parts:
             raise following.none_taken(frozen, experiment.name, now)
-        if arm != "main":  # nobody froze a claim about another arm: it is asked of the last look that was reached
+        if (
+            arm != "main"
+        ):  # nobody froze a claim about another arm: it is asked of the last look that was reached
             now = parts[-1]
     if now.missing and not (frozen.declared and arm == "main"):
         why = now.missing[0].why
-        state = "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"
+        state = (
+            "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"
+        )
         raise StoreError(
-            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} ({now.preset.title}) {state} ({why}); "
+            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} "
+            f"({now.preset.title}) {state} ({why}); "
             f"run: assay run {experiment.typed}{now.preset.options}"
         )
     for name, rows in now.by_arm().items():
         read = {tuple(sorted(r.inputs.items())) for r in rows}
         if len(read) > 1:
-            told = " and ".join(", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read))
-            raise StoreError(f"the stored runs of arm {name} read different things ({told}); run: assay run {experiment.typed}")
+            told = " and ".join(
+                ", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read)
+            )
+            raise StoreError(
+                f"the stored runs of arm {name} read different things ({told}); run: assay "
+                f"run {experiment.typed}"
+            )
     by_look = following.judged(frozen, store, now) if frozen.declared and arm == "main" else None
-    result = by_look or replace(judge_all(experiment, now, load(now), arm), registration=following.unfollowed(frozen, store, now, arm))
+    result = by_look or replace(
+        judge_all(experiment, now, load(now), arm),
+        registration=following.unfollowed(frozen, store, now, arm),
+    )
     gone = ledger.gone(store, ledger.named(store, experiment.name, now.preset.title))
     return replace(
-        result, changed=looks.changed(experiment, now, store), notes=(*now.notes, *([gone] * bool(gone)), *left_out(result)),
+        result,
+        changed=looks.changed(experiment, now, store),
+        notes=(*now.notes, *([gone] * bool(gone)), *left_out(result)),
         ledger=ledger.head(store, experiment.name, now.preset.title),
-    )  # fmt: skip
+    )

@@ -1,13 +1,17 @@
-"""Leases: who works at something, told by files alone, so that it holds between machines that share a folder.
+"""Leases: who works at something, told by files alone, so that it holds between machines that share
+a folder.
 
-    <root>/leases/<name>/<number>        claims; the highest number holds, and whoever makes that file first has it
-                         <owner>.beat    a count that its owner alone replaces every few seconds; gone once the lease is given back
+    <root>/leases/<name>/<number>        claims; the highest number holds, and whoever makes that
+    file first has it
+                         <owner>.beat    a count that its owner alone replaces every few seconds;
+                         gone once the lease is given back
 
-A lease is taken over when its beat did not change for as long as its claim says, by the clock of whoever looks: clocks of two
-machines are never compared, and one that jumps changes nothing. An owner that was only asleep finds a higher number, and stops.
+A lease is taken over when its beat did not change for as long as its claim says, by the clock of
+whoever looks: clocks of two machines are never compared, and one that jumps changes nothing. An
+owner that was only asleep finds a higher number, and stops.
 
-On one machine a kill is known at once: the owner also holds a lock of the kernel, which only its death can have released. Where a
-network folder has no such locks, leases do without.
+On one machine a kill is known at once: the owner also holds a lock of the kernel, which only its
+death can have released. Where a network folder has no such locks, leases do without.
 """
 
 from __future__ import annotations
@@ -41,7 +45,8 @@ BEATS = 6
 
 
 def lapse() -> float:
-    """Give the seconds without a beat after which what this process holds may be taken over; ASSAY_LEASE_SECONDS, 30 without it.
+    """Give the seconds without a beat after which what this process holds may be taken over;
+    ASSAY_LEASE_SECONDS, 30 without it.
 
     Raises: AssayError for what is no such number.
     """
@@ -49,18 +54,24 @@ def lapse() -> float:
     with suppress(ValueError):
         if 0 < (seconds := float(text)) <= LONGEST:
             return seconds
-    raise AssayError(f"ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to {LONGEST:g}, got {text!r}")
+    raise AssayError(
+        f"ASSAY_LEASE_SECONDS is a number of seconds above 0 and up to {LONGEST:g}, got {text!r}"
+    )
 
 
 def _kernel() -> str:
     names = [socket.gethostname()]
     with suppress(OSError):
-        names += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/mnt")]  # noqa: PTH115 — no file
+        names += [
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            os.readlink("/proc/self/ns/mnt"),  # noqa: PTH115
+        ]
     return " ".join(names)
 
 
 KERNEL = _kernel()
-"""What tells this running system, or this container, from any other: processes in it see each other's locks on every folder."""
+"""What tells this running system, or this container, from any other: processes in it see each
+other's locks on every folder."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ class Claim:
 
 
 class Beat:
-    """A file that a thread replaces by a growing count, and perhaps `words`, until `stop`; with `still`, as long as that says True."""
+    """A file that a thread replaces by a growing count, and perhaps `words`, until `stop`; with
+    `still`, as long as that says True."""
 
     def __init__(self, path: Path, every: float, still: Callable[[], bool] = lambda: True):
         self.words = ""
@@ -96,7 +108,9 @@ class Beat:
     def beat(self) -> None:
         """Count on. Raises: OSError."""
         self._count += 1
-        aside = self._path.with_name(f".{self._path.name}")  # nobody else's: the name has the owner in it
+        aside = self._path.with_name(
+            f".{self._path.name}"
+        )  # nobody else's: the name has the owner in it
         aside.write_text(f"{self._count} {self.words}".strip())
         aside.replace(self._path)
 
@@ -110,7 +124,9 @@ class Beat:
 
     def _run(self) -> None:
         while not self._over.wait(self._every):
-            with suppress(OSError):  # a folder that is away for a moment; one that stays away lets the lease lapse
+            with suppress(
+                OSError
+            ):  # a folder that is away for a moment; one that stays away lets the lease lapse
                 self.beat()
             if not self._still():
                 with suppress(OSError):
@@ -119,14 +135,16 @@ class Beat:
 
 
 class Unchanged:
-    """How long each of several things has looked the same to this process, by its own monotonic clock."""
+    """How long each of several things has looked the same to this process, by its own monotonic
+    clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.clock = clock
         self._seen: dict[str, tuple[object, float]] = {}
 
     def seconds(self, name: str, look: object, now: float) -> float:
-        """Give the seconds for which it has looked like this; `now` is the time before it was read."""
+        """Give the seconds for which it has looked like this; `now` is the time before it was
+        read."""
         seen = self._seen.get(name)
         if seen is None or seen[0] != look:
             self._seen[name] = seen = (look, now)
@@ -138,20 +156,23 @@ class Unchanged:
 
 
 def owner() -> str:
-    """Make a name for a holder, which nobody else has: the machine, the process, and eight digits."""
+    """Make a name for a holder, which nobody else has: the machine, the process, and eight
+    digits."""
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
     return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 class Leases:
-    """The leases of a store, as this process sees them: it has to look for a while to know that a beat has stopped."""
+    """The leases of a store, as this process sees them: it has to look for a while to know that a
+    beat has stopped."""
 
     def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic):
         self._root = root
         self._unchanged = Unchanged(clock)
 
     def take(self, name: str, mark: str = "") -> Lease | None:
-        """Take the lease of this name; None while another has it. `mark` says how far the work is, so that deaths without progress count.
+        """Take the lease of this name; None while another has it. `mark` says how far the work is,
+        so that deaths without progress count.
 
         Raises: OSError where the folder cannot be written.
         """
@@ -168,16 +189,22 @@ class Leases:
         return lease
 
     def wait(self, name: str) -> Lease:
-        """Take the lease of this name as soon as nobody has it. Raises: OSError where the folder cannot be written."""
+        """Take the lease of this name as soon as nobody has it. Raises: OSError where the folder
+        cannot be written."""
         while (lease := self.take(name)) is None:
             time.sleep(AGAIN)
         return lease
 
     def held(self, name: str) -> bool:
-        """Whether somebody seems to have it: there is a beat, and it has not stopped for too long."""
+        """Whether somebody seems to have it: there is a beat, and it has not stopped for too
+        long."""
         now = self._unchanged.clock()
         _, claim, beat = _read(self._root / "leases" / name)
-        if claim is None or beat is None or self._unchanged.seconds(name, (claim, beat), now) >= claim.lapse:
+        if (
+            claim is None
+            or beat is None
+            or self._unchanged.seconds(name, (claim, beat), now) >= claim.lapse
+        ):
             return False
         if not claim.locked or claim.kernel != KERNEL:
             return True
@@ -208,7 +235,8 @@ class Leases:
 
 
 class Lease:
-    """Something that this process has, until it gives it back, or loses it to another that saw no beat."""
+    """Something that this process has, until it gives it back, or loses it to another that saw no
+    beat."""
 
     def __init__(self, folder: Path, number: int, claim: Claim, lock: int | None):
         self.owner, self.deaths = claim.owner, claim.deaths
@@ -225,10 +253,13 @@ class Lease:
             aside.write_text(text)
             _appear(self._folder / str(self._number), aside, text)
         except FileExistsError:
-            pass  # another was first; or a network folder made it, lost its answer, and was asked again
+            # another was first; or a network folder made it, lost its answer, and was asked again
+            pass
         finally:
             aside.unlink(missing_ok=True)
-        if not self.held():  # or we were slow: higher ones came, were given back, and lower ones removed
+        if (
+            not self.held()
+        ):  # or we were slow: higher ones came, were given back, and lower ones removed
             beat.stop()
             return False
         for path in self._folder.iterdir():  # what others left
@@ -277,7 +308,12 @@ class Lease:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.give_back()
 
 
@@ -285,13 +321,15 @@ _known: dict[Path, Leases] = {}
 
 
 def of(root: Path) -> Leases:
-    """Give the leases of a store, the same for the life of this process, so that what it saw of beats is kept."""
+    """Give the leases of a store, the same for the life of this process, so that what it saw of
+    beats is kept."""
     return _known.setdefault(root.absolute(), Leases(root.absolute()))
 
 
 @dataclass(frozen=True)
 class _Lock:
-    """The kernel's lock: ours by its handle, or held by another process, or, with neither, not to be had in this folder."""
+    """The kernel's lock: ours by its handle, or held by another process, or, with neither, not to
+    be had in this folder."""
 
     handle: int | None = None
     elsewhere: bool = False
@@ -314,13 +352,16 @@ def _appear(path: Path, whole: Path, text: str) -> None:
         os.link(whole, path)
     except FileExistsError:
         raise
-    except OSError:  # a folder without links: whoever reads half of it takes it for nobody's, and one of the two stops
+    # a folder without links: whoever reads half of it takes it for nobody's, and one of the two
+    # stops
+    except OSError:
         with path.open("x") as file:
             file.write(text)
 
 
 def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
-    """The highest claim and its beat; 0 and None where there is none. Raises: OSError, but for what is not there."""
+    """The highest claim and its beat; 0 and None where there is none. Raises: OSError, but for what
+    is not there."""
     try:
         numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
     except FileNotFoundError:
@@ -329,7 +370,11 @@ def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
         return 0, None, None
     claim = _claim(folder / str(max(numbers)))
     try:
-        return max(numbers), claim, foreign.read_stored(folder / f"{claim.owner}.beat").decode(errors="replace")
+        return (
+            max(numbers),
+            claim,
+            foreign.read_stored(folder / f"{claim.owner}.beat").decode(errors="replace"),
+        )
     except (FileNotFoundError, IsADirectoryError):
         return max(numbers), claim, None
 
@@ -338,6 +383,10 @@ def _claim(path: Path) -> Claim:
     """What a claim says; one that nobody can read is nobody's. Raises: OSError."""
     try:
         said = Claim(**json.loads(foreign.read_stored(path)))
-        return said if 0 < said.lapse <= LONGEST and re.fullmatch(r"[\w-]+", said.owner) else Claim("nobody", "", False, 0.0)
+        return (
+            said
+            if 0 < said.lapse <= LONGEST and re.fullmatch(r"[\w-]+", said.owner)
+            else Claim("nobody", "", False, 0.0)
+        )
     except (ValueError, TypeError, RecursionError, IsADirectoryError):
         return Claim("nobody", "", False, 0.0)

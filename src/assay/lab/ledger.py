@@ -1,10 +1,13 @@
-"""Ledger: what was frozen, judged and removed in a store, whatever is removed later: one journal of the whole store.
+"""Ledger: what was frozen, judged and removed in a store, whatever is removed later: one journal of
+the whole store.
 
-    <root>/ledger.jsonl      what, of which experiments, seeds, arms by the hashes of their settings, and the last lines of the
-                             journals of that experiment, which results and registrations name in turn
+    <root>/ledger.jsonl      what, of which experiments, seeds, arms by the hashes of their
+    settings, and the last lines of the
+                             journals of that experiment, which results and registrations name in
+                             turn
 
-So a store knows which runs somebody may have seen, by arms, settings and seeds, under whatever name.
-"""
+So a store knows which runs somebody may have seen, by arms, settings and seeds, under whatever
+name."""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """What somebody sees who sees results: seeds of arms with these settings, of these experiments."""
+    """What somebody sees who sees results: seeds of arms with these settings, of these
+    experiments."""
 
     about: frozenset[str]
     """The experiment's name, and those that it borrows from; empty where nobody knows."""
@@ -74,7 +78,8 @@ def subject(experiment: Experiment, preset: Preset) -> Subject:
 
 
 def settings(specs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """12 hex digits of each setting of an arm without its seed, of arms' names and specs as JSON."""
+    """12 hex digits of each setting of an arm without its seed, of arms' names and specs as
+    JSON."""
     found = {(arm.rpartition("/")[2], journal.digest(_seedless(spec))) for arm, spec in specs}
     return {
         arm: [digest for _, digest in each]
@@ -88,8 +93,13 @@ def place(store: Store) -> Path:
 
 
 def note(
-    store: Store, what: Literal["frozen", "judged", "removed"], experiment: str, preset: str, about: Subject, **more: Any
-) -> ToldHead:  # fmt: skip
+    store: Store,
+    what: Literal["frozen", "judged", "removed"],
+    experiment: str,
+    preset: str,
+    about: Subject,
+    **more: Any,
+) -> ToldHead:
     """Note that something was frozen, judged or removed, unless a line says just that; gives that
     line.
 
@@ -100,8 +110,16 @@ def note(
         for p in journal.files(store, experiment)
         if p.is_file()
     }
-    now = {"what": what, "experiment": experiment, "preset": preset, "about": sorted(about.about), "seeds": looks.spans(about.seeds),
-           "arms": dict(about.arms), "heads": heads, **more}  # fmt: skip
+    now = {
+        "what": what,
+        "experiment": experiment,
+        "preset": preset,
+        "about": sorted(about.about),
+        "seeds": looks.spans(about.seeds),
+        "arms": dict(about.arms),
+        "heads": heads,
+        **more,
+    }
     known = next(
         (
             line

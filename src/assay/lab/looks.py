@@ -1,8 +1,9 @@
-"""Looks: every judging that is noted, and what claims, settings and arms were at each; what changed since is told.
+"""Looks: every judging that is noted, and what claims, settings and arms were at each; what changed
+since is told.
 
-A look at judged seeds burns them: whoever has seen what they say and then changes a claim, a control or a setting judges what was
-seen. Seeds below 1000 are for pilots, which anybody may look at.
-"""
+A look at judged seeds burns them: whoever has seen what they say and then changes a claim, a
+control or a setting judges what was seen. Seeds below 1000 are for pilots, which anybody may look
+at."""
 
 from __future__ import annotations
 
@@ -28,24 +29,33 @@ Frozen = Mapping[str, Any]
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
-    """Say what is judged on which seeds: hashes of every claim and exact statement by its text, and of every arm's settings."""
+    """Say what is judged on which seeds: hashes of every claim and exact statement by its text, and
+    of every arm's settings."""
     arms, experiment = {}, experiment.sized(plan.preset.specs)
     for arm, rows in plan.by_arm().items():
-        fields = {canonical_json({k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}) for r in rows}
+        fields = {
+            canonical_json(
+                {k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}
+            )
+            for r in rows
+        }
         arms[arm] = journal.digest(canonical_json([experiment.version, sorted(fields)]))
     derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
     return {
         "seeds": spans(getattr(s, "seed", -1) for s in plan.preset.specs),
-        "claims": {s.text: claims_key([s])[:12] for s in experiment.claims if isinstance(s, Claim | Exact)},
+        "claims": {
+            s.text: claims_key([s])[:12] for s in experiment.claims if isinstance(s, Claim | Exact)
+        },
         "arms": {**arms, **derived},
     }
 
 
 def changes(looks: Sequence[Frozen], now: Frozen) -> list[str]:
-    """What is not as at the first look at any of the same judged seeds, and what later looks had besides; each claim and arm once.
+    """What is not as at the first look at any of the same judged seeds, and what later looks had
+    besides; each claim and arm once.
 
-    What was changed after the first look and changed back is as it was. Empty where nobody looked at these seeds.
-    """
+    What was changed after the first look and changed back is as it was. Empty where nobody looked
+    at these seeds."""
     seen: list[Frozen] = []
     first: list[Frozen] = []
     known: set[int] = set()
@@ -57,17 +67,35 @@ def changes(looks: Sequence[Frozen], now: Frozen) -> list[str]:
     told: list[str] = []
     for kind, what in (("claims", "claim"), ("arms", "arm")):
         new = now[kind]
-        told += [f"{what} added or reworded: {name}" for look in first for name in new if name not in look[kind]]
-        told += [f"{what} dropped or reworded: {name}" for look in seen for name in look[kind] if name not in new]
-        told += [f"{what} changed: {name}" for look in first for name in new if name in look[kind] and look[kind][name] != new[name]]
+        told += [
+            f"{what} added or reworded: {name}"
+            for look in first
+            for name in new
+            if name not in look[kind]
+        ]
+        told += [
+            f"{what} dropped or reworded: {name}"
+            for look in seen
+            for name in look[kind]
+            if name not in new
+        ]
+        told += [
+            f"{what} changed: {name}"
+            for look in first
+            for name in new
+            if name in look[kind] and look[kind][name] != new[name]
+        ]
     return list(dict.fromkeys(told))
 
 
 def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
-    """What changed after a look at these seeds, by the committed looks and those of a store; each phrase once."""
+    """What changed after a look at these seeds, by the committed looks and those of a store; each
+    phrase once."""
     now = frozen(experiment, plan)
     kept = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
-    return tuple(dict.fromkeys(change for path in kept for change in changes(journal.read(path), now)))
+    return tuple(
+        dict.fromkeys(change for path in kept for change in changes(journal.read(path), now))
+    )
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
@@ -185,7 +213,8 @@ def violated(experiment: Experiment) -> dict[str, str]:
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:
-    """The looks that a file notes at any of these judged seeds, each as a text that says what was judged; told twice, it is one look."""
+    """The looks that a file notes at any of these judged seeds, each as a text that says what was
+    judged; told twice, it is one look."""
     judged = {s for s in seeds if s >= JUDGED}
     return {_content(look) for look in journal.read(path) if judged & seeds_of(look["seeds"])}
 

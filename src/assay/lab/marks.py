@@ -1,8 +1,9 @@
-"""Marks: how far a running group is, as the share of its time that the last group of its kind had taken by then.
+"""Marks: how far a running group is, as the share of its time that the last group of its kind had
+taken by then.
 
-A group may count several things one after the other, such as windows and then steps, and measures after the last step: what
-it has counted is no share of its time, but groups of one kind take alike shares of it for each.
-"""
+A group may count several things one after the other, such as windows and then steps, and measures
+after the last step: what it has counted is no share of its time, but groups of one kind take alike
+shares of it for each."""
 
 from __future__ import annotations
 

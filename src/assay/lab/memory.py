@@ -1,4 +1,5 @@
-"""Memory: what a process that worked on one experiment hands back before it works on another, and which errors say that it was too little."""
+"""Memory: what a process that worked on one experiment hands back before it works on another, and
+which errors say that it was too little."""
 
 from __future__ import annotations
 
@@ -12,14 +13,22 @@ import sys
 from pathlib import Path
 
 MUCH = 2**30
-"""Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read again when experiments take turns."""
-_TORCH = ("not enough memory", "can't allocate memory", "CUDA out of memory", "HIP out of memory", "MPS backend out of memory")
+"""Bytes beyond which a worker hands back: less is not worth half a second, nor that a model is read
+again when experiments take turns."""
+_TORCH = (
+    "not enough memory",
+    "can't allocate memory",
+    "CUDA out of memory",
+    "HIP out of memory",
+    "MPS backend out of memory",
+)
 """What torch's allocators say; that of the processor raises a RuntimeError like any other."""
 _CACHE = type(functools.cache(lambda: None))
 
 
 def lacked(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left: Python's and NumPy's, and torch's of a processor or a device."""
+    """Whether an error says that there was no memory left: Python's and NumPy's, and torch's of a
+    processor or a device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH)
@@ -34,7 +43,8 @@ def resident() -> float:
 
 
 def hand_back() -> None:
-    """Empty the caches of Assay's functions, language models and open harvests among them, and give free memory to the system.
+    """Empty the caches of Assay's functions, language models and open harvests among them, and give
+    free memory to the system.
 
     What was cached is made again where it is asked for again.
     """

@@ -1,8 +1,10 @@
-"""Migration: what an older version stored, brought by one command to how this one stores it; nothing is judged anew, and nothing is lost.
+"""Migration: what an older version stored, brought by one command to how this one stores it;
+nothing is judged anew, and nothing is lost.
 
-Older are the stores whose header says nothing of hashes: their artefacts, results and checkpoints carry none, or another kind. They are read
-as they are, and nothing is written into them before they were migrated. The header is written last: until then the store is the older one,
-and whatever stops the command, the next one goes on. What cannot be read is kept under `older/`, where nothing looks.
+Older are the stores whose header says nothing of hashes: their artefacts, results and checkpoints
+carry none, or another kind. They are read as they are, and nothing is written into them before they
+were migrated. The header is written last: until then the store is the older one, and whatever stops
+the command, the next one goes on. What cannot be read is kept under `older/`, where nothing looks.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ class Step:
 
 
 def migrate(store: Store) -> list[str]:
-    """Bring a store to how this version stores, and tell what was done, a line each; nothing where nothing is older.
+    """Bring a store to how this version stores, and tell what was done, a line each; nothing where
+    nothing is older.
 
-    Raises: StoreError where another process works in the store, or the disk is full or read-only: the same command goes on then.
-    """
+    Raises: StoreError where another process works in the store, or the disk is full or read-only:
+    the same command goes on then."""
     if not store.older:
         return []
     with explained(store.root), store.lock("migration").acquire(blocking=True):
@@ -57,7 +60,11 @@ def steps(store: Store) -> Iterator[Step]:
     for path in sorted((store.root / "results").glob("*/*.json")):
         data = _result(path)
         if data is None:
-            yield Step(path, f"no result that can be read, kept under {ASIDE}/", partial(_aside, store, path))
+            yield Step(
+                path,
+                f"no result that can be read, kept under {ASIDE}/",
+                partial(_aside, store, path),
+            )
         elif SEAL not in data:
             yield Step(path, "sealed", partial(write, path, seal(data)))
     for path in sorted((store.root / "groups").glob("*/fit-*.safetensors")):
@@ -73,13 +80,18 @@ def _note(folder: Path) -> None:
 def _result(path: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(foreign.read_stored(path))
-        return data if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str) else None
+        return (
+            data
+            if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str)
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _checkpoint(store: Store, path: Path, said: dict[str, Any]) -> Step:
-    """Seal a checkpoint that says at which step it is and which text made it; nothing could go on from any other."""
+    """Seal a checkpoint that says at which step it is and which text made it; nothing could go on
+    from any other."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
@@ -88,9 +100,17 @@ def _checkpoint(store: Store, path: Path, said: dict[str, Any]) -> Step:
     except (SafetensorError, OSError):
         said = {}
     if not said.get("code"):
-        return Step(path, f"no checkpoint to go on from, kept under {ASIDE}/", partial(_aside, store, path))
+        return Step(
+            path, f"no checkpoint to go on from, kept under {ASIDE}/", partial(_aside, store, path)
+        )
     sealed = {**said, "sha256": groups.digest(tensors, said["step"], said["code"])}
-    return Step(path, "sealed", lambda: write(path, lambda new: save_file(tensors, new, metadata={"assay": canonical_json(sealed)})))
+    return Step(
+        path,
+        "sealed",
+        lambda: write(
+            path, lambda new: save_file(tensors, new, metadata={"assay": canonical_json(sealed)})
+        ),
+    )
 
 
 def _aside(store: Store, path: Path) -> None:

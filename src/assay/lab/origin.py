@@ -1,4 +1,5 @@
-"""Origin: which files an experiment is made of: a file, a folder with `__init__.py`, or a module."""
+"""Origin: which files an experiment is made of: a file, a folder with `__init__.py`, or a
+module."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ STUDIES = (".toml", ".md")
 
 
 def files(origin: str) -> list[Path]:
-    """The file at a path, or that of a module; of a folder all of its files, sorted. Empty where there is none."""
+    """The file at a path, or that of a module; of a folder all of its files, sorted. Empty where
+    there is none."""
     try:
         if not in_file(origin):
             spec = importlib.util.find_spec(origin)
@@ -27,13 +29,17 @@ def files(origin: str) -> list[Path]:
 
 
 def code(origin: str) -> str:
-    """16 hex digits of the text of its file, or of all files of its folder; stored with each run, not part of its key. Empty without a file."""
+    """16 hex digits of the text of its file, or of all files of its folder; stored with each run,
+    not part of its key. Empty without a file."""
     try:
         found = files(origin)
         if len(found) < 2:
             return hashlib.sha256(found[0].read_bytes()).hexdigest()[:16] if found else ""
         folder = min((p.parent for p in found), key=lambda p: len(p.parts))
-        texts = (p.relative_to(folder).as_posix().encode() + b"\0" + p.read_bytes() + b"\0" for p in found)
+        texts = (
+            p.relative_to(folder).as_posix().encode() + b"\0" + p.read_bytes() + b"\0"
+            for p in found
+        )
         return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     except OSError:
         return ""
@@ -55,7 +61,8 @@ def beside(path: Path) -> Path:
 
 
 def where(error: BaseException, origin: str) -> str:
-    """File and line of an error: the last place inside the experiment's own files, if there is one."""
+    """File and line of an error: the last place inside the experiment's own files, if there is
+    one."""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename} line {error.lineno}"
     own = frames_in(error, origin)

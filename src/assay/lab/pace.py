@@ -1,8 +1,9 @@
-"""Pace: how long groups take against what was planned for them, and from that the time that is left, as a range.
+"""Pace: how long groups take against what was planned for them, and from that the time that is
+left, as a range.
 
-On a log scale, seconds over plan are a level of this machine, an offset of the kind of group and the group's own noise, all
-normal. The time left is what is still to be done at the levels that the groups so far tell, shared out over the workers.
-"""
+On a log scale, seconds over plan are a level of this machine, an offset of the kind of group and
+the group's own noise, all normal. The time left is what is still to be done at the levels that the
+groups so far tell, shared out over the workers."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from assay.core.compute import Range
 from assay.lab.marks import Marks
 
 PLAN, KIND, NOISE = 0.4, 0.2, 0.2
-"""Standard deviations of log seconds: of a machine from its plan, of a kind from the machine, of a group from its kind. What
-is measured replaces NOISE as it comes."""
+"""Standard deviations of log seconds: of a machine from its plan, of a kind from the machine, of a
+group from its kind. What is measured replaces NOISE as it comes."""
 BENCHED = 0.2
 """In place of PLAN where `assay bench` compared this machine with that of the record."""
 WORTH = 2.0
@@ -24,23 +25,28 @@ WORTH = 2.0
 FIRST = 0.25
 """What a group counts that was begun before any was stored: it also builds what all share."""
 STAYS = 0.5
-"""The part of the groups' variance that many groups do not average out: other programs come and go for longer than a group."""
+"""The part of the groups' variance that many groups do not average out: other programs come and go
+for longer than a group."""
 LEAST = 0.05
-"""The share of its time that a group has left as long as it is not stored: measuring follows the last step."""
+"""The share of its time that a group has left as long as it is not stored: measuring follows the
+last step."""
 BOUNDS = 1.2816
-"""Standard deviations from the middle of a range to its bounds, so that it holds four fifths of a normal number."""
+"""Standard deviations from the middle of a range to its bounds, so that it holds four fifths of a
+normal number."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A group that is not stored: what it was planned to cost, None where nothing is known, and its kind, which shares a pace."""
+    """A group that is not stored: what it was planned to cost, None where nothing is known, and its
+    kind, which shares a pace."""
 
     name: str
     kind: tuple[str, ...]
     """The experiment and its arms."""
     cost: float | None
     unit: float
-    """A number that groups of one kind cost in proportion to, such as their runs: what counts where nothing was planned."""
+    """A number that groups of one kind cost in proportion to, such as their runs: what counts where
+    nothing was planned."""
     after: frozenset[str] = frozenset()
     """The groups that have to be stored before it can begin."""
     resumed: bool = False
@@ -49,7 +55,8 @@ class Pending:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a group tells of its kind: the log of its seconds over its cost, or over its unit, and how much that counts."""
+    """What a group tells of its kind: the log of its seconds over its cost, or over its unit, and
+    how much that counts."""
 
     kind: tuple[str, ...]
     log: float
@@ -67,7 +74,9 @@ class _Level:
     def updated(self, seen: Sequence[_Seen], noise: float) -> _Level:
         """What is known of it after these, each with this variance over what it counts."""
         weights = [1 / self.variance, *(one.counts / noise for one in seen)]
-        mean = sum(w * x for w, x in zip(weights, (self.mean, *(one.log for one in seen)), strict=True)) / sum(weights)
+        mean = sum(
+            w * x for w, x in zip(weights, (self.mean, *(one.log for one in seen)), strict=True)
+        ) / sum(weights)
         return _Level(mean, 1 / sum(weights))
 
 
@@ -76,7 +85,8 @@ class Pace:
 
     def __init__(self, width: int, clock: Callable[[], float] = time.monotonic, plan: float = PLAN):
         self.closing = 0.0
-        """Seconds that judging what is stored took when it was last tried: the command ends with that."""
+        """Seconds that judging what is stored took when it was last tried: the command ends with
+        that."""
         self.width = width
         """How many groups are worked on at the same time."""
         self._clock, self._plan = clock, plan
@@ -96,7 +106,9 @@ class Pace:
     def reached(self, name: str, done: int, total: int, unit: str) -> None:
         """Note how far a group is."""
         if name in self._began:
-            self._marks.setdefault(name, Marks()).note(done, total, unit, self._clock() - self._began[name])
+            self._marks.setdefault(name, Marks()).note(
+                done, total, unit, self._clock() - self._began[name]
+            )
 
     def stored(self, group: Pending) -> None:
         """Note that a group is stored."""
@@ -112,7 +124,8 @@ class Pace:
         self._marks.pop(name, None)
 
     def left(self, pending: Sequence[Pending]) -> Range | None:
-        """Seconds until all of these are stored and judged, a range that should hold the truth four times out of five.
+        """Seconds until all of these are stored and judged, a range that should hold the truth four
+        times out of five.
 
         None before the first group is stored, or while one of unknown cost is of a new kind.
         """
@@ -127,11 +140,21 @@ class Pace:
         machine, noise = _machine([one for one in seen if one.planned], self._plan)
         planned, unplanned = _Level(machine.mean, machine.variance + KIND**2), _Level(0.0, math.inf)
         known = {group.kind: bool(group.cost) for group in pending}
-        levels = {kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise) for kind in known}
+        levels = {
+            kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise)
+            for kind in known
+        }
         each = {group.name: levels[group.kind] for group in pending}
-        rest = {group.name: self._rest(group, (group.cost or group.unit) * math.exp(each[group.name].mean)) for group in pending}
+        rest = {
+            group.name: self._rest(
+                group, (group.cost or group.unit) * math.exp(each[group.name].mean)
+            )
+            for group in pending
+        }
         whole = sum(rest.values())
-        shared = sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
+        shared = (
+            sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
+        )
         alone = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
         factor = math.exp(BOUNDS * math.sqrt(shared**2 + alone + STAYS * noise))
         seconds = _shared_out(pending, rest, self._began, self.width)
@@ -139,7 +162,12 @@ class Pace:
 
     def _told(self, group: Pending, seconds: float, counts: float) -> _Seen:
         part = FIRST if group.name in self._first else 1.0
-        return _Seen(group.kind, math.log(seconds / (group.cost or group.unit)), counts * part, bool(group.cost))
+        return _Seen(
+            group.kind,
+            math.log(seconds / (group.cost or group.unit)),
+            counts * part,
+            bool(group.cost),
+        )
 
     def _running(self, pending: Sequence[Pending]) -> list[_Seen]:
         """What groups tell that are under way: each counts as the share of it that is done."""
@@ -151,7 +179,8 @@ class Pace:
         return found
 
     def _share(self, group: Pending) -> tuple[float, float]:
-        """The share of its time that a group had behind it when it last told how far it is, and when that was; 0 if unknown."""
+        """The share of its time that a group had behind it when it last told how far it is, and
+        when that was; 0 if unknown."""
         marks, last = self._marks.get(group.name), self._whole.get(group.kind)
         if marks is None or marks.latest is None or last is None:
             return 0.0, 0.0
@@ -175,12 +204,17 @@ def _machine(seen: Sequence[_Seen], plan: float) -> tuple[_Level, float]:
         return level, noise
     counts = sum(one.counts for one in seen)
     mean = sum(one.counts * one.log for one in seen) / counts
-    noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in seen)) / (WORTH + counts)
+    noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in seen)) / (
+        WORTH + counts
+    )
     return level.updated(seen, noise), noise
 
 
-def _shared_out(pending: Sequence[Pending], rest: dict[str, float], running: dict[str, float], width: int) -> float:
-    """Seconds until all groups are done: those that run first, then in their order, each when a worker is free and its parents are done."""
+def _shared_out(
+    pending: Sequence[Pending], rest: dict[str, float], running: dict[str, float], width: int
+) -> float:
+    """Seconds until all groups are done: those that run first, then in their order, each when a
+    worker is free and its parents are done."""
     ends = {group.name: rest[group.name] for group in pending if group.name in running}
     free = sorted([*ends.values(), *[0.0] * (width - len(ends))])
     waiting = [group for group in pending if group.name not in running]

@@ -1,4 +1,5 @@
-"""Plan: for each run whether it is stored or why it is missing, and what the missing ones need. Doing nothing."""
+"""Plan: for each run whether it is stored or why it is missing, and what the missing ones need.
+Doing nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ class Plan:
     """Arms that take no more than that: it is known of runs with larger fields."""
     notes: tuple[str, ...] = ()
     speed: Range | None = None
-    """CPU-seconds here for each recorded one, by `assay bench` on both machines; None where one of them was not measured."""
+    """CPU-seconds here for each recorded one, by `assay bench` on both machines; None where one of
+    them was not measured."""
 
     @property
     def missing(self) -> tuple[Row, ...]:
@@ -89,51 +91,84 @@ class Plan:
         if self.missing and self.disk > self.free:
             need, have = _bytes(self.disk), _bytes(self.free)
             raise StoreError(
-                f"{self.experiment} needs about {need} of disk, {have} are free; free some or name another disk with --root"
+                f"{self.experiment} needs about {need} of disk, {have} are free; free some or "
+                "name another disk with --root"
             )
 
 
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
-"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it names."""
+"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
+names."""
 
 InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
 
 
-def plan(store: Store, experiment: Experiment, preset: Preset, workers: int = 1, inputs_of: InputsOf | None = None) -> Plan:
-    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError, ExperimentError, StoreError.
+def plan(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    workers: int = 1,
+    inputs_of: InputsOf | None = None,
+) -> Plan:
+    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError,
+    ExperimentError, StoreError.
 
-    `inputs_of` says what a run should have read from outside; by default the experiment is asked, which may need its model.
-    """
+    `inputs_of` says what a run should have read from outside; by default the experiment is asked,
+    which may need its model."""
     owners.check(store, experiment.name, experiment.origin)
     experiment = kept(experiment, preset)
     ROOT.set(store.root)
     shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
     rows = _rows(
-        shelf, experiment, preset, inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {})
+        shelf,
+        experiment,
+        preset,
+        inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {}),
     )
-    cost = None if inputs_of is as_stored else experiment.cost  # which may look at the model as well
+    cost = (
+        None if inputs_of is as_stored else experiment.cost
+    )  # which may look at the model as well
     speed = beside(records.of(experiment, preset.name, measures=False) or {})
     per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
-    for arm in dict.fromkeys(r.job.arm for r in missing):  # in order: sums of floats keep every digit
+    for arm in dict.fromkeys(
+        r.job.arm for r in missing
+    ):  # in order: sums of floats keep every digit
         mine = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(mine))
-    if cost is not None:  # the largest of any arm: what they write beside measures, such as a harvest, they share
+    if (
+        cost is not None
+    ):  # the largest of any arm: what they write beside measures, such as a harvest, they share
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
     return Plan(
-        experiment.name, preset, rows, cpu, seconds, cost_from, disk, store.free(), per_run, at_most, shelf.notes(rows),
+        experiment.name,
+        preset,
+        rows,
+        cpu,
+        seconds,
+        cost_from,
+        disk,
+        store.free(),
+        per_run,
+        at_most,
+        shelf.notes(rows),
         speed,
-    )  # fmt: skip
+    )
 
 
 def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
-    """Plan once more after work on it: what is stored by now, each run asked to have read what it should have read then."""
-    return plan(store, experiment, first.preset, inputs_of=as_planned(first)) if first.missing else first
+    """Plan once more after work on it: what is stored by now, each run asked to have read what it
+    should have read then."""
+    return (
+        plan(store, experiment, first.preset, inputs_of=as_planned(first))
+        if first.missing
+        else first
+    )
 
 
 class _Shelf:
@@ -148,9 +183,16 @@ class _Shelf:
         self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
-        read = self.runs and (edits.binding(experiment) or any(s.provenance.get("code") != self.code for s in self.runs.values()))
+        read = self.runs and (
+            edits.binding(experiment)
+            or any(s.provenance.get("code") != self.code for s in self.runs.values())
+        )
         self.texts = edits.texts(experiment) if read else {}
-        self.other_versions = {(s.arm, s.spec_json): s.version for s in self.runs.values() if s.version != experiment.version}
+        self.other_versions = {
+            (s.arm, s.spec_json): s.version
+            for s in self.runs.values()
+            if s.version != experiment.version
+        }
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
         stored = self.runs.get(job.key)
@@ -165,41 +207,80 @@ class _Shelf:
             if job.key in g.keys:
                 if g.error:
                     return f"crashed: {g.error.splitlines()[0]}"
-                return f"unfinished group at step {g.step}" if g.step else "group begun, no checkpoint yet"
+                return (
+                    f"unfinished group at step {g.step}"
+                    if g.step
+                    else "group begun, no checkpoint yet"
+                )
         old = self.other_versions.get((job.arm, job.spec.to_json()))
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
         if dict(stored.inputs) != dict(inputs):
-            names = sorted(n for n in stored.inputs.keys() | inputs.keys() if stored.inputs.get(n) != inputs.get(n))
-            return "other inputs: " + ", ".join(f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names)
+            names = sorted(
+                n
+                for n in stored.inputs.keys() | inputs.keys()
+                if stored.inputs.get(n) != inputs.get(n)
+            )
+            return "other inputs: " + ", ".join(
+                f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names
+            )
         if self.compares and (changed := self.present.changed(stored.read)):
             return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
             how = (
-                "measured again from stored parameters" if stored.has_params else "trained again, since no parameters are stored"
+                "measured again from stored parameters"
+                if stored.has_params
+                else "trained again, since no parameters are stored"
             )
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        if edits.binding(self.experiment) and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None:
+        if (
+            edits.binding(self.experiment)
+            and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None
+        ):
             what, parts = edited
-            how = "measured again from stored parameters" if what == "measure" and stored.has_params else "trained again"
+            how = (
+                "measured again from stored parameters"
+                if what == "measure" and stored.has_params
+                else "trained again"
+            )
             return f"what {what}s it was edited ({parts}); {how}"
         return ""
 
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """What a reader should know: runs that another text of the experiment's file produced, looks that cannot be trusted."""
+        """What a reader should know: runs that another text of the experiment's file produced,
+        looks that cannot be trusted."""
         told = []
-        other = [r.stored for r in rows if r.stored is not None and r.state == "cached" and r.stored.provenance.get("code") != self.code]
+        other = [
+            r.stored
+            for r in rows
+            if r.stored is not None
+            and r.state == "cached"
+            and r.stored.provenance.get("code") != self.code
+        ]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
-        unsure = [s for s in other if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts]
-        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):  # what a study says of training stands in specs
+        unsure = [
+            s
+            for s in other
+            if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts
+        ]
+        if (
+            self.code and unsure and not self.experiment.origin.endswith(STUDIES)
+        ):  # what a study says of training stands in specs
             names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
             told.append(
-                f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s file{': ' if names else ''}{'; '.join(names)}; "
-                "if that changed training or measuring, raise version= or measured= in its Experiment, so that they are made anew"
+                f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "
+                f"file{': ' if names else ''}{'; '.join(names)}; "
+                "if that changed training or measuring, raise version= or measured= in its "
+                "Experiment, so that they are made anew"
             )
-        if all(r.state == "missing" for r in rows) and (old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)):
-            told.append(f"the store has runs of an older version under {old}; if they are of this file, call it {old.replace('-', '_')}.py")
+        if all(r.state == "missing" for r in rows) and (
+            old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)
+        ):
+            told.append(
+                f"the store has runs of an older version under {old}; if they are of this "
+                f"file, call it {old.replace('-', '_')}.py"
+            )
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         told += reading.notes(cached, self.present, outdated=not self.compares)
         for path, named in journal.files(self.store, self.experiment.name).items():
@@ -209,17 +290,21 @@ class _Shelf:
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
-    """What the stored run read, whatever that was: for showing results where the model or corpus is not at hand."""
+    """What the stored run read, whatever that was: for showing results where the model or corpus is
+    not at hand."""
     return stored.inputs if stored is not None else {}
 
 
 def as_planned(planned: Plan) -> InputsOf:
-    """What each run should have read by an earlier plan: asking the experiment again costs time, and its answer may have changed."""
+    """What each run should have read by an earlier plan: asking the experiment again costs time,
+    and its answer may have changed."""
     inputs = {r.job.key: r.inputs for r in planned.rows}
     return lambda job, stored: inputs[job.key]
 
 
-def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf) -> tuple[Row, ...]:
+def _rows(
+    shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf
+) -> tuple[Row, ...]:
     rows: dict[str, list[Row]] = {}
 
     def job(arm: str, spec: Spec) -> Job:
@@ -230,50 +315,94 @@ def _rows(shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: Inpu
             continue
         pairs = experiment.pairs(name, preset.specs)
         mine = [job(name, spec) for spec, _ in pairs]
-        parents = [job(arm.after, before).key if arm.after and before else None for _, before in pairs]
+        parents = [
+            job(arm.after, before).key if arm.after and before else None for _, before in pairs
+        ]
         inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in mine]
         seen = {j.key: shelf.row(j, p, i) for j, p, i in zip(mine, parents, inputs, strict=True)}
         rows[name] = list(seen.values())  # equal specs are one run
-    # A missing run needs its parent's parameters: where they are not stored, the parent is missing too.
+    # A missing run needs its parent's parameters: where they are not stored, the parent is missing
+    # too.
     for _ in rows:  # once per arm: chains of arms that build on each other
-        needed = {r.parent for mine in rows.values() for r in mine if r.state == "missing" and r.parent is not None}
-        rows = {name: [_without_params(r) if r.job.key in needed else r for r in mine] for name, mine in rows.items()}
+        needed = {
+            r.parent
+            for mine in rows.values()
+            for r in mine
+            if r.state == "missing" and r.parent is not None
+        }
+        rows = {
+            name: [_without_params(r) if r.job.key in needed else r for r in mine]
+            for name, mine in rows.items()
+        }
     return tuple(r for mine in rows.values() for r in mine)
 
 
 def _without_params(row: Row) -> Row:
     if row.state == "missing" or (row.stored is not None and row.stored.has_params):
         return row
-    return replace(row, state="missing", why="its parameters are not stored, and another arm builds on them")
+    return replace(
+        row, state="missing", why="its parameters are not stored, and another arm builds on them"
+    )
 
 
 def _cost_per_run(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None, speed: Range | None
+    shelf: _Shelf,
+    experiment: Experiment,
+    preset: Preset,
+    cost_of: Callable[[Runs], Cost] | None,
+    speed: Range | None,
 ) -> tuple[dict[str, float], str, frozenset[str]]:
-    arms = {n: experiment.specs_of(n, preset.specs) for n, a in experiment.arms.items() if a.train is not None}
+    arms = {
+        n: experiment.specs_of(n, preset.specs)
+        for n, a in experiment.arms.items()
+        if a.train is not None
+    }
     arms = {n: specs for n, specs in arms.items() if specs}
     if cost_of is not None:
         stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
         if all(seconds is not None for seconds, _ in stated.values()):
-            return {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}, "the experiment", frozenset()
+            return (
+                {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()},
+                "the experiment",
+                frozenset(),
+            )
     recorded = records.cost_per_run(experiment, preset.name)
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
-        return {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()}, "the record", frozenset()
+        return (
+            {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()},
+            "the record",
+            frozenset(),
+        )
     known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
-    if expected := {n: (seconds, False) for n, seconds in experiment.expected.items() if n in arms and n not in known}:
+    if expected := {
+        n: (seconds, False)
+        for n, seconds in experiment.expected.items()
+        if n in arms and n not in known
+    }:
         known |= expected
-        return {n: cost for n, (cost, _) in known.items()}, "records of its experiments scaled by steps, passes of models by size", frozenset()
+        return (
+            {n: cost for n, (cost, _) in known.items()},
+            "records of its experiments scaled by steps, passes of models by size",
+            frozenset(),
+        )
     source = "runs of this store, scaled by steps" if known else "unknown"
-    return {n: cost for n, (cost, _) in known.items()}, source, frozenset(n for n, (_, less) in known.items() if less)
+    return (
+        {n: cost for n, (cost, _) in known.items()},
+        source,
+        frozenset(n for n, (_, less) in known.items() if less),
+    )
 
 
 def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
-    """CPU-seconds of one run of this spec, from stored runs of this arm, and whether it takes at most that; None where they tell nothing.
+    """CPU-seconds of one run of this spec, from stored runs of this arm, and whether it takes at
+    most that; None where they tell nothing.
 
-    The median of the runs nearest in steps: the first group also pays for what all share. A run of very few steps shows what
-    starting costs, not what a step costs; one with other fields shows nothing, unless they are larger, and so the time is.
-    """
-    spent: dict[tuple[bool, float], list[float]] = {}  # by whether fields are larger, and by how far it is in steps
+    The median of the runs nearest in steps: the first group also pays for what all share. A run of
+    very few steps shows what starting costs, not what a step costs; one with other fields shows
+    nothing, unless they are larger, and so the time is."""
+    spent: dict[
+        tuple[bool, float], list[float]
+    ] = {}  # by whether fields are larger, and by how far it is in steps
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
         found = over(spec, json.loads(stored.spec_json))
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
@@ -285,14 +414,21 @@ def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
     return statistics.median(spent[less, steps]) * (steps or 1.0), less
 
 
-def over(spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()) -> tuple[float, bool] | None:
-    """This spec's steps over those of another, and whether other fields that all runs of an arm share are smaller.
+def over(
+    spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()
+) -> tuple[float, bool] | None:
+    """This spec's steps over those of another, and whether other fields that all runs of an arm
+    share are smaller.
 
-    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run to run.
-    """
+    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run
+    to run."""
     now: dict[str, Any] = json.loads(spec.to_json())
     per_run = {*each, *per_run_fields(type(spec)), "steps"}
-    other = [(now[k], then.get(k)) for k in now if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))]
+    other = [
+        (now[k], then.get(k))
+        for k in now
+        if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))
+    ]
     a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
     if not all(_smaller(*pair) for pair in other) or (a != b and not b):
         return None
@@ -309,7 +445,9 @@ def _smaller(now: Any, then: Any) -> bool:
 
 def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
     mine = [s for s in shelf.runs.values() if s.arm == arm]
-    return size(mine[-1].folder) if mine else records.bytes_per_run(experiment, preset).get(arm, 0.0)
+    return (
+        size(mine[-1].folder) if mine else records.bytes_per_run(experiment, preset).get(arm, 0.0)
+    )
 
 
 def _short(value: str | None) -> str:
@@ -325,13 +463,20 @@ def _bytes(n: float) -> str:
 
 
 def expected(plan: Plan) -> float:
-    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out work, not for telling."""
+    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
+    work, not for telling."""
     return sum(plan.per_run.get(r.job.arm, 1.0) for r in plan.missing)
 
 
 def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
-    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each once."""
-    found = {(float(a), float(b)) for r in plan.cached if r.stored is not None for a, b in r.stored.provenance.get("sessions", [])}
+    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
+    once."""
+    found = {
+        (float(a), float(b))
+        for r in plan.cached
+        if r.stored is not None
+        for a, b in r.stored.provenance.get("sessions", [])
+    }
     return tuple(sorted(found))
 
 
@@ -345,6 +490,11 @@ def spanned(sessions: Iterable[tuple[float, float]]) -> float:
 
 
 def costs(plan: Plan) -> tuple[float, float, float]:
-    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs, CPU-seconds of one seed."""
-    cpu = sum(float(r.stored.provenance.get("cpu_seconds", 0.0)) for r in plan.cached if r.stored is not None)
+    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs,
+    CPU-seconds of one seed."""
+    cpu = sum(
+        float(r.stored.provenance.get("cpu_seconds", 0.0))
+        for r in plan.cached
+        if r.stored is not None
+    )
     return spanned(sessions(plan)), cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

@@ -21,7 +21,8 @@ Where = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of specs; `title` names its result: the preset, and 8 hex digits of what was changed."""
+    """A named set of specs; `title` names its result: the preset, and 8 hex digits of what was
+    changed."""
 
     name: str
     specs: tuple[Spec, ...]
@@ -36,50 +37,76 @@ class Preset:
         """`default`, or `default-1a2b3c4d` when fields were changed."""
         if not self.sets:
             return self.name
-        return f"{self.name}-{hashlib.sha256(canonical_json(sorted(self.sets)).encode()).hexdigest()[:8]}"
+        return f"{self.name}-{hashlib.sha256(canonical_json(sorted(self.sets)).encode()).hexdigest()[:8]}"  # noqa: E501
 
     @property
     def options(self) -> str:
-        """What to type after `assay run NAME` to get this preset: options, with a space before each."""
-        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(f" --set {shlex.quote(s)}" for s in self.sets)
+        """What to type after `assay run NAME` to get this preset: options, with a space before
+        each."""
+        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(
+            f" --set {shlex.quote(s)}" for s in self.sets
+        )
 
     def but(self, text: str) -> Preset:
-        """Put this field=value in the place of what was set of the field; without specs, for its options."""
+        """Put this field=value in the place of what was set of the field; without specs, for its
+        options."""
         field = text.partition("=")[0]
-        return Preset(self.name, (), tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])))
+        return Preset(
+            self.name,
+            (),
+            tuple(sorted([s for s in self.sets if s.partition("=")[0] != field] + [text])),
+        )
 
 
 WITHOUT = "without="
 """What stands before the name of an arm among the sets: that it does not run."""
 MOST = 100_000
-"""Runs of one arm that a command takes; asked for more, it would hold the machine long before anything is trained."""
+"""Runs of one arm that a command takes; asked for more, it would hold the machine long before
+anything is trained."""
 
 
 def override(experiment: Experiment, preset: str = "default", sets: Sequence[str] = ()) -> Preset:
     """The preset with fields set by texts `field=value`; equal specs are asked for once.
 
-    A per-run field also takes several values, `penalty=0.1,0.3`, or a range of integers, `seed=1000:1016`: each spec
-    is then repeated with each of them. `without=ARM` leaves out an arm that no claim names.
+    A per-run field also takes several values, `penalty=0.1,0.3`, or a range of integers,
+    `seed=1000:1016`: each spec is then repeated with each of them. `without=ARM` leaves out an arm
+    that no claim names.
 
-    Raises: ExperimentError for an unknown preset; SpecError for an unknown field, a wrong type or an impossible value.
-    """
+    Raises: ExperimentError for an unknown preset; SpecError for an unknown field, a wrong type or
+    an impossible value."""
     specs: tuple[Any, ...] = experiment.preset(preset)
     if not specs:
         raise SpecError(f"preset {preset!r} of {experiment.name} has no specs")
     cls = type(specs[0])
-    without = tuple(dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT)))
+    without = tuple(
+        dict.fromkeys(text[len(WITHOUT) :] for text in sets if text.startswith(WITHOUT))
+    )
     for text in (text for text in sets if not text.startswith(WITHOUT)):
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            known = ", ".join(f"{n}={getattr(specs[0], n)}" + (f" ({told})" if told else "") for n, told in ranges(cls).items())
+            known = ", ".join(
+                f"{n}={getattr(specs[0], n)}" + (f" ({told})" if told else "")
+                for n, told in ranges(cls).items()
+            )
             raise SpecError(f"--set needs field=value, got {text!r}; fields, as they are: {known}")
         if name not in {f.name for f in fields(cls)}:
-            raise SpecError(f"{cls.__name__} has no field {name}; {nearest(name, (f.name for f in fields(cls)))}")
+            raise SpecError(
+                f"{cls.__name__} has no field {name}; "
+                f"{nearest(name, (f.name for f in fields(cls)))}"
+            )
         values = _values(value) if name in per_run_fields(cls) else [value]
         if len(specs) * len(values) > MOST:
-            raise SpecError(f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes up to {MOST:,}")
+            raise SpecError(
+                f"{text} makes {len(specs) * len(values):,} runs of an arm; one command takes "
+                f"up to {MOST:,}"
+            )
         specs = tuple(dict.fromkeys(with_values(s, {name: v}) for s in specs for v in values))
-    chosen = Preset(preset, specs, tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))), without)
+    chosen = Preset(
+        preset,
+        specs,
+        tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))),
+        without,
+    )
     for arm in (name for name, a in _left(experiment, chosen).arms.items() if a.train is not None):
         try:
             if mine := experiment.specs_of(arm, chosen.specs):
@@ -87,21 +114,26 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         except AssayError:
             raise
         except Exception as e:
-            raise SpecError(f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}") from e
+            raise SpecError(
+                f"arm {arm} makes no specs of {' '.join(sets) or preset}: {type(e).__name__}: {e}"
+            ) from e
     for name, sentence in experiment.frozen.items():
         if {getattr(s, name) for s in specs} != {was := getattr(experiment.default[0], name)}:
             raise SpecError(
-                f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave it at {was}, or ask in other words, in a study"
+                f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave "
+                f"it at {was}, or ask in other words, in a study"
             )
-    experiment.sized(chosen.specs)  # sizes that a sentence names and nothing has are told before anything is trained
+    experiment.sized(
+        chosen.specs
+    )  # sizes that a sentence names and nothing has are told before anything is trained
     return chosen
 
 
 def kept(experiment: Experiment, preset: Preset) -> Experiment:
     """Give the experiment with the arms that a preset runs, and its sizes in every sentence.
 
-    Raises: SpecError for an arm that there is not, or that a claim or an arm needs, and for sizes that a sentence lacks.
-    """
+    Raises: SpecError for an arm that there is not, or that a claim or an arm needs, and for sizes
+    that a sentence lacks."""
     return _left(experiment.sized(preset.specs) if preset.specs else experiment, preset)
 
 
@@ -110,31 +142,48 @@ def _left(experiment: Experiment, preset: Preset) -> Experiment:
         return experiment
     for arm in preset.without:
         if arm not in experiment.arms:
-            raise SpecError(f"without={arm}: {experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}")
+            raise SpecError(
+                f"without={arm}: {experiment.name} has no arm {arm!r}; "
+                f"{nearest(arm, experiment.arms)}"
+            )
     try:
-        return replace(experiment, arms={name: arm for name, arm in experiment.arms.items() if name not in preset.without})
+        return replace(
+            experiment,
+            arms={name: arm for name, arm in experiment.arms.items() if name not in preset.without},
+        )
     except ExperimentError as e:
         raise SpecError(f"without={', '.join(preset.without)}: {e}") from e
 
 
 def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
-    """The values that a field is given by one value, a list of them, or a range of whole numbers such as "0:6".
+    """The values that a field is given by one value, a list of them, or a range of whole numbers
+    such as "0:6".
 
-    A list that the field takes as it is, as several numbers in one, is one value. Raises: SpecError for what the field cannot be.
-    """
+    A list that the field takes as it is, as several numbers in one, is one value. Raises: SpecError
+    for what the field cannot be."""
     try:
         return (getattr(spec.replace(**{field: value}), field),)
     except SpecError:
         if isinstance(value, list) and value:
             return tuple(dict.fromkeys(one for v in value for one in spelled(spec, field, v)))
-        if isinstance(value, str) and ":" in value and len(several := _values(value)) > 0 and all(v.isdecimal() for v in several):
-            return tuple(dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several))
+        if (
+            isinstance(value, str)
+            and ":" in value
+            and len(several := _values(value)) > 0
+            and all(v.isdecimal() for v in several)
+        ):
+            return tuple(
+                dict.fromkeys(getattr(spec.replace(**{field: int(v)}), field) for v in several)
+            )
         raise
 
 
 def scope(
-    experiment: Experiment, preset: Preset, read: Iterable[str] = (), where: Where = MappingProxyType({})
-) -> str:  # fmt: skip
+    experiment: Experiment,
+    preset: Preset,
+    read: Iterable[str] = (),
+    where: Where = MappingProxyType({}),
+) -> str:
     """Say for what verdicts of this preset speak that read these arms, each field once.
 
     The experiment's own words come first, whose braces show most of what was set; then what they do
@@ -151,7 +200,9 @@ def scope(
     return words
 
 
-def scope_by_reading(experiment: Experiment, preset: Preset) -> Callable[[Iterable[str], Where], str]:
+def scope_by_reading(
+    experiment: Experiment, preset: Preset
+) -> Callable[[Iterable[str], Where], str]:
     """Make `scope` a function of what is read; hundreds of verdicts read the same few arms."""
     known: dict[tuple[frozenset[str], str], str] = {}
 
@@ -194,7 +245,10 @@ def _typed(values: Sequence[Any]) -> str:
 def everywhere(preset: str) -> str:
     """Return this preset, if every experiment has it. Raises: ExperimentError."""
     if preset not in PRESETS:
-        raise ExperimentError(f"not every experiment has a preset {preset!r}: {', '.join(PRESETS)}; name one experiment in place of {ALL}")
+        raise ExperimentError(
+            f"not every experiment has a preset {preset!r}: {', '.join(PRESETS)}; name one "
+            f"experiment in place of {ALL}"
+        )
     return preset
 
 

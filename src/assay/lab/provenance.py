@@ -21,30 +21,52 @@ _PACKAGES = ("torch", "numpy", "scipy", "xarray", "transformers", "tokenizers", 
 
 @functools.cache
 def software() -> dict[str, Any]:
-    """Version of Assay and of what its numbers depend on, and the commit where Assay runs from a checkout."""
-    ours = {"assay": _version("interp-assay"), "commit": commit(), "python": platform.python_version()}
+    """Version of Assay and of what its numbers depend on, and the commit where Assay runs from a
+    checkout."""
+    ours = {
+        "assay": _version("interp-assay"),
+        "commit": commit(),
+        "python": platform.python_version(),
+    }
     return ours | {p: _version(p) for p in _PACKAGES}
 
 
 @functools.cache
 def commit() -> str:
-    """The git commit of the checkout Assay runs from, with `+` when files differ from it; empty outside a checkout."""
+    """The git commit of the checkout Assay runs from, with `+` when files differ from it; empty
+    outside a checkout."""
     here = Path(__file__).resolve().parents[3]
     if not (here / ".git").exists():
         return ""
     try:
-        head = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-        dirty = subprocess.run(["git", "-C", here, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
+        head = subprocess.run(
+            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        dirty = subprocess.run(
+            ["git", "-C", here, "status", "--porcelain", "-uno"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return head.stdout.strip()[:12] + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else ""
+    return (
+        head.stdout.strip()[:12] + ("+" if dirty.stdout.strip() else "")
+        if head.returncode == 0
+        else ""
+    )
 
 
 @functools.cache
 def machine() -> dict[str, Any]:
     """Processor, cores, free cores and memory in GiB."""
-    sizes = {"cores": os.cpu_count() or 1, "free_cores": cores(), "memory_gib": round(_memory() / 2**30, 1)}
+    sizes = {
+        "cores": os.cpu_count() or 1,
+        "free_cores": cores(),
+        "memory_gib": round(_memory() / 2**30, 1),
+    }
     return {"cpu": _cpu(), **sizes, "system": platform.system()}
+
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """The variables that say, before a library is loaded, on how many threads it computes."""
@@ -62,7 +84,9 @@ def now() -> str:
 
 def peak_rss() -> int:
     """The largest resident memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def cpu_seconds() -> float:
@@ -89,7 +113,10 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _memory() -> int:

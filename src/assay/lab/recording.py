@@ -1,4 +1,5 @@
-"""Recording: making an experiment's record from a result, judging it again without training, and comparing."""
+"""Recording: making an experiment's record from a result, judging it again without training, and
+comparing."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 MOST = 8192
 """Numbers per run above which a measure is left out."""
 NEAR = 2.0**-6
-"""Nearer to 1 than this, a number's distance from 1 is what is rounded: claims about shares close to one are judged on its logarithm."""
+"""Nearer to 1 than this, a number's distance from 1 is what is rounded: claims about shares close
+to one are judged on its logarithm."""
 
 
 def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
@@ -44,12 +46,21 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     for arm, rows in plan.by_arm().items():
         stored = [r.stored for r in rows if r.stored is not None]
         specs = [json.loads(r.job.spec.to_json()) for r in rows]
-        arms[arm] = {"keys": [r.job.key for r in rows], **_factored(specs), "measures": dumped(result.arms[arm])}
-        cost[arm] = round(sum(float(s.provenance.get("cpu_seconds", 0)) for s in stored) / len(rows), 4)
+        arms[arm] = {
+            "keys": [r.job.key for r in rows],
+            **_factored(specs),
+            "measures": dumped(result.arms[arm]),
+        }
+        cost[arm] = round(
+            sum(float(s.provenance.get("cpu_seconds", 0)) for s in stored) / len(rows), 4
+        )
         space[arm] = round(sum(size(s.folder) for s in stored) / len(rows))
     json_result = result.to_json()
     return {
-        **{k: json_result[k] for k in ("schema", "experiment", "preset", "claims_key", "seconds", "cpu_seconds")},
+        **{
+            k: json_result[k]
+            for k in ("schema", "experiment", "preset", "claims_key", "seconds", "cpu_seconds")
+        },
         "version": experiment.version,
         "measured": experiment.measured,
         "commit": commit(),
@@ -64,15 +75,24 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
 def write_record(
     experiment: Experiment, result: Result, plan: Plan, store: Store | None = None
 ) -> Path:
-    """The file that now holds the record of this result; looks that the store noted are noted beside it, whether they were recorded or not.
+    """The file that now holds the record of this result; looks that the store noted are noted
+    beside it, whether they were recorded or not.
 
-    Raises: ExperimentError where a record of another preset lies there; ClaimError where a statement could not be computed.
-    """
+    Raises: ExperimentError where a record of another preset lies there; ClaimError where a
+    statement could not be computed."""
     if result.failed:
-        raise ClaimError(f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}")
-    there, known = path(name_of(experiment, plan.preset.name), experiment.origin), of(experiment, plan.preset.name)
+        raise ClaimError(
+            f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}"
+        )
+    there, known = (
+        path(name_of(experiment, plan.preset.name), experiment.origin),
+        of(experiment, plan.preset.name),
+    )
     if known is not None and known["preset"] != result.preset:
-        raise ExperimentError(f"{there} records preset {known['preset']}, got {result.preset}; record that one, or remove the file first")
+        raise ExperimentError(
+            f"{there} records preset {known['preset']}, got {result.preset}; record that one, "
+            "or remove the file first"
+        )
     record = make(experiment, result, plan)
     arms = record.pop("arms")
     head = json.dumps(record, indent=1, ensure_ascii=False)
@@ -88,13 +108,17 @@ def write_record(
 
 
 def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
-    """Read the measures in a record, per trained arm. Raises: SpecError, ExperimentError when they no longer fit the experiment."""
+    """Read the measures in a record, per trained arm. Raises: SpecError, ExperimentError when they
+    no longer fit the experiment."""
     from assay.lab.groups import spec_class
 
     found = {}
     for arm, data in record["arms"].items():
         if arm not in experiment.arms:
-            raise ExperimentError(f"the record of {experiment.name} has an arm {arm!r}, which is none now; {nearest(arm, experiment.arms)}")
+            raise ExperimentError(
+                f"the record of {experiment.name} has an arm {arm!r}, which is none now; "
+                f"{nearest(arm, experiment.arms)}"
+            )
         cls = spec_class(experiment, arm)
         specs = [cls.from_json(canonical_json({**data["shared"], **own})) for own in data["specs"]]
         found[arm] = _load(specs, data["measures"])
@@ -104,7 +128,8 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
 ) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Judge claims, theorems and findings on the measures in a record, by today's statements; trains nothing.
+    """Judge claims, theorems and findings on the measures in a record, by today's statements;
+    trains nothing.
 
     Raises: ClaimError when one of them cannot be computed.
     """
@@ -112,7 +137,9 @@ def rejudge(
 
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
     experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
-    found = judge_statements(experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope)
+    found = judge_statements(
+        experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope
+    )
     if found.failed:
         raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")
     return found.judged, found.exact, found.findings
@@ -129,37 +156,54 @@ class Difference:
 
 
 def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
-    """Where a result departs from a record: other statements, other outcomes, estimates outside both intervals; not times."""
+    """Where a result departs from a record: other statements, other outcomes, estimates outside
+    both intervals; not times."""
     differences = []
     if result.claims_key != record["claims_key"]:
         what = "claims key: a text, range or control was changed"
         differences.append(Difference(what, record["claims_key"][:12], result.claims_key[:12]))
-    differences += [Difference(f"changed after a look at these seeds: {c}", "as looked at", "otherwise") for c in result.changed]
-    return differences + [Difference(t, _told(a), _told(b)) for _, t, a, b in paired(result.to_json(), record) if departs(a, b)]
+    differences += [
+        Difference(f"changed after a look at these seeds: {c}", "as looked at", "otherwise")
+        for c in result.changed
+    ]
+    return differences + [
+        Difference(t, _told(a), _told(b))
+        for _, t, a, b in paired(result.to_json(), record)
+        if departs(a, b)
+    ]
 
 
 Statement = Mapping[str, Any] | None
 
 
-def paired(now: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str, Statement, Statement]]:
-    """Kind and text of every statement of either side, as recorded and as it is now; None where one side lacks it."""
+def paired(
+    now: Mapping[str, Any], record: Mapping[str, Any]
+) -> list[tuple[str, str, Statement, Statement]]:
+    """Kind and text of every statement of either side, as recorded and as it is now; None where one
+    side lacks it."""
     found = []
     for kind in ("verdicts", "exact", "findings"):
         old, new = ({v["text"]: v for v in side[kind]} for side in (record, now))
-        found += [(kind, text, old.get(text), new.get(text)) for text in dict.fromkeys((*old, *new))]
+        found += [
+            (kind, text, old.get(text), new.get(text)) for text in dict.fromkeys((*old, *new))
+        ]
     return found
 
 
 def departs(a: Statement, b: Statement) -> str:
     """How a statement differs from what was recorded of it, "" where it does not.
 
-    The outcomes have to be the same, and one of the two estimates has to lie within the other's interval.
-    """
+    The outcomes have to be the same, and one of the two estimates has to lie within the other's
+    interval."""
     if a is None or b is None:
         return "not in the record" if a is None else "no longer stated"
     if a.get("outcome") != b.get("outcome"):
         return "another outcome"
-    return "each estimate lies outside the other's interval" if "expected" not in a and _apart(a, b) else ""
+    return (
+        "each estimate lies outside the other's interval"
+        if "expected" not in a and _apart(a, b)
+        else ""
+    )
 
 
 def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -179,20 +223,30 @@ def _told(v: Mapping[str, Any] | None) -> str:
         return "absent"
     known = v.get("low") is not None and v.get("high") is not None
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
-    return f"{v.get('outcome', 'finding')}{numbers}" + (f" ({reasons.told(v['reason'])})" if v.get("reason") else "")
+    return f"{v.get('outcome', 'finding')}{numbers}" + (
+        f" ({reasons.told(v['reason'])})" if v.get("reason") else ""
+    )
 
 
 def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
     """Fields all specs share once, the others per run."""
     shared = {k: v for k, v in specs[0].items() if all(s[k] == v for s in specs)}
-    return {"shared": shared, "specs": [{k: v for k, v in s.items() if k not in shared} for s in specs]}
+    return {
+        "shared": shared,
+        "specs": [{k: v for k, v in s.items() if k not in shared} for s in specs],
+    }
 
 
 def dumped(data: xr.Dataset) -> dict[str, Any]:
-    """The small measures of an arm as a record holds them: plain values, in single precision, close to 1 that of their distance from 1."""
+    """The small measures of an arm as a record holds them: plain values, in single precision, close
+    to 1 that of their distance from 1."""
     small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
     dims = {d for v in small.values() for d in v.dims if d != "run"}
-    coords = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1 and c.dims[0] in dims}
+    coords = {
+        str(k): c.values.tolist()
+        for k, c in data.coords.items()
+        if c.ndim == 1 and c.dims[0] in dims
+    }
     return {"coords": coords, "variables": {k: _variable(v) for k, v in small.items()}}
 
 
@@ -240,6 +294,7 @@ def _written(x: float, kind: Any) -> Any:
 
 
 def _from_one(x: float, kind: Any) -> float:
-    """Round x, a little below 1, so that 1 - x has single precision; in single precision it stays the number that it was."""
+    """Round x, a little below 1, so that 1 - x has single precision; in single precision it stays
+    the number that it was."""
     found = float(1 - Decimal(str(kind(1 - x))))
     return found if kind(found) == kind(x) else x

@@ -1,9 +1,10 @@
-"""Reproduction: what came out of an empty store beside what was recorded: statements, cost, environment, and single numbers.
+"""Reproduction: what came out of an empty store beside what was recorded: statements, cost,
+environment, and single numbers.
 
-Statements are judged by interval: the same runs on another machine or version drift apart in their last digits and further,
-but a result that is reproduced stays inside what its own interval allows. Equal numbers are counted beside that, and expected
-only where machine type and versions are the same.
-"""
+Statements are judged by interval: the same runs on another machine or version drift apart in their
+last digits and further, but a result that is reproduced stays inside what its own interval allows.
+Equal numbers are counted beside that, and expected only where machine type and versions are the
+same."""
 
 from __future__ import annotations
 
@@ -86,7 +87,10 @@ def reproduction(result: Result, record: JSON) -> Reproduction:
         same_claims=same_claims,
         same_runs=result.provenance["keys"] == record["provenance"].get("keys"),
         statements=statements,
-        cost={side: {k: float(d[k]) for k in ("seconds", "cpu_seconds")} for side, d in _sides(now, record)},
+        cost={
+            side: {k: float(d[k]) for k in ("seconds", "cpu_seconds")}
+            for side, d in _sides(now, record)
+        },
         environment=environment,
         numbers=Numbers(equal, total, alike, unequal),
     )
@@ -104,18 +108,28 @@ def _sides(now: JSON, record: JSON) -> Iterator[tuple[str, JSON]]:
 
 def _environment(provenance: JSON) -> dict[str, Any]:
     machine, software = provenance.get("machine") or {}, provenance.get("software") or {}
-    return {**machine, "device": provenance.get("device", ""), **software, "finished": provenance.get("finished", "")}
+    return {
+        **machine,
+        "device": provenance.get("device", ""),
+        **software,
+        "finished": provenance.get("finished", ""),
+    }
 
 
 def _numbers(result: Result, record: JSON) -> tuple[int, int, tuple[str, ...]]:
-    """How many numbers of the recorded measures are equal, how many there are, and the measures that are not equal everywhere."""
+    """How many numbers of the recorded measures are equal, how many there are, and the measures
+    that are not equal everywhere."""
     equal = total = 0
     unequal = []
     for arm, recorded in record["arms"].items():
         now = dumped(result.arms[arm])["variables"] if arm in result.arms else {}
         for name, was in recorded["measures"]["variables"].items():
             old, new = list(_flat(was["values"])), list(_flat(now.get(name, {}).get("values", [])))
-            same = sum(_single(a) == _single(b) for a, b in zip(old, new, strict=True)) if len(old) == len(new) else 0
+            same = (
+                sum(_single(a) == _single(b) for a, b in zip(old, new, strict=True))
+                if len(old) == len(new)
+                else 0
+            )
             equal, total = equal + same, total + len(old)
             if same < len(old):
                 unequal.append(f"{arm}.{name}")
@@ -138,4 +152,8 @@ def _flat(values: Any) -> Iterator[Any]:
 
 
 def _short(v: Statement) -> dict[str, Any] | None:
-    return None if v is None else {k: v[k] for k in ("outcome", "estimate", "low", "high", "value") if k in v}
+    return (
+        None
+        if v is None
+        else {k: v[k] for k in ("outcome", "estimate", "low", "high", "value") if k in v}
+    )

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from assay.lab.store import Store
 
 
-
 @dataclass(frozen=True, eq=False)
 class Result(Shown):
-    """What an experiment's stored runs say. Nothing in it was computed from anything but measures and statements."""
+    """What an experiment's stored runs say. Nothing in it was computed from anything but measures
+    and statements."""
 
     experiment: str
     preset: str
@@ -70,9 +70,11 @@ class Result(Shown):
     changed: tuple[str, ...] = ()
     """What is not as it was at an earlier look at the same judged seeds."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of the stored runs, such as that another text of the experiment's file made them."""
+    """What a reader should know of the stored runs, such as that another text of the experiment's
+    file made them."""
     registration: Mapping[str, Any] | None = None
-    """What was frozen before any result existed, which looks were taken, and whether all of it was followed; None where nothing was."""
+    """What was frozen before any result existed, which looks were taken, and whether all of it was
+    followed; None where nothing was."""
     ledger: ToldHead | None = None
     """The line of the store's ledger that notes this judging; None where none does."""
     stamp: str = ""
@@ -84,15 +86,24 @@ class Result(Shown):
         outcomes = [j.verdict.outcome for j in self.judged]
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         failed = f", {len(self.failed)} could not be computed" if self.failed else ""
-        return f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; to_pandas() has the table>"
+        return (
+            f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; "
+            "to_pandas() has the table>"
+        )
 
     @property
     def inference(self) -> Literal["confirmatory", "exploratory"]:
-        """confirmatory where all was frozen before any result existed and followed since, else exploratory."""
-        return "confirmatory" if self.registration is not None and self.registration["followed"] else "exploratory"
+        """confirmatory where all was frozen before any result existed and followed since, else
+        exploratory."""
+        return (
+            "confirmatory"
+            if self.registration is not None and self.registration["followed"]
+            else "exploratory"
+        )
 
     def to_json(self) -> ToldResult:
-        """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact, findings."""
+        """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact,
+        findings."""
         return {
             "schema": SCHEMA,
             "experiment": self.experiment,
@@ -107,7 +118,9 @@ class Result(Shown):
             "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
             "failed": [{"text": t, "reason": r} for t, r in self.failed],
             "inference": self.inference,
-            "registration": None if self.registration is None else cast(ToldRegistration, dict(self.registration)),
+            "registration": None
+            if self.registration is None
+            else cast(ToldRegistration, dict(self.registration)),
             "ledger": self.ledger,
             "changed": list(self.changed),
             "notes": list(self.notes),
@@ -115,7 +128,8 @@ class Result(Shown):
         }
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per claim and arm (method, planted, control) with outcome, estimate, interval, units and reason."""
+        """One row per claim and arm (method, planted, control) with outcome, estimate, interval,
+        units and reason."""
         import pandas as pd
 
         rows = []
@@ -134,14 +148,23 @@ class Result(Shown):
                     "outcome": v.outcome,
                     "reason": v.reason,
                 }
-                row |= {"estimate": v.estimate, "low": v.low, "high": v.high, "unit": j.claim.unit, "kind": j.claim.kind}
+                row |= {
+                    "estimate": v.estimate,
+                    "low": v.low,
+                    "high": v.high,
+                    "unit": j.claim.unit,
+                    "kind": j.claim.kind,
+                }
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
         return pd.DataFrame(rows)
 
     def runs_to_pandas(self, arm: str = "main") -> pd.DataFrame:
-        """One row per run of an arm: its per-run fields, and the mean of each measure over everything but the run."""
+        """One row per run of an arm: its per-run fields, and the mean of each measure over
+        everything but the run."""
         data = self.arms[arm]
-        means = data.map(lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v)
+        means = data.map(
+            lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v
+        )
         return means.reset_coords().to_dataframe()
 
     def path(self, store: Store) -> Path:
@@ -157,7 +180,9 @@ class Result(Shown):
         path = self.path(store)
         figures = to_json(self.figures)
         stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
-        text = seal({**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures})
+        text = seal(
+            {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
+        )
         if not _says(path, text):
             store.prepare()
             with explained(store.root):
@@ -176,38 +201,55 @@ class Result(Shown):
                 journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
 
     def new_looks(self, store: Store) -> list[dict[str, Any]]:
-        """The judgings worth noting: those whose n, outcome or claims key differ from the last look at the same claim."""
-        last = {(look["preset"], look["text"]): look for look in journal.judgings(store, self.experiment)}
+        """The judgings worth noting: those whose n, outcome or claims key differ from the last look
+        at the same claim."""
+        last = {
+            (look["preset"], look["text"]): look
+            for look in journal.judgings(store, self.experiment)
+        }
         fresh = []
         for j in self.judged:
-            seen = {"n": dict(j.verdict.n), "outcome": j.verdict.outcome, "claims_key": self.claims_key}
+            seen = {
+                "n": dict(j.verdict.n),
+                "outcome": j.verdict.outcome,
+                "claims_key": self.claims_key,
+            }
             before = last.get((self.preset, j.claim.text), {})
             if any(before.get(k) != v for k, v in seen.items()):
-                fresh.append({"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen})
+                fresh.append(
+                    {"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen}
+                )
         return fresh
 
 
 def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
     """The measures of the seeds of which no arm lacks a run, and how many these are."""
     seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
-    kept = {arm: data.isel(run=np.isin(data.seed.values, sorted(seeds))) for arm, data in load(now).items()}
+    kept = {
+        arm: data.isel(run=np.isin(data.seed.values, sorted(seeds)))
+        for arm, data in load(now).items()
+    }
     return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
 
 
 def load(now: Plan) -> dict[str, xr.Dataset]:
-    """The stored measures of each trained arm, for the runs of the plan that are stored; arms without any are left out."""
+    """The stored measures of each trained arm, for the runs of the plan that are stored; arms
+    without any are left out."""
     from assay.core.measures import stack
 
     arms = {}
     for arm, rows in now.by_arm().items():
-        there = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None]
+        there = [
+            (r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None
+        ]
         if there:
             arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
     return arms
 
 
 def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """All arms in the experiment's order: the trained ones, and the derived ones made from these."""
+    """All arms in the experiment's order: the trained ones, and the derived ones made from
+    these."""
     trained = {n: arms[n] for n in experiment.arms if n in arms}
     made = {}
     for name, a in experiment.arms.items():
@@ -220,13 +262,20 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
 
 
 def judge_all(
-    experiment: Experiment, plan: Plan, arms: Mapping[str, xr.Dataset], arm: str = "main", *, figures: bool = True, level: float = USUAL
+    experiment: Experiment,
+    plan: Plan,
+    arms: Mapping[str, xr.Dataset],
+    arm: str = "main",
+    *,
+    figures: bool = True,
+    level: float = USUAL,
 ) -> Result:
-    """The result of stored measures; with another `arm`, the claims about main are asked of that one.
+    """The result of stored measures; with another `arm`, the claims about main are asked of that
+    one.
 
-    A statement that cannot be computed is listed in `failed` and costs no other its verdict; for another arm than main, or where
-    fields were changed, in `skipped`: statements may read a penalty that the changed preset no longer has. `level` is that of claims.
-    """
+    A statement that cannot be computed is listed in `failed` and costs no other its verdict; for
+    another arm than main, or where fields were changed, in `skipped`: statements may read a penalty
+    that the changed preset no longer has. `level` is that of claims."""
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
 
@@ -235,7 +284,15 @@ def judge_all(
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
     scope = scope_by_reading(experiment, plan.preset)
-    found = judge_statements(experiment.claims, everything, arm, scope, changed=changed, origin=experiment.origin, level=level)
+    found = judge_statements(
+        experiment.claims,
+        everything,
+        arm,
+        scope,
+        changed=changed,
+        origin=experiment.origin,
+        level=level,
+    )
     skipped, failed = found.skipped, found.failed
     priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
     drawn: tuple[Figure, ...] = ()
@@ -243,7 +300,11 @@ def judge_all(
     try:
         with _computing("figures", experiment.origin):
             drawn = tuple(experiment.figures(everything)) if figures else ()
-            cards = tuple(experiment.cards(everything)) if experiment.cards is not None and figures else ()
+            cards = (
+                tuple(experiment.cards(everything))
+                if experiment.cards is not None and figures
+                else ()
+            )
     except (ClaimError, ExperimentError) as e:
         told = (("figures", str(e).removeprefix("figures ")),)
         skipped, failed = (skipped + told, failed) if changed else (skipped, failed + told)
@@ -271,10 +332,17 @@ def judge_all(
 
 
 def left_out(result: Result) -> tuple[str, ...]:
-    """A line for each verdict whose units are fewer than were measured, since the others have no number; not those that diverged."""
+    """A line for each verdict whose units are fewer than were measured, since the others have no
+    number; not those that diverged."""
     told = []
-    looks = result.registration["looks"][: max(0, result.registration["taken"] - 1)] if result.registration else []
-    earlier = {text for look in looks for text in look["settled"]}  # by an earlier look, of which there were fewer
+    looks = (
+        result.registration["looks"][: max(0, result.registration["taken"] - 1)]
+        if result.registration
+        else []
+    )
+    earlier = {
+        text for look in looks for text in look["settled"]
+    }  # by an earlier look, of which there were fewer
     for j in (j for j in result.judged if j.claim.text not in earlier):
         arm = result.arms.get(j.verdict.arm)
         for unit, n in j.verdict.n.items():
@@ -282,7 +350,10 @@ def left_out(result: Result) -> tuple[str, ...]:
                 continue
             measured = len(np.unique(arm[unit].values)) - j.verdict.dropped
             if n < measured:
-                told.append(f"{measured - n} of {measured} {plural(unit, measured)} have no number, and count in nothing: {j.claim.text}")
+                told.append(
+                    f"{measured - n} of {measured} {plural(unit, measured)} have no number, "
+                    f"and count in nothing: {j.claim.text}"
+                )
     return tuple(told)
 
 
@@ -308,7 +379,8 @@ def judge_statements(
     origin: str = "",
     level: float = USUAL,
 ) -> Statements:
-    """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be computed costs no other its verdict."""
+    """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be
+    computed costs no other its verdict."""
     judged: list[Judged] = []
     exact: list[Verified] = []
     findings: list[Estimated] = []
@@ -334,7 +406,8 @@ def judge_statements(
 
 @contextlib.contextmanager
 def _computing(what: str, origin: str) -> Iterator[None]:
-    """Turns what an experiment's own code raises into one line, with the place; a measure that is missing says how to get it."""
+    """Turns what an experiment's own code raises into one line, with the place; a measure that is
+    missing says how to get it."""
     try:
         yield
     except ClaimError as e:
@@ -346,7 +419,9 @@ def _computing(what: str, origin: str) -> Iterator[None]:
         if origin.endswith(".py"):
             told += f" ({Path(where(e, origin)).name})"
         if re.search("No variable named|'Dataset' object has no attribute", told):
-            told += "; if `measure` was changed, raise `measured`, and stored runs are measured again"
+            told += (
+                "; if `measure` was changed, raise `measured`, and stored runs are measured again"
+            )
         elif isinstance(e, ArithmeticError):
             told += "; let the value be NaN where a run has no number"
         elif isinstance(e, LookupError):
@@ -361,17 +436,26 @@ def _arm(error: BaseException) -> str:
 
 
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
-    """Complete a verdict's price with the minutes of one core and the command, where more seeds would decide it."""
+    """Complete a verdict's price with the minutes of one core and the command, where more seeds
+    would decide it."""
     price = judged.verdict.price
     if price is None or price.more is None or price.factor != "seed":
         return judged
-    seeds = sorted({s.seed for s in plan.preset.specs})  # not those of the arms, which may be shifted
-    sets = (*(s for s in plan.preset.sets if not s.startswith("seed=")), f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}")
+    seeds = sorted(
+        {s.seed for s in plan.preset.specs}
+    )  # not those of the arms, which may be shifted
+    sets = (
+        *(s for s in plan.preset.sets if not s.startswith("seed=")),
+        f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}",
+    )
     command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
     minutes = per_seed * price.more / 60
     told = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
     text = f"{price.text}, {told} CPU-minutes: {command}"
-    return dataclasses.replace(judged, verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)))
+    return dataclasses.replace(
+        judged,
+        verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)),
+    )
 
 
 def _says(path: Path, text: bytes) -> bool:

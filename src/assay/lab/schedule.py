@@ -1,8 +1,8 @@
 """Schedule: which group is handed out next.
 
-First seeds first, so that early verdicts speak of whole seeds; among these the longest first; parents before those that
-build on them; groups that another process holds again later, and waited for only at the end.
-"""
+First seeds first, so that early verdicts speak of whole seeds; among these the longest first;
+parents before those that build on them; groups that another process holds again later, and waited
+for only at the end."""
 
 from __future__ import annotations
 
@@ -20,18 +20,31 @@ _BUSY = 0.5  # seconds until a group that another process holds is tried again
 
 
 class Schedule:
-    """The groups of one command on their way to being stored; `tasks` hands them out, `settle` takes the outcomes."""
+    """The groups of one command on their way to being stored; `tasks` hands them out, `settle`
+    takes the outcomes."""
 
     def __init__(
-        self, store: Store, experiment: Experiment, groups: Sequence[RunGroup], per_run: Mapping[str, float], device: str
+        self,
+        store: Store,
+        experiment: Experiment,
+        groups: Sequence[RunGroup],
+        per_run: Mapping[str, float],
+        device: str,
     ):
         self.groups = {g.name: g for g in groups}
         self._store, self._experiment, self._device = store, experiment, device
         self._per_run = per_run
-        self._cost = {g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items()) for g in groups}
+        self._cost = {
+            g.name: sum(per_run.get(arm, 1.0) * len(members) for arm, members in g.arms.items())
+            for g in groups
+        }
         self._resumed = {g.name for g in groups if g.step}
-        self._after = {g.name: frozenset(h.name for h in groups if h.keys & g.parents) for g in groups}
-        self._waiting = sorted(self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n)))
+        self._after = {
+            g.name: frozenset(h.name for h in groups if h.keys & g.parents) for g in groups
+        }
+        self._waiting = sorted(
+            self.groups, key=lambda n: (_first_seed(self.groups[n]), -self._reach(n))
+        )
         self._running: set[str] = set()
         self._again: dict[str, float] = {}
         self._given_up = False
@@ -39,7 +52,8 @@ class Schedule:
         self.done: list[str] = []
 
     def tasks(self) -> Iterator[Task | None]:
-        """The next task, or None while all that is left waits for another; ends when nothing is left."""
+        """The next task, or None while all that is left waits for another; ends when nothing is
+        left."""
         while self._waiting or self._running:
             name = next((n for n in self._waiting if self._ready(n)), None)
             if name is None:
@@ -93,9 +107,13 @@ class Schedule:
         arms = self.groups[name].arms
         known = all(arm in self._per_run for arm in arms)
         return Pending(
-            name, (self._experiment.name, *arms), self._cost[name] if known else None, len(self.groups[name].members),
-            self._after[name], name in self._resumed,
-        )  # fmt: skip
+            name,
+            (self._experiment.name, *arms),
+            self._cost[name] if known else None,
+            len(self.groups[name].members),
+            self._after[name],
+            name in self._resumed,
+        )
 
     def _reach(self, name: str) -> float:
         """The cost of a group and of the dearest chain that has to wait for it."""

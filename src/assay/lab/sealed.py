@@ -1,4 +1,5 @@
-"""Sealed: JSON files that carry a hash of what they say, so that nothing is shown that was changed after it was written."""
+"""Sealed: JSON files that carry a hash of what they say, so that nothing is shown that was changed
+after it was written."""
 
 from __future__ import annotations
 
@@ -25,31 +26,42 @@ def known(path: Path, data: Any) -> None:
     """Refuse a file whose `schema` says that a later version wrote it. Raises: NewerError."""
     schema = data.get("schema", SCHEMA) if isinstance(data, dict) else SCHEMA
     if isinstance(schema, int) and schema > SCHEMA:
-        raise NewerError(f"{path} has schema {schema}, this version reads up to {SCHEMA}; upgrade Assay")
+        raise NewerError(
+            f"{path} has schema {schema}, this version reads up to {SCHEMA}; upgrade Assay"
+        )
 
 
 def seal(data: dict[str, Any]) -> bytes:
-    """The file's bytes: these values, and the hash of them. Raises: ValueError for a number that is not finite."""
+    """The file's bytes: these values, and the hash of them. Raises: ValueError for a number that is
+    not finite."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    return json.dumps({**json.loads(text), SEAL: _hash(json.loads(text))}, indent=1, ensure_ascii=False).encode()
+    return json.dumps(
+        {**json.loads(text), SEAL: _hash(json.loads(text))}, indent=1, ensure_ascii=False
+    ).encode()
 
 
 def unseal(path: Path) -> dict[str, Any]:
     """The values in this file, without the hash.
 
     Raises: NewerError where a later version wrote it;
-    StoreError in one line where it cannot be read, is no such file, or says something else than when it was written.
-    """
+    StoreError in one line where it cannot be read, is no such file, or says something else than
+    when it was written."""
     try:
         data = json.loads(foreign.read_stored(path))
         held, found = data.pop(SEAL), _hash(data)
     except OSError as e:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-        raise StoreError(f"{path} is damaged, or older than hashes of results; what it was made from is stored, so ask again") from e
+        raise StoreError(
+            f"{path} is damaged, or older than hashes of results; what it was made from is "
+            "stored, so ask again"
+        ) from e
     known(path, data)
     if held != found:
-        raise StoreError(f"{path} was changed after it was written; what it was made from is stored, so ask again")
+        raise StoreError(
+            f"{path} was changed after it was written; what it was made from is stored, so "
+            "ask again"
+        )
     return dict(data)
 
 

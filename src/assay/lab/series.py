@@ -1,4 +1,5 @@
-"""Series: several experiments as one command, in one store, on one set of workers; each is judged as soon as it is whole."""
+"""Series: several experiments as one command, in one store, on one set of workers; each is judged
+as soon as it is whole."""
 
 from __future__ import annotations
 
@@ -33,12 +34,14 @@ class Series:
 
     @property
     def sessions(self) -> tuple[tuple[float, float], ...]:
-        """When any of its stored runs was worked on, by whichever command, in seconds of the epoch."""
+        """When any of its stored runs was worked on, by whichever command, in seconds of the
+        epoch."""
         return tuple(sorted({s for p in self.parts for s in p.sessions}))
 
     @property
     def seconds(self) -> float:
-        """Seconds during which at least one of its stored runs was worked on, by whichever command."""
+        """Seconds during which at least one of its stored runs was worked on, by whichever
+        command."""
         return spanned(self.sessions)
 
     @property
@@ -48,21 +51,30 @@ class Series:
 
     @property
     def exit_code(self) -> int:
-        """0 when everything was measured, else that of the worst error: 3 where runs crashed, 2 for what a user can mend."""
-        unjudged = [ClaimError.exit_code for p in self.parts if p.data is not None and p.data["failed"]]
-        return max([*unjudged, *(p.error.exit_code for p in self.parts if p.error is not None)], default=0)
+        """0 when everything was measured, else that of the worst error: 3 where runs crashed, 2 for
+        what a user can mend."""
+        unjudged = [
+            ClaimError.exit_code for p in self.parts if p.data is not None and p.data["failed"]
+        ]
+        return max(
+            [*unjudged, *(p.error.exit_code for p in self.parts if p.error is not None)], default=0
+        )
 
 
 def series(
-    lab: Lab, names: Sequence[str], preset: str = "default", on_event: Callable[[str, Any], None] = lambda name, event: None
+    lab: Lab,
+    names: Sequence[str],
+    preset: str = "default",
+    on_event: Callable[[str, Any], None] = lambda name, event: None,
 ) -> Series:
-    """Train and measure whatever is missing of these experiments, judge each, and say what became of it.
+    """Train and measure whatever is missing of these experiments, judge each, and say what became
+    of it.
 
-    The dearest is begun first, so that short ones fill the end. One that ends in an error does not stop the others.
-    `on_event` gets the experiment's name, "" for the whole, and an event.
+    The dearest is begun first, so that short ones fill the end. One that ends in an error does not
+    stop the others. `on_event` gets the experiment's name, "" for the whole, and an event.
 
-    Raises: KeyboardInterrupt at once, also while an experiment is judged; the same call then goes on where it was.
-    """
+    Raises: KeyboardInterrupt at once, also while an experiment is judged; the same call then goes
+    on where it was."""
     hear = one_at_a_time(lambda told: on_event(*told))
 
     def tell(name: str, event: Any) -> None:
@@ -79,7 +91,11 @@ def series(
         except Exception as e:
             order.setdefault(name)
             parts[name] = Part(name, error=_told(e))
-    works = [Work(lab.store, e, p, lab.device, partial(tell, n)) for n, (e, p) in plans.items() if p.missing]
+    works = [
+        Work(lab.store, e, p, lab.device, partial(tell, n))
+        for n, (e, p) in plans.items()
+        if p.missing
+    ]
     works.sort(key=lambda w: -w.left())
     executor = lab.executor_for([w.experiment for w in works])
     planned = _seconds(works, executor.width)
@@ -109,11 +125,14 @@ def series(
 
 
 @contextlib.contextmanager
-def _beside(do: Callable[[str], Part], then: Callable[[Part], None]) -> Iterator[Callable[[str], None]]:
-    """A function that has things done one after the other, beside what the caller does; `then` is told what came of each.
+def _beside(
+    do: Callable[[str], Part], then: Callable[[Part], None]
+) -> Iterator[Callable[[str], None]]:
+    """A function that has things done one after the other, beside what the caller does; `then` is
+    told what came of each.
 
-    Leaving waits for all of them. An interrupt waits for none: what is being done is heard of no more, and ends with the
-    process if that ends first, so it must leave whole files or none.
+    Leaving waits for all of them. An interrupt waits for none: what is being done is heard of no
+    more, and ends with the process if that ends first, so it must leave whole files or none.
     """
     asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     failed: list[BaseException] = []
@@ -129,7 +148,9 @@ def _beside(do: Callable[[str], Part], then: Callable[[Part], None]) -> Iterator
         except BaseException as e:
             failed.append(e)
 
-    server = threading.Thread(target=serve, daemon=True)  # no pool: the interpreter waits for the threads of one
+    server = threading.Thread(
+        target=serve, daemon=True
+    )  # no pool: the interpreter waits for the threads of one
     server.start()
     try:
         yield asked.put
@@ -144,7 +165,8 @@ def _beside(do: Callable[[str], Part], then: Callable[[Part], None]) -> Iterator
 
 
 def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
-    """The part of an experiment whose runs are all stored: its stored result where judging would say the same again."""
+    """The part of an experiment whose runs are all stored: its stored result where judging would
+    say the same again."""
     part = Part(experiment.name, runs=len(first.rows), trained=len(first.missing))
     try:
         now = again(lab.store, experiment, first)
@@ -159,10 +181,18 @@ def _seconds(works: Sequence[Work], width: int) -> Range | None:
     from assay.lab.forecast import forecast, survey
 
     try:
-        return survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0] if works else Range(0, 0)
+        return (
+            survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0]
+            if works
+            else Range(0, 0)
+        )
     except Exception:  # an experiment's own account of its costs, which its runs may not need
         return None
 
 
 def _told(e: Exception) -> AssayError:
-    return e if isinstance(e, AssayError) else RunError(f"{type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}")
+    return (
+        e
+        if isinstance(e, AssayError)
+        else RunError(f"{type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}")
+    )

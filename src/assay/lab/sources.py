@@ -1,4 +1,5 @@
-"""Sources: the texts of Assay that measure and judge, by hash, as long as they are those that this process began with."""
+"""Sources: the texts of Assay that measure and judge, by hash, as long as they are those that this
+process began with."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ _SPOKEN = ("cli", "verbs", "report", "testing", "conformance")  # what only show
 
 
 def unchanged() -> str:
-    """64 hex digits of every file that measures or judges, and of what it computes with; "" where one was written since the start.
+    """64 hex digits of every file that measures or judges, and of what it computes with; "" where
+    one was written since the start.
 
-    After that nobody can say which modules hold the old text and which, imported later, the new one.
-    """
+    After that nobody can say which modules hold the old text and which, imported later, the new
+    one."""
     found = _hash()
     return found if _written() == _AT_START else ""
 
@@ -38,10 +40,13 @@ def _version(package: str) -> str:
 
 
 def _written() -> dict[str, tuple[int, int]]:
-    """When each file was last written, in nanoseconds, and its size: quicker than reading, and an edit that was undone shows too."""
+    """When each file was last written, in nanoseconds, and its size: quicker than reading, and an
+    edit that was undone shows too."""
     found: dict[str, tuple[int, int]] = {}
     folders, passed = [str(_ROOT)], {str(_ROOT / name) for name in _SPOKEN}
-    while folders:  # every command does this first: plain names, and none of the folders that do not count
+    while (
+        folders
+    ):  # every command does this first: plain names, and none of the folders that do not count
         with os.scandir(folders.pop()) as inside:
             for entry in inside:
                 if entry.name.endswith(".py") and entry.is_file():

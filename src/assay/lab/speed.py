@@ -1,8 +1,9 @@
-"""Speed: how long fixed pieces of work take on this machine, measured once and kept, and how it compares with another machine.
+"""Speed: how long fixed pieces of work take on this machine, measured once and kept, and how it
+compares with another machine.
 
-`assay bench` measures and keeps; a plan scales by it what a record cost elsewhere. One file beside the models holds what was
-measured of each machine, by processor, threads and torch version: a home may be shared by several.
-"""
+`assay bench` measures and keeps; a plan scales by it what a record cost elsewhere. One file beside
+the models holds what was measured of each machine, by processor, threads and torch version: a home
+may be shared by several."""
 
 from __future__ import annotations
 
@@ -23,14 +24,16 @@ from assay.lab import provenance
 from assay.lab.atomic import write
 
 PRODUCT = "product 512 × 512, NumPy"
-"""The piece of work that `assay.core.compute.measured` repeats, whose FLOP are known: it turns FLOP into seconds."""
+"""The piece of work that `assay.core.compute.measured` repeats, whose FLOP are known: it turns FLOP
+into seconds."""
 _FLOP = 2 * 512**3
 STARTING = "start a worker"
 """The piece of work that every command does once, and every worker of it."""
 FILES = ("write 64 MB", "read 64 MB")
 """Pieces of work that the disk decides; they tell nothing of how long training takes."""
 HOURS = 1.1
-"""By what factor one machine differs from itself at another hour, where only its own programs run."""
+"""By what factor one machine differs from itself at another hour, where only its own programs
+run."""
 _REPEATS = 25
 
 
@@ -59,11 +62,15 @@ class Speed:
 
 
 def here(threads: int = 1, file: Path | None = None) -> Speed | None:
-    """What is kept of this processor with this torch and so many threads; None where nothing is, or nothing that can be read."""
+    """What is kept of this processor with this torch and so many threads; None where nothing is, or
+    nothing that can be read."""
     cpu, torch = machine()
     try:
         kept = _kept(file or _file())[_key(cpu, threads, torch)]
-        pieces = {str(name): Piece(float(p["median_ms"]), float(p["min_ms"])) for name, p in kept["pieces"].items()}
+        pieces = {
+            str(name): Piece(float(p["median_ms"]), float(p["min_ms"]))
+            for name, p in kept["pieces"].items()
+        }
         return Speed(cpu, threads, torch, str(kept["measured"]), pieces)
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
@@ -75,9 +82,16 @@ def keep(speed: Speed, file: Path | None = None) -> None:
 
     there = file or _file()
     there.parent.mkdir(parents=True, exist_ok=True)
-    pieces = {name: {"median_ms": p.median_ms, "min_ms": p.min_ms} for name, p in speed.pieces.items()}
+    pieces = {
+        name: {"median_ms": p.median_ms, "min_ms": p.min_ms} for name, p in speed.pieces.items()
+    }
     with FileLock(there.with_suffix(".lock")):
-        known = _kept(there) | {_key(speed.cpu, speed.threads, speed.torch): {"measured": speed.measured, "pieces": pieces}}
+        known = _kept(there) | {
+            _key(speed.cpu, speed.threads, speed.torch): {
+                "measured": speed.measured,
+                "pieces": pieces,
+            }
+        }
         write(there, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
 
 
@@ -91,12 +105,15 @@ def machine() -> tuple[str, str]:
 
 
 def compared(now: Speed | None, then: Mapping[str, float]) -> Range | None:
-    """CPU-seconds here for each one there, from the pieces of work that both have; None where there are none.
+    """CPU-seconds here for each one there, from the pieces of work that both have; None where there
+    are none.
 
-    Formula: geometric mean of the ratios, times and divided by their geometric standard deviation, or HOURS if that is more
-    """
+    Formula: geometric mean of the ratios, times and divided by their geometric standard deviation,
+    or HOURS if that is more"""
     pieces = now.medians() if now is not None else {}
-    names = [name for name in pieces if then.get(name, 0) > 0 and pieces[name] > 0 and name not in FILES]
+    names = [
+        name for name in pieces if then.get(name, 0) > 0 and pieces[name] > 0 and name not in FILES
+    ]
     if not names:
         return None
     logs = [log(pieces[name] / then[name]) for name in names]
@@ -105,25 +122,37 @@ def compared(now: Speed | None, then: Mapping[str, float]) -> Range | None:
 
 
 def flop_per_cpu_second() -> float | None:
-    """FLOP of plain matrix products in a CPU-second of this machine; None where they were not measured."""
+    """FLOP of plain matrix products in a CPU-second of this machine; None where they were not
+    measured."""
     known = here()
-    return 1e3 * _FLOP / known.pieces[PRODUCT].median_ms if known is not None and PRODUCT in known.pieces else None
+    return (
+        1e3 * _FLOP / known.pieces[PRODUCT].median_ms
+        if known is not None and PRODUCT in known.pieces
+        else None
+    )
 
 
 def beside(record: Mapping[str, Any]) -> Range | None:
-    """CPU-seconds here for each one on the machine of a record or result; None where one of them was not measured."""
+    """CPU-seconds here for each one on the machine of a record or result; None where one of them
+    was not measured."""
     then = recorded(record)
     return compared(here(), then) if then else None
 
 
 def recorded(record: Mapping[str, Any]) -> Mapping[str, float]:
-    """Milliseconds by piece on the machine of a record or result; empty where nobody measured it."""
+    """Milliseconds by piece on the machine of a record or result; empty where nobody measured
+    it."""
     found = record.get("provenance", {}).get("speed", {})
-    return {str(k): float(v) for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
+    return (
+        {str(k): float(v) for k, v in found.items() if isinstance(v, int | float)}
+        if isinstance(found, dict)
+        else {}
+    )
 
 
 def timed(work: Callable[[], None], seconds: float, warm: bool = True) -> Piece:
-    """How long a piece of work takes on one thread: once to `warm` up, then again until this many seconds have gone by, at least once."""
+    """How long a piece of work takes on one thread: once to `warm` up, then again until this many
+    seconds have gone by, at least once."""
     until = time.monotonic() + seconds
     with one_thread():
         if warm:

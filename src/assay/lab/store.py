@@ -1,24 +1,28 @@
 """Store: runs as content-addressed folders that anyone can read, for any number of processes.
 
     <root>/store.json                                 {"format": 1, "hashes": true}
-    <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json measures.safetensors
-                                                      [read.json] [params.safetensors], and status.json: status, sizes and hashes of these, sealed
+    <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json
+    measures.safetensors
+                                                      [read.json] [params.safetensors], and
+                                                      status.json: status, sizes and hashes of
+                                                      these, sealed
     <root>/groups/<16hex>/                            an unfinished group (groups.py)
-    <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may work at it (wanted.py)
-    <root>/leases/<name>/                             who works at a group or an artefact (leases.py)
-    <root>/workers/<name>                             the beat of each worker that has joined (joined.py)
-    <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests, indexes, with hashes.json; may be deleted at any time
-    <root>/owners/<experiment>.json                   which file the runs under this name belong to (owners.py)
-    <root>/results/<experiment>/                      verdicts (derived) and looks.jsonl, frozen.jsonl (append-only)
-    <root>/registered/<experiment>/                   what was frozen, and the looks that were taken (append-only)
-    <root>/ledger.jsonl                               what was frozen, judged and removed (append-only; ledger.py)
-    <root>/jobs/<32hex>/                              what somebody submitted, and how far it is (jobs/folder.py)
-    <root>/locks/                                     one file per group and artefact; never unlinked, or a lock has two owners
-    <root>/tmp/                                       folders being written
+    <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may
+    work at it (wanted.py) <root>/leases/<name>/                             who works at a group or
+    an artefact (leases.py) <root>/workers/<name>                             the beat of each
+    worker that has joined (joined.py) <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests,
+    indexes, with hashes.json; may be deleted at any time <root>/owners/<experiment>.json
+    which file the runs under this name belong to (owners.py) <root>/results/<experiment>/
+    verdicts (derived) and looks.jsonl, frozen.jsonl (append-only) <root>/registered/<experiment>/
+    what was frozen, and the looks that were taken (append-only) <root>/ledger.jsonl
+    what was frozen, judged and removed (append-only; ledger.py) <root>/jobs/<32hex>/
+    what somebody submitted, and how far it is (jobs/folder.py) <root>/locks/
+    one file per group and artefact; never unlinked, or a lock has two owners <root>/tmp/
+    folders being written
 
-There is no lock on the store: folders appear by one rename, and each group and artefact has a lease of its own, which others take
-over once its owner is dead. Reading never writes, so a read-only store can be read.
-"""
+There is no lock on the store: folders appear by one rename, and each group and artefact has a lease
+of its own, which others take over once its owner is dead. Reading never writes, so a read-only
+store can be read."""
 
 from __future__ import annotations
 
@@ -115,10 +119,17 @@ class Stored:
         from assay.core.measures import from_tensors
         from assay.lab.tensors import unpack
 
-        return from_tensors(*unpack(foreign.read_stored(self.folder / "measures.safetensors", self.files["measures.safetensors"][0])))
+        return from_tensors(
+            *unpack(
+                foreign.read_stored(
+                    self.folder / "measures.safetensors", self.files["measures.safetensors"][0]
+                )
+            )
+        )
 
     def trained(self) -> Trained:
-        """The trained tensors of this run, one row. Raises: StoreError when they are absent or damaged."""
+        """The trained tensors of this run, one row. Raises: StoreError when they are absent or
+        damaged."""
         from assay.lab.tensors import load_trained
 
         if not self.has_params:
@@ -140,12 +151,18 @@ class Made:
     """What `inputs.packed` says of the files that were read; nothing where none was."""
 
     def files(self, measured: int) -> dict[str, bytes]:
-        """What its folder holds, by name; `status.json`, which says what belongs to the others, comes last."""
+        """What its folder holds, by name; `status.json`, which says what belongs to the others,
+        comes last."""
         from assay.core.measures import to_tensors
         from assay.lab.tensors import dump_trained, pack
 
         job = self.job
-        head = {"key": job.key, "experiment": job.experiment, "version": job.version, "arm": job.arm}
+        head = {
+            "key": job.key,
+            "experiment": job.experiment,
+            "version": job.version,
+            "arm": job.arm,
+        }
         files = {
             "spec.json": canonical_json({**head, "spec": json.loads(job.spec.to_json())}).encode(),
             "inputs.json": canonical_json(dict(self.inputs)).encode(),
@@ -156,8 +173,12 @@ class Made:
             files[inputs.NOTE] = self.read
         if self.trained is not None:
             files[PARAMS] = dump_trained(self.trained)
-        listed = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()}
-        files["status.json"] = _sealed({"status": self.status, "measured": measured, "files": listed})
+        listed = {
+            name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()
+        }
+        files["status.json"] = _sealed(
+            {"status": self.status, "measured": measured, "files": listed}
+        )
         return files
 
 
@@ -170,19 +191,27 @@ class Store:
     def __init__(self, root: Path | str):
         if is_url(root):
             raise StoreError(
-                f"a store is a folder, got {root}; run, worker, plan, preregister, show, check, report, list and doctor take a URL"
+                f"a store is a folder, got {root}; run, worker, plan, preregister, show, "
+                "check, report, list and doctor take a URL"
             )
         self.root = Path(root)
         self._hashed = self.older = False
         if not self.root.exists():
             return
         if not self.root.is_dir():
-            raise StoreError(f"a store is a folder, got the file {self.root}; name another one with --root")
+            raise StoreError(
+                f"a store is a folder, got the file {self.root}; name another one with --root"
+            )
         header = self.root / "store.json"
         if not header.exists():
-            strange = sorted(p.name for p in self.root.iterdir() if not p.name.startswith((".store.json", "tmp")))
+            strange = sorted(
+                p.name for p in self.root.iterdir() if not p.name.startswith((".store.json", "tmp"))
+            )
             if strange:
-                raise StoreError(f"{self.root} has no store.json but holds {strange[0]}; name an empty or new folder with --root")
+                raise StoreError(
+                    f"{self.root} has no store.json but holds {strange[0]}; name an empty or "
+                    "new folder with --root"
+                )
             return
         try:
             said = json.loads(foreign.read_stored(header))
@@ -191,22 +220,31 @@ class Store:
             self._hashed = said.get("hashes") is True
             self.older = not self._hashed and number <= FORMAT
         except OSError as e:
-            raise StoreError(f"{header} cannot be read ({e.strerror}); `assay doctor --clean` writes it again") from e
+            raise StoreError(
+                f"{header} cannot be read ({e.strerror}); `assay doctor --clean` writes it again"
+            ) from e
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
-            raise StoreError(f"{header} is damaged; `assay doctor --clean` writes it again") from None
+            raise StoreError(
+                f"{header} is damaged; `assay doctor --clean` writes it again"
+            ) from None
         if number > FORMAT:
             advice = "upgrade Assay or name another --root"
-            raise StoreError(f"the store {self.root} has format {number}, this version reads up to {FORMAT}; {advice}")
+            raise StoreError(
+                f"the store {self.root} has format {number}, this version reads up to "
+                f"{FORMAT}; {advice}"
+            )
 
     def prepare(self) -> Store:
         """This store, with its header written; the first thing that writing commands call.
 
-        Raises: StoreError for a store of an older version, which is migrated by a command of its own, and for a disk that cannot be written.
-        """
+        Raises: StoreError for a store of an older version, which is migrated by a command of its
+        own, and for a disk that cannot be written."""
         if self.older:
             raise StoreError(
-                f"the store {self.root} is of an older version of Assay, and is only read as it is; "
-                f"`assay doctor --migrate --root {self.root}` brings it up to date, then run the same command again"
+                f"the store {self.root} is of an older version of Assay, and is only read as it "
+                "is; "
+                f"`assay doctor --migrate --root {self.root}` brings it up to date, then run the "
+                "same command again"
             )
         if not self._hashed or not (self.root / "store.json").exists():
             self.modernise()
@@ -219,7 +257,7 @@ class Store:
             _write_header(self.root)
         self._hashed, self.older = True, False
 
-    # -- runs ---------------------------------------------------------------------------------------------------------
+    # -- runs --------------------------------------------------------------------------------------
 
     def find(self, key: str, experiment: str | None = None) -> Stored | Damaged | None:
         """The run with this 64-hex key: stored whole, damaged, or None."""
@@ -238,11 +276,17 @@ class Store:
         return found if isinstance(found, Stored) else None
 
     def get_all(self, keys: Collection[str], experiment: str) -> dict[str, Stored]:
-        """Those runs with these keys that are stored whole, by key; the folder of a thousand runs is listed once."""
+        """Those runs with these keys that are stored whole, by key; the folder of a thousand runs
+        is listed once."""
         base, by_prefix = self.root / "runs" / experiment, dict[str, list[str]]()
         for name in _names(base):
             by_prefix.setdefault(name[:8], []).append(name)
-        there = (base / name for key in keys for name in by_prefix.get(key[:8], ()) if key.startswith(name.split("-", 1)[0]))
+        there = (
+            base / name
+            for key in keys
+            for name in by_prefix.get(key[:8], ())
+            if key.startswith(name.split("-", 1)[0])
+        )
         found = (_open(folder) for folder in there)
         return {one.key: one for one in found if isinstance(one, Stored) and one.key in keys}
 
@@ -273,22 +317,30 @@ class Store:
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
-        return self.put_all([Made(job, measures, trained, inputs or {}, provenance or {}, status)], measured=measured)[0]
+        return self.put_all(
+            [Made(job, measures, trained, inputs or {}, provenance or {}, status)],
+            measured=measured,
+        )[0]
 
     def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Stored]:
-        """Many runs as stored, each by one rename; the disk is waited for once for as many as hold AT_ONCE bytes.
+        """Many runs as stored, each by one rename; the disk is waited for once for as many as hold
+        AT_ONCE bytes.
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
         self.prepare()
         found: list[Stored | Damaged] = []
         folders = dict[Path, dict[str, bytes]]()
-        taken = {name: _names(self.root / "runs" / name) for name in {run.job.experiment for run in runs}}
+        taken = {
+            name: _names(self.root / "runs" / name) for name in {run.job.experiment for run in runs}
+        }
         held = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
             job = run.job
-            folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken[job.experiment])
+            folder = self._free_folder(
+                job.experiment, job.key, job.arm, job.spec.seed, taken[job.experiment]
+            )
             taken[run.job.experiment].append(folder.name)
             folders[folder] = files
             held += sum(map(len, files.values()))
@@ -301,7 +353,8 @@ class Store:
         return [one for one in found if isinstance(one, Stored)]
 
     def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:
-        """Store runs as another store has them, file for file, each by one rename; one of the same key is replaced. Raises: StoreError."""
+        """Store runs as another store has them, file for file, each by one rename; one of the same
+        key is replaced. Raises: StoreError."""
         self.prepare()
         folders = dict[Path, Mapping[str, bytes]]()
         taken = dict[str, list[str]]()
@@ -309,7 +362,9 @@ class Store:
             head = json.loads(files["spec.json"])
             name = head["experiment"]
             taken.setdefault(name, _names(self.root / "runs" / name))
-            folder = self._free_folder(name, head["key"], head["arm"], int(head["spec"].get("seed", 0)), taken[name])
+            folder = self._free_folder(
+                name, head["key"], head["arm"], int(head["spec"].get("seed", 0)), taken[name]
+            )
             taken[name].append(folder.name)
             folders[folder] = files
         if folders:
@@ -329,27 +384,38 @@ class Store:
                 found = [f for f in found if key.startswith(f.split("-", 1)[0])]
             yield from (base / name / folder for folder in sorted(found))
 
-    def _free_folder(self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]) -> Path:
-        """Where the run belongs among folders of these names: its own damaged or outdated one, else a prefix that no other key has taken."""
+    def _free_folder(
+        self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]
+    ) -> Path:
+        """Where the run belongs among folders of these names: its own damaged or outdated one, else
+        a prefix that no other key has taken."""
         base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
-        taken = {name.split("-")[0]: base / name for name in names if key.startswith(name.split("-", 1)[0])}
+        taken = {
+            name.split("-")[0]: base / name
+            for name in names
+            if key.startswith(name.split("-", 1)[0])
+        }
         for digits in range(8, 65, 8):
             there = taken.get(key[:digits])
             if there is None:
                 return base / f"{key[:digits]}-{slug}-s{seed}"
             found = _open(there)
-            if there.exists() and (isinstance(found, Damaged) or found.key == key):  # else another run of the same call is to lie there
+            if there.exists() and (
+                isinstance(found, Damaged) or found.key == key
+            ):  # else another run of the same call is to lie there
                 return there
         raise AssertionError(key)
 
-    # -- artefacts and locks ------------------------------------------------------------------------------------------
+    # -- artefacts and locks -----------------------------------------------------------------------
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
-        """The finished folder of this artefact; `build` fills a `.partial` folder, which survives a kill and is continued."""
+        """The finished folder of this artefact; `build` fills a `.partial` folder, which survives a
+        kill and is continued."""
         return self.artefacts([spec], lambda _, partial: build(partial))[0]
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> Paths:
-        """The finished folders of these artefacts, in order; processes that ask for the same ones share the building.
+        """The finished folders of these artefacts, in order; processes that ask for the same ones
+        share the building.
 
         The first pass builds whatever no other process is building, the second waits for the rest.
         """
@@ -364,7 +430,8 @@ class Store:
         return paths
 
     def _built(self, spec: Spec, path: Path, build: Callable[[Any, Path], None]) -> bool:
-        """Build an artefact, unless another process is at it, or took it over from us; True where it is there."""
+        """Build an artefact, unless another process is at it, or took it over from us; True where
+        it is there."""
         with explained(self.root):
             lease = leases.of(self.root).take(f"artefact-{path.parent.name}-{path.name}")
             if lease is None:
@@ -385,7 +452,10 @@ class Store:
     def set_aside(self, path: Path, why: str, state: str = "damaged") -> None:
         """Move an artefact that is not as it should be to `tmp`, and say so; it is built again."""
         if not path.is_relative_to(self.root / "artefacts"):
-            raise StoreError(f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be built again")
+            raise StoreError(
+                f"{path} is damaged: {why}; it is no artefact of {self.root}, so it cannot be "
+                "built again"
+            )
         aside = self.root / "tmp" / f"{state.replace(' ', '-')}-{path.name}-{uuid.uuid4().hex[:12]}"
         try:
             path.rename(aside)
@@ -398,37 +468,60 @@ class Store:
         )
 
     def built(self, spec: Spec) -> Path | None:
-        """The finished folder of this artefact, or None where there is none, or none that is as it was written; builds nothing."""
+        """The finished folder of this artefact, or None where there is none, or none that is as it
+        was written; builds nothing."""
         path = self.artefact_path(spec)
         return path if path.exists() and not self._wrong(spec, path) else None
 
     def broken_artefacts(self) -> Iterator[tuple[Path, str]]:
         """Every artefact that is not as it was written, and why; all its bytes are read."""
-        return ((p, why) for p in self._artefacts() if (intact.noted(p) or self._hashed) and (why := intact.wrong(p)))
+        return (
+            (p, why)
+            for p in self._artefacts()
+            if (intact.noted(p) or self._hashed) and (why := intact.wrong(p))
+        )
 
     def unnoted(self) -> Paths:
-        """The artefacts of an older version: without hashes, or with others than this version writes, which they match."""
-        return [p for p in self._artefacts() if not intact.noted(p) or (intact.earlier(p) and not intact.wrong(p))]
+        """The artefacts of an older version: without hashes, or with others than this version
+        writes, which they match."""
+        return [
+            p
+            for p in self._artefacts()
+            if not intact.noted(p) or (intact.earlier(p) and not intact.wrong(p))
+        ]
 
     def _artefacts(self) -> Paths:
-        return sorted(p for p in (self.root / "artefacts").glob("*/*") if p.is_dir() and p.suffix != ".partial")
+        return sorted(
+            p
+            for p in (self.root / "artefacts").glob("*/*")
+            if p.is_dir() and p.suffix != ".partial"
+        )
 
     def _wrong(self, spec: Spec, path: Path) -> str:
-        """What is not as it was written; nothing is known of an older store's, until something is written into that store."""
+        """What is not as it was written; nothing is known of an older store's, until something is
+        written into that store."""
         return intact.wrong(path, spec.MAPPED) if self._hashed or intact.noted(path) else ""
 
     def artefact_path(self, spec: Spec) -> Path:
         """Where this artefact lies, once it is finished."""
-        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")).lower()
-        return self.root / "artefacts" / kind / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+        kind = re.sub(
+            r"(?<=[a-z0-9])(?=[A-Z])", "-", type(spec).__name__.removesuffix("Spec")
+        ).lower()
+        return (
+            self.root
+            / "artefacts"
+            / kind
+            / hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+        )
 
     def lock(self, name: str) -> FileLock:
-        """A lock of this name, shared by every process that uses the store; released by the kernel at a kill."""
+        """A lock of this name, shared by every process that uses the store; released by the kernel
+        at a kill."""
         with explained(self.root):
             (self.root / "locks").mkdir(parents=True, exist_ok=True)
         return FileLock(self.root / "locks" / f"{name}.lock")
 
-    # -- space --------------------------------------------------------------------------------------------------------
+    # -- space -------------------------------------------------------------------------------------
 
     def free(self) -> int:
         """Bytes that are free on the disk of the store."""
@@ -440,7 +533,8 @@ class Store:
         return size(self.root.joinpath(*parts))
 
     def clean(self, older: float = 3600.0) -> int:
-        """Bytes freed by removing what kills left in `tmp`, older than so many seconds: a running command may own newer ones."""
+        """Bytes freed by removing what kills left in `tmp`, older than so many seconds: a running
+        command may own newer ones."""
         freed = 0
         for left in sorted((self.root / "tmp").glob("*")):
             if time.time() - left.stat().st_mtime >= older:
@@ -449,7 +543,8 @@ class Store:
         return freed
 
     def remove(self, path: Path) -> None:
-        """Remove this file or folder of the store at once: a kill half way leaves nothing that looks whole."""
+        """Remove this file or folder of the store at once: a kill half way leaves nothing that
+        looks whole."""
         with explained(self.root):
             self.prepare()
             aside = self.root / "tmp" / f"removed-{uuid.uuid4().hex[:12]}"
@@ -458,13 +553,16 @@ class Store:
 
 
 def mend_header(root: Path) -> bool:
-    """Write `store.json` again where it is damaged and a store lies around it; True where that was needed. Raises: StoreError."""
+    """Write `store.json` again where it is damaged and a store lies around it; True where that was
+    needed. Raises: StoreError."""
     header = root / "store.json"
     try:
         assert isinstance(json.loads(foreign.read_stored(header))["format"], int)
         return False
     except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
-        if not header.exists() or not any((root / part).is_dir() for part in ("runs", "artefacts", "groups", "results", "tmp")):
+        if not header.exists() or not any(
+            (root / part).is_dir() for part in ("runs", "artefacts", "groups", "results", "tmp")
+        ):
             return False
     with explained(root):
         discard(header)
@@ -492,7 +590,8 @@ def size(path: Path) -> int:
 
 
 def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Lease) -> None:
-    # Under a name of this owner: one that was taken for dead and still writes by the name that it knows harms nobody.
+    # Under a name of this owner: one that was taken for dead and still writes by the name that it
+    # knows harms nobody.
     partial = path.with_name(f"{path.name}.{lease.owner[-8:]}.partial")
     for begun in path.parent.glob(f"{path.name}*.partial"):
         if not partial.exists():
@@ -506,13 +605,16 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     if lease.held():
         partial.rename(path)
         sync(path.parent)
-        for left in path.parent.glob(f"{path.name}.*.partial"):  # of owners that were taken for dead
+        for left in path.parent.glob(
+            f"{path.name}.*.partial"
+        ):  # of owners that were taken for dead
             discard(left)
 
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 — names are wanted, thousands of them
+        # — names are wanted, thousands of them
+        return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -536,12 +638,16 @@ def _as_sealed(status: Mapping[str, Any], text: bytes) -> bool:
 def _verified(folder: Path, name: str, files: Mapping[str, tuple[int, str]]) -> bytes:
     data = foreign.read_stored(folder / name, files[name][0])
     if hashlib.sha256(data).hexdigest() != files[name][1]:
-        raise StoreError(f"{folder / name} is damaged (its hash differs from the stored one); delete {folder} and run again")
+        raise StoreError(
+            f"{folder / name} is damaged (its hash differs from the stored one); delete "
+            f"{folder} and run again"
+        )
     return data
 
 
 def _open(folder: Path) -> Stored | Damaged:
-    """The run in this folder, everything but the parameters read and hashed; parameters are hashed when they are loaded."""
+    """The run in this folder, everything but the parameters read and hashed; parameters are hashed
+    when they are loaded."""
     # plain texts and one reading of each file: a plan opens thousands of runs
     base, held = os.fspath(folder), dict[str, bytes]()
     files = dict[str, tuple[int, str]]()
@@ -585,4 +691,6 @@ def _open(folder: Path) -> Stored | Damaged:
     except OSError as e:
         return Damaged(folder, f"{Path(e.filename or folder).name} cannot be read ({e.strerror})")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-        return Damaged(folder, f"status.json or spec.json is not what a store writes ({type(e).__name__})")
+        return Damaged(
+            folder, f"status.json or spec.json is not what a store writes ({type(e).__name__})"
+        )

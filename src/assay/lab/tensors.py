@@ -1,7 +1,8 @@
-"""Trained tensors and measures as safetensors bytes, and rows of an ensemble taken apart and put together.
+"""Trained tensors and measures as safetensors bytes, and rows of an ensemble taken apart and put
+together.
 
-A file's metadata has one entry, canonical JSON: safetensors writes several in random order, and equal results must be
-equal bytes.
+A file's metadata has one entry, canonical JSON: safetensors writes several in random order, and
+equal results must be equal bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def pack(arrays: Mapping[str, np.ndarray], text: str) -> bytes:
     """A safetensors file with these arrays and one metadata text."""
     from safetensors.numpy import save
 
-    return save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}, metadata={_META: text})
+    return save(
+        {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()},
+        metadata={_META: text},
+    )
 
 
 def unpack(data: bytes) -> tuple[dict[str, np.ndarray], str]:
@@ -50,7 +54,8 @@ def rows(trained: Trained, index: Sequence[int]) -> Trained:
 
 
 def joined(parts: Sequence[Trained]) -> Trained:
-    """One ensemble of all runs of `parts`, in order. Raises: StoreError when they were trained in different ways."""
+    """One ensemble of all runs of `parts`, in order. Raises: StoreError when they were trained in
+    different ways."""
     import torch
 
     from assay.core.fit import Trained
@@ -58,11 +63,14 @@ def joined(parts: Sequence[Trained]) -> Trained:
     first = parts[0]
     for p in parts[1:]:
         same = (
-            dict(p.header) == dict(first.header) and set(p.tensors) == set(first.tensors) and np.array_equal(p.steps, first.steps)
+            dict(p.header) == dict(first.header)
+            and set(p.tensors) == set(first.tensors)
+            and np.array_equal(p.steps, first.steps)
         )
         if not same:
             raise StoreError(
-                "stored parameters of one arm differ in header, names or steps, so other code made them: raise `version`"
+                "stored parameters of one arm differ in header, names or steps, so other code "
+                "made them: raise `version`"
             )
     return Trained(
         tensors={k: torch.cat([p.tensors[k] for p in parts]) for k in first.tensors},
@@ -74,7 +82,8 @@ def joined(parts: Sequence[Trained]) -> Trained:
 
 
 def dump_trained(trained: Trained) -> bytes:
-    """A safetensors file of one run: its tensors without the run axis, its history, and how to read them."""
+    """A safetensors file of one run: its tensors without the run axis, its history, and how to read
+    them."""
     import torch
     from safetensors.torch import save
 
@@ -95,7 +104,11 @@ def load_trained(data: bytes) -> Trained:
     return Trained(
         tensors={k: v[None] for k, v in tensors.items() if not k.startswith((_HISTORY, _STEPS))},
         header=meta["header"],
-        history={k.removeprefix(_HISTORY): v.numpy()[None] for k, v in tensors.items() if k.startswith(_HISTORY)},
+        history={
+            k.removeprefix(_HISTORY): v.numpy()[None]
+            for k, v in tensors.items()
+            if k.startswith(_HISTORY)
+        },
         steps=tensors[_STEPS].numpy(),
         diverged=np.array([meta["diverged"]]),
     )

@@ -1,8 +1,9 @@
-"""Times: CPU-seconds that runs will take, from an experiment's record or from its FLOP, as ranges; and what a command adds.
+"""Times: CPU-seconds that runs will take, from an experiment's record or from its FLOP, as ranges;
+and what a command adds.
 
-A record knows what its own runs cost. Other numbers of runs and steps lie between bounds: training may cost what its runs do,
-or what its groups do; and a part of the cost may be measuring, which goes with runs and which no number of steps changes.
-"""
+A record knows what its own runs cost. Other numbers of runs and steps lie between bounds: training
+may cost what its runs do, or what its groups do; and a part of the cost may be measuring, which
+goes with runs and which no number of steps changes."""
 
 from __future__ import annotations
 
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from assay.lab.store import Store
 
 STARTING = Range(2.5, 6.0)
-"""CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven experiments, seeds below 1000."""
+"""CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven
+experiments, seeds below 1000."""
 STARTED = Range(0.65, 1.35)
-"""What each process of a command takes beside its runs, in units of what `assay bench` found that starting a worker takes: its own
-process, which also judges, and each worker. Pilot: smoke presets of seven experiments, on crowded cores."""
+"""What each process of a command takes beside its runs, in units of what `assay bench` found that
+starting a worker takes: its own process, which also judges, and each worker. Pilot: smoke presets
+of seven experiments, on crowded cores."""
 FIXED = 0.2
-"""The share of a run's recorded cost that may be measuring, whatever the number of steps. Pilot: the commands of compute-planner."""
+"""The share of a run's recorded cost that may be measuring, whatever the number of steps. Pilot:
+the commands of compute-planner."""
 MACHINE = Range(0.8, 1.25)
-"""By how much one machine, or one hour, differs from the recorded one where `assay bench` was not run on both."""
+"""By how much one machine, or one hour, differs from the recorded one where `assay bench` was not
+run on both."""
 REACHED = Range(0.02, 0.5)
 """The share of the rate of plain matrix products that trainings of small models reach."""
 
@@ -39,12 +44,13 @@ Specs = Mapping[str, Sequence[Spec]]
 
 
 def as_recorded(experiment: Experiment, arms: Specs, preset: str = "default") -> dict[str, Range]:
-    """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells nothing.
+    """CPU-seconds of all these runs of each arm, by the record; arms are left out of which it tells
+    nothing.
 
-    It tells nothing of an arm it lacks, and of one with larger static fields than the recorded ones, steps apart. Where they
-    are smaller, as in smoke presets, what was recorded is an upper bound and the lower one is 0. Where the speed of both machines
-    is known, it is what they take here, as far as the middle goes.
-    """
+    It tells nothing of an arm it lacks, and of one with larger static fields than the recorded
+    ones, steps apart. Where they are smaller, as in smoke presets, what was recorded is an upper
+    bound and the lower one is 0. Where the speed of both machines is known, it is what they take
+    here, as far as the middle goes."""
     record = records.of(experiment, preset) or {}
     beside = speed.beside(record)
     here = beside.middle if beside is not None else 1.0
@@ -53,7 +59,9 @@ def as_recorded(experiment: Experiment, arms: Specs, preset: str = "default") ->
         held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
         if held is None or each is None or not specs:
             continue
-        if (found := over(specs[0], {**held["shared"], **held["specs"][0]}, held["specs"][0])) is None:
+        if (
+            found := over(specs[0], {**held["shared"], **held["specs"][0]}, held["specs"][0])
+        ) is None:
             continue
         steps, less = found
         recorded = len(held["specs"])
@@ -62,13 +70,18 @@ def as_recorded(experiment: Experiment, arms: Specs, preset: str = "default") ->
         by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
         whole = float(each) * recorded * here
         by = (by_runs, max(by_runs, by_groups))
-        shares = [fixed * by_runs + (1 - fixed) * trained * steps for fixed in (0.0, FIXED) for trained in by]
+        shares = [
+            fixed * by_runs + (1 - fixed) * trained * steps
+            for fixed in (0.0, FIXED)
+            for trained in by
+        ]
         known[arm] = Range(0.0 if less else whole * min(shares), whole * max(shares))
     return known
 
 
 def by_flop(flop: Range, rate: float) -> Range:
-    """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per CPU-second and trainings reach a share of it."""
+    """CPU-seconds of so many FLOP where plain matrix products run at `rate` FLOP per CPU-second and
+    trainings reach a share of it."""
     return flop / (REACHED * rate)
 
 
@@ -78,12 +91,14 @@ def groups(experiment: Experiment, arms: Specs) -> int:
 
 
 def apart(beside: Range | None) -> Range:
-    """By what factor a cost that was recorded elsewhere, and scaled by the middle of this ratio of speeds, may still be off here."""
+    """By what factor a cost that was recorded elsewhere, and scaled by the middle of this ratio of
+    speeds, may still be off here."""
     return beside / beside.middle if beside is not None else MACHINE
 
 
 def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Range]:
-    """Seconds by the clock and CPU-seconds of a whole command that does so much work, off by such a factor, on so many workers."""
+    """Seconds by the clock and CPU-seconds of a whole command that does so much work, off by such a
+    factor, on so many workers."""
     work = cpu * off
     workers = max(1, workers)
     clock, beside = starting(workers)
@@ -91,37 +106,52 @@ def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Rang
 
 
 def starting(workers: int = 1) -> tuple[Range, Range]:
-    """Seconds by the clock and CPU-seconds that a command takes beside its runs: as `assay bench` found, where it was run here."""
+    """Seconds by the clock and CPU-seconds that a command takes beside its runs: as `assay bench`
+    found, where it was run here."""
     known = speed.here()
     piece = known.pieces.get(speed.STARTING) if known is not None else None
     if piece is None:
         return STARTING, STARTING * float(workers)
     each = STARTED * (piece.median_ms / 1e3)
-    return each * 2.0, each * (workers + 1.0)  # workers start after the command's own process, side by side
+    return each * 2.0, each * (
+        workers + 1.0
+    )  # workers start after the command's own process, side by side
 
 
-def measured_here(store: Store, experiment: Experiment, plan: Plan, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result's provenance has besides: how fast its machine is, as stored with it before, else as it is now.
+def measured_here(
+    store: Store, experiment: Experiment, plan: Plan, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a result's provenance has besides: how fast its machine is, as stored with it before,
+    else as it is now.
 
-    `speed` is what `assay bench` keeps of the machine on which the runs were made. `flop_per_cpu_second` is that of matrix
-    products, measured for 2 seconds if it was not by `assay bench`; only where the experiment states FLOP to turn into seconds.
-    """
+    `speed` is what `assay bench` keeps of the machine on which the runs were made.
+    `flop_per_cpu_second` is that of matrix products, measured for 2 seconds if it was not by `assay
+    bench`; only where the experiment states FLOP to turn into seconds."""
     before = _stored(store, experiment, plan)
     now = speed.here()
     made = (provenance.get("machine", {}).get("cpu"), provenance.get("software", {}).get("torch"))
     told: dict[str, Any] = {}
-    if pieces := recorded({"provenance": before}) or (now.medians() if now is not None and (now.cpu, now.torch) == made else {}):
+    if pieces := recorded({"provenance": before}) or (
+        now.medians() if now is not None and (now.cpu, now.torch) == made else {}
+    ):
         told["speed"] = pieces
     specs = [tuple(r.job.spec for r in rows) for rows in plan.by_arm().values()]
-    if experiment.cost is not None and all(experiment.cost(Runs(s)).flop is not None for s in specs):
-        told["flop_per_cpu_second"] = before.get("flop_per_cpu_second") or float(f"{speed.flop_per_cpu_second() or measured():.3g}")
+    if experiment.cost is not None and all(
+        experiment.cost(Runs(s)).flop is not None for s in specs
+    ):
+        told["flop_per_cpu_second"] = before.get("flop_per_cpu_second") or float(
+            f"{speed.flop_per_cpu_second() or measured():.3g}"
+        )
     return told
 
 
 def _stored(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, Any]:
-    """The provenance of the result that is stored already; empty where there is none that can be read."""
+    """The provenance of the result that is stored already; empty where there is none that can be
+    read."""
     try:
-        found = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")["provenance"]
+        found = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")[
+            "provenance"
+        ]
     except (StoreError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,5 @@
-"""URLs: whether a root names a depot and no folder, and which depot a folder mirrors; loads nothing."""
+"""URLs: whether a root names a depot and no folder, and which depot a folder mirrors; loads
+nothing."""
 
 from __future__ import annotations
 
@@ -27,17 +28,21 @@ def url_of(root: Path) -> str:
 
 
 def sound(url: str) -> str:
-    """This URL in its one spelling. Raises: StoreError where it holds a password or a token: commands are seen by others."""
+    """This URL in its one spelling. Raises: StoreError where it holds a password or a token:
+    commands are seen by others."""
     protocol, _, rest = url.partition(":")
     protocol, local = protocol.lower(), protocol.lower() in ("file", "local")
     rest = "/" * local + rest.lstrip("/")
     host = rest.partition("/")[0]
     if not rest.strip("/"):
-        raise StoreError(f"the URL {protocol}:// names no bucket or folder; such as {protocol}://bucket/prefix")
+        raise StoreError(
+            f"the URL {protocol}:// names no bucket or folder; such as {protocol}://bucket/prefix"
+        )
     if ":" in host.rpartition("@")[0] or "?" in rest or "#" in rest:
         shown = f"{protocol}://{host.rpartition('@')[2]}".partition("?")[0].partition("#")[0]
         raise StoreError(
-            f"the URL {shown}… holds a password or a token, which others could read in the list of processes; "
+            f"the URL {shown}… holds a password or a token, which others could read in the list "
+            "of processes; "
             f"give it as {protocol}'s own tools take it: by the environment, or in a file of theirs"
         )
     return f"{protocol}://{re.sub('/+', '/', rest).rstrip('/')}"

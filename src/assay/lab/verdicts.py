@@ -1,4 +1,5 @@
-"""Verdicts: one claim chosen from a result, which claims came out otherwise than was expected, and what decides the undecided."""
+"""Verdicts: one claim chosen from a result, which claims came out otherwise than was expected, and
+what decides the undecided."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:  # `assay judge` on a table needs no lab
 
 
 def choose(result: Result, claim: str) -> Result:
-    """Keep one claim of a result: by its number, from 1 in the order of the table, or by words of its text.
+    """Keep one claim of a result: by its number, from 1 in the order of the table, or by words of
+    its text.
 
     Raises: ClaimError where none has them, or several.
     """
@@ -25,14 +27,21 @@ def choose(result: Result, claim: str) -> Result:
     else:
         found = [one for one in result.judged if claim.casefold() in one.claim.text.casefold()]
     if len(found) != 1:
-        listed = "; ".join(f"{i}. {one.claim.text}" for i, one in enumerate(result.judged, 1)) or "there are none"
+        listed = (
+            "; ".join(f"{i}. {one.claim.text}" for i, one in enumerate(result.judged, 1))
+            or "there are none"
+        )
         count = len(found) or "no"
-        raise ClaimError(f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or by words of its text: {listed}")
+        raise ClaimError(
+            f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or "
+            f"by words of its text: {listed}"
+        )
     return replace(result, judged=tuple(found), exact=(), findings=(), skipped=(), failed=())
 
 
 def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tuple[str, ...]:
-    """Say of each verdict, as plain values, that did not come out as expected how it did; nothing where nothing was expected."""
+    """Say of each verdict, as plain values, that did not come out as expected how it did; nothing
+    where nothing was expected."""
     if expected is None:
         return ()
     found = [v for v in entries if v["outcome"] != expected]
@@ -40,11 +49,14 @@ def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tup
     return tuple(f"expected {expected}, {v['outcome']}{why[v['text']]}: {v['text']}" for v in found)
 
 
-def deciding(entries: Sequence[Mapping[str, Any]], experiment: Experiment, preset: Preset) -> dict[str, list[int]]:
-    """Find what to type after `assay` to decide what is undecided: each command with the numbers of its claims.
+def deciding(
+    entries: Sequence[Mapping[str, Any]], experiment: Experiment, preset: Preset
+) -> dict[str, list[int]]:
+    """Find what to type after `assay` to decide what is undecided: each command with the numbers of
+    its claims.
 
-    More seeds where that decides it, as the price says; twice the steps where training is not converged.
-    """
+    More seeds where that decides it, as the price says; twice the steps where training is not
+    converged."""
     found: dict[str, list[int]] = {}
     for number, verdict in enumerate(entries, 1):
         command = remedy(verdict["price"]["text"])[1] if verdict["price"] is not None else ""
@@ -56,7 +68,12 @@ def deciding(entries: Sequence[Mapping[str, Any]], experiment: Experiment, prese
 
 
 def longer(experiment: Experiment, preset: Preset) -> str:
-    """Write what to type after `assay` to train twice as many steps; "" where the specs have none, or differ in them."""
+    """Write what to type after `assay` to train twice as many steps; "" where the specs have none,
+    or differ in them."""
     steps = {getattr(spec, "steps", None) for spec in preset.specs}
     [most] = steps if len(steps) == 1 else [None]
-    return f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}" if isinstance(most, int) else ""
+    return (
+        f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}"
+        if isinstance(most, int)
+        else ""
+    )

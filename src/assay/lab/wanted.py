@@ -1,9 +1,11 @@
-"""Wanted: groups that somebody waits for, one small file each, which any worker that sees the store may take up.
+"""Wanted: groups that somebody waits for, one small file each, which any worker that sees the store
+may take up.
 
-    <root>/wanted/<group>.json      whose group it is, where its experiment lies, on which device, since when, and the hash of its text
+    <root>/wanted/<group>.json      whose group it is, where its experiment lies, on which device,
+    since when, and the hash of its text
 
-Whoever waits leaves the file; a worker that finished the group, or failed at it, removes it. Removed by anybody else, it says that
-nobody waits any more.
+Whoever waits leaves the file; a worker that finished the group, or failed at it, removes it.
+Removed by anybody else, it says that nobody waits any more.
 """
 
 from __future__ import annotations
@@ -36,20 +38,35 @@ class Wanted:
     """Where whoever waits has the experiment: a module, or a path on that machine."""
     device: str
     since: float
-    """When it was asked for, in seconds of that machine's epoch: who is served first, and nothing else."""
+    """When it was asked for, in seconds of that machine's epoch: who is served first, and nothing
+    else."""
     code: str
     """The hash of the experiment's text there."""
 
     def found(self, store: Store) -> str:
-        """Where the experiment is on this machine, by path or beside the store; "" where it is not, or reads differently."""
-        places = [self.origin, owners.origin(store, self.name)] if in_file(self.origin) else [self.origin]
-        return next((place for place in places if place and self.code and code(place) == self.code), "")
+        """Where the experiment is on this machine, by path or beside the store; "" where it is not,
+        or reads differently."""
+        places = (
+            [self.origin, owners.origin(store, self.name)]
+            if in_file(self.origin)
+            else [self.origin]
+        )
+        return next(
+            (place for place in places if place and self.code and code(place) == self.code), ""
+        )
 
 
 def leave(task: Task) -> None:
-    """Ask for a group, whoever may work at it. Raises: StoreError where the store cannot be written."""
+    """Ask for a group, whoever may work at it. Raises: StoreError where the store cannot be
+    written."""
     root = Path(task.root)
-    said = {"name": task.name, "origin": task.origin, "device": task.device, "since": task.since, "code": code(task.origin)}
+    said = {
+        "name": task.name,
+        "origin": task.origin,
+        "device": task.device,
+        "since": task.since,
+        "code": code(task.origin),
+    }
     with explained(root):
         for folder in (_folder(root), root / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +90,8 @@ def there(root: Path, group: str) -> bool:
 def names(root: Path) -> set[str]:
     """The groups that are waited for."""
     try:
-        return {found[1] for name in os.listdir(_folder(root)) if (found := _NAME.fullmatch(name))}  # noqa: PTH208 — thousands of names
+        # — thousands of names
+        return {found[1] for name in os.listdir(_folder(root)) if (found := _NAME.fullmatch(name))}  # noqa: PTH208
     except FileNotFoundError:
         return set()
 

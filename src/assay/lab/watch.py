@@ -1,4 +1,5 @@
-"""Watch: what whoever follows a run is told: what is stored, how long it will take, and early verdicts now and then."""
+"""Watch: what whoever follows a run is told: what is stored, how long it will take, and early
+verdicts now and then."""
 
 from __future__ import annotations
 
@@ -18,11 +19,27 @@ from assay.lab.store import Store
 
 
 class Watch:
-    """Turns outcomes into events: counts what is stored, tells how long it will take, and judges now and then what is there."""
+    """Turns outcomes into events: counts what is stored, tells how long it will take, and judges
+    now and then what is there."""
 
-    def __init__(self, store: Store, experiment: Experiment, now: Plan, schedule: Schedule, tell: Callable[[Any], None],
-                 pace: Pace, eta: Callable[[], Range | None], early: bool = True):  # fmt: skip
-        self._store, self._experiment, self._now, self._schedule, self._tell = store, experiment, now, schedule, tell
+    def __init__(
+        self,
+        store: Store,
+        experiment: Experiment,
+        now: Plan,
+        schedule: Schedule,
+        tell: Callable[[Any], None],
+        pace: Pace,
+        eta: Callable[[], Range | None],
+        early: bool = True,
+    ):
+        self._store, self._experiment, self._now, self._schedule, self._tell = (
+            store,
+            experiment,
+            now,
+            schedule,
+            tell,
+        )
         self._pace, self._eta, self._early = pace, eta, early
         self._done_share: dict[str, float] = {}
         self._judging: threading.Thread | None = None
@@ -50,8 +67,18 @@ class Watch:
         if outcome.status == "failed":
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
         elif outcome.status == "done":
-            runs = len(self._now.cached) + sum(len(self._schedule.groups[n].members) for n in self._schedule.done)
-            self._tell(Saved(group.name, tuple(group.arms), min(runs, len(self._now.rows)), len(self._now.rows), self._eta()))
+            runs = len(self._now.cached) + sum(
+                len(self._schedule.groups[n].members) for n in self._schedule.done
+            )
+            self._tell(
+                Saved(
+                    group.name,
+                    tuple(group.arms),
+                    min(runs, len(self._now.rows)),
+                    len(self._now.rows),
+                    self._eta(),
+                )
+            )
             self._look()
 
     def close(self) -> None:
@@ -61,13 +88,22 @@ class Watch:
             self._judging.join()
 
     def left(self) -> float:
-        """The cost of everything that is not stored, what groups have done so far taken off, in the units of `per_run`."""
-        return self._schedule.left() - sum(self._schedule.cost(n) * share for n, share in list(self._done_share.items()))
+        """The cost of everything that is not stored, what groups have done so far taken off, in the
+        units of `per_run`."""
+        return self._schedule.left() - sum(
+            self._schedule.cost(n) * share for n, share in list(self._done_share.items())
+        )
 
     def _look(self) -> None:
-        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that training is not held up."""
+        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that
+        training is not held up."""
         alive = self._judging is not None and self._judging.is_alive()
-        if alive or not self._early or not self._schedule.left() or time.monotonic() < self._next_look:
+        if (
+            alive
+            or not self._early
+            or not self._schedule.left()
+            or time.monotonic() < self._next_look
+        ):
             return
         self._judging = threading.Thread(target=self._judge, daemon=True)
         self._judging.start()
@@ -77,7 +113,9 @@ class Watch:
 
         started = time.monotonic()
         try:
-            now = plan(self._store, self._experiment, self._now.preset, inputs_of=as_planned(self._now))
+            now = plan(
+                self._store, self._experiment, self._now.preset, inputs_of=as_planned(self._now)
+            )
             arms, seeds = common_seeds(now)
             if seeds and now.missing:
                 result = judge_all(self._experiment, now, arms, figures=False)

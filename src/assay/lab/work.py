@@ -1,7 +1,8 @@
-"""Work: missing runs on their way into the store, of one experiment or of several that share the workers.
+"""Work: missing runs on their way into the store, of one experiment or of several that share the
+workers.
 
-The next experiment starts as soon as a worker finds nothing to do in those before it, so that no core waits for the last
-group of one while another has groups left.
+The next experiment starts as soon as a worker finds nothing to do in those before it, so that no
+core waits for the last group of one while another has groups left.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ _END: Any = object()
 
 
 class Work:
-    """One experiment's missing runs on their way into the store: its groups, their order, and who is told."""
+    """One experiment's missing runs on their way into the store: its groups, their order, and who
+    is told."""
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
         self.early = True
-        """Whether verdicts are told before everything is stored; where more than this is being done they cost others time."""
+        """Whether verdicts are told before everything is stored; where more than this is being done
+        they cost others time."""
         self.pace: Pace = Pace(1)
         self.eta: Callable[[], Range | None] = _nothing
         """How fast groups go, and the time that is left of everything that is being done."""
@@ -45,7 +48,8 @@ class Work:
         self._watch: Watch | None = None
         self._new: list[grouping.RunGroup] = []
         self.error: Exception | None = None
-        """What a user can mend, a crash, or why no groups could be formed; None while nothing went wrong."""
+        """What a user can mend, a crash, or why no groups could be formed; None while nothing went
+        wrong."""
 
     @property
     def begun(self) -> bool:
@@ -54,11 +58,13 @@ class Work:
 
     @property
     def over(self) -> bool:
-        """True when nothing of it will be handed out any more, and nothing that could still help is running."""
+        """True when nothing of it will be handed out any more, and nothing that could still help is
+        running."""
         return self.begun and (self._schedule is None or self._schedule.over)
 
     def tasks(self) -> Iterator[Task | None]:
-        """Its tasks; the groups are formed when the first is drawn. None while all that is left waits for another."""
+        """Its tasks; the groups are formed when the first is drawn. None while all that is left
+        waits for another."""
         try:
             self._form()
         except Exception as e:  # whatever it is, other works go on
@@ -83,14 +89,22 @@ class Work:
         if outcome.status == "failed":
             self.error = _error(self._schedule, self.experiment)
             if outcome.error not in ("RunError", "StoreError"):
-                self._schedule.give_up()  # the user's to mend, and every other group would end like this one
+                # the user's to mend, and every other group would end like this one
+                self._schedule.give_up()
 
     def left(self) -> float:
         """CPU-seconds of what is neither stored nor given up, an unknown run counted as one."""
-        return self._watch.left() if self._watch is not None else 0.0 if self.error else expected(self.first)
+        return (
+            self._watch.left()
+            if self._watch is not None
+            else 0.0
+            if self.error
+            else expected(self.first)
+        )
 
     def pending(self) -> list[Pending]:
-        """Its groups that are neither stored nor given up; before they are formed, about as many as they will be."""
+        """Its groups that are neither stored nor given up; before they are formed, about as many as
+        they will be."""
         if self._schedule is not None:
             return self._schedule.pending()
         if self.error is not None:
@@ -98,14 +112,25 @@ class Work:
         known = all(r.job.arm in self.first.per_run for r in self.first.missing)
         cost, runs = expected(self.first) if known else None, len(self.first.missing)
         name, arms = self.experiment.name, self.first.by_arm()
-        n = times.groups(self.experiment, {arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()})
-        return [Pending(f"{name} {i}", (name,), cost / n if cost is not None else None, runs / n) for i in range(n)]
+        n = times.groups(
+            self.experiment,
+            {arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()},
+        )
+        return [
+            Pending(f"{name} {i}", (name,), cost / n if cost is not None else None, runs / n)
+            for i in range(n)
+        ]
 
     def close(self) -> None:
-        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the store."""
+        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
+        store."""
         if self._watch is not None:
             self._watch.close()
-        if self._schedule is not None and self._schedule.failed and self._schedule.failed[-1].error not in ("RunError", "StoreError"):
+        if (
+            self._schedule is not None
+            and self._schedule.failed
+            and self._schedule.failed[-1].error not in ("RunError", "StoreError")
+        ):
             for group in self._new:
                 if group.folder.exists() and not group.step:
                     self._store.remove(group.folder)
@@ -119,26 +144,50 @@ class Work:
         with grouping.forming(self._store):
             owners.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
-            now = plan(self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first))
-            formed = grouping.form(self._store, self.experiment, [r.wanted for r in now.missing], begun)
+            now = plan(
+                self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
+            )
+            formed = grouping.form(
+                self._store, self.experiment, [r.wanted for r in now.missing], begun
+            )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         if away is not None:
             away.formed(formed)
         schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
-        self._schedule, self._watch = schedule, Watch(self._store, self.experiment, now, schedule, self._tell, self.pace, self.eta, self.early)
+        self._schedule, self._watch = (
+            schedule,
+            Watch(
+                self._store,
+                self.experiment,
+                now,
+                schedule,
+                self._tell,
+                self.pace,
+                self.eta,
+                self.early,
+            ),
+        )
 
 
-def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callable[[Work], None] = lambda one: None) -> None:
-    """Store every run of these works, unless one ends in an error. `whole` is told of each as soon as it is over.
+def work(
+    store: Store,
+    executor: Executor,
+    works: Sequence[Work],
+    whole: Callable[[Work], None] = lambda one: None,
+) -> None:
+    """Store every run of these works, unless one ends in an error. `whole` is told of each as soon
+    as it is over.
 
-    Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at once, and the same call then
-    goes on where it was.
+    Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at
+    once, and the same call then goes on where it was.
     """
     if works:
         extras.require("torch")
     fresh, left = not store.root.exists(), list(works)
-    benched = all(one.first.speed is not None and one.first.cost_from == "the record" for one in works)
+    benched = all(
+        one.first.speed is not None and one.first.cost_from == "the record" for one in works
+    )
     pace = Pace(executor.width, plan=BENCHED if benched else PLAN)
 
     def eta() -> Range | None:
@@ -154,7 +203,9 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
             whole(one)
 
     def heard(event: Any) -> None:
-        mine = [w for w in works if w.has(getattr(event, "group", ""))] or [w for w in works if w.begun and not w.over]
+        mine = [w for w in works if w.has(getattr(event, "group", ""))] or [
+            w for w in works if w.begun and not w.over
+        ]
         for one in mine[:1]:
             one.heard(event)
 
@@ -168,12 +219,17 @@ def work(store: Store, executor: Executor, works: Sequence[Work], whole: Callabl
     for one in works:
         one.close()
     root = store.root
-    if fresh and all(w.error for w in works) and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts")):
+    if (
+        fresh
+        and all(w.error for w in works)
+        and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts"))
+    ):
         shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
 
 
 def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
-    """The next task of the first work that has one ready; another work is begun only when none of those begun has."""
+    """The next task of the first work that has one ready; another work is begun only when none of
+    those begun has."""
     later = [w.tasks() for w in works]
     now: list[Iterator[Task | None]] = []
     while now or later:
@@ -202,5 +258,9 @@ def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
     if kind is not RunError:
         error: AssayError = kind(first.text)
         return error
-    count = f"{len(schedule.failed)} of {len(schedule.groups)} groups" if len(schedule.failed) > 1 else "one group"
+    count = (
+        f"{len(schedule.failed)} of {len(schedule.groups)} groups"
+        if len(schedule.failed) > 1
+        else "one group"
+    )
     return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")

@@ -1,7 +1,8 @@
-"""Runs one group of runs: a Bench for the experiment, training, measuring, one stored folder per run.
+"""Runs one group of runs: a Bench for the experiment, training, measuring, one stored folder per
+run.
 
-`serve` makes a process a worker: it takes tasks as JSON lines on standard input and answers on standard output until its
-input closes, which the kernel does when the parent dies.
+`serve` makes a process a worker: it takes tasks as JSON lines on standard input and answers on
+standard output until its input closes, which the kernel does when the parent dies.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
 
 Report = Callable[[Any], None]
 
+
 class Stopped(KeyboardInterrupt):
-    """The work was asked to stop, and did so where it can go on: nobody's `except Exception` stands in its way."""
+    """The work was asked to stop, and did so where it can go on: nobody's `except Exception` stands
+    in its way."""
 
 
 class Lost(BaseException):
@@ -51,7 +54,8 @@ class Lost(BaseException):
 
 @dataclass(frozen=True)
 class Task:
-    """A group to run: names and paths, so that it travels as JSON; `experiment` itself only stays in this process."""
+    """A group to run: names and paths, so that it travels as JSON; `experiment` itself only stays
+    in this process."""
 
     root: str
     group: str
@@ -64,17 +68,24 @@ class Task:
 
     def to_json(self) -> str:
         """One line without the experiment; the worker finds that again by name and origin."""
-        return canonical_json({k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")})
+        return canonical_json(
+            {k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")}
+        )
 
 
 def run_group(
-    task: Task, report: Report, cpu_before: float | None = None, stop: Callable[[], bool] = lambda: False, deadly: float = math.inf,
-) -> Outcome:  # fmt: skip
-    """How the group ended; everything a user can cause, and every crash of the experiment, comes back as a failed Outcome.
+    task: Task,
+    report: Report,
+    cpu_before: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    deadly: float = math.inf,
+) -> Outcome:
+    """How the group ended; everything a user can cause, and every crash of the experiment, comes
+    back as a failed Outcome.
 
-    `cpu_before` is the process's CPU time from which this group pays; by default the present one. Once `stop` says True, training
-    saves its next step and ends there. A group of which as many processes died as is `deadly`, one after the other and at the same
-    step, has failed.
+    `cpu_before` is the process's CPU time from which this group pays; by default the present one.
+    Once `stop` says True, training saves its next step and ends there. A group of which as many
+    processes died as is `deadly`, one after the other and at the same step, has failed.
     Raises: Stopped; KeyboardInterrupt.
     """
     clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
@@ -97,7 +108,10 @@ def run_group(
                 lease.done()
                 return Outcome(task.group, "done")
             if here.deaths >= deadly:
-                raise RunError(f"{here.deaths} processes died of it, one after the other, at the same step; often: out of memory")
+                raise RunError(
+                    f"{here.deaths} processes died of it, one after the other, at the same "
+                    "step; often: out of memory"
+                )
             if (away := depot.of(store.root)) is not None:
                 if (turn := away.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
@@ -110,11 +124,15 @@ def run_group(
 
                 def bench(part: groups.RunGroup, begun: tuple[float, float]) -> Workbench:
                     reads = watch, experiment.origin
-                    return Workbench(store, part, task.device, report, begun, text, lease, stop, reads)
+                    return Workbench(
+                        store, part, task.device, report, begun, text, lease, stop, reads
+                    )
 
                 try:
                     stored = _fitting(store, experiment, group, bench, clock)
-                except DamageError as e:  # found at first touch, so nothing was computed on it: it is built again, training goes on
+                # found at first touch, so nothing was computed on it: it is built again, training
+                # goes on
+                except DamageError as e:
                     store.set_aside(e.folder, e.why)
                     stored = _fitting(store, experiment, group, bench, clock)
             except KeyboardInterrupt:
@@ -122,7 +140,9 @@ def run_group(
                     away.leave(group)
                 raise
             except BaseException as e:
-                if not lease.held():  # whatever it was, another process is at it, perhaps in the same folder
+                if (
+                    not lease.held()
+                ):  # whatever it was, another process is at it, perhaps in the same folder
                     return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
@@ -135,13 +155,18 @@ def run_group(
         return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # sys.exit too: what an experiment raises ends no worker and no command
+    except (
+        BaseException
+    ) as e:  # sys.exit too: what an experiment raises ends no worker and no command
         return Outcome(task.group, "failed", error="RunError", text=_short(e))
 
 
 def _mark(folder: Path) -> str:
     """How far a group is, for whoever counts the processes that died of it."""
-    saved = {str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0) for path in groups.checkpoints(folder)}
+    saved = {
+        str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0)
+        for path in groups.checkpoints(folder)
+    }
     return canonical_json(saved)
 
 
@@ -151,10 +176,14 @@ def keeps(experiment: Experiment, arm: str) -> bool:
 
 
 def _fitting(
-    store: Store, experiment: Experiment, group: groups.RunGroup, bench: Callable[[groups.RunGroup, tuple[float, float]], Workbench],
+    store: Store,
+    experiment: Experiment,
+    group: groups.RunGroup,
+    bench: Callable[[groups.RunGroup, tuple[float, float]], Workbench],
     clock: tuple[float, float],
-) -> int:  # fmt: skip
-    """Work on a group; where the memory does not suffice, on one half after the other, which gives the same numbers. How many were stored.
+) -> int:
+    """Work on a group; where the memory does not suffice, on one half after the other, which gives
+    the same numbers. How many were stored.
 
     Halves stay halves after a kill. Raises: RunError where a single run lacks memory.
     """
@@ -168,10 +197,16 @@ def _fitting(
         memory.hand_back()  # the error is gone by here, and with it what its frames held
         if len(group.members) == 1:
             (arm,) = group.arms
-            raise RunError(f"one run of arm {arm}, {group.seeds}, needs more memory than there is ({said}); "
-                           "make it smaller by --set, or run it where there is more")  # fmt: skip
-        print(f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need more memory than there is ({said}); "
-              "they go on in two halves, with the same results", file=sys.stderr)  # fmt: skip
+            raise RunError(
+                f"one run of arm {arm}, {group.seeds}, needs more memory than there is ({said}); "
+                "make it smaller by --set, or run it where there is more"
+            )
+        print(
+            f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
+            f"more memory than there is ({said}); "
+            "they go on in two halves, with the same results",
+            file=sys.stderr,
+        )
     stored = 0
     for half in group.halves():
         half.folder.mkdir(exist_ok=True)
@@ -191,7 +226,11 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
     present = reading.Present(reading.home(experiment.origin))
 
     def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
-        if stored is None or dict(stored.inputs) != dict(group.inputs[m.key]) or stored.measured != experiment.measured:
+        if (
+            stored is None
+            or dict(stored.inputs) != dict(group.inputs[m.key])
+            or stored.measured != experiment.measured
+        ):
             return True
         if present.changed(stored.read):
             return True
@@ -201,15 +240,21 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
 
     members = {m.key: (arm, m) for arm, ms in group.arms.items() for m in ms}
     todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
-    if todo and bench.away is not None:  # another machine may have stored them since they were planned
-        bench.away.fitting(experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s))
+    if (
+        todo and bench.away is not None
+    ):  # another machine may have stored them since they were planned
+        bench.away.fitting(
+            experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s)
+        )
         there = store.get_all(group.keys, experiment.name)
         todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
     trained = _train(store, experiment, group, runs, bench, texts, there)
-    trained = {arm: one.to(bench.device) for arm, one in trained.items()}  # an arm may have loaded or made its tensors elsewhere
+    trained = {
+        arm: one.to(bench.device) for arm, one in trained.items()
+    }  # an arm may have loaded or made its tensors elsewhere
     ready = []
     for arm, ms in group.arms.items():
         data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
@@ -221,9 +266,13 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
             if (arm, m.key) in todo:
                 job = Job(experiment.name, experiment.version, arm, spec)
                 params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
-                ready.append((job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i])))
+                ready.append(
+                    (job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i]))
+                )
     about = bench.about()
-    noted = {arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms}
+    noted = {
+        arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
+    }
     read = bench.read()
     made = [
         Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done", read)
@@ -235,14 +284,23 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
 
 
 def _train(
-    store: Store, experiment: Experiment, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench, texts: Mapping[str, edits.Texts],
+    store: Store,
+    experiment: Experiment,
+    group: groups.RunGroup,
+    runs: Mapping[str, Any],
+    bench: Workbench,
+    texts: Mapping[str, edits.Texts],
     there: Mapping[str, Stored],
-) -> dict[str, Trained]:  # fmt: skip
+) -> dict[str, Trained]:
     from assay.lab.tensors import joined
 
     names = list(group.arms)
     stored = {arm: [there.get(m.key) for m in members] for arm, members in group.arms.items()}
-    if all(s and _as_trained(s, experiment, group, texts.get(s.arm)) for parts in stored.values() for s in parts):
+    if all(
+        s and _as_trained(s, experiment, group, texts.get(s.arm))
+        for parts in stored.values()
+        for s in parts
+    ):
         # Only the meaning of measuring changed.
         bench.read_for([s for parts in stored.values() for s in parts if s])
         return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}
@@ -259,27 +317,42 @@ def _train(
     return {arm: train(runs[arm], bench, before)}
 
 
-def _as_trained(stored: Stored, experiment: Experiment, group: groups.RunGroup, now: edits.Texts | None) -> bool:
+def _as_trained(
+    stored: Stored, experiment: Experiment, group: groups.RunGroup, now: edits.Texts | None
+) -> bool:
     """Whether a run's stored parameters are what training would give now."""
     edited = edits.edited(stored, now) if edits.binding(experiment) else None
     present = reading.Present(reading.home(experiment.origin))
-    same = dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(stored.read)
+    same = dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
+        stored.read
+    )
     return stored.has_params and same and (edited is None or edited[0] == "measure")
 
 
-def _parents(store: Store, experiment: Experiment, members: Sequence[groups.Member]) -> list[Stored]:
+def _parents(
+    store: Store, experiment: Experiment, members: Sequence[groups.Member]
+) -> list[Stored]:
     found = [store.get(m.parent or "", experiment.name) for m in members]
     assert all(found), "a group starts only when its parents are stored"
     return [s for s in found if s is not None]
 
 
 class Workbench:
-    """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to report to."""
+    """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to
+    report to."""
 
     def __init__(
-        self, store: Store, group: groups.RunGroup, device: str, report: Report, clock: tuple[float, float], code: str, lease: Lease | Among,
-        stop: Callable[[], bool], reads: tuple[inputs.Watch, str],
-    ):  # fmt: skip
+        self,
+        store: Store,
+        group: groups.RunGroup,
+        device: str,
+        report: Report,
+        clock: tuple[float, float],
+        code: str,
+        lease: Lease | Among,
+        stop: Callable[[], bool],
+        reads: tuple[inputs.Watch, str],
+    ):
         import torch
 
         self.device = torch.device(device)
@@ -297,7 +370,9 @@ class Workbench:
         return self.artefacts([spec], lambda _, partial: build(partial))[0]
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
-        """The folders of these artefacts; processes that ask for the same ones share the building."""
+        """The folders of these artefacts; processes that ask for the same ones share the
+        building."""
+
         def noted(spec: Any, partial: Path) -> None:
             with inputs.Watch(*files(self._origin)) as watch:
                 watch.works_in(self.root)
@@ -369,7 +444,8 @@ class Workbench:
             raise Lost
 
     def _asked(self) -> bool:
-        """Whether training should save its next step and end there. Raises: Lost where it should end at once."""
+        """Whether training should save its next step and end there. Raises: Lost where it should
+        end at once."""
         if self._lease.lost:
             raise Lost
         return self._stop()
@@ -379,10 +455,21 @@ class Workbench:
         if time.monotonic() - self._reported >= 0.25 or done >= total:
             self._reported = time.monotonic()
             finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
-            self._report(Progress(self._group.name, tuple(self._group.arms), int(done), int(total), finite, unit=unit, seeds=self._group.seeds))
+            self._report(
+                Progress(
+                    self._group.name,
+                    tuple(self._group.arms),
+                    int(done),
+                    int(total),
+                    finite,
+                    unit=unit,
+                    seeds=self._group.seeds,
+                )
+            )
 
     def about(self) -> dict[str, Any]:
-        """The provenance of each run of this group; CPU-seconds are the group's, divided by its runs."""
+        """The provenance of each run of this group; CPU-seconds are the group's, divided by its
+        runs."""
         sessions = self._clock.note()
         seconds, cpu = sum(e - s for s, e, _ in sessions), sum(c for *_, c in sessions)
         unchecked = sorted({plain(Path(path).name) for path in self._unchecked()})
@@ -405,26 +492,39 @@ class Workbench:
 class FileSlot:
     """The checkpoint of one call of `fit`, as one file that is replaced by rename.
 
-    It carries the hash of the experiment's file: half a training by one text and half by another would be neither's, and
-    nothing stored would show it.
+    It carries the hash of the experiment's file: half a training by one text and half by another
+    would be neither's, and nothing stored would show it.
     """
 
     def __init__(
-        self, path: Path, root: Path, note: Callable[[], Any], code: str, asked: Callable[[], bool],
-        read: Callable[[], bytes], home: Path | None,
-    ):  # fmt: skip
+        self,
+        path: Path,
+        root: Path,
+        note: Callable[[], Any],
+        code: str,
+        asked: Callable[[], bool],
+        read: Callable[[], bytes],
+        home: Path | None,
+    ):
         self._path, self._root, self._note, self._code, self._asked = path, root, note, code, asked
         self._read, self._home, self._present = read, home, reading.Present(home)
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
     def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """The last saved (step, tensors), or None, also where another text or other inputs made it."""
+        """The last saved (step, tensors), or None, also where another text or other inputs made
+        it."""
         if not self._path.exists():
             return None
         found = groups.whole(self._path)
         if found is None:
-            print(f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; this group starts again", file=sys.stderr)
+            print(
+                (
+                    f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; "
+                    "this group starts again"
+                ),
+                file=sys.stderr,
+            )
             return None
         said, tensors = found
         read = inputs.unpacked(said["read"])[0] if said.get("read") else {}
@@ -435,16 +535,21 @@ class FileSlot:
         return said["step"], tensors
 
     def due(self) -> bool:
-        """True when the last save is long enough ago, or the work should stop; saving never takes more than a twentieth of the time."""
+        """True when the last save is long enough ago, or the work should stop; saving never takes
+        more than a twentieth of the time."""
         return self._asked() or time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for; Lost."""
+        """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
+        Lost."""
         import torch
         from safetensors.torch import save_file
 
         started = time.monotonic()
-        whole: dict[str, torch.Tensor] = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+        whole: dict[str, torch.Tensor] = {
+            k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        }
         said = {
             "step": step,
             "code": self._code,
@@ -469,13 +574,18 @@ class _Clock:
     def __init__(self, path: Path, started: float, cpu: float):
         self._path, self._started, self._cpu = path, started, cpu
         try:
-            self._before = [[float(a), float(b), float(c)] for a, b, c in json.loads(foreign.read_stored(path))]
+            self._before = [
+                [float(a), float(b), float(c)] for a, b, c in json.loads(foreign.read_stored(path))
+            ]
         except (OSError, ValueError, TypeError, RecursionError):
             self._before = []
 
     def note(self) -> list[list[float]]:
         """All sessions as [start, end, CPU-seconds], this one included up to now."""
-        sessions = [*self._before, [self._started, time.time(), provenance.cpu_seconds() - self._cpu]]
+        sessions = [
+            *self._before,
+            [self._started, time.time(), provenance.cpu_seconds() - self._cpu],
+        ]
         with explained(self._path.parent):
             write(self._path, json.dumps(sessions).encode())
         return sessions
@@ -484,7 +594,9 @@ class _Clock:
 def _note_failure(folder: Path, error: BaseException) -> None:
     text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
-        write(folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode())
+        write(
+            folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode()
+        )
 
 
 def _kind(error: BaseException) -> str:
@@ -496,7 +608,9 @@ def _short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = Path(__file__).parent
     theirs = [f for f in frames if Path(f.filename).parent != ours] or list(frames)
-    places = [f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]]
+    places = [
+        f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]
+    ]
     return plain("\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)]))
 
 
@@ -508,7 +622,9 @@ def serve() -> None:
 
     from assay.lab.events import to_line
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent stops us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of the terminal; the parent stops us
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     tasks: queue.Queue[str] = queue.Queue()
@@ -529,7 +645,8 @@ def serve() -> None:
         if name not in ("", task.name) and memory.resident() > memory.MUCH:
             memory.hand_back()
         name = task.name
-        provenance.forget_peak()  # the memory of this group, not of the largest that this worker ever had
+        # the memory of this group, not of the largest that this worker ever had
+        provenance.forget_peak()
         try:
             outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
         except KeyboardInterrupt as e:  # an experiment's own: what a terminal sends is ignored here

@@ -1,4 +1,5 @@
-"""Tables of conformance: every vector against every library, and what each library gave where it differs."""
+"""Tables of conformance: every vector against every library, and what each library gave where it
+differs."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕",
 
 
 def vectors() -> str:
-    """Every vector by family: what is asked, and the outcome of every library recorded; Assay's is measured here and now."""
+    """Every vector by family: what is asked, and the outcome of every library recorded; Assay's is
+    measured here and now."""
     columns = _columns()
     families = []
     for family in dict.fromkeys(v.family for v in load()):
@@ -34,7 +36,8 @@ def vectors() -> str:
 
 
 def outcomes() -> str:
-    """How many vectors each library has right, defines otherwise, has wrong, and does not offer; with the versions it ran in."""
+    """How many vectors each library has right, defines otherwise, has wrong, and does not offer;
+    with the versions it ran in."""
     lines = [
         "| library | version | " + " | ".join(f"{SIGNS[k]} {k}" for k in KINDS) + " | run |",
         "|---|---|" + "--:|" * 4 + "---|",
@@ -49,10 +52,15 @@ def outcomes() -> str:
 
 
 def differences() -> str:
-    """Each vector that a library answered otherwise: what it gave, what is expected, and the definition it follows if any."""
+    """Each vector that a library answered otherwise: what it gave, what is expected, and the
+    definition it follows if any."""
     sections = []
     for page in _columns():
-        found = [e for e in page["outcomes"] if e["outcome"] in ("wrong", "another documented definition")]
+        found = [
+            e
+            for e in page["outcomes"]
+            if e["outcome"] in ("wrong", "another documented definition")
+        ]
         by_id = {vector.id: vector for vector in load()}
         rows = [_difference(by_id[e["id"]], e) for e in found if e["id"] in by_id]
         head = f"**{page['peer']} {page['version']}**, `{page['command']}`"
@@ -60,14 +68,22 @@ def differences() -> str:
             sections.append(f"{head}: none.\n")
             continue
         table = ["| vector | | got | right | |", "|---|---|---|---|---|", *rows]
-        sections.append(folded(f"{page['peer']} {page['version']}: {len(rows)}", f"`{page['command']}`\n\n" + "\n".join(table)))
+        sections.append(
+            folded(
+                f"{page['peer']} {page['version']}: {len(rows)}",
+                f"`{page['command']}`\n\n" + "\n".join(table),
+            )
+        )
     return "\n".join(sections)
 
 
 def said(value: Any) -> str:
     """A quantity in a few characters: numbers to six digits, long arrays cut."""
     if isinstance(value, Mapping):
-        return ", ".join(str(part) if name == "raised" else f"{name} {said(part)}" for name, part in value.items())
+        return ", ".join(
+            str(part) if name == "raised" else f"{name} {said(part)}"
+            for name, part in value.items()
+        )
     if isinstance(value, list):
         text = "[" + ", ".join(said(part) for part in value) + "]"
         return text if len(text) <= 60 else text[:57] + " …]"
@@ -77,7 +93,8 @@ def said(value: Any) -> str:
 
 
 def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
-    """What was given and what is right, in the cases that differ in print; equal expectations are said once."""
+    """What was given and what is right, in the cases that differ in print; equal expectations are
+    said once."""
     pairs = [(said(g), said(e)) for g, e in zip(got, expected, strict=True) if said(g) != said(e)]
     asked = list(dict.fromkeys(e for _, e in pairs))
     return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(asked)
@@ -86,7 +103,11 @@ def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
 def _difference(vector: Vector, entry: Mapping[str, Any]) -> str:
     got, right = wrong_cases(entry["got"], [dict(case.expected) for case in vector.cases])
     note = f"another documented definition: {entry['why']}" if entry["outcome"] != "wrong" else ""
-    return "| " + " | ".join(minus(cell(t)) for t in (vector.id, vector.title, got, right, note)) + " |"
+    return (
+        "| "
+        + " | ".join(minus(cell(t)) for t in (vector.id, vector.title, got, right, note))
+        + " |"
+    )
 
 
 def _outcome(page: Mapping[str, Any], id: str) -> str:
@@ -99,5 +120,11 @@ def _columns() -> tuple[Mapping[str, Any], ...]:
     from assay.conformance import results
 
     run = own(load())
-    ours = {"peer": run.peer, "version": run.version, "command": "assay conformance", "date": "", "environment": {}}
+    ours = {
+        "peer": run.peer,
+        "version": run.version,
+        "command": "assay conformance",
+        "date": "",
+        "environment": {},
+    }
     return ({**ours, "outcomes": to_json(run.outcomes)}, *results.read())

@@ -1,8 +1,9 @@
-"""Tables and pictures in README.md and docs/ that are made, not written: from headers, an experiment's claims, its record, the table of measures.
+"""Tables and pictures in README.md and docs/ that are made, not written: from headers, an
+experiment's claims, its record, the table of measures.
 
-A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds the pages to what is made.
-Write them again, after a record or a claim changed, with: python -m assay.report.docs README.md docs/*.md
-"""
+A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds
+the pages to what is made. Write them again, after a record or a claim changed, with: python -m
+assay.report.docs README.md docs/*.md"""
 
 from __future__ import annotations
 
@@ -26,40 +27,62 @@ from assay.report.bundle import checking
 from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
-BLOCK = re.compile(r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def experiments() -> str:
-    """The catalogue: each experiment's name, claim and cost as its header says, and what its record says, by kind."""
+    """The catalogue: each experiment's name, claim and cost as its header says, and what its record
+    says, by kind."""
     entries = []
     for entry in catalogue.entries():
         header = entry.header()
         counted = tables.board(records.read(entry.name, entry.origin, measures=False))
-        entries.append({"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted})
+        entries.append(
+            {"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted}
+        )
     return tables.catalogue(entries)
 
 
 def badges() -> str:
     """One line of facts about the project, each counted from what is committed."""
-    result = [records.read(entry.name, entry.origin, measures=False) for entry in catalogue.entries()]
-    judged = tables.outcomes({"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]})
+    result = [
+        records.read(entry.name, entry.origin, measures=False) for entry in catalogue.entries()
+    ]
+    judged = tables.outcomes(
+        {"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]}
+    )
     vectors = len(load())
-    facts = ("Python ≥ 3.11", "Apache-2.0", "works offline, no GPU needed", f"{len(result)} experiments",
-             f"{sum(judged.values())} claims judged: {tables.signs(judged)}", f"{vectors} conformance vectors")  # fmt: skip
+    facts = (
+        "Python ≥ 3.11",
+        "Apache-2.0",
+        "works offline, no GPU needed",
+        f"{len(result)} experiments",
+        f"{sum(judged.values())} claims judged: {tables.signs(judged)}",
+        f"{vectors} conformance vectors",
+    )
     return " · ".join(fact.replace(" ", SPACE) for fact in facts) + "\n"
 
 
 def questions() -> str:
-    """The catalogue by question: what each experiment asks, how its claims came out, the time it takes."""
+    """The catalogue by question: what each experiment asks, how its claims came out, the time it
+    takes."""
     lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
     for question, entries in by_question(catalogue.entries()).items():
         lines.append(f"| **{tables.cell(question)}** | | | |")
         for entry in entries:
             header = entry.header()
             record = records.read(entry.name, entry.origin, measures=False)
-            came_out = tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
+            came_out = (
+                tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
+            )
             asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *(cell.replace(" ", SPACE) for cell in (came_out, time)))
+            row = (
+                asked,
+                f"[{entry.name}](docs/{entry.name}.md)",
+                *(cell.replace(" ", SPACE) for cell in (came_out, time)),
+            )
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -79,14 +102,17 @@ def arms(name: str) -> str:
     experiment = catalogue.find(name)
     lines = ["| arm | what it is | runs |", "|---|---|---|"]
     for arm, a in experiment.arms.items():
-        runs = "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
+        runs = (
+            "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
+        )
         after = f", built on `{a.after}`" if a.after else ""
         lines.append(f"| `{arm}` | {tables.cell(a.note)}{after} | {runs} |")
     return "\n".join(lines) + "\n"
 
 
 def claims(name: str) -> str:
-    """Each claim of an experiment: the arm it is about, its threshold and where that comes from, units, and controls.
+    """Each claim of an experiment: the arm it is about, its threshold and where that comes from,
+    units, and controls.
 
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
@@ -100,17 +126,30 @@ def claims(name: str) -> str:
 
 
 def exact_statements(name: str) -> str:
-    """Each exact statement of an experiment: what its numbers have to be, and what they follow from."""
-    lines = [tables.ONLY_EXACT, "", "| | exact statement | has to be | follows from |", "|---|---|---|---|"]
+    """Each exact statement of an experiment: what its numbers have to be, and what they follow
+    from."""
+    lines = [
+        tables.ONLY_EXACT,
+        "",
+        "| | exact statement | has to be | follows from |",
+        "|---|---|---|---|",
+    ]
     for i, e in enumerate(_of(catalogue.find(name), Exact), 1):
         wanted = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
         due = f"{wanted} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
-        lines.append("| " + " | ".join(tables.minus(tables.cell(cell)) for cell in (str(i), e.text, due, e.source)) + " |")
+        lines.append(
+            "| "
+            + " | ".join(
+                tables.minus(tables.cell(cell)) for cell in (str(i), e.text, due, e.source)
+            )
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def verdicts(name: str) -> str:
-    """Every statement in an experiment's record, the details folded away; or that there is no record yet."""
+    """Every statement in an experiment's record, the details folded away; or that there is no
+    record yet."""
     record = _record(name)
     return _absent(name) if record is None else statements.verdicts(record)
 
@@ -122,7 +161,9 @@ def decided(name: str) -> str:
         return _absent(name)
     lines = [f"| | claim | estimate [95 % interval] | {tables.CHECKED} |", "|---|---|---|---|"]
     for r in tables.rows({"verdicts": record["verdicts"]}):
-        controls = "<br>".join(f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also")
+        controls = "<br>".join(
+            f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also"
+        )
         why = f" *({tables.minus(tables.cell(r.advice))})*" if r.advice else ""
         numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
         lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
@@ -130,26 +171,44 @@ def decided(name: str) -> str:
 
 
 def beside(name: str) -> str:
-    """Each claim of an experiment as its default preset and those that lie elsewhere came out, side by side; findings folded away."""
+    """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
+    by side; findings folded away."""
     presets = ["default", *catalogue.find(name).elsewhere]
-    found = {p: record for p in presets if (record := _record(name if p == "default" else f"{name}.{p}")) is not None}
+    found = {
+        p: record
+        for p in presets
+        if (record := _record(name if p == "default" else f"{name}.{p}")) is not None
+    }
     if missing := [p for p in presets if p not in found]:
         return "".join(_absent(name if p == "default" else f"{name}.{p}") for p in missing)
 
     def table(kind: str) -> str:
-        rows = {p: {r.text: r for r in tables.rows({kind: record[kind]})} for p, record in found.items()}
+        rows = {
+            p: {r.text: r for r in tables.rows({kind: record[kind]})} for p, record in found.items()
+        }
         lines = [f"| | {' | '.join(f'`{p}`' for p in found)} |", "|---" * (1 + len(found)) + "|"]
         for text in rows["default"]:
             came_out = [each[text] for each in rows.values()]
-            said = [f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts") + f"{r.estimate} {r.interval.replace(' ', SPACE)}" for r in came_out]
-            lines.append(f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(said))} |")
+            said = [
+                f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
+                + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
+                for r in came_out
+            ]
+            lines.append(
+                f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(said))} |"
+            )
         return "\n".join(lines) + "\n"
 
-    return table("verdicts") + "\n" + statements.folded(f"Findings: {len(found['default']['findings'])}", table("findings"))
+    return (
+        table("verdicts")
+        + "\n"
+        + statements.folded(f"Findings: {len(found['default']['findings'])}", table("findings"))
+    )
 
 
 def budget(name: str) -> str:
-    """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that there is no record yet."""
+    """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that
+    there is no record yet."""
     record = _record(name, measures=True)
     if record is None:
         return _absent(name)
@@ -171,7 +230,8 @@ def budget(name: str) -> str:
 
 
 def picture(name: str) -> str:
-    """The line that shows an experiment's first figure, drawn from its record, and the figure's note; the file is `main`'s to write."""
+    """The line that shows an experiment's first figure, drawn from its record, and the figure's
+    note; the file is `main`'s to write."""
     figure = pictures.figure(name)
     if figure is None:
         return _absent(name)
@@ -185,11 +245,18 @@ def judge() -> str:
 
 
 def overview() -> str:
-    """One line per recorded experiment, and how many false verdicts to expect among all their claims."""
+    """One line per recorded experiment, and how many false verdicts to expect among all their
+    claims."""
     results = _records()
-    counted = statements.folded("Statements by kind and outcome, and cost as measured", overviews.counts(results))
+    counted = statements.folded(
+        "Statements by kind and outcome, and cost as measured", overviews.counts(results)
+    )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
-    return f"{counted}\n{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n\n{overviews.violations(results, violated)}\n"
+    return (
+        f"{counted}\n"
+        f"{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n\n"
+        f"{overviews.violations(results, violated)}\n"
+    )
 
 
 def everything() -> str:
@@ -198,18 +265,36 @@ def everything() -> str:
     for name, data in _records().items():
         about = overviews.about(data, catalogue.entry(name).header().title)
         each = overviews.listed(data)
-        claims = each if tables.only_exact(data) else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", each)
+        claims = (
+            each
+            if tables.only_exact(data)
+            else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", each)
+        )
         parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "badges": badges, "columns": columns, "first": first.markup, "questions": questions, "experiments": experiments, "arms": arms,
-    "claims": claims, "verdicts": verdicts, "decided": decided, "beside": beside, "budget": budget,
-    "picture": picture, "overview": overview, "everything": everything, "judge": judge,
-    "vectors": conformance.vectors, "outcomes": conformance.outcomes, "differences": conformance.differences,
+    "badges": badges,
+    "columns": columns,
+    "first": first.markup,
+    "questions": questions,
+    "experiments": experiments,
+    "arms": arms,
+    "claims": claims,
+    "verdicts": verdicts,
+    "decided": decided,
+    "beside": beside,
+    "budget": budget,
+    "picture": picture,
+    "overview": overview,
+    "everything": everything,
+    "judge": judge,
+    "vectors": conformance.vectors,
+    "outcomes": conformance.outcomes,
+    "differences": conformance.differences,
     "measures": evaluations.definitions,
-}  # fmt: skip
+}
 
 
 def made(kind: str, name: str | None) -> str:
@@ -227,13 +312,19 @@ def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding])
 
 
 def _record(name: str, *, measures: bool = False) -> Mapping[str, Any] | None:
-    """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it today: a number found later needs no runs."""
+    """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it
+    today: a number found later needs no runs."""
     of = name.partition(".")[0]
     record = records.read(name, catalogue.entry(of).origin, measures=measures)
     if record is None:
         return None
     today = {c.text: to_json(c.published) for c in _of(catalogue.find(of), Claim)}
-    return {**record, "verdicts": [{**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]]}
+    return {
+        **record,
+        "verdicts": [
+            {**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]
+        ],
+    }
 
 
 def _records() -> dict[str, Mapping[str, Any]]:

@@ -1,4 +1,5 @@
-"""Figures drawn: SVG for pages and notebooks, PNG and PDF for papers; offline, without a browser."""
+"""Figures drawn: SVG for pages and notebooks, PNG and PDF for papers; offline, without a
+browser."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', 
 
 
 def svg(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: bool = False) -> str:
-    """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids shared with other figures.
+    """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids
+    shared with other figures.
 
-    One that stands `alone`, as a file, brings its own paper, and follows light and dark. A `narrow` one fits a phone.
-    """
+    One that stands `alone`, as a file, brings its own paper, and follows light and dark. A `narrow`
+    one fits a phone."""
     drawn = _fitted(figure, titled) if narrow else _drawn(vega(figure, titled=titled, alone=alone))
     prefix = "f" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
     drawn = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawn)
@@ -30,13 +32,18 @@ def svg(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: boo
         drawn = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawn), drawn, count=1)
     else:
         drawn = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawn)
-    return drawn.replace("<svg ", f'<svg role="img" aria-label="{html.escape(plain(figure.title))}" ', 1)
+    return drawn.replace(
+        "<svg ", f'<svg role="img" aria-label="{html.escape(plain(figure.title))}" ', 1
+    )
 
 
 def both(figure: Figure) -> str:
-    """The figure for a page: one drawing for a screen and a narrow one for a phone, of which the page's style shows one."""
+    """The figure for a page: one drawing for a screen and a narrow one for a phone, of which the
+    page's style shows one."""
     wide, narrow = svg(figure, titled=False), svg(figure, titled=False, narrow=True)
-    return wide.replace("<svg ", '<svg class="broad" ', 1) + narrow.replace("<svg ", '<svg class="narrow" ', 1)
+    return wide.replace("<svg ", '<svg class="broad" ', 1) + narrow.replace(
+        "<svg ", '<svg class="narrow" ', 1
+    )
 
 
 def _drawn(spec: Mapping[str, Any]) -> str:
@@ -46,12 +53,20 @@ def _drawn(spec: Mapping[str, Any]) -> str:
 
 
 def _shaded(drawn: str) -> str:
-    """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader has."""
+    """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader
+    has."""
 
     def clear(shade: re.Match[str]) -> str:
         red, blue = int(shade[2]), int(shade[3])
-        full, opacity = (FIRE, 1 - blue / 255) if red == 255 else (COLD, (255 - red) / (255 - int(COLD[1:3], 16)))
-        return f'{shade[1]}="{full}" {shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'
+        full, opacity = (
+            (FIRE, 1 - blue / 255)
+            if red == 255
+            else (COLD, (255 - red) / (255 - int(COLD[1:3], 16)))
+        )
+        return (
+            f'{shade[1]}="{full}" '
+            f'{shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'  # noqa: E501
+        )
 
     return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawn)
 

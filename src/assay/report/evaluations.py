@@ -33,11 +33,15 @@ def labels() -> dict[str, str]:
 
 
 def definitions() -> str:
-    """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and range, and which way is better."""
+    """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and
+    range, and which way is better."""
     lines = ["| in `--json` | printed | definition | range | better |", "|---|---|---|---|---|"]
     for m in measures.TABLE:
         printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
-        lines.append(f"| `{m.name}` | {' | '.join(tables.cell(c) for c in (printed, m.formula, m.range, m.better))} |")
+        lines.append(
+            f"| `{m.name}` | "
+            f"{' | '.join(tables.cell(c) for c in (printed, m.formula, m.range, m.better))} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -48,15 +52,31 @@ def row(name: str, measure: JSON) -> Row:
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])
-    return Row(name, labels()[name], value, interval if interval != "no interval" else "none", unit, measure["why"])
+    return Row(
+        name,
+        labels()[name],
+        value,
+        interval if interval != "no interval" else "none",
+        unit,
+        measure["why"],
+    )
 
 
 def so_far(event: SoFar) -> str:
     """What is known of one dictionary while the text is being read, as a line."""
     names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
-    shown = [f"{said} {event.measures[name]:.{1 if name == 'l0' else 3}f}" for name, said in names.items() if name in event.measures]
-    count = f"{event.tokens:,} tokens" + (f" of {event.documents:,} document{'s' * (event.documents > 1)}" if event.documents else "")
-    return f"so far {event.dictionary}: {', '.join(shown)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
+    shown = [
+        f"{said} {event.measures[name]:.{1 if name == 'l0' else 3}f}"
+        for name, said in names.items()
+        if name in event.measures
+    ]
+    count = f"{event.tokens:,} tokens" + (
+        f" of {event.documents:,} document{'s' * (event.documents > 1)}" if event.documents else ""
+    )
+    return (
+        f"so far {event.dictionary}: "
+        f"{', '.join(shown)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
+    )
 
 
 def rows(entry: JSON) -> list[Row]:
@@ -65,47 +85,76 @@ def rows(entry: JSON) -> list[Row]:
 
 
 def setting(data: JSON) -> list[str]:
-    """What was measured on, in sentences: model and text, positions, losses; once for all dictionaries that share it."""
+    """What was measured on, in sentences: model and text, positions, losses; once for all
+    dictionaries that share it."""
     asked = data["setting"]
     lines: dict[str, list[str]] = {}
     for e in data["dictionaries"]:
         lines.setdefault(_on(data, e), []).append(e["name"])
-    told = [line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()]
-    few = "the first position" if asked["skip_first"] == 1 else f"the first {asked['skip_first']} positions"
+    told = [
+        line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()
+    ]
+    few = (
+        "the first position"
+        if asked["skip_first"] == 1
+        else f"the first {asked['skip_first']} positions"
+    )
     left = [f"{few} of each window"] if asked["skip_first"] else []
     left += [f"activations longer than {asked['outlier']:g} medians"] if asked["outlier"] else []
-    out = f"Left out of every measure, and never replaced: {' and '.join(left)}." if left else "No position is left out."
-    return [*told, f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not about others trained alike."]
+    out = (
+        f"Left out of every measure, and never replaced: {' and '.join(left)}."
+        if left
+        else "No position is left out."
+    )
+    return [
+        *told,
+        (
+            f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not "
+            "about others trained alike."
+        ),
+    ]
 
 
 def _on(data: JSON, e: JSON) -> str:
-    count = f"{e['tokens']:,} of {e['tokens_read']:,} tokens" + (f" from {e['documents']:,} documents" if e["documents"] else "")
+    count = f"{e['tokens']:,} of {e['tokens_read']:,} tokens" + (
+        f" from {e['documents']:,} documents" if e["documents"] else ""
+    )
     if "acts" in data:
         return f"{data['acts']}: {count}; no losses, as there is no model."
     bos = "with a BOS first" if e["bos"] else "without a BOS"
     places = e["site"] if e["site"] == e["site_out"] else f"{e['site']} to {e['site_out']}"
     return (
-        f"{data['model']}, {places}; text {data['text']}, {'all of it' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
+        f"{data['model']}, {places}; text {data['text']}, "
+        f"{'all of it' if e['part'] == 'all' else e['part'] + ' part'}: {count}, windows of "
         f"{e['context']} {bos}; the site ablated on {e['tokens_ablated']:,} of them."
     )
 
 
 def luck(data: JSON) -> list[str]:
-    """The smallest differences that are not the luck of a training, a sentence for each kind of dictionary that a record knows of."""
+    """The smallest differences that are not the luck of a training, a sentence for each kind of
+    dictionary that a record knows of."""
     found = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if e.get("luck")}
     return [_of_luck(one) for one in found.values()]
 
 
 def _of_luck(one: JSON) -> str:
     units = {m.name: m.unit for m in measures.TABLE}
-    told = [f"{labels()[name]} {value:.2g}{' ' + units[name] if units[name] in ('features', 'nats') else ''}"
-            for name, value in one["differences"].items()]  # fmt: skip
+    told = [
+        (
+            f"{labels()[name]} "
+            f"{value:.2g}{' ' + units[name] if units[name] in ('features', 'nats') else ''}"
+        )
+        for name, value in one["differences"].items()
+    ]
     s = one["setup"]
     kept = f", {s['k']} of them on" if "k" in s else ""
     return (
-        f"Smallest difference that is not seed noise: two {one['kind']} dictionaries that differ by start and order of data alone lie further apart "
-        f"in 5 % of pairs: {', '.join(told)}. From {one['trainings']} trainings or more in the record of metric-audit, all of {s['width']} features"
-        f"{kept}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of {s['subject']}, text {s['corpus']}; of other sizes, "
+        f"Smallest difference that is not seed noise: two {one['kind']} dictionaries that differ "
+        "by start and order of data alone lie further apart "
+        f"in 5 % of pairs: {', '.join(told)}. From {one['trainings']} trainings or more in the "
+        f"record of metric-audit, all of {s['width']} features"
+        f"{kept}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of "
+        f"{s['subject']}, text {s['corpus']}; of other sizes, "
         "sites and trainings nothing is known."
     )
 
@@ -113,7 +162,10 @@ def _of_luck(one: JSON) -> str:
 def markdown(data: JSON) -> str:
     """The measures of every dictionary side by side, in Markdown."""
     entries = data["dictionaries"]
-    lines = [f"| measure | {' | '.join(tables.cell(e['name']) for e in entries)} |", "|---" * (1 + len(entries)) + "|"]
+    lines = [
+        f"| measure | {' | '.join(tables.cell(e['name']) for e in entries)} |",
+        "|---" * (1 + len(entries)) + "|",
+    ]
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
         shown = [f"{c.estimate} {c.interval or f'({c.why})'}" if c else "" for c in cells]
@@ -126,18 +178,33 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
     entries = data["dictionaries"]
     names = list(dict.fromkeys(name for e in entries for name in e["measures"]))
     body = [
-        (labels()[name], data["definitions"][name], [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries])
+        (
+            labels()[name],
+            data["definitions"][name],
+            [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries],
+        )
         for name in names
     ]
-    told = [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []  # of many, the figures tell more
-    return pages.environment().get_template("evaluation.html").render(
-        data=data, figures=pages.shown(figures), body=body, setting=setting(data), headline=told,
-        luck=luck(data),
+    told = (
+        [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
+    )  # of many, the figures tell more
+    return (
+        pages.environment()
+        .get_template("evaluation.html")
+        .render(
+            data=data,
+            figures=pages.shown(figures),
+            body=body,
+            setting=setting(data),
+            headline=told,
+            luck=luck(data),
+        )
     )
 
 
 def headline(entry: JSON, named: bool) -> str:
-    """What most readers look for first, on one line: how many features are on, and what they leave unexplained and unrecovered."""
+    """What most readers look for first, on one line: how many features are on, and what they leave
+    unexplained and unrecovered."""
     found = [row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]]
     said = ", ".join(f"{r.label} {r.estimate}" for r in found if r.estimate != "not estimated")
     return f"{entry['name']}: {said}" if named else said

@@ -17,22 +17,86 @@ from assay.report import draw, tables
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = ("estimate", "low", "high", "boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high", "p")
-SMALL = "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho varsigma sigma tau upsilon varphi chi psi omega"
-CAPITAL = {"Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Υ": "Upsilon", "Φ": "Phi", "Ψ": "Psi"}
+NUMBERS = (
+    "estimate",
+    "low",
+    "high",
+    "boot_low",
+    "boot_high",
+    "t_low",
+    "t_high",
+    "skew_low",
+    "skew_high",
+    "p",
+)
+SMALL = (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
+    "varsigma sigma tau upsilon varphi chi psi omega"
+)
+CAPITAL = {
+    "Γ": "Gamma",
+    "Δ": "Delta",
+    "Θ": "Theta",
+    "Λ": "Lambda",
+    "Ξ": "Xi",
+    "Π": "Pi",
+    "Σ": "Sigma",
+    "Υ": "Upsilon",
+    "Φ": "Phi",
+    "Ψ": "Psi",
+}
 TEX = {
-    "{": r"\textbraceleft{}", "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
-    "<": "$<$", ">": "$>$", "|": "$|$",  # other glyphs in LaTeX's first encoding
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"},
-    **{chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$" for i, name in enumerate(SMALL.split())},
-    **{c: f"$\\{name}$" for c, name in CAPITAL.items()}, "Ω": r"$\Omega$",
-    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}, **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
-    "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "±": r"$\pm$", "≈": r"$\approx$", "÷": r"$\div$", "→": r"$\to$", "←": r"$\gets$",
-    "‖": r"$\Vert$", "√": r"$\surd$", "∫": r"$\int$", "∞": r"$\infty$", "·": r"$\cdot$", "½": r"$\frac12$", "¼": r"$\frac14$",
-    "′": "$'$", "ᵀ": r"$^\top$", "µ": r"$\mu$", "°": r"$^\circ$", "≡": r"$\equiv$", "≠": r"$\neq$", "✓": r"$\surd$",
-    "\u0302": r"\^{}", "−": "$-$", "–": "--", "—": "---", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'",
-}  # fmt: skip
-"""What stands for a character; letters with accents LaTeX reads by itself, and every other character is named by its number."""
+    "{": r"\textbraceleft{}",
+    "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",  # other glyphs in LaTeX's first encoding
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{c: f"\\{c}" for c in "&%$#_"},
+    **{
+        chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$"
+        for i, name in enumerate(SMALL.split())
+    },
+    **{c: f"$\\{name}$" for c, name in CAPITAL.items()},
+    "Ω": r"$\Omega$",
+    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "÷": r"$\div$",
+    "→": r"$\to$",
+    "←": r"$\gets$",
+    "‖": r"$\Vert$",
+    "√": r"$\surd$",
+    "∫": r"$\int$",
+    "∞": r"$\infty$",
+    "·": r"$\cdot$",
+    "½": r"$\frac12$",
+    "¼": r"$\frac14$",
+    "′": "$'$",
+    "ᵀ": r"$^\top$",
+    "µ": r"$\mu$",
+    "°": r"$^\circ$",
+    "≡": r"$\equiv$",
+    "≠": r"$\neq$",
+    "✓": r"$\surd$",
+    "\u0302": r"\^{}",
+    "−": "$-$",
+    "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+}
+"""What stands for a character; letters with accents LaTeX reads by itself, and every other
+character is named by its number."""
 LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
 TEX_SIGNS = {
     "holds": r"$\bullet$",
@@ -45,8 +109,11 @@ TEX_SIGNS = {
 }
 
 
-def export(data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = (), header: Any = None) -> list[Path]:
-    """The files written into `folder`: verdicts.csv, verdicts.tex, references.bib, and each figure as CSV, SVG, PNG and PDF."""
+def export(
+    data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = (), header: Any = None
+) -> list[Path]:
+    """The files written into `folder`: verdicts.csv, verdicts.tex, references.bib, and each figure
+    as CSV, SVG, PNG and PDF."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {
         "verdicts.csv": verdicts_csv(data).encode(),
@@ -54,7 +121,10 @@ def export(data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = ()
         "references.bib": bibtex(data, header).encode(),
     }
     for name, figure in zip(names(figures), figures, strict=True):
-        files |= {f"{name}.csv": figure_csv(figure).encode(), f"{name}.svg": draw.svg(figure).encode()}
+        files |= {
+            f"{name}.csv": figure_csv(figure).encode(),
+            f"{name}.svg": draw.svg(figure).encode(),
+        }
         files |= {f"{name}.png": draw.png(figure), f"{name}.pdf": draw.pdf(figure)}
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -86,7 +156,8 @@ def figure_csv(figure: Figure) -> str:
 
 
 def verdicts_csv(data: Mapping[str, Any]) -> str:
-    """One line for each statement, each control and each other arm that satisfies a claim: role, kind, outcome, numbers in full."""
+    """One line for each statement, each control and each other arm that satisfies a claim: role,
+    kind, outcome, numbers in full."""
     lines = []
     for kind, key in (("claim", "verdicts"), ("exact", "exact"), ("finding", "findings")):
         for entry in data.get(key, ()):
@@ -95,22 +166,62 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
             lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
             for arm, c in (entry.get("also") or {}).items():
                 own = {k: entry.get(k) for k in ("kind", "unit", "threshold", "text", "source")}
-                lines.append(("also", {**own, **c, "arm": arm, "outcome": "holds", "reason": c.get("reason") or "not named by the claim"}))
-    head = ["role", "kind", "arm", "outcome", "reason", *NUMBERS, "unit", "n", "threshold", "published", "set_up", "text", "source"]
+                lines.append(
+                    (
+                        "also",
+                        {
+                            **own,
+                            **c,
+                            "arm": arm,
+                            "outcome": "holds",
+                            "reason": c.get("reason") or "not named by the claim",
+                        },
+                    )
+                )
+    head = [
+        "role",
+        "kind",
+        "arm",
+        "outcome",
+        "reason",
+        *NUMBERS,
+        "unit",
+        "n",
+        "threshold",
+        "published",
+        "set_up",
+        "text",
+        "source",
+    ]
     return _csv(
         head,
         [
-            [role, e.get("kind", ""), e.get("arm", ""), e.get("outcome", ""), e.get("reason", ""), *(e.get(k) for k in NUMBERS), e.get("unit", ""),
-             tables.units(e), e.get("threshold", ""), *tables.literature(e), e.get("text", ""), e.get("source", "")]
+            [
+                role,
+                e.get("kind", ""),
+                e.get("arm", ""),
+                e.get("outcome", ""),
+                e.get("reason", ""),
+                *(e.get(k) for k in NUMBERS),
+                e.get("unit", ""),
+                tables.units(e),
+                e.get("threshold", ""),
+                *tables.literature(e),
+                e.get("text", ""),
+                e.get("source", ""),
+            ]
             for role, e in lines
         ],
-    )  # fmt: skip
+    )
 
 
 def tex(words: str) -> str:
-    """Set words on one line of LaTeX: special characters escaped, Greek and signs as mathematics, what no font is sure to have as [U+4E2D]."""
+    """Set words on one line of LaTeX: special characters escaped, Greek and signs as mathematics,
+    what no font is sure to have as [U+4E2D]."""
     line = " ".join(unicodedata.normalize("NFC", plain(words)).split())
-    return "".join(TEX.get(c, c if c.isascii() or c in LETTERS else f"[U+{ord(c):04X}]") for c in line)
+    return "".join(
+        TEX.get(c, c if c.isascii() or c in LETTERS else f"[U+{ord(c):04X}]") for c in line
+    )
 
 
 def latex(data: Mapping[str, Any]) -> str:
@@ -122,21 +233,34 @@ def latex(data: Mapping[str, Any]) -> str:
         r"\midrule",
     ]
     for r in tables.rows(data):
-        controls = r" \newline ".join(tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}") for c in r.controls)
+        controls = r" \newline ".join(
+            tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}")
+            for c in r.controls
+        )
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
         published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
-        lines.append(f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & {published} & {controls} \\\\")
+        lines.append(
+            f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & "
+            f"{published} & {controls} \\\\"
+        )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
     """References: this result, and the paper whose claim it judges."""
     provenance = data.get("provenance") or {}
-    commit, name = (provenance.get("software") or {}).get("commit", ""), str(data.get("experiment", "result"))
+    commit, name = (
+        (provenance.get("software") or {}).get("commit", ""),
+        str(data.get("experiment", "result")),
+    )
     title = getattr(header, "title", "") or name
     when = re.search(r"\b20\d\d\b", str(provenance.get("finished", "")))
-    own = {"title": f"{title} (verdicts measured with Assay)", "year": when.group() if when else "",
-           "note": f"experiment {name}, preset {data.get('preset', '')}" + (f", commit {commit}" if commit else "")}  # fmt: skip
+    own = {
+        "title": f"{title} (verdicts measured with Assay)",
+        "year": when.group() if when else "",
+        "note": f"experiment {name}, preset {data.get('preset', '')}"
+        + (f", commit {commit}" if commit else ""),
+    }
     entries = [_entry(f"assay-{name}", own)]
     paper = getattr(header, "paper", "")
     if paper:
@@ -146,14 +270,18 @@ def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
 
 
 def references(data: Mapping[str, Any], header: Any = None) -> str:
-    """BibTeX of what verdicts rest on: this result, the paper, and each source that a statement names, with the numbers taken from it."""
+    """BibTeX of what verdicts rest on: this result, the paper, and each source that a statement
+    names, with the numbers taken from it."""
     numbers: dict[str, list[str]] = {}
     for statement in (*data.get("verdicts", ()), *data.get("exact", ()), *data.get("findings", ())):
         if source := statement.get("source"):
             numbers.setdefault(source, [])
         published = statement.get("published")
         if isinstance(published, Mapping):
-            told = f"{published['number']:g} ({published['at']}, {published['set_up']}) for: {statement['text']}"
+            told = (
+                f"{published['number']:g} ({published['at']}, {published['set_up']}) for: "
+                f"{statement['text']}"
+            )
             numbers.setdefault(published["source"], []).append(told)
     entries = [bibtex(data, header)]
     for i, (source, found) in enumerate(numbers.items(), 1):

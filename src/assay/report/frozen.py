@@ -1,4 +1,5 @@
-"""Frozen: what was frozen before any result, which looks were taken and whether all of it was followed, in sentences."""
+"""Frozen: what was frozen before any result, which looks were taken and whether all of it was
+followed, in sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +20,10 @@ def lines(data: JSON) -> list[str]:
     more = [*looks(registration), *others(registration)]
     if data["inference"] == "confirmatory":
         return [
-            f"confirmatory: {when}, before any result as far as this store knows {which}, and followed since",
+            (
+                f"confirmatory: {when}, before any result as far as this store knows {which}, and "
+                "followed since"
+            ),
             *more,
         ]
     missing, changed = registration.get("missing", ()), registration["changed"]
@@ -34,7 +38,8 @@ def lines(data: JSON) -> list[str]:
 
 
 def looks(registration: JSON) -> list[str]:
-    """Say at which look it is, how many claims are open, and what the intervals mean; nothing where no look was taken."""
+    """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
+    no look was taken."""
     every, taken, left = registration["looks"], registration["taken"], len(registration["open"])
     if not taken or len(every) < 2:
         return []
@@ -48,7 +53,9 @@ def looks(registration: JSON) -> list[str]:
         told += f": the last, and {left} claim{'s are' if left > 1 else ' is'} undecided"
     else:
         told += ": the last"
-    rate = f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
+    rate = (
+        f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
+    )
     return [told, f"each claim has the interval of its look, so that {rate}"]
 
 
@@ -59,12 +66,26 @@ def others(registration: JSON) -> list[str]:
     found = registration.get("others", ())
     if not found:
         return []
-    head = f"one of {len(found) + 1} registrations of these arms and seeds in this store; the other{'s are' if len(found) > 1 else ' is'}"
-    return [head, *(f"{one['experiment']} ({one['time'][:16].replace('T', ' ')} UTC, {one['hash'][:12]}): "
-                    + ("; ".join(one["claims"]) or "its file is gone") for one in found)]  # fmt: skip
+    head = (
+        f"one of {len(found) + 1} registrations of these arms and seeds in this store; the "
+        f"other{'s are' if len(found) > 1 else ' is'}"
+    )
+    return [
+        head,
+        *(
+            f"{one['experiment']} ({one['time'][:16].replace('T', ' ')} UTC, {one['hash'][:12]}): "
+            + ("; ".join(one["claims"]) or "its file is gone")
+            for one in found
+        ),
+    ]
 
 
 def settled_at(registration: JSON | None, text: str) -> int | None:
-    """The number of the look that settled a claim, from 1; None where there is one look, or it is open."""
+    """The number of the look that settled a claim, from 1; None where there is one look, or it is
+    open."""
     every = registration["looks"] if registration else []
-    return next((k for k, look in enumerate(every, 1) if text in look["settled"]), None) if len(every) > 1 else None
+    return (
+        next((k for k, look in enumerate(every, 1) if text in look["settled"]), None)
+        if len(every) > 1
+        else None
+    )

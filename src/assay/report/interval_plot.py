@@ -1,7 +1,8 @@
-"""The interval plot of one claim as inline SVG: the allowed range shaded, thresholds as lines, method and controls on one axis.
+"""The interval plot of one claim as inline SVG: the allowed range shaded, thresholds as lines,
+method and controls on one axis.
 
-Positions along the axis are percentages and there is no view box, so text keeps its size and the plot fits any width.
-Colours are classes, which the page's style sheet sets for light and dark.
+Positions along the axis are percentages and there is no view box, so text keeps its size and the
+plot fits any width. Colours are classes, which the page's style sheet sets for light and dark.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ NAME, BAR = 14, 30
 LINE = 17
 """By so much every row is higher where the numbers of one stand on a line of their own."""
 FITS, NARROW = 60, 46
-"""So many letters of a row's text fit on one line, and on a small screen, where the shorter words stand."""
+"""So many letters of a row's text fit on one line, and on a small screen, where the shorter words
+stand."""
 FAR = 8
-"""A control or published number further from the method and its thresholds than so many of their spans gets an arrow."""
+"""A control or published number further from the method and its thresholds than so many of their
+spans gets an arrow."""
 
 ROLES = {
     "near": ", near: must fail",
@@ -33,23 +36,35 @@ ROLES = {
 }
 MUST = {"near": "fails", "control": "fails", "planted": "holds"}
 """What an arm has to come out as."""
-BRIEF = {"near": ", near", "planted": ", must hold", "also": ", may hold too", "unnamed": ", holds too", "published": ", other set-up"}
+BRIEF = {
+    "near": ", near",
+    "planted": ", must hold",
+    "also": ", may hold too",
+    "unnamed": ", holds too",
+    "published": ", other set-up",
+}
 """Shorter words where there is little room; a control is known by its dotted bar."""
 MARKS = {
     "holds": '<circle r="5" class="filled"/>',
     "fails": '<path d="M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5" class="cross"/>',
     "undecided": '<circle r="4.5" class="open"/>',
-    "unspecific": '<circle r="4.5" class="open"/><path d="M0-4.5A4.5 4.5 0 0 0 0 4.5Z" class="filled"/>',
+    "unspecific": (
+        '<circle r="4.5" class="open"/><path d="M0-4.5A4.5 4.5 0 0 0 0 4.5Z" class="filled"/>'
+    ),
     "finding": '<circle r="4" class="filled"/>',
 }
-"""Outcome → the mark of what has a verdict of its own; other arms have a dot, so that no control looks like a claim that fails."""
+"""Outcome → the mark of what has a verdict of its own; other arms have a dot, so that no control
+looks like a claim that fails."""
 
 
 def interval_plot(entry: Mapping[str, Any]) -> Markup:
     """The plot of one verdict's JSON; also of a finding, which has no range."""
     lines = [(entry.get("arm") or "value", "method", entry)]
     near = entry.get("near") or {}
-    controls = [(arm, "near" if arm in near else "control", c) for arm, c in (entry.get("controls") or {}).items()]
+    controls = [
+        (arm, "near" if arm in near else "control", c)
+        for arm, c in (entry.get("controls") or {}).items()
+    ]
     lines += sorted(controls, key=lambda line: line[1] != "near")
     lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
     for arm, c in (entry.get("also") or {}).items():
@@ -72,10 +87,12 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
         body.append(_published(len(lines), published, at, span, more))
     body.append(_axis(span, at, bottom))
     value, interval = estimate(entry)
-    label = f"{entry['text']}: {value} {interval}" + (f", threshold {entry['threshold']}" if entry.get("threshold") else "")
-    return Markup('<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
-        bottom + AXIS, label, Markup("").join(body)
+    label = f"{entry['text']}: {value} {interval}" + (
+        f", threshold {entry['threshold']}" if entry.get("threshold") else ""
     )
+    return Markup(
+        '<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
+    ).format(bottom + AXIS, label, Markup("").join(body))
 
 
 def _number_of(published: Any) -> Mapping[str, Any] | None:
@@ -87,7 +104,9 @@ def _finite(*values: float | None) -> list[float]:
     return [v for v in values if v is not None and math.isfinite(v)]
 
 
-def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any] | None) -> tuple[float, float] | None:
+def _domain(
+    entry: Mapping[str, Any], others: list, published: Mapping[str, Any] | None
+) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
     core = _finite(entry.get("estimate"), *limits(entry), *(entry.get("range") or ()))
     more = [v for o in others for v in _finite(o.get("estimate"), *limits(o))]
@@ -105,17 +124,24 @@ def _domain(entry: Mapping[str, Any], others: list, published: Mapping[str, Any]
 
 
 def _range(low: float | None, high: float | None, at: Any, rows: int, more: int) -> Markup:
-    """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses a number."""
+    """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses
+    a number."""
     left, right = at(low) if low is not None else 0.0, at(high) if high is not None else 100.0
     out = Markup("")
     for i in range(rows):
         top = TOP + (ROW + more) * i + BAR + more - 10
-        out += Markup('<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>').format(left, right - left, top)
+        out += Markup(
+            '<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>'
+        ).format(left, right - left, top)
         for x in (left if low is not None else None, right if high is not None else None):
             if x is not None:
-                out += Markup('<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, top, top + 20)
+                out += Markup(
+                    '<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>'
+                ).format(x, top, top + 20)
     edge = Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{}</text>')
-    if low is not None and high is not None and right - left < 40:  # two labels would meet, at the latest on a small screen
+    if (
+        low is not None and high is not None and right - left < 40
+    ):  # two labels would meet, at the latest on a small screen
         middle = (left + right) / 2
         return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
     for value, sign in ((low, "≥"), (high, "≤")):
@@ -128,13 +154,29 @@ def _anchor(x: float, margin: float) -> str:
     return "start" if x < margin else "end" if x > 100 - margin else "middle"
 
 
-def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span: tuple[float, float], more: int) -> Markup:
-    """One arm: its name and numbers; beneath them units as faint points, the interval as a thin bar, the estimate as a mark."""
+def _line(
+    i: int,
+    name: str,
+    kind: str,
+    entry: Mapping[str, Any],
+    at: Any,
+    span: tuple[float, float],
+    more: int,
+) -> Markup:
+    """One arm: its name and numbers; beneath them units as faint points, the interval as a thin
+    bar, the estimate as a mark."""
     top = TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
     value, interval = estimate(entry)
     outcome = entry.get("outcome", "finding")
-    out = _labels(name, _part(kind, outcome), _part(kind, outcome, brief=True), f"{value} {interval}", text_y, more)
+    out = _labels(
+        name,
+        _part(kind, outcome),
+        _part(kind, outcome, brief=True),
+        f"{value} {interval}",
+        text_y,
+        more,
+    )
     middle, (low, high) = entry.get("estimate"), limits(entry)
     if middle is None:
         return out
@@ -143,11 +185,15 @@ def _line(i: int, name: str, kind: str, entry: Mapping[str, Any], at: Any, span:
             out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(at(p), y + 7)
     if low is not None and high is not None and high >= span[0] and low <= span[1]:
         ends = at(max(low, span[0])), at(min(high, span[1]))
-        out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(*ends, y, y)
+        out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(
+            *ends, y, y
+        )
     if span[0] <= middle <= span[1]:
         shape = outcome if kind == "method" or outcome == "undecided" else "finding"
         mark = Markup(MARKS.get(shape, MARKS["finding"]))
-        out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(shape, at(middle), y, mark)
+        out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
+            shape, at(middle), y, mark
+        )
     else:
         out += _arrow(middle < span[0], y)
     group = {"near": "control near", "also": "planted", "unnamed": "planted"}.get(kind, kind)
@@ -173,26 +219,40 @@ def _part(kind: str, outcome: str, brief: bool = False) -> str:
 
 
 def _labels(name: str, role: str, brief: str, numbers: str, y: int, more: int) -> Markup:
-    """A row's text: the arm and its part on the left, its numbers on the right, lower where they need a line of their own."""
-    part = Markup('<tspan class="role">{}</tspan><tspan class="brief">{}</tspan>').format(role, brief) if brief != role else Markup.escape(role)
+    """A row's text: the arm and its part on the left, its numbers on the right, lower where they
+    need a line of their own."""
+    part = (
+        Markup('<tspan class="role">{}</tspan><tspan class="brief">{}</tspan>').format(role, brief)
+        if brief != role
+        else Markup.escape(role)
+    )
     return Markup(
-        '<text class="name" x="3%" y="{}">{}{}</text><text class="numbers" x="97%" y="{}" text-anchor="end">{}</text>'
+        '<text class="name" x="3%" y="{}">{}{}</text><text class="numbers" x="97%" y="{}" '
+        'text-anchor="end">{}</text>'
     ).format(y, name, part, y + more, minus(numbers))
 
 
 def _arrow(left: bool, y: int) -> Markup:
     path = "M8-4L2 0L8 4" if left else "M-8-4L-2 0L-8 4"
-    return Markup('<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>').format(0 if left else 100, y, path)
+    return Markup(
+        '<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>'
+    ).format(0 if left else 100, y, path)
 
 
-def _published(i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float], more: int) -> Markup:
+def _published(
+    i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float], more: int
+) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
     value, top = published["number"], TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
     role = "" if published.get("same") else ", other set-up"
-    out = _labels("published", role, BRIEF["published"] if role else "", number(value), text_y, more)
+    out = _labels(
+        "published", role, BRIEF["published"] if role else "", number(value), text_y, more
+    )
     if span[0] <= value <= span[1]:
-        out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(at(value), y - 6, y + 6)
+        out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
+            at(value), y - 6, y + 6
+        )
     else:
         out += _arrow(value < span[0], y)
     return Markup('<g class="published">{}</g>').format(out)
@@ -202,7 +262,9 @@ def _axis(span: tuple[float, float], at: Any, bottom: int) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
     for value in ticks(*span):
         x = at(value)
-        out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(x, bottom, bottom + 4)
+        out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
+            x, bottom, bottom + 4
+        )
         out += Markup('<text class="scale" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
             x, bottom + 18, _anchor(x, 5), minus(f"{value:.6g}")
         )
@@ -215,4 +277,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
     places = max(0, (decimals(0, 2 * step) or 0) + 2)
-    return [round(k * step, places) + 0.0 for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [
+        round(k * step, places) + 0.0
+        for k in range(math.ceil(low / step), math.floor(high / step) + 1)
+    ]

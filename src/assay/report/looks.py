@@ -11,16 +11,23 @@ NAMED = 6
 
 
 def page(data: Mapping[str, Any]) -> str:
-    """The whole page of one look: each token with its strongest features, then the text shaded once for each feature that matters."""
+    """The whole page of one look: each token with its strongest features, then the text shaded once
+    for each feature that matters."""
     from assay.features.card import Example
     from assay.report import pages
 
     shown = []
     for f in data["features"]:
         at = f["strongest"][0]["position"] if f["strongest"] else 0
-        shown.append(f | {"example": Example(tuple(data["tokens"]), tuple(f["activations"]), at, "", at)})
+        shown.append(
+            f | {"example": Example(tuple(data["tokens"]), tuple(f["activations"]), at, "", at)}
+        )
     words = {"quoted": quoted, "strongest": strongest, "nats": nats}
-    return pages.environment().get_template("look.html").render(data=data, features=shown, left_out=left_out(data), **words)
+    return (
+        pages.environment()
+        .get_template("look.html")
+        .render(data=data, features=shown, left_out=left_out(data), **words)
+    )
 
 
 def left_out(data: Mapping[str, Any]) -> str:
@@ -28,12 +35,20 @@ def left_out(data: Mapping[str, Any]) -> str:
     skip, words = data["skip_first"], data["tokens"]
     causes = []
     for places, cause in (
-        ([i for i in data["left_out"] if i < skip], "the first token" if skip == 1 else f"the first {skip} tokens"),
-        ([i for i in data["left_out"] if i >= skip], f"what is longer than {data['outlier']:g} medians"),
+        (
+            [i for i in data["left_out"] if i < skip],
+            "the first token" if skip == 1 else f"the first {skip} tokens",
+        ),
+        (
+            [i for i in data["left_out"] if i >= skip],
+            f"what is longer than {data['outlier']:g} medians",
+        ),
     ):
         more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
         if places:
-            named = ", ".join(quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED])  # no line breaks inside a token
+            named = ", ".join(
+                quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED]
+            )  # no line breaks inside a token
             causes.append(f"{cause} ({named}{more})")
     if not causes:
         return "No token is left out."

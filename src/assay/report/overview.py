@@ -1,7 +1,8 @@
-"""Every claim of every experiment on one page: what came out, what is published, what it cost, how many errors to expect.
+"""Every claim of every experiment on one page: what came out, what is published, what it cost, how
+many errors to expect.
 
-Takes records or stored results as plain values, so that the page in the docs and the index of a report say the same.
-"""
+Takes records or stored results as plain values, so that the page in the docs and the index of a
+report say the same."""
 
 from __future__ import annotations
 
@@ -17,14 +18,16 @@ JSON = Mapping[str, Any]
 
 
 def cost(data: JSON) -> str:
-    """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33 CPU-seconds, 0.6 GB a process"."""
+    """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33
+    CPU-seconds, 0.6 GB a process"."""
     peak = (data.get("provenance") or {}).get("peak_rss") or 0
     memory = f", {peak / 1e9:.1f} GB a process" if peak else ""
     return f"{data.get('seconds', 0):,.0f} s, {data.get('cpu_seconds', 0):,.0f} CPU-seconds{memory}"
 
 
 def about(data: JSON, title: str) -> str:
-    """One experiment in a line: its title, what it cost, how many of its exact statements come out."""
+    """One experiment in a line: its title, what it cost, how many of its exact statements come
+    out."""
     exact = [e["outcome"] for e in data["exact"]]
     beside = f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
     head = f"{title}{'' if title.endswith('?') else '.'} " if title else ""
@@ -32,24 +35,32 @@ def about(data: JSON, title: str) -> str:
 
 
 def errors(verdicts: Sequence[JSON]) -> str:
-    """Say how many false verdicts to expect among these claims, by the error rates that were measured, not by nominal ones.
+    """Say how many false verdicts to expect among these claims, by the error rates that were
+    measured, not by nominal ones.
 
-    Formula: a sum over claims of the measured rate at the claim's number of units, if every claim lay on its threshold.
+    Formula: a sum over claims of the measured rate at the claim's number of units, if every claim
+    lay on its threshold.
     Source: docs/coverage.md, whose rates are packaged as coverage.json.
     """
     decided = sum(v["outcome"] != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
-        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim lies exactly on its threshold. "
-        f"If all {len(verdicts)} did, about {even:.1f} would be announced as holding although they do not hold, and as many as failing: that is for "
-        f"units spread as normal ones are. For units as skewed as exponential ones it would be about {skewed:.1f} on the worse side. "
-        f"The further claims lie from their thresholds, the fewer. These are measured rates, not nominal ones. "
-        f"They say nothing of claims whose units are not independent, or whose threshold was chosen by what came out."
+        f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim "
+        "lies exactly on its threshold. "
+        f"If all {len(verdicts)} did, about {even:.1f} would be announced as holding although "
+        "they do not hold, and as many as failing: that is for "
+        "units spread as normal ones are. For units as skewed as exponential ones it would be "
+        f"about {skewed:.1f} on the worse side. "
+        "The further claims lie from their thresholds, the fewer. These are measured rates, not "
+        "nominal ones. "
+        "They say nothing of claims whose units are not independent, or whose threshold was "
+        "chosen by what came out."
     )
 
 
 def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, str]]) -> str:
-    """Say how many exact statements are violated, over all noted looks: one that came out after a change was violated all the same.
+    """Say how many exact statements are violated, over all noted looks: one that came out after a
+    change was violated all the same.
 
     `earlier` has, by experiment, the statements that were violated at a look, and how.
     """
@@ -62,12 +73,16 @@ def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, s
         f'{name}, "{text}" ({past.get((name, text), "as recorded")})'
         for name, text in sorted(every)
     )
-    told = f"Of exact statements {len(every)} violated of {len(exact.keys() | past.keys())}, over all looks that are noted"
+    told = (
+        f"Of exact statements {len(every)} violated of {len(exact.keys() | past.keys())}, over "
+        "all looks that are noted"
+    )
     return f"{told}{f': {listed}' if listed else ''}."
 
 
 def rate(verdict: JSON, world: str) -> float:
-    """The measured share of worlds in which a claim on its threshold is falsely announced, on the worse side, at this n of units."""
+    """The measured share of worlds in which a claim on its threshold is falsely announced, on the
+    worse side, at this n of units."""
     table = _coverage()["exact" if verdict.get("bounds") else world]
     n = min((verdict.get("n") or {"": 0}).values(), default=0)
     known = [int(k) for k in table if int(k) <= n] or [min(map(int, table))]
@@ -81,12 +96,24 @@ def _coverage() -> dict[str, dict[str, list[float]]]:
 
 
 COLUMNS = (
-    *((f"{kind} {tables.SIGNS[o]}", kind, o) for kind in ("risky", "confirming") for o in tables.OUTCOMES),
+    *(
+        (f"{kind} {tables.SIGNS[o]}", kind, o)
+        for kind in ("risky", "confirming")
+        for o in tables.OUTCOMES
+    ),
     ("exact", "exact", "exact"),
     ("violated", "exact", "violated"),
 )
 """Head, kind and outcome of what is counted apart."""
-HEADS = ("experiment", *(head for head, *_ in COLUMNS), "findings", "published", "s", "CPU-s", "GB a process")
+HEADS = (
+    "experiment",
+    *(head for head, *_ in COLUMNS),
+    "findings",
+    "published",
+    "s",
+    "CPU-s",
+    "GB a process",
+)
 
 
 def counts(
@@ -95,10 +122,11 @@ def counts(
     beside: Mapping[str, str] | None = None,
     linked: bool = True,
 ) -> str:
-    """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper prints, and its cost; and all together.
+    """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper
+    prints, and its cost; and all together.
 
-    `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last column, `linked` whether their pages lie beside it.
-    """
+    `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last
+    column, `linked` whether their pages lie beside it."""
     heads = (*HEADS, *(["made"] if beside else []))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     total = [0] * (len(HEADS) - 2)
@@ -107,33 +135,66 @@ def counts(
         total = [a + b for a, b in zip(total, row, strict=True)]
         peak = (data.get("provenance") or {}).get("peak_rss", 0) / 1e9
         named = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
-        lines.append(f"| {named} | " + " | ".join(map(str, row)) + f" | {peak:.1f} |" + (f" {beside[name]} |" if beside else ""))
+        lines.append(
+            f"| {named} | "
+            + " | ".join(map(str, row))
+            + f" | {peak:.1f} |"
+            + (f" {beside[name]} |" if beside else "")
+        )
     if took is not None:
         total[-2:] = map(round, took)
-    return "\n".join([*lines, "| **all** | " + " | ".join(f"**{n}**" for n in total) + " | |" + " |" * bool(beside)]) + "\n"
+    return (
+        "\n".join(
+            [
+                *lines,
+                "| **all** | "
+                + " | ".join(f"**{n}**" for n in total)
+                + " | |"
+                + " |" * bool(beside),
+            ]
+        )
+        + "\n"
+    )
 
 
 def counted(data: JSON) -> list[int]:
-    """Count one experiment's statements by kind and outcome; then findings, numbers in print, seconds, CPU-seconds."""
+    """Count one experiment's statements by kind and outcome; then findings, numbers in print,
+    seconds, CPU-seconds."""
     said = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
     said += [("exact", e["outcome"]) for e in data.get("exact", ())]
     printed = sum(isinstance(v.get("published"), Mapping) for v in data["verdicts"])
     apart = [said.count((kind, outcome)) for _, kind, outcome in COLUMNS]
-    return [*apart, len(data.get("findings", ())), printed, round(data["seconds"]), round(data["cpu_seconds"])]
+    return [
+        *apart,
+        len(data.get("findings", ())),
+        printed,
+        round(data["seconds"]),
+        round(data["cpu_seconds"]),
+    ]
 
 
 def listed(data: JSON) -> str:
-    """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is published, and every control."""
+    """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is
+    published, and every control."""
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
     head = f"{tables.CHECKED}; and other arms that hold"
-    lines = [f"| | claim | estimate [95 % interval] | published | {head} |", "|---|---|---|---|---|"]
+    lines = [
+        f"| | claim | estimate [95 % interval] | published | {head} |",
+        "|---|---|---|---|---|",
+    ]
     for r in tables.rows({"verdicts": data["verdicts"]}):
         why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
-        told = [f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}" for c in r.controls]
+        told = [
+            f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}"
+            for c in r.controls
+        ]
         controls = "<br>".join(line.lstrip() for line in told)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
         words = f"{tables.cell(r.text)}{why}"
-        lines.append(f"| {r.sign} {r.outcome}<br>*{r.kind}* | {words} | " + tables.minus(f"{value} | {published} | {controls} |"))
+        lines.append(
+            f"| {r.sign} {r.outcome}<br>*{r.kind}* | {words} | "
+            + tables.minus(f"{value} | {published} | {controls} |")
+        )
     return "\n".join(lines) + "\n"

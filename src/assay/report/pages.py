@@ -1,7 +1,8 @@
-"""Pages: one self-contained HTML file for an experiment, and an index over several. No network, works from file://.
+"""Pages: one self-contained HTML file for an experiment, and an index over several. No network,
+works from file://.
 
-Everything is given as plain data (the result's JSON, figures, cards), so a page needs neither store nor model.
-"""
+Everything is given as plain data (the result's JSON, figures, cards), so a page needs neither store
+nor model."""
 
 from __future__ import annotations
 
@@ -35,7 +36,13 @@ PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 @functools.cache
 def environment() -> Environment:
     """The templates, with the signs and filters that pages use."""
-    env = Environment(loader=PackageLoader("assay.report"), autoescape=True, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(
+        loader=PackageLoader("assay.report"),
+        autoescape=True,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     env.globals |= {
         "signs": tables.SIGNS,
         "checked": tables.CHECKED,
@@ -57,7 +64,9 @@ def environment() -> Environment:
         "board": tables.board,
         "tallied": tables.tallied,
         "several": tables.several,
-        "sentence": lambda text: text[:1].upper() + text[1:] if text[:1].isascii() else text,  # γ stays γ
+        "sentence": lambda text: (
+            text[:1].upper() + text[1:] if text[:1].isascii() else text
+        ),  # γ stays γ
         "words": contexts.words,
         "token": contexts.token,
         "context": contexts.context,
@@ -70,12 +79,15 @@ def environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What a page shows of a value: no text or markup in it turns the direction of writing, or cannot be encoded."""
+    """What a page shows of a value: no text or markup in it turns the direction of writing, or
+    cannot be encoded."""
     return type(value)(plain(value)) if isinstance(value, str) else value
 
 
 def _style() -> Markup:
-    return Markup(palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8"))
+    return Markup(
+        palette.css() + files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
+    )
 
 
 def _data_uri(content: str, kind: str) -> str:
@@ -100,7 +112,12 @@ def _markdown() -> Any:
 
 def prose(text: str) -> Markup:
     """Markdown as HTML; HTML inside it is shown, not obeyed, and images are not loaded."""
-    return Markup(_markdown().render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>"))
+    return Markup(
+        _markdown()
+        .render(text)
+        .replace("<table>", '<div class="scroll"><table>')
+        .replace("</table>", "</table></div>")
+    )
 
 
 def page(
@@ -117,31 +134,70 @@ def page(
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
-    `data` is the result's JSON, `header` the experiment's header block, `text` its prose in Markdown, `notes` a line on each arm,
-    `looks` the recorded judgings, `specs` each arm's specs as JSON, `home` the address of the index, if there is one.
-    """
+    `data` is the result's JSON, `header` the experiment's header block, `text` its prose in
+    Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
+    JSON, `home` the address of the index, if there is one."""
     claims = list(data.get("verdicts", ()))
     scopes = list(dict.fromkeys(v["scope"] for v in claims if v.get("scope")))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
     findings = data.get("findings", ())
-    parts = [("verdicts", "In short", True), ("about", "About", text), ("intervals", "Claims", claims), ("figures", "Figures", figures),
-             ("findings", "Findings", findings), ("features", "Features", cards), ("scope", "Scope", True), ("cite", "Cite", True)]  # fmt: skip
-    return environment().get_template("page.html").render(
-        data=data, header=header, text=text, looks=looks, home=home, specs=_specs(specs or {}),
-        notes=noted, scopes=scopes, tally=tally(data), parts=[(at, title) for at, title, there in parts if there],
-        rows=tables.rows(data), claims=claims, findings=findings, table_csv=export.verdicts_csv(data),
-        figures=shown(figures, noted), drawn=[c for c in cards if c.drawn], browse=[c for c in cards if not c.drawn],
-        bibtex=export.bibtex(data, header), whole=as_json(data, indent=1, default=str),
-    )  # fmt: skip
+    parts = [
+        ("verdicts", "In short", True),
+        ("about", "About", text),
+        ("intervals", "Claims", claims),
+        ("figures", "Figures", figures),
+        ("findings", "Findings", findings),
+        ("features", "Features", cards),
+        ("scope", "Scope", True),
+        ("cite", "Cite", True),
+    ]
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            data=data,
+            header=header,
+            text=text,
+            looks=looks,
+            home=home,
+            specs=_specs(specs or {}),
+            notes=noted,
+            scopes=scopes,
+            tally=tally(data),
+            parts=[(at, title) for at, title, there in parts if there],
+            rows=tables.rows(data),
+            claims=claims,
+            findings=findings,
+            table_csv=export.verdicts_csv(data),
+            figures=shown(figures, noted),
+            drawn=[c for c in cards if c.drawn],
+            browse=[c for c in cards if not c.drawn],
+            bibtex=export.bibtex(data, header),
+            whole=as_json(data, indent=1, default=str),
+        )
+    )
 
 
-def shown(figures: Sequence[Figure], notes: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """Each figure drawn for screens and phones, with its data as CSV and what the arms in its legend are."""
+def shown(
+    figures: Sequence[Figure], notes: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Each figure drawn for screens and phones, with its data as CSV and what the arms in its
+    legend are."""
     found = []
     for name, f in zip(export.names(figures), figures, strict=True):
-        named = dict.fromkeys(str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column])
+        named = dict.fromkeys(
+            str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column]
+        )
         words = {word: (notes or {})[word] for word in named if word in (notes or {})}
-        found.append({"figure": f, "svg": Markup(draw.both(f)), "name": name, "csv": export.figure_csv(f), "words": words})
+        found.append(
+            {
+                "figure": f,
+                "svg": Markup(draw.both(f)),
+                "name": name,
+                "csv": export.figure_csv(f),
+                "words": words,
+            }
+        )
     return found
 
 
@@ -150,29 +206,54 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     merged: dict[str, dict[str, Any]] = {}
     for arm, texts in specs.items():
         runs = [json.loads(t) for t in texts]
-        values = {k: list(dict.fromkeys(json.dumps(r.get(k)) for r in runs)) for k in (runs[0] if runs else {})}
+        values = {
+            k: list(dict.fromkeys(json.dumps(r.get(k)) for r in runs))
+            for k in (runs[0] if runs else {})
+        }
         merged[arm] = {k: ", ".join(v) for k, v in values.items()} | {"runs": len(runs)}
     return merged
 
 
 def tally(data: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """How many statements have each outcome, in the order of the signs; outcomes that do not occur are left out."""
+    """How many statements have each outcome, in the order of the signs; outcomes that do not occur
+    are left out."""
     outcomes = [r.outcome for r in tables.rows(data)]
     return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The page over several results, every claim of each; an entry has `data`, `href` and optionally `header`."""
+    """The page over several results, every claim of each; an entry has `data`, `href` and
+    optionally `header`."""
     listed = []
     for e in entries:
-        stated = {k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")}  # findings are many, and on the result's own page
-        listed.append({**e, "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(e["data"]),
-                       "header": e.get("header"), "cost": overview.cost(e["data"])})  # fmt: skip
+        stated = {
+            k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")
+        }  # findings are many, and on the result's own page
+        listed.append(
+            {
+                **e,
+                "rows": tables.rows(stated),
+                "statements": stated["verdicts"] + stated["exact"],
+                "tally": tally(e["data"]),
+                "header": e.get("header"),
+                "cost": overview.cost(e["data"]),
+            }
+        )
     named = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
-    everything = {k: [v for e in listed for v in e["data"].get(k, ())] for k in ("verdicts", "exact", "findings")}
+    everything = {
+        k: [v for e in listed for v in e["data"].get(k, ())]
+        for k in ("verdicts", "exact", "findings")
+    }
     claims = everything["verdicts"]
-    return environment().get_template("index.html").render(
-        entries=listed, named=named, tally=tally(everything), errors=overview.errors(claims) if claims else ""
+    return (
+        environment()
+        .get_template("index.html")
+        .render(
+            entries=listed,
+            named=named,
+            tally=tally(everything),
+            errors=overview.errors(claims) if claims else "",
+        )
     )
 
 

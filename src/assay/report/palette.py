@@ -1,7 +1,8 @@
-"""Every colour of a report, once: its light and its dark value. Pages, interval plots and figures take them from here.
+"""Every colour of a report, once: its light and its dark value. Pages, interval plots and figures
+take them from here.
 
-Figures are drawn with the light values; style rules turn exactly those values into variables, so one SVG serves light and dark.
-"""
+Figures are drawn with the light values; style rules turn exactly those values into variables, so
+one SVG serves light and dark."""
 
 from __future__ import annotations
 
@@ -32,15 +33,19 @@ PALETTE: dict[str, tuple[str, str]] = {
     "ramp5": ("#0e3f7c", "#9ec4ee"),
     "ramp6": ("#092c55", "#cce0f6"),
 }
-"""Name → (light, dark). `ramp` is for ordered levels, `grey2` for axes, `undecided` also for controls."""
+"""Name → (light, dark). `ramp` is for ordered levels, `grey2` for axes, `undecided` also for
+controls."""
 
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}
 TEXT = ("ink", "quiet", "method", "holds", "fails", "unspecific", "undecided")
-"""The colours that text is set in; each has a contrast of at least 4.5 on `paper`, light and dark."""
+"""The colours that text is set in; each has a contrast of at least 4.5 on `paper`, light and
+dark."""
 SERIES = ("method", "grey1", "amber", "teal", "purple", "rose", "olive")
-"""The colours of a figure's series, the method's first; each has a contrast of at least 4.5 on `paper`."""
+"""The colours of a figure's series, the method's first; each has a contrast of at least 4.5 on
+`paper`."""
 RAMP = tuple(f"ramp{i}" for i in range(1, 7))
-"""The colours of ordered levels, lowest first; each has a contrast of at least 3 on `paper`, and more than the one before."""
+"""The colours of ordered levels, lowest first; each has a contrast of at least 3 on `paper`, and
+more than the one before."""
 
 
 def contrast(a: str, b: str) -> float:
@@ -65,7 +70,8 @@ def variables(dark: bool = False) -> str:
 
 
 def repaint(scope: str, found: str | None = None) -> str:
-    """Rules that give every colour of a figure below `scope` its variable; with `found`, only the colours that occur in that text."""
+    """Rules that give every colour of a figure below `scope` its variable; with `found`, only the
+    colours that occur in that text."""
     return "".join(
         f'{scope} [{kind}="{day}"]{{{kind}:var(--{name})}}'
         for name, day in LIGHT.items()
@@ -75,8 +81,10 @@ def repaint(scope: str, found: str | None = None) -> str:
 
 
 def css() -> str:
-    """The palette as style rules of a page: variables, light and dark, and figures that follow them."""
+    """The palette as style rules of a page: variables, light and dark, and figures that follow
+    them."""
     return (
         f":root{{color-scheme:light dark;{variables()}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}\n{repaint('.figure svg')}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}\n"
+        f"{repaint('.figure svg')}\n"
     )

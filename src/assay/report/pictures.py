@@ -1,7 +1,8 @@
-"""The picture of an experiment in the docs: its first figure, drawn from its committed record, light or dark as the reader's pages are.
+"""The picture of an experiment in the docs: its first figure, drawn from its committed record,
+light or dark as the reader's pages are.
 
-A drawing's last digits depend on the fonts of the machine. So the file carries the hash of what was drawn, and is up to date
-when that hash is, whatever the machine.
+A drawing's last digits depend on the fonts of the machine. So the file carries the hash of what was
+drawn, and is up to date when that hash is, whatever the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ FOLDER = Path(__file__).resolve().parents[3] / "docs" / "pictures"
 MOST = 300_000
 """Bytes above which an SVG gives way to a PNG."""
 DIGITS = 6
-"""Significant digits of what is drawn: more cannot be seen, and the last ones differ between machines."""
+"""Significant digits of what is drawn: more cannot be seen, and the last ones differ between
+machines."""
 
 
 def figures(experiment: Experiment, record: Mapping[str, Any]) -> list[Figure]:
@@ -35,7 +37,8 @@ def figures(experiment: Experiment, record: Mapping[str, Any]) -> list[Figure]:
 
 
 def figure(name: str) -> Figure | None:
-    """The first figure of an experiment, or of NAME.PRESET, its numbers at six digits; None without a record or a figure."""
+    """The first figure of an experiment, or of NAME.PRESET, its numbers at six digits; None without
+    a record or a figure."""
     experiment = catalogue.find(name.partition(".")[0])
     record = records.read(name, experiment.origin)
     drawn = figures(experiment, record) if record is not None else []
@@ -56,7 +59,11 @@ def path(name: str) -> Path:
 
 def drawn_from(file: Path) -> str:
     """The hash that a picture carries; empty where there is no picture, or one without a hash."""
-    found = re.search(rb"drawn-from[=\x00]\"?([0-9a-f]{64})", file.read_bytes()) if file.exists() else None
+    found = (
+        re.search(rb"drawn-from[=\x00]\"?([0-9a-f]{64})", file.read_bytes())
+        if file.exists()
+        else None
+    )
     return found[1].decode() if found else ""
 
 
@@ -66,8 +73,14 @@ def write(name: str, figure: Figure) -> Path:
     if drawn_from(file) == stamp(figure):
         return file
     FOLDER.mkdir(parents=True, exist_ok=True)
-    svg = draw.svg(figure, alone=True).replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1).encode()
-    kind, content = ("svg", svg) if len(svg) <= MOST else ("png", _noted(draw.png(figure), stamp(figure)))
+    svg = (
+        draw.svg(figure, alone=True)
+        .replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1)
+        .encode()
+    )
+    kind, content = (
+        ("svg", svg) if len(svg) <= MOST else ("png", _noted(draw.png(figure), stamp(figure)))
+    )
     for old in ("svg", "png"):
         (FOLDER / f"{name}.{old}").unlink(missing_ok=True)
     (FOLDER / f"{name}.{kind}").write_bytes(content)
@@ -79,10 +92,19 @@ def _rounded(figure: Figure) -> Figure:
         value = value.item() if hasattr(value, "item") else value
         return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
-    return replace(figure, columns={name: [short(v) for v in column] for name, column in figure.columns.items()})
+    return replace(
+        figure,
+        columns={name: [short(v) for v in column] for name, column in figure.columns.items()},
+    )
 
 
 def _noted(png: bytes, text: str) -> bytes:
     """Put a text chunk after the image's header."""
     chunk = b"tEXt" + b"drawn-from\0" + text.encode()
-    return png[:33] + (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + png[33:]
+    return (
+        png[:33]
+        + (len(chunk) - 4).to_bytes(4, "big")
+        + chunk
+        + zlib.crc32(chunk).to_bytes(4, "big")
+        + png[33:]
+    )

@@ -1,4 +1,5 @@
-"""Questions: which experiments of the catalogue ask about the same thing, for every list of them; one that is not named stands last."""
+"""Questions: which experiments of the catalogue ask about the same thing, for every list of them;
+one that is not named stands last."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ QUESTIONS = {
         "compute-planner": "Do planned times and widths come true?",
     },
 }
-"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42 letters.
+"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42
+letters.
 
 Neighbours that ask the same share a line of a list."""
 ASKS = {name: asks for named in QUESTIONS.values() for name, asks in named.items()}
@@ -86,5 +88,10 @@ E = TypeVar("E", bound=Named)
 def by_question(entries: Iterable[E]) -> dict[str, list[E]]:
     """Group what is named after experiments by the question that they ask, in reading order."""
     left = {entry.name: entry for entry in entries}
-    found = {question: [left.pop(name) for name in names if name in left] for question, names in QUESTIONS.items()}
-    return {question: own for question, own in (found | {OTHERS: list(left.values())}).items() if own}
+    found = {
+        question: [left.pop(name) for name in names if name in left]
+        for question, names in QUESTIONS.items()
+    }
+    return {
+        question: own for question, own in (found | {OTHERS: list(left.values())}).items() if own
+    }

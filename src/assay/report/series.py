@@ -1,7 +1,8 @@
-"""A series, such as a run of the whole catalogue, on one page: as Markdown that can be committed, and as HTML.
+"""A series, such as a run of the whole catalogue, on one page: as Markdown that can be committed,
+and as HTML.
 
-Takes the plain values of the verb's result. What it says of claims is what the docs and the index of a report say of them, by the same code.
-"""
+Takes the plain values of the verb's result. What it says of claims is what the docs and the index
+of a report say of them, by the same code."""
 
 from __future__ import annotations
 
@@ -14,7 +15,10 @@ from assay.report import overview, tables
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
-CROSSING = "Experiments share the cores, so the seconds of one are those during which at least one of its runs was worked on"
+CROSSING = (
+    "Experiments share the cores, so the seconds of one are those during which at least one of "
+    "its runs was worked on"
+)
 
 
 def results(series: JSON) -> dict[str, JSON]:
@@ -28,14 +32,20 @@ def failures(series: JSON) -> dict[str, str]:
 
 
 def made(part: JSON) -> str:
-    """Whether the command that wrote the page trained an experiment: "now", "stored before", or "12 of 40 runs now"."""
+    """Whether the command that wrote the page trained an experiment: "now", "stored before", or "12
+    of 40 runs now"."""
     if not part["trained"]:
         return "stored before"
-    return "now" if part["trained"] == part["runs"] else f"{part['trained']} of {part['runs']} runs now"
+    return (
+        "now"
+        if part["trained"] == part["runs"]
+        else f"{part['trained']} of {part['runs']} runs now"
+    )
 
 
 def facts(series: JSON) -> list[tuple[str, str]]:
-    """When, on what and with what it was run, as (name, words); several commits or machines are all named."""
+    """When, on what and with what it was run, as (name, words); several commits or machines are all
+    named."""
     found = [data.get("provenance") or {} for data in results(series).values()]
     machine = [_machine(p["machine"]) for p in found if p.get("machine")]
     software = [_software(p["software"]) for p in found if p.get("software")]
@@ -44,7 +54,9 @@ def facts(series: JSON) -> list[tuple[str, str]]:
     if series["seconds"]:
         took += f": on average {series['cpu_seconds'] / series['seconds']:.2f} cores at work"
     if series["planned_seconds"] and any(e["trained"] for e in series["experiments"]):
-        took += f"; planned for what was missing: {' to '.join(map(time, series['planned_seconds']))}"
+        took += (
+            f"; planned for what was missing: {' to '.join(map(time, series['planned_seconds']))}"
+        )
     runs, trained = (sum(e[k] for e in series["experiments"]) for k in ("runs", "trained"))
     said = [
         ("preset", series["preset"]),
@@ -58,28 +70,53 @@ def facts(series: JSON) -> list[tuple[str, str]]:
     return [(name, words) for name, words in said if words]
 
 
-def markdown(series: JSON, titles: Mapping[str, str], command: str, linked: bool = True, names: str = ALL) -> str:
-    """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie beside it."""
+def markdown(
+    series: JSON, titles: Mapping[str, str], command: str, linked: bool = True, names: str = ALL
+) -> str:
+    """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie
+    beside it."""
     found, wrong = results(series), failures(series)
-    lines = [f"# A run of {_said(names)}\n", f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n"]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)), ""]
+    lines = [
+        f"# A run of {_said(names)}\n",
+        f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n",
+    ]
+    lines += [
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)),
+        "",
+    ]
     if wrong:
-        lines += ["## Without a result\n", *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()), ""]
+        lines += [
+            "## Without a result\n",
+            *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()),
+            "",
+        ]
     beside = {e["name"]: made(e) for e in series["experiments"]}
     took = series["seconds"], series["cpu_seconds"]
-    lines += [overview.counts(found, took, beside, linked), f"{CROSSING}; the last line counts no second twice.\n"]
+    lines += [
+        overview.counts(found, took, beside, linked),
+        f"{CROSSING}; the last line counts no second twice.\n",
+    ]
     claims = [v for data in found.values() for v in data["verdicts"]]
     if claims:
         lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
     lines.append("## Claim by claim\n")
     for name, data in found.items():
         named = f"[{name}]({name}.md)" if linked else name
-        lines += [f"### {named}\n", overview.about(data, titles.get(name, "")) + "\n", overview.listed(data)]
+        lines += [
+            f"### {named}\n",
+            overview.about(data, titles.get(name, "")) + "\n",
+            overview.listed(data),
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str], names: str = ALL) -> str:
-    """The page as HTML; `pages` are the addresses of experiments' own pages, where there are some."""
+def html(
+    series: JSON, titles: Mapping[str, str], pages: Mapping[str, str], names: str = ALL
+) -> str:
+    """The page as HTML; `pages` are the addresses of experiments' own pages, where there are
+    some."""
     from assay.report.pages import environment, tally
 
     entries = []
@@ -88,21 +125,49 @@ def html(series: JSON, titles: Mapping[str, str], pages: Mapping[str, str], name
         if data is None:
             continue
         stated = {k: list(data.get(k, ())) for k in ("verdicts", "exact")}
-        entries.append({
-            "name": part["name"], "title": titles.get(part["name"], part["name"]), "data": data, "href": pages.get(part["name"]),
-            "rows": tables.rows(stated), "statements": stated["verdicts"] + stated["exact"], "tally": tally(stated),
-            "cost": overview.cost(data), "made": made(part), "counted": overview.counted(data),
-            "peak": (data.get("provenance") or {}).get("peak_rss", 0) / 1e9,
-        })  # fmt: skip
+        entries.append(
+            {
+                "name": part["name"],
+                "title": titles.get(part["name"], part["name"]),
+                "data": data,
+                "href": pages.get(part["name"]),
+                "rows": tables.rows(stated),
+                "statements": stated["verdicts"] + stated["exact"],
+                "tally": tally(stated),
+                "cost": overview.cost(data),
+                "made": made(part),
+                "counted": overview.counted(data),
+                "peak": (data.get("provenance") or {}).get("peak_rss", 0) / 1e9,
+            }
+        )
     claims = [v for e in entries for v in e["data"]["verdicts"]]
-    total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)] if entries else []
+    total = (
+        [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)]
+        if entries
+        else []
+    )
     total = total and [*total[:-2], round(series["seconds"]), round(series["cpu_seconds"])]
-    everything = {"verdicts": claims, "exact": [x for e in entries for x in e["data"].get("exact", ())]}
-    return environment().get_template("series.html").render(
-        series=series, of=_said(names), facts=facts(series), failures=failures(series), entries=entries, total=total, heads=overview.HEADS,
-        named=[(e["name"], e["name"]) for e in entries], crossing=CROSSING,
-        tally=tally(everything), errors=overview.errors(claims) if claims else "",
-    )  # fmt: skip
+    everything = {
+        "verdicts": claims,
+        "exact": [x for e in entries for x in e["data"].get("exact", ())],
+    }
+    return (
+        environment()
+        .get_template("series.html")
+        .render(
+            series=series,
+            of=_said(names),
+            facts=facts(series),
+            failures=failures(series),
+            entries=entries,
+            total=total,
+            heads=overview.HEADS,
+            named=[(e["name"], e["name"]) for e in entries],
+            crossing=CROSSING,
+            tally=tally(everything),
+            errors=overview.errors(claims) if claims else "",
+        )
+    )
 
 
 def _said(names: str) -> str:
@@ -123,7 +188,10 @@ def _when(began: float | None, ended: float | None) -> str:
 
 
 def _machine(m: JSON) -> str:
-    return f"{m['cpu']}, {m['free_cores']} of {m['cores']} cores, {m['memory_gib']:g} GiB, {m['system']}"
+    return (
+        f"{m['cpu']}, {m['free_cores']} of {m['cores']} cores, {m['memory_gib']:g} GiB, "
+        f"{m['system']}"
+    )
 
 
 def _software(versions: JSON) -> str:
@@ -133,4 +201,8 @@ def _software(versions: JSON) -> str:
 def _each(values: Sequence[str]) -> str:
     """The values, each once; with how many experiments say so where they differ."""
     counts = {v: values.count(v) for v in dict.fromkeys(values)}
-    return next(iter(counts), "") if len(counts) <= 1 else "; ".join(f"{v} ({n} of {len(values)})" for v, n in counts.items())
+    return (
+        next(iter(counts), "")
+        if len(counts) <= 1
+        else "; ".join(f"{v} ({n} of {len(values)})" for v, n in counts.items())
+    )

@@ -1,7 +1,8 @@
-"""Verdict and catalogue tables, for terminal, plain text and Markdown; the rows that pages and LaTeX set as well.
+"""Verdict and catalogue tables, for terminal, plain text and Markdown; the rows that pages and
+LaTeX set as well.
 
-Everything here takes the result's JSON (`verdicts`, `exact`, `findings`), so a stored result needs nothing else to be shown.
-"""
+Everything here takes the result's JSON (`verdicts`, `exact`, `findings`), so a stored result needs
+nothing else to be shown."""
 
 from __future__ import annotations
 
@@ -20,19 +21,38 @@ from assay.core.plain import plain_all
 if TYPE_CHECKING:
     from rich.table import Table
 
-SIGNS = {"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○", "exact": "≡", "violated": "≢", "finding": "–"}
+SIGNS = {
+    "holds": "●",
+    "fails": "✕",
+    "unspecific": "◐",
+    "undecided": "○",
+    "exact": "≡",
+    "violated": "≢",
+    "finding": "–",
+}
 """Outcome → its sign; never colour alone."""
 CHECKS = {True: "✓", False: "!", None: "?"}
-"""Whether a control came out as it has to → its sign; ✓ beside a control says that it fails, as it must."""
+"""Whether a control came out as it has to → its sign; ✓ beside a control says that it fails, as it
+must."""
 CHECKED = "control: ✓ fails, as it must"
 """What stands above a column of controls."""
-STYLES = {"holds": "green", "fails": "red", "unspecific": "yellow", "undecided": "bright_black", "violated": "red"}
+STYLES = {
+    "holds": "green",
+    "fails": "red",
+    "unspecific": "yellow",
+    "undecided": "bright_black",
+    "violated": "red",
+}
 OUTCOMES = ("holds", "fails", "unspecific", "undecided")
-ONLY_EXACT = "Exact statements only: nothing here could have come out otherwise but by a mistake of the program."
+ONLY_EXACT = (
+    "Exact statements only: nothing here could have come out otherwise but by a mistake of the "
+    "program."
+)
 """What is said of a result that judges no claim."""
 WIDTH = 100
 MANY = 9
-"""Where so many times as many units would be needed, what they would tell apart may well be equal."""
+"""Where so many times as many units would be needed, what they would tell apart may well be
+equal."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
 JSON = Mapping[str, Any]
@@ -40,7 +60,8 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Control:
-    """One line of the control column: a control (which must fail), a planted effect (which must hold), or another arm that holds."""
+    """One line of the control column: a control (which must fail), a planted effect (which must
+    hold), or another arm that holds."""
 
     arm: str
     outcome: str
@@ -54,26 +75,36 @@ class Control:
         """Whether it came out as it has to, or may; None where that is undecided."""
         if self.outcome == "undecided":
             return None
-        return self.role != "unnamed" and (self.outcome == "holds") == (self.role in ("planted", "also"))
+        return self.role != "unnamed" and (self.outcome == "holds") == (
+            self.role in ("planted", "also")
+        )
 
     @property
     def told(self) -> str:
         """What is said beside it; nothing of a control that fails, as it must."""
-        must = {"planted": "must hold", "also": "may hold too", "unnamed": "holds too", "near": "near"}.get(self.role, "")
+        must = {
+            "planted": "must hold",
+            "also": "may hold too",
+            "unnamed": "holds too",
+            "near": "near",
+        }.get(self.role, "")
         if self.met is None:
             came = "undecided"
         elif self.role == "planted":
             came = "and does" if self.met else "and does not"
         else:
-            came = "passes, and must not" if self.role in ("near", "control") and not self.met else ""
+            came = (
+                "passes, and must not" if self.role in ("near", "control") and not self.met else ""
+            )
         return ", ".join(filter(None, (must, came)))
 
     @property
     def sign(self) -> str:
-        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an outcome, which claims have.
+        """✓ where it came out as it has to; ! where not, ? where that is undecided: no sign of an
+        outcome, which claims have.
 
-        No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a control.
-        """
+        No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a
+        control."""
         return "" if self.role == "also" else CHECKS[self.met]
 
     @property
@@ -102,20 +133,27 @@ class Row:
     agreed: str = ""
     """Where its interval comes from, if its units agree."""
     threshold: str = ""
-    """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the threshold, or there is none."""
+    """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
+    threshold, or there is none."""
 
     @property
     def checked(self) -> tuple[Control, ...]:
-        """The arms that bear on the verdict: controls, planted effects, and those that hold though nobody said they might."""
+        """The arms that bear on the verdict: controls, planted effects, and those that hold though
+        nobody said they might."""
         return tuple(c for c in self.controls if c.role != "also")
 
     @property
     def allowed(self) -> str:
-        """The arms that hold as the author said they may, in words: the names of a few, the number of many."""
+        """The arms that hold as the author said they may, in words: the names of a few, the number
+        of many."""
         names = [c.arm for c in self.controls if c.role == "also"]
         if len(names) > NAMED:
             return f"{len(names)} more may hold too, and do"
-        return f"may hold too, and {'does' if len(names) == 1 else 'do'}: {', '.join(names)}" if names else ""
+        return (
+            f"may hold too, and {'does' if len(names) == 1 else 'do'}: {', '.join(names)}"
+            if names
+            else ""
+        )
 
     @property
     def advice(self) -> str:
@@ -129,7 +167,8 @@ class Row:
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
-    """A number at so many decimals, or at four significant digits; "not estimated" when there is none."""
+    """A number at so many decimals, or at four significant digits; "not estimated" when there is
+    none."""
     if value is None or not math.isfinite(value):
         return "not estimated"
     if decimals is None or decimals > 6:
@@ -139,12 +178,18 @@ def number(value: float | None, decimals: int | None = None) -> str:
 
 
 def minus(words: str) -> str:
-    """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be typed."""
-    return re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words).replace(">=", "≥").replace("<=", "≤")
+    """Put true minus signs before numbers, ≥ and ≤: for pages; terminals and files keep what can be
+    typed."""
+    return (
+        re.sub(r"(?<![\w.])-(?=\.?\d)|(?<=e)-(?=\d)", "−", words)
+        .replace(">=", "≥")
+        .replace("<=", "≤")
+    )
 
 
 def decimals(low: float | None, high: float | None) -> int | None:
-    """Decimals that an interval supports: one significant digit of its half-width, two when the first is 1; None without one."""
+    """Decimals that an interval supports: one significant digit of its half-width, two when the
+    first is 1; None without one."""
     if low is None or high is None or not math.isfinite(high - low) or high <= low:
         return None
     half = (high - low) / 2
@@ -153,9 +198,12 @@ def decimals(low: float | None, high: float | None) -> int | None:
 
 
 def estimate(entry: JSON) -> tuple[str, str]:
-    """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994, 1.000]")."""
+    """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994,
+    1.000]")."""
     low, high = limits(entry)
-    places = _apart(decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ())))
+    places = _apart(
+        decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ()))
+    )
     if number(entry.get("estimate")) == "not estimated":
         return "not estimated", ""
     if low is None and high is None:
@@ -164,27 +212,38 @@ def estimate(entry: JSON) -> tuple[str, str]:
 
 
 def limits(entry: JSON) -> tuple[float | None, float | None]:
-    """Give the interval as it is printed: cut off at the least and the greatest number that there can be, unless the estimate lies beyond."""
+    """Give the interval as it is printed: cut off at the least and the greatest number that there
+    can be, unless the estimate lies beyond."""
     low, high, value = (entry.get(k) for k in ("low", "high", "estimate"))
-    least, greatest = (e if e is not None else end for e, end in zip(entry.get("natural") or (None, None), (-math.inf, math.inf), strict=True))
+    least, greatest = (
+        e if e is not None else end
+        for e, end in zip(entry.get("natural") or (None, None), (-math.inf, math.inf), strict=True)
+    )
     if low is None or high is None or value is None or not least <= value <= greatest:
         return low, high
     return max(low, least), min(high, greatest)
 
 
 def clipped(entry: JSON) -> str:
-    """Say that an interval is cut off where numbers end, and how many units may be of a kind that is not among these; "" where it is not.
+    """Say that an interval is cut off where numbers end, and how many units may be of a kind that
+    is not among these; "" where it is not.
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
     if limits(entry) == (entry.get("low"), entry.get("high")):
         return ""
     factor, n = min(entry["n"].items(), key=lambda item: item[1])
-    return f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} may be up to {1 - 0.025 ** (1 / n):.0%} of all"
+    return (
+        f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} "
+        f"may be up to {1 - 0.025 ** (1 / n):.0%} of all"
+    )
 
 
-def _apart(places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]) -> int | None:
-    """Keep these decimals, or take up to two more where a limit would otherwise be printed as the threshold that it is not."""
+def _apart(
+    places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]
+) -> int | None:
+    """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
+    threshold that it is not."""
 
     def same(a: float, b: float, at: int) -> bool:
         return a != b and f"{a:.{at}f}" == f"{b:.{at}f}"
@@ -192,7 +251,9 @@ def _apart(places: int | None, limits: Sequence[float | None], thresholds: Seque
     if places is None:
         return None
     pairs = [(a, b) for a in limits for b in thresholds if a is not None and b is not None]
-    return next((p for p in (places, places + 1) if not any(same(a, b, p) for a, b in pairs)), places + 2)
+    return next(
+        (p for p in (places, places + 1) if not any(same(a, b, p) for a, b in pairs)), places + 2
+    )
 
 
 def units(entry: JSON) -> str:
@@ -200,7 +261,9 @@ def units(entry: JSON) -> str:
     n = entry.get("n") or {}
     if not isinstance(n, Mapping):
         return str(n)
-    return " × ".join(f"{count} {name if count == 1 else several(name)}" for name, count in n.items())
+    return " × ".join(
+        f"{count} {name if count == 1 else several(name)}" for name, count in n.items()
+    )
 
 
 def several(name: str) -> str:
@@ -223,25 +286,55 @@ def _row(entry: JSON, outcome: str) -> Row:
         value, interval = _exact(entry)
     published, setup = literature(entry)
     near = entry.get("near") or {}
-    controls = [Control(arm, c["outcome"], *estimate(c), "near" if arm in near else "control") for arm, c in (entry.get("controls") or {}).items()]
+    controls = [
+        Control(arm, c["outcome"], *estimate(c), "near" if arm in near else "control")
+        for arm, c in (entry.get("controls") or {}).items()
+    ]
     controls.sort(key=lambda c: c.role != "near")  # the strongest other explanation first
-    controls += [Control(arm, c["outcome"], *estimate(c), "planted") for arm, c in (entry.get("planted") or {}).items()]
+    controls += [
+        Control(arm, c["outcome"], *estimate(c), "planted")
+        for arm, c in (entry.get("planted") or {}).items()
+    ]
     for arm, c in (entry.get("also") or {}).items():
-        controls.append(Control(arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"))
+        controls.append(
+            Control(
+                arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"
+            )
+        )
     unit = entry.get("unit") or ""
     kind = "" if entry.get("threshold_from") == reasons.GIVEN else entry.get("kind", "")
-    return Row(outcome, entry["text"], why(entry), value, interval, "" if unit == "1" else unit, units(entry),
-               published, setup, tuple(controls), kind, command(entry), agreed(entry), holds_if(entry))  # fmt: skip
+    return Row(
+        outcome,
+        entry["text"],
+        why(entry),
+        value,
+        interval,
+        "" if unit == "1" else unit,
+        units(entry),
+        published,
+        setup,
+        tuple(controls),
+        kind,
+        command(entry),
+        agreed(entry),
+        holds_if(entry),
+    )
 
 
 def holds_if(entry: JSON) -> str:
-    """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text says only that, or for no claim."""
+    """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text
+    says only that, or for no claim."""
     given = entry.get("threshold_from") == reasons.GIVEN
-    return f"holds if {entry['threshold']}".replace(">=", "≥").replace("<=", "≤") if entry.get("threshold") and not given else ""
+    return (
+        f"holds if {entry['threshold']}".replace(">=", "≥").replace("<=", "≤")
+        if entry.get("threshold") and not given
+        else ""
+    )
 
 
 def literature(entry: JSON) -> tuple[str, str]:
-    """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two empty texts where nothing is said."""
+    """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two
+    empty texts where nothing is said."""
     published = entry.get("published")
     if not isinstance(published, Mapping):
         return published or "", ""
@@ -249,11 +342,17 @@ def literature(entry: JSON) -> tuple[str, str]:
 
 
 def _exact(entry: JSON) -> tuple[str, str]:
-    """What came out and what was due; of an array the first three numbers and how many there are."""
+    """What came out and what was due; of an array the first three numbers and how many there
+    are."""
     value, due = (_flat(entry.get(k)) for k in ("value", "expected"))
-    parts = [", ".join(f"{v:.6g}" for v in numbers[:3]) + (" …" if len(numbers) > 3 else "") for numbers in (value, due)]
+    parts = [
+        ", ".join(f"{v:.6g}" for v in numbers[:3]) + (" …" if len(numbers) > 3 else "")
+        for numbers in (value, due)
+    ]
     count = f" ({len(value)} numbers)" if len(value) > 3 else ""
-    return (parts[0] + count) or "not estimated", f"expected {parts[1]} ± {entry.get('tolerance', 0):.2g}"
+    return (
+        parts[0] + count
+    ) or "not estimated", f"expected {parts[1]} ± {entry.get('tolerance', 0):.2g}"
 
 
 def _flat(value: Any) -> list[float]:
@@ -263,7 +362,8 @@ def _flat(value: Any) -> list[float]:
 
 
 def why(entry: JSON) -> str:
-    """Why a claim is undecided or unspecific, what deciding it would take, and which effect would have been found."""
+    """Why a claim is undecided or unspecific, what deciding it would take, and which effect would
+    have been found."""
     parts = []
     if entry.get("reason"):
         parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
@@ -279,26 +379,54 @@ def why(entry: JSON) -> str:
 
 
 def margin(entry: JSON) -> str:
-    """Advise a margin on one's own numbers where only very many more units would decide; "" elsewhere, where a threshold stays as it was."""
+    """Advise a margin on one's own numbers where only very many more units would decide; ""
+    elsewhere, where a threshold stays as it was."""
     price, (low, high), n = entry["price"], entry.get("range") or (None, None), entry.get("n") or {}
-    if not isinstance(price, Mapping) or entry.get("threshold_from") != reasons.GIVEN or (low is None) == (high is None):
+    if (
+        not isinstance(price, Mapping)
+        or entry.get("threshold_from") != reasons.GIVEN
+        or (low is None) == (high is None)
+    ):
         return ""
     on = "lies on the threshold" in price["text"]
     if not on and (price.get("more") or 0) < MANY * n.get(price.get("factor"), math.inf):
         return ""
     value, limit = ("<", entry.get("high")) if low is None else (">", entry.get("low"))
-    near = f", such as {value} {number(limit, decimals(entry.get('low'), entry.get('high')))}, where the estimate's own limit lies" if limit else ""
+    near = (
+        (
+            f", such as {value} {number(limit, decimals(entry.get('low'), entry.get('high')))}, "
+            "where the estimate's own limit lies"
+        )
+        if limit
+        else ""
+    )
     return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
 def agreed(entry: JSON) -> str:
-    """Say where the interval comes from if units between bounds have one and the same number; "" otherwise."""
+    """Say where the interval comes from if units between bounds have one and the same number; ""
+    otherwise."""
     points, bounds = list(entry.get("points") or ()), entry.get("bounds")
-    if not bounds or len(points) < 2 or None in points or max(points) - min(points) > 1e-12 or entry.get("low") == entry.get("high"):
+    if (
+        not bounds
+        or len(points) < 2
+        or None in points
+        or max(points) - min(points) > 1e-12
+        or entry.get("low") == entry.get("high")
+    ):
         return ""
     factor, (least, greatest) = (entry.get("units") or ["unit"])[0], bounds
-    edge = ", the most there can be" if points[0] >= greatest else ", the least there can be" if points[0] <= least else ""
-    return f"every {factor} gives {points[0]:.4g}{edge}; the interval comes from the bounds of a unit, {least:g} to {greatest:g}"
+    edge = (
+        ", the most there can be"
+        if points[0] >= greatest
+        else ", the least there can be"
+        if points[0] <= least
+        else ""
+    )
+    return (
+        f"every {factor} gives {points[0]:.4g}{edge}; the interval comes from the bounds of a "
+        f"unit, {least:g} to {greatest:g}"
+    )
 
 
 def command(entry: JSON) -> str:
@@ -308,15 +436,22 @@ def command(entry: JSON) -> str:
 
 def _remedy(entry: JSON) -> tuple[str, str]:
     price = entry.get("price") or ""
-    return reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price)) if price else ("", "")
+    return (
+        reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price))
+        if price
+        else ("", "")
+    )
 
 
 def found(entry: JSON) -> str:
-    """Say which true value four in five such experiments would find to hold, and whether controls are counted.
+    """Say which true value four in five such experiments would find to hold, and whether controls
+    are counted.
 
     "1.2 or more would be found, controls included"
     """
-    whole, alone, chance = (entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance"))
+    whole, alone, chance = (
+        entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance")
+    )
     if whole is None and alone is None:
         return "no value would be found with these units"
     low, high = whole or alone or (None, None)
@@ -328,11 +463,15 @@ def found(entry: JSON) -> str:
         return f"{values} would be found"
     if whole is not None:
         return f"{values} would be found, controls included"
-    return f"{values} would be found but for the controls, which come out as they must in {chance:.0%} of such experiments"
+    return (
+        f"{values} would be found but for the controls, which come out as they must in "
+        f"{chance:.0%} of such experiments"
+    )
 
 
 def terminal(data: JSON, width: int = WIDTH) -> Table:
-    """The verdict table as rich draws it in `width` columns; below 96, n and the published number move under their neighbours."""
+    """The verdict table as rich draws it in `width` columns; below 96, n and the published number
+    move under their neighbours."""
     from rich.table import Table
     from rich.text import Text
 
@@ -341,7 +480,10 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
     table.add_column(
-        "estimate [95 %]", min_width=max((len(r.interval) for r in listed), default=1), max_width=18, overflow="fold"
+        "estimate [95 %]",
+        min_width=max((len(r.interval) for r in listed), default=1),
+        max_width=18,
+        overflow="fold",
     )
     if wide:
         table.add_column("n", max_width=12, overflow="fold")
@@ -350,29 +492,49 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     table.add_column(CHECKED, max_width=20, overflow="fold")
     for r in listed:
         style = STYLES.get(r.outcome, "")
-        claim, published = Text(r.text), Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black"))
+        claim, published = (
+            Text(r.text),
+            Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black")),
+        )
         for words in filter(None, (r.threshold, r.why, r.agreed)):
             claim.append(f"\n{words}", "bright_black")
-        value = Text.assemble((r.estimate, "bold"), f"\n{r.interval}", (f"\n{r.unit}" if r.unit else "", "bright_black"))
+        value = Text.assemble(
+            (r.estimate, "bold"),
+            f"\n{r.interval}",
+            (f"\n{r.unit}" if r.unit else "", "bright_black"),
+        )
         if not wide:
-            claim.append("\npublished: " + ", ".join(filter(None, (r.published, r.setup))) if r.published else "", "bright_black")
+            claim.append(
+                "\npublished: " + ", ".join(filter(None, (r.published, r.setup)))
+                if r.published
+                else "",
+                "bright_black",
+            )
             value.append(f"\n{r.n}" if r.n else "", "bright_black")
         middle = [Text(r.n, "bright_black"), published][: len(table.columns) - 4]
         lines = [
-            Text.assemble((c.sign, "yellow" if c.met is False else "bright_black"), f" {c.arm} {c.numbers}" + (f", {c.told}" if c.told else ""))
+            Text.assemble(
+                (c.sign, "yellow" if c.met is False else "bright_black"),
+                f" {c.arm} {c.numbers}" + (f", {c.told}" if c.told else ""),
+            )
             for c in r.checked
         ]
         lines += [Text(r.allowed, "bright_black")] if r.allowed else []
-        table.add_row(Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines))
+        table.add_row(
+            Text(r.sign, f"bold {style}".strip()), claim, value, *middle, Text("\n").join(lines)
+        )
     return table
 
 
 def explained(data: JSON) -> str:
-    """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where none does."""
+    """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where
+    none does."""
     listed = rows(data)
     printed, setups = {r.published for r in listed}, {r.setup for r in listed}
     words = [
-        "near: the control that is the strongest other explanation" if any(c.role == "near" for r in listed for c in r.controls) else "",
+        "near: the control that is the strongest other explanation"
+        if any(c.role == "near" for r in listed for c in r.controls)
+        else "",
         "published: what a paper prints of the same quantity" if printed - {"", "new"} else "",
         "other set-up: for orientation, not comparable" if "other set-up" in setups else "",
         "new: no paper that we know prints it" if "new" in printed else "",
@@ -388,7 +550,13 @@ def text(data: JSON, width: int = WIDTH) -> str:
 
     out = StringIO()
     Console(
-        file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False, markup=False, emoji=False
+        file=out,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        legacy_windows=False,
+        markup=False,
+        emoji=False,
     ).print(terminal(data, width))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     if words := textwrap.wrap(explained(data), width):
@@ -397,7 +565,8 @@ def text(data: JSON, width: int = WIDTH) -> str:
 
 
 def show(data: JSON, file: TextIO | None = None) -> None:
-    """Print the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is set."""
+    """Print the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is
+    set."""
     from rich.console import Console
 
     file = file or sys.stdout
@@ -417,19 +586,22 @@ def cell(words: str) -> str:
 
 
 def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty without one."""
+    """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty
+    without one."""
     got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
     return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
 
 
 def tallied(result: Mapping[str, Any] | None) -> str:
-    """Count the claims of a record or stored result in words: "1 holds, 2 fail, 2 unspecific"; "" where there are none."""
+    """Count the claims of a record or stored result in words: "1 holds, 2 fail, 2 unspecific"; ""
+    where there are none."""
     plural = {"holds": "hold", "fails": "fail"}
     return ", ".join(f"{n} {plural.get(o, o) if n > 1 else o}" for o, n in outcomes(result).items())
 
 
 def only_exact(result: Mapping[str, Any] | None) -> bool:
-    """Whether a record or stored result has exact statements and nothing else, so that no verdict counts for it."""
+    """Whether a record or stored result has exact statements and nothing else, so that no verdict
+    counts for it."""
     data = result or {}
     return bool(data.get("exact")) and not data.get("verdicts") and not data.get("findings")
 
@@ -441,14 +613,21 @@ def exactly(result: Mapping[str, Any] | None) -> str:
 
 
 def board(result: Mapping[str, Any] | None) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings 6`; empty without a result.
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings
+    6`; empty without a result.
 
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
     """
     data = result or {}
     parts = []
     for kind in ("risky", "confirming"):
-        own = outcomes({"verdicts": [v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind]})
+        own = outcomes(
+            {
+                "verdicts": [
+                    v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind
+                ]
+            }
+        )
         parts += [f"{kind} {signs(own)}"] if own else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if exactly(data) else []
@@ -467,8 +646,12 @@ def legend() -> str:
 
 
 def catalogue(entries: Sequence[JSON]) -> str:
-    """The catalogue in Markdown: name, claim, cost, and what is recorded, the kinds of statement counted apart."""
+    """The catalogue in Markdown: name, claim, cost, and what is recorded, the kinds of statement
+    counted apart."""
     lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
     for e in entries:
-        lines.append(f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | {e.get('recorded') or '–'} |")
+        lines.append(
+            f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | "
+            f"{e.get('recorded') or '–'} |"
+        )
     return "\n".join(lines) + "\n"

@@ -1,4 +1,5 @@
-"""Studies: experiments that somebody wrote as data: what to run, which fields to vary, and claims in words of their own."""
+"""Studies: experiments that somebody wrote as data: what to run, which fields to vary, and claims
+in words of their own."""
 
 from assay.core.lazy import lazy
 

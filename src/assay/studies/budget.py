@@ -14,7 +14,8 @@ from assay.studies.text import read
 
 
 def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> None:
-    """Refuse a study that is expected to take longer than its budget; where nothing is known of its times it may run.
+    """Refuse a study that is expected to take longer than its budget; where nothing is known of its
+    times it may run.
 
     Raises: ExperimentError, with what would fit.
     """
@@ -26,13 +27,21 @@ def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> 
     except AssayError as e:
         raise ExperimentError(f"{text.at('budget')}: {e}") from None
     if most.seconds is None:
-        raise ExperimentError(f"{text.at('budget')}: a study's budget is a time on this machine, such as 10m, got {most.text!r}")
+        raise ExperimentError(
+            f"{text.at('budget')}: a study's budget is a time on this machine, such as 10m, "
+            f"got {most.text!r}"
+        )
     plan = lab.plan(experiment, preset)
-    found = forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False) if plan.missing else None
+    found = (
+        forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False)
+        if plan.missing
+        else None
+    )
     if found is None or found.command is None or found.command[0].low <= most.seconds:
         return
     least = found.command[0].low
     raise ExperimentError(
-        f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is {most.text}; "
+        f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is "
+        f"{most.text}; "
         "raise it, or name fewer seeds, arms or values; nothing was run"
     )

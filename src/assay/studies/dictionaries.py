@@ -1,4 +1,5 @@
-"""Dictionaries: those that a study names become arms, each known by the content of its files, all measured on the same windows."""
+"""Dictionaries: those that a study names become arms, each known by the content of its files, all
+measured on the same windows."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Trains:
 
 @dataclass(frozen=True)
 class Part:
-    """One dictionary of a study, with what it takes from the first one and from the one that it is like."""
+    """One dictionary of a study, with what it takes from the first one and from the one that it is
+    like."""
 
     i: int
     """Its place in the text."""
@@ -61,25 +63,46 @@ class Part:
     located: str
     """Where its model lies."""
 
-    def spec(self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False) -> MeasuredSpec:
+    def spec(
+        self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False
+    ) -> MeasuredSpec:
         """The spec of one run: a seed of its paths, or the one that measures a trained run."""
-        setting = self.setting.replace(**{k: min(v, getattr(self.setting, k)) for k, v in SMOKE.items()}) if smoke else self.setting
+        setting = (
+            self.setting.replace(**{k: min(v, getattr(self.setting, k)) for k, v in SMOKE.items()})
+            if smoke
+            else self.setting
+        )
         shared: dict[str, Any] = {
-            "label": self.label, "baseline": self.said.baseline, "model": self.model, "text": self.text, "setting": setting.to_json(),
-        }  # fmt: skip
+            "label": self.label,
+            "baseline": self.said.baseline,
+            "model": self.model,
+            "text": self.text,
+            "setting": setting.to_json(),
+        }
         if parent is None:
             return MeasuredSpec(seed=seed, of=self.paths, **shared)
-        cls = measured.beside(type(parent))  # type: ignore[arg-type]  # the class is hashed, not one of its specs
-        own = {name: getattr(parent, name) for name in cls.__dataclass_fields__ if name not in MeasuredSpec.__dataclass_fields__}
+        # the class is hashed, not one of its specs
+        cls = measured.beside(type(parent))  # type: ignore[arg-type]
+        own = {
+            name: getattr(parent, name)
+            for name in cls.__dataclass_fields__
+            if name not in MeasuredSpec.__dataclass_fields__
+        }
         assert self.trains is not None
-        return cls(seed=parent.seed, trained=f"{self.trains.arm} {measured.parent_fields(parent)}", **shared, **own)
+        return cls(
+            seed=parent.seed,
+            trained=f"{self.trains.arm} {measured.parent_fields(parent)}",
+            **shared,
+            **own,
+        )
 
     def seconds(self, together: int) -> float | None:
-        """CPU-seconds that one of its dictionaries takes, guessed from the size of the model; None where the model is not here.
+        """CPU-seconds that one of its dictionaries takes, guessed from the size of the model; None
+        where the model is not here.
 
-        Loading, a clean pass and the ablations are shared by `together` dictionaries; each has a pass with its reconstruction in place, at the
-        rate at which the dictionary of docs/evaluate.md was measured on one thread.
-        """
+        Loading, a clean pass and the ablations are shared by `together` dictionaries; each has a
+        pass with its reconstruction in place, at the rate at which the dictionary of
+        docs/evaluate.md was measured on one thread."""
         from assay.subjects import sizes
         from assay.subjects.folder import find
 
@@ -87,7 +110,10 @@ class Part:
             size = sizes.of(find(self.located).config)
         except AssayError:
             return None
-        weights = size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])) + size["d"] * size["v"]
+        weights = (
+            size["layers"] * (4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"]))
+            + size["d"] * size["v"]
+        )
         shared = LOADING + PASS * weights * (self.setting.tokens + 3 * self.setting.ablation_tokens)
         return shared / together + PASS * weights * self.setting.tokens
 
@@ -100,60 +126,145 @@ class Part:
     @property
     def told(self) -> str:
         """What it is, in a line."""
-        what = f"the dictionaries that {self.trains.arm} trained" if self.trains else ", ".join(self.paths)
+        what = (
+            f"the dictionaries that {self.trains.arm} trained"
+            if self.trains
+            else ", ".join(self.paths)
+        )
         made = f"{BASELINES[self.said.baseline]}, made for " if self.said.baseline else ""
         return f"{made}{what}, on {self.text} with {self.model}"
 
 
 def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
-    """The dictionaries of a study. Raises: ExperimentError with line and column, for what the text alone shows to be wrong."""
+    """The dictionaries of a study. Raises: ExperimentError with line and column, for what the text
+    alone shows to be wrong."""
     found: list[Part] = []
     for i, said in enumerate(text.study.dictionary):
         label = said.label or ("main" if not found and not trains else "")
         if not label:
-            raise _no(text, i, "label", 'a dictionary needs a label: what its arm is called in claims, such as label = "mine"')
+            raise _no(
+                text,
+                i,
+                "label",
+                (
+                    "a dictionary needs a label: what its arm is called in claims, such as label "
+                    '= "mine"'
+                ),
+            )
         if not found and not text.study.experiment:
             label = "main"
-        if said.label in {name for p in found for name in (p.label, p.said.label) if name} or label in trains:
-            raise _no(text, i, "label", f"there is an arm {said.label or label} already; give this dictionary another label")
+        if (
+            said.label in {name for p in found for name in (p.label, p.said.label) if name}
+            or label in trains
+        ):
+            raise _no(
+                text,
+                i,
+                "label",
+                (
+                    f"there is an arm {said.label or label} already; give this dictionary another "
+                    "label"
+                ),
+            )
         ways = [name for name in ("path", "trained", "baseline") if getattr(said, name)]
         if len(ways) != 1:
             told = f"got {' and '.join(ways)}" if ways else "got none of them"
-            raise _no(text, i, ways[-1] if ways else "label", f"say one of path, trained and baseline, {told}")
+            raise _no(
+                text,
+                i,
+                ways[-1] if ways else "label",
+                f"say one of path, trained and baseline, {told}",
+            )
         found.append(_part(text, i, label, said, found, trains))
     return found
 
 
-def _part(text: Text, i: int, label: str, said: Measured, before: Sequence[Part], trains: Mapping[str, Trains]) -> Part:
+def _part(
+    text: Text,
+    i: int,
+    label: str,
+    said: Measured,
+    before: Sequence[Part],
+    trains: Mapping[str, Trains],
+) -> Part:
     first = before[0] if before else None
-    like = next((p for p in before if said.like in (p.label, p.said.label)), None) if said.like else None
+    like = (
+        next((p for p in before if said.like in (p.label, p.said.label)), None)
+        if said.like
+        else None
+    )
     if said.baseline:
         if said.baseline not in BASELINES:
-            raise _no(text, i, "baseline", f"no baseline is called {said.baseline!r}; {nearest(said.baseline, BASELINES)}")
+            raise _no(
+                text,
+                i,
+                "baseline",
+                f"no baseline is called {said.baseline!r}; {nearest(said.baseline, BASELINES)}",
+            )
         if like is None or like.said.baseline:
             known = [p.label for p in before if not p.said.baseline]
-            raise _no(text, i, "like", f"a baseline is like a dictionary above it; {nearest(said.like, known) if known else 'there is none'}")
+            raise _no(
+                text,
+                i,
+                "like",
+                (
+                    "a baseline is like a dictionary above it; "
+                    f"{nearest(said.like, known) if known else 'there is none'}"
+                ),
+            )
     elif said.like:
-        raise _no(text, i, "like", "like belongs to a baseline; leave it out, or write baseline in place of path")
+        raise _no(
+            text,
+            i,
+            "like",
+            "like belongs to a baseline; leave it out, or write baseline in place of path",
+        )
     if said.trained and said.trained not in trains:
         known = list(trains)
-        told = nearest(said.trained, known) if known else "the study has no experiment that trains any"
-        raise _no(text, i, "trained", f"no arm {said.trained!r} trains dictionaries that can be measured; {told}")
+        told = (
+            nearest(said.trained, known) if known else "the study has no experiment that trains any"
+        )
+        raise _no(
+            text,
+            i,
+            "trained",
+            f"no arm {said.trained!r} trains dictionaries that can be measured; {told}",
+        )
     base = like or first
     of = first.said.fields if first else {}
-    model, words = (getattr(said, n) or (getattr(base, n) if base else "") for n in ("model", "text"))
+    model, words = (
+        getattr(said, n) or (getattr(base, n) if base else "") for n in ("model", "text")
+    )
     for name, value, such in (("model", model, "smollm2"), ("text", words, "stdlib")):
         if not value:
-            raise _no(text, i, name, f'{name} is not said; write {name} = "{such}", say, as for assay evaluate --{name}')
+            raise _no(
+                text,
+                i,
+                name,
+                f'{name} is not said; write {name} = "{such}", say, as for assay evaluate --{name}',
+            )
     given = {**of, **(like.said.fields if like else {}), **said.fields}
-    sites = {n: getattr(said, n) or (getattr(like.said, n) if like else "") for n in ("site", "site_out")}
+    sites = {
+        n: getattr(said, n) or (getattr(like.said, n) if like else "") for n in ("site", "site_out")
+    }
     try:
         setting = USUAL.replace(**given, **{n: v for n, v in sites.items() if v})
     except SpecError as e:
-        raise _no(text, i, "fields", str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1)) from None
+        raise _no(
+            text,
+            i,
+            "fields",
+            str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1),
+        ) from None
     except TypeError:
         raise _no(text, i, "fields", "site and site_out stand beside fields, not in it") from None
-    paths = like.paths if like else (said.path,) if isinstance(said.path, str) and said.path else tuple(said.path)
+    paths = (
+        like.paths
+        if like
+        else (said.path,)
+        if isinstance(said.path, str) and said.path
+        else tuple(said.path)
+    )
     trained = like.trains if like else trains.get(said.trained)
     return Part(i, label, said, model, words, paths, trained, setting, _beside(text, model))
 
@@ -164,7 +275,8 @@ def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
 
 
 class Settled:
-    """What the dictionaries of a study are and what they are measured on: what files decide, worked out once for a store."""
+    """What the dictionaries of a study are and what they are measured on: what files decide, worked
+    out once for a store."""
 
     def __init__(self, text: Text, found: Sequence[Part]) -> None:
         self.text, self.found = text, found
@@ -172,27 +284,45 @@ class Settled:
         self._sources: dict[tuple[Path, str], tuple[Source, ...]] = {}
 
     def arms(self, smoke: Callable[[tuple[Any, ...]], bool]) -> dict[str, Arm]:
-        """The arms of the dictionaries; `smoke` tells whether the specs that an arm is given are those of that preset."""
+        """The arms of the dictionaries; `smoke` tells whether the specs that an arm is given are
+        those of that preset."""
         made = {}
         for part in self.found:
             after = part.trains.arm if part.trains else None
             train = _passed_on if after else _nothing
-            made[part.label] = Arm(train, after=after, specs=_specs(part, smoke), measure=self._measure(part), note=part.told)
+            made[part.label] = Arm(
+                train,
+                after=after,
+                specs=_specs(part, smoke),
+                measure=self._measure(part),
+                note=part.told,
+            )
         return made
 
     def inputs(self, spec: MeasuredSpec) -> Mapping[str, str]:
-        """What a run reads: the content of dictionary, model and text, and which windows. Raises: ExperimentError with line and column."""
+        """What a run reads: the content of dictionary, model and text, and which windows. Raises:
+        ExperimentError with line and column."""
         part = self._part(spec.label)
         place = self.where(part, ROOT.get())
         setting = place.setting
         windows = f"{setting.part}, {setting.context} tokens{', BOS' if setting.bos else ''}"
-        read = [source.sha256 for source in self.sources(part, ROOT.get())] if not part.trains else []
-        both = hashlib.sha256(" ".join(read).encode()).hexdigest()  # runs of an arm read the same; what is measured is kept by each one's own
+        read = (
+            [source.sha256 for source in self.sources(part, ROOT.get())] if not part.trains else []
+        )
+        both = hashlib.sha256(
+            " ".join(read).encode()
+        ).hexdigest()  # runs of an arm read the same; what is measured is kept by each one's own
         content = {"dictionary": both if len(read) > 1 else read[0]} if read else {}
-        return {**content, "model": place.folder.fingerprint, "corpus": place.corpus.fingerprint, "windows": windows}
+        return {
+            **content,
+            "model": place.folder.fingerprint,
+            "corpus": place.corpus.fingerprint,
+            "windows": windows,
+        }
 
     def sources(self, part: Part, root: Path) -> tuple[Source, ...]:
-        """The dictionaries of a part, in the order of its seeds. Raises: ExperimentError with line and column."""
+        """The dictionaries of a part, in the order of its seeds. Raises: ExperimentError with line
+        and column."""
         if (root, part.label) not in self._sources:
             from assay.evaluation import sources
             from assay.lab.store import Store
@@ -203,7 +333,8 @@ class Settled:
         return self._sources[root, part.label]
 
     def where(self, part: Part, root: Path) -> Where:
-        """What a part is measured on. Raises: ExperimentError with line and column, for files that do not fit together."""
+        """What a part is measured on. Raises: ExperimentError with line and column, for files that
+        do not fit together."""
         if root not in self._known:
             self._known[root] = self._all(root)
         return self._known[root][part.label]
@@ -212,12 +343,17 @@ class Settled:
         return next(p for p in self.found if p.label == label)
 
     def _all(self, root: Path) -> dict[str, Where]:
-        """Each part's place: the same part of a text for all, and the same windows, as units are what all of them were measured on."""
+        """Each part's place: the same part of a text for all, and the same windows, as units are
+        what all of them were measured on."""
         places = {part.label: self._place(part) for part in self.found}
         windows = {part.label: self._windows(part, places[part.label], root) for part in self.found}
         narrow = {(p.model, p.text) for p in self.found if windows[p.label].part == "test"}
         for part in self.found:
-            if windows[part.label].part == "all" and part.setting.part == "auto" and (part.model, part.text) in narrow:
+            if (
+                windows[part.label].part == "all"
+                and part.setting.part == "auto"
+                and (part.model, part.text) in narrow
+            ):
                 place = places[part.label]  # another one was trained on the rest of this text
                 places[part.label] = replace(place, setting=place.setting.replace(part="test"))
                 windows[part.label] = self._windows(part, places[part.label], root)
@@ -226,9 +362,20 @@ class Settled:
             own, other = windows[part.label], windows[first.label]
             if own != other:
                 told = f"{part.label} would be measured on {own}, {first.label} on {other}"
-                raise _no(self.text, part.i, "fields", f"{told}; say context, bos and part in fields, so that both read the same documents")
+                raise _no(
+                    self.text,
+                    part.i,
+                    "fields",
+                    (
+                        f"{told}; say context, bos and part in fields, so that both read the same "
+                        "documents"
+                    ),
+                )
             place = places[part.label]
-            places[part.label] = replace(place, setting=place.setting.replace(part=own.part, context=own.context, bos=own.bos))
+            places[part.label] = replace(
+                place,
+                setting=place.setting.replace(part=own.part, context=own.context, bos=own.bos),
+            )
         return places
 
     def _place(self, part: Part) -> Where:
@@ -248,13 +395,22 @@ class Settled:
                 return _of_trained(part, place)
         found: list[Windows] = []
         for source in self.sources(part, root):
-            with _told(self.text, part.i, "site" if part.said.site else "path" if part.said.path else "like"):
+            with _told(
+                self.text,
+                part.i,
+                "site" if part.said.site else "path" if part.said.path else "like",
+            ):
                 words = place.plan(source).text
                 source.forget()
             found.append(Windows(words.part, words.context, words.bos))
         if other := next((w for w in found if w != found[0]), None):
             told = f"its dictionaries are made for {found[0]} and for {other}"
-            raise _no(self.text, part.i, "path", f"{told}; say context, bos and part in fields, so that all read the same documents")
+            raise _no(
+                self.text,
+                part.i,
+                "path",
+                f"{told}; say context, bos and part in fields, so that all read the same documents",
+            )
         return found[0]
 
     def _measure(self, part: Part) -> Callable[[Runs[MeasuredSpec], Trained, Bench], xr.Dataset]:
@@ -262,13 +418,20 @@ class Settled:
             from assay.lab.store import Store
 
             place, asked = self.where(part, bench.root), runs.specs[0].asked
-            place = replace(place, setting=place.setting.replace(tokens=asked.tokens, ablation_tokens=asked.ablation_tokens))
+            place = replace(
+                place,
+                setting=place.setting.replace(
+                    tokens=asked.tokens, ablation_tokens=asked.ablation_tokens
+                ),
+            )
             if part.trains:
                 found = _of_runs(part, trained)
             else:
                 found = [self.sources(part, bench.root)[int(seed)] for seed in runs.seeds]
             with _told(self.text, part.i, "label"):
-                return measured.measured(runs, found, place, Store(bench.root), bench.device, _ticks(bench))
+                return measured.measured(
+                    runs, found, place, Store(bench.root), bench.device, _ticks(bench)
+                )
 
         return measure
 
@@ -287,18 +450,22 @@ class Windows:
 
 
 def _of_trained(part: Part, place: Where) -> Windows:
-    """The windows of dictionaries that an arm of the study will have trained: as said, else the usual ones. Raises: DataError."""
+    """The windows of dictionaries that an arm of the study will have trained: as said, else the
+    usual ones. Raises: DataError."""
     from assay.evaluation import leakage
     from assay.evaluation.plans import CONTEXT
     from assay.evaluation.text import most_tokens
 
     setting = place.setting
     chosen, _ = leakage.choose(part.label, _trained_on(part), place.corpus, setting.part)
-    return Windows(chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bool(setting.bos))
+    return Windows(
+        chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bool(setting.bos)
+    )
 
 
 def _trained_on(part: Part) -> Mapping[str, Any] | None:
-    """What is known of the text that the runs of an arm were trained on: experiments train on the train part."""
+    """What is known of the text that the runs of an arm were trained on: experiments train on the
+    train part."""
     assert part.trains is not None
     of = part.trains.of
     read = of.inputs(part.trains.specs("default")[0]) if of.inputs else {}
@@ -306,13 +473,17 @@ def _trained_on(part: Part) -> Mapping[str, Any] | None:
 
 
 def _of_runs(part: Part, trained: Trained) -> list[Source]:
-    """The dictionaries that an arm has trained, one for each run. Raises: DataError where it trained something else."""
+    """The dictionaries that an arm has trained, one for each run. Raises: DataError where it
+    trained something else."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.evaluation import sources
 
     assert part.trains is not None
     if trained.header.get("kind") != "dictionary":
-        raise DataError(f"arm {part.trains.arm} of {part.trains.of.name} trains no dictionaries that could be measured")
+        raise DataError(
+            f"arm {part.trains.arm} of {part.trains.of.name} trains no dictionaries that "
+            "could be measured"
+        )
     known, found = _trained_on(part), []
     for i, one in enumerate(Dictionary.of(trained)):
         origin = {**({"trained_on": known} if known else {}), **one.origin}
@@ -337,7 +508,9 @@ def _ticks(bench: Bench) -> Callable[[int, int], None]:
     return lambda done, total: bench.report(done, total, "tokens")
 
 
-def _specs(part: Part, smoke: Callable[[tuple[Any, ...]], bool]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+def _specs(
+    part: Part, smoke: Callable[[tuple[Any, ...]], bool]
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     def of_files(given: tuple[Any, ...]) -> tuple[Any, ...]:
         return specs(part, "smoke" if smoke(given) else "default")
 

@@ -1,4 +1,5 @@
-"""Kin: which results of a store are about the same experiments, under whatever name: every wording of a study has a name of its own."""
+"""Kin: which results of a store are about the same experiments, under whatever name: every wording
+of a study has a name of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +18,14 @@ def about(origin: str) -> tuple[str, ...]:
     """Tell which experiments one is about that lives at `origin`: those of a study, else itself."""
     if not origin.endswith(STUDIES):
         return ()
-    return tuple(Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment)
+    return tuple(
+        Path(part.name).stem.replace("_", "-") for part in read(Path(origin)).study.experiment
+    )
 
 
 def kin(store: Store, name: str, known: Collection[str]) -> Iterator[str]:
-    """Give the names of other stored results that are about one of these experiments; one of which nothing can be told counts."""
+    """Give the names of other stored results that are about one of these experiments; one of which
+    nothing can be told counts."""
     for path in sorted((store.root / "results").glob("*/frozen.jsonl")):
         other = path.parent.name
         if other != name and not (subjects(store, other) or set(known)).isdisjoint(known):

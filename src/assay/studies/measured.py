@@ -1,4 +1,5 @@
-"""Measured: what a dictionary gives as an arm of a study: the sums of `assay evaluate` over each document, from the same shards."""
+"""Measured: what a dictionary gives as an arm of a study: the sums of `assay evaluate` over each
+document, from the same shards."""
 
 from __future__ import annotations
 
@@ -38,12 +39,14 @@ BASELINES: Mapping[str, str] = {
     "random": "as many random directions, each on as often, with the decoder that fits them best",
     "rescaled": "the same dictionary after rescale & shift",
 }
-"""What can be made of a dictionary to stand beside it, each fitted to windows of the text that are not measured."""
+"""What can be made of a dictionary to stand beside it, each fitted to windows of the text that are
+not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredSpec(Spec):
-    """The measurement of a dictionary: which one by name, on what, and how. Contents are among what the run reads."""
+    """The measurement of a dictionary: which one by name, on what, and how. Contents are among what
+    the run reads."""
 
     label: str
     of: tuple[str, ...] = ()
@@ -66,13 +69,25 @@ class MeasuredSpec(Spec):
 
 @functools.cache
 def beside(parent: type[Spec]) -> type[MeasuredSpec]:
-    """Make the kind of spec that measures runs of another: it has its fields that may differ between runs, so that `where` finds them."""
+    """Make the kind of spec that measures runs of another: it has its fields that may differ
+    between runs, so that `where` finds them."""
     hints = typing.get_type_hints(parent, include_extras=True)
     taken = {*typing.get_type_hints(MeasuredSpec), "seed"}
     fields = {f.name: f for f in parent.__dataclass_fields__.values()}
-    own: list[Any] = [(n, hints[n], field(default=fields[n].default, kw_only=True)) for n in per_run_fields(parent) if n not in taken]
+    own: list[Any] = [
+        (n, hints[n], field(default=fields[n].default, kw_only=True))
+        for n in per_run_fields(parent)
+        if n not in taken
+    ]
     named = {"__module__": __name__, "__doc__": f"The measurement of a run of {parent.__name__}."}
-    return make_dataclass(f"Measured{parent.__name__}", own, bases=(MeasuredSpec,), frozen=True, kw_only=True, namespace=named)
+    return make_dataclass(
+        f"Measured{parent.__name__}",
+        own,
+        bases=(MeasuredSpec,),
+        frozen=True,
+        kw_only=True,
+        namespace=named,
+    )
 
 
 @dataclass(frozen=True)
@@ -90,14 +105,26 @@ class Where:
         return plan(source, self.setting, self.folder, self.corpus)
 
     def at(self, plan: Plan) -> Where:
-        """Keep place and windows for another dictionary, which does not say for itself where it belongs."""
+        """Keep place and windows for another dictionary, which does not say for itself where it
+        belongs."""
         words, site = plan.text, plan.site
-        setting = self.setting.replace(part=words.part, context=words.context, bos=words.bos, site=site.site, site_out=site.site_out)
+        setting = self.setting.replace(
+            part=words.part,
+            context=words.context,
+            bos=words.bos,
+            site=site.site,
+            site_out=site.site_out,
+        )
         return replace(self, setting=setting)
 
 
 def measured(
-    runs: Runs[MeasuredSpec], sources: Sequence[Source], where: Where, store: Store, device: torch.device, tick: Callable[[int, int], None]
+    runs: Runs[MeasuredSpec],
+    sources: Sequence[Source],
+    where: Where,
+    store: Store,
+    device: torch.device,
+    tick: Callable[[int, int], None],
 ) -> xr.Dataset:
     """The sums of each run's dictionary over each document, and its shares of rare features.
 
@@ -115,21 +142,31 @@ def measured(
     def watch(event: Warned | SoFar | Begun) -> None:
         """Keep silent about numbers so far: what runs tell is their progress."""
 
-    for plan, words, sums in texts.run(plans, store, where.folder, where.corpus, str(device), None, tick, watch):
+    for plan, words, sums in texts.run(
+        plans, store, where.folder, where.corpus, str(device), None, tick, watch
+    ):
         known[id(plan)] = words.names, sums
     names = known[id(plans[0])][0]
     found = [known[id(p)] for p in plans]
     if any(other != names for other, _ in found):
-        raise DataError(f"the dictionaries of {runs.shared.label} read other documents; say context and bos in fields")
+        raise DataError(
+            f"the dictionaries of {runs.shared.label} read other documents; say context and "
+            "bos in fields"
+        )
     each = [_documents(sums) for _, sums in found]
     shares = [_shares(sums) for _, sums in found]
-    named = {t: ("run document", np.stack([one[t] for one in each]), _unit(t)) for t in TERMS if all(t in one for one in each)}
+    named = {
+        t: ("run document", np.stack([one[t] for one in each]), _unit(t))
+        for t in TERMS
+        if all(t in one for one in each)
+    }
     named |= {m: ("run", np.array([one[m] for one in shares]), "1") for m in DENSITY}
     return measures(runs, coords={"document": names}, **named)
 
 
 def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.device) -> Source:
-    """The baseline of the dictionary of a plan, fitted to the windows that are set aside for constants. Raises: DataError."""
+    """The baseline of the dictionary of a plan, fitted to the windows that are set aside for
+    constants. Raises: DataError."""
     import torch
 
     from assay.dictionaries.baselines.linear import pca
@@ -137,7 +174,10 @@ def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.de
     from assay.evaluation import sources
 
     if plan.site.site != plan.site.site_out:
-        raise DataError(f"{plan.source.name} reads {plan.site.site} and writes {plan.site.site_out}; a baseline is of one place")
+        raise DataError(
+            f"{plan.source.name} reads {plan.site.site} and writes {plan.site.site_out}; a "
+            "baseline is of one place"
+        )
     x = _spare(plan, where, store, device)
     given = plan.source.dictionary.to(device)
     with torch.no_grad():
@@ -147,18 +187,29 @@ def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.de
         elif baseline == "random":
             one = _random(given, x, plan.site.seed)
         else:
-            one = replace(rescale_and_shift(given.normalised, given.normalise(x)[0], pull=PULL), mean=given.mean, scale=given.scale)
-    one = replace(one, sites=(plan.site.site,), sites_out=(), origin={"made": baseline, "of": plan.source.sha256}).to("cpu")
+            one = replace(
+                rescale_and_shift(given.normalised, given.normalise(x)[0], pull=PULL),
+                mean=given.mean,
+                scale=given.scale,
+            )
+    one = replace(
+        one,
+        sites=(plan.site.site,),
+        sites_out=(),
+        origin={"made": baseline, "of": plan.source.sha256},
+    ).to("cpu")
     found = sources.find([one], store)[0]
     return replace(found, name=f"{baseline} of {plan.source.name}")
 
 
 PULL = 5.0
-"""Firings' worth of pull of each feature towards no change, as in gated-sae: a rare feature does not determine its own repair."""
+"""Firings' worth of pull of each feature towards no change, as in gated-sae: a rare feature does
+not determine its own repair."""
 
 
 def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
-    """Random directions that are on as often as the features of a dictionary, and the decoder with which they reconstruct best."""
+    """Random directions that are on as often as the features of a dictionary, and the decoder with
+    which they reconstruct best."""
     import torch
 
     from assay.core import rng
@@ -168,16 +219,25 @@ def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
 
     often = torch.bincount(given.active(x).feature, minlength=given.width)
     draw = rng.generator(seed, "studies/directions").standard_normal((given.width, x.shape[1]))
-    directions = torch.from_numpy((draw / np.linalg.norm(draw, axis=1, keepdims=True)).astype(np.float32)).to(x.device)
+    directions = torch.from_numpy(
+        (draw / np.linalg.norm(draw, axis=1, keepdims=True)).astype(np.float32)
+    ).to(x.device)
     mean = x.mean(0)
     projected = ((x - mean) @ directions.T).sort(0, descending=True).values
     place = often.clamp(max=len(x) - 1)
-    between = (projected.gather(0, (place - 1).clamp(min=0)[None]) + projected.gather(0, place[None]))[0] / 2
+    between = (
+        projected.gather(0, (place - 1).clamp(min=0)[None]) + projected.gather(0, place[None])
+    )[0] / 2
     threshold = torch.where(often > 0, between, 2 * projected[0]).clamp(min=0)
     one = Dictionary(
-        W_enc=directions.T[None].contiguous(), b_enc=-(directions @ mean)[None], W_dec=directions[None], b_dec=mean[None],
-        b_pre=torch.zeros_like(mean)[None], nonlinearity=JumpReLU(), own={"threshold": threshold[None]},
-    )  # fmt: skip
+        W_enc=directions.T[None].contiguous(),
+        b_enc=-(directions @ mean)[None],
+        W_dec=directions[None],
+        b_dec=mean[None],
+        b_pre=torch.zeros_like(mean)[None],
+        nonlinearity=JumpReLU(),
+        own={"threshold": threshold[None]},
+    )
     return refit_decoder(one, x, pull=PULL)
 
 
@@ -219,6 +279,11 @@ def _unit(term: str) -> str:
 
 
 def parent_fields(spec: Spec) -> str:
-    """What all runs of a trained arm share, so that a dictionary of other fields is another one: canonical JSON."""
+    """What all runs of a trained arm share, so that a dictionary of other fields is another one:
+    canonical JSON."""
     apart = {*per_run_fields(type(spec))}
-    return json.dumps({k: v for k, v in json.loads(spec.to_json()).items() if k not in apart}, sort_keys=True, separators=(",", ":"))
+    return json.dumps(
+        {k: v for k, v in json.loads(spec.to_json()).items() if k not in apart},
+        sort_keys=True,
+        separators=(",", ":"),
+    )

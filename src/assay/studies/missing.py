@@ -1,4 +1,5 @@
-"""Missing: what a study's author has not said: what cannot be done without, and what is taken in its place."""
+"""Missing: what a study's author has not said: what cannot be done without, and what is taken in
+its place."""
 
 from __future__ import annotations
 
@@ -16,8 +17,12 @@ from assay.studies.dictionaries import Part
 from assay.studies.text import Measured, Text
 
 FRESH = 1_000_000
-"""The first of the seeds that a study gets which names none: no entry of the catalogue is judged on these."""
-UNITS = "documents where a claim is about dictionaries, and seeds as well where each side has several; else seeds"
+"""The first of the seeds that a study gets which names none: no entry of the catalogue is judged on
+these."""
+UNITS = (
+    "documents where a claim is about dictionaries, and seeds as well where each side has "
+    "several; else seeds"
+)
 SEVERAL = 6
 """Fewer units of a kind decide nothing."""
 
@@ -43,17 +48,43 @@ def essential(text: Text) -> list[Missing]:
     if not study.question.strip():
         found.append(_lack(text, "question", 'write question = "…", in one sentence', "question"))
     if not study.experiment and not study.dictionary:
-        how = 'write [[experiment]] and name = "…", of which assay list has the names, or [[dictionary]] and path = "…"'
+        how = (
+            'write [[experiment]] and name = "…", of which assay list has the names, or '
+            '[[dictionary]] and path = "…"'
+        )
         found.append(_lack(text, "experiment", how, "experiment"))
     if not study.claim:
-        found.append(_lack(text, "claim", 'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98"', "claim"))
+        found.append(
+            _lack(
+                text,
+                "claim",
+                'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98"',
+                "claim",
+            )
+        )
     for i, said in enumerate(study.claim):
         if not said.holds.strip():
-            found.append(_lack(text, f"claim {i + 1}: holds", 'write holds = "…", a comparison such as "main.fvu < 0.2"', "claim", i))
+            found.append(
+                _lack(
+                    text,
+                    f"claim {i + 1}: holds",
+                    'write holds = "…", a comparison such as "main.fvu < 0.2"',
+                    "claim",
+                    i,
+                )
+            )
         if not said.control:
             others = _arms(text)
             told = f"; arms that could stand for one: {', '.join(others)}" if others else ""
-            found.append(_lack(text, f"claim {i + 1}: control", f'write control = ["…"], an arm for which it must fail{told}', "claim", i))
+            found.append(
+                _lack(
+                    text,
+                    f"claim {i + 1}: control",
+                    f'write control = ["…"], an arm for which it must fail{told}',
+                    "claim",
+                    i,
+                )
+            )
     return found
 
 
@@ -62,39 +93,93 @@ def assumed(text: Text) -> list[Missing]:
     study, found = text.study, list[Missing]()
     if not study.seeds and study.experiment:
         told = f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
-        found.append(Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True))
+        found.append(
+            Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True)
+        )
     if not study.budget:
-        found.append(Missing("budget", 'write budget = "10m" to refuse what takes longer', "none: it takes what it takes"))
+        found.append(
+            Missing(
+                "budget",
+                'write budget = "10m" to refuse what takes longer',
+                "none: it takes what it takes",
+            )
+        )
     found += [*_unnamed(text), *_of_dictionaries(study.dictionary)]
     of_claims = (
-        ("threshold", 'write threshold = "plan: …", or "paper: …", "pilot: …"', f"{GIVEN}: nobody can tell whether a pilot gave it"),
-        ("bounds", "write bounds = [0, 1] of a share, [-1, 1] of a difference of shares", "none: where most units agree, nothing is decided"),
-        ("near", 'write near = { ARM = "what it would explain" } for the strongest control', "no control is called near"),
-        ("published", 'write published = { number = …, source = "…" }', "new: nobody prints this number"),
+        (
+            "threshold",
+            'write threshold = "plan: …", or "paper: …", "pilot: …"',
+            f"{GIVEN}: nobody can tell whether a pilot gave it",
+        ),
+        (
+            "bounds",
+            "write bounds = [0, 1] of a share, [-1, 1] of a difference of shares",
+            "none: where most units agree, nothing is decided",
+        ),
+        (
+            "near",
+            'write near = { ARM = "what it would explain" } for the strongest control',
+            "no control is called near",
+        ),
+        (
+            "published",
+            'write published = { number = …, source = "…" }',
+            "new: nobody prints this number",
+        ),
     )
     for i, said in enumerate(study.claim):
         if not said.units and study.dictionary:
-            found.append(Missing(f"claim {i + 1}: units", 'write units = ["document"] or ["seed", "document"]', UNITS))
+            found.append(
+                Missing(
+                    f"claim {i + 1}: units",
+                    'write units = ["document"] or ["seed", "document"]',
+                    UNITS,
+                )
+            )
         new = said.published == "new" and not said.source
-        silent = {"threshold": not said.threshold, "bounds": said.bounds is None, "near": not said.near, "published": new}
-        found += [Missing(f"claim {i + 1}: {name}", how, default) for name, how, default in of_claims if silent[name]]
+        silent = {
+            "threshold": not said.threshold,
+            "bounds": said.bounds is None,
+            "near": not said.near,
+            "published": new,
+        }
+        found += [
+            Missing(f"claim {i + 1}: {name}", how, default)
+            for name, how, default in of_claims
+            if silent[name]
+        ]
     return found
 
 
 def _unnamed(text: Text) -> list[Missing]:
-    """The arms of experiments that run though no claim names them: what they would show is asked, and costs their runs."""
-    said = [s for c in text.study.claim for s in (c.holds, *c.control, *c.near, *c.also, *c.planted)]
+    """The arms of experiments that run though no claim names them: what they would show is asked,
+    and costs their runs."""
+    said = [
+        s for c in text.study.claim for s in (c.holds, *c.control, *c.near, *c.also, *c.planted)
+    ]
     found = []
     for i, part in enumerate(text.study.experiment):
         try:
             arms = () if part.arms or not said else tuple(catalogue.find(part.name).arms)
         except AssayError:  # told where it is read
             continue
-        idle = [a for a in arms if a != "main" and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in said)]
+        idle = [
+            a
+            for a in arms
+            if a != "main"
+            and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in said)
+        ]
         if idle:
             kept = ", ".join(f'"{a}"' for a in arms if a not in idle)
             how = f"write arms = [{kept}] to leave them out, and unasked"
-            found.append(Missing(f"experiment {i + 1}: arms", how, f"all; no claim names {', '.join(idle)}", cost="their runs"))
+            found.append(
+                Missing(
+                    f"experiment {i + 1}: arms",
+                    how,
+                    f"all; no claim names {', '.join(idle)}",
+                    cost="their runs",
+                )
+            )
     return found
 
 
@@ -105,23 +190,39 @@ def _of_dictionaries(said: Sequence[Measured]) -> list[Missing]:
     usual = Setting()
     named = {name for one in said for name in one.fields}
     open_ = (
-        ("tokens", "write fields = { tokens = 20000 }, say", f"{usual.tokens:,}, as of assay evaluate"),
-        ("context", "write fields = { context = 128 }", "what each dictionary's file says, else 128"),
+        (
+            "tokens",
+            "write fields = { tokens = 20000 }, say",
+            f"{usual.tokens:,}, as of assay evaluate",
+        ),
+        (
+            "context",
+            "write fields = { context = 128 }",
+            "what each dictionary's file says, else 128",
+        ),
         ("bos", "write fields = { bos = false }", "what each dictionary's file says, else none"),
     )
-    return [Missing(f"dictionary: {name}", how, default) for name, how, default in open_ if name not in named]
+    return [
+        Missing(f"dictionary: {name}", how, default)
+        for name, how, default in open_
+        if name not in named
+    ]
 
 
 def units(owned: Sequence[Part], arms: Sequence[str]) -> tuple[str, ...]:
-    """Over what a claim generalises that does not say so: over documents where it is about dictionaries, over seeds where there are several."""
+    """Over what a claim generalises that does not say so: over documents where it is about
+    dictionaries, over seeds where there are several."""
     about = [p for p in owned if p.label in arms]
     if not about:
         return ("seed",)
-    return ("seed", "document") if all(p.trains or len(p.paths) > 1 for p in about) else ("document",)
+    return (
+        ("seed", "document") if all(p.trains or len(p.paths) > 1 for p in about) else ("document",)
+    )
 
 
 def seeds(text: Text) -> tuple[int, ...]:
-    """The seeds of a study; where it names none, as many fresh ones as its first experiment has. Raises: ExperimentError."""
+    """The seeds of a study; where it names none, as many fresh ones as its first experiment has.
+    Raises: ExperimentError."""
     said = text.study.seeds
     if said != "" and said != []:
         try:
@@ -145,6 +246,13 @@ def _arms(text: Text) -> tuple[str, ...]:
     """The arms of the first experiment but main, where it can be found, and the dictionaries."""
     own = tuple(d.label for d in text.study.dictionary if d.label)
     try:
-        return (*(name for name in catalogue.find(text.study.experiment[0].name).arms if name != "main"), *own)
+        return (
+            *(
+                name
+                for name in catalogue.find(text.study.experiment[0].name).arms
+                if name != "main"
+            ),
+            *own,
+        )
     except (AssayError, IndexError):
         return own[1:]

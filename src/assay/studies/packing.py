@@ -1,8 +1,10 @@
-"""Packing: which runs of a study are trained as one ensemble, so that many small runs cost arithmetic and not overhead.
+"""Packing: which runs of a study are trained as one ensemble, so that many small runs cost
+arithmetic and not overhead.
 
-An experiment's groups are sized for its own presets. A study sets fields, so that a run may be a hundred times as cheap, and names
-arms side by side that differ in fields which runs of one ensemble may differ in. What is decided here depends on the study and on
-what is recorded of its experiments, never on the machine, and runs do not influence each other: their numbers are those of runs alone.
+An experiment's groups are sized for its own presets. A study sets fields, so that a run may be a
+hundred times as cheap, and names arms side by side that differ in fields which runs of one ensemble
+may differ in. What is decided here depends on the study and on what is recorded of its experiments,
+never on the machine, and runs do not influence each other: their numbers are those of runs alone.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ if TYPE_CHECKING:
     from assay.core.fit import Trained
 
 WORTH = 2.0
-"""CPU-seconds that a group of small runs is to take, by the record: many times what a group costs beside its runs."""
+"""CPU-seconds that a group of small runs is to take, by the record: many times what a group costs
+beside its runs."""
 MOST = 128
-"""Runs of one arm in a group that is made larger than the experiment's own: what they hold at once stays small."""
+"""Runs of one arm in a group that is made larger than the experiment's own: what they hold at once
+stays small."""
 
 Specs = Sequence[Any]
 
 
 def times(of: Experiment, now: Specs, then: Specs) -> float | None:
-    """What a run of an arm costs with these specs, in units of what it costs with others; None where nothing tells.
+    """What a run of an arm costs with these specs, in units of what it costs with others; None
+    where nothing tells.
 
-    By their steps where all other fields are the same or smaller; where one is larger by FLOP, if the experiment states them.
-    """
+    By their steps where all other fields are the same or smaller; where one is larger by FLOP, if
+    the experiment states them."""
     found = over(now[0], json.loads(then[0].to_json()))
     if found is not None:
         return found[0]
@@ -47,11 +52,12 @@ def times(of: Experiment, now: Specs, then: Specs) -> float | None:
 
 
 def seeds_per_group(of: Experiment, preset: str, arms: Sequence[str], specs: Specs) -> int:
-    """How many seeds of a study are trained as one ensemble, at these specs of an experiment that it borrows arms of.
+    """How many seeds of a study are trained as one ensemble, at these specs of an experiment that
+    it borrows arms of.
 
-    As many as the experiment takes itself, unless a run of no arm is larger than it is there: then as many as make as many runs in
-    a group; or, where they are small by the record, as take WORTH CPU-seconds, if these are at most MOST runs of an arm.
-    """
+    As many as the experiment takes itself, unless a run of no arm is larger than it is there: then
+    as many as make as many runs in a group; or, where they are small by the record, as take WORTH
+    CPU-seconds, if these are at most MOST runs of an arm."""
     recorded = records.cost_per_run(of, preset)
     each = []
     for arm in (name for name in arms if of.arms[name].train is not None):
@@ -70,15 +76,20 @@ def seeds_per_group(of: Experiment, preset: str, arms: Sequence[str], specs: Spe
 
 
 def _no_larger(of: Experiment, now: Specs, then: Specs) -> bool:
-    """Whether a run with these specs is no larger than one with others: by its fields, else by the FLOP of a step."""
+    """Whether a run with these specs is no larger than one with others: by its fields, else by the
+    FLOP of a step."""
     if over(now[0], json.loads(then[0].to_json())) is not None:
         return True
-    one, other = (((_flop(of, specs) or math.inf) / float(getattr(specs[0], "steps", 1) or 1)) for specs in (now, then))
+    one, other = (
+        ((_flop(of, specs) or math.inf) / float(getattr(specs[0], "steps", 1) or 1))
+        for specs in (now, then)
+    )
     return one <= other < math.inf
 
 
 def together(arms: Mapping[str, Arm], specs: Specs) -> dict[str, Arm]:
-    """The arms of a study, those trained as one ensemble that the same function trains and whose runs share every static field."""
+    """The arms of a study, those trained as one ensemble that the same function trains and whose
+    runs share every static field."""
     alike: dict[Any, list[str]] = {}
     for name, arm in arms.items():
         if arm.train is None or isinstance(arm.train, Joint) or arm.after is not None:
@@ -93,8 +104,11 @@ def together(arms: Mapping[str, Arm], specs: Specs) -> dict[str, Arm]:
     return joined
 
 
-def _as_one(train: Callable[[Runs[Any], Bench], Trained]) -> Callable[[Sequence[Runs[Any]], Bench], list[Trained]]:
-    """A training of several arms that puts those into one ensemble whose runs share every static field."""
+def _as_one(
+    train: Callable[[Runs[Any], Bench], Trained],
+) -> Callable[[Sequence[Runs[Any]], Bench], list[Trained]]:
+    """A training of several arms that puts those into one ensemble whose runs share every static
+    field."""
 
     @functools.wraps(train)  # so that an edit of it is seen
     def trained(each: Sequence[Runs[Any]], bench: Bench) -> list[Trained]:
@@ -120,7 +134,8 @@ def _shared(spec: Spec) -> tuple[Any, ...]:
 
 
 def _flop(of: Experiment, specs: Specs) -> float | None:
-    """FLOP of a run; None where the experiment states none, or needs a model for it that is not here."""
+    """FLOP of a run; None where the experiment states none, or needs a model for it that is not
+    here."""
     try:
         stated = of.cost(Runs(tuple(specs))).flop if of.cost is not None else None
     except AssayError:

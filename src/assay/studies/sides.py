@@ -1,4 +1,5 @@
-"""Sides: the experiments of a study, each with one choice of fields: which arms run, their specs, and what records tell of them."""
+"""Sides: the experiments of a study, each with one choice of fields: which arms run, their specs,
+and what records tell of them."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Side:
-    """One experiment with one choice of fields: all of its arms stand side by side with those of others."""
+    """One experiment with one choice of fields: all of its arms stand side by side with those of
+    others."""
 
     label: str
     """Before the names of its arms; "" for the first side."""
@@ -36,24 +38,31 @@ class Side:
     varied: Mapping[str, tuple[Plain, ...]]
     """Fields in which its runs differ."""
     arms: tuple[str, ...]
-    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    _made: dict[tuple[str, tuple[int, ...]], tuple[Spec, ...]] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def named(self, arm: str) -> str:
         """What one of its arms is called in the study."""
         return f"{self.label}/{arm}" if self.label else arm
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
-        """Its specs at a preset with these seeds; none given: the preset's own. Raises: SpecError."""
+        """Its specs at a preset with these seeds; none given: the preset's own. Raises:
+        SpecError."""
         asked = preset, tuple(seeds)
         if asked not in self._made:  # every arm of every side asks again, of hundreds of specs
             self._made[asked] = self._specs(*asked)
         return self._made[asked]
 
     def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
-        specs: tuple[Any, ...] = tuple(dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset)))
+        specs: tuple[Any, ...] = tuple(
+            dict.fromkeys(s.replace(**self.fields) for s in self.of.preset(preset))
+        )
         varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
         for name, values in varied.items():
-            alike = tuple(dict.fromkeys(s.replace(**{name: values[0]}) for s in specs))  # those that differed in this field alone
+            alike = tuple(
+                dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
+            )  # those that differed in this field alone
             specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
         return specs
 
@@ -65,38 +74,63 @@ class Side:
     def told(self) -> str:
         """Its fields in words, such as "gated-sae, width 256"."""
         fields = {**self.fields, **self.varied}
-        said = (f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in fields.items())
+        said = (
+            f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for name, v in fields.items()
+        )
         return ", ".join([self.of.name, *said])
 
 
 def sides(text: Text) -> list[Side]:
-    """The experiments of a study, each field that all runs of an arm share taken apart. Raises: ExperimentError."""
+    """The experiments of a study, each field that all runs of an arm share taken apart. Raises:
+    ExperimentError."""
     found: list[Side] = []
     for i, part in enumerate(text.study.experiment):
         try:
-            base = catalogue.find(part.name if not _is_path(part.name) else str(text.path.parent / part.name))
+            base = catalogue.find(
+                part.name if not _is_path(part.name) else str(text.path.parent / part.name)
+            )
         except AssayError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
         if base.origin.endswith(STUDIES):
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the experiments it is about")
+            raise ExperimentError(
+                f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the "
+                "experiments it is about"
+            )
         try:
             specs = base.preset(part.preset)
         except AssayError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
         if given := next((key for key in ("fields", "paired") if "seed" in getattr(part, key)), ""):
-            told = "every experiment of a study has the study's seeds, so that looks at all of them are counted"  # a freezing names these alone
-            raise ExperimentError(f'{text.at("experiment", i, given)}: {told}; write seeds = "…" above the first [[…]] in place of seed')
+            # a freezing names these alone
+            told = (
+                "every experiment of a study has the study's seeds, so that looks at all of them "
+                "are counted"
+            )
+            raise ExperimentError(
+                f'{text.at("experiment", i, given)}: {told}; write seeds = "…" above the '
+                "first [[…]] in place of seed"
+            )
         arms = _chosen(text, i, base, part)
         choices = _choices(text, i, part, specs[0])
         for names in choices:
-            fields = {k: v for k, v in names.items() if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)}
+            fields = {
+                k: v
+                for k, v in names.items()
+                if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)
+            }
             varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
-            apart = [f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)]
+            apart = [
+                f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)
+            ]
             label = ",".join([*([part.label] if part.label else []), *apart])
             if not found:
                 label = ""
             if label in {s.label for s in found}:
-                raise ExperimentError(f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its own, to tell its arms apart")
+                raise ExperimentError(
+                    f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its "
+                    "own, to tell its arms apart"
+                )
             found.append(Side(label, base, part, fields, varied, arms))
     for side in found:
         try:
@@ -112,10 +146,14 @@ def _is_path(name: str) -> bool:
 
 
 def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
-    """The arms that run, with those that they build on; a derived arm may read any, so with one all trained arms run."""
+    """The arms that run, with those that they build on; a derived arm may read any, so with one all
+    trained arms run."""
     for name in part.arms:
         if name not in base.arms:
-            raise ExperimentError(f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; {nearest(name, base.arms)}")
+            raise ExperimentError(
+                f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; "
+                f"{nearest(name, base.arms)}"
+            )
     wanted = set(part.arms or base.arms) | {"main"}
     if any(base.arms[name].derive is not None for name in wanted):
         wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
@@ -125,7 +163,8 @@ def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]
 
 
 def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
-    """Every combination of values of the fields that all runs of an arm share; other fields keep their lists as tuples."""
+    """Every combination of values of the fields that all runs of an arm share; other fields keep
+    their lists as tuples."""
     shared: list[list[dict[str, Any]]] = []
     rest: dict[str, Any] = {}
     per_run = per_run_fields(type(spec))
@@ -140,14 +179,21 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
             rest[name] = tuple(values) if len(values) > 1 else values[0]
     if part.paired:
         shared.append(_together(text, i, part, spec))
-    return [{**rest, **{k: v for one in chosen for k, v in one.items()}} for chosen in itertools.product(*shared)]
+    return [
+        {**rest, **{k: v for one in chosen for k, v in one.items()}}
+        for chosen in itertools.product(*shared)
+    ]
 
 
 def _beside(text: Text, value: Any) -> Any:
     """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
     if isinstance(value, list):
         return [_beside(text, v) for v in value]
-    return str(text.path.parent / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
+    return (
+        str(text.path.parent / value)
+        if isinstance(value, str) and value.startswith(("./", "../"))
+        else value
+    )
 
 
 def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
@@ -159,7 +205,10 @@ def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]
     if both := set(part.paired) & set(part.fields):
         raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
     try:
-        columns = {name: [spelled(spec, name, v)[0] for v in values] for name, values in part.paired.items()}
+        columns = {
+            name: [spelled(spec, name, v)[0] for v in values]
+            for name, values in part.paired.items()
+        }
     except SpecError as e:
         raise ExperimentError(f"{at}: {e}") from None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -169,7 +218,11 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
     """The arms of one side under the study's names."""
     joints: dict[int, Joint] = {}
     found: dict[str, Arm] = {}
-    sized = dict(zip(side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True))  # notes name its sizes
+    sized = dict(
+        zip(
+            side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True
+        )
+    )  # notes name its sizes
     for name in side.arms:
         arm = sized[name]
         changes: dict[str, Any] = {}
@@ -177,7 +230,9 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["derive"] = _seen_as(arm.derive, side)
         else:
             changes["measure"] = arm.measure or side.of.measure
-        if isinstance(arm.train, Joint):  # arms of one pass stay together, but never with those of another side
+        if isinstance(
+            arm.train, Joint
+        ):  # arms of one pass stay together, but never with those of another side
             changes["train"] = joints.setdefault(id(arm.train), Joint(arm.train.train))
         if arm.after is not None:
             changes["after"] = side.named(arm.after)
@@ -188,7 +243,8 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
 
 
 def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The specs of an arm of another side, given those of the first one: the same preset, and the same seeds."""
+    """The specs of an arm of another side, given those of the first one: the same preset, and the
+    same seeds."""
 
     def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
         preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
@@ -202,7 +258,9 @@ def _seen_as(derive: Derive, side: Side) -> Derive:
     """A derived arm that reads arms by the names that its own experiment gives them."""
 
     def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        return derive(_Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms}))
+        return derive(
+            _Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms})
+        )
 
     return seen
 
@@ -232,11 +290,16 @@ def scopes(
     """
     groups: dict[tuple[str, str], list[Side]] = {}
     for side in (s for s in found if any(s.named(arm) in runs for arm in s.arms)):
-        groups.setdefault((side.of.name, side.base(preset, first=side is found[0])), []).append(side)
+        groups.setdefault((side.of.name, side.base(preset, first=side is found[0])), []).append(
+            side
+        )
     phrases = []
     for (_, base), group in groups.items():
         experiment, together = group[0].of, itertools.chain.from_iterable
-        arms = {arm: tuple(together(runs.get(s.named(arm), ()) for s in group)) for arm in experiment.arms}
+        arms = {
+            arm: tuple(together(runs.get(s.named(arm), ()) for s in group))
+            for arm in experiment.arms
+        }
         arms = {arm: specs for arm, specs in arms.items() if specs}
         specs = tuple(together(s.specs(base, () if base == "smoke" else seeds) for s in group))
         rest = unspoken(experiment, base, specs, arms)
@@ -247,15 +310,19 @@ def scopes(
 
 
 def measured(side: Side) -> dict[str, dict[str, Axes]]:
-    """What each arm measures, with its dimensions and their levels, as far as the experiment's committed record tells.
+    """What each arm measures, with its dimensions and their levels, as far as the experiment's
+    committed record tells.
 
-    A wrong name is better told before training. Where the study sets fields, levels may be others than those recorded.
-    """
+    A wrong name is better told before training. Where the study sets fields, levels may be others
+    than those recorded."""
     record = records.read(side.of.name, side.of.origin) or {}
     found: dict[str, dict[str, Axes]] = {}
     for arm, data in record.get("arms", {}).items():
         levels, variables = data["measures"]["coords"], data["measures"]["variables"]
-        found[arm] = {name: {d: levels.get(d, range(_size(v, d))) for d in v["dims"] if d != "run"} for name, v in variables.items()}
+        found[arm] = {
+            name: {d: levels.get(d, range(_size(v, d))) for d in v["dims"] if d != "run"}
+            for name, v in variables.items()
+        }
     return found
 
 
@@ -268,13 +335,17 @@ def _size(variable: Mapping[str, Any], dim: str) -> int:
 
 
 def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none where other fields are larger."""
+    """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none
+    where other fields are larger."""
     recorded = records.cost_per_run(side.of, side.part.preset)
     found = {}
     for arm in side.arms:
         if side.of.arms[arm].train is None or arm not in recorded:
             continue
-        then, now = (side.of.specs_of(arm, specs) for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds)))
+        then, now = (
+            side.of.specs_of(arm, specs)
+            for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds))
+        )
         if then and now and (times := packing.times(side.of, now, then)) is not None:
             found[side.named(arm)] = recorded[arm] * times
     return found

@@ -1,18 +1,19 @@
-"""Text: a study as its author wrote it, in TOML or in Markdown that begins with TOML, read as data and never run.
+"""Text: a study as its author wrote it, in TOML or in Markdown that begins with TOML, read as data
+and never run.
 
-    question = "Is a gated SAE as unbiased when it is half as wide?"
-    seeds = "1000000:1000006"
+question = "Is a gated SAE as unbiased when it is half as wide?"
+seeds = "1000000:1000006"
 
-    [[experiment]]
-    name = "gated-sae"
-    fields = { width = 256 }
+[[experiment]]
+name = "gated-sae"
+fields = { width = 256 }
 
-    [[claim]]
-    text = "Gated reconstructs without shrinkage"
-    holds = "0.98 < main.gamma < 1.02"
-    where = { penalty = 0.2 }
-    control = ["relu"]
-    threshold = "plan: two per cent is what one would call unbiased"
+[[claim]]
+text = "Gated reconstructs without shrinkage"
+holds = "0.98 < main.gamma < 1.02"
+where = { penalty = 0.2 }
+control = ["relu"]
+threshold = "plan: two per cent is what one would call unbiased"
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     """An experiment of the catalogue, or the path of a file beside the study."""
     label: str = ""
-    """What stands before the names of its arms, as LABEL/ARM; the first experiment's arms have their own names alone."""
+    """What stands before the names of its arms, as LABEL/ARM; the first experiment's arms have
+    their own names alone."""
     preset: str = "default"
     fields: Mapping[str, Value] = {}
-    """Fields that are set: a value, a range of whole numbers as "0:6", or a list of values that are all tried."""
+    """Fields that are set: a value, a range of whole numbers as "0:6", or a list of values that are
+    all tried."""
     paired: Mapping[str, list[Plain]] = {}
     """Fields whose lists go together: the first values, then the second ones."""
     arms: tuple[str, ...] = ()
@@ -55,19 +58,24 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A dictionary that takes part: one that somebody has, one that an arm of the study trains, or a baseline made for another one."""
+    """A dictionary that takes part: one that somebody has, one that an arm of the study trains, or
+    a baseline made for another one."""
 
     label: str = ""
-    """What its arm is called; of a study without experiments the first one's may be left out, and is main."""
+    """What its arm is called; of a study without experiments the first one's may be left out, and
+    is main."""
     path: str | tuple[str, ...] = ""
-    """A file, a folder or a stored run; several trainings of one kind as a list, which are its seeds 0, 1, …"""
+    """A file, a folder or a stored run; several trainings of one kind as a list, which are its
+    seeds 0, 1, …"""
     trained: str = ""
-    """In place of a path: an arm of this study that trains dictionaries, whose runs are measured."""
+    """In place of a path: an arm of this study that trains dictionaries, whose runs are
+    measured."""
     baseline: str = ""
     """In place of a path: what is made of the one called `like`: pca, random or rescaled."""
     like: str = ""
     model: str = ""
-    """What it is measured on, as `assay evaluate` takes it; what the first dictionary says holds for those that say nothing."""
+    """What it is measured on, as `assay evaluate` takes it; what the first dictionary says holds
+    for those that say nothing."""
     text: str = ""
     site: str = ""
     site_out: str = ""
@@ -104,21 +112,25 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     where: Mapping[str, Plain] = {}
     bounds: tuple[float, float] | None = None
     threshold: str = ""
-    """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before anything was looked at, or "pilot: seeds 0:6, …"."""
+    """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before anything was looked
+    at, or "pilot: seeds 0:6, …"."""
     published: Literature | str = "new"
     source: str = ""
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments and dictionaries that are to answer it, and the claims to judge."""
+    """A question, the experiments and dictionaries that are to answer it, and the claims to
+    judge."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
-    """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its own."""
+    """Whole numbers as "1000000:1000006" or a list, for every experiment that does not set its
+    own."""
     budget: str = ""
     """The longest that it may take on this machine, such as "10m"."""
     together: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
-    """How many seeds are trained and measured in one group, where that is not what the experiments say; no number depends on it."""
+    """How many seeds are trained and measured in one group, where that is not what the experiments
+    say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
     claim: tuple[Said, ...] = ()
@@ -137,18 +149,22 @@ class Text:
     study: Study
 
     def at(self, *keys: str | int) -> str:
-        """Say where in the file something stands: its path, line and column; of what is not there, where its table begins."""
+        """Say where in the file something stands: its path, line and column; of what is not there,
+        where its table begins."""
         line, column = position(self.toml, keys)
         return f"{self.path} line {line + self.first - 1} column {column}"
 
 
 def read(path: Path) -> Text:
-    """Read a study's file. Raises: ExperimentError, one line that names the line and column and says what would be right."""
+    """Read a study's file. Raises: ExperimentError, one line that names the line and column and
+    says what would be right."""
     raw = foreign.read(path, "a study", LARGEST)
     try:
         whole = raw.decode("utf-8")
     except UnicodeDecodeError as e:
-        raise ExperimentError(f"{path} is no study: it is not UTF-8 text (byte {e.start:,})") from None
+        raise ExperimentError(
+            f"{path} is no study: it is not UTF-8 text (byte {e.start:,})"
+        ) from None
     toml, first, page = _parted(path, whole)
     try:
         table = tomllib.loads(toml)
@@ -159,18 +175,27 @@ def read(path: Path) -> Text:
     except msgspec.ValidationError as e:
         keys = _keys(str(e))
         line, column = position(toml, keys)
-        raise ExperimentError(f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}") from None
+        raise ExperimentError(
+            f"{path} line {line + first - 1} column {column}: {_advice(str(e), keys)}"
+        ) from None
     return Text(path, toml, first, page, study)
 
 
 def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
-    """Find the line and column, from 1, of a key in TOML such as ("claim", 1, "holds"); where it is not, of its table.
+    """Find the line and column, from 1, of a key in TOML such as ("claim", 1, "holds"); where it is
+    not, of its table.
 
-    Tables are found by their headers, keys by the line that they begin; a key inside a table on one line is found as that table.
-    """
+    Tables are found by their headers, keys by the line that they begin; a key inside a table on one
+    line is found as that table."""
     table = [k for k in keys if isinstance(k, str)][:1]
     count = next((k for k in keys if isinstance(k, int)), None)
-    name = keys[2] if count is not None and len(keys) > 2 else keys[0] if count is None and keys else None
+    name = (
+        keys[2]
+        if count is not None and len(keys) > 2
+        else keys[0]
+        if count is None and keys
+        else None
+    )
     here: list[str] = []
     seen, best = -1, (1, 1)
     for number, line in enumerate(toml.splitlines(), 1):
@@ -181,11 +206,21 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
             seen += here == table
             if here == table and count is not None and seen == count:
                 best = (number, line.index("[") + 1)
-            if count is not None and seen == count and len(here) > 1 and here[:1] == table and here[1] == name:
+            if (
+                count is not None
+                and seen == count
+                and len(here) > 1
+                and here[:1] == table
+                and here[1] == name
+            ):
                 return number, line.index("[") + 1
             continue
         inside = not here if count is None else here[:1] == table and seen == count
-        if inside and isinstance(name, str) and (found := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line)):
+        if (
+            inside
+            and isinstance(name, str)
+            and (found := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line))
+        ):
             return number, min(found.end(), len(line) - 1) + 1
     return best
 
@@ -195,8 +230,15 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     if path.suffix != ".md":
         return whole, 1, ""
     lines = whole.splitlines()
-    if not lines or lines[0].strip() != FENCE or FENCE not in (rest := [line.strip() for line in lines[1:]]):
-        raise ExperimentError(f"{path} line 1 column 1: a study in Markdown begins with TOML between two lines {FENCE}")
+    if (
+        not lines
+        or lines[0].strip() != FENCE
+        or FENCE not in (rest := [line.strip() for line in lines[1:]])
+    ):
+        raise ExperimentError(
+            f"{path} line 1 column 1: a study in Markdown begins with TOML between two lines "
+            f"{FENCE}"
+        )
     end = rest.index(FENCE) + 1
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
@@ -206,7 +248,10 @@ def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     lines = [*toml.splitlines(), ""]
     if said.endswith(end := "(at end of document)"):
         last = lines[-2] if len(lines) > 1 else ""
-        return f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: {said.removesuffix(end).strip()}"
+        return (
+            f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: "
+            f"{said.removesuffix(end).strip()}"
+        )
     found = re.search(r"\(at line (\d+), column (\d+)\)", said)
     if not found:
         return f"{path}: {said}"
@@ -215,11 +260,15 @@ def _syntax(path: Path, toml: str, first: int, said: str) -> str:
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""
     if re.search(r'=\s*".*".*"', line) and "Expected newline" in said:
         hint = "; a text with quotes in it stands between single ones: '… \"batch=64/main\".loss …'"
-    return f"{path} line {int(found[1]) + first - 1} column {found[2]}: {said[: found.start()].strip()}{hint}"
+    return (
+        f"{path} line {int(found[1]) + first - 1} column {found[2]}: "
+        f"{said[: found.start()].strip()}{hint}"
+    )
 
 
 def _keys(said: str) -> tuple[str | int, ...]:
-    """The path that a refusal of msgspec names, such as `$.claim[1].holds`; of an unknown field, with that field."""
+    """The path that a refusal of msgspec names, such as `$.claim[1].holds`; of an unknown field,
+    with that field."""
     found = re.search(r"at `\$\.?([^`]*)`", said)
     keys: list[str | int] = []
     for piece in re.findall(r"[^.\[\]]+", found[1] if found else ""):
@@ -232,20 +281,37 @@ def _keys(said: str) -> tuple[str | int, ...]:
 def _advice(said: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
     named = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    kinds: dict[str, type[msgspec.Struct]] = {"experiment": Part, "dictionary": Measured, "claim": Said}
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "experiment": Part,
+        "dictionary": Measured,
+        "claim": Said,
+    }
     if unknown := re.search(r"unknown field `([^`]+)`", said):
         of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
         of = Literature if "published" in keys[:-1] else of
         if of is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
-            return f"{named} belongs to the study: write {unknown[1]} above the first [[…]], as in TOML a table takes all that follows it"
-        return f"{named} is no field of a study; {nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
+            return (
+                f"{named} belongs to the study: write {unknown[1]} above the first [[…]], as in "
+                "TOML a table takes all that follows it"
+            )
+        return (
+            f"{named} is no field of a study; "
+            f"{nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
+        )
     if missing := re.search(r"missing required field `([^`]+)`", said):
         return f"{named or 'the study'} lacks {missing[1]}"
     if keys and keys[-1] in kinds and "array" in said and "object" in said:
         return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
     told = re.sub(r"\s*- at `[^`]*`", "", said)
-    words = {"`str`": "a text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false", "`array`": "a list",
-             "`object`": "a table", "`null`": "nothing"}  # fmt: skip
+    words = {
+        "`str`": "a text",
+        "`int`": "a whole number",
+        "`float`": "a number",
+        "`bool`": "true or false",
+        "`array`": "a list",
+        "`object`": "a table",
+        "`null`": "nothing",
+    }
     for word, plain in words.items():
         told = told.replace(word, plain)
     return f"{named}: {told[:1].lower()}{told[1:]}"

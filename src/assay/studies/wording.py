@@ -1,16 +1,18 @@
-"""Wording: the condition of a study's claim, in the language of `assay judge`, made a Claim about measures of runs.
+"""Wording: the condition of a study's claim, in the language of `assay judge`, made a Claim about
+measures of runs.
 
-    gated.gamma - relu.gamma > 0.02                  quantities of the table of measures: ratios of sums, where arms store the sums
-    gated.fvu - relu.fvu < -0.005 at equal l0        along a sweep, both sides read at the same L0
-    main.restored > 0.5                              any measure that the experiment stores, over its units
-    main.slope[kind=rare] < -0.9                     one level of a dimension of a measure
-    mean(main.slope, over=kind) < -0.9               the mean over its levels; of a quantity that of its sums
-    mean(main.error) / mean(main.variance) < 0.2     means of terms, as in `assay judge`
+    gated.gamma - relu.gamma > 0.02                  quantities of the table of measures: ratios of
+    sums, where arms store the sums gated.fvu - relu.fvu < -0.005 at equal l0        along a sweep,
+    both sides read at the same L0 main.restored > 0.5                              any measure that
+    the experiment stores, over its units main.slope[kind=rare] < -0.9                     one level
+    of a dimension of a measure mean(main.slope, over=kind) < -0.9               the mean over its
+    levels; of a quantity that of its sums mean(main.error) / mean(main.variance) < 0.2     means of
+    terms, as in `assay judge`
 
-A quantity is computed from the means of its sums over units, never as a mean of ratios. Where the runs of an arm differ in a field that
-is neither a unit nor fixed by `where`, only a comparison at equal something can use them. Nothing else is averaged that the text does
-not name, but runs that share all units.
-"""
+A quantity is computed from the means of its sums over units, never as a mean of ratios. Where the
+runs of an arm differ in a field that is neither a unit nor fixed by `where`, only a comparison at
+equal something can use them. Nothing else is averaged that the text does not name, but runs that
+share all units."""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ class Condition:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The measures and quantities that it reads, each once; what is equal at the levels that are compared."""
+        """The measures and quantities that it reads, each once; what is equal at the levels that
+        are compared."""
         equal = [dataclasses.replace(c, name=self.equal) for c in self.parsed.columns if self.equal]
         return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
 
@@ -62,9 +65,19 @@ def condition(text: str) -> Condition:
         return Condition(parsed)
     arms, names = parsed.arms, {c.name for c in parsed.columns}
     if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
-        raise ClaimError(f"cannot read the claim '{text[:80]}': at equal {found[1]} compares two arms, as in a.fvu - b.fvu < -0.005 at equal l0")
-    if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [1.0, -1.0, 1.0]:
-        raise ClaimError(f"cannot read the claim '{text[:80]}': at equal {found[1]} takes a plain difference of two arms, a.fvu - b.fvu")
+        raise ClaimError(
+            f"cannot read the claim '{text[:80]}': at equal {found[1]} compares two arms, as "
+            "in a.fvu - b.fvu < -0.005 at equal l0"
+        )
+    if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [
+        1.0,
+        -1.0,
+        1.0,
+    ]:
+        raise ClaimError(
+            f"cannot read the claim '{text[:80]}': at equal {found[1]} takes a plain "
+            "difference of two arms, a.fvu - b.fvu"
+        )
     return Condition(parsed, found[1])
 
 
@@ -85,12 +98,28 @@ def claim(said: Said, of: str, read: Condition) -> Claim:
     value, statistic = (_matched if read.equal else _plain)(read, of, said)
     published = said.published
     return Claim(
-        text=said.text, value=value, statistic=statistic, units=tuple(said.units), low=read.parsed.low, high=read.parsed.high, of=of,
-        must_fail=tuple(said.control), near=said.near, also=said.also, must_hold=tuple(said.planted), where=said.where, bounds=said.bounds,
-        threshold_from=said.threshold or GIVEN, source=said.source, condition=" ".join(said.holds.split()),
-        published=Published(published.number, published.source, published.same, published.note, published.at)
-        if isinstance(published, Literature) else "new",
-    )  # fmt: skip
+        text=said.text,
+        value=value,
+        statistic=statistic,
+        units=tuple(said.units),
+        low=read.parsed.low,
+        high=read.parsed.high,
+        of=of,
+        must_fail=tuple(said.control),
+        near=said.near,
+        also=said.also,
+        must_hold=tuple(said.planted),
+        where=said.where,
+        bounds=said.bounds,
+        threshold_from=said.threshold or GIVEN,
+        source=said.source,
+        condition=" ".join(said.holds.split()),
+        published=Published(
+            published.number, published.source, published.same, published.note, published.at
+        )
+        if isinstance(published, Literature)
+        else "new",
+    )
 
 
 _Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
@@ -107,8 +136,15 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
             return arm if name is None or name == of else arms[name]
 
         if marked or not (sums and _any_sums(parsed, data)):
-            return {term: walk(lambda c: _measure(data(c.arm), c, of, said)) for term, walk in parsed.terms.items()}
-        return {f"{c}.{t}": x for c in parsed.columns for t, x in _terms(data(c.arm), c, of, said).items()}
+            return {
+                term: walk(lambda c: _measure(data(c.arm), c, of, said))
+                for term, walk in parsed.terms.items()
+            }
+        return {
+            f"{c}.{t}": x
+            for c in parsed.columns
+            for t, x in _terms(data(c.arm), c, of, said).items()
+        }
 
     def statistic(m: Means) -> np.ndarray:
         if set(m) == {"value"}:
@@ -119,7 +155,8 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
 
 
 def _any_sums(parsed: Parsed, data: Callable[[str | None], xr.Dataset]) -> bool:
-    """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even where a measure has its name."""
+    """Whether any column is a quantity whose sums are stored: it is then a ratio of these, even
+    where a measure has its name."""
     return any(_made_of_sums(data(c.arm), c.name) for c in parsed.columns)
 
 
@@ -136,21 +173,40 @@ def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
         found: dict[str, xr.DataArray] = {}
         for side, c in (("a", one), ("b", other)):
             own = arm if c.arm == of else arms[c.arm or of]
-            equal = dataclasses.replace(c, name=x).within({str(d) for t in stored(x, own) if t in own for d in own[t].dims})
+            equal = dataclasses.replace(c, name=x).within(
+                {str(d) for t in stored(x, own) if t in own for d in own[t].dims}
+            )
             for q in (equal, c):
-                found |= {f"{side}.{q.name}.{t}": v for t, v in _terms(own, q, of, said, sweep=True).items()}
+                found |= {
+                    f"{side}.{q.name}.{t}": v
+                    for t, v in _terms(own, q, of, said, sweep=True).items()
+                }
         return found
 
     return value, at_matched(lambda m: _of(m, x, x), lambda m: _of(m, y, y))
 
 
-def hold(column: Column, measures: Mapping[str, Axes], units: Sequence[str], *, settled: bool, loosely: bool = False) -> None:
-    """Hold a column to the dimensions of an arm's measures; to their levels, where these are settled.
+def hold(
+    column: Column,
+    measures: Mapping[str, Axes],
+    units: Sequence[str],
+    *,
+    settled: bool,
+    loosely: bool = False,
+) -> None:
+    """Hold a column to the dimensions of an arm's measures; to their levels, where these are
+    settled.
 
-    Loosely: what it names of dimensions that there are not is left out, as of what both sides have equal.
-    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let pass.
-    """
-    axes = {dim: levels for t in stored(column.name, measures) if t in measures for dim, levels in measures[t].items()}
+    Loosely: what it names of dimensions that there are not is left out, as of what both sides have
+    equal.
+    Raises: ClaimError as `Column.check` and `Column.place` do. A measure that is not known is let
+    pass."""
+    axes = {
+        dim: levels
+        for t in stored(column.name, measures)
+        if t in measures
+        for dim, levels in measures[t].items()
+    }
     if not axes and column.name not in measures:
         return
     column = column.within(axes) if loosely else column
@@ -161,18 +217,26 @@ def hold(column: Column, measures: Mapping[str, Axes], units: Sequence[str], *, 
 
 
 def stored(name: str, there: Container[Any]) -> tuple[str, ...]:
-    """The stored measures of which a name is made: the sums of a quantity, where all are there, else itself."""
+    """The stored measures of which a name is made: the sums of a quantity, where all are there,
+    else itself."""
     terms = QUANTITIES[name].terms if name in QUANTITIES else ()
-    return tuple(terms) if terms and (all(t in there for t in terms) or name not in there) else (name,)
+    return (
+        tuple(terms) if terms and (all(t in there for t in terms) or name not in there) else (name,)
+    )
 
 
-def _terms(arm: xr.Dataset, column: Column, of: str, said: Said, *, sweep: bool = False) -> dict[str, xr.DataArray]:
-    """The sums that a quantity is made of, or the stored measure itself, over the units and, where asked for, a sweep."""
+def _terms(
+    arm: xr.Dataset, column: Column, of: str, said: Said, *, sweep: bool = False
+) -> dict[str, xr.DataArray]:
+    """The sums that a quantity is made of, or the stored measure itself, over the units and, where
+    asked for, a sweep."""
     name, terms = column.name, stored(column.name, arm)
     if terms == (name,):
         return {"": _measure(arm, column, of, said, sweep=sweep)}
     if missing := [t for t in terms if t not in arm]:
-        told = f"arm {column.arm or of} does not store {', '.join(missing)}, of which {name} is made"
+        told = (
+            f"arm {column.arm or of} does not store {', '.join(missing)}, of which {name} is made"
+        )
         raise ClaimError(f"{told}; {nearest(name, known(arm))}")
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
     dataclasses.replace(column, arm=column.arm or of).check(axes, axes)
@@ -193,11 +257,16 @@ def known(arm: xr.Dataset) -> tuple[str, ...]:
 
 def made_of(stored: Sequence[str]) -> tuple[str, ...]:
     """The quantities that can be made of stored measures of these names."""
-    return tuple(m.name for m in TABLE if m.name not in stored and all(t in stored for t in m.terms))
+    return tuple(
+        m.name for m in TABLE if m.name not in stored and all(t in stored for t in m.terms)
+    )
 
 
-def _measure(arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str = "", sweep: bool = False) -> xr.DataArray:
-    """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs; levels as the text names them."""
+def _measure(
+    arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str = "", sweep: bool = False
+) -> xr.DataArray:
+    """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs;
+    levels as the text names them."""
     of, name = column.arm or of, term or column.name
     if name not in arm:
         raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
@@ -205,17 +274,25 @@ def _measure(arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str 
     apart = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
     swept = [f for f in apart if f not in said.units]
     if sweep and len(swept) != 1:
-        raise ClaimError(f"at equal … needs runs of {of} that differ in one field; they differ in {', '.join(swept) or 'none but the seed'}")
+        raise ClaimError(
+            f"at equal … needs runs of {of} that differ in one field; they differ in "
+            f"{', '.join(swept) or 'none but the seed'}"
+        )
     if not sweep and swept:
         levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
         raise ClaimError(
-            f"the runs of {of} differ in {swept[0]} ({levels}): say which with where = {{ {swept[0]} = … }}, or compare at equal l0, say"
+            f"the runs of {of} differ in {swept[0]} ({levels}): say which with where = {{ "
+            f"{swept[0]} = … }}, or compare at equal l0, say"
         )
     x = by(arm[[name]], *apart)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)
     column = dataclasses.replace(column, arm=of)
-    x = (column.within({str(d) for d in x.dims}) if term else column).take(x, ("seed", *said.units, *(swept if sweep else ())))
+    x = (column.within({str(d) for d in x.dims}) if term else column).take(
+        x, ("seed", *said.units, *(swept if sweep else ()))
+    )
     if "seed" in said.units or "seed" not in x.dims:
         return x
     there = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *apart)[name]
-    return x.where(there.notnull(), 0.0).sum("seed", skipna=False) / there.sum("seed")  # NaN of a run stays, and no run counts where none is
+    return x.where(there.notnull(), 0.0).sum("seed", skipna=False) / there.sum(
+        "seed"
+    )  # NaN of a run stays, and no run counts where none is

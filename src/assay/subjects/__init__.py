@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
-    from assay.subjects.fetch import fetch_smollm2
-    from assay.subjects.folder import ModelFolder, Tokenizer
-    from assay.subjects.pretrained import Pretrained, fast_dtype, load
-    from assay.subjects.site import Site
-    from assay.subjects.subject import Edit, Subject, Trace
+    from assay.subjects.fetch import fetch_smollm2  # noqa: F401
+    from assay.subjects.folder import ModelFolder, Tokenizer  # noqa: F401
+    from assay.subjects.pretrained import Pretrained, fast_dtype, load  # noqa: F401
+    from assay.subjects.site import Site  # noqa: F401
+    from assay.subjects.subject import Edit, Subject, Trace  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -20,8 +20,11 @@ FORM = "\nAnswer only yes or no.\n\n"
 YES, NO = ("Yes", "yes", " Yes", " yes"), ("No", "no", " No", " no")
 
 
-def yes_or_no(model: Pretrained, question: str, texts: Sequence[str], batch: int = 64) -> Float[np.ndarray, "text"]:
-    """The log-odds of yes for the same question about each text; the question is read once and kept.
+def yes_or_no(
+    model: Pretrained, question: str, texts: Sequence[str], batch: int = 64
+) -> Float[np.ndarray, "text"]:
+    """The log-odds of yes for the same question about each text; the question is read once and
+    kept.
 
     Texts of a batch are filled up on the right, which no earlier position sees.
 
@@ -33,7 +36,10 @@ def yes_or_no(model: Pretrained, question: str, texts: Sequence[str], batch: int
 
     forms = [[ids[0] for ids in map(model.encode, words) if len(ids) == 1] for words in (YES, NO)]
     if not all(forms):
-        raise ModelError(f"{model.name} has no single token for yes or for no, so its answer cannot be read off the first word")
+        raise ModelError(
+            f"{model.name} has no single token for yes or for no, so its answer cannot be "
+            "read off the first word"
+        )
     start = DynamicCache()
     model.run(torch.tensor([model.encode(BEFORE + question + FORM)]), cache=start)
     found = []

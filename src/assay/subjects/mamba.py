@@ -1,9 +1,10 @@
-"""Mamba language models with a run axis: one dict of [run, …] tensors, every block's parameters stacked along a layer axis.
+"""Mamba language models with a run axis: one dict of [run, …] tensors, every block's parameters
+stacked along a layer axis.
 
-A block is one mixer that reads a norm of the stream and adds to it: a short convolution along the sequence, a selective scan, and a
-gate. Which parts it has, its parameters say: without `W_conv` there is no convolution; without `W_B` and `W_C` the scan is
-time-invariant, B and C constants and Δ what its bias says. Every site can be captured and edited.
-"""
+A block is one mixer that reads a norm of the stream and adds to it: a short convolution along the
+sequence, a selective scan, and a gate. Which parts it has, its parameters say: without `W_conv`
+there is no convolution; without `W_B` and `W_C` the scan is time-invariant, B and C constants and Δ
+what its bias says. Every site can be captured and edited."""
 
 from __future__ import annotations
 
@@ -26,9 +27,25 @@ Params = Mapping[str, Tensor]
 Visits = Mapping[str, Callable[[Tensor], Tensor]]
 """Kind of site → what its activations are replaced by, given them."""
 BLOCK = (
-    "gain_1", "W_in", "b_in", "W_gate", "b_gate", "W_conv", "b_conv", "W_delta_1", "W_delta_2", "b_delta", "W_B", "B", "W_C", "C",
-    "A_log", "D", "W_out", "b_out",
-)  # fmt: skip
+    "gain_1",
+    "W_in",
+    "b_in",
+    "W_gate",
+    "b_gate",
+    "W_conv",
+    "b_conv",
+    "W_delta_1",
+    "W_delta_2",
+    "b_delta",
+    "W_B",
+    "B",
+    "W_C",
+    "C",
+    "A_log",
+    "D",
+    "W_out",
+    "b_out",
+)
 """The parameters that each block has its own of."""
 
 
@@ -48,7 +65,8 @@ class Shape:
     conv: int = 4
     """Positions that the short convolution reads; 0 for none."""
     selective: bool = True
-    """Whether Δ, B and C follow from each position; else they are constants and the scan is time-invariant."""
+    """Whether Δ, B and C follow from each position; else they are constants and the scan is
+    time-invariant."""
     conv_bias: bool = True
     biases: bool = False
     """Whether the projections into and out of a mixer have biases."""
@@ -58,14 +76,35 @@ class Shape:
         """The shape of each parameter of one run, layers first where blocks are stacked."""
         s, c, n = self, self.channels, self.state
         block: dict[str, tuple[int, ...]] = {
-            "gain_1": (s.d,), "W_in": (s.d, c), "b_in": (c,), "W_gate": (s.d, c), "b_gate": (c,), "W_conv": (c, s.conv), "b_conv": (c,),
-            "W_delta_1": (c, s.rank), "W_delta_2": (s.rank, c), "b_delta": (c,), "W_B": (c, n), "B": (n,), "W_C": (c, n), "C": (n,),
-            "A_log": (c, n), "D": (c,), "W_out": (c, s.d), "b_out": (s.d,),
-        }  # fmt: skip
+            "gain_1": (s.d,),
+            "W_in": (s.d, c),
+            "b_in": (c,),
+            "W_gate": (s.d, c),
+            "b_gate": (c,),
+            "W_conv": (c, s.conv),
+            "b_conv": (c,),
+            "W_delta_1": (c, s.rank),
+            "W_delta_2": (s.rank, c),
+            "b_delta": (c,),
+            "W_B": (c, n),
+            "B": (n,),
+            "W_C": (c, n),
+            "C": (n,),
+            "A_log": (c, n),
+            "D": (c,),
+            "W_out": (c, s.d),
+            "b_out": (s.d,),
+        }
         absent = {"B", "C"} if s.selective else {"W_delta_1", "W_delta_2", "W_B", "W_C"}
         absent |= set() if s.biases else {"b_in", "b_gate", "b_out"}
-        absent |= (set() if s.conv else {"W_conv", "b_conv"}) | (set() if s.conv_bias else {"b_conv"}) | ({"W_U"} if s.tied else set())
-        shapes = {"W_E": (s.vocab, s.d)} | {name: (s.layers, *shape) for name, shape in block.items()}
+        absent |= (
+            (set() if s.conv else {"W_conv", "b_conv"})
+            | (set() if s.conv_bias else {"b_conv"})
+            | ({"W_U"} if s.tied else set())
+        )
+        shapes = {"W_E": (s.vocab, s.d)} | {
+            name: (s.layers, *shape) for name, shape in block.items()
+        }
         shapes |= {"gain": (s.d,), "W_U": (s.d, s.vocab)}
         return {name: shape for name, shape in shapes.items() if name not in absent}
 
@@ -77,7 +116,8 @@ def forward(
     capture: Sequence[Site] = (),
     edits: Mapping[Site, Callable[[Tensor], Tensor]] = {},
 ) -> tuple[Float[Tensor, "run b s v"], dict[Site, Float[Tensor, "run b s ..."]]]:
-    """Logits at every position and the captured activations; tokens shared by all runs or each run's own.
+    """Logits at every position and the captured activations; tokens shared by all runs or each
+    run's own.
 
     A site in both `edits` and `capture` is captured as edited.
 
@@ -87,14 +127,18 @@ def forward(
     for site in (*capture, *edits):
         kinds = [kind for kind in architectures.known()["mamba"].sites if _present(kind, params)]
         if site.layer is not None and (site.kind not in kinds or not 0 <= site.layer < layers):
-            raise SpecError(f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(kinds)}")
+            raise SpecError(
+                f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(kinds)}"
+            )
     acts: dict[Site, Tensor] = {}
 
     def at(site: Site, x: Tensor) -> Tensor:
         if site in edits:
             new = edits[site](x.clone())  # an edit may work in place
             if new.shape != x.shape:
-                raise SpecError(f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}")
+                raise SpecError(
+                    f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}"
+                )
             x = new
         if site in capture:
             acts[site] = x
@@ -116,11 +160,14 @@ def forward(
     return torch.bmm(final.flatten(1, 2), W_U).unflatten(1, final.shape[1:3]), acts
 
 
-def mixed(p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProxyType({})) -> Float[Tensor, "run b s d"]:
-    """What one block adds to the stream, given the norm of it; `p` is this block's parameters, [run, …] each.
+def mixed(
+    p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProxyType({})
+) -> Float[Tensor, "run b s d"]:
+    """What one block adds to the stream, given the norm of it; `p` is this block's parameters,
+    [run, …] each.
 
-    States are made one by one only where somebody visits them, or what is written to them; the scan is several times as fast else.
-    """
+    States are made one by one only where somebody visits them, or what is written to them; the scan
+    is several times as fast else."""
 
     def at(kind: str, x: Tensor) -> Tensor:
         return visits[kind](x) if kind in visits else x
@@ -130,9 +177,14 @@ def mixed(p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProx
     if "W_conv" in p:
         v = at("conv", convolved(v, p["W_conv"], p.get("b_conv")))
     u = at("ssm_in", functional.silu(v))
-    bias, scan = p["b_delta"][:, None, None], u.float() if u.dtype != torch.float64 else u  # sums over many positions: no less than float32
+    bias, scan = (
+        p["b_delta"][:, None, None],
+        u.float() if u.dtype != torch.float64 else u,
+    )  # sums over many positions: no less than float32
     if "W_B" in p:
-        delta = functional.softplus(_affine(_affine(u, p["W_delta_1"]), p["W_delta_2"]) + bias).to(scan)
+        delta = functional.softplus(_affine(_affine(u, p["W_delta_1"]), p["W_delta_2"]) + bias).to(
+            scan
+        )
         B, C = (_affine(u, p[name]).to(scan) for name in ("W_B", "W_C"))
     else:
         delta = functional.softplus(bias).expand_as(u).to(scan)
@@ -145,7 +197,9 @@ def mixed(p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProx
     else:
         y = selective_scan(scan, delta, A, B, C)
     y = at("ssm_out", torch.addcmul(y, scan, p["D"][:, None, None].to(scan)).to(u))
-    return at("mixer_out", _affine(at("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out")))
+    return at(
+        "mixer_out", _affine(at("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out"))
+    )
 
 
 def decay(A_log: Float[Tensor, "run c n"]) -> Float[Tensor, "run c n"]:
@@ -172,11 +226,17 @@ def _present(kind: str, params: Params) -> bool:
     return kind != "conv" or "W_conv" in params
 
 
-def _normed(x: Float[Tensor, "run b s d"], gain: Float[Tensor, "run d"]) -> Float[Tensor, "run b s d"]:
+def _normed(
+    x: Float[Tensor, "run b s d"], gain: Float[Tensor, "run d"]
+) -> Float[Tensor, "run b s d"]:
     return normed(x.flatten(1, 2), gain, None).view_as(x)
 
 
-def _affine(x: Float[Tensor, "run b s i"], W: Float[Tensor, "run i o"], bias: Float[Tensor, "run o"] | None = None) -> Tensor:
+def _affine(
+    x: Float[Tensor, "run b s i"],
+    W: Float[Tensor, "run i o"],
+    bias: Float[Tensor, "run o"] | None = None,
+) -> Tensor:
     flat = x.flatten(1, 2)
     out = torch.bmm(flat, W) if bias is None else torch.baddbmm(bias[:, None], flat, W)
     return out.unflatten(1, x.shape[1:3])

@@ -1,4 +1,5 @@
-"""A Mamba of our own as an ordinary model folder in transformers' format, and such a folder as parameters with a run axis."""
+"""A Mamba of our own as an ordinary model folder in transformers' format, and such a folder as
+parameters with a run axis."""
 
 from __future__ import annotations
 
@@ -17,16 +18,29 @@ from assay.subjects.folder import find
 from assay.subjects.mamba import Params, Shape
 
 MATRICES: Mapping[str, str] = {"W_delta_2": "dt_proj.weight", "W_out": "out_proj.weight"}
-"""Our names → those within transformers' mixer, stored output first; W_in and W_gate share one, as do W_delta_1, W_B and W_C."""
-VECTORS: Mapping[str, str] = {"b_conv": "conv1d.bias", "b_delta": "dt_proj.bias", "A_log": "A_log", "D": "D", "b_out": "out_proj.bias"}
+"""Our names → those within transformers' mixer, stored output first; W_in and W_gate share one, as
+do W_delta_1, W_B and W_C."""
+VECTORS: Mapping[str, str] = {
+    "b_conv": "conv1d.bias",
+    "b_delta": "dt_proj.bias",
+    "A_log": "A_log",
+    "D": "D",
+    "b_out": "out_proj.bias",
+}
 
 
 def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One mixer's parameters, without a run axis, from transformers' weights by their names within it; views where possible."""
+    """One mixer's parameters, without a run axis, from transformers' weights by their names within
+    it; views where possible."""
     channels, state = stored["A_log"].shape
     rank = stored["x_proj.weight"].shape[0] - 2 * state
-    enter, read = stored["in_proj.weight"].split(channels), stored["x_proj.weight"].split([rank, state, state])
-    out = {name: enter[i].T for i, name in enumerate(("W_in", "W_gate"))} | {"W_conv": stored["conv1d.weight"][:, 0]}
+    enter, read = (
+        stored["in_proj.weight"].split(channels),
+        stored["x_proj.weight"].split([rank, state, state]),
+    )
+    out = {name: enter[i].T for i, name in enumerate(("W_in", "W_gate"))} | {
+        "W_conv": stored["conv1d.weight"][:, 0]
+    }
     out |= {name: read[i].T for i, name in enumerate(("W_delta_1", "W_B", "W_C"))}
     out |= {name: stored[theirs].T for name, theirs in MATRICES.items()}
     out |= {name: stored[theirs] for name, theirs in VECTORS.items() if theirs in stored}
@@ -37,42 +51,85 @@ def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _mixer_to(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `mixer_from`."""
-    out = {"in_proj.weight": torch.cat([p["W_in"].T, p["W_gate"].T]), "conv1d.weight": p["W_conv"].unsqueeze(1)}
+    out = {
+        "in_proj.weight": torch.cat([p["W_in"].T, p["W_gate"].T]),
+        "conv1d.weight": p["W_conv"].unsqueeze(1),
+    }
     out |= {"x_proj.weight": torch.cat([p[name].T for name in ("W_delta_1", "W_B", "W_C")])}
-    out |= {theirs: p[name].T for name, theirs in MATRICES.items()} | {theirs: p[name] for name, theirs in VECTORS.items() if name in p}
+    out |= {theirs: p[name].T for name, theirs in MATRICES.items()} | {
+        theirs: p[name] for name, theirs in VECTORS.items() if name in p
+    }
     return out | ({"in_proj.bias": torch.cat([p["b_in"], p["b_gate"]])} if "b_in" in p else {})
 
 
 def config(shape: Shape) -> Any:
-    """The transformers configuration of a Mamba. Raises: SpecError for one without a convolution or selection, which no folder can hold."""
+    """The transformers configuration of a Mamba. Raises: SpecError for one without a convolution or
+    selection, which no folder can hold."""
     import transformers
 
     s = shape
     if not (s.conv and s.selective):
-        raise SpecError(f"no model folder can hold a Mamba with conv={s.conv}, selective={str(s.selective).lower()}: it needs both")
+        raise SpecError(
+            f"no model folder can hold a Mamba with conv={s.conv}, "
+            f"selective={str(s.selective).lower()}: it needs both"
+        )
     if s.channels % s.d:
-        raise SpecError(f"a model folder of Mamba needs channels that are a multiple of d, got {s.channels} and d={s.d}")
+        raise SpecError(
+            "a model folder of Mamba needs channels that are a multiple of d, got "
+            f"{s.channels} and d={s.d}"
+        )
     return transformers.MambaConfig(
-        vocab_size=s.vocab, hidden_size=s.d, state_size=s.state, num_hidden_layers=s.layers, expand=s.channels // s.d, conv_kernel=s.conv,
-        time_step_rank=s.rank, use_bias=s.biases, use_conv_bias=s.conv_bias, tie_word_embeddings=s.tied, layer_norm_epsilon=EPS,
-        pad_token_id=None, bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
+        vocab_size=s.vocab,
+        hidden_size=s.d,
+        state_size=s.state,
+        num_hidden_layers=s.layers,
+        expand=s.channels // s.d,
+        conv_kernel=s.conv,
+        time_step_rank=s.rank,
+        use_bias=s.biases,
+        use_conv_bias=s.conv_bias,
+        tie_word_embeddings=s.tied,
+        layer_norm_epsilon=EPS,
+        pad_token_id=None,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
 
 
 def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
     """One run's weights under transformers' names and in its layouts."""
-    mine = {name: value[run].detach().cpu().float() for name, value in params.items() if name in shape.parameters()}
-    out = {"backbone.embeddings.weight": mine.pop("W_E"), "backbone.norm_f.weight": mine.pop("gain")}
+    mine = {
+        name: value[run].detach().cpu().float()
+        for name, value in params.items()
+        if name in shape.parameters()
+    }
+    out = {
+        "backbone.embeddings.weight": mine.pop("W_E"),
+        "backbone.norm_f.weight": mine.pop("gain"),
+    }
     if "W_U" in mine:
         out["lm_head.weight"] = mine.pop("W_U").T
     for layer in range(shape.layers):
-        one, block = {name: value[layer] for name, value in mine.items()}, f"backbone.layers.{layer}."
-        out |= {f"{block}norm.weight": one["gain_1"]} | {f"{block}mixer.{name}": value for name, value in _mixer_to(one).items()}
+        one, block = (
+            {name: value[layer] for name, value in mine.items()},
+            f"backbone.layers.{layer}.",
+        )
+        out |= {f"{block}norm.weight": one["gain_1"]} | {
+            f"{block}mixer.{name}": value for name, value in _mixer_to(one).items()
+        }
     return {name: value.contiguous() for name, value in out.items()}
 
 
-def write(folder: Path, params: Params, shape: Shape, tokenizer: Path, about: Mapping[str, Any], run: int = 0) -> None:
-    """Write one run as a model folder: config, weights, tokenizer, and what is said about it in assay.json.
+def write(
+    folder: Path,
+    params: Params,
+    shape: Shape,
+    tokenizer: Path,
+    about: Mapping[str, Any],
+    run: int = 0,
+) -> None:
+    """Write one run as a model folder: config, weights, tokenizer, and what is said about it in
+    assay.json.
 
     Raises: SpecError where no configuration expresses the model.
     """
@@ -87,10 +144,11 @@ def write(folder: Path, params: Params, shape: Shape, tokenizer: Path, about: Ma
 
 
 def read(folder: str) -> tuple[dict[str, Tensor], Shape]:
-    """Parameters [1, …] and shape of the Mamba in a local folder, as `forward` of subjects/mamba.py takes them.
+    """Parameters [1, …] and shape of the Mamba in a local folder, as `forward` of subjects/mamba.py
+    takes them.
 
-    Raises: ModelError for a folder that is incomplete, holds another architecture, or one that `forward` does not compute.
-    """
+    Raises: ModelError for a folder that is incomplete, holds another architecture, or one that
+    `forward` does not compute."""
     from assay.subjects.pretrained import load
 
     found = find(folder)
@@ -99,19 +157,36 @@ def read(folder: str) -> tuple[dict[str, Tensor], Shape]:
     model = load(folder).model
     settings, weights = model.config, dict(model.named_parameters(remove_duplicate=False))
     if settings.layer_norm_epsilon != EPS:
-        raise ModelError(f"{found.path}: layer_norm_epsilon must be {EPS}, got {settings.layer_norm_epsilon}")
+        raise ModelError(
+            f"{found.path}: layer_norm_epsilon must be {EPS}, got {settings.layer_norm_epsilon}"
+        )
     blocks = []
     for layer in range(settings.num_hidden_layers):
         block = f"backbone.layers.{layer}."
-        mixer = {name.removeprefix(f"{block}mixer."): value for name, value in weights.items() if name.startswith(f"{block}mixer.")}
+        mixer = {
+            name.removeprefix(f"{block}mixer."): value
+            for name, value in weights.items()
+            if name.startswith(f"{block}mixer.")
+        }
         blocks.append({"gain_1": weights[f"{block}norm.weight"]} | mixer_from(mixer))
-    params = {"W_E": weights["backbone.embeddings.weight"], "gain": weights["backbone.norm_f.weight"]}
+    params = {
+        "W_E": weights["backbone.embeddings.weight"],
+        "gain": weights["backbone.norm_f.weight"],
+    }
     params |= {name: torch.stack([block[name] for block in blocks]) for name in blocks[0]}
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     params |= {} if tied else {"W_U": model.get_output_embeddings().weight.T}
     layers, d, channels = params["W_in"].shape
     shape = Shape(
-        layers=layers, d=d, channels=channels, state=params["A_log"].shape[-1], rank=params["W_delta_2"].shape[1], vocab=len(params["W_E"]),
-        conv=params["W_conv"].shape[-1], conv_bias="b_conv" in params, biases="b_in" in params, tied=tied,
-    )  # fmt: skip
+        layers=layers,
+        d=d,
+        channels=channels,
+        state=params["A_log"].shape[-1],
+        rank=params["W_delta_2"].shape[1],
+        vocab=len(params["W_E"]),
+        conv=params["W_conv"].shape[-1],
+        conv_bias="b_conv" in params,
+        biases="b_in" in params,
+        tied=tied,
+    )
     return {name: value.detach()[None].clone() for name, value in params.items()}, shape

@@ -1,4 +1,5 @@
-"""transformers' Mamba with a module at every site: its mixers replaced by ours on the same weights; and its hidden attention."""
+"""transformers' Mamba with a module at every site: its mixers replaced by ours on the same weights;
+and its hidden attention."""
 
 from __future__ import annotations
 
@@ -17,13 +18,16 @@ from assay.subjects.site import Site
 
 
 class Mixer(nn.Module):
-    """One block's mixer: transformers' weights under transformers' names, and for each site a module that returns what it reads."""
+    """One block's mixer: transformers' weights under transformers' names, and for each site a
+    module that returns what it reads."""
 
     def __init__(self, theirs: Any):
         super().__init__()
         for name, part in (*theirs.named_children(), *theirs.named_parameters(recurse=False)):
             setattr(self, name, part)
-        self.sites = nn.ModuleDict({kind: nn.Identity() for kind in architectures.known()["mamba"].kinds})
+        self.sites = nn.ModuleDict(
+            {kind: nn.Identity() for kind in architectures.known()["mamba"].kinds}
+        )
 
     def forward(self, x: Float[Tensor, "b s d"], **unused: Any) -> Float[Tensor, "b s d"]:
         """What the block adds to the stream."""
@@ -38,9 +42,13 @@ def _alone(site: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def open_up(model: Any) -> None:
-    """Give every block of transformers' Mamba a mixer with sites. Raises: ModelError for an activation other than SiLU."""
+    """Give every block of transformers' Mamba a mixer with sites. Raises: ModelError for an
+    activation other than SiLU."""
     if model.config.hidden_act not in ("silu", "swish"):
-        raise ModelError(f"Assay computes Mamba with SiLU only; this one's config.json says hidden_act={model.config.hidden_act!r}")
+        raise ModelError(
+            "Assay computes Mamba with SiLU only; this one's config.json says "
+            f"hidden_act={model.config.hidden_act!r}"
+        )
     for block in model.backbone.layers:
         block.mixer = Mixer(block.mixer)
 
@@ -54,20 +62,31 @@ def hidden_attention(
     skip: bool = False,
     gate: bool = False,
 ) -> Float[Tensor, "b c s s2"]:
-    """How one block weighs earlier positions, a matrix for each channel: row t, column s is the weight that t gives to s.
+    """How one block weighs earlier positions, a matrix for each channel: row t, column s is the
+    weight that t gives to s.
 
-    Its product with `ssm_in` is what the scan reads from its states; with `skip` it is `ssm_out`, and with `gate` besides it is `gated`,
-    which the output projection takes to what the block adds to the stream. b · c · s² numbers: name a few channels of a large model.
+    Its product with `ssm_in` is what the scan reads from its states; with `skip` it is `ssm_out`,
+    and with `gate` besides it is `gated`, which the output projection takes to what the block adds
+    to the stream. b · c · s² numbers: name a few channels of a large model.
 
     Raises: ModelError for a model other than Mamba, or a block that it does not have.
     Source: Ali, Zimerman & Wolf 2024, The Hidden Attention of Mamba Models
     """
     if model.folder.architecture.name != "mamba":
-        raise ModelError(f"hidden attention is of Mamba; {model.name} is {model.folder.architecture.name}")
+        raise ModelError(
+            f"hidden attention is of Mamba; {model.name} is {model.folder.architecture.name}"
+        )
     sites = {kind: Site(kind, layer) for kind in ("delta", "B", "C", "gate")}
     acts = model.run(tokens, capture=list(sites.values()), logits=False).acts
     mixer: Any = model.blocks[layer].mixer
     one: dict[str, Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
     D = mixer.D[channels][None].to(one["delta"]) if skip else None
     gates = one["gate"][..., channels].to(one["delta"]) if gate else None
-    return selective_scan.hidden_attention(one["delta"][..., channels], decay(mixer.A_log[channels])[None], one["B"], one["C"], D=D, gate=gates)[0]
+    return selective_scan.hidden_attention(
+        one["delta"][..., channels],
+        decay(mixer.A_log[channels])[None],
+        one["B"],
+        one["C"],
+        D=D,
+        gate=gates,
+    )[0]

@@ -1,4 +1,5 @@
-"""What the name of a model tells: which model it is, how it was tuned, how it was quantised; and how two names are related."""
+"""What the name of a model tells: which model it is, how it was tuned, how it was quantised; and
+how two names are related."""
 
 from __future__ import annotations
 
@@ -8,7 +9,10 @@ from typing import Any
 
 from assay.subjects.folder import ModelFolder
 
-_QUANTISED = re.compile(r"[-_. ](gguf|awq|gptq|fp8|nf4|mlx|bnb|int[48]|[2-8][-_ ]?bits?|i?q[2-8](?:_[0-9a-z]+)*)$", re.IGNORECASE)
+_QUANTISED = re.compile(
+    r"[-_. ](gguf|awq|gptq|fp8|nf4|mlx|bnb|int[48]|[2-8][-_ ]?bits?|i?q[2-8](?:_[0-9a-z]+)*)$",
+    re.IGNORECASE,
+)
 _TUNED = re.compile(r"[-_. ](instruct|it|chat|sft|dpo|rlhf)(?=$|[-_. ]v?\d)", re.IGNORECASE)
 _PLAIN = re.compile(r"[-_. ](base|pt|hf|f16|f32|bf16|fp16|fp32)$", re.IGNORECASE)
 _UNQUANTISED = ("F16", "F32", "BF16", "F64")
@@ -20,7 +24,8 @@ _CACHED = re.compile(r"models--[^/]+?--([^/]+)")
 
 @dataclass(frozen=True)
 class ModelName:
-    """A name taken apart, in lower case: `base` without what follows it, how it was tuned, how it was quantised ("" where not)."""
+    """A name taken apart, in lower case: `base` without what follows it, how it was tuned, how it
+    was quantised ("" where not)."""
 
     base: str
     tuned: str = ""
@@ -28,10 +33,14 @@ class ModelName:
 
     @classmethod
     def of(cls, text: str) -> ModelName:
-        """Take a name like "HuggingFaceTB/SmolLM2-135M-Instruct-Q8_0" apart; whose it is does not count."""
+        """Take a name like "HuggingFaceTB/SmolLM2-135M-Instruct-Q8_0" apart; whose it is does not
+        count."""
         name, quantised = text.strip().rstrip("/").rpartition("/")[2], ""
         while found := _QUANTISED.search(name) or _PLAIN.search(name):
-            name, quantised = name[: found.start()], quantised if found.re is _PLAIN else found[1].lower()
+            name, quantised = (
+                name[: found.start()],
+                quantised if found.re is _PLAIN else found[1].lower(),
+            )
         tuned = _TUNED.search(name)
         if tuned:
             name = name[: tuned.start()] + name[tuned.end() :]
@@ -40,10 +49,11 @@ class ModelName:
 
 
 def differs(named: str, folder: ModelFolder) -> str | None:
-    """Say how this model differs from the one of that name, going by names; "" where it does not, None where the folder has no name.
+    """Say how this model differs from the one of that name, going by names; "" where it does not,
+    None where the folder has no name.
 
-    A folder may be called anything: its own name tells that it is that model, or a version of it, but never that it is another.
-    """
+    A folder may be called anything: its own name tells that it is that model, or a version of it,
+    but never that it is another."""
     wanted = ModelName.of(named)
     known = _stated(folder)
     names = [ModelName.of(name) for name in (known or _called(folder))]
@@ -54,7 +64,17 @@ def differs(named: str, folder: ModelFolder) -> str | None:
         return ""
     tuned, quantised = _way(folder, same[0])
     ways = ["tuned" if tuned else "untuned"] if tuned != wanted.tuned else []
-    ways += ["quantised" if not wanted.quantised else "otherwise quantised" if quantised else "unquantised"] if quantised != wanted.quantised else []
+    ways += (
+        [
+            "quantised"
+            if not wanted.quantised
+            else "otherwise quantised"
+            if quantised
+            else "unquantised"
+        ]
+        if quantised != wanted.quantised
+        else []
+    )
     return f"{'an' if ways[0][0] in 'uo' else 'a'} {' and '.join(ways)} version of it, by its name"
 
 
@@ -63,14 +83,22 @@ def _way(folder: ModelFolder, name: ModelName) -> tuple[str, str]:
     kind = str(folder.about.get("quantisation", ""))
     said = "" if kind in _UNQUANTISED else kind.lower()
     settings: Any = folder.config.get("quantization_config")
-    return name.tuned, said or (str(settings.get("quant_method", "quantised")) if isinstance(settings, dict) else name.quantised)
+    return name.tuned, said or (
+        str(settings.get("quant_method", "quantised"))
+        if isinstance(settings, dict)
+        else name.quantised
+    )
 
 
 def _stated(folder: ModelFolder) -> list[str]:
     """What the folder's files call the model; nothing where they do not."""
     origin = folder.config.get("_name_or_path")
     named = [str(folder.about["name"])] if folder.about.get("name") else []
-    return named or ([origin] if isinstance(origin, str) and origin and not origin.startswith((".", "/", "~")) else [])
+    return named or (
+        [origin]
+        if isinstance(origin, str) and origin and not origin.startswith((".", "/", "~"))
+        else []
+    )
 
 
 def _called(folder: ModelFolder) -> list[str]:

@@ -1,8 +1,9 @@
-"""A decoder taken apart: what each of its parts writes to the stream, and what each reads of every earlier one.
+"""A decoder taken apart: what each of its parts writes to the stream, and what each reads of every
+earlier one.
 
-The stream before any part is the sum of what earlier parts wrote, so a part can be given something else in place of what one other
-part wrote: an edge can be cut while both its ends go on. Runs come first in every shape, as in `decoder`.
-"""
+The stream before any part is the sum of what earlier parts wrote, so a part can be given something
+else in place of what one other part wrote: an edge can be cut while both its ends go on. Runs come
+first in every shape, as in `decoder`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.errors import ModelError
-from assay.subjects.decoder import ACTIVATIONS, BLOCK, Activation, Params, check_context, normed, rotated
+from assay.subjects.decoder import (
+    ACTIVATIONS,
+    BLOCK,
+    Activation,
+    Params,
+    check_context,
+    normed,
+    rotated,
+)
 
 Written = Callable[[Float[Tensor, "run b s d"]], Float[Tensor, "run b s d"]]
 """What a part writes in place of what it would have written."""
@@ -29,14 +38,17 @@ SLOTS: tuple[Slot, ...] = ("q", "k", "v")
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """What writes to the stream: `embed`, `pos`, head 1 of block 0 as `a0.1`, the MLP of block 0 as `m0`. `str()` and `parse` are inverse."""
+    """What writes to the stream: `embed`, `pos`, head 1 of block 0 as `a0.1`, the MLP of block 0 as
+    `m0`. `str()` and `parse` are inverse."""
 
     kind: Literal["embed", "pos", "head", "mlp"]
     layer: int = -1
     head: int = -1
 
     def __str__(self) -> str:
-        return {"head": f"a{self.layer}.{self.head}", "mlp": f"m{self.layer}"}.get(self.kind, self.kind)
+        return {"head": f"a{self.layer}.{self.head}", "mlp": f"m{self.layer}"}.get(
+            self.kind, self.kind
+        )
 
     @classmethod
     def parse(cls, text: str) -> Part:
@@ -47,12 +59,16 @@ class Part:
             return cls("head", int(found[1]), int(found[2]))
         if found := re.fullmatch(r"m(\d+)", text):
             return cls("mlp", int(found[1]))
-        raise ModelError(f"no part {text!r}; parts are embed, pos, heads such as a0.1 (block 0, head 1) and MLPs such as m0")
+        raise ModelError(
+            f"no part {text!r}; parts are embed, pos, heads such as a0.1 (block 0, head 1) "
+            "and MLPs such as m0"
+        )
 
 
 @dataclass(frozen=True, order=True)
 class Reader:
-    """What reads the stream: queries, keys or values of a head as `a1.0.q`, an MLP as `m1`, the `logits`. `str()` and `parse` are inverse."""
+    """What reads the stream: queries, keys or values of a head as `a1.0.q`, an MLP as `m1`, the
+    `logits`. `str()` and `parse` are inverse."""
 
     kind: Literal["head", "mlp", "logits"]
     layer: int = -1
@@ -60,7 +76,9 @@ class Reader:
     slot: Slot | None = None
 
     def __str__(self) -> str:
-        return {"head": f"a{self.layer}.{self.head}.{self.slot}", "mlp": f"m{self.layer}"}.get(self.kind, self.kind)
+        return {"head": f"a{self.layer}.{self.head}.{self.slot}", "mlp": f"m{self.layer}"}.get(
+            self.kind, self.kind
+        )
 
     @classmethod
     def parse(cls, text: str) -> Reader:
@@ -71,7 +89,10 @@ class Reader:
             return cls("head", int(found[1]), int(found[2]), SLOTS["qkv".index(found[3])])
         if found := re.fullmatch(r"m(\d+)", text):
             return cls("mlp", int(found[1]))
-        raise ModelError(f"no reader {text!r}; readers are a0.1.q, a0.1.k and a0.1.v of a head, an MLP such as m0, and logits")
+        raise ModelError(
+            f"no reader {text!r}; readers are a0.1.q, a0.1.k and a0.1.v of a head, an MLP "
+            "such as m0, and logits"
+        )
 
     @property
     def of(self) -> Part | None:
@@ -88,13 +109,16 @@ class Apart:
 
     logits: Float[Tensor, "run b s v"]
     wrote: dict[Part, Float[Tensor, "run b s d"]]
-    """What each part added to the stream. Biases of attention belong to no head: all later readers read them. An MLP's is its own."""
+    """What each part added to the stream. Biases of attention belong to no head: all later readers
+    read them. An MLP's is its own."""
     patterns: list[Float[Tensor, "run b h s s"]]
-    """Of each block, how each position (last but one) spreads its attention over positions (last)."""
+    """Of each block, how each position (last but one) spreads its attention over positions
+    (last)."""
     neurons: list[Float[Tensor, "run b s m"]]
     """Of each block that has an MLP, its neurons after their non-linearity."""
     stream: dict[tuple[str, int], Float[Tensor, "run b s d"]]
-    """The stream as it stood before the heads of a block, ("head", layer), before its MLP, ("mlp", layer), and at the end, ("logits", -1)."""
+    """The stream as it stood before the heads of a block, ("head", layer), before its MLP, ("mlp",
+    layer), and at the end, ("logits", -1)."""
 
 
 def parts(params: Params) -> tuple[Part, ...]:
@@ -124,7 +148,8 @@ def readers(params: Params) -> tuple[Reader, ...]:
 
 
 def earlier(params: Params, reader: Reader) -> tuple[Part, ...]:
-    """The parts whose writing a reader reads: those of earlier blocks, and for an MLP the heads of its own."""
+    """The parts whose writing a reader reads: those of earlier blocks, and for an MLP the heads of
+    its own."""
     return _earlier(parts(params), reader)
 
 
@@ -133,7 +158,11 @@ def _earlier(there: tuple[Part, ...], reader: Reader) -> tuple[Part, ...]:
     layer, its_heads_too = reader.layer, reader.kind == "mlp"
     if reader.kind == "logits":
         return there
-    return tuple(p for p in there if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer))
+    return tuple(
+        p
+        for p in there
+        if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer)
+    )
 
 
 def edges(params: Params) -> tuple[Edge, ...]:
@@ -150,12 +179,13 @@ def apart(
     neurons: Mapping[int, Neurons] | None = None,
     read: Mapping[Edge, Float[Tensor, "run b s d"] | Written] | None = None,
 ) -> Apart:
-    """Run a decoder part by part, with what some parts write replaced for all who read it, or for one reader alone.
+    """Run a decoder part by part, with what some parts write replaced for all who read it, or for
+    one reader alone.
 
-    `read` gives what a reader is shown in place of what a part wrote, as numbers or made of what the part wrote in this very pass; all
-    others go on reading the part itself.
-    Raises: ModelError for a part or an edge that the decoder does not have; SpecError for sequences that are too long.
-    """
+    `read` gives what a reader is shown in place of what a part wrote, as numbers or made of what
+    the part wrote in this very pass; all others go on reading the part itself.
+    Raises: ModelError for a part or an edge that the decoder does not have; SpecError for sequences
+    that are too long."""
     written, neurons, read = written or {}, neurons or {}, read or {}
     _check(params, written, neurons, read)
     runs = len(params["W_E"])
@@ -188,14 +218,18 @@ def apart(
         if "W_in" not in params:
             continue
         stream["mlp", layer] = x
-        hidden, out_mlp = mlp(params, layer, shown(Reader("mlp", layer)), activation, neurons.get(layer))
+        hidden, out_mlp = mlp(
+            params, layer, shown(Reader("mlp", layer)), activation, neurons.get(layer)
+        )
         fired.append(hidden)
         write(Part("mlp", layer), out_mlp)
     stream["logits", -1] = x
     return Apart(logits(params, shown(Reader("logits"))), wrote, patterns, fired, stream)
 
 
-def entered(params: Params, tokens: Int[Tensor, "run b s"]) -> dict[Part, Float[Tensor, "run b s d"]]:
+def entered(
+    params: Params, tokens: Int[Tensor, "run b s"]
+) -> dict[Part, Float[Tensor, "run b s d"]]:
     """Give what tokens write to the stream, and positions where they are learned."""
     run = torch.arange(len(tokens), device=tokens.device)[:, None, None]
     found = {Part("embed"): params["W_E"][run, tokens]}
@@ -205,32 +239,55 @@ def entered(params: Params, tokens: Int[Tensor, "run b s"]) -> dict[Part, Float[
 
 
 def seen(
-    x: Float[Tensor, "run b s d"], reader: Reader, read: Mapping[Edge, Float[Tensor, "run b s d"] | Written],
+    x: Float[Tensor, "run b s d"],
+    reader: Reader,
+    read: Mapping[Edge, Float[Tensor, "run b s d"] | Written],
     wrote: Mapping[Part, Float[Tensor, "run b s d"]],
-) -> Float[Tensor, "run b s d"]:  # fmt: skip
-    """Give the stream x as one reader sees it: with what it reads in place of what some parts wrote."""
-    others = [(new(wrote[part]) if callable(new) else new) - wrote[part] for (part, who), new in read.items() if who == reader]
+) -> Float[Tensor, "run b s d"]:
+    """Give the stream x as one reader sees it: with what it reads in place of what some parts
+    wrote."""
+    others = [
+        (new(wrote[part]) if callable(new) else new) - wrote[part]
+        for (part, who), new in read.items()
+        if who == reader
+    ]
     return x + torch.stack(others).sum(0) if others else x
 
 
 def heads(
-    params: Params, layer: int, x: Float[Tensor, "run b s d"], shown: Callable[[Reader], Tensor], asked: Set[Reader]
+    params: Params,
+    layer: int,
+    x: Float[Tensor, "run b s d"],
+    shown: Callable[[Reader], Tensor],
+    asked: Set[Reader],
 ) -> tuple[tuple[Float[Tensor, "run b s d"], ...], Float[Tensor, "run b h s s"]]:
-    """Give what each head of a block writes from the stream x, and its pattern; slots in `asked` read what `shown` gives them."""
+    """Give what each head of a block writes from the stream x, and its pattern; slots in `asked`
+    read what `shown` gives them."""
     p = {name: params[name][:, layer] for name in BLOCK if name in params}
     z, pattern = _attention(p, layer, x, shown, asked, turned="W_pos" not in params)
     return torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2), pattern
 
 
 def mlp(
-    params: Params, layer: int, x: Float[Tensor, "run b s d"], activation: Activation = "relu", changed: Neurons | None = None
+    params: Params,
+    layer: int,
+    x: Float[Tensor, "run b s d"],
+    activation: Activation = "relu",
+    changed: Neurons | None = None,
 ) -> tuple[Float[Tensor, "run b s m"], Float[Tensor, "run b s d"]]:
     """Give the neurons of a block's MLP that reads the stream x, and what it writes."""
-    p, act = {name: params[name][:, layer] for name in BLOCK if name in params}, ACTIVATIONS[activation]
+    p, act = (
+        {name: params[name][:, layer] for name in BLOCK if name in params},
+        ACTIVATIONS[activation],
+    )
     read = _norm(x, p.get("gain_2"), p.get("bias_2"))
     hidden = torch.einsum("rbsd,rdm->rbsm", read, p["W_in"])
     hidden = hidden + p["b_in"][:, None, None] if "b_in" in p else hidden
-    hidden = act(torch.einsum("rbsd,rdm->rbsm", read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
+    hidden = (
+        act(torch.einsum("rbsd,rdm->rbsm", read, p["W_gate"])) * hidden
+        if "W_gate" in p
+        else act(hidden)
+    )
     hidden = changed(hidden) if changed else hidden
     out = torch.einsum("rbsm,rmd->rbsd", hidden, p["W_out"])
     return hidden, out + p["b_out"][:, None, None] if "b_out" in p else out
@@ -239,19 +296,30 @@ def mlp(
 def logits(params: Params, x: Float[Tensor, "run b s d"]) -> Float[Tensor, "run b s v"]:
     """Give the logits of the stream x."""
     final = _norm(x, params.get("gain"), params.get("bias"))
-    return torch.einsum("rbsd,rdv->rbsv", final, params["W_U"] if "W_U" in params else params["W_E"].mT)
+    return torch.einsum(
+        "rbsd,rdv->rbsv", final, params["W_U"] if "W_U" in params else params["W_E"].mT
+    )
 
 
 def _attention(
-    p: Mapping[str, Tensor], layer: int, x: Tensor, shown: Callable[[Reader], Tensor], asked: Set[Reader], *, turned: bool
+    p: Mapping[str, Tensor],
+    layer: int,
+    x: Tensor,
+    shown: Callable[[Reader], Tensor],
+    asked: Set[Reader],
+    *,
+    turned: bool,
 ) -> tuple[Float[Tensor, "run b s h e"], Float[Tensor, "run b h s s"]]:
-    """What each head of a block read of its values, and its pattern; slots that are shown something else are projected by themselves."""
+    """What each head of a block read of its values, and its pattern; slots that are shown something
+    else are projected by themselves."""
     own = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
     for i, slot in enumerate(SLOTS):
         for head in range(own.shape[-2]):
             if (reader := Reader("head", layer, head, slot)) in asked:
                 read = _norm(shown(reader), p.get("gain_1"), p.get("bias_1"))
-                own[:, :, :, i, head] = torch.einsum("rbsd,rde->rbse", read, p["W_QKV"][:, :, i, head])
+                own[:, :, :, i, head] = torch.einsum(
+                    "rbsd,rde->rbse", read, p["W_QKV"][:, :, i, head]
+                )
     if "b_QKV" in p:
         own = own + p["b_QKV"][:, None, None]
     q, k, v = (one.transpose(2, 3) for one in own.unbind(3))  # [run, b, h, s, e]
@@ -263,23 +331,40 @@ def _attention(
     return (pattern @ v).transpose(2, 3), pattern
 
 
-def _projected(x: Float[Tensor, "run b s d"], W: Float[Tensor, "run d 3 h e"]) -> Float[Tensor, "run b s 3 h e"]:
+def _projected(
+    x: Float[Tensor, "run b s d"], W: Float[Tensor, "run d 3 h e"]
+) -> Float[Tensor, "run b s 3 h e"]:
     return torch.einsum("rbsd,rdche->rbsche", x, W)
 
 
-def _norm(x: Float[Tensor, "run b s d"], gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s d"]:
+def _norm(
+    x: Float[Tensor, "run b s d"], gain: Tensor | None, bias: Tensor | None
+) -> Float[Tensor, "run b s d"]:
     return normed(x.flatten(1, 2), gain, bias).unflatten(1, x.shape[1:3])
 
 
-def _check(params: Params, written: Mapping[Part, object], neurons: Mapping[int, object], read: Mapping[Edge, object]) -> None:
+def _check(
+    params: Params,
+    written: Mapping[Part, object],
+    neurons: Mapping[int, object],
+    read: Mapping[Edge, object],
+) -> None:
     """Refuse parts and edges that are not there. Raises: ModelError."""
     there = parts(params)
-    if absent := [str(p) for p in [*written, *(Part("mlp", layer) for layer in neurons)] if p not in there]:
-        raise ModelError(f"this decoder has no part {', '.join(absent)}; it has {', '.join(map(str, there))}")
+    if absent := [
+        str(p) for p in [*written, *(Part("mlp", layer) for layer in neurons)] if p not in there
+    ]:
+        raise ModelError(
+            f"this decoder has no part {', '.join(absent)}; it has {', '.join(map(str, there))}"
+        )
     known = readers(params)
     for part, reader in read:
         if reader not in known:
-            raise ModelError(f"this decoder has no reader {reader}; it has {', '.join(map(str, known))}")
+            raise ModelError(
+                f"this decoder has no reader {reader}; it has {', '.join(map(str, known))}"
+            )
         if part not in earlier(params, reader):
-            raise ModelError(f"{reader} reads nothing that {part} writes; it reads {', '.join(map(str, earlier(params, reader)))}")
-
+            raise ModelError(
+                f"{reader} reads nothing that {part} writes; it reads "
+                f"{', '.join(map(str, earlier(params, reader)))}"
+            )

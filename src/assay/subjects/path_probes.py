@@ -1,14 +1,16 @@
-"""Paths to the logits: what a change of the stream behind a block does to them directly, and what through later blocks, at all later tokens.
+"""Paths to the logits: what a change of the stream behind a block does to them directly, and what
+through later blocks, at all later tokens.
 
-A change v behind a block, at token t, moves the logits at token t by D v directly, and at every token s ≥ t by J_s v in all, both in
-coordinates Lᵀ· whose length is that of centred logits (`readout.py`). With independent standard normal numbers u_s at every token,
-g = Σ_s J_sᵀ u_s is what one pass back leaves at t, for all t and all blocks at once, and
+A change v behind a block, at token t, moves the logits at token t by D v directly, and at every
+token s ≥ t by J_s v in all, both in coordinates Lᵀ· whose length is that of centred logits
+(`readout.py`). With independent standard normal numbers u_s at every token, g = Σ_s J_sᵀ u_s is
+what one pass back leaves at t, for all t and all blocks at once, and
 
     E (g·v)² = Σ_s ‖J_s v‖²,   E (Dᵀu_t·v)² = ‖D v‖²,   E (g·v)(Dᵀu_t·v) = ⟨J_t v, D v⟩
 
-so that one pass measures every direction; the indirect effect is g − Dᵀu. The final norm is linearised in one of two ways: its divisor
-is held where it is ("frozen"), or moves along its tangent ("jacobian"). `ablated` takes parts out for real, with the norm as it is.
-"""
+so that one pass measures every direction; the indirect effect is g − Dᵀu. The final norm is
+linearised in one of two ways: its divisor is held where it is ("frozen"), or moves along its
+tangent ("jacobian"). `ablated` takes parts out for real, with the norm as it is."""
 
 from __future__ import annotations
 
@@ -45,25 +47,49 @@ class Probes:
 
 
 def probe(
-    model: Pretrained, tokens: Int[Tensor, "w s"], blocks: Sequence[int], readout: Readout, seed: int, index: int, norms: Sequence[Linear] = NORMS
+    model: Pretrained,
+    tokens: Int[Tensor, "w s"],
+    blocks: Sequence[int],
+    readout: Readout,
+    seed: int,
+    index: int,
+    norms: Sequence[Linear] = NORMS,
 ) -> Probes:
-    """Pull on all logits of these windows at random, and see what comes back behind each of the blocks: one pass, and one back for each norm.
+    """Pull on all logits of these windows at random, and see what comes back behind each of the
+    blocks: one pass, and one back for each norm.
 
     The pulls depend on seed and index alone. Raises: ModelError for a block that the model lacks.
     """
     d, last = len(readout.gain), Site("resid_post", model.layers - 1)
     for block in blocks:
         model.folder.check(Site("resid_post", block))
-    nothing = [torch.zeros(*tokens.shape, d, device=model.device, requires_grad=True) for _ in blocks]
-    edits = {Site("resid_post", block): _adding(more) for block, more in zip(blocks, nothing, strict=True)}
-    x = model.run(tokens, edits=edits, capture=[last], logits=False, gradients=True).acts[last].float().to(readout.gain.device)
+    nothing = [
+        torch.zeros(*tokens.shape, d, device=model.device, requires_grad=True) for _ in blocks
+    ]
+    edits = {
+        Site("resid_post", block): _adding(more)
+        for block, more in zip(blocks, nothing, strict=True)
+    }
+    x = (
+        model.run(tokens, edits=edits, capture=[last], logits=False, gradients=True)
+        .acts[last]
+        .float()
+        .to(readout.gain.device)
+    )
     pull = torch.from_numpy(normal(np.array([seed]), "path-probes", index, tuple(x.shape))[0])
     direct, total = {}, {}
     for kind in norms:
         sigma = readout.sigma(x)
         normed = readout.project(x) / (sigma.detach() if kind == "frozen" else sigma)
-        found = torch.autograd.grad((pull * (normed @ readout.L)).sum(), nothing, retain_graph=True, allow_unused=True)
-        total[kind] = torch.stack([torch.zeros_like(more) if g is None else g for g, more in zip(found, nothing, strict=True)]).to(x.device)
+        found = torch.autograd.grad(
+            (pull * (normed @ readout.L)).sum(), nothing, retain_graph=True, allow_unused=True
+        )
+        total[kind] = torch.stack(
+            [
+                torch.zeros_like(more) if g is None else g
+                for g, more in zip(found, nothing, strict=True)
+            ]
+        ).to(x.device)
         direct[kind] = pulled_back(pull @ readout.L.T, x.detach(), readout.norm, kind)
     return Probes(direct, total, x.detach())
 
@@ -72,14 +98,18 @@ def _adding(more: Tensor):  # type: ignore[no-untyped-def]
     return lambda x: x + more.to(x)
 
 
-def pulled_back(w: Float[Tensor, "... d"], x: Float[Tensor, "... d"], norm: Norm, kind: Linear) -> Float[Tensor, "... d"]:
-    """The final norm's derivative at x, transposed, on w: it is symmetric, so that the norm's own linear versions serve."""
+def pulled_back(
+    w: Float[Tensor, "... d"], x: Float[Tensor, "... d"], norm: Norm, kind: Linear
+) -> Float[Tensor, "... d"]:
+    """The final norm's derivative at x, transposed, on w: it is symmetric, so that the norm's own
+    linear versions serve."""
     return norm.frozen(w, x) if kind == "frozen" else norm.jacobian(w, x)
 
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """Mean squared effects of directions behind a block, as d × d matrices: uᵀ M u for a direction u."""
+    """Mean squared effects of directions behind a block, as d × d matrices: uᵀ M u for a direction
+    u."""
 
     direct: Float[Tensor, "d d"]
     """E Dᵀ D over tokens: exact."""
@@ -96,8 +126,17 @@ class Metrics:
         return own / (own + rest)
 
 
-def metrics(model: Pretrained, tokens: Int[Tensor, "w s"], block: int, readout: Readout, seed: int, draws: int = 2, most: int = 64) -> Metrics:
-    """The mean metrics behind a block over all tokens of these windows but the first of each, the norm's divisor held.
+def metrics(
+    model: Pretrained,
+    tokens: Int[Tensor, "w s"],
+    block: int,
+    readout: Readout,
+    seed: int,
+    draws: int = 2,
+    most: int = 64,
+) -> Metrics:
+    """The mean metrics behind a block over all tokens of these windows but the first of each, the
+    norm's divisor held.
 
     `most` windows are run at once, which changes no number but the pulls.
     """
@@ -116,7 +155,8 @@ def metrics(model: Pretrained, tokens: Int[Tensor, "w s"], block: int, readout: 
 
 @dataclass(frozen=True, eq=False)
 class Ablated:
-    """What taking parts out behind a block did to the logits, squared lengths summed over the tokens from each on."""
+    """What taking parts out behind a block did to the logits, squared lengths summed over the
+    tokens from each on."""
 
     direct: Float[Tensor, "n"]
     indirect: Float[Tensor, "n"]
@@ -134,13 +174,18 @@ def ablated(
     position: Int[Tensor, "n"],
     readout: Readout,
 ) -> Ablated:
-    """Take one part out of the stream behind a block, in each window at one position, and run all later blocks.
+    """Take one part out of the stream behind a block, in each window at one position, and run all
+    later blocks.
 
-    The clean run and the changed one go through the same code, so that no part has exactly no effect. Of the last block nothing comes
+    The clean run and the changed one go through the same code, so that no part has exactly no
+    effect. Of the last block nothing comes
     later: the change at the end is the part. Raises: ModelError where shapes do not fit.
     """
     if not len(tokens) == len(stream) == len(part) == len(position):
-        raise ModelError(f"one part and one position for each window, got {len(tokens)}, {len(stream)}, {len(part)}, {len(position)}")
+        raise ModelError(
+            f"one part and one position for each window, got {len(tokens)}, {len(stream)}, "
+            f"{len(part)}, {len(position)}"
+        )
     row, last = torch.arange(len(part)), Site("resid_post", model.layers - 1)
     changed = stream.clone()
     changed[row, position] -= part
@@ -148,7 +193,12 @@ def ablated(
     def ended(resid: Tensor) -> Tensor:
         if block == model.layers - 1:
             return resid
-        return model.run(tokens, start=(block + 1, resid), capture=[last], logits=False).acts[last].float().to(stream.device)
+        return (
+            model.run(tokens, start=(block + 1, resid), capture=[last], logits=False)
+            .acts[last]
+            .float()
+            .to(stream.device)
+        )
 
     x = ended(stream)
     change = x - ended(changed)
@@ -159,5 +209,3 @@ def ablated(
         total = image(change, x)
         found += [direct.square().sum((1, 2)), (total - direct).square().sum((1, 2))]
     return Ablated(*found)
-
-

@@ -1,4 +1,5 @@
-"""Language models through transformers, read and edited by module hooks; their weights are never rewritten."""
+"""Language models through transformers, read and edited by module hooks; their weights are never
+rewritten."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ class _Stop(Exception):
 def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
     """The model of "smollm2" or of a local folder, ready to run.
 
-    Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that Assay cannot hook.
-    """
+    Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that
+    Assay cannot hook."""
     if dtype not in ("float32", "bfloat16"):
         raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     folder = find(name)
@@ -55,21 +56,34 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 use_safetensors=True,
                 output_loading_info=True,
             )
-        bad = next((name for name, weight in opened[0].named_parameters() if not _finite(weight)), "")
-        with torch.no_grad():  # settings that no model runs with show here, before anything is measured
-            opened[0].eval().base_model(input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False).last_hidden_state.isfinite()
+        bad = next(
+            (name for name, weight in opened[0].named_parameters() if not _finite(weight)), ""
+        )
+        with (
+            torch.no_grad()
+        ):  # settings that no model runs with show here, before anything is measured
+            opened[0].eval().base_model(
+                input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False
+            ).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}") from error
+        raise ModelError(
+            f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}"
+        ) from error
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
     model, found = opened
     if bad:
-        raise ModelError(f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}")
+        raise ModelError(
+            f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
+        )
     if found["missing_keys"]:  # transformers would fill them with random numbers
-        raise ModelError(f"the weights in {folder.path} lack {', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}")
+        raise ModelError(
+            f"the weights in {folder.path} lack "
+            f"{', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}"
+        )
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
         folder.architecture.open_up(model)
@@ -77,7 +91,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
 
 
 def _finite(weight: Tensor) -> bool:
-    """Whether every number is finite: so is nearly always their sum, which is many times quicker to see than each of them."""
+    """Whether every number is finite: so is nearly always their sum, which is many times quicker to
+    see than each of them."""
     return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
@@ -155,19 +170,27 @@ class Pretrained:
     ) -> Trace:
         """Activations at the captured sites and, with logits=True, the way to logits and loss.
 
-        With gradients=True the pass is recorded, so that what it gives can be differentiated by what `edits` and `start` put in;
-        the weights stay frozen. A site in both `edits` and `capture` is captured as edited. With logits=False the pass ends at the last captured
-        site. `start=(layer, residual)` begins before that block from that residual, and gives what a full pass with the
-        residual put there gives; sites before it cannot be captured or edited then. `cache` is a transformers cache of the tokens
-        before these: only these are run, and it grows by them. It takes a whole pass, from the first block to the logits.
+        With gradients=True the pass is recorded, so that what it gives can be differentiated by
+        what `edits` and `start` put in; the weights stay frozen. A site in both `edits` and
+        `capture` is captured as edited. With logits=False the pass ends at the last captured site.
+        `start=(layer, residual)` begins before that block from that residual, and gives what a full
+        pass with the residual put there gives; sites before it cannot be captured or edited then.
+        `cache` is a transformers cache of the tokens before these: only these are run, and it grows
+        by them. It takes a whole pass, from the first block to the logits.
 
-        Raises: ModelError for a site the model lacks or the run never meets, tokens it cannot read, edits of another shape.
-        """
+        Raises: ModelError for a site the model lacks or the run never meets, tokens it cannot read,
+        edits of another shape."""
         first = 0 if start is None else start[0]
         if cache is not None and (start is not None or not logits):
-            raise ModelError("a cache holds every block's keys: with one, a run must start at the first block and end with the logits")
+            raise ModelError(
+                "a cache holds every block's keys: with one, a run must start at the first "
+                "block and end with the logits"
+            )
         if cache is not None and "z" not in self.folder.architecture.sites:
-            raise ModelError(f"a cache holds what attention has read, and {self.folder.architecture.name} has no attention; run all tokens")
+            raise ModelError(
+                f"a cache holds what attention has read, and {self.folder.architecture.name} "
+                "has no attention; run all tokens"
+            )
         tokens = self._check(tokens, (*capture, *edits), first)
         if not logits and not capture:
             return Trace(tokens, {})
@@ -191,45 +214,67 @@ class Pretrained:
             for site in {*capture, *edits}:
                 stack.enter_context(self._hook(site, visit))
             try:
-                final = self.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None).last_hidden_state
+                final = self.model.base_model(
+                    input_ids=tokens, past_key_values=cache, use_cache=cache is not None
+                ).last_hidden_state
             except _Stop:
                 return Trace(tokens, acts)
         head = self.model.get_output_embeddings()
-        return Trace(tokens, acts, final.to(head.weight.dtype), head)  # Mamba's stream is float32 whatever its weights are
+        return Trace(
+            tokens, acts, final.to(head.weight.dtype), head
+        )  # Mamba's stream is float32 whatever its weights are
 
     def losses(
-        self, tokens: Int[Tensor, "b s"], *, edits: Mapping[Site, Edit] = {}, start: Start | None = None
+        self,
+        tokens: Int[Tensor, "b s"],
+        *,
+        edits: Mapping[Site, Edit] = {},
+        start: Start | None = None,
     ) -> Float[Tensor, "b s-1"]:
         """Loss at predicting each next token, in nats, without keeping logits."""
         return self.run(tokens, edits=edits, start=start).loss()
 
     def unembed(self) -> Float[Tensor, "d v"]:
-        """The matrix from the residual stream to logits, float32, with the final norm's weight folded in.
+        """The matrix from the residual stream to logits, float32, with the final norm's weight
+        folded in.
 
-        The direct path only: the norm's division by the length of the whole stream is left out, and for a LayerNorm (GPT-2)
-        its constant bias; its removal of the mean is folded in.
+        The direct path only: the norm's division by the length of the whole stream is left out, and
+        for a LayerNorm (GPT-2) its constant bias; its removal of the mean is folded in.
         """
         norm = self.final_norm
-        matrix = self.model.get_output_embeddings().weight.detach().float().T * norm.weight.detach().float()[:, None]
+        matrix = (
+            self.model.get_output_embeddings().weight.detach().float().T
+            * norm.weight.detach().float()[:, None]
+        )
         return matrix - matrix.mean(0) if isinstance(norm, nn.LayerNorm) else matrix
 
     def _check(self, tokens: Tensor, sites: Sequence[Site], first: int) -> Tensor:
         tokens = torch.as_tensor(tokens, device=self.device).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
-            raise ModelError(f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}")
-        if tokens.shape[1] > (most := getattr(config, "max_position_embeddings", 2**31)):  # Mamba has none
+            raise ModelError(
+                f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
+            )
+        if tokens.shape[1] > (
+            most := getattr(config, "max_position_embeddings", 2**31)
+        ):  # Mamba has none
             raise ModelError(f"{self.name} reads at most {most} positions, got {tokens.shape[1]}")
         if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
-            raise ModelError(f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to {int(tokens.max())}")
+            raise ModelError(
+                f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to "
+                f"{int(tokens.max())}"
+            )
         for site in sites:
             self.folder.check(site)
             if site.layer is not None and site.layer < first:
-                raise ModelError(f"{site} lies before the start at block {first}, so this run never meets it")
+                raise ModelError(
+                    f"{site} lies before the start at block {first}, so this run never meets it"
+                )
         return tokens
 
     def _place(self, site: Site) -> tuple[nn.Module, Place]:
-        """The module a site hangs on, and whether it is what the module reads or what it returns."""
+        """The module a site hangs on, and whether it is what the module reads or what it
+        returns."""
         if site.layer is None:
             return self.final_norm, returned_by("")
         place = self.folder.architecture.sites[site.kind]
@@ -243,14 +288,20 @@ class Pretrained:
         def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             x = args[0]
             new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
-            if place.shared:  # the stream and the norm both read this tensor: changed in place, both see the edit
+            if (
+                place.shared
+            ):  # the stream and the norm both read this tensor: changed in place, both see the edit
                 new = x.copy_(new)
             return (new, *args[1:])
 
         def after(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
             return visit(site, out)
 
-        handle = module.register_forward_pre_hook(before) if place.reads else module.register_forward_hook(after)
+        handle = (
+            module.register_forward_pre_hook(before)
+            if place.reads
+            else module.register_forward_hook(after)
+        )
         try:
             yield
         finally:
@@ -263,10 +314,14 @@ class Pretrained:
         if not 0 <= first < self.layers:
             raise ModelError(f"a run can start before blocks 0 to {self.layers - 1}, got {first}")
         if tuple(resid.shape) != (*tokens.shape, *d):
-            raise ModelError(f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}")
+            raise ModelError(
+                f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}"
+            )
         inner, name = self.model.base_model, self.folder.architecture.blocks
         given = resid.to(self.device, getattr(torch, self.dtype))
-        handle = self.blocks[first].register_forward_pre_hook(lambda module, args: (given, *args[1:]))
+        handle = self.blocks[first].register_forward_pre_hook(
+            lambda module, args: (given, *args[1:])
+        )
         setattr(inner, name, nn.ModuleList(self.blocks[first:]))
         try:
             yield
@@ -278,16 +333,19 @@ class Pretrained:
 def _edited(site: Site, x: Tensor, edit: Edit) -> Tensor:
     new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
     if new.shape != x.shape:
-        raise ModelError(f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}")
+        raise ModelError(
+            f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}"
+        )
     return new.to(x)
 
 
 def fast_dtype(cache: Path | None = None) -> DType:
-    """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in float32, else "float32".
+    """ "bfloat16" where this CPU multiplies matrices at least 1.3 times as fast in it as in
+    float32, else "float32".
 
-    Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are kept in the model
-    cache (fast-dtype.json), so that all processes agree; "float32" where nothing can be kept. Some CPUs are several times
-    slower in bfloat16.
+    Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are
+    kept in the model cache (fast-dtype.json), so that all processes agree; "float32" where nothing
+    can be kept. Some CPUs are several times slower in bfloat16.
     """
     from filelock import FileLock
 
@@ -299,7 +357,9 @@ def fast_dtype(cache: Path | None = None) -> DType:
             where.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(where.with_suffix(".lock")):
                 known = _known(where)
-                if machine not in known:  # two processes that both measured might choose differently
+                if (
+                    machine not in known
+                ):  # two processes that both measured might choose differently
                     known[machine] = _choice()
                     _keep(where, known)
     except OSError:
@@ -333,7 +393,9 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

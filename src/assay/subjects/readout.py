@@ -1,10 +1,12 @@
-"""Readout: what a block's MLP writes to the residual stream, and what the stream means to the logits, in d × d matrices.
+"""Readout: what a block's MLP writes to the residual stream, and what the stream means to the
+logits, in d × d matrices.
 
-Logits are W_U Γ P x / σ(x): P takes the mean away (LayerNorm) or does nothing (RMSNorm), σ is the length of P x over √d, Γ the
-norm's gain. Softmax ignores a constant, so a difference of logits is measured after centring over the vocabulary. Its squared
-length is eᵀ ΓG_cΓ e for the normalised difference e, with one d × d matrix G_c for the whole vocabulary. With the Cholesky
-factor L of ΓG_cΓ, `Lᵀe` has that length itself: plain numbers whose squared error is the squared error of the logits.
-"""
+Logits are W_U Γ P x / σ(x): P takes the mean away (LayerNorm) or does nothing (RMSNorm), σ is the
+length of P x over √d, Γ the norm's gain. Softmax ignores a constant, so a difference of logits is
+measured after centring over the vocabulary. Its squared length is eᵀ ΓG_cΓ e for the normalised
+difference e, with one d × d matrix G_c for the whole vocabulary. With the Cholesky factor L of
+ΓG_cΓ, `Lᵀe` has that length itself: plain numbers whose squared error is the squared error of the
+logits."""
 
 from __future__ import annotations
 
@@ -21,16 +23,19 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 FLOOR = 1e-5
-"""An exact effect is taken as 0 below this share of the frozen one: float32 rounds at about 1e-6 of it."""
+"""An exact effect is taken as 0 below this share of the frozen one: float32 rounds at about 1e-6 of
+it."""
 JITTER = 1e-6
-"""Added to the Gram matrix before it is factored, as a share of its mean diagonal: quantised unembeddings can be near singular."""
+"""Added to the Gram matrix before it is factored, as a share of its mean diagonal: quantised
+unembeddings can be near singular."""
 
 
 def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"]:
-    """The matrix that measures differences of logits, in logits²: ‖W_U e‖² = eᵀ G e for every e, without the vocabulary.
+    """The matrix that measures differences of logits, in logits²: ‖W_U e‖² = eᵀ G e for every e,
+    without the vocabulary.
 
-    Formula: G = W_Uᵀ W_U; centred: W_Uᵀ (I − 11ᵀ/V) W_U, as softmax ignores a constant shift of all logits
-    """
+    Formula: G = W_Uᵀ W_U; centred: W_Uᵀ (I − 11ᵀ/V) W_U, as softmax ignores a constant shift of all
+    logits"""
     rows = W_U.double()
     if centred:
         rows = rows - rows.mean(0)
@@ -38,12 +43,19 @@ def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"
 
 
 def factor(gram: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """Lower triangular L with L Lᵀ = gram, after `JITTER` on its diagonal, so that ‖Lᵀe‖² = eᵀ gram e."""
-    return torch.linalg.cholesky(gram + JITTER * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
+    """Lower triangular L with L Lᵀ = gram, after `JITTER` on its diagonal, so that ‖Lᵀe‖² = eᵀ gram
+    e."""
+    return torch.linalg.cholesky(
+        gram
+        + JITTER
+        * gram.diagonal().mean()
+        * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    )
 
 
 def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
-    """The projector onto what a linear map h ↦ h W_out does not read: h and h + null·h have the same image.
+    """The projector onto what a linear map h ↦ h W_out does not read: h and h + null·h have the
+    same image.
 
     Formula: N = I − W_out W_out⁺
     """
@@ -82,24 +94,37 @@ class Norm:
         """
         return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
 
-    def frozen(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def frozen(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """A part of x after the norm, its divisor held at that of x.
 
         Formula: P part / σ(x)
         """
         return self.project(part) / self.sigma(x)
 
-    def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def exact(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """What x is after the norm, less x without the part after it.
 
-        Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ') with σ' = σ(x − part), so that
-        a short part is not lost in the rounding of x
+        Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ')
+        with σ' = σ(x − part), so that a short part is not lost in the rounding of x
         """
-        sigma, after, whole, left_out = self.sigma(x), self.sigma(x - part), self.project(x), self.project(part)
-        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (after + sigma)  # σ' − σ
+        sigma, after, whole, left_out = (
+            self.sigma(x),
+            self.sigma(x - part),
+            self.project(x),
+            self.project(part),
+        )
+        longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (
+            after + sigma
+        )  # σ' − σ
         return left_out / after + whole * longer / (sigma * after)
 
-    def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def jacobian(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """`exact` to first order in the part.
 
         Formula: (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
@@ -112,7 +137,8 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is that of centred logits."""
+    """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is
+    that of centred logits."""
 
     exact: Float[Tensor, "b d"]
     """Logits with the part less those without it."""
@@ -125,11 +151,16 @@ class Effects:
         """Relative error of a linear version; NaN where the exact effect is 0 but for rounding.
 
         Formula: ‖exact − linear‖ / ‖exact‖; NaN where ‖exact‖ ≤ FLOOR · ‖frozen‖
-        Range: 0 to 1/FLOOR for the frozen version; large for a part nearly along P x, whose exact effect is nearly 0
+        Range: 0 to 1/FLOOR for the frozen version; large for a part nearly along P x, whose exact
+        effect is nearly 0
         Better: lower
         """
         size, least = (torch.linalg.vector_norm(v, dim=-1) for v in (self.exact, self.frozen))
-        return torch.where(size > FLOOR * least, torch.linalg.vector_norm(self.exact - linear, dim=-1) / size, torch.nan)
+        return torch.where(
+            size > FLOOR * least,
+            torch.linalg.vector_norm(self.exact - linear, dim=-1) / size,
+            torch.nan,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,21 +214,27 @@ class Readout:
         """The norm's divisor."""
         return self.norm.sigma(x)
 
-    def frozen(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def frozen(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """A part of the stream x in logit coordinates, the norm's divisor taken from x.
 
         Formula: Lᵀ P part / σ(x)
         """
         return self.norm.frozen(part, x) @ self.L
 
-    def exact(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def exact(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """What x adds to the logits over x without the part, in logit coordinates.
 
         Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part))
         """
         return self.norm.exact(part, x) @ self.L
 
-    def jacobian(self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def jacobian(
+        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
+    ) -> Float[Tensor, "... d"]:
         """`exact` to first order in the part.
 
         Formula: Lᵀ (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
@@ -209,18 +246,24 @@ class Readout:
         return Effects(self.exact(part, x), self.frozen(part, x), self.jacobian(part, x))
 
     def to_residual(self, z: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        """Directions in logit coordinates as directions of the (normalised) stream: the inverse of x ↦ Lᵀx.
+        """Directions in logit coordinates as directions of the (normalised) stream: the inverse of
+        x ↦ Lᵀx.
 
         Formula: L⁻ᵀ z
         """
-        return torch.linalg.solve_triangular(self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True).T.reshape(z.shape)
+        return torch.linalg.solve_triangular(
+            self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True
+        ).T.reshape(z.shape)
 
 
 def written(model: Pretrained, layer: int) -> Float[Tensor, "m d"]:
-    """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a block that the model lacks."""
+    """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a
+    block that the model lacks."""
     out = _output(model, layer)
     W: Tensor = out.weight.detach().float().cpu()
-    return W.T.contiguous() if isinstance(out, nn.Linear) else W  # GPT-2 keeps its matrices input first
+    return (
+        W.T.contiguous() if isinstance(out, nn.Linear) else W
+    )  # GPT-2 keeps its matrices input first
 
 
 def _output(model: Pretrained, layer: int) -> Any:
@@ -229,12 +272,15 @@ def _output(model: Pretrained, layer: int) -> Any:
 
 
 def final_norm(model: Pretrained) -> Norm:
-    """The model's norm before the unembedding, without its gain. Raises: ModelError where it is neither LayerNorm nor RMSNorm."""
+    """The model's norm before the unembedding, without its gain. Raises: ModelError where it is
+    neither LayerNorm nor RMSNorm."""
     norm = model.final_norm
     layer_norm = isinstance(norm, nn.LayerNorm)
     eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
     if eps is None:
-        raise ModelError(f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm")
+        raise ModelError(
+            f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm"
+        )
     return Norm(layer_norm, float(eps))
 
 
@@ -244,24 +290,34 @@ def readout(model: Pretrained, layer: int) -> Readout:
     bias = getattr(out, "bias", None)
     return Readout(
         W_out=written(model, layer),
-        b_out=torch.zeros(len(model.final_norm.weight)) if bias is None else bias.detach().float().cpu(),
-        gain=model.final_norm.weight.detach().float().cpu(), centres=norm.centres, eps=norm.eps,
+        b_out=torch.zeros(len(model.final_norm.weight))
+        if bias is None
+        else bias.detach().float().cpu(),
+        gain=model.final_norm.weight.detach().float().cpu(),
+        centres=norm.centres,
+        eps=norm.eps,
         gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),
-    )  # fmt: skip
+    )
 
 
-def direct_share(direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
-    """How far an effect on the logits is direct, rather than through later layers; bounded, unlike the projection's share.
+def direct_share(
+    direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]
+) -> Float[Tensor, "..."]:
+    """How far an effect on the logits is direct, rather than through later layers; bounded, unlike
+    the projection's share.
 
     Formula: ‖direct‖² / (‖direct‖² + ‖total − direct‖²)
-    Range: 0 to 1; 1 where later layers add nothing, 1/2 where they cancel the direct effect; NaN where both are 0
+    Range: 0 to 1; 1 where later layers add nothing, 1/2 where they cancel the direct effect; NaN
+    where both are 0
     Better: neither
     """
     own, rest = direct.square().sum(-1), (total - direct).square().sum(-1)
     return own / (own + rest)
 
 
-def signed_share(direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+def signed_share(
+    direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]
+) -> Float[Tensor, "..."]:
     """The direct effect's share along the total one; sums to 1 with the indirect one's.
 
     Formula: ⟨direct, total⟩ / ‖total‖²
@@ -269,4 +325,6 @@ def signed_share(direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]) 
     Better: neither
     """
     size = total.square().sum(-1)
-    return torch.where(size >= 1e-6 * direct.square().sum(-1), (direct * total).sum(-1) / size, torch.nan)
+    return torch.where(
+        size >= 1e-6 * direct.square().sum(-1), (direct * total).sum(-1) / size, torch.nan
+    )

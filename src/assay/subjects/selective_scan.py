@@ -1,7 +1,8 @@
-"""Selective scan: the recurrence h_t = exp(Δ_t A) h_{t−1} + Δ_t B_t u_t, y_t = C_t · h_t, with a run axis; and the same as attention.
+"""Selective scan: the recurrence h_t = exp(Δ_t A) h_{t−1} + Δ_t B_t u_t, y_t = C_t · h_t, with a
+run axis; and the same as attention.
 
-Letters: c channels (d_inner), n numbers of a channel's state (d_state). Every channel has a state of its own; Δ, B and C may differ
-at every position, which makes the scan selective.
+Letters: c channels (d_inner), n numbers of a channel's state (d_state). Every channel has a state
+of its own; Δ, B and C may differ at every position, which makes the scan selective.
 """
 
 from __future__ import annotations
@@ -30,19 +31,24 @@ def selective_scan(
 
 
 class _Scan(torch.autograd.Function):
-    """Position by position, each channel's states side by side; a position's numbers stay in the cache, and only states are kept."""
+    """Position by position, each channel's states side by side; a position's numbers stay in the
+    cache, and only states are kept."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         u, delta, B, C = (x.movedim(2, 0).contiguous() for x in (u, delta, B, C))  # [s, run, b, …]
-        A = A.mT[:, None].contiguous()  # [run, 1, n, c]: the long axis last, so that every operation runs along it
+        A = A.mT[
+            :, None
+        ].contiguous()  # [run, 1, n, c]: the long axis last, so that every operation runs along it
         keep = any(ctx.needs_input_grad)
         states = u.new_empty(len(u) if keep else 1, *u.shape[1:3], A.shape[2], u.shape[3])
         y, written = torch.empty_like(u), delta * u
         h = torch.zeros_like(states[0])
         for t in range(len(u)):
             now = torch.mul(delta[t].unsqueeze(-2), A).exp_().mul_(h)
-            h = torch.addcmul(now, B[t].unsqueeze(-1), written[t].unsqueeze(-2), out=states[t if keep else 0])
+            h = torch.addcmul(
+                now, B[t].unsqueeze(-1), written[t].unsqueeze(-2), out=states[t if keep else 0]
+            )
             y[t] = torch.matmul(C[t].unsqueeze(-2), h).squeeze(-2)
         if keep:
             ctx.save_for_backward(u, delta, A, B, C, states)
@@ -54,7 +60,12 @@ class _Scan(torch.autograd.Function):
         u, delta, A, B, C, states = ctx.saved_tensors
         above = grads[0].movedim(2, 0).contiguous()
         written, to_written = delta * u, torch.empty_like(u)
-        to_delta, to_B, to_C, to_A = torch.empty_like(u), torch.empty_like(B), torch.empty_like(C), torch.zeros_like(A)
+        to_delta, to_B, to_C, to_A = (
+            torch.empty_like(u),
+            torch.empty_like(B),
+            torch.empty_like(C),
+            torch.zeros_like(A),
+        )
         later = torch.zeros_like(states[0])  # what a state is worth to all later positions
         for t in reversed(range(len(u))):
             to_C[t] = torch.matmul(states[t], above[t].unsqueeze(-1)).squeeze(-1)
@@ -69,7 +80,9 @@ class _Scan(torch.autograd.Function):
             to_delta[t] = (worth * A).sum(-2)
             to_A += worth.mul_(delta[t].unsqueeze(-2)).sum(1, keepdim=True)
         to_delta.addcmul_(to_written, u)
-        to_u, to_delta, to_B, to_C = (x.movedim(0, 2) for x in (to_written.mul_(delta), to_delta, to_B, to_C))
+        to_u, to_delta, to_B, to_C = (
+            x.movedim(0, 2) for x in (to_written.mul_(delta), to_delta, to_B, to_C)
+        )
         return to_u, to_delta, to_A[:, 0].mT, to_B, to_C
 
 
@@ -81,9 +94,12 @@ def written(
 
 
 def states(
-    delta: Float[Tensor, "run b s c"], A: Float[Tensor, "run c n"], write: Float[Tensor, "run b s c n"]
+    delta: Float[Tensor, "run b s c"],
+    A: Float[Tensor, "run c n"],
+    write: Float[Tensor, "run b s c n"],
 ) -> Float[Tensor, "run b s c n"]:
-    """Every position's state, where what is added to it is given: h_t = exp(Δ_t A) · h_{t−1} + write_t."""
+    """Every position's state, where what is added to it is given: h_t = exp(Δ_t A) · h_{t−1} +
+    write_t."""
     h, found = torch.zeros_like(write[:, :, 0]), []
     for now, new in zip(delta.unbind(2), write.unbind(2), strict=True):
         h = torch.addcmul(new, torch.exp(now.unsqueeze(-1) * A[:, None]), h)
@@ -100,15 +116,21 @@ def hidden_attention(
     D: Float[Tensor, "run c"] | None = None,
     gate: Float[Tensor, "run b s c"] | None = None,
 ) -> Float[Tensor, "run b c s s2"]:
-    """The matrix of each channel by which the scan weighs earlier inputs: its product with them is the scan's output.
+    """The matrix of each channel by which the scan weighs earlier inputs: its product with them is
+    the scan's output.
 
-    With `D` also what passes the state by, on the diagonal; with `gate` each row is also multiplied by SiLU of its gate, and the product
-    is what the output projection reads. Unlike attention's patterns rows sum to no 1, and numbers may be negative.
+    With `D` also what passes the state by, on the diagonal; with `gate` each row is also multiplied
+    by SiLU of its gate, and the product is what the output projection reads. Unlike attention's
+    patterns rows sum to no 1, and numbers may be negative.
 
-    Formula: α_{t,s} = Σ_n C_{t,n} exp(A_n Σ_{s<k≤t} Δ_k) Δ_s B_{s,n} for s ≤ t, else 0; y_t = Σ_s α_{t,s} u_s
+    Formula: α_{t,s} = Σ_n C_{t,n} exp(A_n Σ_{s<k≤t} Δ_k) Δ_s B_{s,n} for s ≤ t, else 0; y_t = Σ_s
+    α_{t,s} u_s
     Source: Ali, Zimerman & Wolf 2024, The Hidden Attention of Mamba Models
     """
-    times, steps = delta.transpose(2, 3).double().cumsum(-1), delta.transpose(2, 3)  # differences of long sums: float64
+    times, steps = (
+        delta.transpose(2, 3).double().cumsum(-1),
+        delta.transpose(2, 3),
+    )  # differences of long sums: float64
     since = (times.unsqueeze(-1) - times.unsqueeze(-2)).to(delta)  # [run, b, c, t, s]
     later = torch.ones(since.shape[-2:], dtype=torch.bool, device=since.device).triu(1)
     since = since.masked_fill(later, 0)
@@ -119,4 +141,8 @@ def hidden_attention(
     alpha = (alpha * steps.unsqueeze(-2)).masked_fill(later, 0)
     if D is not None:
         alpha = alpha + torch.diag_embed(D[:, None, :, None].expand_as(steps))
-    return alpha if gate is None else alpha * torch.nn.functional.silu(gate).transpose(2, 3).unsqueeze(-1)
+    return (
+        alpha
+        if gate is None
+        else alpha * torch.nn.functional.silu(gate).transpose(2, 3).unsqueeze(-1)
+    )

@@ -20,34 +20,48 @@ _KINDS = {
     "final_norm": ("ln_final.hook_normalized", "b s d"),
 }
 KINDS = tuple(_KINDS)
-"""The kinds of a transformer, in the order in which a forward pass meets them; all but the last belong to a block."""
+"""The kinds of a transformer, in the order in which a forward pass meets them; all but the last
+belong to a block."""
 
 
 def _kinds() -> dict[str, tuple[str, str]]:
-    """Every kind → its hook and its axes: those of transformers, and those that an architecture says only its models have."""
+    """Every kind → its hook and its axes: those of transformers, and those that an architecture
+    says only its models have."""
     found, hooks = dict(_KINDS), {hook: kind for kind, (hook, _) in _KINDS.items()}
     for architecture in architectures.known().values():
         for kind, (hook, axes) in architecture.kinds.items():
-            if found.setdefault(kind, (hook, axes)) != (hook, axes) or hooks.setdefault(hook, kind) != kind:
+            if (
+                found.setdefault(kind, (hook, axes)) != (hook, axes)
+                or hooks.setdefault(hook, kind) != kind
+            ):
                 there = hooks.get(hook, kind)
-                raise ModelError(f"architectures/: {architecture.name} has the site kind {kind!r} at {hook} ({axes}), but {there!r} is at "
-                                 f"{found[there][0]} ({found[there][1]}) elsewhere; give kind and hook names of their own")  # fmt: skip
+                raise ModelError(
+                    f"architectures/: {architecture.name} has the site kind {kind!r} at {hook} "
+                    f"({axes}), but {there!r} is at "
+                    f"{found[there][0]} ({found[there][1]}) elsewhere; give kind and hook names "
+                    "of their own"
+                )
     return found
 
 
 def _known() -> str:
-    return ", ".join(hook if kind == "final_norm" else f"blocks.<layer>.{hook}" for kind, (hook, _) in _kinds().items())
+    return ", ".join(
+        hook if kind == "final_norm" else f"blocks.<layer>.{hook}"
+        for kind, (hook, _) in _kinds().items()
+    )
 
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """A place in a model: its kind and, within the blocks, its layer. `str()` and `Site.parse` are inverse.
+    """A place in a model: its kind and, within the blocks, its layer. `str()` and `Site.parse` are
+    inverse.
 
-    The names are those of TransformerLens. A residual site is the stream itself: `resid_pre` before the block's attention,
-    `resid_mid` between attention and MLP, `resid_post` after the MLP. `z` is what the attention's output projection reads,
-    per head; `attn_out` and `mlp_out` are what the two halves add to the stream; `mlp_pre` is the MLP's (gate)
-    projection before its non-linearity, `mlp_post` what its output projection reads; `final_norm` what the unembedding reads.
-    Kinds that only one architecture has stand in its file of `architectures/`.
+    The names are those of TransformerLens. A residual site is the stream itself: `resid_pre` before
+    the block's attention, `resid_mid` between attention and MLP, `resid_post` after the MLP. `z` is
+    what the attention's output projection reads, per head; `attn_out` and `mlp_out` are what the
+    two halves add to the stream; `mlp_pre` is the MLP's (gate) projection before its non-linearity,
+    `mlp_post` what its output projection reads; `final_norm` what the unembedding reads. Kinds that
+    only one architecture has stand in its file of `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
     """
@@ -60,7 +74,9 @@ class Site:
             raise ModelError(f"no site kind {self.kind!r}; {nearest(self.kind, _kinds())}")
         if (self.layer is None) != (self.kind == "final_norm"):
             raise ModelError(
-                f"site {self.kind} {'has no layer' if self.layer is not None else 'needs a layer'}, got layer={self.layer}"
+                f"site {self.kind} "
+                f"{'has no layer' if self.layer is not None else 'needs a layer'}, got "
+                f"layer={self.layer}"
             )
 
     def __str__(self) -> str:
@@ -69,18 +85,23 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """The site that a name like "blocks.9.hook_resid_pre" stands for. Raises: ModelError, listing the sites."""
+        """The site that a name like "blocks.9.hook_resid_pre" stands for. Raises: ModelError,
+        listing the sites."""
         if text == str(cls("final_norm")):
             return cls("final_norm")
         found = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
-        kind = next((kind for kind, (hook, _) in _kinds().items() if found and hook == found[2]), "final_norm")
+        kind = next(
+            (kind for kind, (hook, _) in _kinds().items() if found and hook == found[2]),
+            "final_norm",
+        )
         if found and kind != "final_norm":
             return cls(kind, int(found[1]))
         raise ModelError(f"no site {text!r}; sites: {_known()}")
 
     @property
     def dims(self) -> str:
-        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m width of the MLP; c channels, n state."""
+        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m
+        width of the MLP; c channels, n state."""
         return self._named[1]
 
     @property

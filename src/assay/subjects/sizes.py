@@ -1,4 +1,5 @@
-"""Sizes: what a model's config.json may claim, and whether its weights have it, before anything is made as large as it says."""
+"""Sizes: what a model's config.json may claim, and whether its weights have it, before anything is
+made as large as it says."""
 
 from __future__ import annotations
 
@@ -12,50 +13,87 @@ from assay.core.errors import DataError, ModelError
 from assay.subjects import architectures
 
 MOST = {"layers": 1_000, "positions": 100_000_000}
-"""The largest sizes that are read; known models have 126 blocks, ten million positions and widths of 53,248."""
+"""The largest sizes that are read; known models have 126 blocks, ten million positions and widths
+of 53,248."""
 WIDEST = 1_000_000
 
 
 def of(config: Mapping[str, Any]) -> dict[str, int]:
-    """Give the sizes of a model by their letters, with those that follow from others; what transformers alone knows is left out."""
+    """Give the sizes of a model by their letters, with those that follow from others; what
+    transformers alone knows is left out."""
     architecture = architectures.known()[config["model_type"]]
-    found = {letter: config[name] for letter, name in architecture.sizes.items() if config.get(name) is not None}
+    found = {
+        letter: config[name]
+        for letter, name in architecture.sizes.items()
+        if config.get(name) is not None
+    }
     width = {"e": found["d"] // found["h"]} if "h" in found else {}
-    return {**width, **{letter: size(found) for letter, size in architecture.follow.items()}, **found}
+    return {
+        **width,
+        **{letter: size(found) for letter, size in architecture.follow.items()},
+        **found,
+    }
 
 
 def check(config: Mapping[str, Any], where: Path) -> None:
-    """Raise ModelError for an architecture without hooks, and for a size that is missing, no whole number from 1 up, or too large."""
+    """Raise ModelError for an architecture without hooks, and for a size that is missing, no whole
+    number from 1 up, or too large."""
     kind, known = config.get("model_type"), architectures.known()
     if not isinstance(kind, str) or kind not in known:
-        raise ModelError(f"{where.parent} holds a model of type {str(kind)[:40]}; Assay can hook {', '.join(known)}")
+        raise ModelError(
+            f"{where.parent} holds a model of type {str(kind)[:40]}; Assay can hook "
+            f"{', '.join(known)}"
+        )
     names = known[kind].sizes
-    if absent := [names[letter] for letter in known[kind].needed if not isinstance(config.get(names[letter]), int)]:
+    if absent := [
+        names[letter]
+        for letter in known[kind].needed
+        if not isinstance(config.get(names[letter]), int)
+    ]:
         raise ModelError(f"{where} lacks the number {', '.join(absent)}")
     for letter, name in names.items():
         size = config.get(name)
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise ModelError(f"{where}: {name} must be a whole number from 1 up, got {str(size)[:40]}")
+            raise ModelError(
+                f"{where}: {name} must be a whole number from 1 up, got {str(size)[:40]}"
+            )
         with told_of_a_model():
             foreign.within(size or 0, MOST.get(letter, WIDEST), where, name)
     if of(config).get("e", 1) < 1:
-        raise ModelError(f"{where}: {names['d']} must be at least {names['h']}, got {config[names['d']]} and {config[names['h']]}")
+        raise ModelError(
+            f"{where}: {names['d']} must be at least {names['h']}, got {config[names['d']]} "
+            f"and {config[names['h']]}"
+        )
 
 
-def check_stored(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], where: Path, mend: str) -> None:
-    """Raise ModelError where the stored weights have other sizes than config.json claims: transformers would make what it claims."""
+def check_stored(
+    config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], where: Path, mend: str
+) -> None:
+    """Raise ModelError where the stored weights have other sizes than config.json claims:
+    transformers would make what it claims."""
     sizes, architecture = of(config), architectures.known()[config["model_type"]]
     stored = {name.removeprefix(architecture.prefix): list(shape) for name, shape in shapes.items()}
     embedding = next(name for name, letters in architecture.stored.items() if letters == "v d")
     if config.get("tie_word_embeddings", architecture.tied) and "lm_head.weight" in stored:
-        stored.setdefault(embedding, stored["lm_head.weight"])  # one tensor has two names; a file may keep either
+        stored.setdefault(
+            embedding, stored["lm_head.weight"]
+        )  # one tensor has two names; a file may keep either
     for pattern, letters in architecture.stored.items():
         wanted = [_product(factor.split("·"), sizes) for factor in letters.split()]
-        for name in [pattern.replace("*", str(i)) for i in range(sizes["layers"])] if "*" in pattern else [pattern]:
+        for name in (
+            [pattern.replace("*", str(i)) for i in range(sizes["layers"])]
+            if "*" in pattern
+            else [pattern]
+        ):
             if name not in stored:
-                raise ModelError(f"the weights in {where} lack {name}, which its config.json claims; {mend}")
+                raise ModelError(
+                    f"the weights in {where} lack {name}, which its config.json claims; {mend}"
+                )
             if None not in wanted and stored[name] != wanted:
-                raise ModelError(f"cannot load {where}: {name} is {stored[name]}, its config.json claims {wanted}; {mend}")
+                raise ModelError(
+                    f"cannot load {where}: {name} is {stored[name]}, its config.json claims "
+                    f"{wanted}; {mend}"
+                )
 
 
 def _product(letters: Sequence[str], sizes: Mapping[str, int]) -> int | None:

@@ -19,12 +19,14 @@ Edit = Callable[[Float[Tensor, "b s ..."]], Float[Tensor, "b s ..."]]
 """What replaces the activations of a site, given them."""
 
 Start = tuple[int, Float[Tensor, "b s d"]]
-"""(layer, residual stream before that block): where a run begins when everything earlier is known already."""
+"""(layer, residual stream before that block): where a run begins when everything earlier is known
+already."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One run of a subject: the activations captured and, if it went to the end, what is needed for logits and losses."""
+    """One run of a subject: the activations captured and, if it went to the end, what is needed for
+    logits and losses."""
 
     tokens: Int[Tensor, "b s"]
     acts: dict[Site, Float[Tensor, "b s ..."]]
@@ -34,25 +36,35 @@ class Trace:
 
     @cached_property
     def logits(self) -> Float[Tensor, "b s v"] | None:
-        """All logits, or None when the run stopped earlier; made when first asked for, as they are large."""
+        """All logits, or None when the run stopped earlier; made when first asked for, as they are
+        large."""
         if self.final is None or self.head is None:
             return None
         with torch.no_grad():
             return self.head(self.final)
 
     def loss(self) -> Float[Tensor, "b s-1"]:
-        """Loss at predicting each next token, in nats; never holds the logits of more than one sequence.
+        """Loss at predicting each next token, in nats; never holds the logits of more than one
+        sequence.
 
         Formula: −log softmax(logits[b, i])[tokens[b, i + 1]]
         """
         if self.final is None or self.head is None:
-            raise ModelError("this run stopped before the logits, so it has no loss; run with logits=True")
+            raise ModelError(
+                "this run stopped before the logits, so it has no loss; run with logits=True"
+            )
         with torch.no_grad():
-            return torch.stack([_nats(self.head(x[:-1]), t[1:]) for x, t in zip(self.final, self.tokens, strict=True)])
+            return torch.stack(
+                [
+                    _nats(self.head(x[:-1]), t[1:])
+                    for x, t in zip(self.final, self.tokens, strict=True)
+                ]
+            )
 
 
 def _nats(logits: Float[Tensor, "s v"], targets: Int[Tensor, "s"]) -> Float[Tensor, "s"]:
-    # 32 rows at a time: their float32 copy stays in the cache, 7 times as fast as a whole sequence's 25 MB (Zen, bfloat16)
+    # 32 rows at a time: their float32 copy stays in the cache, 7 times as fast as a whole
+    # sequence's 25 MB (Zen, bfloat16)
     rows = zip(logits.split(32), targets.split(32), strict=True)
     return torch.cat([cross_entropy(x.float(), t, reduction="none") for x, t in rows])
 
@@ -80,9 +92,14 @@ class Subject(Protocol):
         logits: bool = True,
         start: Start | None = None,
     ) -> Trace:
-        """Activations at the captured sites (edits applied) and, with logits=True, the way to logits and loss."""
+        """Activations at the captured sites (edits applied) and, with logits=True, the way to
+        logits and loss."""
 
     def losses(
-        self, tokens: Int[Tensor, "b s"], *, edits: Mapping[Site, Edit] = {}, start: Start | None = None
+        self,
+        tokens: Int[Tensor, "b s"],
+        *,
+        edits: Mapping[Site, Edit] = {},
+        start: Start | None = None,
     ) -> Float[Tensor, "b s-1"]:
         """Loss at predicting each next token, in nats, without keeping logits."""

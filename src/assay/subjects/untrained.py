@@ -1,4 +1,5 @@
-"""A language model before any training: a folder with its config and tokenizer, and weights drawn at random."""
+"""A language model before any training: a folder with its config and tokenizer, and weights drawn
+at random."""
 
 from __future__ import annotations
 
@@ -25,10 +26,12 @@ class UntrainedSpec(Spec):
 
 
 def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
-    """The folder of a model shaped like `name`, of so many blocks, with matrices drawn as before its training.
+    """The folder of a model shaped like `name`, of so many blocks, with matrices drawn as before
+    its training.
 
-    What a dictionary finds in its activations was put there by text and architecture, not by training. Matrices are normal with
-    the config's `initializer_range`; gains and biases are what transformers starts them with.
+    What a dictionary finds in its activations was put there by text and architecture, not by
+    training. Matrices are normal with the config's `initializer_range`; gains and biases are what
+    transformers starts them with.
 
     Raises: ModelError for fewer blocks than 1 or more than the model has.
     Source: Sparse Autoencoders Can Interpret Randomly Initialized Transformers (2025)
@@ -41,7 +44,8 @@ def untrained(name: str, blocks: int, bench: Bench, seed: int = 0) -> Path:
 
 
 def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
-    """Draw a model's weights in memory as before its training: matrices as in `untrained`, gains 1, biases 0.
+    """Draw a model's weights in memory as before its training: matrices as in `untrained`, gains 1,
+    biases 0.
 
     For what is measured once and needs no folder. Nothing on disk changes.
     """
@@ -63,11 +67,17 @@ def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
 
     config: Any = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
     config.num_hidden_layers = blocks
-    with torch.random.fork_rng(devices=[]):  # transformers draws from the global stream, which is put back
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # transformers draws from the global stream, which is put back
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     draw = torch.Generator().manual_seed(seed)
-    for weight in (p for p in model.parameters() if p.ndim == 2):  # gains and biases start as constants
+    for weight in (
+        p for p in model.parameters() if p.ndim == 2
+    ):  # gains and biases start as constants
         weight.data.normal_(0, config.initializer_range, generator=draw)
     config.save_pretrained(path)
-    save_model(model, str(path / "model.safetensors"), {"format": "pt"})  # tied weights once, and no progress bar
+    save_model(
+        model, str(path / "model.safetensors"), {"format": "pt"}
+    )  # tied weights once, and no progress bar
     shutil.copy(folder.path / "tokenizer.json", path / "tokenizer.json")

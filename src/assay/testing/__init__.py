@@ -1,1 +1,2 @@
-"""Contracts for anyone's store, executor, subject or kernel: checks to run on your own implementation."""
+"""Contracts for anyone's store, executor, subject or kernel: checks to run on your own
+implementation."""

@@ -1,9 +1,9 @@
 """What every executor must do, as checks that anyone can run on theirs.
 
-Each takes `make`, which makes an executor anew, an experiment, a preset, and the folder of an empty store. What an executor may and
-may not do besides: where tasks run, in which order, and how often one is begun is its own; what a task is told to do, what it stores,
-and that it goes on from its checkpoint is not.
-"""
+Each takes `make`, which makes an executor anew, an experiment, a preset, and the folder of an empty
+store. What an executor may and may not do besides: where tasks run, in which order, and how often
+one is begun is its own; what a task is told to do, what it stores, and that it goes on from its
+checkpoint is not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ STOPS = 60.0
 
 def measured(root: Path) -> dict[str, bytes]:
     """The measures of every run in a store, by folder name."""
-    return {p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))}
+    return {
+        p.parent.name: p.read_bytes() for p in sorted(root.glob("runs/*/*/measures.safetensors"))
+    }
 
 
 class Counted:
@@ -58,11 +60,14 @@ class Counted:
                 yield outcome
 
 
-def check_executor(make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path) -> dict[str, bytes]:
-    """The measures of every run, by folder name, after running the preset in an empty store and once more.
+def check_executor(
+    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
+) -> dict[str, bytes]:
+    """The measures of every run, by folder name, after running the preset in an empty store and
+    once more.
 
-    Raises: AssertionError with what failed. Compare the return value with that of another executor: it is the same bytes.
-    """
+    Raises: AssertionError with what failed. Compare the return value with that of another executor:
+    it is the same bytes."""
     events: list[Any] = []
     executor = make()
     assert executor.width >= 1, "an executor says how many tasks it runs at once"
@@ -73,8 +78,12 @@ def check_executor(make: Callable[[], Any], experiment: Experiment, preset: Pres
     result = lab.run(experiment, preset, events.append)
     kinds = [type(e).__name__ for e in events]
     assert kinds[0] == "Planned" and kinds[-1] == "Finished", kinds
-    assert kinds.count("Started") == kinds.count("Saved") == events[0].groups, "each group starts and is stored once"
-    assert sorted(counted.drawn) == sorted(o.group for o in counted.outcomes), "each task has one outcome"
+    assert kinds.count("Started") == kinds.count("Saved") == events[0].groups, (
+        "each group starts and is stored once"
+    )
+    assert sorted(counted.drawn) == sorted(o.group for o in counted.outcomes), (
+        "each task has one outcome"
+    )
     assert lab.plan(experiment, preset).missing == (), "everything planned is stored"
 
     again: list[Any] = []
@@ -84,11 +93,14 @@ def check_executor(make: Callable[[], Any], experiment: Experiment, preset: Pres
     return measured(root)
 
 
-def check_failing(make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path) -> tuple[dict[str, bytes], str]:
-    """The measures of what is stored, and the error, after a run in which some groups crash and others do not.
+def check_failing(
+    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
+) -> tuple[dict[str, bytes], str]:
+    """The measures of what is stored, and the error, after a run in which some groups crash and
+    others do not.
 
-    Raises: AssertionError with what failed: the others have to be stored, each task has one outcome, and the error says what happened.
-    """
+    Raises: AssertionError with what failed: the others have to be stored, each task has one
+    outcome, and the error says what happened."""
     counted = Counted(make())
     try:
         Lab(root, counted).run(experiment, preset)
@@ -96,16 +108,28 @@ def check_failing(make: Callable[[], Any], experiment: Experiment, preset: Prese
         error = str(e)
     else:
         raise AssertionError("a crash of the experiment ends the command with a RunError")
-    assert sorted(counted.drawn) == sorted(o.group for o in counted.outcomes), "each task has one outcome"
-    ended = {status: {o.group for o in counted.outcomes if o.status == status} for status in ("done", "failed")}
-    assert ended["done"] and ended["failed"] and not ended["done"] & ended["failed"], "a group fails alone"
+    assert sorted(counted.drawn) == sorted(o.group for o in counted.outcomes), (
+        "each task has one outcome"
+    )
+    ended = {
+        status: {o.group for o in counted.outcomes if o.status == status}
+        for status in ("done", "failed")
+    }
+    assert ended["done"] and ended["failed"] and not ended["done"] & ended["failed"], (
+        "a group fails alone"
+    )
     crashed = [groups.read(root / "groups" / name) for name in ended["failed"]]
-    assert all(group is not None and group.error for group in crashed), "a crash is noted with its group"
+    assert all(group is not None and group.error for group in crashed), (
+        "a crash is noted with its group"
+    )
     return measured(root), error
 
 
-def check_closing(make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path) -> None:
-    """Interrupt a run as soon as its first group is begun: soon nothing works at any, and the same run then goes on.
+def check_closing(
+    make: Callable[[], Any], experiment: Experiment, preset: Preset, root: Path
+) -> None:
+    """Interrupt a run as soon as its first group is begun: soon nothing works at any, and the same
+    run then goes on.
 
     The groups have to take longer than an executor needs to hear of them and to stop them.
     Raises: AssertionError with what failed.

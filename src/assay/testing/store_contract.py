@@ -40,12 +40,19 @@ def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
         tally=("run", np.array([seed]), "1"),
     )
     history = {"loss": np.array([[0.5, 0.25]])}
-    trained = Trained({"W": torch.full((1, 2, 3), float(seed))}, {"kind": "sample"}, history, np.array([1, 2]), np.array([False]))
+    trained = Trained(
+        {"W": torch.full((1, 2, 3), float(seed))},
+        {"kind": "sample"},
+        history,
+        np.array([1, 2]),
+        np.array([False]),
+    )
     return Job("sample", 1, "main", spec), one_run(data, 0), trained
 
 
 def check_store(make: Callable[[], Any]) -> None:
-    """Hold a store to its contract; `make` opens the same, at first empty, store anew at every call.
+    """Hold a store to its contract; `make` opens the same, at first empty, store anew at every
+    call.
 
     Raises: AssertionError with what failed.
     """
@@ -62,9 +69,13 @@ def check_store(make: Callable[[], Any]) -> None:
     assert found.status == "done" == status(make(), job.key)
     assert Sample.from_json(found.spec_json) == job.spec, "the spec comes back equal"
     assert (found.inputs, found.measured, found.arm) == ({"model": "abc"}, 2, "main")
-    testing.assert_identical(found.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False))
+    testing.assert_identical(
+        found.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False)
+    )
     back = found.trained()
-    assert (back.tensors["W"] == trained.tensors["W"]).all() and back.header == trained.header, "parameters come back equal"
+    assert (back.tensors["W"] == trained.tensors["W"]).all() and back.header == trained.header, (
+        "parameters come back equal"
+    )
 
     other, other_data, _ = sample(4)
     make().put(other, other_data, status="diverged")
@@ -85,4 +96,6 @@ def check_store(make: Callable[[], Any]) -> None:
 
     first, second = make().artefact(job.spec, build), make().artefact(job.spec, build)
     assert first == second and len(built) == 1, "an artefact is built once"
-    assert (first / "part").read_text() == "whole" and not built[0].exists(), "it takes its name when it is whole"
+    assert (first / "part").read_text() == "whole" and not built[0].exists(), (
+        "it takes its name when it is whole"
+    )

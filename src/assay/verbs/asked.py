@@ -1,4 +1,5 @@
-"""Asked: what a study has not said: what it cannot do without, and what is taken in place of the rest, with what that costs."""
+"""Asked: what a study has not said: what it cannot do without, and what is taken in place of the
+rest, with what that costs."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Asked:
 
 
 def asked(path: Path, lab: Lab) -> Asked:
-    """Tell what a study does not say, what is taken in its place, and what that costs. Raises: ExperimentError."""
+    """Tell what a study does not say, what is taken in its place, and what that costs. Raises:
+    ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
@@ -62,4 +64,7 @@ def _each_seed(text: Text, lab: Lab) -> str:
         return f"unknown: {e}"
     if plan.cpu_seconds is None:
         return "unknown: no record tells what these runs take"
-    return f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} in all"
+    return (
+        f"about {plan.cpu_seconds / len(seeds):,.0f} CPU-seconds a seed, {plan.cpu_seconds:,.0f} "
+        "in all"
+    )

@@ -1,4 +1,5 @@
-"""Audit: what the claims of the catalogue, of one's experiment or of a study leave open, by what is recorded or stored."""
+"""Audit: what the claims of the catalogue, of one's experiment or of a study leave open, by what is
+recorded or stored."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class Audit:
 
 
 def audit(root: Path, names: Sequence[str] = ()) -> Audit:
-    """Ask the claims of experiments, files or studies, of the whole catalogue where none is named. Raises: ExperimentError."""
+    """Ask the claims of experiments, files or studies, of the whole catalogue where none is named.
+    Raises: ExperimentError."""
     found: list[Doubt] = []
     unasked: dict[str, str] = {}
     asked = [catalogue.find(name) for name in names or [e.name for e in catalogue.entries()]]
@@ -64,16 +66,25 @@ def audit(root: Path, names: Sequence[str] = ()) -> Audit:
         with remembering(arms):
             for i, claim in enumerate(claims, 1):
                 try:
-                    found += [Doubt(experiment.name, i, claim.text, d.about, d.what) for d in core.doubts(claim, experiment, arms)]
+                    found += [
+                        Doubt(experiment.name, i, claim.text, d.about, d.what)
+                        for d in core.doubts(claim, experiment, arms)
+                    ]
                     count += 1
                 except AssayError as e:
                     unasked[f"{experiment.name} {i}"] = str(e)
-    counts: dict[str, int] = {kind: len({(d.experiment, d.claim) for d in found if d.about == kind}) for kind in ("average", "control", "also")}
-    return Audit(experiments=len(asked), claims=count, doubts=tuple(found), counts=counts, unasked=unasked)
+    counts: dict[str, int] = {
+        kind: len({(d.experiment, d.claim) for d in found if d.about == kind})
+        for kind in ("average", "control", "also")
+    }
+    return Audit(
+        experiments=len(asked), claims=count, doubts=tuple(found), counts=counts, unasked=unasked
+    )
 
 
 def _measures(experiment: Experiment, root: Path) -> Mapping[str, xr.Dataset]:
-    """What is stored of an experiment where there is enough, else recorded; of one that cannot be planned here, as recorded."""
+    """What is stored of an experiment where there is enough, else recorded; of one that cannot be
+    planned here, as recorded."""
     try:
         return measured(Lab(root, Inline()).plan(experiment, override(experiment)), experiment)
     except AssayError:  # a model or a text is not here

@@ -1,4 +1,5 @@
-"""Background: the index of a dictionary made by a process of its own, while `assay serve` answers and pages say how far it is."""
+"""Background: the index of a dictionary made by a process of its own, while `assay serve` answers
+and pages say how far it is."""
 
 from __future__ import annotations
 
@@ -45,11 +46,14 @@ class Wanted:
     text: str
     reading: Reading
     start: bool
-    """Whether an index of the start of the text is made first, so that there is something to see soon."""
+    """Whether an index of the start of the text is made first, so that there is something to see
+    soon."""
     root: str
 
 
-def wanted(dictionary: str, model: str, text: str, tokens: int | None, ablate: int | None, root: Path) -> Wanted:
+def wanted(
+    dictionary: str, model: str, text: str, tokens: int | None, ablate: int | None, root: Path
+) -> Wanted:
     """Find where in the explorer a dictionary is, and whether an index of it is to be made.
 
     Raises: AssayError for a dictionary or a model that is not there.
@@ -68,11 +72,22 @@ def wanted(dictionary: str, model: str, text: str, tokens: int | None, ablate: i
     best = max(here if make else mine, key=lambda about: about.tokens, default=None)
     if make:
         find(model)  # one that is not there is told in the terminal
-    reading = Reading(tokens=Reading.tokens if tokens is None else tokens, ablate=Reading.ablate if ablate is None else ablate)
+    reading = Reading(
+        tokens=Reading.tokens if tokens is None else tokens,
+        ablate=Reading.ablate if ablate is None else ablate,
+    )
     return Wanted(
-        address=address if best is None else best.address, name=source.name if best is None else best.name, there=best is not None, make=make,
-        dictionary=dictionary, model=model, text=text, reading=reading, start=reading.tokens > SHARD and (not here or started), root=str(root),
-    )  # fmt: skip
+        address=address if best is None else best.address,
+        name=source.name if best is None else best.name,
+        there=best is not None,
+        make=make,
+        dictionary=dictionary,
+        model=model,
+        text=text,
+        reading=reading,
+        start=reading.tokens > SHARD and (not here or started),
+        root=str(root),
+    )
 
 
 def _abouts(root: Path) -> Iterator[About]:
@@ -92,7 +107,8 @@ def _is_start(about: About) -> bool:
 
 @contextmanager
 def made(making: Making, asked: Wanted) -> Iterator[None]:
-    """Make an index while the body runs, and tell `making` how far it is; at the body's end, the process ends."""
+    """Make an index while the body runs, and tell `making` how far it is; at the body's end, the
+    process ends."""
     if not asked.make:
         yield
         return
@@ -101,7 +117,9 @@ def made(making: Making, asked: Wanted) -> Iterator[None]:
     process = context.Process(target=_make, args=(theirs, asked), daemon=True)
     process.start()
     theirs.close()
-    threading.Thread(target=_listen, args=(ours, process, making, asked.start and not making.there), daemon=True).start()
+    threading.Thread(
+        target=_listen, args=(ours, process, making, asked.start and not making.there), daemon=True
+    ).start()
     try:
         yield
     finally:
@@ -138,14 +156,22 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
             case (str(what), int(done), int(total)):
                 remaining(what, done, total)
                 making.progress = Progress(
-                    words=remaining.phase.words if remaining.share else "loading the model", done=remaining.done, total=remaining.total,
-                    unit=remaining.phase.unit, share=remaining.share, seconds=remaining.seconds, first=first,
-                )  # fmt: skip
+                    words=remaining.phase.words if remaining.share else "loading the model",
+                    done=remaining.done,
+                    total=remaining.total,
+                    unit=remaining.phase.unit,
+                    share=remaining.share,
+                    seconds=remaining.seconds,
+                    first=first,
+                )
 
 
 def _make(pipe: Connection, asked: Wanted) -> None:
-    """Make an index of the start of the text where there is none, then the whole one; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    """Make an index of the start of the text where there is none, then the whole one; runs in a
+    process of its own."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the server, which ends this process
     os.nice(YIELDS)
 
     def tell(*told: Any) -> None:
@@ -160,10 +186,18 @@ def _make(pipe: Connection, asked: Wanted) -> None:
     except AssayError as error:
         tell("failed", f"{' '.join(str(error).split())}; when that is mended, {AGAIN}")
     except OSError as error:
-        tell("failed", f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is mended, {AGAIN}")
+        tell(
+            "failed",
+            (
+                f"cannot use {error.filename or 'a file'}: {error.strerror}; when that is mended, "
+                f"{AGAIN}"
+            ),
+        )
     except BaseException:
         traceback.print_exc()
-        tell("failed", f"this failed, and the terminal in which the server runs says where; {AGAIN}")
+        tell(
+            "failed", f"this failed, and the terminal in which the server runs says where; {AGAIN}"
+        )
 
 
 def _index(asked: Wanted, tell: Callable[..., None]) -> None:
@@ -171,7 +205,14 @@ def _index(asked: Wanted, tell: Callable[..., None]) -> None:
     from assay.lab.store import Store
 
     def made(reading: Reading) -> Index:
-        return index(asked.dictionary, model=asked.model, text=asked.text, root=Path(asked.root), progress=tell, **asdict(reading))
+        return index(
+            asked.dictionary,
+            model=asked.model,
+            text=asked.text,
+            root=Path(asked.root),
+            progress=tell,
+            **asdict(reading),
+        )
 
     start = made(replace(asked.reading, tokens=SHARD, ablate=0)) if asked.start else None
     if start is not None:

@@ -1,4 +1,5 @@
-"""Bench: how fast this machine is at the pieces of work that experiments are made of, measured once and kept for `assay plan`."""
+"""Bench: how fast this machine is at the pieces of work that experiments are made of, measured once
+and kept for `assay plan`."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ WORDS: dict[Products, str] = {"float32": "fp32", "bfloat16": "bf16"}
 TOYS, TOY_STEPS = 20, 50
 """Toys in the ensemble that is timed: a group of `superposition`; and their steps."""
 BLOCK, TOKENS, CONTEXT = 9, 512, 128
-"""How far SmolLM2 is run, on how many tokens, in windows of how many: where `gated-sae` reads its activations."""
+"""How far SmolLM2 is run, on how many tokens, in windows of how many: where `gated-sae` reads its
+activations."""
 MEGABYTES = 64
 IMPORTS = "import assay.lab.worker, assay.lab.result, torch, scipy.stats, xarray"
 Work = Callable[[], None]
@@ -40,7 +42,8 @@ class Row:
     median_ms: float
     min_ms: float
     ratio_to_gemm: float
-    """Over the encoder product of the same size and precision; of what is no dictionary's, over the large one in fp32."""
+    """Over the encoder product of the same size and precision; of what is no dictionary's, over the
+    large one in fp32."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Benched:
 
 
 def bench(again: bool = False, watch: Watching = lambda done, total: None) -> Benched:
-    """Tell how fast this machine is; measured where it is not known yet, or `again`, and kept. Raises: OSError where it cannot be kept."""
+    """Tell how fast this machine is; measured where it is not known yet, or `again`, and kept.
+    Raises: OSError where it cannot be kept."""
     known = None if again else speed.here()
     if known is not None:
         return _told(known, None)
@@ -69,14 +73,17 @@ def bench(again: bool = False, watch: Watching = lambda done, total: None) -> Be
 
 
 def measured(seconds: float, watch: Watching = lambda done, total: None) -> Speed:
-    """Measure every piece of work in about so many seconds by the clock, each at least once after a warm-up."""
+    """Measure every piece of work in about so many seconds by the clock, each at least once after a
+    warm-up."""
     until, pieces = time.monotonic() + seconds, {}
     with tempfile.TemporaryDirectory() as folder:
         makers = list(_makers(Path(folder)))
         for i, (name, make) in enumerate(makers):
             watch(i, len(makers))
             share = max(0.0, until - time.monotonic()) / (len(makers) - i)
-            pieces[name] = speed.timed(make(), share, warm=name != STARTING)  # a process of its own is as cold each time
+            pieces[name] = speed.timed(
+                make(), share, warm=name != STARTING
+            )  # a process of its own is as cold each time
     watch(len(makers), len(makers))
     cpu, torch = speed.machine()
     return Speed(cpu, 1, torch, provenance.now(), pieces)
@@ -85,18 +92,29 @@ def measured(seconds: float, watch: Watching = lambda done, total: None) -> Spee
 def _told(found: Speed, seconds: float | None) -> Benched:
     rows = []
     for name, piece in found.pieces.items():
-        beside = found.pieces[_product(name) if _product(name) in found.pieces else next(iter(found.pieces))]
-        rows.append(Row(name, round(piece.median_ms, 3), round(piece.min_ms, 3), round(piece.median_ms / max(beside.median_ms, 1e-6), 3)))
+        beside = found.pieces[
+            _product(name) if _product(name) in found.pieces else next(iter(found.pieces))
+        ]
+        rows.append(
+            Row(
+                name,
+                round(piece.median_ms, 3),
+                round(piece.min_ms, 3),
+                round(piece.median_ms / max(beside.median_ms, 1e-6), 3),
+            )
+        )
     return Benched(found.cpu, found.threads, found.torch, found.measured, seconds, tuple(rows))
 
 
 def _product(name: str) -> str:
-    """Name the product that a piece of work is compared with, by its last two words: width and precision."""
+    """Name the product that a piece of work is compared with, by its last two words: width and
+    precision."""
     return " ".join(["encoder product", *name.split()[-2:]])
 
 
 def _makers(folder: Path) -> Iterator[tuple[str, Callable[[], Work]]]:
-    """Every piece of work: its name, and what makes it ready. The slow ones come last, when it is known what time is left."""
+    """Every piece of work: its name, and what makes it ready. The slow ones come last, when it is
+    known what time is left."""
     from assay.dictionaries.steps import SIZES, architectures
     from assay.subjects import fetch
 
@@ -154,7 +172,9 @@ def _toys() -> Work:
 
     runs = Runs([toy.Model(seed=seed, density=0.1) for seed in range(TOYS)])
     start = toy.bottleneck(runs, 20, 5)
-    group = descent(runs, start, lambda p, x: toy.mean_square(toy.reconstruct(p, x), x), lr=np.full(TOYS, 1e-3))
+    group = descent(
+        runs, start, lambda p, x: toy.mean_square(toy.reconstruct(p, x), x), lr=np.full(TOYS, 1e-3)
+    )
     batches = planted.sparse_features(runs, 20, 256)
 
     def steps() -> None:
@@ -190,7 +210,8 @@ def _starting() -> None:
 
 
 def _forward() -> Work:
-    """Run the language model as far as its activations are read, in the precision that is fast here."""
+    """Run the language model as far as its activations are read, in the precision that is fast
+    here."""
     import torch
 
     from assay.subjects.pretrained import fast_dtype, load

@@ -1,4 +1,5 @@
-"""Bundle: a stored result, or a committed record, as one zip that a sceptic can judge again with NumPy alone."""
+"""Bundle: a stored result, or a committed record, as one zip that a sceptic can judge again with
+NumPy alone."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bundled:
-    """A bundle that was written: where, how large, its hash, and which claims its own code judges."""
+    """A bundle that was written: where, how large, its hash, and which claims its own code
+    judges."""
 
     written: Path
     bytes: int
@@ -43,11 +45,14 @@ class Bundled:
     """Claims that it does not, and why."""
 
 
-def export_bundle(lab: Lab, experiment: Experiment, preset: Preset, out: Path | None = None) -> Bundled:
-    """Write the bundle of a result: of what is stored, or where no result is stored, of the committed record.
+def export_bundle(
+    lab: Lab, experiment: Experiment, preset: Preset, out: Path | None = None
+) -> Bundled:
+    """Write the bundle of a result: of what is stored, or where no result is stored, of the
+    committed record.
 
-    Raises: StoreError where there is neither; ClaimError where no statement could be computed; AssayError where nothing can be written.
-    """
+    Raises: StoreError where there is neither; ClaimError where no statement could be computed;
+    AssayError where nothing can be written."""
     from assay.report.bundle import files as bundle
 
     name = slug(experiment.name, preset.title)
@@ -55,7 +60,11 @@ def export_bundle(lab: Lab, experiment: Experiment, preset: Preset, out: Path | 
     if out.suffix != ".zip":
         raise AssayError(f"a bundle is a zip, got --out {out}; name a file that ends with .zip")
     writable_file(out, "--out")
-    whole = _of_store(lab, experiment, preset) if _stored(lab, experiment, preset) else _of_record(lab, experiment, preset)
+    whole = (
+        _of_store(lab, experiment, preset)
+        if _stored(lab, experiment, preset)
+        else _of_record(lab, experiment, preset)
+    )
     found = bundle.write(whole)
     content = bundle.packed(found, name)
     out.write_bytes(content)
@@ -96,29 +105,45 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of a stored result is made of."""
     result = lab.judge(experiment, preset)
     return _whole(
-        lab, experiment, preset, result.to_json(), result.arms, "a store of Assay, whose runs this result was judged from",
-        figures=result.figures, cards=result.cards, specs=result.specs,
-    )  # fmt: skip
+        lab,
+        experiment,
+        preset,
+        result.to_json(),
+        result.arms,
+        "a store of Assay, whose runs this result was judged from",
+        figures=result.figures,
+        cards=result.cards,
+        specs=result.specs,
+    )
 
 
 def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
-    """What a bundle of the committed record is made of: its measures, judged by today's statements."""
+    """What a bundle of the committed record is made of: its measures, judged by today's
+    statements."""
     from assay.lab import recording, records
     from assay.lab.result import with_derived
 
     record = records.of(experiment, preset.name)
     if record is None or record["preset"] != preset.title:
         raise StoreError(
-            f"no result of {experiment.name} ({preset.title}) is stored in {lab.store.root.absolute()}, and there is no record of it; "
+            f"no result of {experiment.name} ({preset.title}) is stored in "
+            f"{lab.store.root.absolute()}, and there is no record of it; "
             f"run: assay run {experiment.typed}{preset.options}"
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
     judged, exact, findings = recording.rejudge(experiment, record)
     head = {k: v for k, v in record.items() if k not in ("arms", "cost", "bytes")}
     data = {
-        **head, "verdicts": [j.to_json() for j in judged], "exact": [e.to_json() for e in exact], "findings": [f.to_json() for f in findings],
-    }  # fmt: skip
-    told = [f"of the record, {text}: {how}" for _, text, a, b in recording.paired(data, record) if (how := recording.departs(b, a))]
+        **head,
+        "verdicts": [j.to_json() for j in judged],
+        "exact": [e.to_json() for e in exact],
+        "findings": [f.to_json() for f in findings],
+    }
+    told = [
+        f"of the record, {text}: {how}"
+        for _, text, a, b in recording.paired(data, record)
+        if (how := recording.departs(b, a))
+    ]
     figures: tuple[Figure, ...] = ()
     try:
         figures = tuple(experiment.figures(arms))
@@ -129,7 +154,13 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
 
 
 def _whole(
-    lab: Lab, experiment: Experiment, preset: Preset, data: Mapping[str, Any], arms: Mapping[str, xr.Dataset], origin: str, **more: Any
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    data: Mapping[str, Any],
+    arms: Mapping[str, xr.Dataset],
+    origin: str,
+    **more: Any,
 ) -> Whole:
     from assay.lab import catalogue
     from assay.lab.journal import judgings
@@ -149,29 +180,49 @@ def _whole(
     else:
         carried = carry_all(claims, arms, scope_by_reading(experiment, preset), at)
     return Whole(
-        data=data, origin=origin, arms=arms, claims=carried, conditions=conditions, header=_header(catalogue, experiment), text=experiment.page,
-        notes={name: arm.note for name, arm in experiment.arms.items()}, looks=judgings(lab.store, experiment.name),
-        source=_source(experiment), kept=_kept(lab, experiment), **more,
-    )  # fmt: skip
+        data=data,
+        origin=origin,
+        arms=arms,
+        claims=carried,
+        conditions=conditions,
+        header=_header(catalogue, experiment),
+        text=experiment.page,
+        notes={name: arm.note for name, arm in experiment.arms.items()},
+        looks=judgings(lab.store, experiment.name),
+        source=_source(experiment),
+        kept=_kept(lab, experiment),
+        **more,
+    )
 
 
 def _looks(data: Mapping[str, Any]) -> dict[str, Look]:
-    """The look at which each claim was judged, by its text: the one that settled it, else the last; empty where no looks were declared."""
+    """The look at which each claim was judged, by its text: the one that settled it, else the last;
+    empty where no looks were declared."""
     from assay.lab.looks import seeds_of
     from assay.report.bundle.carried import Look
 
     frozen = data.get("registration") or {"taken": 0, "looks": []}
-    taken = [Look(look["level"], tuple(sorted(seeds_of(look["seeds"])))) for look in frozen["looks"][: frozen["taken"]]]
-    settled = {text: look for look, said in zip(taken, frozen["looks"], strict=False) for text in said["settled"]}
+    taken = [
+        Look(look["level"], tuple(sorted(seeds_of(look["seeds"]))))
+        for look in frozen["looks"][: frozen["taken"]]
+    ]
+    settled = {
+        text: look
+        for look, said in zip(taken, frozen["looks"], strict=False)
+        for text in said["settled"]
+    }
     return {v["text"]: settled.get(v["text"], taken[-1]) for v in data["verdicts"]} if taken else {}
 
 
 def _header(catalogue: Any, experiment: Experiment) -> Any:
-    return catalogue.entry(experiment.origin if in_file(experiment.origin) else experiment.name).header()
+    return catalogue.entry(
+        experiment.origin if in_file(experiment.origin) else experiment.name
+    ).header()
 
 
 def _conditions(experiment: Experiment) -> dict[str, str]:
-    """The condition of each claim of a study, by its text; empty for an experiment, whose claims are code."""
+    """The condition of each claim of a study, by its text; empty for an experiment, whose claims
+    are code."""
     if not experiment.origin.endswith(STUDIES):
         return {}
     from assay.studies.text import read
@@ -181,7 +232,9 @@ def _conditions(experiment: Experiment) -> dict[str, str]:
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
     """The files of an experiment or study by their names, or by their places in its folder."""
-    found = files(experiment.origin) or ([Path(experiment.origin)] if Path(experiment.origin).is_file() else [])
+    found = files(experiment.origin) or (
+        [Path(experiment.origin)] if Path(experiment.origin).is_file() else []
+    )
     if not found:
         return {}
     top = min((p.parent for p in found), key=lambda p: len(p.parts))
@@ -190,17 +243,24 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 
 
 def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
-    """What was noted at each look, and what was frozen before any: of the store, beside the record, and beside a study."""
+    """What was noted at each look, and what was frozen before any: of the store, beside the record,
+    and beside a study."""
     from assay.lab import looks
 
     committed = looks.committed(experiment)
     there = {
         p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))
     }
-    there |= {f"registered-{p.name}": p for p in sorted((lab.store.root / "registered" / experiment.name).glob("*")) if p.is_file()}
+    there |= {
+        f"registered-{p.name}": p
+        for p in sorted((lab.store.root / "registered" / experiment.name).glob("*"))
+        if p.is_file()
+    }
     if committed.exists():
         there[f"committed-{committed.name}"] = committed
     if in_file(experiment.origin):
         path = Path(experiment.origin)
-        there |= {p.name: p for p in sorted(beside(path).glob(f"{called(path)}*.prereg.*")) if p.is_file()}
+        there |= {
+            p.name: p for p in sorted(beside(path).glob(f"{called(path)}*.prereg.*")) if p.is_file()
+        }
     return {name: p.read_bytes() for name, p in there.items()}

@@ -1,4 +1,5 @@
-"""Catalogue: every experiment with its claim and cost, what is recorded of it, and what a store holds."""
+"""Catalogue: every experiment with its claim and cost, what is recorded of it, and what a store
+holds."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Here:
 
     runs: int
     results: Mapping[str, Mapping[str, int]]
-    """How many claims came out how, for each preset with a result; empty where the file is not as it was written."""
+    """How many claims came out how, for each preset with a result; empty where the file is not as
+    it was written."""
     other_text: tuple[str, ...]
     """The presets whose results another text of the experiment's file made."""
 
@@ -43,7 +45,8 @@ class Listed:
     board: str
     """Everything that is recorded, exact statements and findings too, counted in signs."""
     elsewhere: Mapping[str, Mapping[str, int]]
-    """Presets on another text, model or size that have a record of their own: how many of the same claims came out how."""
+    """Presets on another text, model or size that have a record of their own: how many of the same
+    claims came out how."""
     local: Here
 
 
@@ -65,11 +68,17 @@ class Described(Listed):
 
 
 def described(root: Path, name: str) -> Described:
-    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an unknown name."""
+    """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
+    unknown name."""
     experiment = catalogue.find(name)
     one = next(e for e in listed(root).experiments if e.name == name)
     claims = tuple(claim.text for claim in experiment.claims)
-    return Described(**vars(one), arms=tuple(experiment.arms), fields=ranges(type(experiment.default[0])), claims=claims)
+    return Described(
+        **vars(one),
+        arms=tuple(experiment.arms),
+        fields=ranges(type(experiment.default[0])),
+        claims=claims,
+    )
 
 
 def listed(root: Path) -> Catalogue:
@@ -89,8 +98,18 @@ def listed(root: Path) -> Catalogue:
                 presets=(*PRESETS, *others),
                 recorded=tables.outcomes(record),
                 board=tables.board(record),
-                elsewhere={p: tables.outcomes(records.read(f"{entry.name}.{p}", entry.origin, measures=False)) for p in others},
-                local=here(root, entry.name, entry.origin, None if stored is None else stored.get(entry.name, 0)),
+                elsewhere={
+                    p: tables.outcomes(
+                        records.read(f"{entry.name}.{p}", entry.origin, measures=False)
+                    )
+                    for p in others
+                },
+                local=here(
+                    root,
+                    entry.name,
+                    entry.origin,
+                    None if stored is None else stored.get(entry.name, 0),
+                ),
             )
         )
     return Catalogue(tuple(found))
@@ -105,19 +124,27 @@ def _surveyed(root: Path) -> Mapping[str, int]:
 
 
 def here(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
-    """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a depot holds, where the store mirrors one."""
+    """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
+    depot holds, where the store mirrors one."""
     from assay.lab.sealed import unseal
 
     if runs is None:
         runs = 0
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(root / "runs" / name) as there:
-            runs = sum(each.is_dir() for each in there)  # what the listing says already: thousands of runs are not asked one by one
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(root / "runs" / name) as there,
+        ):
+            runs = sum(
+                each.is_dir() for each in there
+            )  # what the listing says already: thousands of runs are not asked one by one
     results: dict[str, Mapping[str, int]] = {}
     older = []
     found = sorted((root / "results" / name).glob("*.json"))
     text = code(origin) if found and origin else ""  # of its file as it is now
     for path in found:
-        results[path.stem] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
+        results[
+            path.stem
+        ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
         with contextlib.suppress(StoreError):
             data = unseal(path)
             results[path.stem] = tables.outcomes(data)

@@ -1,4 +1,5 @@
-"""Challenge: a planted circuit, or planted features, given out as a folder without the answer, and answers scored blind."""
+"""Challenge: a planted circuit, or planted features, given out as a folder without the answer, and
+answers scored blind."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from assay.core.errors import DataError
 from assay.lab import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort
 
-Kind = Literal["brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"]
+Kind = Literal[
+    "brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"
+]
 """What can be planted."""
 
 
@@ -56,10 +59,11 @@ class Answered:
 
 
 def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None) -> Given:
-    """Plant a circuit or features from a seed, which the operating system draws where none is given, and write it without its answer.
+    """Plant a circuit or features from a seed, which the operating system draws where none is
+    given, and write it without its answer.
 
-    Raises: DataError where the folder is there already or holds the store; StoreError where nothing can be written.
-    """
+    Raises: DataError where the folder is there already or holds the store; StoreError where nothing
+    can be written."""
     from assay.circuits.challenge import folder as files
     from assay.circuits.challenge.planted import plant
     from assay.circuits.challenge.seal import Key, written
@@ -67,7 +71,10 @@ def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None =
     if folder.exists() or folder.is_symlink():
         raise DataError(f"{folder} is there already; name a folder that is not")
     if folder.resolve() in (root.resolve(), *root.resolve().parents):
-        raise DataError(f"the store {root} is inside of {folder}; what opens a challenge is kept outside of it: name another store with --root")
+        raise DataError(
+            f"the store {root} is inside of {folder}; what opens a challenge is kept outside "
+            "of it: name another store with --root"
+        )
     planted = plant(secrets.randbits(64) if seed is None else seed, kind)
     data = files.files(planted.problem, planted.seed, planted.features)
     key = Key.of(planted, secrets.token_hex(16), data)
@@ -86,10 +93,11 @@ def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None =
 
 
 def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1000) -> Answered:
-    """Score an answer to a challenge, and then tell what was planted. An answer is data: code could read the key.
+    """Score an answer to a challenge, and then tell what was planted. An answer is data: code could
+    read the key.
 
-    Raises: DataError for a folder that was changed, or whose key is not in this store; and what `explain.check` raises.
-    """
+    Raises: DataError for a folder that was changed, or whose key is not in this store; and what
+    `explain.check` raises."""
     from assay.circuits.challenge import seal
     from assay.circuits.files import load
     from assay.circuits.verify import features
@@ -97,21 +105,34 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     from assay.verbs.explain import line, told
 
     if file.suffix != ".toml":
-        raise DataError(f"{file} is no answer to a challenge; answers are .toml files, which are data, since code could read what is sealed")
+        raise DataError(
+            f"{file} is no answer to a challenge; answers are .toml files, which are data, "
+            "since code could read what is sealed"
+        )
     commitment = seal.sealed(folder)
     path = _key(root, commitment)
     key, scored = seal.read(path, commitment)
     planted, problem = seal.unsealed(folder, key)
     given, rival, hard = load(file), planted.explained(rival=True), effort(trials)
     if planted.features:
-        found = told(file, given, problem, features.table(given, rival, problem, planted.features, seed, hard))
+        found = told(
+            file,
+            given,
+            problem,
+            features.table(given, rival, problem, planted.features, seed, hard),
+        )
         own = features.score(planted.explained(), problem, planted.features, seed, hard)
     else:
         found = against(file, given, problem, rival, Hard(**vars(trials), seed=seed))
         own = score(planted.explained(), problem, seed, hard)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with atomic.explained(path.parent):
-        atomic.write(path, seal.written(key, [*scored, {"at": now, "name": found.name, "quality": found.quality.estimate}]))
+        atomic.write(
+            path,
+            seal.written(
+                key, [*scored, {"at": now, "name": found.name, "quality": found.quality.estimate}]
+            ),
+        )
     revealed = Revealed(key.kind, key.seed, key.salt, planted.answer, line(own.quality))
     return Answered(key.name, len(scored), found, revealed)
 

@@ -1,4 +1,5 @@
-"""Dashboards: features of an index as pages in one file, or as the files of SAEDashboard and Neuronpedia."""
+"""Dashboards: features of an index as pages in one file, or as the files of SAEDashboard and
+Neuronpedia."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from assay.features.index.reader import Index
 
 NOBODY = "assay"
-"""Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account there."""
+"""Whose the files of Neuronpedia are where nobody says: its importer wants the id of an account
+there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,8 @@ class Which:
     top: int | None = None
     """So many, those with the largest number of `by`; 100 where no features are named."""
     by: str = "importance"
-    """A column of the index: importance, gradient_total, density, maximum, …; features without it are left out."""
+    """A column of the index: importance, gradient_total, density, maximum, …; features without it
+    are left out."""
 
 
 FIRST = Which()
@@ -36,7 +39,8 @@ FIRST = Which()
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """Features as another program reads them: of which dictionary, how many, and where the files are."""
+    """Features as another program reads them: of which dictionary, how many, and where the files
+    are."""
 
     address: str
     format: str
@@ -48,33 +52,50 @@ class Shown:
 
 
 def export_features(
-    dictionary: str, out: Path, format: Literal["html", "saedashboard", "neuronpedia"], which: Which = FIRST, *,
-    root: Path = Path("assay-store"), creator: str = NOBODY,
-) -> Shown:  # fmt: skip
-    """Write features of a dictionary that has an index; `dictionary` is a file, a stored run or an address in the explorer.
+    dictionary: str,
+    out: Path,
+    format: Literal["html", "saedashboard", "neuronpedia"],
+    which: Which = FIRST,
+    *,
+    root: Path = Path("assay-store"),
+    creator: str = NOBODY,
+) -> Shown:
+    """Write features of a dictionary that has an index; `dictionary` is a file, a stored run or an
+    address in the explorer.
 
-    Raises: DataError for a dictionary without an index, and features that are not there; AssayError where nothing can be written.
-    """
+    Raises: DataError for a dictionary without an index, and features that are not there; AssayError
+    where nothing can be written."""
     from assay.evaluation import indexing
     from assay.lab.store import Store
 
     store = Store(root)
     index = indexing.known(dictionary, store)
     if index is None:
-        raise DataError(f"{dictionary} has no index in {root}; make one with: assay index {dictionary}")
+        raise DataError(
+            f"{dictionary} has no index in {root}; make one with: assay index {dictionary}"
+        )
     if out.exists():
         raise AssayError(f"{out} exists already; remove it, or name another --out")
     writable(out.absolute().parent, "--out")
     numbers, chosen = choose(index, which)
-    written = _page(index, numbers, chosen, out) if format == "html" else _files(index, numbers, out, format, creator, store)
+    written = (
+        _page(index, numbers, chosen, out)
+        if format == "html"
+        else _files(index, numbers, out, format, creator, store)
+    )
     return Shown(
-        address=index.about.address, format=format, features=tuple(numbers), chosen=chosen, written=tuple(written),
+        address=index.about.address,
+        format=format,
+        features=tuple(numbers),
+        chosen=chosen,
+        written=tuple(written),
         bytes=sum(path.stat().st_size for path in written),
-    )  # fmt: skip
+    )
 
 
 def choose(index: Index, which: Which) -> tuple[list[int], str]:
-    """Find the features that are meant, in order, and say how they were chosen. Raises: DataError for one that is not there."""
+    """Find the features that are meant, in order, and say how they were chosen. Raises: DataError
+    for one that is not there."""
     if which.features:
         if which.top is not None:
             raise AssayError("--features and --top both choose features; give one of them")
@@ -83,15 +104,23 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
             found = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
             first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
             if last < first or last >= index.about.d_sae:
-                raise DataError(f"--features is numbers from 0 to {index.about.d_sae - 1:,}, such as 1,2,5-9; got {part!r}")
+                raise DataError(
+                    f"--features is numbers from 0 to {index.about.d_sae - 1:,}, such as "
+                    f"1,2,5-9; got {part!r}"
+                )
             numbers |= dict.fromkeys(range(first, last + 1))
         return list(numbers), "as asked for"
     top = 100 if which.top is None else which.top
     if top < 1:
         raise AssayError(f"--top is a number of features from 1 up, got {top}")
-    rows = [row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None]
+    rows = [
+        row for row in index.features(order=which.by, limit=top).rows if row[which.by] is not None
+    ]
     if not rows:
-        raise DataError(f"no feature of {index.about.address} has a number {which.by}; choose by another one, such as --by density")
+        raise DataError(
+            f"no feature of {index.about.address} has a number {which.by}; choose by another "
+            "one, such as --by density"
+        )
     return [row["feature"] for row in rows], f"those with the largest {which.by.replace('_', ' ')}"
 
 
@@ -104,7 +133,9 @@ def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[
     return [out]
 
 
-def _files(index: Index, numbers: Sequence[int], out: Path, format: str, creator: str, store: Any) -> list[Path]:
+def _files(
+    index: Index, numbers: Sequence[int], out: Path, format: str, creator: str, store: Any
+) -> list[Path]:
     from assay.evaluation import indexing
     from assay.features.dashboards import neuronpedia, saedashboard
     from assay.features.index import matching
@@ -118,8 +149,12 @@ def _files(index: Index, numbers: Sequence[int], out: Path, format: str, creator
         made = Path(scratch) / out.name
         made.mkdir()
         if format == "neuronpedia":
-            neuronpedia.write(made, batches, about, str(about.made.get("finished") or provenance.now()), creator)
+            neuronpedia.write(
+                made, batches, about, str(about.made.get("finished") or provenance.now()), creator
+            )
         else:
-            saedashboard.write(made, batches, index, numbers, saedashboard.effects(index, firings, numbers))
+            saedashboard.write(
+                made, batches, index, numbers, saedashboard.effects(index, firings, numbers)
+            )
         made.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

@@ -1,4 +1,5 @@
-"""Destination: whether results can be written where they are to go, asked before anything is measured."""
+"""Destination: whether results can be written where they are to go, asked before anything is
+measured."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from assay.core.errors import AssayError
 
 
 def writable(folder: Path, option: str) -> None:
-    """Check, before anything is measured, that files can be written into a folder, which may still have to be made; nothing is left there.
+    """Check, before anything is measured, that files can be written into a folder, which may still
+    have to be made; nothing is left there.
 
     Raises: AssayError naming the option.
     """
@@ -20,7 +22,9 @@ def writable(folder: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as e:
-        raise AssayError(f"cannot write into the folder {folder}: {e.strerror}; name another one with {option}") from e
+        raise AssayError(
+            f"cannot write into the folder {folder}: {e.strerror}; name another one with {option}"
+        ) from e
     finally:
         for path in made:
             with contextlib.suppress(OSError):

@@ -19,7 +19,8 @@ class DryRun:
 
 
 def dry_run(lab: Lab) -> DryRun:
-    """Write the batch script with which this lab would have its workers begun. Raises: AssayError where it would have none."""
+    """Write the batch script with which this lab would have its workers begun. Raises: AssayError
+    where it would have none."""
     if not isinstance(lab.executor, Away) or not isinstance(lab.executor.fleet, Slurm):
         raise AssayError("a dry run shows the script of workers on SLURM; add --on slurm")
     return DryRun(lab.executor.fleet.script(lab.executor.command(lab.store.root, lab.device)))

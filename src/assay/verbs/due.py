@@ -22,7 +22,8 @@ LARGEST = 16 * 2**20
 
 @dataclass(frozen=True)
 class Row:
-    """One event at which an evaluation is due; why, and by how much; as in `Due` but for `row` and `at`."""
+    """One event at which an evaluation is due; why, and by how much; as in `Due` but for `row` and
+    `at`."""
 
     row: int
     """The event, counted from 1."""
@@ -63,19 +64,24 @@ class DueTable:
 
 
 def due_table(path: Path, ratio: float, months: float) -> DueTable:
-    """Find at which events of a table an evaluation is due. Raises: DataError naming the row, SpecError for limits."""
+    """Find at which events of a table an evaluation is due. Raises: DataError naming the row,
+    SpecError for limits."""
     check_limits(ratio, months)
     labels, events, dated = read(path)
     found = due(events, ratio, months)
     last = found[-1]
     compute = ratio * last.compute
-    following = Following(compute if math.isfinite(compute) else None, later(last.months + months, labels[0] if dated else None))
+    following = Following(
+        compute if math.isfinite(compute) else None,
+        later(last.months + months, labels[0] if dated else None),
+    )
     rows = tuple(Row(**vars(d) | {"row": d.row + 1}, at=labels[d.row]) for d in found)
     return DueTable(len(events), ratio, months, rows, following, dated)
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[float, float]], bool]:
-    """Read when each event was, as written; the events as (months, effective compute); and whether the file has dates.
+    """Read when each event was, as written; the events as (months, effective compute); and whether
+    the file has dates.
 
     Raises: DataError for a file that is no such table, naming the row or the column.
     """
@@ -90,14 +96,28 @@ def read(path: Path) -> tuple[list[str], list[tuple[float, float]], bool]:
         raise DataError(f"{path} is not a comma-separated table: {e}") from e
     for i, row in enumerate(rows, 1):
         if None in row:
-            raise DataError(f"row {i} has more cells than the header has names ({', '.join(names)})")
+            raise DataError(
+                f"row {i} has more cells than the header has names ({', '.join(names)})"
+            )
     labels = [(row[when] or "").strip() for row in rows]
-    times = in_months(labels) if when == "date" else [_number(text, i, when) for i, text in enumerate(labels, 1)]
-    return labels, [(t, _compute(row, i, what)) for i, (t, row) in enumerate(zip(times, rows, strict=True), 1)], when == "date"
+    times = (
+        in_months(labels)
+        if when == "date"
+        else [_number(text, i, when) for i, text in enumerate(labels, 1)]
+    )
+    return (
+        labels,
+        [
+            (t, _compute(row, i, what))
+            for i, (t, row) in enumerate(zip(times, rows, strict=True), 1)
+        ],
+        when == "date",
+    )
 
 
 def later(months: float, first: str | None) -> str | None:
-    """A time of the history in months, as its events are written: a number, or a date counted from the first; None: never."""
+    """A time of the history in months, as its events are written: a number, or a date counted from
+    the first; None: never."""
     if first is None:
         return None if math.isinf(months) else f"{months:.6g}"
     try:
@@ -115,10 +135,15 @@ def _columns(names: Sequence[str], path: Path) -> tuple[str, str]:
     for pair in (("date", "months"), ("compute", "flop")):
         there = [name for name in pair if name in names]
         if len(there) != 1 or names.count(there[0]) > 1:
-            raise DataError(f"{path} needs one column {' or '.join(pair)}, got {', '.join(names) or 'no header'}")
+            raise DataError(
+                f"{path} needs one column {' or '.join(pair)}, got "
+                f"{', '.join(names) or 'no header'}"
+            )
         chosen.append(there[0])
     if "efficiency" in names and chosen[1] == "compute":
-        raise DataError(f"{path}: efficiency goes with flop; a column compute is effective compute already")
+        raise DataError(
+            f"{path}: efficiency goes with flop; a column compute is effective compute already"
+        )
     return chosen[0], chosen[1]
 
 
@@ -139,4 +164,6 @@ def _number(text: str | None, i: int, column: str) -> float:
             raise ValueError
         return float(text or "")
     except ValueError:
-        raise DataError(f"row {i}: {column} must be a number, got {(text or '').strip()!r}") from None
+        raise DataError(
+            f"row {i}: {column} must be a number, got {(text or '').strip()!r}"
+        ) from None

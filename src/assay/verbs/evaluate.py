@@ -1,4 +1,5 @@
-"""Evaluate: every core measure of dictionaries that somebody has, on a model and text that somebody has."""
+"""Evaluate: every core measure of dictionaries that somebody has, on a model and text that somebody
+has."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Where:
     text: str | None = None
     """stdlib, docs (English prose), or a folder of text files."""
     acts: Path | None = None
-    """In their place a safetensors file with acts [rows, d], and document [rows], or [windows, positions, d]: no losses then."""
+    """In their place a safetensors file with acts [rows, d], and document [rows], or [windows,
+    positions, d]: no losses then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class How:
     """How they are evaluated; what is not given comes from each dictionary's own file."""
 
     site: str = ""
-    """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block 9)."""
+    """Where activations are read, such as blocks.9.hook_resid_post or layers.9 (the output of block
+    9)."""
     site_out: str = ""
     """Where a transcoder's reconstruction belongs."""
     tokens: int = 110_000
@@ -49,7 +52,8 @@ class How:
     ablation_tokens: int = 12_500
     """Tokens on which the loss is also measured with the site ablated."""
     part: Literal["auto", "all", "train", "validation", "test"] = "auto"
-    """Files are split by the hash of their path; auto: test where the dictionary was trained on this text, else all."""
+    """Files are split by the hash of their path; auto: test where the dictionary was trained on
+    this text, else all."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the model computes in."""
 
@@ -59,7 +63,8 @@ AS_FILED = How()
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """What was measured of each dictionary, what it was measured on, and the files that were written."""
+    """What was measured of each dictionary, what it was measured on, and the files that were
+    written."""
 
     model: str | None = field(default=None, metadata=OPTIONAL)
     model_sha256: str | None = field(default=None, metadata=OPTIONAL)
@@ -72,8 +77,8 @@ class Evaluated:
     provenance: Mapping[str, Any]
     """Empty where every number was stored before."""
     dictionaries: tuple[Mapping[str, Any], ...]
-    """One entry for each, in the order they were named; `measures` has estimate, low, high and n by the measure's name, `luck` the smallest
-    differences that are not seed noise, or null."""
+    """One entry for each, in the order they were named; `measures` has estimate, low, high and n by
+    the measure's name, `luck` the smallest differences that are not seed noise, or null."""
     notes: tuple[str, ...]
     definitions: Mapping[str, Mapping[str, str]]
     """Unit, better direction and formula of every measure."""
@@ -91,22 +96,36 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     watch: Watch = warn,
 ) -> Evaluated:
-    """Measure each dictionary, and write the report, the plots and every number into `out`; `watch` hears of it before it is done.
+    """Measure each dictionary, and write the report, the plots and every number into `out`; `watch`
+    hears of it before it is done.
 
-    Raises: AssayError where `out` cannot be written, before anything is measured, and for files that do not fit together.
-    """
+    Raises: AssayError where `out` cannot be written, before anything is measured, and for files
+    that do not fit together."""
     from assay.evaluation.evaluating import evaluate as measured
 
     if out is not None:
         writable(out, "--out")
-    found = measured(*dictionaries, **vars(on), **vars(how), root=root, device=device, batch=batch, progress=progress, watch=watch)
+    found = measured(
+        *dictionaries,
+        **vars(on),
+        **vars(how),
+        root=root,
+        device=device,
+        batch=batch,
+        progress=progress,
+        watch=watch,
+    )
     written = write(found, out) if out is not None else []
     told = found.to_json()
-    return Evaluated(**told | {"dictionaries": tuple(told["dictionaries"]), "notes": tuple(told["notes"])}, written=tuple(written))
+    return Evaluated(
+        **told | {"dictionaries": tuple(told["dictionaries"]), "notes": tuple(told["notes"])},
+        written=tuple(written),
+    )
 
 
 def write(found: Evaluation, out: Path) -> list[Path]:
-    """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with its data."""
+    """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with
+    its data."""
     from assay.report import draw, evaluations, export
 
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Exchange: dictionaries in from other libraries' files, tried on real activations, and out to them."""
+"""Exchange: dictionaries in from other libraries' files, tried on real activations, and out to
+them."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 CONTEXT, TOKENS = 128, 8192
 OUTLIER = 6.0
-"""Activations longer than this many medians are left out of the trial, as they are of training and evaluation."""
+"""Activations longer than this many medians are left out of the trial, as they are of training and
+evaluation."""
 TRIED = 4 * 2**30
 """Bytes of a file of activations to try a dictionary on, which is read at once."""
 
@@ -29,7 +31,8 @@ class Hints:
     """What a file leaves open."""
 
     format: str | None = None
-    """saelens, dictionary-learning, sparsify, openai, gemma-scope, llama-scope, circuit-tracer or another, where names do not tell."""
+    """saelens, dictionary-learning, sparsify, openai, gemma-scope, llama-scope, circuit-tracer or
+    another, where names do not tell."""
     site: str | None = None
     """Where the activations come from, such as blocks.9.hook_resid_post."""
     site_out: str | None = None
@@ -46,7 +49,8 @@ class Hints:
 
 @dataclass(frozen=True, kw_only=True)
 class Real:
-    """Real activations to try the dictionary on, at least 4,096: a wrong convention loads without an error and shows here."""
+    """Real activations to try the dictionary on, at least 4,096: a wrong convention loads without
+    an error and shows here."""
 
     acts: Path | None = None
     """A safetensors file with acts [rows, d], and target for a transcoder."""
@@ -61,7 +65,8 @@ AS_IT_SAYS, UNTRIED = Hints(), Real()
 
 @dataclass(frozen=True)
 class Tried:
-    """How a dictionary did on real activations: active features per activation, variance explained, ‖x̂‖ / ‖x‖, and what that says."""
+    """How a dictionary did on real activations: active features per activation, variance explained,
+    ‖x̂‖ / ‖x‖, and what that says."""
 
     rows: int
     l0: float
@@ -74,7 +79,8 @@ class Tried:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A dictionary that was read or written: shape, kind, places, where it comes from, how it did, and the files."""
+    """A dictionary that was read or written: shape, kind, places, where it comes from, how it did,
+    and the files."""
 
     runs: int
     d_in: int
@@ -89,11 +95,13 @@ class Exchanged:
     written: tuple[Path, ...]
 
 
-def import_dictionary(path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Real = UNTRIED) -> Exchanged:
+def import_dictionary(
+    path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Real = UNTRIED
+) -> Exchanged:
     """Read another library's dictionary and write it into `out` as one of ours.
 
-    Raises: DataError for a file that cannot be read, and for a dictionary that does not reconstruct; nothing is written then.
-    """
+    Raises: DataError for a file that cannot be read, and for a dictionary that does not
+    reconstruct; nothing is written then."""
     from assay.dictionaries.formats.opening import load
     from assay.dictionaries.formats.writing import write
 
@@ -113,8 +121,11 @@ def import_dictionary(path: Path, out: Path, hints: Hints = AS_IT_SAYS, real: Re
     return _described(dictionary, trials, [out])
 
 
-def export_dictionary(dictionary: Dictionary, out: Path, format: str, run: int | None = None, model: str | None = None) -> Exchanged:
-    """Write a dictionary, or one run of it, into `out` for another library. Raises: DataError for what the format cannot carry."""
+def export_dictionary(
+    dictionary: Dictionary, out: Path, format: str, run: int | None = None, model: str | None = None
+) -> Exchanged:
+    """Write a dictionary, or one run of it, into `out` for another library. Raises: DataError for
+    what the format cannot carry."""
     from assay.dictionaries.formats.writing import write
 
     written = write(dictionary, out, format, run=run, model=model)
@@ -122,14 +133,17 @@ def export_dictionary(dictionary: Dictionary, out: Path, format: str, run: int |
 
 
 def find_dictionary(name: str, root: Path) -> Dictionary:
-    """Read the dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what is stored."""
+    """Read the dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what
+    is stored."""
     from assay.evaluation.sources import find
     from assay.lab.store import Store
 
     return find([name], Store(root))[0].read()
 
 
-def _described(dictionary: Dictionary, trials: Sequence[Trial], written: Sequence[Path]) -> Exchanged:
+def _described(
+    dictionary: Dictionary, trials: Sequence[Trial], written: Sequence[Path]
+) -> Exchanged:
     from assay.dictionaries.kinds import to_json
 
     return Exchanged(
@@ -142,7 +156,10 @@ def _described(dictionary: Dictionary, trials: Sequence[Trial], written: Sequenc
         sites_out=tuple(dictionary.sites_out),
         per_token=dictionary.per_token,
         origin=dict(dictionary.origin),
-        self_test=tuple(Tried(t.rows, t.l0, t.ev, t.fvu, t.norm_ratio, t.reconstructs, t.verdict) for t in trials),
+        self_test=tuple(
+            Tried(t.rows, t.l0, t.ev, t.fvu, t.norm_ratio, t.reconstructs, t.verdict)
+            for t in trials
+        ),
         written=tuple(written),
     )
 
@@ -160,7 +177,9 @@ def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
         raise DataError("the activations have numbers that are NaN or infinite")
     length = x.float().norm(dim=-1)
     keep = length <= OUTLIER * length.median()
-    return self_test(dictionary, x[keep], y[keep] if dictionary.sites_out and y is not None else None)
+    return self_test(
+        dictionary, x[keep], y[keep] if dictionary.sites_out and y is not None else None
+    )
 
 
 def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
@@ -177,7 +196,8 @@ def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
 
 
 def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Tensor | None]:
-    """Compute a model's activations where the dictionary reads and writes, on windows of a text; the first position is left out."""
+    """Compute a model's activations where the dictionary reads and writes, on windows of a text;
+    the first position is left out."""
     import torch
 
     from assay.data import corpus
@@ -189,14 +209,22 @@ def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Te
     folder = find(model)
     if len(dictionary.sites) != 1:
         raise DataError(
-            "the file does not say where its activations come from; say it with --site, such as blocks.9.hook_resid_post"
+            "the file does not say where its activations come from; say it with --site, such "
+            "as blocks.9.hook_resid_post"
         )
     sites = [Site.parse(name) for name in (*dictionary.sites, *dictionary.sites_out)]
-    for site, width in zip(sites, (dictionary.W_enc.shape[1], dictionary.W_dec.shape[2]), strict=False):
+    for site, width in zip(
+        sites, (dictionary.W_enc.shape[1], dictionary.W_dec.shape[2]), strict=False
+    ):
         if folder.width(site) != width:
-            raise ModelError(f"{site} of {model} has {folder.width(site)} numbers per token, the dictionary has {width}")
+            raise ModelError(
+                f"{site} of {model} has {folder.width(site)} numbers per token, the "
+                f"dictionary has {width}"
+            )
     context = min(CONTEXT, most_tokens(folder))
-    windows = corpus.load(text).windows(folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True)
+    windows = corpus.load(text).windows(
+        folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True
+    )
     subject = load(model)
     parts: list[list[Tensor]] = [[] for _ in sites]
     for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):

@@ -1,4 +1,5 @@
-"""Explain: an explanation of a small model held to that model, part by part, beside four that must not do as well."""
+"""Explain: an explanation of a small model held to that model, part by part, beside four that must
+not do as well."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class Beside:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """A variable exchanged between two inputs: the share of answers that come out as foretold; None where none was to change."""
+    """A variable exchanged between two inputs: the share of answers that come out as foretold; None
+    where none was to change."""
 
     variable: str
     pairs: int
@@ -96,15 +98,18 @@ class Explained:
     """Whether it is better than each control, by the intervals of both."""
     exchanged: tuple[Exchanged, ...]
     as_good: Mapping[str, int]
-    """How many other sets of as many pieces, and other homes of the same variables, do as well, and how many were tried."""
+    """How many other sets of as many pieces, and other homes of the same variables, do as well, and
+    how many were tried."""
     worst: tuple[str, ...]
     """The pieces called irrelevant whose removal together hurts most."""
     cost: float | None
     """What these cost: a share of what all pieces cost."""
     alone: Mapping[str, float]
-    """What each named piece costs when it alone is taken away: a share of what all cost. Two that stand in for each other both cost nothing."""
+    """What each named piece costs when it alone is taken away: a share of what all cost. Two that
+    stand in for each other both cost nothing."""
     errors: Mapping[str, float]
-    """Where the squared error of its logits comes from, as shares of the variance of the model's: offset, scale, rest."""
+    """Where the squared error of its logits comes from, as shares of the variance of the model's:
+    offset, scale, rest."""
     factor: float | None
     """By which its logits, multiplied, come nearest to the model's."""
     mended: float | None
@@ -126,10 +131,11 @@ class Ours:
 
 
 def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Explained:
-    """Hold an explanation to the model it names, which this store may hold, and write that as a page where one is asked for.
+    """Hold an explanation to the model it names, which this store may hold, and write that as a
+    page where one is asked for.
 
-    A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where
-    the page cannot be written.
+    A Python file is code, and is run. Raises: DataError, SpecError or ModelError, one line that
+    names the place; AssayError where the page cannot be written.
     """
     from assay.circuits.files import load
     from assay.circuits.verify.score import table
@@ -145,16 +151,24 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     from assay.circuits.picture.taken import take
     from assay.explorer import circuit
 
-    tried = f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} candidates, seed {hard.seed}"
-    write(page, circuit.alone(take(of.problem, explanation, found, name=explanation.of, seed=hard.seed), tried))
+    tried = (
+        f"on {hard.inputs:,} inputs, {hard.resamples:,} resamples, {hard.candidates:,} "
+        f"candidates, seed {hard.seed}"
+    )
+    write(
+        page,
+        circuit.alone(
+            take(of.problem, explanation, found, name=explanation.of, seed=hard.seed), tried
+        ),
+    )
     return replace(said, page=page)
 
 
 def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
     """Give our explanation of a model, or the plausible wrong one, as the text of a TOML file.
 
-    Raises: ModelError where there is no such model; SpecError where no explanation of it is shipped, or where TOML does not hold it.
-    """
+    Raises: ModelError where there is no such model; SpecError where no explanation of it is
+    shipped, or where TOML does not hold it."""
     from assay.circuits import known
     from assay.circuits.files import written
     from assay.core.errors import SpecError
@@ -164,32 +178,62 @@ def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
         return Ours(of, rival, known.text(of, rival=rival))
     found = subject(of, root)
     if found.own is None:
-        raise SpecError(f"no explanation of {of} is shipped; assay explain check NAME.toml scores yours")
+        raise SpecError(
+            f"no explanation of {of} is shipped; assay explain check NAME.toml scores yours"
+        )
     return Ours(of, rival, written(replace(found.rival() if rival else found.own(), of=of)))
 
 
-def against(file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard) -> Explained:
-    """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds as good. Raises: as `check`."""
+def against(
+    file: Path, explanation: Explanation, problem: Problem, rival: Explanation, hard: Hard
+) -> Explained:
+    """Hold an explanation, which stands in this file, to a model, beside an explanation that sounds
+    as good. Raises: as `check`."""
     from assay.circuits.verify.score import table
 
-    return told(file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard)))
+    return told(
+        file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard))
+    )
 
 
 def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -> Explained:
     """Turn what an explanation and its controls reach into plain values."""
     own, r = found.own, found.rivals
     return Explained(
-        file=str(file), of=explanation.of, name=explanation.name, leaves_out=explanation.leaves_out, code=file.suffix == ".py", size=own.size,
-        numbers=problem.size, quality=line(own.quality), parts=tuple(map(line, own.parts)), details=tuple(map(line, own.details)),
-        controls=tuple(_beside(kind, score) for kind, score in found.controls.items()), ranked=found.ranked,
+        file=str(file),
+        of=explanation.of,
+        name=explanation.name,
+        leaves_out=explanation.leaves_out,
+        code=file.suffix == ".py",
+        size=own.size,
+        numbers=problem.size,
+        quality=line(own.quality),
+        parts=tuple(map(line, own.parts)),
+        details=tuple(map(line, own.details)),
+        controls=tuple(_beside(kind, score) for kind, score in found.controls.items()),
+        ranked=found.ranked,
         exchanged=tuple(
-            Exchanged(x.variable, x.pairs, *map(known_or_none, (x.right, x.place.low, x.place.high, x.learned, x.unfounded)))
+            Exchanged(
+                x.variable,
+                x.pairs,
+                *map(known_or_none, (x.right, x.place.low, x.place.high, x.learned, x.unfounded)),
+            )
             for x in found.interchange
         ),
-        as_good={"sets": r.sets, "sets tried": r.sets_tried, "homes": r.homes, "homes tried": r.homes_tried},
-        worst=own.worst, cost=known_or_none(own.cost), alone=own.alone or {}, errors=own.errors or {}, factor=known_or_none(own.factor),
-        mended=known_or_none(own.mended), differ=tuple(map(_apart, own.differ)),
-    )  # fmt: skip
+        as_good={
+            "sets": r.sets,
+            "sets tried": r.sets_tried,
+            "homes": r.homes,
+            "homes tried": r.homes_tried,
+        },
+        worst=own.worst,
+        cost=known_or_none(own.cost),
+        alone=own.alone or {},
+        errors=own.errors or {},
+        factor=known_or_none(own.factor),
+        mended=known_or_none(own.mended),
+        differ=tuple(map(_apart, own.differ)),
+    )
 
 
 def effort(trials: Trials) -> Effort:
@@ -205,13 +249,23 @@ def effort(trials: Trials) -> Effort:
 def _apart(w: Worst) -> str:
     """Where an explanation's logits are furthest off, and by how much."""
     by = f"the logit of {w.apart}, less the mean of all, is {w.logits[0]:.1f} and {w.logits[1]:.1f}"
-    return f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}; {by}"
+    return (
+        f"{w.text}: at {w.position} the model says {w.model}, the explanation {w.explanation}; {by}"
+    )
 
 
 def _beside(kind: str, score: Score) -> Beside:
-    return Beside(kind, score.name, line(score.quality), tuple(map(line, score.parts)), score.refused)
+    return Beside(
+        kind, score.name, line(score.quality), tuple(map(line, score.parts)), score.refused
+    )
 
 
 def line(row: Row) -> Line:
     """Turn a row of a score into one of a result: what is not known is None."""
-    return Line(row.name, known_or_none(row.estimate), known_or_none(row.low), known_or_none(row.high), row.why)
+    return Line(
+        row.name,
+        known_or_none(row.estimate),
+        known_or_none(row.low),
+        known_or_none(row.high),
+        row.why,
+    )

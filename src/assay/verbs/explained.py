@@ -1,4 +1,5 @@
-"""Explained: what an explanation is of: a circuit that is written by construction, a model that a run of the catalogue trained, or a folder."""
+"""Explained: what an explanation is of: a circuit that is written by construction, a model that a
+run of the catalogue trained, or a folder."""
 
 from __future__ import annotations
 
@@ -34,10 +35,11 @@ class Subject:
 
 
 def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
-    """Find what an explanation is of: `induction`, `monthly-palindromes`, `monthly-palindromes/22032`, or a folder beside its file.
+    """Find what an explanation is of: `induction`, `monthly-palindromes`,
+    `monthly-palindromes/22032`, or a folder beside its file.
 
-    Raises: ModelError where there is no such model, with what trains it; DataError for a folder that cannot be opened.
-    """
+    Raises: ModelError where there is no such model, with what trains it; DataError for a folder
+    that cannot be opened."""
     from assay.circuits import known
 
     if of in known.names():
@@ -47,11 +49,15 @@ def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
         return _trained(name, seed, root)
     if (beside / of).is_dir():
         return _folder(beside / of)
-    raise ModelError(f"no circuit or trained model is called {of!r}, and no folder; {nearest(of, [*known.names(), *trained()])}")
+    raise ModelError(
+        f"no circuit or trained model is called {of!r}, and no folder; "
+        f"{nearest(of, [*known.names(), *trained()])}"
+    )
 
 
 def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
-    """Find what the explanation in this file is of. Raises: as `subject`, in a line that names the file."""
+    """Find what the explanation in this file is of. Raises: as `subject`, in a line that names the
+    file."""
     try:
         return subject(explanation.of, root, file.parent)
     except (DataError, ModelError) as e:
@@ -66,7 +72,8 @@ def trained() -> tuple[str, ...]:
 
 
 def stored(root: Path) -> dict[str, str]:
-    """Name the trained models that a store holds, such as `monthly-palindromes/22032`, each with the key of its run; in order."""
+    """Name the trained models that a store holds, such as `monthly-palindromes/22032`, each with
+    the key of its run; in order."""
     from assay.lab.store import Store
 
     store, found = Store(root), {}
@@ -97,7 +104,9 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     from assay.lab.store import Store
 
     if seed and not seed.isdecimal():
-        raise ModelError(f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22032")
+        raise ModelError(
+            f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22032"
+        )
     experiment = catalogue.find(name)
     monthly: Monthly = importlib.import_module(experiment.origin).monthly
     job = _job(name, int(seed) if seed else None)
@@ -105,8 +114,10 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     judged = spec in experiment.default
     stored = Store(root).get(job.key, name)
     if stored is None or not stored.has_params:
-        raise ModelError(f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
-                         f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}")  # fmt: skip
+        raise ModelError(
+            f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
+            f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}"
+        )
     problem, file = monthly.problem(spec, stored.trained().tensors), monthly.explains()
     return Subject(problem, lambda: file.rival(problem), lambda: file.explanation(problem))
 
@@ -117,5 +128,8 @@ def _folder(folder: Path) -> Subject:
     from assay.circuits.challenge.folder import SEAL, opened
 
     if (folder / SEAL).exists():
-        raise DataError(f"{folder} is a challenge; hold an answer to it with: assay challenge score {folder} ANSWER.toml")
+        raise DataError(
+            f"{folder} is a challenge; hold an answer to it with: assay challenge score "
+            f"{folder} ANSWER.toml"
+        )
     return Subject(opened(folder), lambda: known.explained("induction"))

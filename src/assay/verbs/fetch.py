@@ -16,7 +16,8 @@ class Fetched:
 
 
 def fetch(model: str = "smollm2", progress: Callable[[str], None] = lambda line: None) -> Fetched:
-    """Download a model and convert it, if it is not here yet; `progress` hears a line for each stage. Raises: ModelError."""
+    """Download a model and convert it, if it is not here yet; `progress` hears a line for each
+    stage. Raises: ModelError."""
     from assay.core.errors import ModelError
     from assay.subjects.fetch import fetch_smollm2
 

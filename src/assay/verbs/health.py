@@ -1,4 +1,5 @@
-"""Health: what is installed or missing and how to mend it; threads, devices, model, disk, and the store's health."""
+"""Health: what is installed or missing and how to mend it; threads, devices, model, disk, and the
+store's health."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Health:
 
 
 def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
-    """Look at what Assay stands on and at a store; with `clean` remove from it first what is damaged or left behind.
+    """Look at what Assay stands on and at a store; with `clean` remove from it first what is
+    damaged or left behind.
 
     With `migrate` a store of an older version is brought up to date before that.
     """
@@ -51,15 +53,27 @@ def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
 
 def python() -> Check:
     """Name the interpreter and the system it runs on."""
-    return Check("Python", "well", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    return Check(
+        "Python", "well", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
 
 
 def packages() -> Iterator[Check]:
-    """Look at each package that Assay stands on, then at those that only an extra needs; one that lacks is missing, not broken."""
-    lines = [re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s) for s in metadata.requires("interp-assay") or ()]
-    asked = [(name, least, extra or "") for name, least, extra in (line.groups() for line in lines if line) if (extra or "") in EXTRAS]
+    """Look at each package that Assay stands on, then at those that only an extra needs; one that
+    lacks is missing, not broken."""
+    lines = [
+        re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s)
+        for s in metadata.requires("interp-assay") or ()
+    ]
+    asked = [
+        (name, least, extra or "")
+        for name, least, extra in (line.groups() for line in lines if line)
+        if (extra or "") in EXTRAS
+    ]
     wanted: dict[str, tuple[str, str]] = {}
-    for name, least, extra in sorted(asked, key=lambda line: EXTRAS.index(line[2])):  # a larger extra lists what a smaller one has
+    for name, least, extra in sorted(
+        asked, key=lambda line: EXTRAS.index(line[2])
+    ):  # a larger extra lists what a smaller one has
         wanted.setdefault(name, (least, extra))
     for name, (least, extra) in wanted.items():
         install = f"python -m pip install '{name}>={least}'"
@@ -67,7 +81,12 @@ def packages() -> Iterator[Check]:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             if extra:
-                yield Check(name, "missing", f"not installed; only [{extra}] needs it", f"python -m pip install 'interp-assay[{extra}]'")
+                yield Check(
+                    name,
+                    "missing",
+                    f"not installed; only [{extra}] needs it",
+                    f"python -m pip install 'interp-assay[{extra}]'",
+                )
             else:
                 yield Check(name, "broken", "not installed", install)
             continue
@@ -87,16 +106,33 @@ def hardware() -> Iterator[Check]:
     from assay.lab.provenance import cores
 
     asked = os.environ.get("OMP_NUM_THREADS")
-    yield Check("threads", "well", f"{cores()} cores; one worker each" + (f", OMP_NUM_THREADS={asked}" if asked else ""))
+    yield Check(
+        "threads",
+        "well",
+        f"{cores()} cores; one worker each" + (f", OMP_NUM_THREADS={asked}" if asked else ""),
+    )
     if util.find_spec("torch") is None:
         return
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Check("devices", "broken", f"torch does not load: {str(error).splitlines()[0]}", "install torch again")
+        yield Check(
+            "devices",
+            "broken",
+            f"torch does not load: {str(error).splitlines()[0]}",
+            "install torch again",
+        )
         return
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    yield Check("devices", "well", ", ".join(["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))]))
+    gpus = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        if torch.cuda.is_available()
+        else []
+    )
+    yield Check(
+        "devices",
+        "well",
+        ", ".join(["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))]),
+    )
 
 
 def model() -> Check:
@@ -105,7 +141,12 @@ def model() -> Check:
 
     folder = fetch.present()
     if folder is None:
-        return Check("model", "missing", "SmolLM2-135M is not here", f"assay fetch smollm2 ({fetch.DOWNLOAD_MB} MB)")
+        return Check(
+            "model",
+            "missing",
+            "SmolLM2-135M is not here",
+            f"assay fetch smollm2 ({fetch.DOWNLOAD_MB} MB)",
+        )
     return Check("model", "well", f"{fetch.MODEL} in {folder}")
 
 
@@ -115,13 +156,17 @@ def disk(root: Path) -> Check:
     free = shutil.disk_usage(there).free
     if free < NEEDED:
         return Check(
-            "disk", "missing", f"{size(free)} free", f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root"
+            "disk",
+            "missing",
+            f"{size(free)} free",
+            f"`make demo` takes up to {size(NEEDED)}: make room, or name another --root",
         )
     return Check("disk", "well", f"{size(free)} free")
 
 
 def depot(root: Path) -> Iterator[Check]:
-    """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases are decided in one step there."""
+    """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases
+    are decided in one step there."""
     from assay.lab import depot
 
     try:
@@ -129,7 +174,11 @@ def depot(root: Path) -> Iterator[Check]:
         if away is None:
             return
         runs = sum(away.survey().values())
-        once = "a lease is had by one machine" if away.bucket.exclusive else "it cannot create only what is absent: two may do the same work at times"
+        once = (
+            "a lease is had by one machine"
+            if away.bucket.exclusive
+            else "it cannot create only what is absent: two may do the same work at times"
+        )
     except AssayError as error:
         yield Check("depot", "broken", str(error))
         return
@@ -156,13 +205,23 @@ def store(root: Path) -> Iterator[Check]:
         lacks = f"{dated} files to bring up to date; until then it is only read"
         yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
     for group in groups.unfinished(found):
-        state = f"stopped at step {group.step}" + (f" ({group.error.splitlines()[0]})" if group.error else "")
+        state = f"stopped at step {group.step}" + (
+            f" ({group.error.splitlines()[0]})" if group.error else ""
+        )
         yield Check(
-            "unfinished", "missing", f"{group.experiment}, {', '.join(group.arms)}: {state}", "`assay run` goes on from there"
+            "unfinished",
+            "missing",
+            f"{group.experiment}, {', '.join(group.arms)}: {state}",
+            "`assay run` goes on from there",
         )
     for harm in health.harms(found):
         mend = "keeps the other lines" if harm.what == "looks" else "removes it"
-        yield Check(f"damaged {harm.what}", "broken", f"{harm.path}: {harm.why}", f"{harm.then}; `assay doctor --clean` {mend}")
+        yield Check(
+            f"damaged {harm.what}",
+            "broken",
+            f"{harm.path}: {harm.why}",
+            f"{harm.then}; `assay doctor --clean` {mend}",
+        )
     if left := sorted((root / "tmp").glob("*")):
         yield Check(
             "leftovers",
@@ -173,7 +232,8 @@ def store(root: Path) -> Iterator[Check]:
 
 
 def migrated(root: Path) -> list[str]:
-    """Bring a store of an older version up to date; a line for each file, none where nothing is older."""
+    """Bring a store of an older version up to date; a line for each file, none where nothing is
+    older."""
     from assay.lab import migration
     from assay.lab.store import Store
 
@@ -185,7 +245,9 @@ def cleaned(root: Path) -> list[str]:
     from assay.lab import health
     from assay.lab.store import Store, mend_header
 
-    lines = [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
+    lines = (
+        [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
+    )
     found = Store(root)
     for harm in list(health.harms(found)):
         harm.mend()

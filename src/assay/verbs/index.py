@@ -1,4 +1,5 @@
-"""Index: every feature of a dictionary on a text, made once, for `assay serve`, `assay export` and Python to read."""
+"""Index: every feature of a dictionary on a text, made once, for `assay serve`, `assay export` and
+Python to read."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Reading:
     outlier: float = 6.0
     """Activations longer than this many medians do not count either; 0: all do."""
     part: Literal["auto", "all", "train", "validation", "test"] = "auto"
-    """Files are split by the hash of their path; auto: what the dictionary was not trained on, where that is known."""
+    """Files are split by the hash of their path; auto: what the dictionary was not trained on,
+    where that is known."""
     site: str = ""
     """Where activations are read, such as blocks.9.hook_resid_post."""
     site_out: str = ""
@@ -34,7 +36,8 @@ class Reading:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the model computes in."""
     gradients: bool = True
-    """Run the model back as well, for what every firing is worth to the loss, to first order; about as long again."""
+    """Run the model back as well, for what every firing is worth to the loss, to first order; about
+    as long again."""
     ablate: int = 32
     """Features that are taken out on a sample, of all densities; 0: none."""
     ablate_windows: int = 16
@@ -77,7 +80,8 @@ class Indexed:
     """Of them, those whose 95 % interval of importance is above 0."""
     harmful: int
     agreement: float | None
-    """Spearman's rank correlation of the ablation's change of the loss with the first-order estimate, over the features taken out."""
+    """Spearman's rank correlation of the ablation's change of the loss with the first-order
+    estimate, over the features taken out."""
     notes: tuple[str, ...]
 
 
@@ -98,14 +102,43 @@ def index(
     """
     from assay.evaluation.indexing import index as made
 
-    return _told(made(dictionary, model=model, text=text, also=also, root=root, device=device, progress=progress, **asdict(reading)))
+    return _told(
+        made(
+            dictionary,
+            model=model,
+            text=text,
+            also=also,
+            root=root,
+            device=device,
+            progress=progress,
+            **asdict(reading),
+        )
+    )
 
 
 def _told(found: Index) -> Indexed:
     about, counts = found.about, found.summary()
-    plain: dict[str, Any] = {name: counts[name] for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")}
+    plain: dict[str, Any] = {
+        name: counts[name]
+        for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")
+    }
     return Indexed(
-        address=about.address, folder=str(found.folder), name=about.name, model=about.model_words, site=about.site, text=about.corpus,
-        part=about.part, tokens=about.tokens, windows=about.windows, documents=about.documents, width=about.d_sae, l0=about.l0, fvu=about.fvu,
-        loss=about.loss, seeds=about.seeds, agreement=about.agreement, notes=about.notes, **plain,
-    )  # fmt: skip
+        address=about.address,
+        folder=str(found.folder),
+        name=about.name,
+        model=about.model_words,
+        site=about.site,
+        text=about.corpus,
+        part=about.part,
+        tokens=about.tokens,
+        windows=about.windows,
+        documents=about.documents,
+        width=about.d_sae,
+        l0=about.l0,
+        fvu=about.fvu,
+        loss=about.loss,
+        seeds=about.seeds,
+        agreement=about.agreement,
+        notes=about.notes,
+        **plain,
+    )

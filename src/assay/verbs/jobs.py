@@ -1,8 +1,9 @@
-"""Jobs: work that somebody submits, asks after, reads the result of, and cancels; a runner of the store does it.
+"""Jobs: work that somebody submits, asks after, reads the result of, and cancels; a runner of the
+store does it.
 
-`submit` comes back at once: what is asked is read and held to its bounds, and lies in the store. A runner (`assay.jobs.runner.running`) takes
-jobs in order. All that is known of a job is in the store, so that any process can ask.
-"""
+`submit` comes back at once: what is asked is read and held to its bounds, and lies in the store. A
+runner (`assay.jobs.runner.running`) takes jobs in order. All that is known of a job is in the
+store, so that any process can ask."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ class Happened:
     """Counted from 1; a gap says that older ones were dropped."""
     time: str
     kind: str
-    """queued, begun, continued, planned, started, progress, saved, partial, group-failed; at its end done, failed or cancelled."""
+    """queued, begun, continued, planned, started, progress, saved, partial, group-failed; at its
+    end done, failed or cancelled."""
     what: Mapping[str, Any]
 
 
@@ -123,36 +125,51 @@ class Foreseen:
     """Runs, times, and what is to be expected of each claim."""
 
 
-def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008 — frozen
-    """Tell what a submission would run and take, and what a study does not say, with defaults and costs. Raises: AssayError."""
+def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008
+    """Tell what a submission would run and take, and what a study does not say, with defaults and
+    costs. Raises: AssayError."""
     lab = Lab(root, Workers())
     try:
         with unplaced(root):
             wanted = named(lab.store, ready(asked, bounds))
     except Lacking as error:
-        rows = tuple(Unsaid(m.where, shown, m.default, "") for m, shown in zip(error.lacks, error.shown, strict=True))
+        rows = tuple(
+            Unsaid(m.where, shown, m.default, "")
+            for m, shown in zip(error.lacks, error.shown, strict=True)
+        )
         return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
     with unplaced(root), laid_out(wanted) as place:
         experiment = catalogue.find(place)
         found = planned(lab, experiment, override(experiment, asked.preset, asked.sets))
-        rows = tuple(replace(row, text=told(row.text, Path(place))) for row in unsaid(Path(place), lab).unsaid) if wanted.files else ()
+        rows = (
+            tuple(
+                replace(row, text=told(row.text, Path(place)))
+                for row in unsaid(Path(place), lab).unsaid
+            )
+            if wanted.files
+            else ()
+        )
     return Foreseen(key=wanted.key, runs=wanted.runs, unsaid=rows, plan=found)
 
 
-def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008 — frozen
-    """Put an experiment or a study into the queue; what was submitted before is the same job, failed and cancelled ones run again.
+# — frozen
+def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008
+    """Put an experiment or a study into the queue; what was submitted before is the same job,
+    failed and cancelled ones run again.
 
-    Raises: AssayError, one line, for what cannot run: a study with line and column, or with the list of what it lacks; for a bound; a full queue.
-    """
+    Raises: AssayError, one line, for what cannot run: a study with line and column, or with the
+    list of what it lacks; for a bound; a full queue."""
     with unplaced(root):
         return _told(queue.put(root, asked, owner, bounds))
 
 
-def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Bounds()) -> Registered:  # noqa: B008 — frozen
-    """Freeze what a submission would judge, before any result exists, as `assay preregister` does; it is written into the store alone.
+# — frozen
+def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Bounds()) -> Registered:  # noqa: B008
+    """Freeze what a submission would judge, before any result exists, as `assay preregister` does;
+    it is written into the store alone.
 
-    Raises: AssayError for what cannot run, for looks that cannot be, and where results may have been seen.
-    """
+    Raises: AssayError for what cannot run, for looks that cannot be, and where results may have
+    been seen."""
     lab = Lab(root, Workers())
     with unplaced(root):
         wanted = named(lab.store, ready(asked, bounds))
@@ -164,7 +181,8 @@ def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Boun
 
 
 def status(root: Path, key: str, wait_s: float = 0.0) -> Job:
-    """Tell how far a job is; with `wait_s` as soon as it is over, or after so many seconds, 30 at most. Raises: AssayError for no such job."""
+    """Tell how far a job is; with `wait_s` as soon as it is over, or after so many seconds, 30 at
+    most. Raises: AssayError for no such job."""
     until = time.monotonic() + min(max(wait_s, 0.0), LONGEST)
     folder = _folder(root, key)
     while folder.now.status not in OVER and time.monotonic() < until:
@@ -173,7 +191,8 @@ def status(root: Path, key: str, wait_s: float = 0.0) -> Job:
 
 
 def result(root: Path, key: str) -> dict[str, Any]:
-    """Give the plain values that `assay show --json` printed when the job was done. Raises: NotOver; AssayError for no such job."""
+    """Give the plain values that `assay show --json` printed when the job was done. Raises:
+    NotOver; AssayError for no such job."""
     folder = _folder(root, key)
     if folder.now.status != "done":
         raise queue.NotOver(f"job {key} has no result: {_told(folder).words}")
@@ -181,15 +200,20 @@ def result(root: Path, key: str) -> dict[str, Any]:
 
 
 def events(root: Path, key: str, since: int = 0) -> Events:
-    """Tell what happened to a job after the event of this number. Raises: AssayError for no such job."""
+    """Tell what happened to a job after the event of this number. Raises: AssayError for no such
+    job."""
     folder = _folder(root, key)
     over = folder.now.status in OVER  # read first: what happens after it is asked for again
-    found = (Happened(e.pop("n"), _when(e.pop("time")) or "", e.pop("kind"), e) for e in folder.events(since))
+    found = (
+        Happened(e.pop("n"), _when(e.pop("time")) or "", e.pop("kind"), e)
+        for e in folder.events(since)
+    )
     return Events(key, tuple(found), over)
 
 
 def cancel(root: Path, key: str, owner: str | None = None) -> Job:
-    """Stop a job, and keep what it stored; with an `owner`, unless others ask for it as well. It may take some seconds until it stops.
+    """Stop a job, and keep what it stored; with an `owner`, unless others ask for it as well. It
+    may take some seconds until it stops.
 
     Raises: AssayError for no such job, or one that this owner did not ask for.
     """
@@ -200,7 +224,11 @@ def jobs(root: Path, owner: str | None = None) -> Jobs:
     """List the jobs of a store, or those that an owner asked for."""
     every = queue.every(Store(root).root)
     places = _places(root)
-    return Jobs(tuple(_told(folder, places) for folder, _ in every if owner is None or owner in folder.owners))
+    return Jobs(
+        tuple(
+            _told(folder, places) for folder, _ in every if owner is None or owner in folder.owners
+        )
+    )
 
 
 def concerns(root: Path, key: str, owner: str | None) -> bool:
@@ -211,7 +239,7 @@ def concerns(root: Path, key: str, owner: str | None) -> bool:
 
 def _folder(root: Path, key: str) -> Folder:
     folder = Folder(Store(root).root, key)
-    folder.asked  # noqa: B018 — raises where there is no such job
+    folder.asked  # noqa: B018
     return folder
 
 
@@ -227,30 +255,65 @@ def _told(folder: Folder, places: Mapping[str, int] | None = None) -> Job:
         ahead = (places if places is not None else _places(folder.root)).get(folder.key, 0)
     stopping = state.status == "running" and folder.cancelled
     return Job(
-        key=folder.key, status=state.status, words=_words(state, ahead, stopping), experiment=asked["called"], preset=asked["title"],
-        sets=tuple(asked["sets"]), question=asked["question"], study=bool(asked["study"]), owner=asked["owner"], asked=_when(asked["asked"]) or "",
-        started=_when(state.started), ended=_when(state.ended), runs=state.total or asked["runs"], runs_done=state.done, runs_cached=state.cached,
-        seconds_left=Range(*state.seconds_left) if state.seconds_left else None, ahead=ahead, cpu_seconds=state.cpu_seconds, early=state.early,
+        key=folder.key,
+        status=state.status,
+        words=_words(state, ahead, stopping),
+        experiment=asked["called"],
+        preset=asked["title"],
+        sets=tuple(asked["sets"]),
+        question=asked["question"],
+        study=bool(asked["study"]),
+        owner=asked["owner"],
+        asked=_when(asked["asked"]) or "",
+        started=_when(state.started),
+        ended=_when(state.ended),
+        runs=state.total or asked["runs"],
+        runs_done=state.done,
+        runs_cached=state.cached,
+        seconds_left=Range(*state.seconds_left) if state.seconds_left else None,
+        ahead=ahead,
+        cpu_seconds=state.cpu_seconds,
+        early=state.early,
         error=state.error,
-    )  # fmt: skip
+    )
 
 
 def _words(state: State, ahead: int, stopping: bool) -> str:
-    runs = f"{state.done:,} of {state.total:,} runs are stored" if state.total else "nothing is stored yet"
+    runs = (
+        f"{state.done:,} of {state.total:,} runs are stored"
+        if state.total
+        else "nothing is stored yet"
+    )
     if state.status == "queued":
         turn = f"{ahead} job{'s are' if ahead > 1 else ' is'} before it" if ahead else "it is next"
-        return f"it was interrupted and goes on where it was; {turn}" if state.starts and not state.ended else f"it waits; {turn}"
+        return (
+            f"it was interrupted and goes on where it was; {turn}"
+            if state.starts and not state.ended
+            else f"it waits; {turn}"
+        )
     if stopping:
         return f"it is being cancelled; {runs}, and kept"
     if state.status == "running":
-        left = f", and {state.seconds_left[0]:,.0f} to {state.seconds_left[1]:,.0f} s are left" if state.seconds_left else ""
+        left = (
+            f", and {state.seconds_left[0]:,.0f} to {state.seconds_left[1]:,.0f} s are left"
+            if state.seconds_left
+            else ""
+        )
         return f"it runs: {runs}{left}"
     if state.status == "done":
-        return f"it is done, all of it was stored: {runs}" if state.cached == state.total else f"it is done: {runs}"
+        return (
+            f"it is done, all of it was stored: {runs}"
+            if state.cached == state.total
+            else f"it is done: {runs}"
+        )
     if state.status == "cancelled":
         return f"it was cancelled; {runs}, and kept; submitted again it goes on"
     return f"it failed: {state.error}"
 
 
 def _when(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return (
+        None
+        if seconds is None
+        else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    )

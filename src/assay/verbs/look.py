@@ -1,4 +1,5 @@
-"""Look: the strongest features of each token of one text, and what taking a feature out does to the loss on it."""
+"""Look: the strongest features of each token of one text, and what taking a feature out does to the
+loss on it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from assay.verbs.destination import writable_file
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """One text through one dictionary: each token with its losses and strongest features, and the features that matter most."""
+    """One text through one dictionary: each token with its losses and strongest features, and the
+    features that matter most."""
 
     dictionary: str
     sha256: str
@@ -39,7 +41,8 @@ class Looked:
     left_out: tuple[int, ...]
     """Positions that are neither counted nor ablated."""
     by_token: tuple[Mapping[str, Any], ...]
-    """Each token that counts: position, token, loss, length in medians, how many features are on, and the strongest of them."""
+    """Each token that counts: position, token, loss, length in medians, how many features are on,
+    and the strongest of them."""
     sinks: tuple[Mapping[str, Any], ...]
     """The tokens at the left-out positions, in the same form."""
     l0: float
@@ -47,7 +50,8 @@ class Looked:
     """Features that are on anywhere."""
     tried: int
     features: tuple[Mapping[str, Any], ...]
-    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed; the largest change first."""
+    """Each with feature, delta, activations per token, maximum, strongest, promoted, suppressed;
+    the largest change first."""
 
 
 def look(
@@ -66,20 +70,34 @@ def look(
     html: Path | None = None,
     watch: Watch = warn,
 ) -> Looked:
-    """Find each token's strongest features and those that matter most on a text, and write a page where `html` names a file.
+    """Find each token's strongest features and those that matter most on a text, and write a page
+    where `html` names a file.
 
-    Raises: AssayError where that file cannot be written, before anything is run, and for what does not fit together.
-    """
+    Raises: AssayError where that file cannot be written, before anything is run, and for what does
+    not fit together."""
     from assay.evaluation.looking import look as looked
     from assay.report import looks
 
     if html is not None:
         writable_file(html, "--html")
     found = looked(
-        text, dictionary, model=model, features=features, per_token=per_token, site=site, bos=bos, skip_first=skip_first, outlier=outlier,
-        root=root, device=device, watch=watch,
-    )  # fmt: skip
+        text,
+        dictionary,
+        model=model,
+        features=features,
+        per_token=per_token,
+        site=site,
+        bos=bos,
+        skip_first=skip_first,
+        outlier=outlier,
+        root=root,
+        device=device,
+        watch=watch,
+    )
     if html is not None:
         html.write_text(looks.page(found.data), encoding="utf-8")
-    told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.data.items()}
+    told: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found.data.items()
+    }
     return Looked(**told)

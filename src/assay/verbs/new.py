@@ -1,4 +1,5 @@
-"""New: a commented one-file experiment or study, copied from template.py or template.toml under the user's own name."""
+"""New: a commented one-file experiment or study, copied from template.py or template.toml under the
+user's own name."""
 
 from __future__ import annotations
 
@@ -27,31 +28,44 @@ def write_experiment(name: str, folder: Path) -> New:
     stem = path.stem
     text = Path(__file__).with_name("template.py").read_text()
     title = "".join(part.capitalize() for part in stem.split("_"))
-    if re.search(rf"\b{title}\b", text.replace("MyClaim", "")):  # `assay new claim` must not define a second Claim
+    if re.search(
+        rf"\b{title}\b", text.replace("MyClaim", "")
+    ):  # `assay new claim` must not define a second Claim
         title += "Spec"
     path.write_text(text.replace("THIS_FILE", path.name).replace("MyClaim", title))
     return New(path)
 
 
 def write_study(name: str, folder: Path) -> New:
-    """Write a study's file called after `name`, in snake case, into a folder. Raises: ExperimentError as `write_experiment`."""
+    """Write a study's file called after `name`, in snake case, into a folder. Raises:
+    ExperimentError as `write_experiment`."""
     path = _free(name, folder, ".toml")
-    path.write_text(Path(__file__).with_name("template.toml").read_text().replace("THIS_FILE", path.name))
+    path.write_text(
+        Path(__file__).with_name("template.toml").read_text().replace("THIS_FILE", path.name)
+    )
     return New(path)
 
 
 def _free(name: str, folder: Path, ending: str) -> Path:
-    """The file to write. Raises: ExperimentError when the name is no Python name or taken, or the file is already there."""
+    """The file to write. Raises: ExperimentError when the name is no Python name or taken, or the
+    file is already there."""
     stem = re.sub(r"[\s-]+", "_", name.strip().removesuffix(ending)).lower()
     if not stem.isidentifier():
         raise ExperimentError(
-            f"an experiment is called by letters, digits and underscores and starts with a letter, got {name!r}; try my_claim"
+            "an experiment is called by letters, digits and underscores and starts with a "
+            f"letter, got {name!r}; try my_claim"
         )
     path = folder / f"{stem}{ending}"
     if stem.replace("_", "-") in {entry.name for entry in catalogue.entries()}:
-        raise ExperimentError(f"{stem.replace('_', '-')} is an experiment already; choose another name")
+        raise ExperimentError(
+            f"{stem.replace('_', '-')} is an experiment already; choose another name"
+        )
     if stem == ALL:
-        raise ExperimentError(f"{ALL!r} is what all experiments together are called; choose another name")
+        raise ExperimentError(
+            f"{ALL!r} is what all experiments together are called; choose another name"
+        )
     if path.exists():
-        raise ExperimentError(f"{path} is already there and stays as it is; choose another name or move it away")
+        raise ExperimentError(
+            f"{path} is already there and stays as it is; choose another name or move it away"
+        )
     return path

@@ -1,4 +1,5 @@
-"""Pages: stored results as pages in a folder, an index over them, and the same results for other programs."""
+"""Pages: stored results as pages in a folder, an index over them, and the same results for other
+programs."""
 
 from __future__ import annotations
 
@@ -30,8 +31,11 @@ class Pages:
     """Why stored results with a page are missing from the index, a sentence for each."""
 
 
-def report(lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None) -> Pages:
-    """Write a page of each result into `out` with an index over all pages there, and the same for other programs into `export`."""
+def report(
+    lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
+) -> Pages:
+    """Write a page of each result into `out` with an index over all pages there, and the same for
+    other programs into `export`."""
     from assay.report import pages
 
     for folder, option in ((out, "--out"), (export, "--export")):
@@ -48,7 +52,9 @@ def report(lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, expo
     return Pages(tuple(written), index, tuple(exported), tuple(left_out))
 
 
-def _one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) -> tuple[str, list[Path]]:
+def _one(
+    lab: Lab, experiment: Experiment, preset: Preset, export: Path | None
+) -> tuple[str, list[Path]]:
     """Make one experiment's page, and export its result."""
     from assay.lab import catalogue
     from assay.report import export as exporting
@@ -57,11 +63,16 @@ def _one(lab: Lab, experiment: Experiment, preset: Preset, export: Path | None) 
     if export is None:
         return page, []
     header = catalogue.entry(_origin(experiment)).header()
-    return page, exporting.export(result.to_json(), export / slug(experiment.name, preset.title), result.figures, header)
+    return page, exporting.export(
+        result.to_json(), export / slug(experiment.name, preset.title), result.figures, header
+    )
 
 
-def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index.html") -> tuple[str, Result]:
-    """Make one experiment's page and its result; `home` is the address of the page over all experiments."""
+def page_of(
+    lab: Lab, experiment: Experiment, preset: Preset, home: str = "index.html"
+) -> tuple[str, Result]:
+    """Make one experiment's page and its result; `home` is the address of the page over all
+    experiments."""
     from assay.lab import catalogue
     from assay.lab.journal import judgings
     from assay.report import pages
@@ -83,26 +94,41 @@ def page_of(lab: Lab, experiment: Experiment, preset: Preset, home: str = "index
 
 
 def _origin(experiment: Experiment) -> str:
-    """Choose what the catalogue finds this experiment by: its file where it is a user's, else its name."""
+    """Choose what the catalogue finds this experiment by: its file where it is a user's, else its
+    name."""
     return experiment.origin if in_file(experiment.origin) else experiment.name
 
 
 def stored(root: Path) -> list[str]:
-    """Name the catalogue experiments with a stored default result. Raises: StoreError when there is none."""
+    """Name the catalogue experiments with a stored default result. Raises: StoreError when there is
+    none."""
     from assay.lab import catalogue, depot
 
     if (away := depot.of(root)) is not None:
         away.survey()
-    names = [entry.name for entry in catalogue.entries() if (root / "results" / entry.name / "default.json").exists()]
+    names = [
+        entry.name
+        for entry in catalogue.entries()
+        if (root / "results" / entry.name / "default.json").exists()
+    ]
     if not names:
-        others = ", ".join(sorted({path.parent.name for path in (root / "results").glob("*/*.json")}))
-        hint = f"of {others} there is one: name its file or preset" if others else "start with: assay run superposition"
-        raise StoreError(f"no default result of a known experiment is stored in {root.absolute()}; {hint}")
+        others = ", ".join(
+            sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
+        )
+        hint = (
+            f"of {others} there is one: name its file or preset"
+            if others
+            else "start with: assay run superposition"
+        )
+        raise StoreError(
+            f"no default result of a known experiment is stored in {root.absolute()}; {hint}"
+        )
     return names
 
 
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read what the index lists: each stored result whose page lies in `out`, as it was written; and why others are left out."""
+    """Read what the index lists: each stored result whose page lies in `out`, as it was written;
+    and why others are left out."""
     from assay.lab import catalogue
     from assay.lab.sealed import unseal
 

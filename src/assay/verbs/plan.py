@@ -1,4 +1,5 @@
-"""Plan: what a run, or a run of the whole catalogue, would take and bring; for a budget, what it buys."""
+"""Plan: what a run, or a run of the whole catalogue, would take and bring; for a budget, what it
+buys."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class Units:
 
 @dataclass(frozen=True)
 class Expected(Prospect):
-    """What is to be expected of a claim, and how many units of each factor the arms bring that it asks."""
+    """What is to be expected of a claim, and how many units of each factor the arms bring that it
+    asks."""
 
     judged: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +87,8 @@ class Bought(Budget):
     """What a budget buys, and what it takes to spend it."""
 
     planned_seeds: int
-    """The middle of these, but no more than anybody needs: what half-widths and the rest are told of."""
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
+    of."""
     set: str
     """The seeds themselves, as `--set` takes them."""
     missing: int
@@ -113,9 +116,11 @@ class Frozen:
     """All that were declared."""
     taken: int
     next: int | None
-    """The number of the look that comes next, from 1; null after the last one, or once every claim is settled."""
+    """The number of the look that comes next, from 1; null after the last one, or once every claim
+    is settled."""
     changed: tuple[str, ...]
-    """What is not as it was frozen: with any of it there are no looks, and verdicts are exploratory."""
+    """What is not as it was frozen: with any of it there are no looks, and verdicts are
+    exploratory."""
     told: str
     """All of this in a sentence."""
 
@@ -127,7 +132,8 @@ class Costs:
     experiment: str
     preset: str
     scope: str = field(metadata=BESIDE)
-    """For which model, site and corpus its verdicts would speak, as the experiment says it, and what was changed."""
+    """For which model, site and corpus its verdicts would speak, as the experiment says it, and
+    what was changed."""
     cached: int
     missing: int
     seconds: float | None
@@ -148,7 +154,8 @@ class Costs:
     flop: Range | None
     flop_per_cpu_second: float | None
     bench: str | None
-    """When `assay bench` measured this machine, in ISO 8601; null where it did not, and times go by the record alone."""
+    """When `assay bench` measured this machine, in ISO 8601; null where it did not, and times go by
+    the record alone."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
     stored_cpu_seconds: float = field(metadata=BESIDE)
@@ -161,7 +168,8 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned(Costs):
-    """What one experiment's command would do, run by run, and what is to be expected of each claim."""
+    """What one experiment's command would do, run by run, and what is to be expected of each
+    claim."""
 
     runs: tuple[Run, ...]
     claims: tuple[Expected, ...]
@@ -173,7 +181,8 @@ class Planned(Costs):
 
 @dataclass(frozen=True)
 class Total:
-    """What all experiments take as one command, artefacts that they share counted once; null where one is unknown."""
+    """What all experiments take as one command, artefacts that they share counted once; null where
+    one is unknown."""
 
     command_seconds: Range | None
     command_cpu_seconds: Range | None
@@ -196,15 +205,25 @@ class PlannedCatalogue:
 
 
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
-    """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot be read."""
+    """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot
+    be read."""
     asked, experiment = read(budget) if budget is not None else None, experiment.sized(preset.specs)
-    found = forecast(lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked)
+    found = forecast(
+        lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked
+    )
     counts, columns = units(found.plan, experiment), reads(experiment)
-    rows = tuple(Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows)
+    rows = tuple(
+        Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows
+    )
     return Planned(
         **_costs(found, experiment) | {"runs": rows},
         claims=tuple(
-            Expected(**vars(c), judged=counts[c.text].judged, controls=counts[c.text].controls, reads=columns.get(c.text, ()))
+            Expected(
+                **vars(c),
+                judged=counts[c.text].judged,
+                controls=counts[c.text].controls,
+                reads=columns.get(c.text, ()),
+            )
             for c in found.claims
         ),
         budget=_budget(found, experiment),
@@ -214,47 +233,83 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Tell, for each claim in words by its text, which measures it reads, at which levels, and over what they are averaged."""
+    """Tell, for each claim in words by its text, which measures it reads, at which levels, and over
+    what they are averaged."""
     worded = [c for c in experiment.claims if isinstance(c, Claim) and c.condition]
     return {c.text: tuple(map(str, condition(c.condition).columns)) for c in worded}
 
 
 def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:
-    """Tell what was frozen of an experiment, and which look comes next; None where nothing was. Raises: StoreError for a file that was changed."""
+    """Tell what was frozen of an experiment, and which look comes next; None where nothing was.
+    Raises: StoreError for a file that was changed."""
     of = following(store, experiment, preset)
     if of.frozen is None:
         return None
     looks, taken = declared(of.frozen), registered.taken(store, experiment.name, preset)
     last = max(taken, key=lambda line: line["look"], default=None)
     left = last is None or "undecided" in last["verdicts"].values()
-    coming = (last["look"] if last else 0) + 1 if left and not of.departures and len(taken) < len(looks) else None
-    head = f"frozen on {of.frozen.time} ({of.frozen.hash[:12]}), with {len(looks)} {plural('look', len(looks))} declared, at "
-    head += f"{' and '.join(str(one.units) for one in looks)} seeds; {len(taken)} {'was' if len(taken) == 1 else 'were'} taken"
-    rest = f"look {coming} comes next, at {looks[coming - 1].units} seeds" if coming else "none is left"
+    coming = (
+        (last["look"] if last else 0) + 1
+        if left and not of.departures and len(taken) < len(looks)
+        else None
+    )
+    head = (
+        f"frozen on {of.frozen.time} ({of.frozen.hash[:12]}), with {len(looks)} "
+        f"{plural('look', len(looks))} declared, at "
+    )
+    head += (
+        f"{' and '.join(str(one.units) for one in looks)} seeds; {len(taken)} "
+        f"{'was' if len(taken) == 1 else 'were'} taken"
+    )
+    rest = (
+        f"look {coming} comes next, at {looks[coming - 1].units} seeds"
+        if coming
+        else "none is left"
+    )
     if of.departures:
-        rest = f"not as it was frozen, so its verdicts will be exploratory: {'; '.join(of.departures)}"
-    return Frozen(hash=of.frozen.hash, time=of.frozen.time, looks=looks, taken=len(taken), next=coming, changed=of.departures, told=f"{head}; {rest}")
+        rest = (
+            f"not as it was frozen, so its verdicts will be exploratory: {'; '.join(of.departures)}"
+        )
+    return Frozen(
+        hash=of.frozen.hash,
+        time=of.frozen.time,
+        looks=looks,
+        taken=len(taken),
+        next=coming,
+        changed=of.departures,
+        told=f"{head}; {rest}",
+    )
 
 
-def plan_catalogue(lab: Lab, preset: str, budget: str | None = None, sets: tuple[str, ...] = ()) -> PlannedCatalogue:
-    """Plan a run of every experiment as one command. Raises: AssayError for what is asked of one experiment only."""
+def plan_catalogue(
+    lab: Lab, preset: str, budget: str | None = None, sets: tuple[str, ...] = ()
+) -> PlannedCatalogue:
+    """Plan a run of every experiment as one command. Raises: AssayError for what is asked of one
+    experiment only."""
     if budget is not None:
         raise AssayError("a budget is planned for one experiment; name it in place of catalogue")
     if sets:
-        raise AssayError("fields are set for one experiment; name it in place of catalogue, or leave out --set")
+        raise AssayError(
+            "fields are set for one experiment; name it in place of catalogue, or leave out --set"
+        )
     everywhere(preset)
     width, found, rows, unknown = lab.executor.width, [], [], {}
     for entry in catalogue.entries():
         try:
             experiment = catalogue.find(entry.name)
-            one = forecast(lab.plan(experiment, override(experiment, preset)), experiment, width, claims=False)
+            one = forecast(
+                lab.plan(experiment, override(experiment, preset)), experiment, width, claims=False
+            )
         except AssayError as error:  # a model that is not here, say
             unknown[entry.name] = str(error)
             continue
         found.append(one)
         rows.append(Costs(**_costs(one, experiment)))
     spent = sum(row.stored_cpu_seconds for row in rows)
-    total, told = (Total(*survey(some, width), spent) for some in (found, [f for f in found if f.cpu is not None]))
+    total, told = (
+        Total(*survey(some, width), spent)
+        for some in (found, [f for f in found if f.cpu is not None])
+    )
     return PlannedCatalogue(preset, tuple(rows), unknown, total, told, width)
 
 
@@ -264,19 +319,26 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]
         why = "; ".join(dict.fromkeys(row.why for row in missing))
-        found.append(Arm(name, len(rows), len(missing), plan.per_run.get(name), name in plan.at_most, why))
+        found.append(
+            Arm(name, len(rows), len(missing), plan.per_run.get(name), name in plan.at_most, why)
+        )
     return tuple(found)
 
 
 def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
-    """Count, for each claim by its text, how many units of each factor the judged arm and every control bring."""
+    """Count, for each claim by its text, how many units of each factor the judged arm and every
+    control bring."""
 
     def count(claim: Claim, arm: str) -> str:
         rows = plan.by_arm().get(arm)
         if rows is None:
             return "derived from other arms"
         specs: list[Spec] = [row.job.spec for row in rows]
-        kept = [spec for spec in specs if all(getattr(spec, name, value) == value for name, value in claim.where.items())]
+        kept = [
+            spec
+            for spec in specs
+            if all(getattr(spec, name, value) == value for name, value in claim.where.items())
+        ]
         stored = next((row.stored for row in rows if row.stored is not None), None)
         sizes = stored.measures().sizes if stored is not None else {}
         factors = []
@@ -284,11 +346,16 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
             if hasattr(specs[0], unit):
                 factors.append(f"{len({getattr(spec, unit) for spec in kept})} {plural(unit, 2)}")
             else:  # a dimension of the measures, such as documents: counted once a run is stored
-                factors.append(f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2))
+                factors.append(
+                    f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2)
+                )
         return " × ".join(factors)
 
     def each(claim: Claim) -> Units:
-        return Units({claim.of: count(claim, claim.of)}, {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)})
+        return Units(
+            {claim.of: count(claim, claim.of)},
+            {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)},
+        )
 
     return {claim.text: each(claim) for claim in experiment.claims if isinstance(claim, Claim)}
 
@@ -326,9 +393,14 @@ def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
 
 
 def _stated(experiment: Experiment) -> str:
-    """Read the cost of the default preset in the header of an experiment's file; "" where it has no header."""
+    """Read the cost of the default preset in the header of an experiment's file; "" where it has no
+    header."""
     try:
-        return read_header(Path(experiment.origin)).cost.partition(";")[0].rstrip(".") if experiment.origin else ""
+        return (
+            read_header(Path(experiment.origin)).cost.partition(";")[0].rstrip(".")
+            if experiment.origin
+            else ""
+        )
     except ExperimentError:  # made in a notebook, say
         return ""
 

@@ -1,4 +1,5 @@
-"""Preregister: what is to be judged, frozen before any result exists, with the looks that may be taken on the way."""
+"""Preregister: what is to be judged, frozen before any result exists, with the looks that may be
+taken on the way."""
 
 from __future__ import annotations
 
@@ -48,16 +49,26 @@ class Registered:
 
 
 def preregister(
-    lab: Lab, experiment: Experiment, preset: Preset, looks: str | None = None, sign: Path | None = None, *, here: bool = True,
-) -> Registered:  # fmt: skip
-    """Freeze what is to be judged, with looks after so many seeds such as "8,16"; keep a signature of the author's own.
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    looks: str | None = None,
+    sign: Path | None = None,
+    *,
+    here: bool = True,
+) -> Registered:
+    """Freeze what is to be judged, with looks after so many seeds such as "8,16"; keep a signature
+    of the author's own.
 
-    Without `here` nothing is written but in the store: what was submitted has no file of its author's beside which it could lie.
+    Without `here` nothing is written but in the store: what was submitted has no file of its
+    author's beside which it could lie.
 
-    Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen, or something else was frozen.
-    """
+    Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen,
+    or something else was frozen."""
     if sign is not None:
-        foreign.read(sign, "a signature", registered.LARGEST)  # what cannot be read is told before anything is frozen
+        foreign.read(
+            sign, "a signature", registered.LARGEST
+        )  # what cannot be read is told before anything is frozen
     lab.exchange(experiment.name)  # of other machines
     before = registered.find(lab.store, experiment, preset)
     if before is not None and looks is None:
@@ -65,12 +76,19 @@ def preregister(
     else:
         related = _borrowed(experiment)
         others = kin(lab.store, experiment.name, {experiment.name, *(one.name for one in related)})
-        found = registered.freeze(lab.store, experiment, preset, _units(looks), related, others, here=here)
+        found = registered.freeze(
+            lab.store, experiment, preset, _units(looks), related, others, here=here
+        )
     if here:
         owners.claim(lab.store, experiment)
-    signature = registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
+    signature = (
+        registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
+    )
     lab.exchange(experiment.name)
-    places = (registered.beside(experiment, preset) if here else None, registered.place(lab.store, experiment, preset))
+    places = (
+        registered.beside(experiment, preset) if here else None,
+        registered.place(lab.store, experiment, preset),
+    )
     return Registered(
         experiment=experiment.name,
         preset=preset.title,
@@ -86,7 +104,10 @@ def preregister(
 
 def declared(found: registered.Registration) -> tuple[Look, ...]:
     """The looks that were declared."""
-    return tuple(Look(one["units"], one["seeds"], one["level"], one["spent"]) for one in found.content["looks"])
+    return tuple(
+        Look(one["units"], one["seeds"], one["level"], one["spent"])
+        for one in found.content["looks"]
+    )
 
 
 def _units(looks: str | None) -> tuple[int, ...]:
@@ -95,12 +116,16 @@ def _units(looks: str | None) -> tuple[int, ...]:
         return ()
     parts = [part.strip() for part in looks.split(",")]
     if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
-        raise ExperimentError(f"looks are numbers of seeds with commas between them, such as 8,16,24, got {looks[:60]!r}")
+        raise ExperimentError(
+            "looks are numbers of seeds with commas between them, such as 8,16,24, got "
+            f"{looks[:60]!r}"
+        )
     return tuple(map(int, parts))
 
 
 def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
-    """The experiments that a study borrows from: whoever looked at their seeds may know what the study will find."""
+    """The experiments that a study borrows from: whoever looked at their seeds may know what the
+    study will find."""
     if not experiment.origin.endswith(STUDIES):
         return ()
     from assay.studies.sides import sides

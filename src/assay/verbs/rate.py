@@ -1,4 +1,5 @@
-"""Rate: a person says of features' contexts whether they have one meaning, without knowing whose features they are."""
+"""Rate: a person says of features' contexts whether they have one meaning, without knowing whose
+features they are."""
 
 from __future__ import annotations
 
@@ -26,8 +27,9 @@ class Choice:
     """What is rated."""
 
     against: tuple[str, ...] = ()
-    """NAME=DICTIONARY: a dictionary beside the random directions, such as frozen=FILE. Repeatable; of another model, such as one
-    that is not trained, its address in the explorer, once it has an index."""
+    """NAME=DICTIONARY: a dictionary beside the random directions, such as frozen=FILE. Repeatable;
+    of another model, such as one that is not trained, its address in the explorer, once it has an
+    index."""
     features: int = 30
     """Features of each dictionary, drawn evenly by how often they fire."""
     contexts: int = 8
@@ -54,21 +56,41 @@ class Rated:
 
 
 def rate(
-    dictionary: str, rater: str, folder: Path, choice: Choice, *, model: str = "smollm2", text: str = "stdlib",
-    root: Path = Path("assay-store"), device: str = "cpu", progress: Callable[[str, int, int], None] | None = None,
-) -> Rating:  # fmt: skip
-    """Draw what is to be rated, or go on with what the folder has. Indexes that are missing are made first.
+    dictionary: str,
+    rater: str,
+    folder: Path,
+    choice: Choice,
+    *,
+    model: str = "smollm2",
+    text: str = "stdlib",
+    root: Path = Path("assay-store"),
+    device: str = "cpu",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Rating:
+    """Draw what is to be rated, or go on with what the folder has. Indexes that are missing are
+    made first.
 
     Raises: AssayError for what does not fit together.
     """
     from assay.evaluation.rating import begin
 
     writable(folder.absolute().parent, "--folder")
-    return begin(dictionary, rater, folder, **vars(choice), model=model, text=text, root=root, device=device, progress=progress)
+    return begin(
+        dictionary,
+        rater,
+        folder,
+        **vars(choice),
+        model=model,
+        text=text,
+        root=root,
+        device=device,
+        progress=progress,
+    )
 
 
 def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
-    """Show the arms: mean scores, agreement, and a table for `assay judge`; answers that come later no longer count.
+    """Show the arms: mean scores, agreement, and a table for `assay judge`; answers that come later
+    no longer count.
 
     Raises: DataError where the folder has no blinded rating.
     """
@@ -84,7 +106,10 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
     left_out = {sheet.path.name: sheet.fault for sheet in sheets if sheet.fault}
     given = {sheet.rater: sheet.answers for sheet in sheets if not sheet.fault and sheet.answers}
     if not given:
-        why = "; ".join(f"{name}: {fault}" for name, fault in left_out.items()) or "nobody has answered yet"
+        why = (
+            "; ".join(f"{name}: {fault}" for name, fault in left_out.items())
+            or "nobody has answered yet"
+        )
         raise DataError(f"{folder} has no blinded rating ({why})")
     for sheet in sheets:
         sheet.show_arms()
@@ -94,17 +119,35 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
         writer = csv.DictWriter(file, list(found.rows[0]))
         writer.writeheader()
         writer.writerows({name: cell(value) for name, value in row.items()} for row in found.rows)
-    trained, chance = (f"mean({arm}.score, over=rater)" if len(given) > 1 else f"{arm}.score" for arm in (rating.TRAINED, rating.RANDOM))
+    trained, chance = (
+        f"mean({arm}.score, over=rater)" if len(given) > 1 else f"{arm}.score"
+        for arm in (rating.TRAINED, rating.RANDOM)
+    )
     claim = f"{trained} - {chance} > {MARGIN:g}"
     return Rated(
-        arms=tuple({
-            "arm": s.arm, "mean": _known(s.mean.estimate), "low": _known(s.mean.low), "high": _known(s.mean.high), "features": s.features,
-            "answers": s.answers,
-        } for s in found.scores),
-        agreement=None if (a := found.agreement) is None else {"alpha": _known(a.estimate), "low": _known(a.low), "high": _known(a.high)},
-        raters=tuple(given), left_out=left_out, items=len(items), table=str(table),
-        judge=f"assay judge {shlex.quote(str(table))} --claim '{claim}' --unit match --control {rating.AGAIN} --bounds -1 1",
-    )  # fmt: skip
+        arms=tuple(
+            {
+                "arm": s.arm,
+                "mean": _known(s.mean.estimate),
+                "low": _known(s.mean.low),
+                "high": _known(s.mean.high),
+                "features": s.features,
+                "answers": s.answers,
+            }
+            for s in found.scores
+        ),
+        agreement=None
+        if (a := found.agreement) is None
+        else {"alpha": _known(a.estimate), "low": _known(a.low), "high": _known(a.high)},
+        raters=tuple(given),
+        left_out=left_out,
+        items=len(items),
+        table=str(table),
+        judge=(
+            f"assay judge {shlex.quote(str(table))} --claim '{claim}' --unit match --control "
+            f"{rating.AGAIN} --bounds -1 1"
+        ),
+    )
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,5 @@
-"""Record: a stored result compared with the committed record of its experiment, or written as that record."""
+"""Record: a stored result compared with the committed record of its experiment, or written as that
+record."""
 
 from __future__ import annotations
 
@@ -32,20 +33,27 @@ class Written:
 
 
 def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
-    """Compare what is stored with the committed record. Raises: StoreError where runs are missing; ExperimentError without a record."""
+    """Compare what is stored with the committed record. Raises: StoreError where runs are missing;
+    ExperimentError without a record."""
     result = lab.judge(experiment, preset)
     return Checked(experiment.name, tuple(lab.check(result, recorded(experiment, preset))))
 
 
 def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
-    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds, how fast the machine was.
+    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds, how fast
+    the machine was.
 
     Raises: StoreError where runs are missing.
     """
     result, plan = lab.judge(experiment, preset), lab.plan(experiment, preset)
     if plan.missing:  # a frozen study may have ended at a look before its last
-        raise StoreError(f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them are not stored: it ended at an early look")
-    beside = measured_here(lab.store, experiment, plan, result.provenance)  # plans elsewhere scale by it
+        raise StoreError(
+            f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them "
+            "are not stored: it ended at an early look"
+        )
+    beside = measured_here(
+        lab.store, experiment, plan, result.provenance
+    )  # plans elsewhere scale by it
     return Written(
         recording.write_record(
             experiment, replace(result, provenance={**result.provenance, **beside}), plan, lab.store
@@ -54,13 +62,21 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
 
 
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
-    """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it is of another preset."""
+    """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it
+    is of another preset."""
     found = records.of(experiment, preset.name)
     if found is None:
         typed = f"{experiment.typed}{preset.options}"
-        raise ExperimentError(f"{records.name_of(experiment, preset.name)} has no record; "
-                              f"make one: assay run {typed}, then assay check {typed} --record")  # fmt: skip
-    of = str(found.get("preset", preset.name)).partition("-")[0]  # fields that were set, such as seeds, may differ
+        raise ExperimentError(
+            f"{records.name_of(experiment, preset.name)} has no record; "
+            f"make one: assay run {typed}, then assay check {typed} --record"
+        )
+    of = str(found.get("preset", preset.name)).partition("-")[
+        0
+    ]  # fields that were set, such as seeds, may differ
     if of != preset.name:
-        raise ExperimentError(f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare with --preset {of}")
+        raise ExperimentError(
+            f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare "
+            f"with --preset {of}"
+        )
     return found

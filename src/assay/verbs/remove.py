@@ -1,4 +1,5 @@
-"""Remove: the stored runs and results of an experiment, and artefacts that no other one is left to use."""
+"""Remove: the stored runs and results of an experiment, and artefacts that no other one is left to
+use."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Removed:
 
 
 def removable(lab: Lab, name: str) -> Removable:
-    """List what `remove` would delete of the experiment of this name or file. Raises: StoreError where its runs are another file's."""
+    """List what `remove` would delete of the experiment of this name or file. Raises: StoreError
+    where its runs are another file's."""
     entry = catalogue.entry(name)
     owners.check(lab.store, entry.name, entry.origin)
     return Removable(entry.name, tuple(lab.removable(entry.name)))

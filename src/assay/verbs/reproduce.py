@@ -18,28 +18,42 @@ from assay.verbs.record import recorded
 
 
 def reproduce(
-    experiment: Experiment, preset: Preset, at: Callable[[Path], Lab], root: Path | None = None, on_event: OnEvent | None = None
+    experiment: Experiment,
+    preset: Preset,
+    at: Callable[[Path], Lab],
+    root: Path | None = None,
+    on_event: OnEvent | None = None,
 ) -> Reproduction:
     """Run an experiment from an empty store and compare with its record, claim by claim.
 
     `at` makes the lab on a store; the store is at `root` and kept, or in a temporary folder.
 
-    Raises: ExperimentError without a record of this preset; StoreError where the store holds anything of the experiment.
-    """
+    Raises: ExperimentError without a record of this preset; StoreError where the store holds
+    anything of the experiment."""
     record = recorded(experiment, preset)
-    with tempfile.TemporaryDirectory(prefix="assay-") if root is None else nullcontext(str(root)) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-")
+        if root is None
+        else nullcontext(str(root)) as folder
+    ):
         lab = at(Path(folder) / "store" if root is None else Path(folder))
         require_unused(lab, experiment)
         return reproduction(lab.run(experiment, preset, on_event), record)
 
 
 def require_unused(lab: Lab, experiment: Experiment) -> None:
-    """Refuse a store that holds anything of the experiment, which would be read and not reproduced. Raises: StoreError."""
+    """Refuse a store that holds anything of the experiment, which would be read and not reproduced.
+    Raises: StoreError."""
     root = lab.store.root
-    held = [p for p in (root / "runs" / experiment.name, root / "results" / experiment.name) if p.exists() and any(p.iterdir())]
+    held = [
+        p
+        for p in (root / "runs" / experiment.name, root / "results" / experiment.name)
+        if p.exists() and any(p.iterdir())
+    ]
     held += [g.folder for g in groups.unfinished(lab.store, experiment.name)]
     if held:
         raise StoreError(
-            f"{root} already holds {experiment.name} ({held[0].relative_to(root)}), which would be read and not reproduced; "
+            f"{root} already holds {experiment.name} ({held[0].relative_to(root)}), which would "
+            "be read and not reproduced; "
             "leave --root out, or name an empty folder"
         )

@@ -67,40 +67,68 @@ class Series:
 
 
 def series(
-    lab: Lab, preset: str, page: Path | None = None, sets: tuple[str, ...] = (), on_event: Callable[[str, Any], None] | None = None,
+    lab: Lab,
+    preset: str,
+    page: Path | None = None,
+    sets: tuple[str, ...] = (),
+    on_event: Callable[[str, Any], None] | None = None,
     names: str = ALL,
-) -> Series:  # fmt: skip
-    """Run what is missing of every experiment, judge each, and write the summary as HTML, and as Markdown where `page` names a file.
+) -> Series:
+    """Run what is missing of every experiment, judge each, and write the summary as HTML, and as
+    Markdown where `page` names a file.
 
     `names` may be a pattern such as "monthly-*", for those of the catalogue whose names fit it.
 
-    Raises: AssayError for a pattern that no name fits, for fields that are set, for a page that is no Markdown file, and for folders
-    that cannot be written.
+    Raises: AssayError for a pattern that no name fits, for fields that are set, for a page that is
+    no Markdown file, and for folders that cannot be written.
     """
     entries = [e for e in catalogue.entries() if names == ALL or fnmatchcase(e.name, names)]
     if not entries:
         raise AssayError(f"no experiment of the catalogue fits {names!r}; assay list names them")
     if sets:
-        raise AssayError(f"--set changes the fields of one experiment: name it in place of {names!r}")
+        raise AssayError(
+            f"--set changes the fields of one experiment: name it in place of {names!r}"
+        )
     if page is not None and page.suffix != ".md":
-        raise AssayError(f"--page is a Markdown file, whose name ends with .md, got {page}; the page as HTML is written in any case")
+        raise AssayError(
+            f"--page is a Markdown file, whose name ends with .md, got {page}; the page as "
+            "HTML is written in any case"
+        )
     writable(PAGES, "another working folder")
     if page is not None:
         writable_file(page, "--page")
-    done = lab_series.series(lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None))
+    done = lab_series.series(
+        lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None)
+    )
     found = described(done)
-    words = ["assay", "run", names, *(["--preset", preset] if preset != "default" else []), *(["--page", str(page)] if page else [])]
-    return replace(found, pages=tuple(write(found, {e.name: e.header().title for e in entries}, shlex.join(words), page, names)))
+    words = [
+        "assay",
+        "run",
+        names,
+        *(["--preset", preset] if preset != "default" else []),
+        *(["--page", str(page)] if page else []),
+    ]
+    return replace(
+        found,
+        pages=tuple(
+            write(
+                found, {e.name: e.header().title for e in entries}, shlex.join(words), page, names
+            )
+        ),
+    )
 
 
 def refuse_page(page: Path | None) -> None:
     """Refuse a page for one experiment: only a series has it. Raises: AssayError."""
     if page is not None:
-        raise AssayError(f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME")
+        raise AssayError(
+            f"--page belongs to `assay run {ALL}`; the pages of one experiment: assay report NAME"
+        )
 
 
 def described(done: lab_series.Series) -> Series:
-    """Tell what became of a series, with how many errors to expect among its claims; no page is written yet."""
+    """Tell what became of a series, with how many errors to expect among its claims; no page is
+    written yet."""
     from assay.report import overview
 
     claims = [v for part in done.parts if part.data is not None for v in part.data["verdicts"]]
@@ -117,21 +145,36 @@ def described(done: lab_series.Series) -> Series:
     )
 
 
-def write(found: Series, titles: Mapping[str, str], command: str, page: Path | None, names: str = ALL) -> list[Path]:
-    """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked for."""
+def write(
+    found: Series, titles: Mapping[str, str], command: str, page: Path | None, names: str = ALL
+) -> list[Path]:
+    """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked
+    for."""
     from assay.report import pages, series
 
     data = to_json(found)
     there = {p.name: f"{slug(p.name, found.preset)}.html" for p in found.experiments}
     beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
-    called = ALL if names == ALL else f"{ALL}-{re.sub(r'[^a-z0-9]+', '-', names.lower()).strip('-')}"  # no page of one experiment
-    written = pages.write(PAGES, {f"{slug(called, found.preset)}.html": series.html(data, titles, beside, names)})
+    called = (
+        ALL if names == ALL else f"{ALL}-{re.sub(r'[^a-z0-9]+', '-', names.lower()).strip('-')}"
+    )  # no page of one experiment
+    written = pages.write(
+        PAGES, {f"{slug(called, found.preset)}.html": series.html(data, titles, beside, names)}
+    )
     if page is not None:
         linked = all((page.parent / f"{name}.md").exists() for name in series.results(data))
-        written += pages.write(page.parent, {page.name: series.markdown(data, titles, command, linked, names)})
+        written += pages.write(
+            page.parent, {page.name: series.markdown(data, titles, command, linked, names)}
+        )
     return written
 
 
 def _ran(part: Part) -> Ran:
     error = None if part.error is None else Failure(type(part.error).__name__, str(part.error))
-    return Ran(part.name, part.runs, part.trained, error, cast(ToldResult, part.data) if part.data is not None else None)
+    return Ran(
+        part.name,
+        part.runs,
+        part.trained,
+        error,
+        cast(ToldResult, part.data) if part.data is not None else None,
+    )

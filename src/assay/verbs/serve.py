@@ -40,16 +40,24 @@ class Served:
 
 
 def serve(
-    root: Path, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, wanted: Wanted | None = None,
-    explanations: Path | None = None, *, ready: Callable[[Served], None],
-) -> Served:  # fmt: skip
-    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at the page of the dictionary `wanted`.
+    root: Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    wanted: Wanted | None = None,
+    explanations: Path | None = None,
+    *,
+    ready: Callable[[Served], None],
+) -> Served:
+    """Answer at an address until interrupted; `ready` is told where as soon as it can be opened, at
+    the page of the dictionary `wanted`.
 
-    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token, which is made up where none is given.
-    Explanations in a folder are listed beside the small models whose weights were written by hand, and those that monthly problems trained.
+    Its index is made meanwhile, where that is asked for. Beyond this machine it asks for a token,
+    which is made up where none is given. Explanations in a folder are listed beside the small
+    models whose weights were written by hand, and those that monthly problems trained.
 
-    Raises: AssayError for a store or a folder that is not there, and where the address cannot be had.
-    """
+    Raises: AssayError for a store or a folder that is not there, and where the address cannot be
+    had."""
     from assay.explorer import shelf
     from assay.explorer.app import application
     from assay.explorer.library import Library
@@ -57,39 +65,77 @@ def serve(
     from assay.verbs import background
 
     if explanations is not None and not explanations.is_dir():
-        raise AssayError(f"{explanations} is no folder; --explanations names the folder of TOML files")
+        raise AssayError(
+            f"{explanations} is no folder; --explanations names the folder of TOML files"
+        )
     models = trained(root)
-    circuits = shelf.Shelf(lambda: (*shelf.built(), *models(), *(shelf.explained(explanations) if explanations else ())))
+    circuits = shelf.Shelf(
+        lambda: (
+            *shelf.built(),
+            *models(),
+            *(shelf.explained(explanations) if explanations else ()),
+        )
+    )
 
     if root.exists() and not root.is_dir():
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
-    making = None if wanted is None or not wanted.make else Making(wanted.address, wanted.name, wanted.there)
-    meanwhile = nullcontext() if making is None or wanted is None else background.made(making, wanted)
+    making = (
+        None
+        if wanted is None or not wanted.make
+        else Making(wanted.address, wanted.name, wanted.there)
+    )
+    meanwhile = (
+        nullcontext() if making is None or wanted is None else background.made(making, wanted)
+    )
     path = "" if wanted is None else wanted.address
-    return _run(lambda rules: application(Library(root, experiments(root), making, circuits), rules), root, host, port, token, path, ready, meanwhile)
+    return _run(
+        lambda rules: application(Library(root, experiments(root), making, circuits), rules),
+        root,
+        host,
+        port,
+        token,
+        path,
+        ready,
+        meanwhile,
+    )
 
 
 def serve_rating(
-    root: Path, folder: Path, rater: str, host: str = "127.0.0.1", port: int | None = None, token: str | None = None, *,
+    root: Path,
+    folder: Path,
+    rater: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    *,
     ready: Callable[[Served], None],
-) -> Served:  # fmt: skip
-    """Answer with the page on which one rater goes on with what `assay rate` began in a folder, and with no other page.
+) -> Served:
+    """Answer with the page on which one rater goes on with what `assay rate` began in a folder, and
+    with no other page.
 
-    Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the address cannot be had.
-    """
+    Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the
+    address cannot be had."""
     from assay.evaluation.rating import go_on
     from assay.explorer.app import rating_application
     from assay.explorer.pages.rate import Sheet
     from assay.lab.store import Store
 
     sheet = Sheet(go_on(rater, folder, Store(root)))
-    return _run(lambda rules: rating_application(sheet, rules), root, host, port, token, "rate", ready)
+    return _run(
+        lambda rules: rating_application(sheet, rules), root, host, port, token, "rate", ready
+    )
 
 
 def _run(
-    make: Callable[[Rules], Any], root: Path, host: str, port: int | None, token: str | None, path: str, ready: Callable[[Served], None],
+    make: Callable[[Rules], Any],
+    root: Path,
+    host: str,
+    port: int | None,
+    token: str | None,
+    path: str,
+    ready: Callable[[Served], None],
     meanwhile: AbstractContextManager[Any] = NOTHING,
-) -> Served:  # fmt: skip
+) -> Served:
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
     from assay.explorer.connections import answer
     from assay.explorer.security import LOOPBACK, Rules
@@ -101,9 +147,13 @@ def _run(
     listening = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
-    rules = Rules((*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token)
+    rules = Rules(
+        (*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token
+    )
     shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    served = Served(f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root))
+    served = Served(
+        f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root)
+    )
     app = make(rules)
     ready(served)
     try:
@@ -123,7 +173,8 @@ def is_here(host: str) -> bool:
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Take a port: the one asked for, else the usual one where it is free, else any. Raises: AssayError."""
+    """Take a port: the one asked for, else the usual one where it is free, else any. Raises:
+    AssayError."""
     if port is not None and not 0 <= port <= 65535:
         raise AssayError(f"--port is a number from 0 to 65535, got {port}")
     tried = [port] if port is not None else [PORT, 0]
@@ -134,13 +185,17 @@ def listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             if each != tried[-1]:
                 continue
-            raise AssayError(f"{host}:{each} cannot be had ({error.strerror or error}); name another --port or --host") from error
+            raise AssayError(
+                f"{host}:{each} cannot be had ({error.strerror or error}); name another "
+                "--port or --host"
+            ) from error
         return made
     raise AssertionError("a port is tried")
 
 
 def experiments(root: Path) -> Experiments:
-    """Tell the explorer of experiments by the verbs that the command line has: `assay list` and the pages of `assay report`."""
+    """Tell the explorer of experiments by the verbs that the command line has: `assay list` and the
+    pages of `assay report`."""
     from assay.core.schema import to_json
     from assay.explorer.library import Experiments
     from assay.lab import catalogue as known
@@ -151,7 +206,11 @@ def experiments(root: Path) -> Experiments:
     one_lists = Lock()
 
     def listed() -> tuple[Mapping[str, Any], ...]:
-        state = tuple((str(p), _changed(p)) for kind in ("results/*/*.json", "runs/*") for p in sorted(root.glob(kind)))
+        state = tuple(
+            (str(p), _changed(p))
+            for kind in ("results/*/*.json", "runs/*")
+            for p in sorted(root.glob(kind))
+        )
         with one_lists:  # of a hundred readers, one lists what has changed
             if state not in told:  # records, which are many bytes, are read once
                 found = tuple(to_json(each) for each in catalogue.listed(root).experiments)
@@ -164,7 +223,9 @@ def experiments(root: Path) -> Experiments:
 
     def held(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         kept = made.get((name, preset))
-        return kept[1] if kept is not None and kept[0] == _state(name, stored(name, preset)) else None
+        return (
+            kept[1] if kept is not None and kept[0] == _state(name, stored(name, preset)) else None
+        )
 
     def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
         there = held(name, preset)
@@ -178,11 +239,14 @@ def experiments(root: Path) -> Experiments:
             made[name, preset] = state, found
         return found
 
-    return Experiments(listed=listed, page=page, held=lambda name, preset: held(name, preset) is not None)
+    return Experiments(
+        listed=listed, page=page, held=lambda name, preset: held(name, preset) is not None
+    )
 
 
 def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
-    """Tell the explorer of the models of monthly problems that a store holds, which explanations name as `monthly-palindromes/22032`."""
+    """Tell the explorer of the models of monthly problems that a store holds, which explanations
+    name as `monthly-palindromes/22032`."""
     from assay.explorer.shelf import Subject
     from assay.verbs import explained
 
@@ -193,12 +257,21 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
         return found.problem, found.own() if found.own else None, found.rival()
 
     def listed() -> tuple[Subject, ...]:
-        state = tuple((str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{explained.FAMILY}*")))
+        state = tuple(
+            (str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{explained.FAMILY}*"))
+        )
         if state not in told:  # which fields a model has to have is known to its experiment alone
             names = explained.stored(root).items()
             told.clear()
             told[state] = tuple(
-                Subject(of.replace("/", "-"), f"trained: {of.replace('/', ', seed ')}", partial(made, of), key, ours=True) for of, key in names
+                Subject(
+                    of.replace("/", "-"),
+                    f"trained: {of.replace('/', ', seed ')}",
+                    partial(made, of),
+                    key,
+                    ours=True,
+                )
+                for of, key in names
             )
         return told[state]
 
@@ -221,7 +294,8 @@ def _changed(path: Path) -> int:
 
 
 def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str, Any]] | None:
-    """Make the page of a result: with its figures where the runs are there, else of the stored verdicts, else of the record."""
+    """Make the page of a result: with its figures where the runs are there, else of the stored
+    verdicts, else of the record."""
     from assay.lab import catalogue, records
     from assay.lab.sealed import unseal
     from assay.report import pages
@@ -235,15 +309,28 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             from assay.verbs.pages import page_of
 
             experiment = catalogue.find(name)
-            html, result = page_of(Lab(root, Inline()), experiment, override(experiment, stored.stem, ()), home)
+            html, result = page_of(
+                Lab(root, Inline()), experiment, override(experiment, stored.stem, ()), home
+            )
             return html, result.to_json()
-        except (AssayError, ImportError) as error:  # runs that were removed, fields that were set, an installation without torch
+        except (
+            AssayError,
+            ImportError,
+        ) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
             return pages.page(data, header=catalogue.entry(name).header(), home=home), data
     record = records.read(name)
     if record is None:
         return None
-    record = {key: value for key, value in record.items() if key != "arms"}  # every run's measures are megabytes
-    record = {**record, "notes": [*record.get("notes", ()), "this is the committed record: nothing of this experiment is stored here"]}
+    record = {
+        key: value for key, value in record.items() if key != "arms"
+    }  # every run's measures are megabytes
+    record = {
+        **record,
+        "notes": [
+            *record.get("notes", ()),
+            "this is the committed record: nothing of this experiment is stored here",
+        ],
+    }
     return pages.page(record, header=catalogue.entry(name).header(), home=home), record

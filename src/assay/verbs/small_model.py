@@ -1,4 +1,5 @@
-"""A small model taken apart: what each of its parts adds and costs, and where heads look; as numbers, and as a page."""
+"""A small model taken apart: what each of its parts adds and costs, and where heads look; as
+numbers, and as a page."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ class Seen:
 
     part: str
     direct: float
-    """What it adds to the right answer's logit, less the mean of the others, through no later part."""
+    """What it adds to the right answer's logit, less the mean of the others, through no later
+    part."""
     alone: float | None
     """What its absence costs, as a share of what the absence of all costs."""
     joint: float | None
@@ -26,7 +28,8 @@ class Seen:
     asks: str
     finds: str
     share: float | None
-    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share of it that is."""
+    """Of a head: whose writing tells keys apart most, read by queries and by keys, and which share
+    of it that is."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,11 @@ class Model:
 
 
 def look(what: Path, root: Path, page: Path | None = None) -> Model:
-    """Take a small model apart without scoring anything: by its name, an explanation's, or that of a challenge's folder.
+    """Take a small model apart without scoring anything: by its name, an explanation's, or that of
+    a challenge's folder.
 
-    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the page cannot be written.
-    """
+    Raises: DataError, SpecError or ModelError, one line that names the place; AssayError where the
+    page cannot be written."""
     from assay.circuits.challenge import folder
     from assay.circuits.files import load
     from assay.circuits.picture.taken import take
@@ -82,13 +86,33 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
 
         write(page, circuit.alone(found, spoiler=spoiler))
     parts = tuple(
-        Seen(r.part, r.direct, r.alone, r.joint, r.partner, {x.kind: known_or_none(x.share) for x in r.looks}, r.asks, r.finds, r.share)
+        Seen(
+            r.part,
+            r.direct,
+            r.alone,
+            r.joint,
+            r.partner,
+            {x.kind: known_or_none(x.share) for x in r.looks},
+            r.asks,
+            r.finds,
+            r.share,
+        )
         for r in found.parts
     )
     return Model(
-        found.name, found.model, found.size, found.task, found.length, found.asked, found.classes, found.called, found.right, parts,
-        found.left_out, page,
-    )  # fmt: skip
+        found.name,
+        found.model,
+        found.size,
+        found.task,
+        found.length,
+        found.asked,
+        found.classes,
+        found.called,
+        found.right,
+        parts,
+        found.left_out,
+        page,
+    )
 
 
 def writable_page(page: Path | None) -> None:

@@ -1,4 +1,5 @@
-"""Train small language models, several seeds or settings as one ensemble, each an ordinary Hugging Face model folder."""
+"""Train small language models, several seeds or settings as one ensemble, each an ordinary Hugging
+Face model folder."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Design:
     m: int = 256
     """Neurons in a block's MLP."""
     norm: Literal["layer", "rms"] = "layer"
-    """layer, with positions learned and no gate, is a GPT-2; rms, with positions rotary and a gate, a Llama."""
+    """layer, with positions learned and no gate, is a GPT-2; rms, with positions rotary and a gate,
+    a Llama."""
     positions: Literal["learned", "rotary"] = "learned"
     """Added to the stream and learned, or turning queries and keys."""
     gated: bool = False
@@ -60,14 +62,17 @@ class Design:
     vocab: int = 512
     """Tokens of its byte-level BPE, trained on the text; 256 of them are the bytes."""
     text: str = "stdlib"
-    """stdlib, or a folder of text files; its training part is read, its validation part held out."""
+    """stdlib, or a folder of text files; its training part is read, its validation part held
+    out."""
     repeats: float = 0.0
-    """Share of windows replaced by random tokens, their first half twice: what teaches a model to copy."""
+    """Share of windows replaced by random tokens, their first half twice: what teaches a model to
+    copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How it is trained. Of the last four there may be several: each combination is a run, all trained together."""
+    """How it is trained. Of the last four there may be several: each combination is a run, all
+    trained together."""
 
     steps: int = 1000
     """Training steps."""
@@ -132,11 +137,12 @@ def train_lm(
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainedLms:
-    """Train small language models, a folder of `out` for each run; the same call goes on where it was interrupted, or finds what is done.
+    """Train small language models, a folder of `out` for each run; the same call goes on where it
+    was interrupted, or finds what is done.
 
-    Models are evaluated on held-out text whenever compute has grown `ratio` times, and at the end; with `checkpoints` each is
-    also kept as a model folder then. Raises: AssayError for what does not fit together, before anything is trained.
-    """
+    Models are evaluated on held-out text whenever compute has grown `ratio` times, and at the end;
+    with `checkpoints` each is also kept as a model folder then. Raises: AssayError for what does
+    not fit together, before anything is trained."""
     from assay.core.evaluations import due_steps
     from assay.core.runs import Runs
     from assay.data import corpus as corpora
@@ -145,26 +151,50 @@ def train_lm(
     from assay.subjects.decoder_files import family
 
     specs = asked(design, training)
-    family(shape_of(specs[0], specs[0].vocab))  # what no folder can hold is refused before anything is read
+    family(
+        shape_of(specs[0], specs[0].vocab)
+    )  # what no folder can hold is refused before anything is read
     at = tuple(sorted({*due_steps(training.steps, ratio=ratio), training.steps}))
     text = corpora.load(design.text)
-    said = {"asked": [json.loads(s.to_json()) for s in specs], "text": text.fingerprint, "ratio": ratio, "checkpoints": checkpoints}
+    said = {
+        "asked": [json.loads(s.to_json()) for s in specs],
+        "text": text.fingerprint,
+        "ratio": ratio,
+        "checkpoints": checkpoints,
+    }
     if (before := _begun(out, said)) is not None:
         return _read(before)
-    return _trained(Runs(specs), at, text, out, said, checkpoints, _Desk(Store(root), device, progress))
+    return _trained(
+        Runs(specs), at, text, out, said, checkpoints, _Desk(Store(root), device, progress)
+    )
 
 
 def asked(design: Design, training: Training) -> tuple[LmSpec, ...]:
-    """Make a spec for each combination of seeds, rates, decays and starts. Raises: SpecError for what cannot be; AssayError for none."""
+    """Make a spec for each combination of seeds, rates, decays and starts. Raises: SpecError for
+    what cannot be; AssayError for none."""
     from assay.data.lm import LmSpec
 
-    fields = asdict(design) | {"steps": training.steps, "batch": training.batch, "warm": training.warm}
-    fields["corpus"], fields["activation"] = fields.pop("text"), design.activation or ("silu" if design.gated else "gelu")
+    fields = asdict(design) | {
+        "steps": training.steps,
+        "batch": training.batch,
+        "warm": training.warm,
+    }
+    fields["corpus"], fields["activation"] = (
+        fields.pop("text"),
+        design.activation or ("silu" if design.gated else "gelu"),
+    )
     values = [tuple(dict.fromkeys(getattr(training, name))) for name in VARIED]
-    specs = [LmSpec(**fields, **dict(zip(VARIED, these, strict=True))) for these in itertools.product(*values)]
+    specs = [
+        LmSpec(**fields, **dict(zip(VARIED, these, strict=True)))
+        for these in itertools.product(*values)
+    ]
     if not specs:
-        raise AssayError("a training needs at least one seed, learning rate, decay and standard deviation")
-    return tuple(sorted(specs, key=lambda s: (s.lr, s.decay, s.std, s.seed)))  # neighbours of one rate are stepped in one call
+        raise AssayError(
+            "a training needs at least one seed, learning rate, decay and standard deviation"
+        )
+    return tuple(
+        sorted(specs, key=lambda s: (s.lr, s.decay, s.std, s.seed))
+    )  # neighbours of one rate are stepped in one call
 
 
 def name_of(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
@@ -174,21 +204,32 @@ def name_of(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
 
 
 def _begun(out: Path, said: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What an earlier call left there when it was done. Raises: AssayError where the folder has something else in it."""
+    """What an earlier call left there when it was done. Raises: AssayError where the folder has
+    something else in it."""
     writable(out, "--out")
     try:
         there = json.loads((out / ASKED).read_text()) if out.exists() else {}
     except (OSError, ValueError):
         there = {}
     if not there and out.exists() and any(out.iterdir()):
-        raise AssayError(f"{out} is not empty, and holds no training; name another folder with --out")
+        raise AssayError(
+            f"{out} is not empty, and holds no training; name another folder with --out"
+        )
     if there and any(there.get(name) != value for name, value in said.items()):
-        raise AssayError(f"{out} holds another training, as {out / ASKED} tells; name another folder with --out")
+        raise AssayError(
+            f"{out} holds another training, as {out / ASKED} tells; name another folder with --out"
+        )
     return there if "result" in there else None
 
 
 def _trained(
-    runs: Runs[LmSpec], at: tuple[int, ...], text: Corpus, out: Path, said: Mapping[str, Any], checkpoints: bool, desk: _Desk
+    runs: Runs[LmSpec],
+    at: tuple[int, ...],
+    text: Corpus,
+    out: Path,
+    said: Mapping[str, Any],
+    checkpoints: bool,
+    desk: _Desk,
 ) -> TrainedLms:
     from assay.data.checkpoint import Alone
     from assay.data.lm import shape_of, train_lms
@@ -198,50 +239,121 @@ def _trained(
     mine = words(text, s.vocab, s.context, desk)
     tokens, vocab = tokens_of(mine)
     others = held_out(text, s.vocab, s.context, WINDOWS, desk)
-    shape, draw = shape_of(runs.specs[0], vocab), batches(runs.seeds, tokens, vocab, s.batch, s.repeats)
+    shape, draw = (
+        shape_of(runs.specs[0], vocab),
+        batches(runs.seeds, tokens, vocab, s.batch, s.repeats),
+    )
     out.mkdir(parents=True, exist_ok=True)
     (out / ASKED).write_text(json.dumps(said, indent=1))
     alone = Alone(desk, out)
 
     def keep(step: int, params: Params) -> None:
         for run, spec in enumerate(runs):
-            _write(out / name_of(spec, runs.specs) / "checkpoints" / f"step-{step:06}", params, shape, mine, spec, run, step, {})
+            _write(
+                out / name_of(spec, runs.specs) / "checkpoints" / f"step-{step:06}",
+                params,
+                shape,
+                mine,
+                spec,
+                run,
+                step,
+                {},
+            )
 
-    trained = train_lms(runs, shape, draw, alone, evaluate_at=at, held_out=others, each=keep if checkpoints else None)
+    trained = train_lms(
+        runs,
+        shape,
+        draw,
+        alone,
+        evaluate_at=at,
+        held_out=others,
+        each=keep if checkpoints else None,
+    )
     found = [_result(trained, i, spec, runs, at, shape, out) for i, spec in enumerate(runs)]
     for run, (spec, told) in enumerate(zip(runs, found, strict=True)):
         if not told.diverged:
             about = {"loss": told.loss, "held_out": told.held_out, "evaluations": list(told.curve)}
             _write(Path(told.folder), trained.tensors, shape, mine, spec, run, spec.steps, about)
-    notes = [] if len(others) else [f"{text.name} is too small to hold any text out: its validation part has no {s.context} tokens in one file"]
+    notes = (
+        []
+        if len(others)
+        else [
+            (
+                f"{text.name} is too small to hold any text out: its validation part has no "
+                f"{s.context} tokens in one file"
+            )
+        ]
+    )
     notes += [f"{told.folder} diverged: lower the learning rate" for told in found if told.diverged]
-    result = TrainedLms(runs=tuple(found), vocab=vocab, windows=len(others), found=False, notes=tuple(notes))
+    result = TrainedLms(
+        runs=tuple(found), vocab=vocab, windows=len(others), found=False, notes=tuple(notes)
+    )
     _curves(out / "curves.csv", found)
     (out / ASKED).write_text(json.dumps({**said, "result": asdict(result)}, indent=1))
     alone.file.unlink()
     return result
 
 
-def _result(trained: Trained, run: int, spec: LmSpec, runs: Runs[LmSpec], at: tuple[int, ...], shape: Shape, out: Path) -> TrainedLm:
+def _result(
+    trained: Trained,
+    run: int,
+    spec: LmSpec,
+    runs: Runs[LmSpec],
+    at: tuple[int, ...],
+    shape: Shape,
+    out: Path,
+) -> TrainedLm:
     from assay.data.lm import HELD_OUT
 
     losses = dict(zip(trained.steps.tolist(), trained.history["loss"][run].tolist(), strict=True))
-    others = trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else [None] * len(at)
+    others = (
+        trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else [None] * len(at)
+    )
     window = spec.batch * spec.context
-    rows = [{"step": n, "tokens": n * window, "loss": losses[n], "held_out": o} for n, o in zip(at, others, strict=True)]
-    curve = tuple({name: value if value is None or math.isfinite(value) else None for name, value in row.items()} for row in rows)
-    parameters = sum(value[run].numel() for name, value in trained.tensors.items() if name in shape.parameters())
+    rows = [
+        {"step": n, "tokens": n * window, "loss": losses[n], "held_out": o}
+        for n, o in zip(at, others, strict=True)
+    ]
+    curve = tuple(
+        {
+            name: value if value is None or math.isfinite(value) else None
+            for name, value in row.items()
+        }
+        for row in rows
+    )
+    parameters = sum(
+        value[run].numel() for name, value in trained.tensors.items() if name in shape.parameters()
+    )
     return TrainedLm(
-        folder=str(out / name_of(spec, runs.specs)), seed=spec.seed, lr=spec.lr, decay=spec.decay, std=spec.std, parameters=parameters,
-        loss=curve[-1]["loss"], held_out=curve[-1]["held_out"], diverged=bool(trained.diverged[run]), curve=curve,
-    )  # fmt: skip
+        folder=str(out / name_of(spec, runs.specs)),
+        seed=spec.seed,
+        lr=spec.lr,
+        decay=spec.decay,
+        std=spec.std,
+        parameters=parameters,
+        loss=curve[-1]["loss"],
+        held_out=curve[-1]["held_out"],
+        diverged=bool(trained.diverged[run]),
+        curve=curve,
+    )
 
 
-def _write(folder: Path, params: Params, shape: Shape, words: Path, spec: LmSpec, run: int, step: int, about: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path,
+    params: Params,
+    shape: Shape,
+    words: Path,
+    spec: LmSpec,
+    run: int,
+    step: int,
+    about: Mapping[str, Any],
+) -> None:
     from assay.subjects.decoder_files import family, write
 
     kind = {"gpt2": "GPT-2", "llama": "Llama"}[family(shape)]
-    called = f"{spec.layers}-block {kind} of width {spec.d} (Assay, {step:,} steps, seed {spec.seed})"
+    called = (
+        f"{spec.layers}-block {kind} of width {spec.d} (Assay, {step:,} steps, seed {spec.seed})"
+    )
     write(folder, params, shape, words / "tokenizer.json", {"name": called, **about}, run)
 
 
@@ -251,7 +363,9 @@ def _curves(path: Path, runs: Sequence[TrainedLm]) -> None:
         table = csv.writer(file)
         table.writerow([*VARIED, "step", "tokens", "loss", "held_out"])
         for run in runs:
-            table.writerows([*(getattr(run, name) for name in VARIED), *point.values()] for point in run.curve)
+            table.writerows(
+                [*(getattr(run, name) for name in VARIED), *point.values()] for point in run.curve
+            )
 
 
 def _read(before: Mapping[str, Any]) -> TrainedLms:
@@ -264,7 +378,13 @@ class _Desk(Unkept):
     """A bench that builds in a store, on a device, and tells how far it is."""
 
     def __init__(self, store: Store, device: str, progress: Callable[[int, int], None]):
-        self.root, self.artefact, self.artefacts, self._device, self._progress = store.root, store.artefact, store.artefacts, device, progress  # type: ignore[method-assign]
+        self.root, self.artefact, self.artefacts, self._device, self._progress = (
+            store.root,
+            store.artefact,
+            store.artefacts,
+            device,
+            progress,
+        )  # type: ignore[method-assign]
 
     @property
     def device(self) -> torch.device:

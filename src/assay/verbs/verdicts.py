@@ -1,4 +1,5 @@
-"""Verdicts: an experiment or a study run, or what is stored of it shown, as the plain values of a result."""
+"""Verdicts: an experiment or a study run, or what is stored of it shown, as the plain values of a
+result."""
 
 from __future__ import annotations
 
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from assay.lab.result import Result
 
 
-def run(lab: Lab, experiment: Experiment, preset: Preset, watching: AbstractContextManager[OnEvent] | None = None) -> ToldResult:
-    """Train and measure what is missing, then judge; a study only within its budget. What is stored is given at once.
+def run(
+    lab: Lab,
+    experiment: Experiment,
+    preset: Preset,
+    watching: AbstractContextManager[OnEvent] | None = None,
+) -> ToldResult:
+    """Train and measure what is missing, then judge; a study only within its budget. What is stored
+    is given at once.
 
     `watching` is entered where something is to be done, and gives what is told of it.
-    Raises: ExperimentError for a study that would take longer than its budget; RunError; StoreError; KeyboardInterrupt, resumable.
-    """
+    Raises: ExperimentError for a study that would take longer than its budget; RunError;
+    StoreError; KeyboardInterrupt, resumable."""
     if (known := lab.known(experiment, preset, run=True)) is not None:
         return cast(ToldResult, known)
     if experiment.origin.endswith(STUDIES):
@@ -34,12 +41,15 @@ def run(lab: Lab, experiment: Experiment, preset: Preset, watching: AbstractCont
         return lab.run(experiment, preset, on_event).to_json()
 
 
-def show(lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None) -> ToldResult:
-    """Give the verdicts of what is stored, all or one claim, by its number or words of its text; nothing is trained or written.
+def show(
+    lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None
+) -> ToldResult:
+    """Give the verdicts of what is stored, all or one claim, by its number or words of its text;
+    nothing is trained or written.
 
     Another `arm` is judged as if it were the method.
-    Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where no claim is the one, or several.
-    """
+    Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
+    no claim is the one, or several."""
     from assay.lab.verdicts import choose
 
     given = found(lab, experiment, preset, arm, claim)
@@ -48,7 +58,10 @@ def show(lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", cl
     return (given if claim is None else choose(given, claim)).to_json()
 
 
-def found(lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None) -> Result | ToldResult:
-    """Give what is stored, as its plain values where those were written and no more than they hold is asked for; else judge it."""
+def found(
+    lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None
+) -> Result | ToldResult:
+    """Give what is stored, as its plain values where those were written and no more than they hold
+    is asked for; else judge it."""
     known = lab.known(experiment, preset) if arm == "main" and claim is None else None
     return cast(ToldResult, known) if known is not None else lab.judge(experiment, preset, arm)

@@ -1,4 +1,5 @@
-"""Within: the largest design that fits into a time, what was given up for it, and what that costs in width of intervals."""
+"""Within: the largest design that fits into a time, what was given up for it, and what that costs
+in width of intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from assay.lab.preset import Preset
 
 @dataclass(frozen=True)
 class Width:
-    """The half-width that the interval of a claim is expected to have, on the scale on which it is judged; null where that is unknown."""
+    """The half-width that the interval of a claim is expected to have, on the scale on which it is
+    judged; null where that is unknown."""
 
     claim: str
     whole: float | None
@@ -41,7 +43,8 @@ class Fitted:
     seeds: int
     of_seeds: int
     needed_seeds: int
-    """The fewest seeds with which claims are as decided as with all of them, as far as that is known."""
+    """The fewest seeds with which claims are as decided as with all of them, as far as that is
+    known."""
     left_out_values: Mapping[str, tuple[Any, ...]]
     left_out_arms: tuple[str, ...]
     runs: int
@@ -49,7 +52,8 @@ class Fitted:
     command_seconds: Range | None
     """Seconds by the clock of what runs; null where everything of it is stored."""
     whole_seconds: Range | None
-    """Seconds by the clock of all that was asked for; null where nothing tells, or everything is stored."""
+    """Seconds by the clock of all that was asked for; null where nothing tells, or everything is
+    stored."""
     wider: float
     """By which factor fewer seeds widen intervals over seeds, by Student's t."""
     claims: tuple[Width, ...]
@@ -59,18 +63,32 @@ class Fitted:
 
 
 def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fitted:
-    """Choose the largest design that fits, and write it down in the store; a command that is repeated finds the same.
+    """Choose the largest design that fits, and write it down in the store; a command that is
+    repeated finds the same.
 
-    Raises: DataError for a time that cannot be read; AssayError for one elsewhere; ExperimentError, one line, where nothing fits.
-    """
+    Raises: DataError for a time that cannot be read; AssayError for one elsewhere; ExperimentError,
+    one line, where nothing fits."""
     asked = budget(within)
     if asked.seconds is None:
-        raise AssayError(f"--within is a time on this machine, such as 10m, got {within!r}; assay plan {experiment.typed} --budget takes others")
+        raise AssayError(
+            f"--within is a time on this machine, such as 10m, got {within!r}; assay plan "
+            f"{experiment.typed} --budget takes others"
+        )
     if not any(True for _ in preset.specs):
         raise ExperimentError(f"{experiment.name} has no runs in preset {preset.name}")
-    found = design(lab.store, experiment, preset, asked.seconds, within.strip(), lab.executor_for([experiment]).width)
+    found = design(
+        lab.store,
+        experiment,
+        preset,
+        asked.seconds,
+        within.strip(),
+        lab.executor_for([experiment]).width,
+    )
     whole, chosen = found.whole, found.chosen
-    widths = tuple(Width(a.text, a.half_width, b.half_width, b.expected) for a, b in zip(whole.claims, chosen.claims, strict=True))
+    widths = tuple(
+        Width(a.text, a.half_width, b.half_width, b.expected)
+        for a, b in zip(whole.claims, chosen.claims, strict=True)
+    )
     return Fitted(
         experiment=experiment.name,
         within=within.strip(),
@@ -84,8 +102,12 @@ def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fit
         left_out_arms=found.arms,
         runs=len(chosen.plan.rows),
         of_runs=len(whole.plan.rows),
-        command_seconds=chosen.command[0] if chosen.command is not None and chosen.plan.missing else None,
-        whole_seconds=whole.command[0] if whole.command is not None and whole.plan.missing else None,
+        command_seconds=chosen.command[0]
+        if chosen.command is not None and chosen.plan.missing
+        else None,
+        whole_seconds=whole.command[0]
+        if whole.command is not None and whole.plan.missing
+        else None,
         wider=_wider(found),
         claims=widths,
         since=found.since,
@@ -94,4 +116,8 @@ def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fit
 
 
 def _wider(found: Design) -> float:
-    return Spread(1.0, found.of_seeds).expected(found.seeds) if 2 <= found.seeds < found.of_seeds else 1.0
+    return (
+        Spread(1.0, found.of_seeds).expected(found.seeds)
+        if 2 <= found.seeds < found.of_seeds
+        else 1.0
+    )

@@ -20,13 +20,20 @@ class Worked:
 
 
 def worker(
-    root: Path, experiments: Sequence[str] = (), *, idle: float | None = None, threads: int = 1, device: str | None = None,
+    root: Path,
+    experiments: Sequence[str] = (),
+    *,
+    idle: float | None = None,
+    threads: int = 1,
+    device: str | None = None,
     tell: Callable[[Any], None] = lambda told: None,
-) -> Worked:  # fmt: skip
-    """Work at groups that somebody waits for, one at a time, until asked to leave, or until nothing could be done for `idle` seconds.
+) -> Worked:
+    """Work at groups that somebody waits for, one at a time, until asked to leave, or until nothing
+    could be done for `idle` seconds.
 
-    `experiments` are names or files; without any, whatever is wanted. `tell` hears of each group, and of what cannot run here.
-    Raises: ExperimentError for an unknown name; StoreError when the store cannot be read or written.
-    """
+    `experiments` are names or files; without any, whatever is wanted. `tell` hears of each group,
+    and of what cannot run here.
+    Raises: ExperimentError for an unknown name; StoreError when the store cannot be read or
+    written."""
     only = [catalogue.entry(name).name for name in experiments]
     return Worked(tuple(Joined(root, only, device, tell, threads).run(idle)))

@@ -1,4 +1,5 @@
-"""A client against a server that speaks the protocol and misbehaves: what fails is missing and counted, and limits hold."""
+"""A client against a server that speaks the protocol and misbehaves: what fails is missing and
+counted, and limits hold."""
 
 import json
 import socket
@@ -23,12 +24,15 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 def said(text, **usage):
     """A reply of the protocol."""
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage or None}).encode()
+    return json.dumps(
+        {"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage or None}
+    ).encode()
 
 
 @contextmanager
 def server(*behaviours) -> Iterator[tuple[str, list]]:
-    """(address, requests so far) of a server that does one thing after another, the last one for ever: (status, body, headers) or a function."""
+    """(address, requests so far) of a server that does one thing after another, the last one for
+    ever: (status, body, headers) or a function."""
     seen: list = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,9 +82,23 @@ class Clock:
 
 def chat(address, tmp_path, **more):
     """A client of this address with little patience, and its clock."""
-    limits = {"most_requests": 50, "most_cost": 1.0, "price_in": 0.0, "price_out": 0.0, "timeout": 5.0, "per_minute": 1e6, "attempts": 3, **more}
+    limits = {
+        "most_requests": 50,
+        "most_cost": 1.0,
+        "price_in": 0.0,
+        "price_out": 0.0,
+        "timeout": 5.0,
+        "per_minute": 1e6,
+        "attempts": 3,
+        **more,
+    }
     clock = Clock()
-    return Chat(Endpoint(address=address, model="m", **limits), tmp_path / "kept", sleep=clock.sleep, clock=clock), clock
+    return Chat(
+        Endpoint(address=address, model="m", **limits),
+        tmp_path / "kept",
+        sleep=clock.sleep,
+        clock=clock,
+    ), clock
 
 
 def test_an_answer_is_asked_for_once_and_then_kept(tmp_path):
@@ -137,13 +155,18 @@ def test_nonsense_is_missing_and_counted(name, tmp_path):
         client, _ = chat(address, tmp_path)
         assert client.ask(HELLO) is None
     assert len(seen) == 3 and client.tally.missing == {why: 1} and client.tally.answered == 0
-    assert f"0 of 1 questions answered (0 kept from before), 3 requests, cost up to 0; 1 × {why}" == client.tally.words()
+    assert (
+        f"0 of 1 questions answered (0 kept from before), 3 requests, cost up to 0; 1 × {why}"
+        == client.tally.words()
+    )
     assert not (tmp_path / "kept").exists()
 
 
 def test_it_tries_again_longer_each_time_and_as_long_as_it_is_asked_to(tmp_path):
     busy, slow = (503, b"busy"), (429, b"slow down", {"Retry-After": "7"})
-    with server(busy, slow, (429, b"", {"Retry-After": "9999999"}), hang_up, (200, said("at last"))) as (address, seen):
+    with server(
+        busy, slow, (429, b"", {"Retry-After": "9999999"}), hang_up, (200, said("at last"))
+    ) as (address, seen):
         client, clock = chat(address, tmp_path, attempts=5)
         assert client.ask(HELLO) == "at last"
     assert len(seen) == 5 and client.tally.sent == 5 and not client.tally.missing
@@ -159,7 +182,13 @@ def test_a_wait_that_is_no_number_of_seconds_is_not_heeded(wait, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "requests", "why"), [(429, 3, "rate limit"), (500, 3, "status 500"), (400, 1, "status 400"), (307, 1, "status 307")]
+    ("status", "requests", "why"),
+    [
+        (429, 3, "rate limit"),
+        (500, 3, "status 500"),
+        (400, 1, "status 400"),
+        (307, 1, "status 307"),
+    ],
 )
 def test_refusals_are_missing(status, requests, why, tmp_path):
     with server((status, b"no", {"Location": "http://127.0.0.1:9/elsewhere"})) as (address, seen):
@@ -200,7 +229,16 @@ def test_a_silent_server_and_a_dripping_one_time_out(tmp_path):
 
     for behaviour in (silent, dripping):
         with server(behaviour) as (address, _):
-            endpoint = Endpoint(address=address, model="m", most_requests=9, most_cost=1, price_in=0, price_out=0, timeout=0.2, attempts=1)
+            endpoint = Endpoint(
+                address=address,
+                model="m",
+                most_requests=9,
+                most_cost=1,
+                price_in=0,
+                price_out=0,
+                timeout=0.2,
+                attempts=1,
+            )
             client, start = Chat(endpoint, tmp_path), time.monotonic()
             assert client.ask(HELLO) is None
             assert time.monotonic() - start < 3
@@ -231,11 +269,24 @@ def test_requests_keep_their_distance(tmp_path):
 def test_no_request_goes_over_the_ceilings(tmp_path):
     with server((200, said("hi"))) as (address, seen):
         client, _ = chat(address, tmp_path, most_requests=2)
-        assert [client.ask([{"role": "user", "content": str(i)}]) for i in range(4)] == ["hi", "hi", None, None]
+        assert [client.ask([{"role": "user", "content": str(i)}]) for i in range(4)] == [
+            "hi",
+            "hi",
+            None,
+            None,
+        ]
         assert len(seen) == 2 and client.tally.missing == {"the ceiling of requests was reached": 2}
-        dear, _ = chat(address, tmp_path / "dear", price_out=1e4, most_cost=5.0)  # 200 tokens of an answer may cost 2
-        assert [dear.ask([{"role": "user", "content": str(i)}]) for i in range(3)] == ["hi", "hi", None]
-        assert dear.tally.missing == {"the ceiling of cost was reached": 1} and dear.tally.cost <= 5.0
+        dear, _ = chat(
+            address, tmp_path / "dear", price_out=1e4, most_cost=5.0
+        )  # 200 tokens of an answer may cost 2
+        assert [dear.ask([{"role": "user", "content": str(i)}]) for i in range(3)] == [
+            "hi",
+            "hi",
+            None,
+        ]
+        assert (
+            dear.tally.missing == {"the ceiling of cost was reached": 1} and dear.tally.cost <= 5.0
+        )
 
 
 @pytest.mark.parametrize(
@@ -252,23 +303,45 @@ def test_an_endpoint_that_lies_about_its_use_is_not_believed(usage, cost, tmp_pa
     with server((200, said("hi", **usage))) as (address, _):
         client, _ = chat(address, tmp_path, price_in=1000.0, price_out=1000.0)
         client.ask(HELLO)
-    worst = 1000 * (len(json.dumps({"model": "m", "messages": HELLO, "max_tokens": 200, "temperature": 0})) + 200) / 1e6
+    worst = (
+        1000
+        * (
+            len(json.dumps({"model": "m", "messages": HELLO, "max_tokens": 200, "temperature": 0}))
+            + 200
+        )
+        / 1e6
+    )
     assert client.tally.cost == pytest.approx(cost or worst)
 
 
-SETTINGS = {"address": '"http://127.0.0.1:1/v1"', "model": '"m"', "most_requests": "5", "most_cost": "1", "price_in": "0.5", "price_out": "2"}
+SETTINGS = {
+    "address": '"http://127.0.0.1:1/v1"',
+    "model": '"m"',
+    "most_requests": "5",
+    "most_cost": "1",
+    "price_in": "0.5",
+    "price_out": "2",
+}
 
 
 def written(tmp_path, **changed):
     file = tmp_path / "endpoint.toml"
-    file.write_text("\n".join(f"{name} = {value}" for name, value in (SETTINGS | changed).items() if value))
+    file.write_text(
+        "\n".join(f"{name} = {value}" for name, value in (SETTINGS | changed).items() if value)
+    )
     return file
 
 
 def test_an_endpoint_is_read_from_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("A_KEY", " abc ")
     found = read(written(tmp_path, key_from='"A_KEY"', timeout="9"))
-    assert (found.address, found.key, found.most_cost, found.timeout, found.per_minute) == ("http://127.0.0.1:1/v1", "abc", 1.0, 9.0, 60.0)
+    assert (found.address, found.key, found.most_cost, found.timeout, found.per_minute) == (
+        "http://127.0.0.1:1/v1",
+        "abc",
+        1.0,
+        9.0,
+        60.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,7 +372,10 @@ def test_a_key_goes_nowhere_in_the_clear(tmp_path, monkeypatch):
     monkeypatch.setenv("A_KEY", "abc")
     with pytest.raises(ModelError, match="in the clear"):
         read(written(tmp_path, key_from='"A_KEY"', address='"http://somewhere.example/v1"'))
-    assert read(written(tmp_path, key_from='"A_KEY"', address='"https://somewhere.example/v1"')).key == "abc"
+    assert (
+        read(written(tmp_path, key_from='"A_KEY"', address='"https://somewhere.example/v1"')).key
+        == "abc"
+    )
 
 
 def test_no_file_no_endpoint(tmp_path):
@@ -308,7 +384,8 @@ def test_no_file_no_endpoint(tmp_path):
 
 
 def test_a_feature_is_explained_and_judged_by_answers(tmp_path):
-    """The server explains with a quoted letter and finds it again, unless the quotes are gone; every third judgement is nonsense."""
+    """The server explains with a quoted letter and finds it again, unless the quotes are gone;
+    every third judgement is nonsense."""
     judged = []
 
     def model(handler, body):
@@ -335,7 +412,9 @@ def test_a_feature_is_explained_and_judged_by_answers(tmp_path):
         shown = seen[0][2]["messages"][1]["content"]
         assert "«c»" in shown and "9: " in shown and "“b”, “a”" in shown
         score, missing = asked.detection(words, at, value, seed=0)
-        assert score == 1.0 and missing == 10  # 8 questions of 5 contexts, two of them answered with nonsense
+        assert (
+            score == 1.0 and missing == 10
+        )  # 8 questions of 5 contexts, two of them answered with nonsense
         assert client.tally.missing == {"answer of another form than asked for": 2}
         bare, _ = asked.detection(words, at, value, seed=0, quotes=False)
         assert bare == 0.5

@@ -1,4 +1,5 @@
-"""Rules and their learner: planted rules come back exactly, planted worlds give the F1 that arithmetic says, and nothing is made of nothing."""
+"""Rules and their learner: planted rules come back exactly, planted worlds give the F1 that
+arithmetic says, and nothing is made of nothing."""
 
 import numpy as np
 import pytest
@@ -13,7 +14,16 @@ from assay.features.explaining.evidence import (
     quoted_context,
 )
 from assay.features.explaining.learner import Limits, Split, explain, learn
-from assay.features.explaining.rule import ABSENT, Condition, Positions, Rule, f1, kinds, rule_f1, without_quotes
+from assay.features.explaining.rule import (
+    ABSENT,
+    Condition,
+    Positions,
+    Rule,
+    f1,
+    kinds,
+    rule_f1,
+    without_quotes,
+)
 from assay.features.explaining.scoring import auroc, levels, simulation
 
 THE, MARK = 0, 1
@@ -32,7 +42,8 @@ def halves(at):
 
 
 def world(pi, alpha, beta, sentences=4000, seed=0, marked=False):
-    """Sentences of 20 tokens, `the` at place 10, followed by S with chance alpha in the domain and beta outside: (text, where it fires)."""
+    """Sentences of 20 tokens, `the` at place 10, followed by S with chance alpha in the domain and
+    beta outside: (text, where it fires)."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(10, 40, (sentences, 20))
     domain = rng.random(sentences) < pi
@@ -63,7 +74,13 @@ def test_leaves_are_what_a_loop_over_words_says():
     rng = np.random.default_rng(3)
     tokens = rng.integers(0, 12, (30, 24))
     keep = rng.random(tokens.shape) < 0.8
-    rule = Rule(((Condition(0, (3, 4)), Condition(-2, (5,))), (Condition("recent", (7,)), Condition(-4, (1, 2))), (Condition(-1, (0,)),)))
+    rule = Rule(
+        (
+            (Condition(0, (3, 4)), Condition(-2, (5,))),
+            (Condition("recent", (7,)), Condition(-4, (1, 2))),
+            (Condition(-1, (0,)),),
+        )
+    )
     at = Positions(tokens, keep)
     wanted = [naive(rule, tokens, *divmod(int(row), 24)) for row in at.row]
     assert at.row.tolist() == np.flatnonzero(keep).tolist()
@@ -75,7 +92,9 @@ def test_leaves_are_what_a_loop_over_words_says():
 def test_many_features_of_one_text_get_the_rules_they_get_alone():
     rng = np.random.default_rng(8)
     at = text(rng.integers(0, 20, (100, 50)))
-    planted = [Rule(((Condition(0, (a,)), Condition(-1, (b, 3))),)) for a, b in ((7, 5), (2, 11), (4, 9))]
+    planted = [
+        Rule(((Condition(0, (a,)), Condition(-1, (b, 3))),)) for a, b in ((7, 5), (2, 11), (4, 9))
+    ]
     split, halved = Split(at, halves(at)), halves(at)
     noisy = [(rule.leaves(at) > 0) ^ (rng.random(len(at)) < 0.01) for rule in planted]
     assert [split.learn(fires) for fires in noisy] == [learn(at, fires, halved) for fires in noisy]
@@ -93,7 +112,12 @@ def test_a_planted_rule_is_found_exactly():
 def test_two_planted_conjunctions_are_found_in_other_text():
     rng = np.random.default_rng(2)
     at, fresh = (text(rng.integers(0, 20, (400, 50))) for _ in range(2))
-    planted = Rule(((Condition(0, (7,)), Condition("recent", (3, 5))), (Condition(-2, (11, 12)), Condition(0, (13,)))))
+    planted = Rule(
+        (
+            (Condition(0, (7,)), Condition("recent", (3, 5))),
+            (Condition(-2, (11, 12)), Condition(0, (13,))),
+        )
+    )
     found = learn(at, planted.leaves(at) > 0, halves(at))
     assert found is not None and rule_f1(found, fresh, planted.leaves(fresh) > 0) == 1.0
     assert found.cost == planted.cost
@@ -109,12 +133,18 @@ def test_noise_is_not_explained():
     rng = np.random.default_rng(5)
     at, fresh = (text(rng.integers(0, 200, (300, 50))) for _ in range(2))
     found = learn(at, rng.random(len(at)) < 0.02, halves(at))
-    assert rule_f1(found, fresh, rng.random(len(fresh)) < 0.02) < 0.06  # all of the vocabulary: 0.04
+    assert (
+        rule_f1(found, fresh, rng.random(len(fresh)) < 0.02) < 0.06
+    )  # all of the vocabulary: 0.04
 
 
 @pytest.mark.parametrize(
     ("pi", "alpha", "beta", "inside", "outside"),
-    [(0.2, 0.9, 0.05, 1 / 3, 6 / 7), (0.1, 0.7, 0.02, 0.181818, 0.744681), (0.5, 0.6, 0.4, 0.666667, 0.6)],
+    [
+        (0.2, 0.9, 0.05, 1 / 3, 6 / 7),
+        (0.1, 0.7, 0.02, 0.181818, 0.744681),
+        (0.5, 0.6, 0.4, 0.666667, 0.6),
+    ],
 )
 def test_planted_worlds_have_the_f1_of_arithmetic(pi, alpha, beta, inside, outside):
     """The third one has the input ahead: the rules do not prefer a side."""
@@ -166,23 +196,30 @@ def test_a_perfect_rule_on_a_constant_activation_simulates_it_perfectly():
 def test_kinds_survive_where_quotes_are_taken_out():
     vocabulary = [" the", "cat", "12", "\n", "(", " 7", "X", " A", "=", "  "]
     named = kinds(vocabulary)
-    assert named["a number"] == (2, 5) and named["a line break"] == (3,) and named["an opening bracket"] == (4,)
+    assert (
+        named["a number"] == (2, 5)
+        and named["a line break"] == (3,)
+        and named["an opening bracket"] == (4,)
+    )
     rng = np.random.default_rng(0)
     at = text(rng.integers(0, 10, (200, 40)))
     fires = np.isin(at.shifted(0), (2, 5)) & (at.shifted(-1) == 0)
     found = learn(at, fires, halves(at), Limits(names=2), kinds=named)
-    assert found == Rule(((Condition(0, (2, 5), "a number"), Condition(-1, (0,))),)) or found == Rule(
-        ((Condition(-1, (0,)), Condition(0, (2, 5), "a number")),)
-    )
+    assert found == Rule(
+        ((Condition(0, (2, 5), "a number"), Condition(-1, (0,))),)
+    ) or found == Rule(((Condition(-1, (0,)), Condition(0, (2, 5), "a number")),))
     assert found.without_quotes() == Rule(((Condition(0, (2, 5), "a number"),),))
     assert Rule(((Condition(0, (1, 2)),),)).without_quotes() == Rule(())
     words = found.words(vocabulary.__getitem__)
     assert "“ the”" in words and "a number" in words
-    assert "the" not in without_quotes(words).replace("the token", "").replace("the one", "") and "a number" in without_quotes(words)
+    assert "the" not in without_quotes(words).replace("the token", "").replace(
+        "the one", ""
+    ) and "a number" in without_quotes(words)
 
 
 def test_both_sides_together_know_more_than_each():
-    """On `the`, firing follows from the marker before it in half of the domain and from S after it in the other half."""
+    """On `the`, firing follows from the marker before it in half of the domain and from S after it
+    in the other half."""
     at, fires = world(0.5, 0.6, 0.4, sentences=3000, marked=True)
     fires &= OutputExplanation(S).scores(at) > 0
     evidence = Evidence(at, fires * 1.0, halves(at), np.array(S))
@@ -203,7 +240,7 @@ def test_a_feature_without_a_rule_is_explained_by_its_mean():
     ("said", "left"),
     [
         ("fires on “np” after 'import'", "fires on … after …"),
-        ('the model\'s "word" isn\'t `code`', "the model's … isn't …"),
+        ("the model's \"word\" isn't `code`", "the model's … isn't …"),
         ("nothing quoted here", "nothing quoted here"),
         ("“”", "…"),
     ],

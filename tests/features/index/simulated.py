@@ -30,17 +30,41 @@ class Made:
 
 def about(width: int, d: int = 16) -> About:
     return About(
-        name="made/up", dictionary="0" * 64, model="model", model_words="a model", model_sha256="1" * 64, corpus="text", corpus_sha256="2" * 64,
-        site="blocks.0.hook_resid_post", site_out="blocks.0.hook_resid_post", kind="TopK", d_in=d, d_sae=width, tokens=0, windows=0, context=0,
-        documents=0, bos=False, skip_first=1,
-    )  # fmt: skip
+        name="made/up",
+        dictionary="0" * 64,
+        model="model",
+        model_words="a model",
+        model_sha256="1" * 64,
+        corpus="text",
+        corpus_sha256="2" * 64,
+        site="blocks.0.hook_resid_post",
+        site_out="blocks.0.hook_resid_post",
+        kind="TopK",
+        d_in=d,
+        d_sae=width,
+        tokens=0,
+        windows=0,
+        context=0,
+        documents=0,
+        bos=False,
+        skip_first=1,
+    )
 
 
 def made(
-    folder: Path, *, width: int = 40, windows: int = 24, context: int = 32, shards: int = 3, d: int = 16, seed: int = 0,
-    words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids], ablated: Mapping[str, np.ndarray] | None = None,
-) -> Made:  # fmt: skip
-    """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of feature 3's direction."""
+    folder: Path,
+    *,
+    width: int = 40,
+    windows: int = 24,
+    context: int = 32,
+    shards: int = 3,
+    d: int = 16,
+    seed: int = 0,
+    words: Callable[[Sequence[int]], Sequence[str]] = lambda ids: [f"<{i}>" for i in ids],
+    ablated: Mapping[str, np.ndarray] | None = None,
+) -> Made:
+    """Sparse activations of which feature 0 is dead, feature 1 dense, and feature 2 the negative of
+    feature 3's direction."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, VOCABULARY, (windows, context)).astype(np.int32)
     document = (np.arange(windows) // 2).astype(np.int32)
@@ -48,17 +72,25 @@ def made(
     kept[:, 0] = False
     rate = rng.uniform(0.01, 0.2, width)
     rate[0], rate[1] = 0, 0.9
-    acts = rng.exponential(1.0, (windows, context, width)) * (rng.random((windows, context, width)) < rate) * kept[..., None]
+    acts = (
+        rng.exponential(1.0, (windows, context, width))
+        * (rng.random((windows, context, width)) < rate)
+        * kept[..., None]
+    )
     acts = acts.astype(np.float32)
     effects = (rng.normal(size=acts.shape) * (acts > 0)).astype(np.float32)
     neurons = rng.normal(size=(windows, context, 6)).astype(np.float32) + acts[..., 1:2]
     decoder = rng.normal(size=(width, d)).astype(np.float32)
     decoder[2] = -2 * decoder[3]
     directions = build.Directions(
-        decoder=decoder, encoder=decoder + 0.1 * rng.normal(size=decoder.shape).astype(np.float32),
+        decoder=decoder,
+        encoder=decoder + 0.1 * rng.normal(size=decoder.shape).astype(np.float32),
         unembedding=rng.normal(size=(d, VOCABULARY)).astype(np.float32),
-        seeds={"other": decoder[: width // 2] + 0.01, "third": rng.normal(size=(width, d)).astype(np.float32)},
-    )  # fmt: skip
+        seeds={
+            "other": decoder[: width // 2] + 0.01,
+            "third": rng.normal(size=(width, d)).astype(np.float32),
+        },
+    )
     per = windows // shards
     paths = []
     for i in range(shards):
@@ -70,14 +102,27 @@ def made(
         row, feature = row[shuffled], feature[shuffled]
         flat = acts[part].reshape(-1, width), effects[part].reshape(-1, width)
         firings.write(
-            path, feature=feature, row=row, value=flat[0][row, feature], effect=flat[1][row, feature], tokens=tokens[part],
-            document=document[part], kept=kept[part], neurons=neurons[part][kept[part]][:100] if i == 0 else None,
-        )  # fmt: skip
+            path,
+            feature=feature,
+            row=row,
+            value=flat[0][row, feature],
+            effect=flat[1][row, feature],
+            tokens=tokens[part],
+            document=document[part],
+            kept=kept[part],
+            neurons=neurons[part][kept[part]][:100] if i == 0 else None,
+        )
         paths.append(path)
     index = folder / "index"
     index.mkdir()
     build.build(
-        index, paths, directions, about(width, d), words=words, ablated=ablated, vocabulary=VOCABULARY,
+        index,
+        paths,
+        directions,
+        about(width, d),
+        words=words,
+        ablated=ablated,
+        vocabulary=VOCABULARY,
         documents=[f"text {i}.py" for i in range(windows // 2)],
-    )  # fmt: skip
+    )
     return Made(index, acts, effects, tokens, document, kept, directions, neurons)

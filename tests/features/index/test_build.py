@@ -41,35 +41,55 @@ def test_numbers_of_a_feature_are_those_of_its_activations(one: Made, index: Ind
         on = one.acts[..., k][one.acts[..., k] > 0].astype(np.float64)
         assert found["firings"] == len(on)
         assert found["density"] == pytest.approx(len(on) / rows, abs=1e-12)
-        assert found["maximum"] == pytest.approx(on.max()) and found["mean"] == pytest.approx(on.mean())
+        assert found["maximum"] == pytest.approx(on.max()) and found["mean"] == pytest.approx(
+            on.mean()
+        )
         assert found["quantiles"] == pytest.approx(np.quantile(on, QUANTILES))
-        assert found["documents"] == sum((one.acts[one.document == d][..., k] > 0).any() for d in set(one.document))
+        assert found["documents"] == sum(
+            (one.acts[one.document == d][..., k] > 0).any() for d in set(one.document)
+        )
         assert found["histogram"] == np.histogram(on, 50, (0, on.max()))[0].tolist()
         assert sum(found["log_histogram"]) == len(on)
         effect = one.effects[..., k].astype(np.float64).sum()
-        assert found["gradient_total"] == pytest.approx(effect / rows) and found["gradient_active"] == pytest.approx(effect / len(on))
+        assert found["gradient_total"] == pytest.approx(effect / rows) and found[
+            "gradient_active"
+        ] == pytest.approx(effect / len(on))
         decoder = one.directions.decoder[k].astype(np.float64)
         assert found["decoder_norm"] == pytest.approx(np.linalg.norm(decoder))
         encoder = one.directions.encoder[k].astype(np.float64)
-        assert found["encoder_cosine"] == pytest.approx(decoder @ encoder / np.linalg.norm(decoder) / np.linalg.norm(encoder), abs=1e-6)
+        assert found["encoder_cosine"] == pytest.approx(
+            decoder @ encoder / np.linalg.norm(decoder) / np.linalg.norm(encoder), abs=1e-6
+        )
 
 
 def test_the_first_order_interval_is_the_jackknifes(one: Made, index: Index) -> None:
-    """Leaving out a document at a time gives nearly the same half-width: both linearise one ratio."""
+    """Leaving out a document at a time gives nearly the same half-width: both linearise one
+    ratio."""
     for k in (1, 3, 17):
-        effect = np.array([one.effects[one.document == d][..., k].astype(np.float64).sum() for d in range(12)])
+        effect = np.array(
+            [one.effects[one.document == d][..., k].astype(np.float64).sum() for d in range(12)]
+        )
         count = np.array([(one.acts[one.document == d][..., k] > 0).sum() for d in range(12)])
         left_out = (effect.sum() - effect) / (count.sum() - count)
         half = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * ((left_out - left_out.mean()) ** 2).sum())
         found = index.feature(k).numbers
         assert (found["gradient_high"] - found["gradient_low"]) / 2 == pytest.approx(half, rel=0.1)
-        assert (found["gradient_high"] + found["gradient_low"]) / 2 == pytest.approx(found["gradient_active"])
+        assert (found["gradient_high"] + found["gradient_low"]) / 2 == pytest.approx(
+            found["gradient_active"]
+        )
 
 
 def test_a_feature_that_never_fires_is_dead_and_has_no_numbers(index: Index) -> None:
     found = index.feature(0)
-    assert found.numbers["class"] == "dead" and found.numbers["density"] == 0 and found.numbers["firings"] == 0
-    assert all(found.numbers[name] is None for name in ("mean", "quantiles", "purity", "token", "gradient_active"))
+    assert (
+        found.numbers["class"] == "dead"
+        and found.numbers["density"] == 0
+        and found.numbers["firings"] == 0
+    )
+    assert all(
+        found.numbers[name] is None
+        for name in ("mean", "quantiles", "purity", "token", "gradient_active")
+    )
     assert found.contexts == () and found.tokens == ()
     assert found.promoted  # it still has a direction
 
@@ -82,9 +102,17 @@ def test_top_contexts_are_the_strongest_firings_of_each_window(one: Made, index:
         found = index.contexts(k, "top")
         assert [c.window for c in found] == strongest.tolist()
         for c in found:
-            assert c.position == one.acts[c.window, :, k].argmax() and c.value == pytest.approx(one.acts[c.window, c.position, k])
-            low, high = max(0, c.position - BEFORE), min(one.tokens.shape[1], c.position + AFTER + 1)
-            assert c.ids == tuple(one.tokens[c.window, low:high]) and c.tokens[c.at] == f"<{one.tokens[c.window, c.position]}>"
+            assert c.position == one.acts[c.window, :, k].argmax() and c.value == pytest.approx(
+                one.acts[c.window, c.position, k]
+            )
+            low, high = (
+                max(0, c.position - BEFORE),
+                min(one.tokens.shape[1], c.position + AFTER + 1),
+            )
+            assert (
+                c.ids == tuple(one.tokens[c.window, low:high])
+                and c.tokens[c.at] == f"<{one.tokens[c.window, c.position]}>"
+            )
             assert c.activations == pytest.approx(one.acts[c.window, low:high, k])
             assert c.effects == pytest.approx(one.effects[c.window, low:high, k])
             assert c.document == f"text {one.document[c.window]}.py"
@@ -105,7 +133,9 @@ def test_tokens_that_a_feature_fires_on(one: Made, index: Index) -> None:
     everywhere = np.bincount(one.tokens[one.kept], minlength=VOCABULARY)
     found = index.feature(1)
     for row in found.tokens:
-        assert row["firings"] == counts[row["token"]] and row["share"] == pytest.approx(counts[row["token"]] / len(on))
+        assert row["firings"] == counts[row["token"]] and row["share"] == pytest.approx(
+            counts[row["token"]] / len(on)
+        )
         assert row["recall"] == pytest.approx(counts[row["token"]] / everywhere[row["token"]])
     assert [row["firings"] for row in found.tokens] == sorted(counts, reverse=True)[:5]
     assert found.numbers["token"] == counts.argmax()
@@ -120,31 +150,44 @@ def test_correlations_are_numpys(one: Made, index: Index) -> None:
     for row in found:
         other = rows[:, row["other"]]
         assert row["pearson"] == pytest.approx(expected[2, row["other"] - 1], abs=1e-9)
-        assert row["cosine"] == pytest.approx(rows[:, 3] @ other / np.linalg.norm(rows[:, 3]) / np.linalg.norm(other), abs=1e-6)
+        assert row["cosine"] == pytest.approx(
+            rows[:, 3] @ other / np.linalg.norm(rows[:, 3]) / np.linalg.norm(other), abs=1e-6
+        )
 
 
 def test_neurons_are_correlated_where_they_were_read(one: Made, index: Index) -> None:
     kept = one.kept[:8]  # the first shard
-    rows, neurons = one.acts[:8][kept][:100].astype(np.float64), one.neurons[:8][kept][:100].astype(np.float64)
+    rows, neurons = (
+        one.acts[:8][kept][:100].astype(np.float64),
+        one.neurons[:8][kept][:100].astype(np.float64),
+    )
     found = [row for row in index.feature(1).neighbours if row["kind"] == "neuron"]
     expected = [np.corrcoef(rows[:, 1], neurons[:, m])[0, 1] for m in range(6)]
     assert [row["other"] for row in found] == np.argsort(expected)[::-1][:5].tolist()
-    assert [row["pearson"] for row in found] == pytest.approx(sorted(expected, reverse=True)[:5], abs=1e-6)
+    assert [row["pearson"] for row in found] == pytest.approx(
+        sorted(expected, reverse=True)[:5], abs=1e-6
+    )
     assert index.about.neuron_tokens == 100
 
 
 def test_pearson_of_the_specifications_vector() -> None:
-    """a = (0, 0, 1, 3) and n = (1, 0, 2, 5): ρ = .981981 and cosine .981495; covariance over the product of variances would be .428571."""
+    """a = (0, 0, 1, 3) and n = (1, 0, 2, 5): ρ = .981981 and cosine .981495; covariance over the
+    product of variances would be .428571."""
     import scipy.sparse
 
     matrix = scipy.sparse.csc_matrix(np.array([[0, 0, 1, 3], [1, 0, 2, 5]], np.float32).T)
     found = relations.correlated(relations.Activations(matrix, None, np.zeros(0, np.int64)), 0, 2)
     assert found["other"].tolist() == [1, 0]
-    assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6) and found["cosine"] == pytest.approx([0.981495] * 2, abs=1e-6)
+    assert found["pearson"] == pytest.approx([0.981981] * 2, abs=1e-6) and found[
+        "cosine"
+    ] == pytest.approx([0.981495] * 2, abs=1e-6)
 
 
-def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where few others are on with a feature, the rest is ordered by its negative correlations; in chunks of any size."""
+def test_correlations_of_features_that_seldom_fire_together_are_numpys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where few others are on with a feature, the rest is ordered by its negative correlations; in
+    chunks of any size."""
     import scipy.sparse
 
     rng = np.random.default_rng(3)
@@ -159,11 +202,17 @@ def test_correlations_of_features_that_seldom_fire_together_are_numpys(monkeypat
         found = relations.correlated(firing, 0, 12)
         some = np.flatnonzero(on)
         assert found["feature"].tolist() == np.repeat(some, 5).tolist()
-        assert found["pearson"] == pytest.approx(np.sort(expected[some], axis=1)[:, :-6:-1].ravel(), abs=1e-12)
-        assert found["pearson"] == pytest.approx(expected[found["feature"], found["other"]], abs=1e-12)
+        assert found["pearson"] == pytest.approx(
+            np.sort(expected[some], axis=1)[:, :-6:-1].ravel(), abs=1e-12
+        )
+        assert found["pearson"] == pytest.approx(
+            expected[found["feature"], found["other"]], abs=1e-12
+        )
 
 
-def test_blocks_hold_no_more_firings_than_they_may(one: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_hold_no_more_firings_than_they_may(
+    one: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     firing = firings.Firings.of(sorted(one.folder.parent.glob("shard*")))
     each = (one.acts > 0).sum((0, 1))
     assert firing.counts(40).tolist() == each.tolist()
@@ -174,9 +223,14 @@ def test_blocks_hold_no_more_firings_than_they_may(one: Made, monkeypatch: pytes
 
 
 def test_axes_are_sorted_by_magnitude_and_keep_their_sign() -> None:
-    """d = (3, −4, 1): the largest by magnitude is −4 with half of the absolute sum, then 3 with 37.5 %."""
+    """d = (3, −4, 1): the largest by magnitude is −4 with half of the absolute sum, then 3 with
+    37.5 %."""
     found = relations.axes(np.array([[3.0, -4.0, 1.0]]), 0)
-    assert found["value"][:2].tolist() == [-4, 3] and found["share"][:2].tolist() == [0.5, 0.375] and found["other"][:2].tolist() == [1, 0]
+    assert (
+        found["value"][:2].tolist() == [-4, 3]
+        and found["share"][:2].tolist() == [0.5, 0.375]
+        and found["other"][:2].tolist() == [1, 0]
+    )
 
 
 def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:
@@ -184,37 +238,59 @@ def test_nearest_rows_antipodes_and_seeds(one: Made, index: Index) -> None:
     cosine = rows @ rows.T - 2 * np.eye(len(rows)) * 0
     np.fill_diagonal(cosine, 0)
     two, three = index.feature(2).numbers, index.feature(3).numbers
-    assert (two["antipode"], three["antipode"]) == (3, 2) and two["nearest"] == 3 and two["nearest_cosine"] == pytest.approx(-1, abs=1e-5)
+    assert (
+        (two["antipode"], three["antipode"]) == (3, 2)
+        and two["nearest"] == 3
+        and two["nearest_cosine"] == pytest.approx(-1, abs=1e-5)
+    )
     for k in (5, 9):
         assert index.feature(k).numbers["nearest"] == np.abs(cosine[k]).argmax()
-    other = one.directions.seeds["other"] / np.linalg.norm(one.directions.seeds["other"], axis=1, keepdims=True)
+    other = one.directions.seeds["other"] / np.linalg.norm(
+        one.directions.seeds["other"], axis=1, keepdims=True
+    )
     found = index.feature(7).numbers
     assert found["seed_cosines"][0] == pytest.approx((other @ rows[7]).max(), abs=1e-6)
     near = other[np.argsort(-np.abs(other @ rows[7]))[:8]].T.astype(np.float64)
-    assert found["seed_spans"][0] == pytest.approx((near @ np.linalg.lstsq(near, rows[7], rcond=None)[0]) @ rows[7], abs=1e-6)
+    assert found["seed_spans"][0] == pytest.approx(
+        (near @ np.linalg.lstsq(near, rows[7], rcond=None)[0]) @ rows[7], abs=1e-6
+    )
     assert index.about.seeds == ("other", "third")
 
 
 def test_logits_are_the_decoder_through_the_unembedding(one: Made, index: Index) -> None:
     logits = one.directions.decoder[4] @ one.directions.unembedding
     found = index.feature(4)
-    assert [t for t, _ in found.promoted] == [f"<{i}>" for i in np.argsort(-logits, kind="stable")[:10]]
+    assert [t for t, _ in found.promoted] == [
+        f"<{i}>" for i in np.argsort(-logits, kind="stable")[:10]
+    ]
     assert [v for _, v in found.suppressed] == pytest.approx(np.sort(logits)[:10], abs=1e-4)
     counts = found.numbers["logit_histogram"]
-    assert sum(counts) == len(logits) and np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2  # one on an edge may lie on either side
+    assert (
+        sum(counts) == len(logits)
+        and np.abs(np.array(counts) - np.histogram(logits, 50)[0]).sum() <= 2
+    )  # one on an edge may lie on either side
     assert found.logit_edges == pytest.approx(np.histogram_bin_edges(logits, 50), abs=1e-4)
 
 
 def test_logits_that_are_all_equal_are_in_one_bin() -> None:
-    assert effects.histogram(np.array([[0.0, 0, 0], [1, 2, 3]], np.float32), 4).tolist() == [[3, 0, 0, 0], [1, 0, 1, 1]]
+    assert effects.histogram(np.array([[0.0, 0, 0], [1, 2, 3]], np.float32), 4).tolist() == [
+        [3, 0, 0, 0],
+        [1, 0, 1, 1],
+    ]
 
 
-def test_an_index_from_before_the_logit_histogram_is_read_without_it(one: Made, tmp_path: Path) -> None:
+def test_an_index_from_before_the_logit_histogram_is_read_without_it(
+    one: Made, tmp_path: Path
+) -> None:
     shutil.copytree(one.folder, tmp_path / "old")
     table = pq.read_table(tmp_path / "old/features.parquet")
     pq.write_table(table.drop(["logit_histogram"]), tmp_path / "old/features.parquet")
     found = Index(tmp_path / "old").feature(4)
-    assert found.numbers["logit_histogram"] is None and found.logit_edges == () and len(found.promoted) == 10
+    assert (
+        found.numbers["logit_histogram"] is None
+        and found.logit_edges == ()
+        and len(found.promoted) == 10
+    )
 
 
 def test_pages_of_the_table(one: Made, index: Index) -> None:
@@ -222,15 +298,28 @@ def test_pages_of_the_table(one: Made, index: Index) -> None:
     page = index.features(order="density", limit=10, offset=5)
     assert page.total == 40
     assert [row["density"] for row in page.rows] == pytest.approx(np.sort(density)[::-1][5:15])
-    some = index.features(where=[Condition("density", ">=", 0.1), Condition("class", "=", "dense")], order="feature", descending=False)
-    assert [row["feature"] for row in some.rows] == np.flatnonzero(density > 0.1).tolist() and some.total == (density > 0.1).sum()
+    some = index.features(
+        where=[Condition("density", ">=", 0.1), Condition("class", "=", "dense")],
+        order="feature",
+        descending=False,
+    )
+    assert [row["feature"] for row in some.rows] == np.flatnonzero(
+        density > 0.1
+    ).tolist() and some.total == (density > 0.1).sum()
 
 
-@pytest.mark.parametrize("ask", [
-    lambda index: index.features(order="nothing"), lambda index: index.features(order="feature; DROP TABLE features"),
-    lambda index: index.features(where=[Condition("density", "<>", 1)]), lambda index: index.features(where=[Condition("density", ">=", "x")]),
-    lambda index: index.feature(40), lambda index: index.feature(-1), lambda index: index.points("class", "density"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda index: index.features(order="nothing"),
+        lambda index: index.features(order="feature; DROP TABLE features"),
+        lambda index: index.features(where=[Condition("density", "<>", 1)]),
+        lambda index: index.features(where=[Condition("density", ">=", "x")]),
+        lambda index: index.feature(40),
+        lambda index: index.feature(-1),
+        lambda index: index.points("class", "density"),
+    ],
+)
 def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
     with pytest.raises(DataError) as raised:
         ask(index)
@@ -240,7 +329,12 @@ def test_what_is_not_there_is_one_line(index: Index, ask) -> None:
 def test_search_by_token_promoted_token_and_text(one: Made, index: Index) -> None:
     token = index.feature(1).numbers["token"]
     assert 1 in {row["feature"] for row in index.by_token(token).rows}
-    promoted = [k for k in range(40) if token in np.argsort(-(one.directions.decoder[k] @ one.directions.unembedding), kind="stable")[:10]]
+    promoted = [
+        k
+        for k in range(40)
+        if token
+        in np.argsort(-(one.directions.decoder[k] @ one.directions.unembedding), kind="stable")[:10]
+    ]
     assert sorted(row["feature"] for row in index.by_promoted(token).rows) == promoted
     c = index.contexts(3, "top")[0]
     pair = c.ids[c.at - 1 : c.at + 1]
@@ -257,13 +351,22 @@ def test_cells_of_the_scatter_hold_every_feature_once(index: Index) -> None:
     assert len(features) == 40 and x[0] == 0
 
 
-def test_blocks_of_any_width_give_the_same_tables(one: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_width_give_the_same_tables(
+    one: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(build, "WIDTH", 16)
     again = made(tmp_path)
     assert len(list(again.folder.glob("*.parquet"))) == len(TABLES)
     a, b = Index(one.folder), Index(again.folder)
     for table in TABLES:  # matrix products of other shapes round otherwise, in the seventh digit
-        order = ", ".join(name for name in ("feature", "kind", "sign", "rank") if name in {c.name for c in TABLES[table]}) or "ALL"
+        order = (
+            ", ".join(
+                name
+                for name in ("feature", "kind", "sign", "rank")
+                if name in {c.name for c in TABLES[table]}
+            )
+            or "ALL"
+        )
         first, second = (x.query(f"SELECT * FROM {table} ORDER BY {order}") for x in (a, b))
         assert len(first) == len(second)
         for one_row, other in zip(first, second, strict=True):
@@ -289,13 +392,19 @@ def test_a_build_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     folder = tmp_path / "stopped"
     folder.mkdir()
     shards = sorted((tmp_path / "whole").glob("shard*"))
-    given = {"words": lambda ids: [f"<{i}>" for i in ids], "vocabulary": VOCABULARY, "documents": [f"text {i}.py" for i in range(12)]}
+    given = {
+        "words": lambda ids: [f"<{i}>" for i in ids],
+        "vocabulary": VOCABULARY,
+        "documents": [f"text {i}.py" for i in range(12)],
+    }
     with pytest.raises(KeyboardInterrupt):
         build.build(folder, shards, whole.directions, about(40), tick=stop, **given)
     assert not (folder / "about.json").exists()
     read: list[tuple[int, int]] = []
     block = firings.Firings.block
-    monkeypatch.setattr(firings.Firings, "block", lambda self, a, b: read.append((a, b)) or block(self, a, b))
+    monkeypatch.setattr(
+        firings.Firings, "block", lambda self, a, b: read.append((a, b)) or block(self, a, b)
+    )
     build.build(folder, shards, whole.directions, about(40), **given)
     assert read == [(32, 40)]  # the first two blocks were there
     for file in whole.folder.glob("*.parquet"):
@@ -306,17 +415,39 @@ def test_ablated_columns_stand_beside_their_features_only(one: Made, tmp_path: P
     folder = tmp_path / "ablated"
     folder.mkdir()
     shards = sorted(one.folder.parent.glob("shard*"))
-    given = {"feature": np.array([3, 8]), "importance": np.array([0.5, -0.1]), "ablated_firings": np.array([7, 0])}
+    given = {
+        "feature": np.array([3, 8]),
+        "importance": np.array([0.5, -0.1]),
+        "ablated_firings": np.array([7, 0]),
+    }
     build.build(
-        folder, shards, one.directions, about(40), words=lambda ids: [""] * len(ids), vocabulary=VOCABULARY, documents=["a"] * 12, ablated=given
+        folder,
+        shards,
+        one.directions,
+        about(40),
+        words=lambda ids: [""] * len(ids),
+        vocabulary=VOCABULARY,
+        documents=["a"] * 12,
+        ablated=given,
     )
     index = Index(folder)
     assert [index.feature(k).numbers["importance"] for k in (2, 3, 8)] == [None, 0.5, -0.1]
-    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [None, 7, 0] and index.about.ablated == 2
+    assert [index.feature(k).numbers["ablated_firings"] for k in (2, 3, 8)] == [
+        None,
+        7,
+        0,
+    ] and index.about.ablated == 2
 
 
 def test_classes_in_words() -> None:
-    assert blocks.classes(np.array([0, 1e-6, 1e-5, 1e-3, 0.1, 0.11])) == ["dead", "ultra-rare", "rare", "ordinary", "ordinary", "dense"]
+    assert blocks.classes(np.array([0, 1e-6, 1e-5, 1e-3, 0.1, 0.11])) == [
+        "dead",
+        "ultra-rare",
+        "rare",
+        "ordinary",
+        "ordinary",
+        "dense",
+    ]
 
 
 def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -> None:
@@ -337,6 +468,11 @@ def test_a_folder_that_is_no_index_or_lacks_a_table(one: Made, tmp_path: Path) -
 def test_firings_at_tokens_that_do_not_count_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not kept"):
         firings.write(
-            tmp_path, feature=np.array([0]), row=np.array([0]), value=np.array([1.0]), tokens=np.zeros((1, 4), int),
-            document=np.zeros(1, int), kept=np.array([[False, True, True, True]]),
-        )  # fmt: skip
+            tmp_path,
+            feature=np.array([0]),
+            row=np.array([0]),
+            value=np.array([1.0]),
+            tokens=np.zeros((1, 4), int),
+            document=np.zeros(1, int),
+            kept=np.array([[False, True, True, True]]),
+        )

@@ -1,4 +1,5 @@
-"""An index of a dictionary that never fires, and an index of which bytes were changed: the first has pages, the second has none."""
+"""An index of a dictionary that never fires, and an index of which bytes were changed: the first
+has pages, the second has none."""
 
 from __future__ import annotations
 
@@ -27,12 +28,25 @@ def made(root: Path, bias: float, ablate: int) -> Index:
     model, texts = tiny_models.make(root / "llama", "llama"), root / "texts"
     texts.mkdir()
     for i in range(12):
-        (texts / f"{i:02}.txt").write_text(f"def add{i}(self, other):\n    return self + other\n" * 3)
-    W = torch.nn.functional.normalize(torch.randn(1, WIDTH, 24, generator=torch.Generator().manual_seed(0)), dim=-1)
-    one = Dictionary(0.6 * W.mT, torch.full((1, WIDTH), bias), W, torch.zeros(1, 24), ReLU(), sites=(SITE,))
+        (texts / f"{i:02}.txt").write_text(
+            f"def add{i}(self, other):\n    return self + other\n" * 3
+        )
+    W = torch.nn.functional.normalize(
+        torch.randn(1, WIDTH, 24, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    one = Dictionary(
+        0.6 * W.mT, torch.full((1, WIDTH), bias), W, torch.zeros(1, 24), ReLU(), sites=(SITE,)
+    )
     one.save(root / "one.safetensors")
     return indexing.index(
-        root / "one.safetensors", model=model, text=texts, root=root / "store", tokens=240, context=12, ablate=ablate, ablate_windows=2
+        root / "one.safetensors",
+        model=model,
+        text=texts,
+        root=root / "store",
+        tokens=240,
+        context=12,
+        ablate=ablate,
+        ablate_windows=2,
     )
 
 
@@ -45,8 +59,14 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Index, Path]:
 @pytest.mark.parametrize("ablate", [0, 2])
 def test_a_dictionary_that_never_fires_has_pages_that_say_so(tmp_path: Path, ablate: int) -> None:
     index = made(tmp_path, -1000.0, ablate)
-    client, base = TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1"), f"/{index.about.address}"
-    pages = {path: client.get(base + path) for path in ("", "/0", "/search?q=def", "/prompt?text=def+add(self)")}
+    client, base = (
+        TestClient(application(Library(tmp_path / "store")), base_url="http://127.0.0.1"),
+        f"/{index.about.address}",
+    )
+    pages = {
+        path: client.get(base + path)
+        for path in ("", "/0", "/search?q=def", "/prompt?text=def+add(self)")
+    }
     assert {path: page.status_code for path, page in pages.items()} == dict.fromkeys(pages, 200)
     assert "dead" in pages[""].text and index.about.l0 == 0
 
@@ -59,7 +79,9 @@ def harm(path: Path, place: int) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_no_bit_of_an_index_changes_unnoticed(original: tuple[Index, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bit_of_an_index_changes_unnoticed(
+    original: tuple[Index, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     index, store = original
     rng = np.random.default_rng(0)
     for path in sorted(index.folder.iterdir()):
@@ -75,7 +97,9 @@ def test_no_bit_of_an_index_changes_unnoticed(original: tuple[Index, Path], monk
     assert Index(index.folder).about == index.about
 
 
-def test_a_page_of_a_feature_reads_no_block_that_was_changed_since(original: tuple[Index, Path]) -> None:
+def test_a_page_of_a_feature_reads_no_block_that_was_changed_since(
+    original: tuple[Index, Path],
+) -> None:
     index, _ = original
     again = Index(index.folder)
     feature = int(again.query("SELECT feature FROM features WHERE firings > 0")[0]["feature"])

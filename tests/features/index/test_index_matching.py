@@ -22,15 +22,21 @@ def test_nearest_and_mutual_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch,
     second[:10] = first[5:15]
     second[10] = -first[20]
     found = matching.match(first, second)
-    cosine = [[float(np.dot(a.astype(np.float64), b.astype(np.float64))) for b in second] for a in first]
+    cosine = [
+        [float(np.dot(a.astype(np.float64), b.astype(np.float64))) for b in second] for a in first
+    ]
     for i in range(30):
         best = max(range(50), key=lambda j, i=i: cosine[i][j])
-        assert found.there[i] == best and found.cosine[i] == pytest.approx(cosine[i][best], abs=1e-6)
+        assert found.there[i] == best and found.cosine[i] == pytest.approx(
+            cosine[i][best], abs=1e-6
+        )
         back = max(range(30), key=lambda k, j=best: cosine[k][j])
         assert found.mutual[i] == (back == i)
     for j in range(50):
         best = max(range(30), key=lambda i, j=j: cosine[i][j])
-        assert found.back[j] == best and found.back_cosine[j] == pytest.approx(cosine[best][j], abs=1e-6)
+        assert found.back[j] == best and found.back_cosine[j] == pytest.approx(
+            cosine[best][j], abs=1e-6
+        )
     assert found.there[5:15].tolist() == list(range(10)) and found.mutual[5:15].all()
     assert found.cosine[20] < 0.99  # the opposite direction is no counterpart
 
@@ -55,7 +61,9 @@ def test_what_cannot_be_compared_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_index_keeps_its_decoder_rows_of_length_one(tmp_path: Path) -> None:
     made = simulated.made(tmp_path)
     rows = matching.rows(made.folder)
-    assert rows.dtype == np.float16 and np.allclose(rows, relations.unit(made.directions.decoder), atol=1e-3)
+    assert rows.dtype == np.float16 and np.allclose(
+        rows, relations.unit(made.directions.decoder), atol=1e-3
+    )
     (made.folder / matching.FILE).write_bytes(b"no array")
     with pytest.raises(DataError, match="damaged"):
         matching.rows(made.folder)

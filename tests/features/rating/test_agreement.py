@@ -10,13 +10,23 @@ import pytest
 from assay.features.rating.agreement import alpha, alpha_interval
 
 _ = np.nan
-FOUR = np.array([  # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", part C: four observers, twelve units
-    [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _], [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, _, 3],
-    [_, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, _], [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
-]).T  # fmt: skip
-THREE = np.array([  # three coders, fifteen units: the worked example of the encyclopedia articles on alpha
-    [_, _, _, _, _, 3, 4, 1, 2, 1, 1, 3, 3, _, 3], [1, _, 2, 1, 3, 3, 4, 3, _, _, _, _, _, _, _], [_, _, 2, 1, 3, 4, 4, _, 2, 1, 1, 3, 3, _, 4],
-]).T  # fmt: skip
+FOUR = np.array(
+    # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", part C: four observers,
+    # twelve units
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, _, 3],
+        [_, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, _],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
+    ]
+).T
+THREE = np.array(
+    [  # three coders, fifteen units: the worked example of the encyclopedia articles on alpha
+        [_, _, _, _, _, 3, 4, 1, 2, 1, 1, 3, 3, _, 3],
+        [1, _, 2, 1, 3, 3, 4, 3, _, _, _, _, _, _, _],
+        [_, _, 2, 1, 3, 4, 4, _, 2, 1, 1, 3, 3, _, 4],
+    ]
+).T
 
 
 @pytest.mark.parametrize(("scores", "published"), [(FOUR, 0.849), (THREE, 0.811)])
@@ -30,7 +40,14 @@ def naive(scores):
     units = [unit for unit in units if len(unit) > 1]
     values = [v for unit in units for v in unit]
     n = len(values)
-    observed = sum((a - b) ** 2 / (len(unit) - 1) for unit in units for a, b in itertools.permutations(unit, 2)) / n
+    observed = (
+        sum(
+            (a - b) ** 2 / (len(unit) - 1)
+            for unit in units
+            for a, b in itertools.permutations(unit, 2)
+        )
+        / n
+    )
     expected = sum((a - b) ** 2 for a, b in itertools.permutations(values, 2)) / (n * (n - 1))
     return 1 - observed / expected
 
@@ -50,7 +67,8 @@ def test_extremes():
 
 
 def test_the_interval_covers_the_agreement_of_the_population():
-    """Two raters see one truth through noise: alpha of all answers is that of a very long rating."""
+    """Two raters see one truth through noise: alpha of all answers is that of a very long
+    rating."""
     rng = np.random.default_rng(1)
 
     def ratings(n):

@@ -1,4 +1,5 @@
-"""What is kept of a rater: goes on after a kill, and any change that was not made by answering is seen."""
+"""What is kept of a rater: goes on after a kill, and any change that was not made by answering is
+seen."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ def again(sheet, plan="plan"):
 
 def test_the_last_answer_counts_and_a_reader_finds_all(sheet):
     found = again(sheet)
-    assert not found.fault and {k: v.score for k, v in found.answers.items()} == {"a": 0.5, "b": 0.0}
+    assert not found.fault and {k: v.score for k, v in found.answers.items()} == {
+        "a": 0.5,
+        "b": 0.0,
+    }
     assert found.answers["b"].words == "loops, mostly"
     assert len(sheet.path.read_text().splitlines()) == 4, "lines are only added"
 

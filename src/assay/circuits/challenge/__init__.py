@@ -1,4 +1,5 @@
-"""Challenges: circuits that are planted from a seed, disguised, and given out without a word of the answer; answers are scored blind."""
+"""Challenges: circuits that are planted from a seed, disguised, and given out without a word of the
+answer; answers are scored blind."""
 
 from assay.core.lazy import lazy
 

@@ -1,7 +1,8 @@
-"""Disguise: a circuit whose tokens, heads, neurons and directions are exchanged and turned, among others that write where nobody reads.
+"""Disguise: a circuit whose tokens, heads, neurons and directions are exchanged and turned, among
+others that write where nobody reads.
 
-Before noise is added the function stays what it was, up to the names of tokens and answers. Positions stay, since attention has an order.
-"""
+Before noise is added the function stays what it was, up to the names of tokens and answers.
+Positions stay, since attention has an order."""
 
 from __future__ import annotations
 
@@ -21,13 +22,23 @@ from assay.worlds.algorithms.built.circuit import Circuit
 from assay.worlds.algorithms.task import UNASKED, Task, asked
 
 NOISE = 1e-4
-"""Deviation of the noise on each weight, in units of the root mean square of its tensor; halved as often as the answers ask for."""
+"""Deviation of the noise on each weight, in units of the root mean square of its tensor; halved as
+often as the answers ask for."""
 MOVES = 0.02
 """By how much noise may move a logit, in units of what the right answer leads by there."""
 _AXES: Mapping[str, Mapping[str, int]] = {
-    "W_E": {"d": 2}, "W_pos": {"d": 2}, "W_QKV": {"d": 2, "heads": 4}, "b_QKV": {"heads": 3}, "W_O": {"heads": 2, "d": 4}, "b_O": {"d": 2},
-    "W_in": {"d": 2, "m": 3}, "b_in": {"m": 2}, "W_out": {"m": 2, "d": 3}, "b_out": {"d": 2}, "W_U": {"d": 1},
-}  # fmt: skip
+    "W_E": {"d": 2},
+    "W_pos": {"d": 2},
+    "W_QKV": {"d": 2, "heads": 4},
+    "b_QKV": {"heads": 3},
+    "W_O": {"heads": 2, "d": 4},
+    "b_O": {"d": 2},
+    "W_in": {"d": 2, "m": 3},
+    "b_in": {"m": 2},
+    "W_out": {"m": 2, "d": 3},
+    "b_out": {"d": 2},
+    "W_U": {"d": 1},
+}
 """Which axis of each parameter is the stream's, the heads', the neurons'."""
 
 
@@ -58,24 +69,33 @@ class Disguised:
 
 
 def disguise(circuit: Circuit, of: np.random.Generator, noise: float = NOISE) -> Disguised:
-    """Exchange and turn what can be without changing the function, add heads and neurons that nobody reads, then noise."""
+    """Exchange and turn what can be without changing the function, add heads and neurons that
+    nobody reads, then noise."""
     classes = circuit.params["W_U"].shape[-1]
     tokens, answers = _names(circuit.task, classes, of)
     grown, old = _grown(circuit.params, of)
     layers, _, _, heads, _ = grown["W_QKV"].shape[1:]
     head = np.stack([of.permutation(heads) for _ in range(layers)])
-    neuron = np.stack([of.permutation(grown["W_in"].shape[-1]) for _ in range(layers)]) if "W_in" in grown else np.zeros((layers, 0), int)
+    neuron = (
+        np.stack([of.permutation(grown["W_in"].shape[-1]) for _ in range(layers)])
+        if "W_in" in grown
+        else np.zeros((layers, 0), int)
+    )
     turned, turn = _turned(_exchanged(grown, tokens, answers, head, neuron), of)
     problem = Problem(_renamed(circuit.task, tokens, answers), turned, circuit.shape.activation)
     return Disguised(
-        _noisy(problem, of, noise), tokens, answers,
-        tuple(tuple(map(int, row[: old["heads"]])) for row in head), tuple(tuple(map(int, row[: old["neurons"]])) for row in neuron),
+        _noisy(problem, of, noise),
+        tokens,
+        answers,
+        tuple(tuple(map(int, row[: old["heads"]])) for row in head),
+        tuple(tuple(map(int, row[: old["neurons"]])) for row in neuron),
         turn[: circuit.params["W_E"].shape[-1]],
-    )  # fmt: skip
+    )
 
 
 def _names(task: Task, classes: int, of: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """New numbers of tokens and answers. Tokens that are answers too stay among each other, so that they go on being one."""
+    """New numbers of tokens and answers. Tokens that are answers too stay among each other, so that
+    they go on being one."""
     if task.answers[:classes] != task.tokens[:classes]:
         return of.permutation(len(task.tokens)), of.permutation(classes)
     order = of.permutation(classes)
@@ -83,7 +103,8 @@ def _names(task: Task, classes: int, of: np.random.Generator) -> tuple[np.ndarra
 
 
 def _renamed(task: Task, tokens: np.ndarray, answers: np.ndarray) -> Task:
-    """Call tokens t0, t1, … and answers that are no tokens c0, c1, …: names that say nothing of the task."""
+    """Call tokens t0, t1, … and answers that are no tokens c0, c1, …: names that say nothing of the
+    task."""
     back = np.argsort(tokens)
     names = tuple(f"t{i}" for i in range(len(tokens)))
     same = task.answers[: len(answers)] == task.tokens[: len(answers)]
@@ -100,10 +121,15 @@ def _renamed(task: Task, tokens: np.ndarray, answers: np.ndarray) -> Task:
 
 
 def _grown(params: Params, of: np.random.Generator) -> tuple[dict[str, Tensor], Mapping[str, int]]:
-    """A wider model: more directions, and heads and neurons that read everything and write only there. Idle ones become such too."""
+    """A wider model: more directions, and heads and neurons that read everything and write only
+    there. Idle ones become such too."""
     _, layers, d, _, heads, _ = params["W_QKV"].shape
     m = params["W_in"].shape[-1] if "W_in" in params else 0
-    wide, more, extra = d + int(of.integers(6, 12)), int(of.integers(3, 6)), int(of.integers(3, 7)) if m else 0
+    wide, more, extra = (
+        d + int(of.integers(6, 12)),
+        int(of.integers(3, 6)),
+        int(of.integers(3, 7)) if m else 0,
+    )
     new = {"d": wide, "heads": heads + more, "m": m + extra}
 
     def room(name: str, axes: Mapping[int, int]) -> Tensor:
@@ -121,25 +147,41 @@ def _grown(params: Params, of: np.random.Generator) -> tuple[dict[str, Tensor], 
     for layer in range(layers):
         busy = [i for i in range(heads) if params["W_O"][0, layer, i].any()]
         for i in set(range(heads + more)) - set(busy):
-            _distract(p, layer, i, int(of.choice(busy)) if busy and of.random() < 0.5 else None, idle, of)
+            _distract(
+                p, layer, i, int(of.choice(busy)) if busy and of.random() < 0.5 else None, idle, of
+            )
         spare = [i for i in range(m + extra) if not p["W_out"][0, layer, i].any()] if m else []
         for i in spare:
             p["W_in"][0, layer, :, i] = _normal((wide,), of) / wide**0.5
-            p["b_in"][0, layer, i] = float(of.choice(params["b_in"][0, layer]))  # no other biases than those that work have
+            p["b_in"][0, layer, i] = float(
+                of.choice(params["b_in"][0, layer])
+            )  # no other biases than those that work have
             p["W_out"][0, layer, i] = _normal((wide,), of) * idle
     return p, {"heads": heads, "neurons": m}
 
 
-def _distract(p: dict[str, Tensor], layer: int, head: int, like: int | None, idle: Tensor, of: np.random.Generator) -> None:
-    """Let a head look where another does, or anywhere, and write what it finds where nobody reads."""
+def _distract(
+    p: dict[str, Tensor],
+    layer: int,
+    head: int,
+    like: int | None,
+    idle: Tensor,
+    of: np.random.Generator,
+) -> None:
+    """Let a head look where another does, or anywhere, and write what it finds where nobody
+    reads."""
     wide, e = p["W_QKV"].shape[2], p["W_QKV"].shape[-1]
     scores = _normal((wide, 2, e), of) * (4 / wide) ** 0.5
-    p["W_QKV"][0, layer, :, :2, head] = scores if like is None else p["W_QKV"][0, layer, :, :2, like]
+    p["W_QKV"][0, layer, :, :2, head] = (
+        scores if like is None else p["W_QKV"][0, layer, :, :2, like]
+    )
     p["W_QKV"][0, layer, :, 2, head] = _normal((wide, e), of) / wide**0.5
     p["W_O"][0, layer, head] = _normal((e, wide), of) * idle
 
 
-def _exchanged(p: Params, tokens: np.ndarray, answers: np.ndarray, head: np.ndarray, neuron: np.ndarray) -> dict[str, Tensor]:
+def _exchanged(
+    p: Params, tokens: np.ndarray, answers: np.ndarray, head: np.ndarray, neuron: np.ndarray
+) -> dict[str, Tensor]:
     """Everything under its new number."""
     out = {name: x.clone() for name, x in p.items()}
     out["W_E"][0, tokens] = p["W_E"][0]
@@ -158,8 +200,14 @@ def _exchanged(p: Params, tokens: np.ndarray, answers: np.ndarray, head: np.ndar
 
 
 def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
-    """The stream, and inside each head queries with keys and values with outputs, turned; neurons before and after stretched and shrunk."""
-    wide, layers, heads, e = p["W_QKV"].shape[2], p["W_QKV"].shape[1], p["W_QKV"].shape[4], p["W_QKV"].shape[5]
+    """The stream, and inside each head queries with keys and values with outputs, turned; neurons
+    before and after stretched and shrunk."""
+    wide, layers, heads, e = (
+        p["W_QKV"].shape[2],
+        p["W_QKV"].shape[1],
+        p["W_QKV"].shape[4],
+        p["W_QKV"].shape[5],
+    )
     turn = _rotation(wide, of)
     for layer in range(layers):
         for head in range(heads):
@@ -187,13 +235,17 @@ def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Te
 
 def _noisy(problem: Problem, of: np.random.Generator, noise: float) -> Problem:
     """The model with noise on every weight, as little as leaves its answers clear."""
-    steps = {name: x.square().mean().sqrt() * _normal(x.shape, of) for name, x in problem.params.items()}
+    steps = {
+        name: x.square().mean().sqrt() * _normal(x.shape, of) for name, x in problem.params.items()
+    }
     inputs = problem.task.drawn(of, 200)
     where = asked(problem.task.answer(inputs))
     before = problem.logits(inputs)[where]
     first, second = np.sort(before, 1)[:, :-3:-1].T
     while noise:
-        noisy = dataclasses.replace(problem, params={name: x + noise * steps[name] for name, x in problem.params.items()})
+        noisy = dataclasses.replace(
+            problem, params={name: x + noise * steps[name] for name, x in problem.params.items()}
+        )
         if (np.abs(noisy.logits(inputs)[where] - before).max(1) <= MOVES * (first - second)).all():
             return noisy
         noise /= 2

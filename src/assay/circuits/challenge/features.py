@@ -1,4 +1,5 @@
-"""Features as a challenge: a crowd of a seed's own sizes, what is true of it after a disguise, and what is only nearly so, as files."""
+"""Features as a challenge: a crowd of a seed's own sizes, what is true of it after a disguise, and
+what is only nearly so, as files."""
 
 from __future__ import annotations
 
@@ -23,14 +24,24 @@ def made(of: np.random.Generator) -> tuple[Circuit, Crowd]:
     read = int(of.integers(6, 9))
     less = int(of.integers(2)) * (read > 6)  # six in five dimensions are hardly ever told apart
     drawn = crowded.crowd(
-        of, tokens=int(of.integers(13, 16)), read=read, decoys=DECOYS, room=read - less, classes=5, back=int(of.integers(1, 3))
+        of,
+        tokens=int(of.integers(13, 16)),
+        read=read,
+        decoys=DECOYS,
+        room=read - less,
+        classes=5,
+        back=int(of.integers(1, 3)),
     )
     return crowded.crowded(drawn, int(of.integers(8, 11)), of), drawn
 
 
 def known(drawn: Crowd, circuit: Circuit, to: Disguised) -> Known:
     """Tell what is to be found in the disguised model: the features that are read."""
-    rows, old, n = _told(crowded.directions(drawn, circuit.shape.d, circuit.task.length), to), np.argsort(to.tokens), len(drawn.raises)
+    rows, old, n = (
+        _told(crowded.directions(drawn, circuit.shape.d, circuit.task.length), to),
+        np.argsort(to.tokens),
+        len(drawn.raises),
+    )
 
     def on(tokens: Int[np.ndarray, "b s"]) -> Bool[np.ndarray, "b s n"]:
         return drawn.on(old[tokens])[..., :n]
@@ -38,20 +49,43 @@ def known(drawn: Crowd, circuit: Circuit, to: Disguised) -> Known:
     return Known(SITE, rows[:n], on, drawn.rows.shape[1])
 
 
-def text(drawn: Crowd, circuit: Circuit, to: Disguised | None = None, *, rival: bool = False) -> str:
-    """Write the file of the explanation that is true by construction; as a rival with the directions along which features are read."""
+def text(
+    drawn: Crowd, circuit: Circuit, to: Disguised | None = None, *, rival: bool = False
+) -> str:
+    """Write the file of the explanation that is true by construction; as a rival with the
+    directions along which features are read."""
     n, d, length = len(drawn.raises), circuit.shape.d, circuit.task.length
-    rows = crowded.read_along(drawn, d, length) if rival else crowded.directions(drawn, d, length)[:n]
-    tokens, answers = (np.arange(drawn.here.shape[1]), np.arange(len(drawn.offsets))) if to is None else (to.tokens, to.answers)
-    name = "features are along the directions in which they are read" if rival else "features in superposition"
+    rows = (
+        crowded.read_along(drawn, d, length) if rival else crowded.directions(drawn, d, length)[:n]
+    )
+    tokens, answers = (
+        (np.arange(drawn.here.shape[1]), np.arange(len(drawn.offsets)))
+        if to is None
+        else (to.tokens, to.answers)
+    )
+    name = (
+        "features are along the directions in which they are read"
+        if rival
+        else "features in superposition"
+    )
     back = f'is = "last(token, there(place) == place - {drawn.back})"'
     lines = ['of = "challenge"', f'name = "{name}"', "", "[variables.before]", back]
     for i, row in enumerate(rows if to is None else _told(rows, to)):
         rule = _among("token", tokens[drawn.here[i]])
         if not drawn.before[i].all():
             rule = f"({rule}) and ({_among('before', tokens[drawn.before[i]])})"
-        lines += ["", f"[variables.feature{i}]", f'at = "{SITE}"', f"along = [[{', '.join(f'{x:.5g}' for x in row)}]]", f'is = "{rule}"']
-    lines += ["", "[logits]", f"are = {json.dumps([_logit(drawn, c) for c in np.argsort(answers)])}"]
+        lines += [
+            "",
+            f"[variables.feature{i}]",
+            f'at = "{SITE}"',
+            f"along = [[{', '.join(f'{x:.5g}' for x in row)}]]",
+            f'is = "{rule}"',
+        ]
+    lines += [
+        "",
+        "[logits]",
+        f"are = {json.dumps([_logit(drawn, c) for c in np.argsort(answers)])}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -65,4 +99,9 @@ def _among(name: str, tokens: Sequence[int] | Int[np.ndarray, " t"]) -> str:
 
 
 def _logit(drawn: Crowd, c: int) -> str:
-    return " + ".join([f"{drawn.offsets[c]:g}", *(f"{x:g} * feature{i}" for i, x in enumerate(drawn.raises[:, c]) if x)])
+    return " + ".join(
+        [
+            f"{drawn.offsets[c]:g}",
+            *(f"{x:g} * feature{i}" for i, x in enumerate(drawn.raises[:, c]) if x),
+        ]
+    )

@@ -1,8 +1,9 @@
-"""A challenge as a folder: model, configuration, inputs, a page of text and an empty answer, and no word of what was planted.
+"""A challenge as a folder: model, configuration, inputs, a page of text and an empty answer, and no
+word of what was planted.
 
-model.safetensors has the decoder's parameters under their names, [1, …], 64 bits; config.json its sizes, the names of tokens and answers, and
-the positions at which something is asked; inputs.safetensors `tokens` [n, s].
-"""
+model.safetensors has the decoder's parameters under their names, [1, …], 64 bits; config.json its
+sizes, the names of tokens and answers, and the positions at which something is asked;
+inputs.safetensors `tokens` [n, s]."""
 
 from __future__ import annotations
 
@@ -33,14 +34,19 @@ _LARGEST = 64 * 2**20
 
 
 def files(problem: Problem, seed: int, features: Known | None = None) -> dict[str, bytes]:
-    """Give the files of a challenge, but for its seal; where features are to be found, the files say at which place."""
+    """Give the files of a challenge, but for its seal; where features are to be found, the files
+    say at which place."""
     tokens = problem.task.draw(seed, 0, INPUTS)
     places = np.flatnonzero(asked(problem.task.answer(tokens)).any(0)).tolist()
     shape = _shape(problem)
     config = {
-        "format": "assay-challenge-1", "decoder": dataclasses.asdict(shape), "tokens": problem.task.tokens, "answers": problem.task.answers,
-        "length": problem.task.length, "asked": places,
-    }  # fmt: skip
+        "format": "assay-challenge-1",
+        "decoder": dataclasses.asdict(shape),
+        "tokens": problem.task.tokens,
+        "answers": problem.task.answers,
+        "length": problem.task.length,
+        "asked": places,
+    }
     site = str(features.site) if features else None
     if site:
         config["features"] = site
@@ -54,7 +60,8 @@ def files(problem: Problem, seed: int, features: Known | None = None) -> dict[st
 
 
 def opened(folder: Path) -> Problem:
-    """Open a challenge as a problem: its inputs are drawn from those in the folder, and the right answers are the model's own.
+    """Open a challenge as a problem: its inputs are drawn from those in the folder, and the right
+    answers are the model's own.
 
     Raises: DataError, one line that names the file.
     """
@@ -65,12 +72,29 @@ def opened(folder: Path) -> Problem:
         length, places = int(config["length"]), [int(i) for i in config["asked"]]
         wanted = {name: (1, *size) for name, size in shape.parameters().items()}
     except (KeyError, TypeError, ValueError) as e:
-        raise DataError(f"{folder / 'config.json'} is no challenge's: {type(e).__name__} {e}") from None
-    params, pool = _tensors(folder / "model.safetensors"), _tensors(folder / "inputs.safetensors").get("tokens")
+        raise DataError(
+            f"{folder / 'config.json'} is no challenge's: {type(e).__name__} {e}"
+        ) from None
+    params, pool = (
+        _tensors(folder / "model.safetensors"),
+        _tensors(folder / "inputs.safetensors").get("tokens"),
+    )
     if {name: tuple(x.shape) for name, x in params.items()} != wanted:
-        raise DataError(f"{folder / 'model.safetensors'} does not have the parameters that config.json says")
-    if pool is None or pool.ndim != 2 or pool.shape[1] != length or not len(pool) or pool.min() < 0 or pool.max() >= len(names):
-        raise DataError(f"{folder / 'inputs.safetensors'} does not have rows of {length} tokens below {len(names)} as `tokens`")
+        raise DataError(
+            f"{folder / 'model.safetensors'} does not have the parameters that config.json says"
+        )
+    if (
+        pool is None
+        or pool.ndim != 2
+        or pool.shape[1] != length
+        or not len(pool)
+        or pool.min() < 0
+        or pool.max() >= len(names)
+    ):
+        raise DataError(
+            f"{folder / 'inputs.safetensors'} does not have rows of {length} tokens below "
+            f"{len(names)} as `tokens`"
+        )
     given = pool.long().numpy()
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
@@ -81,7 +105,9 @@ def opened(folder: Path) -> Problem:
         out[:, places] = problem.logits(tokens).argmax(-1)[:, places]
         return out
 
-    problem = Problem(Task("challenge", names, answers, length, drawn, answer), params, shape.activation)
+    problem = Problem(
+        Task("challenge", names, answers, length, drawn, answer), params, shape.activation
+    )
     return problem
 
 
@@ -90,9 +116,17 @@ def _shape(problem: Problem) -> Shape:
     _, layers, d, _, heads, e = p["W_QKV"].shape
     m = p["W_in"].shape[-1] if "W_in" in p else 0
     return Shape(
-        layers=layers, d=d, heads=heads, m=m, context=p["W_pos"].shape[1], vocab=p["W_E"].shape[1], norm="none", d_head=e,
-        answers=p["W_U"].shape[-1], activation=problem.activation,
-    )  # fmt: skip
+        layers=layers,
+        d=d,
+        heads=heads,
+        m=m,
+        context=p["W_pos"].shape[1],
+        vocab=p["W_E"].shape[1],
+        norm="none",
+        d_head=e,
+        answers=p["W_U"].shape[-1],
+        activation=problem.activation,
+    )
 
 
 def _tensors(path: Path) -> dict[str, Any]:
@@ -102,13 +136,29 @@ def _tensors(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no safetensors file: {e}") from None
 
 
-def _page(problem: Problem, shape: Shape, tokens: Int[np.ndarray, "n s"], places: list[int], site: str | None) -> str:
+def _page(
+    problem: Problem,
+    shape: Shape,
+    tokens: Int[np.ndarray, "n s"],
+    places: list[int],
+    site: str | None,
+) -> str:
     """What is known of the task without its answer."""
     task, own = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
-    fixed = [f"position {i} is always {task.tokens[int(column[0])]}" for i, column in enumerate(tokens.T) if (column == column[0]).all()]
+    fixed = [
+        f"position {i} is always {task.tokens[int(column[0])]}"
+        for i, column in enumerate(tokens.T)
+        if (column == column[0]).all()
+    ]
     mlp = f" and an MLP of {shape.m} neurons ({shape.activation})" if shape.m else ""
-    examples = "\n".join(f"    {task.said(row)}   →   {_answered(problem, row, places)}" for row in tokens[:5])
-    question = _FEATURES.format(site=site) if site else "This transformer does one thing, and does it right. Which, and by what parts?\n"
+    examples = "\n".join(
+        f"    {task.said(row)}   →   {_answered(problem, row, places)}" for row in tokens[:5]
+    )
+    question = (
+        _FEATURES.format(site=site)
+        if site
+        else "This transformer does one thing, and does it right. Which, and by what parts?\n"
+    )
     return f"""# A challenge
 
 {question}
@@ -132,7 +182,7 @@ Open it in Python:
 
 Write what you find into `{ANSWER}`; the language is on Assay's page docs/explanations.md. Some heads, neurons and directions distract.
 `{SEAL}` has a hash that binds whoever planted this: kind, seed and salt, told after scoring, give it again.
-"""
+"""  # noqa: E501
 
 
 def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -> str:
@@ -146,7 +196,7 @@ them than dimensions for them, and no neuron is one. Which directions, when is e
 
 Name those that change the logits, each as a variable at `{site}` along one direction; its sign and length make no difference. Others are decoys.
 Whatever you name beyond what was planted counts against you.
-"""
+"""  # noqa: E501
 _EMPTY_FEATURES = """\
 of = "challenge"
 name = "nothing is explained yet"
@@ -164,7 +214,7 @@ name = "nothing is explained yet"
 #
 # [logits]
 # are = ["10", "20 + 30 * often", "0"]          # a rule for each class
-"""
+"""  # noqa: E501
 _EMPTY = """\
 of = "challenge"
 name = "nothing is explained yet"
@@ -179,4 +229,4 @@ name = "nothing is explained yet"
 # [answer]
 # is = "often"
 # margin = 10
-"""
+"""  # noqa: E501

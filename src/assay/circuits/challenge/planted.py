@@ -1,4 +1,5 @@
-"""Planted: a circuit or features of a seed's own sizes in disguise, the explanation that is true by construction, and a plausible rival."""
+"""Planted: a circuit or features of a seed's own sizes in disguise, the explanation that is true by
+construction, and a plausible rival."""
 
 from __future__ import annotations
 
@@ -58,11 +59,15 @@ class Planted:
 
     def explained(self, *, rival: bool = False) -> Explanation:
         """The one explanation or the other, as a value."""
-        return parsed((self.rival if rival else self.answer).encode(), Path("the rival" if rival else "the planted explanation"))
+        return parsed(
+            (self.rival if rival else self.answer).encode(),
+            Path("the rival" if rival else "the planted explanation"),
+        )
 
 
 def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
-    """Plant a circuit: the same for a seed each time; without a kind the seed draws one. Raises: SpecError for an unknown kind."""
+    """Plant a circuit: the same for a seed each time; without a kind the seed draws one. Raises:
+    SpecError for an unknown kind."""
     kinds = names()
     if kind is not None and kind not in kinds:
         raise SpecError(f"no kind of challenge is called {kind!r}; {nearest(kind, kinds)}")
@@ -87,7 +92,16 @@ def _features(seed: int, noise: float) -> Planted:
     circuit, drawn = features.made(rng.generator(seed, f"challenge.{features.KIND}.sizes"))
     to = disguise(circuit, rng.generator(seed, f"challenge.{features.KIND}.disguise"), noise)
     answer, rival = (features.text(drawn, circuit, to, rival=r) for r in (False, True))
-    return Planted(features.KIND, seed, circuit, to, features.text(drawn, circuit), answer, rival, features.known(drawn, circuit, to))
+    return Planted(
+        features.KIND,
+        seed,
+        circuit,
+        to,
+        features.text(drawn, circuit),
+        answer,
+        rival,
+        features.known(drawn, circuit, to),
+    )
 
 
 def _brackets(of: np.random.Generator) -> tuple[Circuit, Constants]:
@@ -109,7 +123,11 @@ def _modular_sum(of: np.random.Generator) -> tuple[Circuit, Constants]:
 def _redundant(of: np.random.Generator) -> tuple[Circuit, Constants]:
     back = int(of.integers(1, 4))
     circuit = redundant(int(of.integers(6, 11)), int(of.integers(7, 12)), back=back)
-    return circuit, {"one place": f"{back} places", "first place": f"first {back} places", "1": str(back)} if back > 1 else {}
+    return circuit, {
+        "one place": f"{back} places",
+        "first place": f"first {back} places",
+        "1": str(back),
+    } if back > 1 else {}
 
 
 def _sorting(of: np.random.Generator) -> tuple[Circuit, Constants]:
@@ -122,7 +140,8 @@ def _two_hops(of: np.random.Generator) -> tuple[Circuit, Constants]:
 
 
 _KINDS: Mapping[str, Callable[[np.random.Generator], tuple[Circuit, Constants]]] = {
-    make.__name__.removeprefix("_"): make for make in (_brackets, _induction, _modular_sum, _redundant, _sorting, _two_hops)
+    make.__name__.removeprefix("_"): make
+    for make in (_brackets, _induction, _modular_sum, _redundant, _sorting, _two_hops)
 }
 _COPIES = ("induction", "redundant")
 """What is said of tokens by their names alone, whatever they are called."""
@@ -131,34 +150,49 @@ _COPIES = ("induction", "redundant")
 def _sized(text: str, constants: Constants) -> str:
     """The file of an explanation at other sizes."""
     numbers = "|".join(map(re.escape, constants))
-    return re.sub(rf"(?<![\w.])({numbers})(?![\w.])", lambda found: constants[found[0]], text) if constants else text
+    return (
+        re.sub(rf"(?<![\w.])({numbers})(?![\w.])", lambda found: constants[found[0]], text)
+        if constants
+        else text
+    )
 
 
 def _told(text: str, circuit: Circuit, to: Disguised, copies: bool) -> dict[str, Any]:
-    """An explanation of the circuit as it has to be told of the disguised one: other places, other names.
+    """An explanation of the circuit as it has to be told of the disguised one: other places, other
+    names.
 
-    What reckons with tokens by their numbers, and does not only copy them, first looks up what each was before.
-    """
+    What reckons with tokens by their numbers, and does not only copy them, first looks up what each
+    was before."""
     table = tomllib.loads(text)
     table["of"] = "challenge"
     variables = {}
     for name, variable in table.get("variables", {}).items():
         at = variable.get("at")
-        places = {} if at is None else {"at": to.place(at) if isinstance(at, str) else [to.place(one) for one in at]}
+        places = (
+            {}
+            if at is None
+            else {"at": to.place(at) if isinstance(at, str) else [to.place(one) for one in at]}
+        )
         variables[name] = variable | places | {"is": _rule(variable["is"], copies, circuit)}
         if "reads" in variable and not copies:
-            variables[name]["reads"] = [re.sub(r"^token\b", "meant", one) for one in variable["reads"]]
+            variables[name]["reads"] = [
+                re.sub(r"^token\b", "meant", one) for one in variable["reads"]
+            ]
     if not copies:
         meant = {"is": _looked_up("token", {int(new): old for old, new in enumerate(to.tokens)})}
         variables = {"meant": meant} | variables
         if "answer" in table:
             answer = _rule(table["answer"]["is"], copies, circuit)
-            table["answer"]["is"] = _looked_up(answer, {old: int(new) for old, new in enumerate(to.answers)})
+            table["answer"]["is"] = _looked_up(
+                answer, {old: int(new) for old, new in enumerate(to.answers)}
+            )
         if "logits" in table:
             rules = [_rule(one, copies, circuit) for one in table["logits"]["are"]]
             table["logits"]["are"] = [rules[i] for i in np.argsort(to.answers)]
             if "reads" in table["logits"]:
-                table["logits"]["reads"] = [re.sub(r"^token\b", "meant", one) for one in table["logits"]["reads"]]
+                table["logits"]["reads"] = [
+                    re.sub(r"^token\b", "meant", one) for one in table["logits"]["reads"]
+                ]
     return table | {"variables": variables}
 
 
@@ -177,10 +211,28 @@ def _looked_up(name: str, to: Mapping[int, int]) -> str:
 
 
 def _written(table: Mapping[str, Any]) -> str:
-    """A table as TOML: plain fields first, then the tables in it. JSON's texts, lists and numbers are TOML's too."""
-    plain = [f"{name} = {json.dumps(x, ensure_ascii=False)}" for name, x in table.items() if not isinstance(x, dict)]
+    """A table as TOML: plain fields first, then the tables in it. JSON's texts, lists and numbers
+    are TOML's too."""
+    plain = [
+        f"{name} = {json.dumps(x, ensure_ascii=False)}"
+        for name, x in table.items()
+        if not isinstance(x, dict)
+    ]
     for name, x in table.items():
-        inner = {f"{name}.{one}": of for one, of in x.items()} if name == "variables" else {name: x} if isinstance(x, dict) else {}
+        inner = (
+            {f"{name}.{one}": of for one, of in x.items()}
+            if name == "variables"
+            else {name: x}
+            if isinstance(x, dict)
+            else {}
+        )
         for head, of in inner.items():
-            plain += ["", f"[{head}]", *(f"{field} = {json.dumps(value, ensure_ascii=False)}" for field, value in of.items())]
+            plain += [
+                "",
+                f"[{head}]",
+                *(
+                    f"{field} = {json.dumps(value, ensure_ascii=False)}"
+                    for field, value in of.items()
+                ),
+            ]
     return "\n".join(plain) + "\n"

@@ -1,4 +1,5 @@
-"""Seal: what a challenge was planted from, kept away from its folder, and the hash that binds it."""
+"""Seal: what a challenge was planted from, kept away from its folder, and the hash that binds
+it."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ class Key:
     @property
     def commitment(self) -> str:
         """The hash of all of it, which stands in the folder."""
-        return _hash(json.dumps([self.kind, self.seed, self.salt, sorted(self.files.items())]).encode())
+        return _hash(
+            json.dumps([self.kind, self.seed, self.salt, sorted(self.files.items())]).encode()
+        )
 
     @property
     def name(self) -> str:
@@ -54,9 +57,13 @@ def sealed(folder: Path) -> str:
 
 
 def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
-    """Read a key and how often the challenge was scored. Raises: DataError where there is none, or it is another challenge's."""
+    """Read a key and how often the challenge was scored. Raises: DataError where there is none, or
+    it is another challenge's."""
     if not path.exists():
-        raise DataError(f"the key of challenge {commitment[:12]} is not at {path}; it is in the store in which the challenge was made, see --root")
+        raise DataError(
+            f"the key of challenge {commitment[:12]} is not at {path}; it is in the store in "
+            "which the challenge was made, see --root"
+        )
     found = foreign.json_object(path)
     try:
         key = Key(str(found["kind"]), int(found["seed"]), str(found["salt"]), dict(found["files"]))
@@ -64,31 +71,52 @@ def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
     except (KeyError, TypeError, ValueError) as e:
         raise DataError(f"{path} is no key of a challenge: {type(e).__name__} {e}") from None
     if key.commitment != commitment:
-        raise DataError(f"{path} is not the key of this challenge: kind, seed, salt and files in it do not give its hash")
+        raise DataError(
+            f"{path} is not the key of this challenge: kind, seed, salt and files in it do "
+            "not give its hash"
+        )
     return key, scored
 
 
 def written(key: Key, scored: list[dict[str, Any]]) -> bytes:
     """Give the key's file."""
-    found = {"kind": key.kind, "seed": key.seed, "salt": key.salt, "files": dict(key.files), "scored": scored}
+    found = {
+        "kind": key.kind,
+        "seed": key.seed,
+        "salt": key.salt,
+        "files": dict(key.files),
+        "scored": scored,
+    }
     return (json.dumps(found, indent=1) + "\n").encode()
 
 
 def unsealed(folder: Path, key: Key) -> tuple[Planted, Problem]:
-    """Plant a challenge again, and give the model that stands in its folder together with the true task.
+    """Plant a challenge again, and give the model that stands in its folder together with the true
+    task.
 
-    Raises: DataError where a file of the folder was changed, or this version of Assay plants something else.
-    """
+    Raises: DataError where a file of the folder was changed, or this version of Assay plants
+    something else."""
     for name in SEALED:
-        if _hash(foreign.read(folder / name, "a file of the challenge", 2**26)) != key.files.get(name):
-            raise DataError(f"{folder / name} was changed since the challenge was made; no answer to it is scored")
+        if _hash(foreign.read(folder / name, "a file of the challenge", 2**26)) != key.files.get(
+            name
+        ):
+            raise DataError(
+                f"{folder / name} was changed since the challenge was made; no answer to it "
+                "is scored"
+            )
     planted, given = plant(key.seed, key.kind), opened(folder)
     alike = planted.problem.params.keys() == given.params.keys() and all(
-        x.shape == given.params[name].shape and torch.allclose(x, given.params[name], rtol=1e-3, atol=1e-3 * float(x.square().mean().sqrt()))
+        x.shape == given.params[name].shape
+        and torch.allclose(
+            x, given.params[name], rtol=1e-3, atol=1e-3 * float(x.square().mean().sqrt())
+        )
         for name, x in planted.problem.params.items()
     )
     if not alike:
-        raise DataError(f"{folder} was made by another version of Assay, which planted something else from the same seed")
+        raise DataError(
+            f"{folder} was made by another version of Assay, which planted something else "
+            "from the same seed"
+        )
     return planted, Problem(planted.problem.task, given.params, given.activation)
 
 

@@ -1,4 +1,5 @@
-"""Ways to find a circuit, each of them one question put to one decoder: `question` says what all are asked."""
+"""Ways to find a circuit, each of them one question put to one decoder: `question` says what all
+are asked."""
 
 from assay.core.lazy import lazy
 

@@ -1,8 +1,9 @@
-"""Scores of all edges: what the number loses without each, to first order, along a way from the donor, or by cutting each for real.
+"""Scores of all edges: what the number loses without each, to first order, along a way from the
+donor, or by cutting each for real.
 
-A first-order score reads one slope. Where attention is sharp, or neurons hold at a ceiling, that slope is 0 and says nothing of the loss;
-integrated gradients follow the slope along a way there. What each method sees of circuits that are known stands in docs/finding-circuits.md.
-"""
+A first-order score reads one slope. Where attention is sharp, or neurons hold at a ceiling, that
+slope is 0 and says nothing of the loss; integrated gradients follow the slope along a way there.
+What each method sees of circuits that are known stands in docs/finding-circuits.md."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from assay.subjects.parts import Edge, Part, Reader, Written, apart
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How much each edge is worth to the number: positive where cutting it makes the number smaller."""
+    """How much each edge is worth to the number: positive where cutting it makes the number
+    smaller."""
 
     edges: tuple[Edge, ...]
     values: Float[Tensor, "run b edge"]
@@ -31,12 +33,14 @@ class Scores:
         return self.values.mean(1)
 
     def found(self, q: Question, share: float = 0.01) -> Bool[Tensor, "run edge"]:
-        """Mark the edges worth at least this share of all that there is to explain, in either direction."""
+        """Mark the edges worth at least this share of all that there is to explain, in either
+        direction."""
         return self.mean().abs() >= share * q.span().abs()[:, None]
 
 
 def by_cutting(q: Question, rows: int = ROWS) -> Scores:
-    """Cut each edge by itself, all else as it was, and see what the number loses: what the methods below approximate.
+    """Cut each edge by itself, all else as it was, and see what the number loses: what the methods
+    below approximate.
 
     Source: activation patching of edges, EActP in MIB (Mueller et al. 2025, arXiv 2504.13151).
     """
@@ -47,18 +51,21 @@ def by_cutting(q: Question, rows: int = ROWS) -> Scores:
 def by_gradient(q: Question) -> Scores:
     """Edge attribution patching (EAP): each edge's loss to first order, in one pass and one back.
 
-    Formula: Σ_s (x_u − x′_u) · ∂m/∂(what v reads), of the edge from u to v; x′ the donor's writing, the slope at the inputs themselves
+    Formula: Σ_s (x_u − x′_u) · ∂m/∂(what v reads), of the edge from u to v; x′ the donor's writing,
+    the slope at the inputs themselves
     Source: Syed et al. 2023 (arXiv 2310.10348); Nanda 2023, Attribution Patching.
     """
     return Scores(q.edges, _scored(q, _slopes(q, 1, {})))
 
 
 def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
-    """EAP with slopes averaged over a straight way from the donor's inputs to the inputs (EAP-IG inputs); later parts follow from these.
+    """EAP with slopes averaged over a straight way from the donor's inputs to the inputs (EAP-IG
+    inputs); later parts follow from these.
 
-    Formula: as EAP, the slope averaged over embeddings x′ + α (x − x′), α = (k − ½)/steps, k = 1 … steps
-    Source: Hanna et al. 2024 (arXiv 2403.17806), who take α = k/steps; midpoints leave an error of 1/steps² in place of 1/steps.
-    """
+    Formula: as EAP, the slope averaged over embeddings x′ + α (x − x′), α = (k − ½)/steps, k = 1 …
+    steps
+    Source: Hanna et al. 2024 (arXiv 2403.17806), who take α = k/steps; midpoints leave an error of
+    1/steps² in place of 1/steps."""
     along = _along(steps, q)
     inputs: dict[Part, Written] = {}
     for part in q.parts:
@@ -68,23 +75,30 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
 
 
 def missed(q: Question, scores: Scores) -> Float[Tensor, "run"]:
-    """Give the share of all there is that the edges out of the inputs do not add up to: 0 for integrated gradients with steps enough.
+    """Give the share of all there is that the edges out of the inputs do not add up to: 0 for
+    integrated gradients with steps enough.
 
-    Only where the donor is what other inputs made parts write. Behind a LayerNorm a way may be so sharp that hundreds of steps are few.
-    """
+    Only where the donor is what other inputs made parts write. Behind a LayerNorm a way may be so
+    sharp that hundreds of steps are few."""
     inputs = torch.tensor([u.layer < 0 for u, _ in scores.edges], device=scores.values.device)
     return 1 - scores.mean()[:, inputs].sum(1) / q.span()
 
 
 def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
-    """EAP with slopes averaged while one part's writing goes straight from the donor's to its own, part by part (EAP-IG activations).
+    """EAP with slopes averaged while one part's writing goes straight from the donor's to its own,
+    part by part (EAP-IG activations).
 
-    The other parts stay as they are on the inputs, so that of two copies each hides behind the other.
+    The other parts stay as they are on the inputs, so that of two copies each hides behind the
+    other.
 
-    Formula: as EAP, the slope averaged over x′_u + α (x_u − x′_u) for all who read u, α = (k − ½)/steps, k = 1 … steps
-    Source: Marks et al. 2024 (arXiv 2403.19647), section on integrated gradients; as a method for edges in MIB (arXiv 2504.13151).
-    """
-    along, out = _along(steps, q), torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full)
+    Formula: as EAP, the slope averaged over x′_u + α (x_u − x′_u) for all who read u, α = (k −
+    ½)/steps, k = 1 … steps
+    Source: Marks et al. 2024 (arXiv 2403.19647), section on integrated gradients; as a method for
+    edges in MIB (arXiv 2504.13151)."""
+    along, out = (
+        _along(steps, q),
+        torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full),
+    )
     for part in q.parts:
         slopes = _slopes(q, steps, {part: _between(q, part, along)})
         own = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
@@ -98,7 +112,9 @@ def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
 
     from assay.core.rng import normal
 
-    drawn = torch.from_numpy(normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))).to(q.full)
+    drawn = torch.from_numpy(
+        normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))
+    ).to(q.full)
     return Scores(q.edges, drawn.expand(-1, len(q.tokens), -1))
 
 
@@ -116,26 +132,45 @@ def _between(q: Question, part: Part, along: Float[Tensor, "n 1 1"]) -> Written:
     return lambda _: new
 
 
-def _slopes(q: Question, steps: int, written: Mapping[Part, Written]) -> dict[Reader, Float[Tensor, "run b s d"]]:
+def _slopes(
+    q: Question, steps: int, written: Mapping[Part, Written]
+) -> dict[Reader, Float[Tensor, "run b s d"]]:
     """The slope of the number in what each reader reads, averaged over the steps of a way.
 
     Every reader reads the embedding, so a nudge of 0 is added there that is each reader's own.
     """
     first = Part("embed")
-    nudge = {reader: torch.zeros_like(q.clean.wrote[first].repeat(1, steps, 1, 1), requires_grad=True) for u, reader in q.edges if u == first}
+    nudge = {
+        reader: torch.zeros_like(q.clean.wrote[first].repeat(1, steps, 1, 1), requires_grad=True)
+        for u, reader in q.edges
+        if u == first
+    }
 
     def nudged(more: Tensor) -> Written:
         return lambda x: x + more
 
     found = apart(
-        q.params, q.tokens.repeat(steps, 1), q.activation, written=written, read={(first, r): nudged(more) for r, more in nudge.items()}
+        q.params,
+        q.tokens.repeat(steps, 1),
+        q.activation,
+        written=written,
+        read={(first, r): nudged(more) for r, more in nudge.items()},
     )
-    slopes = torch.autograd.grad(q.measured(found.logits).sum(), list(nudge.values()), allow_unused=True)
-    whole = (torch.zeros_like(more) if g is None else g for g, more in zip(slopes, nudge.values(), strict=True))
-    return {reader: g.unflatten(1, (steps, -1)).mean(1) for reader, g in zip(nudge, whole, strict=True)}
+    slopes = torch.autograd.grad(
+        q.measured(found.logits).sum(), list(nudge.values()), allow_unused=True
+    )
+    whole = (
+        torch.zeros_like(more) if g is None else g
+        for g, more in zip(slopes, nudge.values(), strict=True)
+    )
+    return {
+        reader: g.unflatten(1, (steps, -1)).mean(1) for reader, g in zip(nudge, whole, strict=True)
+    }
 
 
-def _scored(q: Question, slopes: Mapping[Reader, Float[Tensor, "run b s d"]]) -> Float[Tensor, "run b edge"]:
+def _scored(
+    q: Question, slopes: Mapping[Reader, Float[Tensor, "run b s d"]]
+) -> Float[Tensor, "run b edge"]:
     """Each edge's loss to first order: what changes there times the slope."""
     off = {part: q.clean.wrote[part] - q.donor[part] for part in q.parts}
     return torch.stack([torch.einsum("rbsd,rbsd->rb", off[u], slopes[v]) for u, v in q.edges], -1)

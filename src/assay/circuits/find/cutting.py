@@ -1,7 +1,8 @@
-"""Cutting: what is left of the number when edges, or parts at positions, are given the other writing; many cuts in one pass.
+"""Cutting: what is left of the number when edges, or parts at positions, are given the other
+writing; many cuts in one pass.
 
-Every method that acts on a decoder is a list of cuts: one edge at a time, two at once, all edges outside of a circuit. A row of a pass is
-one input under one cut.
+Every method that acts on a decoder is a list of cuts: one edge at a time, two at once, all edges
+outside of a circuit. A row of a pass is one input under one cut.
 """
 
 from __future__ import annotations
@@ -22,29 +23,42 @@ ROWS = 1024
 def without_edges(
     q: Question, cuts: Bool[Tensor, "cut edge"] | Bool[Tensor, "run cut edge"], rows: int = ROWS
 ) -> Float[Tensor, "run cut b"]:
-    """Give the number under each cut: readers of the edges marked are shown the donor's writing, and all else follows from that."""
+    """Give the number under each cut: readers of the edges marked are shown the donor's writing,
+    and all else follows from that."""
     cuts = cuts.expand(len(q.params["W_E"]), *cuts.shape[-2:])
 
     def passed(some: Bool[Tensor, "run cut edge"]) -> Apart:
-        read = {edge: _swapped(q, edge[0], some[..., i], False) for i, edge in enumerate(q.edges) if bool(some[..., i].any())}
+        read = {
+            edge: _swapped(q, edge[0], some[..., i], False)
+            for i, edge in enumerate(q.edges)
+            if bool(some[..., i].any())
+        }
         return apart(q.params, q.tokens.repeat(some.shape[1], 1), q.activation, read=read)
 
     return torch.cat(list(_measured(q, cuts, passed, rows)), 1)
 
 
 def without_parts(
-    q: Question, cuts: Bool[Tensor, "cut part s"] | Bool[Tensor, "run cut part s"], *, restored: bool = False, rows: int = ROWS
+    q: Question,
+    cuts: Bool[Tensor, "cut part s"] | Bool[Tensor, "run cut part s"],
+    *,
+    restored: bool = False,
+    rows: int = ROWS,
 ) -> Float[Tensor, "run cut b"]:
     """Give the number with the donor's writing in place of each part's at the positions marked.
 
-    `restored`: the other way round. Embedding and positions are the donor's, so that all follows from them, and where it is marked a part
-    writes what it wrote on the inputs themselves.
+    `restored`: the other way round. Embedding and positions are the donor's, so that all follows
+    from them, and where it is marked a part writes what it wrote on the inputs themselves.
     """
     cuts = cuts.expand(len(q.params["W_E"]), *cuts.shape[-3:])
 
     def passed(some: Bool[Tensor, "run cut part s"]) -> Apart:
         inputs = ("embed", "pos")
-        acting = [(i, part) for i, part in enumerate(q.parts) if bool(some[..., i, :].any()) or (restored and part.kind in inputs)]
+        acting = [
+            (i, part)
+            for i, part in enumerate(q.parts)
+            if bool(some[..., i, :].any()) or (restored and part.kind in inputs)
+        ]
         written: dict[Part, Written] = {}
         for i, part in acting:
             written[part] = _swapped(q, part, some[..., i, :], restored)
@@ -53,8 +67,14 @@ def without_parts(
     return torch.cat(list(_measured(q, cuts, passed, rows)), 1)
 
 
-def _swapped(q: Question, part: Part, marked: Bool[Tensor, "run cut"] | Bool[Tensor, "run cut s"], restored: bool) -> Written:
-    """What one part writes under each cut: the other writing where it is marked; restored, its own there and the donor's inputs elsewhere."""
+def _swapped(
+    q: Question,
+    part: Part,
+    marked: Bool[Tensor, "run cut"] | Bool[Tensor, "run cut s"],
+    restored: bool,
+) -> Written:
+    """What one part writes under each cut: the other writing where it is marked; restored, its own
+    there and the donor's inputs elsewhere."""
     cuts = marked.shape[1]
     here = marked.repeat_interleave(len(q.tokens), 1)[..., None]
     here = here if here.ndim == 4 else here[..., None]
@@ -63,12 +83,16 @@ def _swapped(q: Question, part: Part, marked: Bool[Tensor, "run cut"] | Bool[Ten
         donor = q.donor[part].repeat(1, cuts, 1, 1)
         if not restored:
             return torch.where(here, donor, x)
-        return torch.where(here, q.clean.wrote[part].repeat(1, cuts, 1, 1), donor if part.layer < 0 else x)
+        return torch.where(
+            here, q.clean.wrote[part].repeat(1, cuts, 1, 1), donor if part.layer < 0 else x
+        )
 
     return written
 
 
-def _measured(q: Question, cuts: Tensor, passed: Callable[[Tensor], Apart], rows: int) -> Iterator[Float[Tensor, "run cut b"]]:
+def _measured(
+    q: Question, cuts: Tensor, passed: Callable[[Tensor], Apart], rows: int
+) -> Iterator[Float[Tensor, "run cut b"]]:
     """The number under some cuts at a time."""
     with torch.no_grad():
         for some in cuts.split(max(1, rows // len(q.tokens)), 1):

@@ -1,4 +1,5 @@
-"""Direct logit attribution: the number divided among the parts that wrote to the stream, as the final norm divided it."""
+"""Direct logit attribution: the number divided among the parts that wrote to the stream, as the
+final norm divided it."""
 
 from __future__ import annotations
 
@@ -28,13 +29,19 @@ class Direct:
 
 
 def direct(q: Question) -> Direct:
-    """Divide the number of each input among the parts; the final norm's divisor is held where it is.
+    """Divide the number of each input among the parts; the final norm's divisor is held where it
+    is.
 
-    Formula: Σ_v w_v (c(x_p)/σ · gain) W_U, of what part p wrote, x_p; c takes the mean off where the norm does
-    Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; the divisor held: Nanda's TransformerLens.
-    """
+    Formula: Σ_v w_v (c(x_p)/σ · gain) W_U, of what part p wrote, x_p; c takes the mean off where
+    the norm does
+    Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; the divisor held:
+    Nanda's TransformerLens."""
     terms = normed_terms(q.params, q.clean, Reader("logits"))
     unembed = q.params["W_U"] if "W_U" in q.params else q.params["W_E"].mT
-    pull = torch.einsum("bsv,rdv->rbsd", q.weights.to(unembed), unembed)  # what one unit of each coordinate is worth
+    pull = torch.einsum(
+        "bsv,rdv->rbsd", q.weights.to(unembed), unembed
+    )  # what one unit of each coordinate is worth
     of = {part: torch.einsum("rbsd,rbsd->rb", x, pull) for part, x in terms.items()}
-    return Direct(of, torch.einsum("rbsd,rbsd->rb", constant(q.params, q.clean, Reader("logits")), pull))
+    return Direct(
+        of, torch.einsum("rbsd,rbsd->rb", constant(q.params, q.clean, Reader("logits")), pull)
+    )

@@ -1,8 +1,9 @@
-"""Faithfulness over sizes: how much of the number a circuit keeps while all else has the other writing, from few edges to all.
+"""Faithfulness over sizes: how much of the number a circuit keeps while all else has the other
+writing, from few edges to all.
 
-CPR asks for edges that help, CMD for edges whose circuit does as the whole decoder does, neither less nor more. Definitions are MIB's: its
-text was read in two summaries and in the benchmark's own evaluation code, not in the paper itself.
-"""
+CPR asks for edges that help, CMD for edges whose circuit does as the whole decoder does, neither
+less nor more. Definitions are MIB's: its text was read in two summaries and in the benchmark's own
+evaluation code, not in the paper itself."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Curve:
     def cpr(self) -> Float[Tensor, "run"]:
         """MIB's integrated circuit performance ratio: the area under the curve.
 
-        Formula: ∫ f dk by the trapezoidal rule over the shares; Better: higher, where edges are ranked by signed score
+        Formula: ∫ f dk by the trapezoidal rule over the shares; Better: higher, where edges are
+        ranked by signed score
         Source: Mueller et al. 2025, MIB (arXiv 2504.13151).
         """
         return area(self.faithfulness, self.shares)
@@ -46,46 +48,69 @@ class Curve:
     def cmd(self) -> Float[Tensor, "run"]:
         """MIB's integrated circuit–model distance: the area between the curve and 1.
 
-        Formula: ∫ |1 − f| dk by the trapezoidal rule over the shares; Better: lower, where edges are ranked by the size of their score
+        Formula: ∫ |1 − f| dk by the trapezoidal rule over the shares; Better: lower, where edges
+        are ranked by the size of their score
         Source: Mueller et al. 2025, MIB (arXiv 2504.13151).
         """
         return area((1 - self.faithfulness).abs(), self.shares)
 
 
 def every_size(q: Question) -> tuple[float, ...]:
-    """Give each number of edges from 0 to all as a share: for decoders so small that MIB's proportions name circuits of no edge."""
+    """Give each number of edges from 0 to all as a share: for decoders so small that MIB's
+    proportions name circuits of no edge."""
     return tuple(i / len(q.edges) for i in range(len(q.edges) + 1))
 
 
 def area(curve: Float[Tensor, "*any size"], shares: tuple[float, ...]) -> Float[Tensor, "*any"]:
     """Give the area under a curve by the trapezoidal rule."""
-    return torch.trapezoid(curve, torch.tensor(shares, dtype=curve.dtype, device=curve.device), dim=-1)
+    return torch.trapezoid(
+        curve, torch.tensor(shares, dtype=curve.dtype, device=curve.device), dim=-1
+    )
 
 
-def circuits(scores: Float[Tensor, "*any edge"], shares: tuple[float, ...], *, absolute: bool) -> Bool[Tensor, "*any size edge"]:
-    """Mark the edges that circuits of these sizes keep: the highest scores, or the largest in size; of equal ones those nearer to the input.
+def circuits(
+    scores: Float[Tensor, "*any edge"], shares: tuple[float, ...], *, absolute: bool
+) -> Bool[Tensor, "*any size edge"]:
+    """Mark the edges that circuits of these sizes keep: the highest scores, or the largest in size;
+    of equal ones those nearer to the input.
 
-    Formula: int(share · edges) of them; Raises: DataError for shares that do not rise within 0 to 1.
-    """
+    Formula: int(share · edges) of them; Raises: DataError for shares that do not rise within 0 to
+    1."""
     if list(shares) != sorted(set(shares)) or not shares or not 0 <= shares[0] <= shares[-1] <= 1:
-        raise DataError(f"sizes of circuits are shares of all edges that rise from 0 to 1, not {shares}")
+        raise DataError(
+            f"sizes of circuits are shares of all edges that rise from 0 to 1, not {shares}"
+        )
     n = scores.shape[-1]
     order = (scores.abs() if absolute else scores).argsort(dim=-1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(n, device=order.device).expand_as(order))
+    rank = torch.empty_like(order).scatter_(
+        -1, order, torch.arange(n, device=order.device).expand_as(order)
+    )
     sizes = torch.tensor([int(share * n + 1e-9) for share in shares], device=order.device)
     return rank[..., None, :] < sizes[:, None]
 
 
-def curve(q: Question, scores: Scores, *, absolute: bool, shares: tuple[float, ...] = PROPORTIONS, rows: int = ROWS) -> Curve:
-    """Rank edges by their scores and give how faithful the circuits of each size are; of equal circuits one is run.
+def curve(
+    q: Question,
+    scores: Scores,
+    *,
+    absolute: bool,
+    shares: tuple[float, ...] = PROPORTIONS,
+    rows: int = ROWS,
+) -> Curve:
+    """Rank edges by their scores and give how faithful the circuits of each size are; of equal
+    circuits one is run.
 
     `absolute`: rank by the size of the score, as for CMD; by signed score as for CPR.
     """
     kept = circuits(scores.mean(), shares, absolute=absolute)
-    return Curve(shares, (_kept_means(q, kept, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None])
+    return Curve(
+        shares, (_kept_means(q, kept, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None]
+    )
 
 
-def _kept_means(q: Question, kept: Bool[Tensor, "run size edge"], rows: int) -> Float[Tensor, "run size"]:
+def _kept_means(
+    q: Question, kept: Bool[Tensor, "run size edge"], rows: int
+) -> Float[Tensor, "run size"]:
     return without_edges(q, ~kept, rows).mean(2)
 
 
@@ -97,33 +122,53 @@ class Area:
     low: Float[np.ndarray, "run"]
     high: Float[np.ndarray, "run"]
     kept: Float[np.ndarray, "run edge"]
-    """How often each edge was in the half of all edges ranked first, over the draws: a ranking that data decide has shares near 0 and 1."""
+    """How often each edge was in the half of all edges ranked first, over the draws: a ranking that
+    data decide has shares near 0 and 1."""
 
 
 def resampled(
-    q: Question, scores: Scores, measure: Measure, *, shares: tuple[float, ...] = PROPORTIONS, draws: int = 200, level: float = 0.95,
+    q: Question,
+    scores: Scores,
+    measure: Measure,
+    *,
+    shares: tuple[float, ...] = PROPORTIONS,
+    draws: int = 200,
+    level: float = 0.95,
     rows: int = ROWS,
-) -> Area:  # fmt: skip
-    """Give CPR or CMD with the percentiles of a bootstrap over both: inputs that the scores were found on, and those the curve is measured on.
+) -> Area:
+    """Give CPR or CMD with the percentiles of a bootstrap over both: inputs that the scores were
+    found on, and those the curve is measured on.
 
-    In each draw edges are ranked anew by the mean score of resampled inputs, and circuits judged on resampled inputs of the question. Scores
-    are best found on other inputs than those of the question; the two are resampled apart. A circuit that came up before is not run again.
+    In each draw edges are ranked anew by the mean score of resampled inputs, and circuits judged on
+    resampled inputs of the question. Scores are best found on other inputs than those of the
+    question; the two are resampled apart. A circuit that came up before is not run again.
 
     Raises: DataError for fewer than two inputs on either side.
     """
     found, judged = scores.values.shape[1], len(q.tokens)
     if min(found, judged) < 2:
-        raise DataError(f"resampling needs at least two inputs to find edges on and two to judge circuits on, not {found} and {judged}")
+        raise DataError(
+            "resampling needs at least two inputs to find edges on and two to judge circuits "
+            f"on, not {found} and {judged}"
+        )
     absolute = measure == "CMD"
     weights = _counts("finding", draws, found).to(scores.values)
     ranked = torch.einsum("nb,rbe->nre", weights / found, scores.values)
-    kept = circuits(torch.cat([scores.mean()[None], ranked]), shares, absolute=absolute)  # the first is all inputs, once each
-    each, which = kept.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)  # one circuit of each run
+    kept = circuits(
+        torch.cat([scores.mean()[None], ranked]), shares, absolute=absolute
+    )  # the first is all inputs, once each
+    each, which = (
+        kept.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)
+    )  # one circuit of each run
     number = without_edges(q, ~each.transpose(0, 1), rows)  # run, circuit, b
-    again = torch.cat([torch.ones(1, judged), _counts("judging", draws, judged)]).to(number) / judged
+    again = (
+        torch.cat([torch.ones(1, judged), _counts("judging", draws, judged)]).to(number) / judged
+    )
     which = which.view(draws + 1, len(shares))
     runs = torch.arange(number.shape[0], device=number.device)[:, None]
-    circuit = torch.stack([torch.einsum("b,rsb->rs", w, number[runs, at]) for w, at in zip(again, which, strict=True)])
+    circuit = torch.stack(
+        [torch.einsum("b,rsb->rs", w, number[runs, at]) for w, at in zip(again, which, strict=True)]
+    )
     full, empty = (torch.einsum("nb,rb->nr", again, x)[..., None] for x in (q.full, q.empty))
     drawn = Curve(shares, (circuit - empty) / (full - empty))
     values = (drawn.cmd if absolute else drawn.cpr).cpu().numpy()

@@ -1,7 +1,8 @@
-"""Activation patching: what the number loses when one part, at one position, is given the other writing, for all parts and positions.
+"""Activation patching: what the number loses when one part, at one position, is given the other
+writing, for all parts and positions.
 
-With `restored` the other way round: what it regains when one is given back to a pass that reads the donor's inputs.
-"""
+With `restored` the other way round: what it regains when one is given back to a pass that reads the
+donor's inputs."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ from assay.circuits.find.question import Question
 def grid(q: Question, *, restored: bool = False, rows: int = ROWS) -> Float[Tensor, "run b part s"]:
     """Give the effect of each part at each position on the number of each input, all cells batched.
 
-    Formula: m(clean) − m(clean, part at s from the donor); restored: m(donor's inputs, part at s as it was) − m(donor's inputs)
-    Source: Vig et al. 2020 (causal mediation); Meng et al. 2022 (restored); Zhang and Nanda 2024 (arXiv 2309.16042), on which to use.
-    """
+    Formula: m(clean) − m(clean, part at s from the donor); restored: m(donor's inputs, part at s as
+    it was) − m(donor's inputs)
+    Source: Vig et al. 2020 (causal mediation); Meng et al. 2022 (restored); Zhang and Nanda 2024
+    (arXiv 2309.16042), on which to use."""
     cells = len(q.parts) * q.tokens.shape[1]
     cuts = torch.eye(cells, dtype=torch.bool, device=q.tokens.device).view(cells, len(q.parts), -1)
     found = without_parts(q, cuts, restored=restored, rows=rows)
@@ -30,7 +32,10 @@ def grid(q: Question, *, restored: bool = False, rows: int = ROWS) -> Float[Tens
 
 
 def effects(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part"]:
-    """Give what the number of each input loses when one part has the other writing at all positions."""
+    """Give what the number of each input loses when one part has the other writing at all
+    positions."""
     n = len(q.parts)
-    cuts = torch.eye(n, dtype=torch.bool, device=q.tokens.device)[..., None].expand(n, n, q.tokens.shape[1])
+    cuts = torch.eye(n, dtype=torch.bool, device=q.tokens.device)[..., None].expand(
+        n, n, q.tokens.shape[1]
+    )
     return (q.full[:, None] - without_parts(q, cuts, rows=rows)).transpose(1, 2)

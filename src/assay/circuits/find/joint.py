@@ -1,8 +1,9 @@
-"""Cutting edges together: what one edge is worth once another is gone, and how few edges are enough.
+"""Cutting edges together: what one edge is worth once another is gone, and how few edges are
+enough.
 
-Where two parts do the same, cutting either alone loses nothing, and no score of single edges sees them. Pairs see two copies, not three;
-pruning copes with any number of copies and keeps one of them.
-"""
+Where two parts do the same, cutting either alone loses nothing, and no score of single edges sees
+them. Pairs see two copies, not three; pruning copes with any number of copies and keeps one of
+them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from assay.circuits.find.question import Question
 
 
 def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part part"]:
-    """Give what the number of each input loses when two parts have the other writing at all positions; the diagonal is one part alone."""
+    """Give what the number of each input loses when two parts have the other writing at all
+    positions; the diagonal is one part alone."""
     one = torch.eye(len(q.parts), dtype=torch.bool, device=q.tokens.device)
     both = (one[:, None] | one[None]).flatten(0, 1)[..., None].expand(-1, -1, q.tokens.shape[1])
     found = q.full[:, None] - without_parts(q, both, rows=rows)
@@ -24,7 +26,8 @@ def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part p
 
 
 def interaction(pairs: Float[Tensor, "run b n n"]) -> Float[Tensor, "run b n n"]:
-    """Give what two lose together beyond what each loses alone: above 0 where one stands in for the other. The diagonal means nothing."""
+    """Give what two lose together beyond what each loses alone: above 0 where one stands in for the
+    other. The diagonal means nothing."""
     alone = pairs.diagonal(dim1=2, dim2=3)
     return pairs - alone[..., None] - alone[:, :, None]
 
@@ -32,10 +35,11 @@ def interaction(pairs: Float[Tensor, "run b n n"]) -> Float[Tensor, "run b n n"]
 def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     """Score each edge by what it is worth alone, or once one other edge is cut, where that is more.
 
-    What an edge spoils once another is cut is left out: a head that looks at the wrong place had better be silent.
+    What an edge spoils once another is cut is left out: a head that looks at the wrong place had
+    better be silent.
 
-    Formula: m(N) − m(N∖e), or of the other edges f the largest m(N∖f) − m(N∖{e, f}) if that exceeds it in size; by means over inputs
-    """
+    Formula: m(N) − m(N∖e), or of the other edges f the largest m(N∖f) − m(N∖{e, f}) if that exceeds
+    it in size; by means over inputs"""
     n = len(q.edges)
     one = torch.eye(n, dtype=torch.bool, device=q.tokens.device)
     above = torch.triu_indices(n, n)
@@ -44,20 +48,24 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     table[..., above[0], above[1]] = lost.transpose(1, 2)
     table[..., above[1], above[0]] = lost.transpose(1, 2)
     alone = table.diagonal(dim1=2, dim2=3)
-    worth = table - alone[:, :, None] * ~one  # run, b, edge, the edge cut before; on the diagonal none is
+    worth = (
+        table - alone[:, :, None] * ~one
+    )  # run, b, edge, the edge cut before; on the diagonal none is
     size = worth.mean(1, keepdim=True)
     best = torch.where(one, size.abs(), size).argmax(-1, keepdim=True).expand(*worth.shape[:-1], 1)
     return Scores(q.edges, worth.gather(-1, best)[..., 0])
 
 
 def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[Tensor, "edge"]:
-    """Cut edges for good, one after another from the logits back, each where the number then changes by less than a share of all there is.
+    """Cut edges for good, one after another from the logits back, each where the number then
+    changes by less than a share of all there is.
 
-    A change is that against the edges that are left, as in ACDC; the last circuit may thus be off by more. Of copies the last one stays.
-    Of several runs, what is cut is what all of them can spare.
+    A change is that against the edges that are left, as in ACDC; the last circuit may thus be off
+    by more. Of copies the last one stays. Of several runs, what is cut is what all of them can
+    spare.
 
-    Source: Conmy et al. 2023 (arXiv 2304.14997), there with a divergence of the outputs in place of the number.
-    """
+    Source: Conmy et al. 2023 (arXiv 2304.14997), there with a divergence of the outputs in place of
+    the number."""
     cut = torch.zeros(len(q.edges), dtype=torch.bool, device=q.tokens.device)
     now, least = q.full.mean(1), share * q.span().abs()
     for i in reversed(range(len(q.edges))):

@@ -1,4 +1,5 @@
-"""Methods held to circuits that are known: a question put to a circuit by construction; precision, recall and area under the ROC curve."""
+"""Methods held to circuits that are known: a question put to a circuit by construction; precision,
+recall and area under the ROC curve."""
 
 from __future__ import annotations
 
@@ -17,25 +18,57 @@ from assay.core.errors import DataError
 from assay.worlds.algorithms.built.circuit import Circuit
 
 
-def question_of(circuit: Circuit, n: int, donor: Literal["other", "nothing"] = "other", *, seed: int = 0, noise: float = 0.0) -> Question:
+def question_of(
+    circuit: Circuit,
+    n: int,
+    donor: Literal["other", "nothing"] = "other",
+    *,
+    seed: int = 0,
+    noise: float = 0.0,
+) -> Question:
     """Ask a circuit for its task on n inputs.
 
-    "other": what is put in place was written on other inputs at shuffled places, and the number is the right logit less that of the other
-    input's answer, as in MIB. "nothing": parts write nothing, and the number is the right logit less the mean of all others.
+    "other": what is put in place was written on other inputs at shuffled places, and the number is
+    the right logit less that of the other input's answer, as in MIB. "nothing": parts write
+    nothing, and the number is the right logit less the mean of all others.
 
-    `noise` is the standard deviation of what is added to every weight, so that no edge is worth exactly 0.
-    """
+    `noise` is the standard deviation of what is added to every weight, so that no edge is worth
+    exactly 0."""
     task, answers = circuit.task, circuit.shape.answers or circuit.shape.vocab
-    params = {name: x + noise * torch.from_numpy(rng.normal(np.array([seed]), f"circuits.find.noise.{name}", 0, tuple(x.shape[1:]))) for
-              name, x in circuit.params.items()} if noise else circuit.params  # fmt: skip
+    params = (
+        {
+            name: x
+            + noise
+            * torch.from_numpy(
+                rng.normal(np.array([seed]), f"circuits.find.noise.{name}", 0, tuple(x.shape[1:]))
+            )
+            for name, x in circuit.params.items()
+        }
+        if noise
+        else circuit.params
+    )
     inputs, others = (task.draw(seed, i, n, held_out=True) for i in range(2))
     right, rival = (torch.from_numpy(task.answer(x)) for x in (inputs, others))
     tokens, asked = torch.from_numpy(inputs), right >= 0
     if donor == "nothing":
-        return Question(params, tokens, right_alone(right, answers, asked), nothing(params, tokens), circuit.shape.activation)
-    places = torch.from_numpy(rng.generator(seed, "circuits.find.places").random(inputs.shape).argsort(1))
+        return Question(
+            params,
+            tokens,
+            right_alone(right, answers, asked),
+            nothing(params, tokens),
+            circuit.shape.activation,
+        )
+    places = torch.from_numpy(
+        rng.generator(seed, "circuits.find.places").random(inputs.shape).argsort(1)
+    )
     wrote = other(params, torch.from_numpy(others), circuit.shape.activation, places)
-    return Question(params, tokens, logit_difference(right, rival, answers, asked), wrote, circuit.shape.activation)
+    return Question(
+        params,
+        tokens,
+        logit_difference(right, rival, answers, asked),
+        wrote,
+        circuit.shape.activation,
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +81,8 @@ class Match:
 
 
 def match(found: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> Match:
-    """Compare what was found with what is known. Raises: DataError where nothing is known to be true."""
+    """Compare what was found with what is known. Raises: DataError where nothing is known to be
+    true."""
     found, true = np.asarray(found, bool), np.asarray(true, bool)
     if not true.any():
         raise DataError("no edge is known to be in the circuit, so there is nothing to find")
@@ -57,13 +91,14 @@ def match(found: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> Ma
 
 
 def auroc(score: Float[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> float:
-    """Give the chance that a true edge has a larger score than another one; equal scores count half.
+    """Give the chance that a true edge has a larger score than another one; equal scores count
+    half.
 
     Range: 0 to 1, 0.5 where scores know nothing
     Better: higher
     Raises: DataError where all edges are true or none is.
-    Source: MIB (arXiv 2504.13151) reports it where the circuit is known, there by the trapezoidal rule over its proportions.
-    """
+    Source: MIB (arXiv 2504.13151) reports it where the circuit is known, there by the trapezoidal
+    rule over its proportions."""
     score, true = np.asarray(score), np.asarray(true, bool)
     if true.all() or not true.any():
         raise DataError("a ranking is judged by true edges and others; one of the two is missing")
@@ -86,9 +121,12 @@ class Held:
 
 
 def held(q: Question, scores: Scores, true: Bool[np.ndarray, "edge"]) -> Held:
-    """Hold the scores of one run to what is known. Raises: DataError as `match` and `auroc`, and for several runs."""
+    """Hold the scores of one run to what is known. Raises: DataError as `match` and `auroc`, and
+    for several runs."""
     if scores.values.shape[0] != 1:
-        raise DataError(f"scores of one run are held to a circuit at a time, not of {scores.values.shape[0]}")
+        raise DataError(
+            f"scores of one run are held to a circuit at a time, not of {scores.values.shape[0]}"
+        )
     sizes = every_size(q)
     return Held(
         match(scores.found(q)[0].cpu().numpy(), true),

@@ -1,4 +1,5 @@
-"""Path patching: what the number loses when one path alone carries the other writing, and everything beside it stays as it was."""
+"""Path patching: what the number loses when one path alone carries the other writing, and
+everything beside it stays as it was."""
 
 from __future__ import annotations
 
@@ -17,11 +18,12 @@ from assay.subjects.parts import Apart, Part, Reader, apart, earlier, readers
 
 @dataclass(frozen=True, order=True)
 class Path:
-    """A part and the readers that its writing passes, such as `a0.0 → a1.0.k → logits`; `str()` and `parse` are inverse.
+    """A part and the readers that its writing passes, such as `a0.0 → a1.0.k → logits`; `str()` and
+    `parse` are inverse.
 
-    Each reader's part writes anew, and the next reader alone is shown that. What ends at the logits is a direct path. What ends elsewhere
-    is the whole effect through its last edge: all that comes after goes on from there.
-    """
+    Each reader's part writes anew, and the next reader alone is shown that. What ends at the logits
+    is a direct path. What ends elsewhere is the whole effect through its last edge: all that comes
+    after goes on from there."""
 
     start: Part
     through: tuple[Reader, ...]
@@ -34,7 +36,9 @@ class Path:
         """The path that a text names. Raises: ModelError."""
         start, *through = (name.strip() for name in text.split("→"))
         if not through:
-            raise ModelError(f"no path {text!r}; a path is a part and readers, such as a0.0 → a1.0.k → logits")
+            raise ModelError(
+                f"no path {text!r}; a path is a part and readers, such as a0.0 → a1.0.k → logits"
+            )
         return cls(Part.parse(start), tuple(map(Reader.parse, through)))
 
 
@@ -56,13 +60,15 @@ def paths(params: Params, start: Part) -> tuple[Path, ...]:
 def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path b"]:
     """Give what the number of each input loses when one path carries the donor's writing.
 
-    Beginnings that paths share are worked out once. Raises: ModelError for a path with an edge that is not there.
+    Beginnings that paths share are worked out once. Raises: ModelError for a path with an edge that
+    is not there.
     Source: Wang et al. 2022 (arXiv 2211.00593); Goldowsky-Dill et al. 2023 (arXiv 2304.05969).
     """
     carried: dict[Path, Tensor] = {}
 
     def changed(path: Path) -> Float[Tensor, "run b s d"]:
-        """What the last part of a path writes anew; of a path of one edge its start is given the donor's writing."""
+        """What the last part of a path writes anew; of a path of one edge its start is given the
+        donor's writing."""
         if path not in carried:
             last = path.through[-1].of
             assert last is not None  # logits end a path

@@ -1,8 +1,9 @@
-"""Where heads look, in five numbers: how much attention goes to places that are known to matter in small models.
+"""Where heads look, in five numbers: how much attention goes to places that are known to matter in
+small models.
 
-Each is a share of attention, and beside it stands the share that a head would give which looks everywhere alike. A head that looks at the
-token before does so whether or not anything comes of it: these numbers say where to ask, and prove nothing.
-"""
+Each is a share of attention, and beside it stands the share that a head would give which looks
+everywhere alike. A head that looks at the token before does so whether or not anything comes of it:
+these numbers say where to ask, and prove nothing."""
 
 from __future__ import annotations
 
@@ -28,10 +29,11 @@ class Look:
 def looks(pattern: Float[Tensor, "b s s"], tokens: Int[Tensor, "b s"]) -> tuple[Look, ...]:
     """Measure one head's attention on some inputs, averaged over the queries that see such a place.
 
-    "same token" is an earlier place with the token of the query, "after the same" a place right behind one.
+    "same token" is an earlier place with the token of the query, "after the same" a place right
+    behind one.
 
-    Source: Elhage et al. 2021 (previous-token and induction heads); TransformerLens's head detector, there over all queries.
-    """
+    Source: Elhage et al. 2021 (previous-token and induction heads); TransformerLens's head
+    detector, there over all queries."""
     found = []
     everywhere = torch.ones(pattern.shape[-2:], dtype=torch.bool).tril().to(pattern)
     alike = (everywhere / everywhere.sum(-1, keepdim=True)).expand_as(pattern)

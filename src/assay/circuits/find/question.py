@@ -1,9 +1,10 @@
-"""Question: a decoder, inputs, one number made of its logits, and what parts would have written otherwise; what all methods are asked.
+"""Question: a decoder, inputs, one number made of its logits, and what parts would have written
+otherwise; what all methods are asked.
 
-The number is a weighted sum of logits, such as a logit difference, so that it can be divided among what adds up to the logits. A circuit
-is what cannot be given the other writing without losing it. What that other writing is decides what can be found: a part that writes the
-same in both is invisible to every method.
-"""
+The number is a weighted sum of logits, such as a logit difference, so that it can be divided among
+what adds up to the logits. A circuit is what cannot be given the other writing without losing it.
+What that other writing is decides what can be found: a part that writes the same in both is
+invisible to every method."""
 
 from __future__ import annotations
 
@@ -61,10 +62,13 @@ class Question:
         """The number with every part's other writing in its place, m(∅)."""
         with torch.no_grad():
             shown = {part: lambda _, new=new: new for part, new in self.donor.items()}
-            return self.measured(apart(self.params, self.tokens, self.activation, written=shown).logits)
+            return self.measured(
+                apart(self.params, self.tokens, self.activation, written=shown).logits
+            )
 
     def measured(self, logits: Float[Tensor, "run n s v"]) -> Float[Tensor, "run n"]:
-        """The number of each input; of several copies of all inputs, one after another, where there are more."""
+        """The number of each input; of several copies of all inputs, one after another, where there
+        are more."""
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
@@ -76,23 +80,28 @@ class Question:
         return torch.tensor([e in wanted for e in self.edges], device=self.tokens.device)
 
     def span(self) -> Float[Tensor, "run"]:
-        """The mean of the number for the whole decoder less that for none of it: what there is to explain.
+        """The mean of the number for the whole decoder less that for none of it: what there is to
+        explain.
 
         Raises: DataError where that is nothing.
         """
         found = (self.full - self.empty).mean(1)
         if bool((found.abs() <= 1e-9 * self.full.abs().mean(1)).any()):
-            raise DataError("the number is as large with every part's writing replaced, so there is nothing to explain; replace it by something else")
+            raise DataError(
+                "the number is as large with every part's writing replaced, so there is "
+                "nothing to explain; replace it by something else"
+            )
         return found
 
 
 def logit_difference(
     right: Int[Tensor, "b s"], wrong: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]
 ) -> Float[Tensor, "b s v"]:
-    """Weigh logits so that they give the mean of right less wrong over the positions marked; equal answers give 0.
+    """Weigh logits so that they give the mean of right less wrong over the positions marked; equal
+    answers give 0.
 
-    Raises: DataError for an input with no position marked, or answers that the decoder does not give.
-    """
+    Raises: DataError for an input with no position marked, or answers that the decoder does not
+    give."""
     if bool((~at).all(1).any()):
         raise DataError("an input has no position at which an answer is asked for")
     if bool(((right < 0) | (right >= answers) | (wrong < 0) | (wrong >= answers))[at].any()):
@@ -102,34 +111,57 @@ def logit_difference(
     return weights * (at / at.sum(1, keepdim=True))[..., None]
 
 
-def right_alone(right: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]) -> Float[Tensor, "b s v"]:
-    """Weigh logits so that they give the mean of right less the mean of all others; no answer is named as the rival.
+def right_alone(
+    right: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]
+) -> Float[Tensor, "b s v"]:
+    """Weigh logits so that they give the mean of right less the mean of all others; no answer is
+    named as the rival.
 
     Raises: DataError as `logit_difference`.
     """
     logit_difference(right, right, answers, at)  # refuses what it refuses
-    one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)[right.clamp(0, answers - 1)]
+    one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)[
+        right.clamp(0, answers - 1)
+    ]
     return (answers * one_hot - 1) / (answers - 1) * (at / at.sum(1, keepdim=True))[..., None]
 
 
 def other(
-    params: Params, tokens: Int[Tensor, "b s"], activation: Activation = "relu", places: Int[Tensor, "b s"] | None = None
+    params: Params,
+    tokens: Int[Tensor, "b s"],
+    activation: Activation = "relu",
+    places: Int[Tensor, "b s"] | None = None,
 ) -> Donor:
-    """What parts write on other inputs, and there with the positions of other places, where some are given for each place.
+    """What parts write on other inputs, and there with the positions of other places, where some
+    are given for each place.
 
-    Without `places` a learned position writes the same on every input, and no method can find who reads it.
-    """
+    Without `places` a learned position writes the same on every input, and no method can find who
+    reads it."""
     with torch.no_grad():
         if places is None:
             return apart(params, tokens, activation).wrote
-        return apart(params, tokens, activation, written={Part("pos"): lambda x: x.take_along_dim(places[None, ..., None], 2)}).wrote
+        return apart(
+            params,
+            tokens,
+            activation,
+            written={Part("pos"): lambda x: x.take_along_dim(places[None, ..., None], 2)},
+        ).wrote
 
 
-def mean(params: Params, tokens: Int[Tensor, "b s"], activation: Activation = "relu", *, over_places: bool = False) -> Donor:
+def mean(
+    params: Params,
+    tokens: Int[Tensor, "b s"],
+    activation: Activation = "relu",
+    *,
+    over_places: bool = False,
+) -> Donor:
     """What parts write on average over inputs, at each position or over positions too."""
     with torch.no_grad():
         wrote = apart(params, tokens, activation).wrote
-    return {part: x.mean((1, 2) if over_places else 1, keepdim=True).expand_as(x) for part, x in wrote.items()}
+    return {
+        part: x.mean((1, 2) if over_places else 1, keepdim=True).expand_as(x)
+        for part, x in wrote.items()
+    }
 
 
 def nothing(params: Params, tokens: Int[Tensor, "b s"]) -> Donor:

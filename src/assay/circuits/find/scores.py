@@ -19,11 +19,13 @@ Source = Part | None
 
 @dataclass(frozen=True, eq=False)
 class ScoreTerms:
-    """One head's attention scores before the softmax, divided among pairs of a writer that the query read and one that the key read."""
+    """One head's attention scores before the softmax, divided among pairs of a writer that the
+    query read and one that the key read."""
 
     sources: tuple[Source, ...]
     values: Float[Tensor, "run b source source s s"]
-    """Query's source, key's source, query's position, key's position; later keys too, which the softmax never sees."""
+    """Query's source, key's source, query's position, key's position; later keys too, which the
+    softmax never sees."""
 
     @property
     def scores(self) -> Float[Tensor, "run b s s"]:
@@ -32,30 +34,40 @@ class ScoreTerms:
 
     @property
     def share(self) -> Float[Tensor, "run source source"]:
-        """How much of what tells keys apart each pair makes: covariances with the score over the keys that each query sees, as shares.
+        """How much of what tells keys apart each pair makes: covariances with the score over the
+        keys that each query sees, as shares.
 
-        Formula: Σ_q cov_k(term_qk, score_qk) / Σ_q var_k(score_qk), over keys k ≤ q; the shares add up to 1
-        """
+        Formula: Σ_q cov_k(term_qk, score_qk) / Σ_q var_k(score_qk), over keys k ≤ q; the shares add
+        up to 1"""
         seen = torch.ones(self.values.shape[-2:], device=self.values.device).tril()
         count = seen.sum(-1, keepdim=True)
         off = (self.values - (self.values * seen).sum(-1, keepdim=True) / count) * seen
         whole = off.sum((2, 3))
-        return torch.einsum("rbijqk,rbqk->rij", off, whole) / whole.square().sum((1, 2, 3))[:, None, None]
+        return (
+            torch.einsum("rbijqk,rbqk->rij", off, whole)
+            / whole.square().sum((1, 2, 3))[:, None, None]
+        )
 
 
 def score_terms(q: Question, layer: int, head: int) -> ScoreTerms:
-    """Divide one head's attention scores among pairs of sources; the norm's divisors are held where they are, so that terms add up exactly.
+    """Divide one head's attention scores among pairs of sources; the norm's divisors are held where
+    they are, so that terms add up exactly.
 
-    Formula: (x_i W_Q) · (y_j W_K) / √d_head, x_i and y_j each source's share of what query and key read; both turned where positions are
-    Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (the QK circuit, divided over virtual weights).
-    """
+    Formula: (x_i W_Q) · (y_j W_K) / √d_head, x_i and y_j each source's share of what query and key
+    read; both turned where positions are
+    Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (the QK circuit,
+    divided over virtual weights)."""
     slots: tuple[Slot, ...] = ("q", "k")
     sides = []
     for i, slot in enumerate(slots):
         reader = Reader("head", layer, head, slot)
         W = q.params["W_QKV"][:, layer, :, i, head]
         terms = normed_terms(q.params, q.clean, reader)
-        side = torch.einsum("nrbsd,rde->nrbse", torch.stack([*terms.values(), constant(q.params, q.clean, reader)]), W)
+        side = torch.einsum(
+            "nrbsd,rde->nrbse",
+            torch.stack([*terms.values(), constant(q.params, q.clean, reader)]),
+            W,
+        )
         if "b_QKV" in q.params:
             side[-1] += q.params["b_QKV"][:, layer, i, head][:, None, None]
         sides.append(side if "W_pos" in q.params else rotated(side))

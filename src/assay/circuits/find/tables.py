@@ -1,8 +1,9 @@
-"""OV and QK tables: what heads do with every token or position, read from the weights alone; through other heads too.
+"""OV and QK tables: what heads do with every token or position, read from the weights alone;
+through other heads too.
 
-A source is what a head reads: the embedding of each token, or of each position, as it is or moved on by the values and outputs of earlier
-heads. Gains of norms, and the mean that LayerNorm takes off, are folded in; divisors, which inputs decide, and biases are left out.
-"""
+A source is what a head reads: the embedding of each token, or of each position, as it is or moved
+on by the values and outputs of earlier heads. Gains of norms, and the mean that LayerNorm takes
+off, are folded in; divisors, which inputs decide, and biases are left out."""
 
 from __future__ import annotations
 
@@ -21,17 +22,24 @@ from assay.subjects.parts import Part, Reader, Slot, parts
 Kind = Literal["embed", "pos"]
 
 
-def written_table(params: Params, of: Kind = "embed", through: Sequence[Part] = ()) -> Float[Tensor, "run n d"]:
+def written_table(
+    params: Params, of: Kind = "embed", through: Sequence[Part] = ()
+) -> Float[Tensor, "run n d"]:
     """Give what every token or position writes to the stream, moved on by heads one after another.
 
-    Raises: ModelError for heads that are not there or not one after another, and for positions that are not learned.
-    """
+    Raises: ModelError for heads that are not there or not one after another, and for positions that
+    are not learned."""
     there = parts(params)
     if absent := [p for p in (Part(of), *through) if p not in there]:
-        raise ModelError(f"this decoder has no part {absent[0]}; it has {', '.join(map(str, there))}")
+        raise ModelError(
+            f"this decoder has no part {absent[0]}; it has {', '.join(map(str, there))}"
+        )
     layers = [p.layer for p in through]
     if any(p.kind != "head" for p in through) or layers != sorted(set(layers)):
-        raise ModelError(f"values pass through heads of later and later blocks, not through {', '.join(map(str, through))}")
+        raise ModelError(
+            "values pass through heads of later and later blocks, not through "
+            f"{', '.join(map(str, through))}"
+        )
     x = params["W_E"] if of == "embed" else params["W_pos"]
     for p in through:
         read = folded(params, x, Reader("head", p.layer, p.head, "v"))
@@ -40,7 +48,8 @@ def written_table(params: Params, of: Kind = "embed", through: Sequence[Part] = 
 
 
 def ov_table(params: Params, *heads: Part, of: Kind = "embed") -> Float[Tensor, "run n v"]:
-    """Give what attending to each token, or position, adds to each logit through these heads one after another; none: the direct path.
+    """Give what attending to each token, or position, adds to each logit through these heads one
+    after another; none: the direct path.
 
     Formula: W_E W_V W_O … W_U
     Raises: ModelError as `written_table`.
@@ -57,29 +66,40 @@ def qk_table(
     key: tuple[Kind, Sequence[Part]] = ("embed", ()),
     distance: int = 0,
 ) -> Float[Tensor, "run n m"]:
-    """Give a head's score of every key for every query, each a token's or position's writing moved on by earlier heads.
+    """Give a head's score of every key for every query, each a token's or position's writing moved
+    on by earlier heads.
 
-    Formula: (x W_Q) · (y W_K) / √d_head; with rotated queries and keys at that many places from query back to key
-    Raises: ModelError as `written_table`, and where what is moved on is not there before the head reads.
-    """
+    Formula: (x W_Q) · (y W_K) / √d_head; with rotated queries and keys at that many places from
+    query back to key
+    Raises: ModelError as `written_table`, and where what is moved on is not there before the head
+    reads."""
     slots: tuple[Slot, ...] = ("q", "k")
     sides = []
     for i, (slot, (of, through)) in enumerate(zip(slots, (query, key), strict=True)):
-        if head not in parts(params) or head.kind != "head" or any(p.layer >= head.layer for p in through):
-            raise ModelError(f"{head} is no head that reads what {', '.join(map(str, through)) or of} wrote")
+        if (
+            head not in parts(params)
+            or head.kind != "head"
+            or any(p.layer >= head.layer for p in through)
+        ):
+            raise ModelError(
+                f"{head} is no head that reads what {', '.join(map(str, through)) or of} wrote"
+            )
         reader = Reader("head", head.layer, head.head, slot)
         read = folded(params, written_table(params, of, through), reader)
         sides.append(read @ params["W_QKV"][:, head.layer, :, i, head.head])
     if "W_pos" not in params:
-        sides[0] = rotated(sides[0][..., None, :].expand(*sides[0].shape[:-1], distance + 1, -1))[..., -1, :]
+        sides[0] = rotated(sides[0][..., None, :].expand(*sides[0].shape[:-1], distance + 1, -1))[
+            ..., -1, :
+        ]
     return sides[0] @ sides[1].mT / sides[0].shape[-1] ** 0.5
 
 
 def copying(table: Float[Tensor, "run n v"]) -> Float[Tensor, "run"]:
-    """Give the share of rows whose own column is the largest: whether a head copies what it reads, or attends to what is alike.
+    """Give the share of rows whose own column is the largest: whether a head copies what it reads,
+    or attends to what is alike.
 
     Range: 0 to 1
-    Source: the copying score of Wang et al. 2022 (arXiv 2211.00593), here of the argmax over all tokens of a table of weights.
-    """
+    Source: the copying score of Wang et al. 2022 (arXiv 2211.00593), here of the argmax over all
+    tokens of a table of weights."""
     n = min(table.shape[1:])
     return (table[:, :n].argmax(-1) == torch.arange(n, device=table.device)).double().mean(-1)

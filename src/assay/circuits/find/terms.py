@@ -1,4 +1,5 @@
-"""What a reader is given, as a sum over the parts that wrote it: a norm is linear once its divisor is held where it is."""
+"""What a reader is given, as a sum over the parts that wrote it: a norm is linear once its divisor
+is held where it is."""
 
 from __future__ import annotations
 
@@ -10,15 +11,19 @@ from assay.subjects.decoder import EPS, Params
 from assay.subjects.parts import Apart, Part, Reader, earlier
 
 
-def normed_terms(params: Params, found: Apart, reader: Reader) -> dict[Part, Float[Tensor, "run b s d"]]:
-    """Give each earlier part's share of what a reader is given after its norm, at the divisor of this pass."""
+def normed_terms(
+    params: Params, found: Apart, reader: Reader
+) -> dict[Part, Float[Tensor, "run b s d"]]:
+    """Give each earlier part's share of what a reader is given after its norm, at the divisor of
+    this pass."""
     gain, bias = _norm_of(params, reader)
     sigma = _divisor(_stream(params, found, reader), gain, bias)
     return {part: _scaled(found.wrote[part], sigma, gain, bias) for part in earlier(params, reader)}
 
 
 def constant(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
-    """Give what no part wrote: biases of earlier attention through the norm, and the norm's own bias."""
+    """Give what no part wrote: biases of earlier attention through the norm, and the norm's own
+    bias."""
     gain, bias = _norm_of(params, reader)
     stream = _stream(params, found, reader)
     biases = _biases(params, reader).expand_as(stream)
@@ -27,7 +32,8 @@ def constant(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run
 
 
 def folded(params: Params, x: Float[Tensor, "run n d"], reader: Reader) -> Float[Tensor, "run n d"]:
-    """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which inputs decide, is left out."""
+    """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which
+    inputs decide, is left out."""
     gain, bias = _norm_of(params, reader)
     return _scaled(x[:, None], None, gain, bias)[:, 0]
 
@@ -42,7 +48,8 @@ def _norm_of(params: Params, reader: Reader) -> tuple[Tensor | None, Tensor | No
 
 
 def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
-    """The sum of the attention biases that a reader reads: those of earlier blocks, and of its own for an MLP."""
+    """The sum of the attention biases that a reader reads: those of earlier blocks, and of its own
+    for an MLP."""
     runs, layers, d = params["W_QKV"].shape[:3]
     if "b_O" not in params:
         return params["W_QKV"].new_zeros(runs, 1, 1, d)
@@ -52,10 +59,14 @@ def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
 
 def _stream(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
     """What a reader reads before its norm."""
-    return torch.stack([found.wrote[part] for part in earlier(params, reader)]).sum(0) + _biases(params, reader)
+    return torch.stack([found.wrote[part] for part in earlier(params, reader)]).sum(0) + _biases(
+        params, reader
+    )
 
 
-def _divisor(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s 1"] | None:
+def _divisor(
+    x: Tensor, gain: Tensor | None, bias: Tensor | None
+) -> Float[Tensor, "run b s 1"] | None:
     """What a norm divides by; None where there is none."""
     if gain is None:
         return None
@@ -63,7 +74,9 @@ def _divisor(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Float[Tenso
     return (x.square().mean(-1, keepdim=True) + EPS).sqrt()
 
 
-def _scaled(x: Tensor, sigma: Tensor | None, gain: Tensor | None, bias: Tensor | None) -> Float[Tensor, "run b s d"]:
+def _scaled(
+    x: Tensor, sigma: Tensor | None, gain: Tensor | None, bias: Tensor | None
+) -> Float[Tensor, "run b s d"]:
     """What a norm makes of one share of what it reads, without its bias."""
     if gain is None:
         return x

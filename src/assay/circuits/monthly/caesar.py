@@ -1,10 +1,12 @@
-"""Caesar's cipher, explained: every letter votes for shifts by its place in a word, and the votes of all words are averaged.
+"""Caesar's cipher, explained: every letter votes for shifts by its place in a word, and the votes
+of all words are averaged.
 
-Heads of the first block gather at each place letters of the word so far, one the first two and another the last two. Those of the second
-spread their attention over the letters of all words alike, most over second and third ones, and so average what each word says: the shift
-with most votes is named. A vote depends on the letter turned back by the shift and on whether it is the first, second or third of its word,
-as in a naive Bayes classifier that takes letters for independent; what pairs of letters say comes on top and is small.
-"""
+Heads of the first block gather at each place letters of the word so far, one the first two and
+another the last two. Those of the second spread their attention over the letters of all words
+alike, most over second and third ones, and so average what each word says: the shift with most
+votes is named. A vote depends on the letter turned back by the shift and on whether it is the
+first, second or third of its word, as in a naive Bayes classifier that takes letters for
+independent; what pairs of letters say comes on top and is small."""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ from assay.circuits.rules import leaves
 from assay.subjects.parts import Part
 
 SEED, INPUTS, TRIED = 2000, 100, 1500
-"""Of the texts on which votes are fitted, and how many; on how many it is seen where the model errs. No score is taken on them."""
+"""Of the texts on which votes are fitted, and how many; on how many it is seen where the model
+errs. No score is taken on them."""
 KEPT = 0.25
-"""A head gathers a letter of the word that draws so much of the attention that it gives to the word so far."""
+"""A head gathers a letter of the word that draws so much of the attention that it gives to the word
+so far."""
 GAPS = np.arange(0, 6.1, 0.5)
 """By how much another shift may be ahead where the model is said to err."""
 Gathered = tuple[tuple[tuple[int, ...], ...], ...]
@@ -35,13 +39,19 @@ LETTERS, SLOTS, WORD = 26, 3, 4
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of Caesar's cipher: letters gathered by word, votes of each letter by its place in it, and their mean over words.
+    """Explain a model of Caesar's cipher: letters gathered by word, votes of each letter by its
+    place in it, and their mean over words.
 
-    Which letters a head of the first block gathers is found by attention: `gathered`; all heads of the second have the same role. What a
-    letter votes for is fitted: `votes`; the model is said to err where votes put another shift ahead by some gap: `weakest`.
-    """
+    Which letters a head of the first block gathers is found by attention: `gathered`; all heads of
+    the second have the same role. What a letter votes for is fitted: `votes`; the model is said to
+    err where votes put another shift ahead by some gap: `weakest`."""
     vote = votes(problem)
-    found = _voting(problem, vote, "letters vote for shifts by their place in a word, and words are averaged", gathered(problem))
+    found = _voting(
+        problem,
+        vote,
+        "letters vote for shifts by their place in a word, and words are averaged",
+        gathered(problem),
+    )
     gap = weakest(problem, vote)
 
     def fails(token: np.ndarray) -> np.ndarray:
@@ -52,8 +62,11 @@ def explanation(problem: Problem) -> Explanation:
 
 
 def rival(problem: Problem) -> Explanation:
-    """Say that letters count wherever they stand: how often each letter occurs in all is what decides."""
-    return _voting(problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide")
+    """Say that letters count wherever they stand: how often each letter occurs in all is what
+    decides."""
+    return _voting(
+        problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide"
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
@@ -73,10 +86,11 @@ def half_right(problem: Problem) -> Explanation:
 
 
 def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot letter"]:
-    """Fit what each letter, turned back by a shift, adds to that shift's logit: by its place in the word, or the same at all places.
+    """Fit what each letter, turned back by a shift, adds to that shift's logit: by its place in the
+    word, or the same at all places.
 
-    Formula: logit of X at i, less the mean over shifts ≈ Σ over letters up to i of vote[place in the word, letter − X] / words begun,
-    by least squares over texts, places and shifts.
+    Formula: logit of X at i, less the mean over shifts ≈ Σ over letters up to i of vote[place in
+    the word, letter − X] / words begun, by least squares over texts, places and shifts.
     """
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens)
@@ -85,10 +99,18 @@ def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot le
     often = np.zeros((*tokens.shape, SLOTS if apart else 1, LETTERS))
     for slot in range(SLOTS):
         there = place[place % WORD == slot]
-        np.add.at(often[:, :, slot if apart else 0], (np.arange(len(tokens))[:, None], there, tokens[:, there]), 1)  # type: ignore[arg-type]  # several axes
+        np.add.at(
+            often[:, :, slot if apart else 0],
+            (np.arange(len(tokens))[:, None], there, tokens[:, there]),
+            1,
+        )  # type: ignore[arg-type]  # several axes
     often = np.cumsum(often, 1) / (place // WORD + 1)[:, None, None]
-    turned = (np.arange(LETTERS)[:, None] + np.arange(LETTERS)) % LETTERS  # [shift, plain letter] → what is read
-    terms = often[..., turned].swapaxes(2, 3).reshape(*logits.shape, -1)  # [n, s, shift, slot · letter]
+    turned = (
+        np.arange(LETTERS)[:, None] + np.arange(LETTERS)
+    ) % LETTERS  # [shift, plain letter] → what is read
+    terms = (
+        often[..., turned].swapaxes(2, 3).reshape(*logits.shape, -1)
+    )  # [n, s, shift, slot · letter]
     terms -= terms.mean(2, keepdims=True)
     x, y = terms.reshape(-1, terms.shape[-1]), logits.ravel()
     found = np.linalg.lstsq(x.T @ x, x.T @ y, rcond=1e-9)[0].reshape(-1, LETTERS)
@@ -96,18 +118,24 @@ def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot le
 
 
 def weakest(problem: Problem, vote: Float[np.ndarray, "slot letter"]) -> float:
-    """Find from which gap on the model errs: the one that tells texts on which it does from others best."""
+    """Find from which gap on the model errs: the one that tells texts on which it does from others
+    best."""
     tokens = problem.task.draw(SEED, 1, TRIED, held_out=True)
     wrong = problem.wrong(problem.logits(tokens), tokens) > 0
     most = ahead(problem, tokens.astype(np.float64), vote).max(1)
     beyond = [most > gap for gap in GAPS]
     few = TRIED // 50
-    told = [wrong[x].mean() - wrong[~x].mean() if few <= x.sum() <= len(x) - few else -1 for x in beyond]
+    told = [
+        wrong[x].mean() - wrong[~x].mean() if few <= x.sum() <= len(x) - few else -1 for x in beyond
+    ]
     return float(GAPS[int(np.argmax(told))])
 
 
-def ahead(problem: Problem, token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot letter"]) -> Float[np.ndarray, "n s"]:
-    """By how many votes another shift is ahead of the one that is likeliest by the exact predictor; 0 where that is in doubt."""
+def ahead(
+    problem: Problem, token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot letter"]
+) -> Float[np.ndarray, "n s"]:
+    """By how many votes another shift is ahead of the one that is likeliest by the exact predictor;
+    0 where that is in doubt."""
     tokens = token.astype(np.int64)
     if problem.task.chances is None:
         right = problem.task.answer(tokens)
@@ -119,7 +147,9 @@ def ahead(problem: Problem, token: Float[np.ndarray, "n s"], vote: Float[np.ndar
     return (given.max(-1) - own) * (right >= 0)
 
 
-def evidence(token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot letter"]) -> Float[np.ndarray, "n s shift"]:
+def evidence(
+    token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot letter"]
+) -> Float[np.ndarray, "n s shift"]:
     """Average over the words so far what their letters vote for."""
     read: Int[np.ndarray, "n s"] = token.astype(np.int64)
     place = np.arange(read.shape[1])
@@ -129,27 +159,41 @@ def evidence(token: Float[np.ndarray, "n s"], vote: Float[np.ndarray, "slot lett
 
 
 def gathered(problem: Problem) -> Gathered:
-    """Find which letters of a word each head of the first block gathers: those that draw KEPT of what attention it gives to this word."""
+    """Find which letters of a word each head of the first block gathers: those that draw KEPT of
+    what attention it gives to this word."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].mean(0).double().numpy()  # [head, here, there]
     found = []
     for head in pattern:
-        shares = [np.mean([head[w + k, w : w + k + 1] for w in range(0, len(head) - k, WORD)], 0) for k in range(WORD)]
-        found.append(tuple(tuple(int(j) for j in np.flatnonzero(share >= KEPT * share.sum())) for share in shares))
+        shares = [
+            np.mean([head[w + k, w : w + k + 1] for w in range(0, len(head) - k, WORD)], 0)
+            for k in range(WORD)
+        ]
+        found.append(
+            tuple(
+                tuple(int(j) for j in np.flatnonzero(share >= KEPT * share.sum()))
+                for share in shares
+            )
+        )
     return tuple(found)
 
 
 def _code(own: tuple[tuple[int, ...], ...]) -> str:
     """A number for the letters that a head gathers, at each place of a word."""
     sums = [" + ".join(f"{27**i} * letter{j}" for i, j in enumerate(slots)) or "0" for slots in own]
-    return "".join(f"{code} if place % {WORD} == {k} else " for k, code in enumerate(sums[:-1])) + sums[-1]
+    return (
+        "".join(f"{code} if place % {WORD} == {k} else " for k, code in enumerate(sums[:-1]))
+        + sums[-1]
+    )
 
 
 def _named(own: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
     return tuple(f"letter{j}" for j in sorted({j for slots in own for j in slots}))
 
 
-def _voting(problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str, slots: Gathered = ()) -> Explanation:
+def _voting(
+    problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str, slots: Gathered = ()
+) -> Explanation:
     second = tuple(Place(Part("head", 1, h)) for h in range(problem.params["W_QKV"].shape[4]))
 
     def guess(token: np.ndarray) -> np.ndarray:
@@ -163,13 +207,34 @@ def _voting(problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str,
         np.put_along_axis(given, named, high, -1)
         return given
 
-    steps = [Variable(f"letter{slot}", f"last(token, there(place) == place - place % {WORD} + {slot})") for slot in range(WORD)]
-    first = [Variable(f"letters{h}", _code(own), (Place(Part("head", 0, h)),), ("token", "place", *_named(own))) for h, own in enumerate(slots)]
+    steps = [
+        Variable(f"letter{slot}", f"last(token, there(place) == place - place % {WORD} + {slot})")
+        for slot in range(WORD)
+    ]
+    first = [
+        Variable(
+            f"letters{h}",
+            _code(own),
+            (Place(Part("head", 0, h)),),
+            ("token", "place", *_named(own)),
+        )
+        for h, own in enumerate(slots)
+    ]
     reads = ("token", "place", *(v.name for v in first))
     found = Explanation(
-        of="monthly-caesar", name=name, variables=(*(steps if slots else ()), *first, Variable("guess", guess, second, reads)),
-        logits=logits, reads=(*reads, "guess"),
-        leaves_out="What pairs and triples of letters say beyond their letters; that later words find less attention.",
-    )  # fmt: skip
-    numbers = len(np.unique(vote, axis=0)) * LETTERS  # a function's own length does not tell what is in its tables
-    return dataclasses.replace(found, size=Program(found, problem).size + numbers + leaves(inspect.getsource(evidence)))
+        of="monthly-caesar",
+        name=name,
+        variables=(*(steps if slots else ()), *first, Variable("guess", guess, second, reads)),
+        logits=logits,
+        reads=(*reads, "guess"),
+        leaves_out=(
+            "What pairs and triples of letters say beyond their letters; that later words find "
+            "less attention."
+        ),
+    )
+    numbers = (
+        len(np.unique(vote, axis=0)) * LETTERS
+    )  # a function's own length does not tell what is in its tables
+    return dataclasses.replace(
+        found, size=Program(found, problem).size + numbers + leaves(inspect.getsource(evidence))
+    )

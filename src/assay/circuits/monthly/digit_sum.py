@@ -1,12 +1,14 @@
-"""Sums of two numbers, explained: the first block gathers pairs of digits, and one bit of carry; the second names the digit.
+"""Sums of two numbers, explained: the first block gathers pairs of digits, and one bit of carry;
+the second names the digit.
 
-Heads of the first block attend to one pair of digits, of tens or of units, from where the pair ends and from "=" on. What they write
-depends on both digits and not on their sum alone: only all of them together point to a digit, and digits lie on a circle. At "=" some heads
-attend to the pair of the next lower digit, and of that only matters whether it reaches ten. Heads of the second block collect what stands
-for the digit that is asked for.
+Heads of the first block attend to one pair of digits, of tens or of units, from where the pair ends
+and from "=" on. What they write depends on both digits and not on their sum alone: only all of them
+together point to a digit, and digits lie on a circle. At "=" some heads attend to the pair of the
+next lower digit, and of that only matters whether it reaches ten. Heads of the second block collect
+what stands for the digit that is asked for.
 
-The published explanation has heads that look for a carry, and digits on a circle, in a model of four digits; what it calls cleaning up is
-here where half of the answer comes together.
+The published explanation has heads that look for a carry, and digits on a circle, in a model of
+four digits; what it calls cleaning up is here where half of the answer comes together.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ from assay.subjects.parts import Part
 SEED, INPUTS = 2000, 600
 """Of the sums on which roles are looked for, and how many; no score is taken on them."""
 LEAST = 0.1
-"""A head reads a pair at a place where both digits together draw this much of its attention, on average."""
+"""A head reads a pair at a place where both digits together draw this much of its attention, on
+average."""
 ALIKE = 0.02
-"""What writes the same for all sums of one kind may change answers by so many nats when it is exchanged among them: the mean divergence
-of probabilities before and after."""
+"""What writes the same for all sums of one kind may change answers by so many nats when it is
+exchanged among them: the mean divergence of probabilities before and after."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +50,12 @@ class Seen:
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of sums: pairs are gathered by heads that attend to them, carried over as one bit, and named as a digit on a circle.
+    """Explain a model of sums: pairs are gathered by heads that attend to them, carried over as one
+    bit, and named as a digit on a circle.
 
-    Pairs are found by attention, bits of carry by exchange: `seen`. Logits are a function of how far a class is from the digit on a circle
-    of ten, the same for all classes and fitted to the model.
-    """
+    Pairs are found by attention, bits of carry by exchange: `seen`. Logits are a function of how
+    far a class is from the digit on a circle of ten, the same for all classes and fitted to the
+    model."""
     name, carry = "pairs of digits are gathered, and a carry", "sum{0} + carry{0} > 9"
     return _explained(problem, seen(problem), name, carry, circle(problem))
 
@@ -86,11 +90,12 @@ def half_right(problem: Problem) -> Explanation:
 
 
 def seen(problem: Problem) -> tuple[Seen, ...]:
-    """Find what each head of the first block sees at each place: pairs of which both digits together draw LEAST of its attention.
+    """Find what each head of the first block sees at each place: pairs of which both digits
+    together draw LEAST of its attention.
 
-    Where a digit is asked for, higher pairs do not count. A head that sees lower pairs alone there tells a carry, if exchanging what it
-    writes among sums with the same carry changes answers by no more than ALIKE.
-    """
+    Where a digit is asked for, higher pairs do not count. A head that sees lower pairs alone there
+    tells a carry, if exchanging what it writes among sums with the same carry changes answers by no
+    more than ALIKE."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     clean = problem.run(tokens)
     pattern, digits = clean.patterns[0][0].double().mean(0).numpy(), _digits(problem)
@@ -99,7 +104,11 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
     for head, of in enumerate(pattern):
         for place in range(3 * digits + 1):
             asked = place - 2 * digits - 1
-            pairs = tuple(k for k in range(max(asked, 0), digits) if of[place, [k, digits + 1 + k]].sum() >= LEAST)
+            pairs = tuple(
+                k
+                for k in range(max(asked, 0), digits)
+                if of[place, [k, digits + 1 + k]].sum() >= LEAST
+            )
             carry = None
             if pairs and 0 <= asked < min(pairs):
                 other = _alike(_carries(tokens, digits)[:, asked])
@@ -110,28 +119,40 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
                     out[0, :, place] = wrote
                     return out
 
-                now = _said(problem, problem.run(tokens, written={Part("head", 0, head): write}).logits[0])
-                carry = asked if float((said.exp() * (said - now)).sum(-1).mean()) <= ALIKE else None
+                now = _said(
+                    problem, problem.run(tokens, written={Part("head", 0, head): write}).logits[0]
+                )
+                carry = (
+                    asked if float((said.exp() * (said - now)).sum(-1).mean()) <= ALIKE else None
+                )
             if pairs:
                 found.append(Seen(head, place, pairs, carry))
     return tuple(found)
 
 
 def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
-    """Fit how far above the others a digit's logit lies, by its distance from the right one on a circle of ten: 0 to 5.
+    """Fit how far above the others a digit's logit lies, by its distance from the right one on a
+    circle of ten: 0 to 5.
 
     Least squares on logits less their mean, with a constant for each class.
     """
     tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
     digits, classes = _digits(problem), problem.classes
     at = slice(2 * digits + 1, 3 * digits + 1)
-    logits, answers = problem.logits(tokens)[:, at].reshape(-1, classes), problem.task.answer(tokens)[:, at].ravel()
+    logits, answers = (
+        problem.logits(tokens)[:, at].reshape(-1, classes),
+        problem.task.answer(tokens)[:, at].ravel(),
+    )
     away = np.abs((np.arange(10) - answers[:, None] + 5) % 10 - 5)
     design = np.zeros((len(answers), classes, 6 + classes - 10))
     design[:, :10, :6] = np.eye(6)[away]
     design[:, 10:, 6:] = np.eye(classes - 10)
     design -= design.mean(1, keepdims=True)
-    fitted = np.linalg.lstsq(design.reshape(-1, design.shape[2]), (logits - logits.mean(1, keepdims=True)).ravel(), rcond=None)[0]
+    fitted = np.linalg.lstsq(
+        design.reshape(-1, design.shape[2]),
+        (logits - logits.mean(1, keepdims=True)).ravel(),
+        rcond=None,
+    )[0]
     return fitted[:6] - fitted[6:].mean()
 
 
@@ -152,41 +173,63 @@ def _explained(
     digits = _digits(problem)
     first = 2 * digits + 1
     layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
-    pairs = [Variable(f"pair{k}", f"10 * total(token, there(place) == {k}) + total(token, there(place) == {digits + 1 + k})") for k in range(digits)]
-    sums = [Variable(f"sum{k}", f"total(token, there(place) == {k} or there(place) == {digits + 1 + k})") for k in range(digits)]
+    pairs = [
+        Variable(
+            f"pair{k}",
+            (
+                f"10 * total(token, there(place) == {k}) + total(token, there(place) == "
+                f"{digits + 1 + k})"
+            ),
+        )
+        for k in range(digits)
+    ]
+    sums = [
+        Variable(
+            f"sum{k}", f"total(token, there(place) == {k} or there(place) == {digits + 1 + k})"
+        )
+        for k in range(digits)
+    ]
     rules = [*(carry.format(k + 1) for k in range(digits - 1)), "0"]
     bits = [Variable(f"carry{k}", rule) for k, rule in enumerate(rules)]
     views = []
     for head in sorted({one.head for one in found}):
         own = [one for one in found if one.head == head]
         place = Place(Part("head", 0, head), positions=tuple(one.place for one in own))
-        views.append(Variable(f"seen{head}", _by_place([(one.place, _view(one)) for one in own]), (place,)))
+        views.append(
+            Variable(f"seen{head}", _by_place([(one.place, _view(one)) for one in own]), (place,))
+        )
     shown = ("token", "place", *(v.name for v in views))
     last = tuple(range(first, first + digits))
     held = [
         Variable(f"held{k}", _by_place([(p, _held(found, k, p)) for p in last]))
         for k in range(digits)
     ]
-    carried = [
-        Variable(f"carried{k}", _carried(found, k, p, rules[k])) for k, p in enumerate(last)
-    ]
+    carried = [Variable(f"carried{k}", _carried(found, k, p, rules[k])) for k, p in enumerate(last)]
     known = Variable(
-        "known", _by_place([(p, f"2 * held{k} + carried{k}") for k, p in enumerate(last)]),
-        tuple(Place(Part("head", layer, h), positions=last) for layer in range(1, layers) for h in range(heads)),
+        "known",
+        _by_place([(p, f"2 * held{k} + carried{k}") for k, p in enumerate(last)]),
+        tuple(
+            Place(Part("head", layer, h), positions=last)
+            for layer in range(1, layers)
+            for h in range(heads)
+        ),
         (*shown, *(f"{name}{k}" for name in ("held", "carried") for k in range(digits))),
-    )  # fmt: skip
+    )
     digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
     away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
     heights = [f"{x:.1f}" for x in by_distance]
     logits = [_cases(f"from{c}", heights) for c in range(10)] + ["0"] * (problem.classes - 10)
     return Explanation(
-        of="monthly-digit-sum", name=name,
-        variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *away), logits=tuple(logits),
+        of="monthly-digit-sum",
+        name=name,
+        variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *away),
+        logits=tuple(logits),
         reads=(*shown, "known", *(v.name for v in away)),
-        leaves_out="How a pair becomes its sum: heads of one role write different functions of both digits, and what comes of it where they "
+        leaves_out="How a pair becomes its sum: heads of one role write different functions of both "  # noqa: E501
+        "digits, and what comes of it where they "
         "see different pairs. That small changes of angle differ "
         "between digits, so that logits of wrong digits are only met on average.",
-    )  # fmt: skip
+    )
 
 
 def _view(one: Seen) -> str:

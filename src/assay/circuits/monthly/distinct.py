@@ -1,15 +1,17 @@
-"""Distinct symbols, explained: heads tell which symbols are there, not how often; at the end what they tell is added up.
+"""Distinct symbols, explained: heads tell which symbols are there, not how often; at the end what
+they tell is added up.
 
-A head that attends far more from ANS to one symbol than to all else writes the same whether that symbol occurs once or often. Heads of both
-blocks are such detectors, most of one symbol or two. In the first block heads also tell every symbol of the list which ones came before it,
-again not how often; from that, the second block gets at symbols that no head of the first has to itself. What is told is added up, each symbol
-as much as any other.
+A head that attends far more from ANS to one symbol than to all else writes the same whether that
+symbol occurs once or often. Heads of both blocks are such detectors, most of one symbol or two. In
+the first block heads also tell every symbol of the list which ones came before it, again not how
+often; from that, the second block gets at symbols that no head of the first has to itself. What is
+told is added up, each symbol as much as any other.
 
-A published analysis of a model of this puzzle also finds that heads of the second block share out the symbols, some of them detected directly and
-others by what the first block wrote behind them.
+A published analysis of a model of this puzzle also finds that heads of the second block share out
+the symbols, some of them detected directly and others by what the first block wrote behind them.
 
-Where what is told of two symbols is not quite the same, some sets of symbols come out one too many or one too few: there a model errs, mostly in
-any order and however often each symbol stands there.
+Where what is told of two symbols is not quite the same, some sets of symbols come out one too many
+or one too few: there a model errs, mostly in any order and however often each symbol stands there.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ from assay.subjects.parts import Part
 SEED, INPUTS = 2000, 1500
 """Of the lists on which roles are looked for, and how many; no score is taken on them."""
 LEAST = 0.002
-"""A head tells of a symbol where the symbol's being there accounts for this share of the variance of what the head writes at ANS."""
+"""A head tells of a symbol where the symbol's being there accounts for this share of the variance
+of what the head writes at ANS."""
 SETS, LISTS = 4000, 12_000
-"""Lists whose sets of symbols are tried, and on about how many lists, each set on as many as any other."""
+"""Lists whose sets of symbols are tried, and on about how many lists, each set on as many as any
+other."""
 SHARE = 0.01
 """So many of all lists have a set that is said to fail, if the model errs at all."""
 MOST = 60
@@ -40,47 +44,62 @@ MOST = 60
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of distinct symbols: each head at ANS tells whether symbols of its own are there, by `told`, and logits add them up.
+    """Explain a model of distinct symbols: each head at ANS tells whether symbols of its own are
+    there, by `told`, and logits add them up.
 
-    The count is of what heads tell, so that it is another one where what they write is exchanged; a symbol that none tells of is not in it.
-    Logits are a parabola of the count for each class, fitted to the model: `parabolas`. Where it fails is a list of sets of symbols: `missed`.
-    """
+    The count is of what heads tell, so that it is another one where what they write is exchanged; a
+    symbol that none tells of is not in it. Logits are a parabola of the count for each class,
+    fitted to the model: `parabolas`. Where it fails is a list of sets of symbols: `missed`."""
     last, heads = problem.task.length - 1, problem.params["W_QKV"].shape[4]
     symbols = range(len(problem.task.tokens) - 2)
     inner, at = tuple(range(1, last)), (last,)
     everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
-    behind = Variable("behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", everywhere, ("token",))
+    behind = Variable(
+        "behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", everywhere, ("token",)
+    )
     detects = {(layer, h): told(problem, layer, h) for layer in range(2) for h in range(heads)}
     told_by = [
-        Variable(f"told{layer}_{h}", _code(detects[layer, h]), (Place(Part("head", layer, h), positions=at),),
-                 ("token", "behind", *(f"told0_{i}" for i in range(heads))) if layer else ("token",))
+        Variable(
+            f"told{layer}_{h}",
+            _code(detects[layer, h]),
+            (Place(Part("head", layer, h), positions=at),),
+            ("token", "behind", *(f"told0_{i}" for i in range(heads))) if layer else ("token",),
+        )
         for layer, h in detects
-    ]  # fmt: skip
+    ]
     which = Variable("which", _code(symbols))
     return Explanation(
-        of="monthly-distinct", name="heads tell which symbols are there, not how often, and logits add them up",
-        variables=(behind, *told_by, _known(problem, detects), which), logits=parabolas(problem),
+        of="monthly-distinct",
+        name="heads tell which symbols are there, not how often, and logits add them up",
+        variables=(behind, *told_by, _known(problem, detects), which),
+        logits=parabolas(problem),
         reads=("token", "known", *(v.name for v in told_by)),
         fails=_any("which", missed(problem)),
-        leaves_out="How heads of the second block get from what came before each symbol to which symbols are there. That what a head writes of "
+        leaves_out="How heads of the second block get from what came before each symbol to which symbols "  # noqa: E501
+        "are there. That what a head writes of "
         "one symbol hangs a little on the others.",
-    )  # fmt: skip
+    )
 
 
 def rival(problem: Problem) -> Explanation:
-    """Say that changes are counted: how often a symbol differs from the one before it, which is right where equal symbols stand together."""
+    """Say that changes are counted: how often a symbol differs from the one before it, which is
+    right where equal symbols stand together."""
     last, heads, most = problem.task.length - 1, problem.params["W_QKV"].shape[4], problem.classes
     inner, at = tuple(range(1, last)), (last,)
     everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
     changed = Variable("changed", "token != last(token, there(place) == place - 1)", everywhere)
     known = Variable(
-        "known", f"min({most}, count(there(changed) and there(place) > 0 and there(place) < {last}))",
+        "known",
+        f"min({most}, count(there(changed) and there(place) > 0 and there(place) < {last}))",
         tuple(Place(Part("head", 1, h), positions=at) for h in range(heads)),
-    )  # fmt: skip
+    )
     return Explanation(
-        of="monthly-distinct", name="changes from one symbol to the next are counted", variables=(changed, known), logits=parabolas(problem),
+        of="monthly-distinct",
+        name="changes from one symbol to the next are counted",
+        variables=(changed, known),
+        logits=parabolas(problem),
         reads=("known",),
-    )  # fmt: skip
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
@@ -98,7 +117,8 @@ def half_right(problem: Problem) -> Explanation:
 
 
 def told(problem: Problem, layer: int, head: int) -> tuple[int, ...]:
-    """Find the symbols whose being there matters to what a head writes at ANS: LEAST of its variance, in a linear fit to all of them.
+    """Find the symbols whose being there matters to what a head writes at ANS: LEAST of its
+    variance, in a linear fit to all of them.
 
     The one that matters most is always among them.
     """
@@ -113,9 +133,7 @@ def percents(problem: Problem) -> Int[np.ndarray, "layer head symbol"]:
     What each writes of a symbol is its slope in a linear fit, as in `told`.
     """
     layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
-    slopes = np.array(
-        [[_fitted(problem, i, h)[0] for h in range(heads)] for i in range(layers)]
-    )
+    slopes = np.array([[_fitted(problem, i, h)[0] for h in range(heads)] for i in range(layers)])
     whole = slopes.sum((0, 1))
     along = (slopes * whole).sum(-1) / (whole**2).sum(-1).clip(min=1e-12)
     return np.round(100 * along.clip(min=0)).astype(int)
@@ -124,26 +142,36 @@ def percents(problem: Problem) -> Int[np.ndarray, "layer head symbol"]:
 def _fitted(
     problem: Problem, layer: int, head: int
 ) -> tuple[Float[np.ndarray, "symbol d"], Float[np.ndarray, "n d"], Float[np.ndarray, "n symbol"]]:
-    """Fit what a head writes at ANS by which symbols are there: slopes, what it writes, and which are there."""
+    """Fit what a head writes at ANS by which symbols are there: slopes, what it writes, and which
+    are there."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     wrote = problem.run(tokens).wrote[Part("head", layer, head)][0, :, -1].double().numpy()
     there = _there(problem, tokens)
-    return np.linalg.lstsq(there - there.mean(0), wrote - wrote.mean(0), rcond=None)[0], wrote, there
+    return (
+        np.linalg.lstsq(there - there.mean(0), wrote - wrote.mean(0), rcond=None)[0],
+        wrote,
+        there,
+    )
 
 
 def parabolas(problem: Problem) -> tuple[str, ...]:
-    """Fit each class's logit, less the mean of all, by a parabola in how many symbols are there; as rules."""
+    """Fit each class's logit, less the mean of all, by a parabola in how many symbols are there; as
+    rules."""
     tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
     logits, count = problem.logits(tokens)[:, -1], _there(problem, tokens).sum(1)
     bend, slope, start = np.polyfit(count, logits - logits.mean(1, keepdims=True), 2)
-    return tuple(f"{a:.1f} + ({b:.2f} + {c:.3f} * known) * known" for a, b, c in zip(start, slope, bend, strict=True))
+    return tuple(
+        f"{a:.1f} + ({b:.2f} + {c:.3f} * known) * known"
+        for a, b, c in zip(start, slope, bend, strict=True)
+    )
 
 
 def missed(problem: Problem) -> tuple[int, ...]:
-    """Find the sets of symbols that the model miscounts, the surest first, as numbers of bits; none where it errs less often than SOUND.
+    """Find the sets of symbols that the model miscounts, the surest first, as numbers of bits; none
+    where it errs less often than SOUND.
 
-    Sets that SETS held-out lists have are tried on LISTS lists in all. Those are named that are mostly miscounted, and then the next surest until
-    SHARE of all lists have a set that is named.
+    Sets that SETS held-out lists have are tried on LISTS lists in all. Those are named that are
+    mostly miscounted, and then the next surest until SHARE of all lists have a set that is named.
     """
     symbols, of = len(problem.task.tokens) - 2, rng.generator(SEED, "monthly.distinct.missed")
     tokens = problem.task.draw(SEED, 2, SETS, held_out=True)
@@ -165,11 +193,14 @@ def missed(problem: Problem) -> tuple[int, ...]:
 
 def _there(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n symbol"]:
     """Whether each symbol is in each list: 1 or 0."""
-    return np.stack([(tokens == c).any(1) for c in range(len(problem.task.tokens) - 2)], 1).astype(np.float64)
+    return np.stack([(tokens == c).any(1) for c in range(len(problem.task.tokens) - 2)], 1).astype(
+        np.float64
+    )
 
 
 def _known(problem: Problem, detects: Mapping[tuple[int, int], Sequence[int]]) -> Variable:
-    """How many symbols the heads tell of: each counts by the `percents` of its heads that tell of it.
+    """How many symbols the heads tell of: each counts by the `percents` of its heads that tell of
+    it.
 
     Heads of the same symbol agree, until what only some of them write is exchanged.
     """
@@ -181,9 +212,10 @@ def _known(problem: Problem, detects: Mapping[tuple[int, int], Sequence[int]]) -
             bits.setdefault(c, []).append((weight, f"told{layer}_{head} // {2**i} % 2"))
     terms = [
         f"({' + '.join(f'{w} * ({x})' for w, x in heads)}) / {sum(w for w, _ in heads)}"
-        if len(heads) > 1 else heads[0][1]
+        if len(heads) > 1
+        else heads[0][1]
         for heads in bits.values()
-    ]  # fmt: skip
+    ]
     return Variable("known", " + ".join(terms))
 
 

@@ -1,12 +1,14 @@
-"""First unique character, explained: the second block's heads share the letters out among them, and each says of its own whether it is first.
+"""First unique character, explained: the second block's heads share the letters out among them, and
+each says of its own whether it is first.
 
-Heads of the first block attend by letter: some take stock of all letters, others look for one letter and, where that is missing, for the
-next. What they write tells how often letters came so far. In the second block each letter is the business of one head or two: a head attends
-to its own letters, raises the one that is the answer, and lowers those that came again. Where the answer is another head's letter, it says so
-of none: which one is not for it to tell.
+Heads of the first block attend by letter: some take stock of all letters, others look for one
+letter and, where that is missing, for the next. What they write tells how often letters came so
+far. In the second block each letter is the business of one head or two: a head attends to its own
+letters, raises the one that is the answer, and lowers those that came again. Where the answer is
+another head's letter, it says so of none: which one is not for it to tell.
 
-Which letters are whose differs from model to model. What is hard is many letters that came again: the heads that are to lower them are
-overloaded.
+Which letters are whose differs from model to model. What is hard is many letters that came again:
+the heads that are to lower them are overloaded.
 """
 
 from __future__ import annotations
@@ -29,52 +31,91 @@ SEED, INPUTS = 2000, 2000
 TRIED = 5000
 """Sequences on which it is seen where the model errs."""
 DRAWN = 0.1
-"""A head of the first block reads a letter that draws this much of its attention, where it came before a place of some other letter."""
+"""A head of the first block reads a letter that draws this much of its attention, where it came
+before a place of some other letter."""
 SHARE = 0.15
-"""A letter is the business of a head of the second block that adds so much of what all of them add to its logit, where it is the answer."""
+"""A letter is the business of a head of the second block that adds so much of what all of them add
+to its logit, where it is the answer."""
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of first unique: which letters each head of the first block counts, and which are whose in the second.
+    """Explain a model of first unique: which letters each head of the first block counts, and which
+    are whose in the second.
 
     The first are found by attention: `counted`; the second by direct effects on logits: `shared`.
-    The answer is the letter that any of these names, the first in the alphabet if several do; logits
-    are means of the model's by what the answer is and whether a letter came never, once or again.
-    A model that errs is said to do so where many letters came again: `overloaded`.
+    The answer is the letter that any of these names, the first in the alphabet if several do;
+    logits are means of the model's by what the answer is and whether a letter came never, once or
+    again. A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
     seen = [
-        Variable(f"seen{h}", f"token + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 0, h)),),
-                 ("token", "place", *_counts(letters, own)))
-        for h, own in enumerate(counted(problem)) if own
-    ]  # fmt: skip
+        Variable(
+            f"seen{h}",
+            f"token + {len(letters) + 1} * ({_state(letters, own)})",
+            (Place(Part("head", 0, h)),),
+            ("token", "place", *_counts(letters, own)),
+        )
+        for h, own in enumerate(counted(problem))
+        if own
+    ]
     names = tuple(v.name for v in seen)
     said = [
-        Variable(f"said{h}", f"({_mine(own)} else {len(letters)}) + {len(letters) + 1} * ({_state(letters, own)})", (Place(Part("head", 1, h)),),
-                 ("token", "place", "unique", *_counts(letters, own), *names))
-        for h, own in enumerate(shared(problem)) if own
-    ]  # fmt: skip
+        Variable(
+            f"said{h}",
+            f"({_mine(own)} else {len(letters)}) + {len(letters) + 1} * ({_state(letters, own)})",
+            (Place(Part("head", 1, h)),),
+            ("token", "place", "unique", *_counts(letters, own), *names),
+        )
+        for h, own in enumerate(shared(problem))
+        if own
+    ]
     named = Variable("named", _least([f"{v.name} % {len(letters) + 1}" for v in said]))
-    again, most = Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)), overloaded(problem)
+    again, most = (
+        Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)),
+        overloaded(problem),
+    )
     return Explanation(
-        of="monthly-first-unique", name="heads of the first block count letters, those of the second share them out and name the first unique one",
-        variables=(*_steps(letters), *seen, *said, named, *([again] if most else [])), logits=_logits(problem),
+        of="monthly-first-unique",
+        name=(
+            "heads of the first block count letters, those of the second share them out and name "
+            "the first unique one"
+        ),
+        variables=(*_steps(letters), *seen, *said, named, *([again] if most else [])),
+        logits=_logits(problem),
         fails=f"again >= {most}" if most else None,
-        reads=("token", "place", "named", *_counts(letters, range(len(letters))), *names, *(v.name for v in said)),
-        leaves_out="How often beyond twice a letter came; which of two letters that came once is second; how logits grow with the place.",
-    )  # fmt: skip
+        reads=(
+            "token",
+            "place",
+            "named",
+            *_counts(letters, range(len(letters))),
+            *names,
+            *(v.name for v in said),
+        ),
+        leaves_out=(
+            "How often beyond twice a letter came; which of two letters that came once is second; "
+            "how logits grow with the place."
+        ),
+    )
 
 
 def rival(problem: Problem) -> Explanation:
-    """Say that the heads of the first block find the first letter that came once, and that nothing else is needed."""
+    """Say that the heads of the first block find the first letter that came once, and that nothing
+    else is needed."""
     letters = _letters(problem)
     heads = range(problem.params["W_QKV"].shape[4])
     *steps, unique = _steps(letters)
     return Explanation(
-        of="monthly-first-unique", name="the first block's heads attend to the first letter that came once",
-        variables=(*steps, Variable(unique.name, unique.rule, tuple(Place(Part("head", 0, h)) for h in heads))),
-        answer="unique", margin=round(margin(problem), 1), reads=("unique",), leaves_out="The second block.",
-    )  # fmt: skip
+        of="monthly-first-unique",
+        name="the first block's heads attend to the first letter that came once",
+        variables=(
+            *steps,
+            Variable(unique.name, unique.rule, tuple(Place(Part("head", 0, h)) for h in heads)),
+        ),
+        answer="unique",
+        margin=round(margin(problem), 1),
+        reads=("unique",),
+        leaves_out="The second block.",
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
@@ -93,7 +134,8 @@ def half_right(problem: Problem) -> Explanation:
 
 
 def counted(problem: Problem) -> tuple[tuple[int, ...], ...]:
-    """Find which letters each head of the first block reads: those that draw DRAWN of its attention at places of some other letter."""
+    """Find which letters each head of the first block reads: those that draw DRAWN of its attention
+    at places of some other letter."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].double().numpy()
     letters = len(_letters(problem))
@@ -111,17 +153,21 @@ def counted(problem: Problem) -> tuple[tuple[int, ...], ...]:
 
 
 def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
-    """Find whose business each letter is: heads of the second block by their share of all that they add to its logit, where it is the answer."""
+    """Find whose business each letter is: heads of the second block by their share of all that they
+    add to its logit, where it is the answer."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     effect = _effects(problem, tokens)
     answers = problem.task.answer(tokens)
-    own = np.stack([effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1)  # [head, letter]
+    own = np.stack(
+        [effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1
+    )  # [head, letter]
     share = own / own.clip(min=0).sum(0).clip(min=1e-12)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
 
 
 def overloaded(problem: Problem) -> int | None:
-    """Find how many letters that came again are too many: the number that tells where the model errs from where it does not best.
+    """Find how many letters that came again are too many: the number that tells where the model
+    errs from where it does not best.
 
     None for a model that errs on fewer inputs than SOUND.
     """
@@ -130,7 +176,11 @@ def overloaded(problem: Problem) -> int | None:
     if wrong.mean() < SOUND:
         return None
     again = np.sum([(tokens == k).sum(1) > 1 for k in range(len(_letters(problem)))], 0)
-    told = {k: wrong[again >= k].mean() - wrong[again < k].mean() for k in range(1, again.max() + 1) if 0 < (again >= k).mean() < 1}
+    told = {
+        k: wrong[again >= k].mean() - wrong[again < k].mean()
+        for k in range(1, again.max() + 1)
+        if 0 < (again >= k).mean() < 1
+    }
     return max(told, key=lambda k: told[k]) if told else None
 
 
@@ -142,20 +192,26 @@ def margin(problem: Problem) -> float:
     return float((problem.logits(tokens) * named).sum() / (named**2).sum())
 
 
-def _effects(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "head n s answer"]:
-    """What each head of the second block adds to the logits by itself, less its mean: the divisor of the last norm is held where it is."""
+def _effects(
+    problem: Problem, tokens: Int[np.ndarray, "n s"]
+) -> Float[np.ndarray, "head n s answer"]:
+    """What each head of the second block adds to the logits by itself, less its mean: the divisor
+    of the last norm is held where it is."""
     run, p = problem.run(tokens), problem.params
     stream = torch.stack([x[0] for x in run.wrote.values()]).sum(0) + p["b_O"][0].sum(0)
     scale = stream.var(-1, correction=0, keepdim=True).sqrt()
     unembed = p["gain"][0][:, None] * p["W_U"][0]
     heads = [x[0] for part, x in run.wrote.items() if part.kind == "head" and part.layer == 1]
-    found = np.stack([((x - x.mean(-1, keepdim=True)) / scale @ unembed).double().numpy() for x in heads])
+    found = np.stack(
+        [((x - x.mean(-1, keepdim=True)) / scale @ unembed).double().numpy() for x in heads]
+    )
     found -= found.mean(-1, keepdims=True)
     return found - found.mean((1, 2), keepdims=True)
 
 
 def _logits(problem: Problem) -> tuple[str, ...]:
-    """A rule for each class: the model's mean logit by what the answer is, and whether the letter came once, never or again."""
+    """A rule for each class: the model's mean logit by what the answer is, and whether the letter
+    came once, never or again."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     letters = _letters(problem)
     logits = problem.logits(tokens)
@@ -164,10 +220,17 @@ def _logits(problem: Problem) -> tuple[str, ...]:
     rules = []
     for k, letter in enumerate(letters):
         often = np.cumsum(tokens == k, 1)
-        states = {f"often_{letter} == 1": often == 1, f"often_{letter} == 0": often == 0, "": often > 1}
+        states = {
+            f"often_{letter} == 1": often == 1,
+            f"often_{letter} == 0": often == 0,
+            "": often > 1,
+        }
         cases = []
         for a in range(problem.classes):
-            said = [(_mean(logits[..., k], (answers == a) & there), when) for when, there in states.items()]
+            said = [
+                (_mean(logits[..., k], (answers == a) & there), when)
+                for when, there in states.items()
+            ]
             inner = " else ".join(f"{x} if {when}" if when else x for x, when in said)
             cases.append(f"({inner}) if named == {a}" if a < problem.classes - 1 else f"({inner})")
         rules.append(" else ".join(cases))
@@ -197,8 +260,9 @@ def _steps(letters: Sequence[str], last: bool = False) -> tuple[Variable, ...]:
             )
             for x in letters
         ),
-        Variable("where", where), Variable("unique", "last(token, there(place) == where, '?')"),
-    )  # fmt: skip
+        Variable("where", where),
+        Variable("unique", "last(token, there(place) == where, '?')"),
+    )
 
 
 def _least(rules: Sequence[str]) -> str:
@@ -216,7 +280,8 @@ def _state(letters: Sequence[str], own: Sequence[int]) -> str:
 
 
 def _mine(own: Sequence[int]) -> str:
-    """The answer where it is one of these letters, as the beginning of a rule that says what else."""
+    """The answer where it is one of these letters, as the beginning of a rule that says what
+    else."""
     return f"unique if {' or '.join(f'unique == {k}' for k in own)}"
 
 

@@ -1,8 +1,9 @@
-"""Maximum of a list, explained: at ANS a head attends to the largest number, and what it attends to is named.
+"""Maximum of a list, explained: at ANS a head attends to the largest number, and what it attends to
+is named.
 
-The score of a number rises with its size, whatever stands beside it, so that the largest one takes nearly all attention; what marks the
-list is passed over. Numbers so small that they are hardly ever the largest are the weak spot: their step may be small or wrong, and so
-may be what is named.
+The score of a number rises with its size, whatever stands beside it, so that the largest one takes
+nearly all attention; what marks the list is passed over. Numbers so small that they are hardly ever
+the largest are the weak spot: their step may be small or wrong, and so may be what is named.
 """
 
 from __future__ import annotations
@@ -25,54 +26,84 @@ LISTS = 100
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of the maximum: the heads that attend to the largest number, and which numbers are not named.
+    """Explain a model of the maximum: the heads that attend to the largest number, and which
+    numbers are not named.
 
-    Roles are found by attention: `watching`; the margin is the factor that fits the model's logits best; where it fails: `unnamed`.
-    """
+    Roles are found by attention: `watching`; the margin is the factor that fits the model's logits
+    best; where it fails: `unnamed`."""
     values = len(problem.task.answers)
     poor = np.flatnonzero(unnamed(problem) > 0.5)
     return Explanation(
-        of="monthly-maximum", name="a head attends to the largest number and copies it", answer="largest", margin=round(margin(problem), 1),
-        variables=(Variable("largest", f"most(token, there(token) < {values})", watching(problem), ("token.k", "token.v")),),
+        of="monthly-maximum",
+        name="a head attends to the largest number and copies it",
+        answer="largest",
+        margin=round(margin(problem), 1),
+        variables=(
+            Variable(
+                "largest",
+                f"most(token, there(token) < {values})",
+                watching(problem),
+                ("token.k", "token.v"),
+            ),
+        ),
         fails=" or ".join(f"largest == {v}" for v in poor) if len(poor) else None,
-        leaves_out="How far the scores of neighbours lie apart, so how much attention equal or nearly equal numbers draw together; "
+        leaves_out="How far the scores of neighbours lie apart, so how much attention equal or nearly "  # noqa: E501
+        "equal numbers draw together; "
         "which other numbers come second.",
-    )  # fmt: skip
+    )
 
 
 def rival(problem: Problem) -> Explanation:
-    """Say that the number that stands in the list most often is named, since equal ones draw attention together; of these the largest."""
+    """Say that the number that stands in the list most often is named, since equal ones draw
+    attention together; of these the largest."""
     values = len(problem.task.answers)
     return Explanation(
-        of="monthly-maximum", name="the most frequent number, for equal ones draw attention together",
-        answer="found", margin=round(margin(problem), 1),
+        of="monthly-maximum",
+        name="the most frequent number, for equal ones draw attention together",
+        answer="found",
+        margin=round(margin(problem), 1),
         variables=(
             Variable("often", "count(there(token) == token)"),
             Variable("peak", f"most(often, there(token) < {values})"),
-            Variable("found", f"most(token, there(token) < {values} and there(often) == peak)", watching(problem), ("often", "peak", "token")),
+            Variable(
+                "found",
+                f"most(token, there(token) < {values} and there(often) == peak)",
+                watching(problem),
+                ("often", "peak", "token"),
+            ),
         ),
         leaves_out="Which of two numbers that are as frequent is attended to more.",
-    )  # fmt: skip
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
-    """Say that numbers lie on a line: right about the head and what it attends to, wrong about how that is named.
+    """Say that numbers lie on a line: right about the head and what it attends to, wrong about how
+    that is named.
 
-    The logit of each number is said to fall with its distance from the largest, up to half of all numbers away, by one slope that fits the
-    model's best. So the right number is named on every list; only that numbers stand apart, each by itself, is missed.
-    """
+    The logit of each number is said to fall with its distance from the largest, up to half of all
+    numbers away, by one slope that fits the model's best. So the right number is named on every
+    list; only that numbers stand apart, each by itself, is missed."""
     values = len(problem.task.answers)
     steep, far = slope(problem), _far(problem)
     return Explanation(
-        of="monthly-maximum", name="a head attends to the largest number, and numbers near it are named nearly as much",
-        variables=(Variable("largest", f"most(token, there(token) < {values})", watching(problem), ("token.k", "token.v")),),
+        of="monthly-maximum",
+        name="a head attends to the largest number, and numbers near it are named nearly as much",
+        variables=(
+            Variable(
+                "largest",
+                f"most(token, there(token) < {values})",
+                watching(problem),
+                ("token.k", "token.v"),
+            ),
+        ),
         logits=tuple(f"{-steep:.2f} * min(abs(largest - {v}), {far})" for v in range(values)),
         leaves_out="That each number has a direction of its own.",
-    )  # fmt: skip
+    )
 
 
 def watching(problem: Problem) -> tuple[Place, ...]:
-    """Find the heads that attend from ANS to the largest number; the one that does so most where none reaches LEAST."""
+    """Find the heads that attend from ANS to the largest number; the one that does so most where
+    none reaches LEAST."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     largest = tokens == _largest(problem, tokens)[:, None]
     share = {
@@ -80,12 +111,15 @@ def watching(problem: Problem) -> tuple[Place, ...]:
         for layer, pattern in enumerate(problem.run(tokens).patterns)
         for head in range(pattern.shape[2])
     }
-    chosen = [part for part, x in share.items() if x >= LEAST] or [max(share, key=lambda part: share[part])]
+    chosen = [part for part, x in share.items() if x >= LEAST] or [
+        max(share, key=lambda part: share[part])
+    ]
     return tuple(map(Place, chosen))
 
 
 def margin(problem: Problem) -> float:
-    """Fit how far the logit of the largest number lies above the others, by least squares over lists and answers."""
+    """Fit how far the logit of the largest number lies above the others, by least squares over
+    lists and answers."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens)[:, -1]
     named = np.eye(logits.shape[1])[_largest(problem, tokens)]
@@ -94,18 +128,27 @@ def margin(problem: Problem) -> float:
 
 
 def slope(problem: Problem) -> float:
-    """Fit by how much logits fall with each number that theirs is further from the largest, by least squares over lists and answers."""
+    """Fit by how much logits fall with each number that theirs is further from the largest, by
+    least squares over lists and answers."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens)[:, -1]
-    away = -np.minimum(abs(_largest(problem, tokens)[:, None] - np.arange(logits.shape[1])), _far(problem)).astype(np.float64)
+    away = -np.minimum(
+        abs(_largest(problem, tokens)[:, None] - np.arange(logits.shape[1])), _far(problem)
+    ).astype(np.float64)
     away -= away.mean(1, keepdims=True)
     return float((logits * away).sum() / (away**2).sum())
 
 
 def unnamed(problem: Problem) -> Float[np.ndarray, " value"]:
-    """Measure for each number how often it is not named though it is the largest, on lists drawn evenly among those."""
+    """Measure for each number how often it is not named though it is the largest, on lists drawn
+    evenly among those."""
     values = len(problem.task.answers)
-    return np.array([problem.wrong(problem.logits(lists), lists).mean() for lists in (_below(problem, v) for v in range(values))])
+    return np.array(
+        [
+            problem.wrong(problem.logits(lists), lists).mean()
+            for lists in (_below(problem, v) for v in range(values))
+        ]
+    )
 
 
 def _far(problem: Problem) -> int:
@@ -114,7 +157,8 @@ def _far(problem: Problem) -> int:
 
 
 def _below(problem: Problem, most: int) -> Int[np.ndarray, "n s"]:
-    """Lists of which a given number is the largest: others are drawn up to it, and it is put somewhere."""
+    """Lists of which a given number is the largest: others are drawn up to it, and it is put
+    somewhere."""
     of = rng.generator(SEED, "monthly.maximum.below", most)
     lists = problem.task.draw(SEED, 1, LISTS, held_out=True)
     numbers = _numbers(problem, lists)

@@ -1,16 +1,20 @@
-"""Palindromes, explained: in the first block each token pulls at a head's attention, and END looks whether mirrored places pull alike.
+"""Palindromes, explained: in the first block each token pulls at a head's attention, and END looks
+whether mirrored places pull alike.
 
-From a place of the second half, or from END, a head attends where token and place together pull most. Equal tokens pull alike, so that
-attention to two mirrored places is divided as it is in any palindrome; where tokens differ it goes to one side. What is written says which
-place was attended to. A palindrome may well tip a head, too: where an outer token pulls more than the pair that is compared, the head looks
-there, and what it writes is made up for by what is written at the mirrored place, which has the same token. So what a head writes
-goes with the place that it looks at, the token there, the token of its own place, and which pairs differ so far. Heads of the second block
-gather this at END, each for pairs of its own, so that what one of them says goes with which pairs differ and not only with whether any does.
+From a place of the second half, or from END, a head attends where token and place together pull
+most. Equal tokens pull alike, so that attention to two mirrored places is divided as it is in any
+palindrome; where tokens differ it goes to one side. What is written says which place was attended
+to. A palindrome may well tip a head, too: where an outer token pulls more than the pair that is
+compared, the head looks there, and what it writes is made up for by what is written at the mirrored
+place, which has the same token. So what a head writes goes with the place that it looks at, the
+token there, the token of its own place, and which pairs differ so far. Heads of the second block
+gather this at END, each for pairs of its own, so that what one of them says goes with which pairs
+differ and not only with whether any does.
 
 Tokens that pull about alike wherever their places are compared are taken for equal: the weak spot.
 
-The published explanation of a model of this kind has the heads of the first block write the difference of the tokens themselves.
-"""
+The published explanation of a model of this kind has the heads of the first block write the
+difference of the tokens themselves."""
 
 from __future__ import annotations
 
@@ -44,12 +48,14 @@ BLOCK = 5000
 MOST = 60
 """Most such cases that are named."""
 ERRS, FEWEST, SOMETIMES = 0.002, 10, 0.2
-"""Of a model that errs on this share of lists or more, so many cases are named at least, if it takes tokens for equal in so many palindromes."""
+"""Of a model that errs on this share of lists or more, so many cases are named at least, if it
+takes tokens for equal in so many palindromes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pulls:
-    """What draws the attention of a head of the first block, from one place: the sum of a token's pull and a place's, in nats."""
+    """What draws the attention of a head of the first block, from one place: the sum of a token's
+    pull and a place's, in nats."""
 
     head: int
     place: int
@@ -60,26 +66,40 @@ class Pulls:
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of palindromes: where heads of the first block look, what they write by it, heads at END, and tokens that pull alike.
+    """Explain a model of palindromes: where heads of the first block look, what they write by it,
+    heads at END, and tokens that pull alike.
 
-    Pulls are found by attention: `pulls`; logits are two numbers, the model's means; where it fails: `alike`.
-    """
+    Pulls are found by attention: `pulls`; logits are two numbers, the model's means; where it
+    fails: `alike`."""
     found = pulls(problem)
     half, values = _half(problem), _values(problem)
     drawn = [Variable(_pull(one), _drawn(one)) for one in found]
     steps, balances = _mirrored(problem), []
-    pairs = " + ".join(f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))" for k in range(half))
+    pairs = " + ".join(
+        f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))"
+        for k in range(half)
+    )
     wide, tall = 2**half, 2**half * (values + 2)
     deep = tall * problem.task.length
     for h in sorted({one.head for one in found}):
         own = [one for one in found if one.head == h]
-        look, seen = ("".join(f"{name(one)} if place == {one.place} else " for one in own) + "0" for name in (_look, _seen))
+        look, seen = (
+            "".join(f"{name(one)} if place == {one.place} else " for one in own) + "0"
+            for name in (_look, _seen)
+        )
         reads = ("place", "token", "pairs", *map(_look, own), *map(_seen, own))
         balances.append(
-            Variable(f"balance{h}", f"pairs + {wide} * token + {tall} * ({look}) + {deep} * ({seen})", (Place(Part("head", 0, h)),), reads)
+            Variable(
+                f"balance{h}",
+                f"pairs + {wide} * token + {tall} * ({look}) + {deep} * ({seen})",
+                (Place(Part("head", 0, h)),),
+                reads,
+            )
         )
     tops = [Variable(_top(one), f"most({_pull(one)}, there(place) >= 0)") for one in found]
-    looks = [Variable(_look(one), f"last(place, there({_pull(one)}) == {_top(one)})") for one in found]
+    looks = [
+        Variable(_look(one), f"last(place, there({_pull(one)}) == {_top(one)})") for one in found
+    ]
     sights = [Variable(_seen(one), f"last(token, there(place) == {_look(one)})") for one in found]
     names = tuple(v.name for v in balances)
     weak, fails = _weak(problem, alike(problem)[:MOST])
@@ -88,28 +108,51 @@ def explanation(problem: Problem) -> Explanation:
         which = f"max({name} % {wide}, {which})"
     differ = Variable("differ", which, _readers(problem), ("place", "token", *names))
     return Explanation(
-        of="monthly-palindromes", name="heads look where tokens pull most, and END looks whether mirrored tokens pull alike",
-        variables=(*steps, Variable("pairs", pairs), *drawn, *tops, *looks, *sights, *balances, differ, *weak),
-        logits=_logits(problem, "differ"), reads=("place", "differ", *names), fails=fails,
-        leaves_out="How far attention is divided; how a token changes what its own place attends to; which differences a head does not see; how one "
-        "place makes up for what another writes; what heads write in the first half, beyond that it goes with the token there; which head "
+        of="monthly-palindromes",
+        name="heads look where tokens pull most, and END looks whether mirrored tokens pull alike",
+        variables=(
+            *steps,
+            Variable("pairs", pairs),
+            *drawn,
+            *tops,
+            *looks,
+            *sights,
+            *balances,
+            differ,
+            *weak,
+        ),
+        logits=_logits(problem, "differ"),
+        reads=("place", "differ", *names),
+        fails=fails,
+        leaves_out="How far attention is divided; how a token changes what its own place attends to; "  # noqa: E501
+        "which differences a head does not see; how one "
+        "place makes up for what another writes; what heads write in the first half, beyond that "
+        "it goes with the token there; which head "
         "of the second block notices what.",
-    )  # fmt: skip
+    )
 
 
 def rival(problem: Problem) -> Explanation:
-    """Say that END gathers all pairs by itself: the heads of the first block compare them there, and nothing else is needed."""
+    """Say that END gathers all pairs by itself: the heads of the first block compare them there,
+    and nothing else is needed."""
     last, steps = problem.task.length - 1, _mirrored(problem)
     heads = range(problem.params["W_QKV"].shape[4])
     return Explanation(
-        of="monthly-palindromes", name="the first block's heads compare all pairs at END",
+        of="monthly-palindromes",
+        name="the first block's heads compare all pairs at END",
         variables=(
             steps[0],
-            Variable("differs", steps[1].rule, tuple(Place(Part("head", 0, h), positions=(last,)) for h in heads), ("mirrored", "place", "token")),
+            Variable(
+                "differs",
+                steps[1].rule,
+                tuple(Place(Part("head", 0, h), positions=(last,)) for h in heads),
+                ("mirrored", "place", "token"),
+            ),
         ),
-        logits=_logits(problem, "differs"), reads=("differs",),
+        logits=_logits(problem, "differs"),
+        reads=("differs",),
         leaves_out="What happens before END.",
-    )  # fmt: skip
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
@@ -140,46 +183,68 @@ def half_right(problem: Problem) -> Explanation:
 
 
 def pulls(problem: Problem) -> tuple[Pulls, ...]:
-    """Find for each head of the first block, from each place of the second half and from END, what tokens and places pull.
+    """Find for each head of the first block, from each place of the second half and from END, what
+    tokens and places pull.
 
-    Formula: log attention = pull of the token + pull of the place + a constant of the input, by least squares; weighted by attention, so that
-    it is right where the head looks.
+    Formula: log attention = pull of the token + pull of the place + a constant of the input, by
+    least squares; weighted by attention, so that it is right where the head looks.
     """
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].double().numpy()
     half, heads = _half(problem), pattern.shape[1]
-    return tuple(_pulls(pattern[:, h], tokens, h, place, _values(problem)) for h in range(heads) for place in range(half + 1, tokens.shape[1]))
+    return tuple(
+        _pulls(pattern[:, h], tokens, h, place, _values(problem))
+        for h in range(heads)
+        for place in range(half + 1, tokens.shape[1])
+    )
 
 
 def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     """Find which tokens at which pair the model takes for equal: pair, first and second token.
 
-    Of palindromes in which one pair is spoilt, those are listed that are often called palindromes all the same, the surest first. Where the
-    model errs on ERRS of held-out lists, FEWEST are listed even if other tokens of a list decide, too: those that are called so in SOMETIMES.
-    """
+    Of palindromes in which one pair is spoilt, those are listed that are often called palindromes
+    all the same, the surest first. Where the model errs on ERRS of held-out lists, FEWEST are
+    listed even if other tokens of a list decide, too: those that are called so in SOMETIMES."""
     half, values, task = _half(problem), _values(problem), problem.task
     pool = task.draw(SEED, 1, 4 * OFTEN * values, held_out=True)
     pool = pool[task.answer(pool)[:, -1] == 1]
-    cases = np.array([(k, a, b) for k in range(half) for a in range(values) for b in range(values) if a != b])
+    cases = np.array(
+        [(k, a, b) for k in range(half) for a in range(values) for b in range(values) if a != b]
+    )
     k, a, b = np.repeat(cases, OFTEN, 0).T
     lists = pool[rng.generator(SEED, "monthly.palindromes.alike").integers(len(pool), size=len(k))]
     rows = np.arange(len(lists))
     lists[rows, 1 + k], lists[rows, 2 * half - k] = a, b
     blocks = [lists[at : at + BLOCK] for at in range(0, len(lists), BLOCK)]
-    wrong = np.concatenate([problem.wrong(problem.logits(x), x) for x in blocks]).reshape(len(cases), OFTEN).mean(1)
+    wrong = (
+        np.concatenate([problem.wrong(problem.logits(x), x) for x in blocks])
+        .reshape(len(cases), OFTEN)
+        .mean(1)
+    )
     order = np.argsort(-wrong, kind="stable")
     tokens = task.draw(SEED, 2, BLOCK, held_out=True)
     errs = problem.wrong(problem.logits(tokens), tokens).mean() >= ERRS
-    named = (wrong[order] > TAKEN) | ((np.arange(len(order)) < FEWEST) & (wrong[order] > SOMETIMES) & errs)
+    named = (wrong[order] > TAKEN) | (
+        (np.arange(len(order)) < FEWEST) & (wrong[order] > SOMETIMES) & errs
+    )
     return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[named]])
 
 
-def _pulls(pattern: Float[np.ndarray, "n s s"], tokens: Int[np.ndarray, "n s"], head: int, place: int, values: int) -> Pulls:
-    """Fit what tokens and places pull at one head from one place; START and END pull as places, since they are always there."""
+def _pulls(
+    pattern: Float[np.ndarray, "n s s"],
+    tokens: Int[np.ndarray, "n s"],
+    head: int,
+    place: int,
+    values: int,
+) -> Pulls:
+    """Fit what tokens and places pull at one head from one place; START and END pull as places,
+    since they are always there."""
     drawing = np.flatnonzero(pattern[:, place].mean(0) >= LEAST)
     attention = pattern[:, place][:, drawing]
     named = np.eye(tokens.max() + 1)[tokens[:, drawing]][..., :values]
-    x = np.concatenate([named, np.broadcast_to(np.eye(len(drawing)), (*attention.shape, len(drawing)))], -1)
+    x = np.concatenate(
+        [named, np.broadcast_to(np.eye(len(drawing)), (*attention.shape, len(drawing)))], -1
+    )
     y = np.log(attention + FAINT)
     weight = (attention + LEAST) / (attention + LEAST).sum(1, keepdims=True)
     x = (x - (weight[..., None] * x).sum(1, keepdims=True)) * np.sqrt(weight)[..., None]
@@ -187,14 +252,23 @@ def _pulls(pattern: Float[np.ndarray, "n s s"], tokens: Int[np.ndarray, "n s"], 
     flat = x.reshape(-1, x.shape[-1])
     found = np.linalg.lstsq(flat.T @ flat, flat.T @ y.ravel(), rcond=1e-9)[0]
     own, there = found[:values] - found[:values].mean(), found[values:] - found[values:].mean()
-    return Pulls(head, place, tuple(map(float, np.round(own, 1))), {int(j): float(w) for j, w in zip(drawing, np.round(there, 1), strict=True)})
+    return Pulls(
+        head,
+        place,
+        tuple(map(float, np.round(own, 1))),
+        {int(j): float(w) for j, w in zip(drawing, np.round(there, 1), strict=True)},
+    )
 
 
 def _readers(problem: Problem) -> tuple[Place, ...]:
     """The heads of the second block, at END."""
     layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
     last = problem.task.length - 1
-    return tuple(Place(Part("head", layer, h), positions=(last,)) for layer in range(1, layers) for h in range(heads))
+    return tuple(
+        Place(Part("head", layer, h), positions=(last,))
+        for layer in range(1, layers)
+        for h in range(heads)
+    )
 
 
 def _logits(problem: Problem, name: str) -> tuple[str, str]:
@@ -210,21 +284,38 @@ def _mirrored(problem: Problem) -> tuple[Variable, ...]:
     half, last = _half(problem), problem.task.length - 1
     return (
         Variable("mirrored", f"last(token, there(place) == {last} - place)"),
-        Variable("differs", f"some(there(place) > {half} and there(place) < {last} and there(token) != there(mirrored))"),
-    )  # fmt: skip
+        Variable(
+            "differs",
+            (
+                f"some(there(place) > {half} and there(place) < {last} and there(token) != "
+                "there(mirrored))"
+            ),
+        ),
+    )
 
 
-def _weak(problem: Problem, cases: Sequence[tuple[int, int, int]]) -> tuple[tuple[Variable, ...], str | None]:
-    """Where every pair that differs is of tokens that are taken for equal, and the steps to say so; nothing where there are no such tokens."""
+def _weak(
+    problem: Problem, cases: Sequence[tuple[int, int, int]]
+) -> tuple[tuple[Variable, ...], str | None]:
+    """Where every pair that differs is of tokens that are taken for equal, and the steps to say so;
+    nothing where there are no such tokens."""
     if not cases:
         return (), None
     half, last, base = _half(problem), problem.task.length - 1, len(problem.task.tokens)
-    codes = " or ".join(f"there(code) == {((2 * half - k) * base + a) * base + b}" for k, a, b in cases)
+    codes = " or ".join(
+        f"there(code) == {((2 * half - k) * base + a) * base + b}" for k, a, b in cases
+    )
     return (
         Variable("code", f"(place * {base} + mirrored) * {base} + token"),
-        Variable("differing", f"count(there(place) > {half} and there(place) < {last} and there(token) != there(mirrored))"),
+        Variable(
+            "differing",
+            (
+                f"count(there(place) > {half} and there(place) < {last} and there(token) != "
+                "there(mirrored))"
+            ),
+        ),
         Variable("alike", f"count({codes})"),
-    ), "differing > 0 and differing == alike"  # fmt: skip
+    ), "differing > 0 and differing == alike"
 
 
 def _half(problem: Problem) -> int:
@@ -256,7 +347,8 @@ def _seen(one: Pulls) -> str:
 
 
 def _drawn(one: Pulls) -> str:
-    """What each place pulls, as text; START and END by their place alone, places that draw nothing far less than others."""
+    """What each place pulls, as text; START and END by their place alone, places that draw nothing
+    far less than others."""
     token = "".join(f"{w:g} if token == {t} else " for t, w in enumerate(one.tokens)) + "0"
     place = "".join(f"{w:g} if place == {j} else " for j, w in one.places.items()) + f"{NOTHING}"
     return f"({token}) + ({place})"

@@ -1,10 +1,12 @@
-"""Sign of the running sum, explained: attention takes the mean of all values so far, and neurons tell on which side of zero it lies.
+"""Sign of the running sum, explained: attention takes the mean of all values so far, and neurons
+tell on which side of zero it lies.
 
-The head weighs every value so far nearly the same, and what it moves is one direction along which values lie in order. Where the steps
-between them are uneven, keys weigh values slightly more or less, so that weight times step is even: a weight of exactly the same for all would be
-wrong in some models. The mean has the sign of the sum. Some neurons grow with it from a threshold near zero, others as it falls; between
-the two thresholds "zero" is named. One more value moves the mean by less the longer the sequence is, so what is hardest is a sum of ±1 late.
-"""
+The head weighs every value so far nearly the same, and what it moves is one direction along which
+values lie in order. Where the steps between them are uneven, keys weigh values slightly more or
+less, so that weight times step is even: a weight of exactly the same for all would be wrong in some
+models. The mean has the sign of the sum. Some neurons grow with it from a threshold near zero,
+others as it falls; between the two thresholds "zero" is named. One more value moves the mean by
+less the longer the sequence is, so what is hardest is a sum of ±1 late."""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from assay.subjects.parts import Part
 SEED, INPUTS = 2000, 1000
 """Of the sequences on which roles are looked for; no score is taken on them."""
 ALIKE = 0.9
-"""A neuron grows with the mean, or as it falls, where it correlates so well with it wherever it fires."""
+"""A neuron grows with the mean, or as it falls, where it correlates so well with it wherever it
+fires."""
 HEAD, MLP = Part("head", 0, 0), Part("mlp", 0)
 
 
@@ -31,27 +34,32 @@ class Side:
 
     neurons: tuple[int, ...]
     threshold: float
-    """From which distance of the mean they fire: a mean over neurons by how steeply they rise and how much they change logits."""
+    """From which distance of the mean they fire: a mean over neurons by how steeply they rise and
+    how much they change logits."""
 
 
 def explanation(problem: Problem) -> Explanation:
     """Explain a model of the running sum: the head's mean, and the neurons on either side of zero.
 
-    Which neurons are on which side is found by `sides`; logits are linear in the mean and in what both sides make of it, with
-    coefficients that fit the model's best.
+    Which neurons are on which side is found by `sides`; logits are linear in the mean and in what
+    both sides make of it, with coefficients that fit the model's best.
     """
     above, below = sides(problem)
     rules = (_from(above, "average"), _from(below, "-average"))
     return Explanation(
-        of="monthly-running-sum", name="one head takes the mean, and neurons tell on which side of zero it lies",
+        of="monthly-running-sum",
+        name="one head takes the mean, and neurons tell on which side of zero it lies",
         variables=(
             Variable("average", _average(problem), (Place(HEAD),), ("token.k", "token.v")),
             Variable("above", rules[0], (Place(MLP, above.neurons),), ("average",)),
             Variable("below", rules[1], (Place(MLP, below.neurons),), ("average",)),
         ),
         logits=_fitted(problem, above, below),
-        leaves_out="Neurons that follow something else, and what the present value and the position add beside the mean.",
-    )  # fmt: skip
+        leaves_out=(
+            "Neurons that follow something else, and what the present value and the position add "
+            "beside the mean."
+        ),
+    )
 
 
 def rival(problem: Problem) -> Explanation:
@@ -59,38 +67,45 @@ def rival(problem: Problem) -> Explanation:
     above, below = sides(problem)
     value = f"token - {_most(problem)}"
     return Explanation(
-        of="monthly-running-sum", name="the sign of the last value",
+        of="monthly-running-sum",
+        name="the sign of the last value",
         variables=(
             Variable("value", value, (Place(HEAD),), ("token.v",)),
             Variable("above", "max(value, 0)", (Place(MLP, above.neurons),), ("value",)),
             Variable("below", "max(-value, 0)", (Place(MLP, below.neurons),), ("value",)),
         ),
-        answer="0 if value < 0 else 2 if value > 0 else 1", reads=("above", "below", "value"),
+        answer="0 if value < 0 else 2 if value > 0 else 1",
+        reads=("above", "below", "value"),
         leaves_out="All values before the last.",
-    )  # fmt: skip
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
-    """Say that neurons tell the two signs apart, and that is all: right about the head, its mean and the neurons, wrong about what they make of it.
+    """Say that neurons tell the two signs apart, and that is all: right about the head, its mean
+    and the neurons, wrong about what they make of it.
 
-    Each side is said to fire from zero on, where both sides in fact fire, and the sign to be named by the same margin however far from zero the
-    sum lies: the typical one, a median. So the right sign is named on every sequence.
-    """
+    Each side is said to fire from zero on, where both sides in fact fire, and the sign to be named
+    by the same margin however far from zero the sum lies: the typical one, a median. So the right
+    sign is named on every sequence."""
     above, below = sides(problem)
     return Explanation(
-        of="monthly-running-sum", name="one head takes the mean, and neurons on either side of zero name its sign",
+        of="monthly-running-sum",
+        name="one head takes the mean, and neurons on either side of zero name its sign",
         variables=(
             Variable("average", _average(problem), (Place(HEAD),), ("token.k", "token.v")),
             Variable("above", "max(average, 0)", (Place(MLP, above.neurons),), ("average",)),
             Variable("below", "max(-average, 0)", (Place(MLP, below.neurons),), ("average",)),
         ),
-        answer="0 if average < 0 else 2 if average > 0 else 1", margin=round(margin(problem), 1), reads=("average", "above", "below"),
+        answer="0 if average < 0 else 2 if average > 0 else 1",
+        margin=round(margin(problem), 1),
+        reads=("average", "above", "below"),
         leaves_out="How sure the model is of a sum far from zero.",
-    )  # fmt: skip
+    )
 
 
 def margin(problem: Problem) -> float:
-    """Measure how far the right logit lies above the next one: the median over sequences and positions."""
+    """Measure how far the right logit lies above the next one: the median over sequences and
+    positions."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits, answers = problem.logits(tokens), problem.task.answer(tokens)
     own = np.take_along_axis(logits, answers[..., None], 2)
@@ -99,19 +114,24 @@ def margin(problem: Problem) -> float:
 
 
 def sides(problem: Problem) -> tuple[Side, Side]:
-    """Find the neurons that fire above and below a mean near zero, by their correlation with it wherever they fire.
+    """Find the neurons that fire above and below a mean near zero, by their correlation with it
+    wherever they fire.
 
     On a side that has none stands the neuron that comes nearest.
     """
     mean, fired = _seen(problem)
-    likeness, threshold, slope = np.array([_line(mean[on], h[on]) if (on := h > 0).sum() > 2 else (0.0, 0.0, 0.0) for h in fired.T]).T
+    likeness, threshold, slope = np.array(
+        [_line(mean[on], h[on]) if (on := h > 0).sum() > 2 else (0.0, 0.0, 0.0) for h in fired.T]
+    ).T
     reach = abs(slope) * np.abs(_direct(problem)).max(1)
 
     def side(sign: int) -> Side:
         chosen = np.flatnonzero(sign * likeness >= ALIKE)
         chosen = chosen if len(chosen) else np.array([int((sign * likeness).argmax())])
         weight = reach[chosen] + 1e-12
-        return Side(tuple(map(int, chosen)), float(sign * (weight * threshold[chosen]).sum() / weight.sum()))
+        return Side(
+            tuple(map(int, chosen)), float(sign * (weight * threshold[chosen]).sum() / weight.sum())
+        )
 
     return side(1), side(-1)
 
@@ -143,9 +163,19 @@ def _fitted(problem: Problem, above: Side, below: Side) -> tuple[Rule, ...]:
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens).reshape(-1, problem.classes)
     mean = _seen(problem)[0]
-    terms = np.stack([mean, np.maximum(mean - above.threshold, 0), np.maximum(-mean - below.threshold, 0), np.ones_like(mean)], 1)
+    terms = np.stack(
+        [
+            mean,
+            np.maximum(mean - above.threshold, 0),
+            np.maximum(-mean - below.threshold, 0),
+            np.ones_like(mean),
+        ],
+        1,
+    )
     found = np.linalg.lstsq(terms, logits - logits.mean(1, keepdims=True), rcond=None)[0]
-    return tuple(f"{a:.1f} * average {b:+.1f} * above {c:+.1f} * below {d:+.1f}" for a, b, c, d in found.T)
+    return tuple(
+        f"{a:.1f} * average {b:+.1f} * above {c:+.1f} * below {d:+.1f}" for a, b, c, d in found.T
+    )
 
 
 def _from(side: Side, x: str) -> str:

@@ -1,12 +1,14 @@
-"""Sorted lists, explained: a head looks for the smallest value above the present one, and copies it.
+"""Sorted lists, explained: a head looks for the smallest value above the present one, and copies
+it.
 
-From a place of the sorted half, and from SEP, heads attend within the mixed half to values above the present one, to the smallest most, and
-what they attend to becomes the answer. Heads share out the values between them: without one of them low values are lost, without the other
-one high values. Both write the same thing, so one variable lives in both.
+From a place of the sorted half, and from SEP, heads attend within the mixed half to values above
+the present one, to the smallest most, and what they attend to becomes the answer. Heads share out
+the values between them: without one of them low values are lost, without the other one high values.
+Both write the same thing, so one variable lives in both.
 
-As in the published explanation, what is written for a value also lifts the value just below it, which is the one that cannot be the answer, and
-the largest jumps are what the model is least sure of.
-"""
+As in the published explanation, what is written for a value also lifts the value just below it,
+which is the one that cannot be the answer, and the largest jumps are what the model is least sure
+of."""
 
 from __future__ import annotations
 
@@ -26,52 +28,84 @@ REACH = 4
 
 
 def explanation(problem: Problem) -> Explanation:
-    """Explain a model of sorted lists: the next value is attended to by the heads that `finders` names, and copied."""
+    """Explain a model of sorted lists: the next value is attended to by the heads that `finders`
+    names, and copied."""
     items = _items(problem)
     return Explanation(
-        of="monthly-sorted-list", name="heads copy the smallest value above the present one",
+        of="monthly-sorted-list",
+        name="heads copy the smallest value above the present one",
         variables=(
             Variable("floor", "-1 if token == 'SEP' else token"),
-            Variable("next", f"least(token, there(place) < {items} and there(token) > floor)", _places(problem, finders(problem)),
-                     ("floor.q", "place", "token.k", "token.v")),
+            Variable(
+                "next",
+                f"least(token, there(place) < {items} and there(token) > floor)",
+                _places(problem, finders(problem)),
+                ("floor.q", "place", "token.k", "token.v"),
+            ),
         ),
-        answer="next", margin=margin(problem),
-        leaves_out="Which head serves which values: they share them out, and where one is needed the other one still helps. That other values "
+        answer="next",
+        margin=margin(problem),
+        leaves_out="Which head serves which values: they share them out, and where one is needed the "  # noqa: E501
+        "other one still helps. That other values "
         "above the present one draw attention too. How logits of wrong values differ.",
-    )  # fmt: skip
+    )
 
 
 def rival(problem: Problem) -> Explanation:
     """Say that the same heads go through the mixed list in its own order."""
     items = _items(problem)
     return Explanation(
-        of="monthly-sorted-list", name="heads copy the next value in the order of the list",
-        variables=(Variable("next", f"last(token, there(place) == place - {items})", _places(problem, finders(problem)), ("place", "token.v")),),
-        answer="next", margin=margin(problem),
-    )  # fmt: skip
+        of="monthly-sorted-list",
+        name="heads copy the next value in the order of the list",
+        variables=(
+            Variable(
+                "next",
+                f"last(token, there(place) == place - {items})",
+                _places(problem, finders(problem)),
+                ("place", "token.v"),
+            ),
+        ),
+        answer="next",
+        margin=margin(problem),
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
-    """Say that heads look no further than a quarter of the values: right about heads and about most steps, wrong about the long ones.
+    """Say that heads look no further than a quarter of the values: right about heads and about most
+    steps, wrong about the long ones.
 
     Where no value lies so near, the first one beyond is said to be named.
     """
     items, values = _items(problem), len(problem.task.tokens) - 1
     reach = values // REACH
     return Explanation(
-        of="monthly-sorted-list", name=f"heads copy the smallest value above the present one, if it lies no more than {reach} above",
+        of="monthly-sorted-list",
+        name=(
+            "heads copy the smallest value above the present one, if it lies no more than "
+            f"{reach} above"
+        ),
         variables=(
             Variable("floor", "-1 if token == 'SEP' else token"),
-            Variable("next", f"least(token, there(place) < {items} and there(token) > floor and there(token) <= floor + {reach})",
-                     _places(problem, finders(problem)), ("floor.q", "place", "token.k", "token.v")),
+            Variable(
+                "next",
+                (
+                    f"least(token, there(place) < {items} and there(token) > floor and "
+                    f"there(token) <= floor + {reach})"
+                ),
+                _places(problem, finders(problem)),
+                ("floor.q", "place", "token.k", "token.v"),
+            ),
         ),
-        answer=f"next if next >= 0 else min(floor + {reach + 1}, {values - 1})", margin=margin(problem), leaves_out="Steps longer than that.",
+        answer=f"next if next >= 0 else min(floor + {reach + 1}, {values - 1})",
+        margin=margin(problem),
+        leaves_out="Steps longer than that.",
         fails="0",  # its own mistakes are not foretold to be the model's
-    )  # fmt: skip
+    )
 
 
 def finders(problem: Problem) -> tuple[int, ...]:
-    """Find the heads whose attention from the sorted half lies on the next value, LEAST of it on average; where none does, that which does most."""
+    """Find the heads whose attention from the sorted half lies on the next value, LEAST of it on
+    average; where none does, that which does most."""
     items = _items(problem)
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].double().numpy()[:, :, items : 2 * items, :items]
@@ -85,7 +119,10 @@ def margin(problem: Problem) -> float:
     """Measure how far the right logit lies above the mean of all others, on average."""
     items = _items(problem)
     tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
-    logits, answers = problem.logits(tokens)[:, items : 2 * items], problem.task.answer(tokens)[:, items : 2 * items]
+    logits, answers = (
+        problem.logits(tokens)[:, items : 2 * items],
+        problem.task.answer(tokens)[:, items : 2 * items],
+    )
     own = np.take_along_axis(logits, answers[..., None], 2)[..., 0]
     return round(float((own - (logits.sum(2) - own) / (problem.classes - 1)).mean()), 1)
 

@@ -1,4 +1,5 @@
-"""Picture: what is to be seen of one small model and its explanation, as plain numbers that pages and figures show."""
+"""Picture: what is to be seen of one small model and its explanation, as plain numbers that pages
+and figures show."""
 
 from assay.core.lazy import lazy
 

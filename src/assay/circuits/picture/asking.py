@@ -1,4 +1,5 @@
-"""What a problem's task asks of its model, as questions that methods of `find` take: against other inputs, and against averages."""
+"""What a problem's task asks of its model, as questions that methods of `find` take: against other
+inputs, and against averages."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ AGAINST_ALL = "the right answer's logit less the mean of all others"
 
 
 def against_others(problem: Problem, seed: int) -> tuple[Question, str]:
-    """Ask with what parts write on other inputs, there at shuffled places, where positions are learned; and say what the number is.
+    """Ask with what parts write on other inputs, there at shuffled places, where positions are
+    learned; and say what the number is.
 
     Raises: DataError where an input has no answer.
     """
@@ -24,18 +26,33 @@ def against_others(problem: Problem, seed: int) -> tuple[Question, str]:
     right, rival = (torch.from_numpy(problem.task.answer(x)) for x in (tokens, others))
     at = right >= 0
     named = bool((rival[at] >= 0).all())
-    weights = logit_difference(right, rival, problem.classes, at) if named else right_alone(right, problem.classes, at)
-    return Question(problem.params, torch.from_numpy(tokens), weights, _others(problem, others, seed), problem.activation), (
-        AGAINST_OTHERS if named else AGAINST_ALL
+    weights = (
+        logit_difference(right, rival, problem.classes, at)
+        if named
+        else right_alone(right, problem.classes, at)
     )
+    return Question(
+        problem.params,
+        torch.from_numpy(tokens),
+        weights,
+        _others(problem, others, seed),
+        problem.activation,
+    ), (AGAINST_OTHERS if named else AGAINST_ALL)
 
 
 def against_averages(problem: Problem, seed: int) -> Question:
-    """Ask for the right answer against all others, with what parts write on average at each position. Raises: DataError as above."""
+    """Ask for the right answer against all others, with what parts write on average at each
+    position. Raises: DataError as above."""
     tokens = torch.from_numpy(problem.task.draw(seed, 0, inputs(problem), held_out=True))
     right = torch.from_numpy(problem.task.answer(tokens.numpy()))
     weights = right_alone(right, problem.classes, right >= 0)
-    return Question(problem.params, tokens, weights, mean(problem.params, tokens, problem.activation), problem.activation)
+    return Question(
+        problem.params,
+        tokens,
+        weights,
+        mean(problem.params, tokens, problem.activation),
+        problem.activation,
+    )
 
 
 def _others(problem: Problem, tokens: np.ndarray, seed: int) -> Donor:

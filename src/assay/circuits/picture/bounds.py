@@ -30,12 +30,14 @@ _PASS, _WORK = 2**23, 2**27
 
 
 def rows(problem: Problem) -> int:
-    """Give how many inputs one pass may have, so that its memory does not grow with the length of inputs or the vocabulary."""
+    """Give how many inputs one pass may have, so that its memory does not grow with the length of
+    inputs or the vocabulary."""
     return max(1, min(1024, _PASS // _each(problem)))
 
 
 def inputs(problem: Problem) -> int:
-    """Give over how many inputs numbers are averaged: fewer of a larger model, and four at least."""
+    """Give over how many inputs numbers are averaged: fewer of a larger model, and four at
+    least."""
     _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
     cells = min(PARTS, layers * (heads + 1) + 2) * min(PLACES, problem.task.length)
     return min(INPUTS, max(4, _WORK // (cells * _each(problem))))

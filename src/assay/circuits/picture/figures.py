@@ -1,7 +1,8 @@
-"""Figures of small models for an experiment's page: where heads look, what patching loses, and scores beside controls.
+"""Figures of small models for an experiment's page: where heads look, what patching loses, and
+scores beside controls.
 
-They take plain arrays, since an experiment's figures are made of what it measured and stored, and of no model.
-"""
+They take plain arrays, since an experiment's figures are made of what it measured and stored, and
+of no model."""
 
 from __future__ import annotations
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
     from assay.circuits.verify.score import Row
 
 
-def attention(title: str, patterns: Mapping[str, Float[np.ndarray, "q k"]], tokens: Sequence[str] = (), note: str = "") -> Figure:
-    """Show where heads look, a panel for each; a row asks, a column is looked at. `tokens` names positions, of one input.
+def attention(
+    title: str,
+    patterns: Mapping[str, Float[np.ndarray, "q k"]],
+    tokens: Sequence[str] = (),
+    note: str = "",
+) -> Figure:
+    """Show where heads look, a panel for each; a row asks, a column is looked at. `tokens` names
+    positions, of one input.
 
     At most 16 heads and the last 32 positions are shown.
     """
@@ -27,25 +34,69 @@ def attention(title: str, patterns: Mapping[str, Float[np.ndarray, "q k"]], toke
     for head, pattern in list(patterns.items())[:HEADS]:
         shown = window(len(pattern))
         names = [f"{i}: {short(tokens[i], 8)}" if tokens else str(i) for i in range(len(pattern))]
-        rows += [(head, names[q], names[k], float(pattern[q, k])) for q in shown for k in shown if k <= q]
-    return Figure(title, columns(("head", "asks", "looked at", "attention"), rows), "heatmap", x="looked at", y="asks", color="attention",
-                  facet="head" if len(patterns) > 1 else None, note=note, x_title="position looked at", y_title="position that asks")  # fmt: skip
+        rows += [
+            (head, names[q], names[k], float(pattern[q, k])) for q in shown for k in shown if k <= q
+        ]
+    return Figure(
+        title,
+        columns(("head", "asks", "looked at", "attention"), rows),
+        "heatmap",
+        x="looked at",
+        y="asks",
+        color="attention",
+        facet="head" if len(patterns) > 1 else None,
+        note=note,
+        x_title="position looked at",
+        y_title="position that asks",
+    )
 
 
-def patching(title: str, effects: Float[np.ndarray, "part s"], parts: Sequence[str], note: str = "") -> Figure:
-    """Show what the answer loses, or regains, by each part at each position, as shares of all there is; blue is below 0."""
+def patching(
+    title: str, effects: Float[np.ndarray, "part s"], parts: Sequence[str], note: str = ""
+) -> Figure:
+    """Show what the answer loses, or regains, by each part at each position, as shares of all there
+    is; blue is below 0."""
     shown = range(max(0, effects.shape[1] - PLACES), effects.shape[1])
-    rows = [(short(part), str(s), float(effects[i, s])) for i, part in enumerate(parts[:PARTS]) for s in shown]
-    return Figure(title, columns(("part", "position", "share"), rows), "heatmap", x="position", y="part", color="share", note=note,
-                  x_title="position", y_title="part")  # fmt: skip
+    rows = [
+        (short(part), str(s), float(effects[i, s]))
+        for i, part in enumerate(parts[:PARTS])
+        for s in shown
+    ]
+    return Figure(
+        title,
+        columns(("part", "position", "share"), rows),
+        "heatmap",
+        x="position",
+        y="part",
+        color="share",
+        note=note,
+        x_title="position",
+        y_title="part",
+    )
 
 
 def scores(title: str, rows: Mapping[str, Sequence[Row]], note: str = "") -> Figure:
-    """Show the parts of a score with their intervals, of an explanation first and of its controls after it.
+    """Show the parts of a score with their intervals, of an explanation first and of its controls
+    after it.
 
-    Of a `Table` found: {"ours": (*found.own.parts, found.own.quality), "another": (*control.parts, control.quality), …}. Rows may as well be
-    made of stored numbers; those that are not known are left out.
-    """
-    listed = [(row.name, kind, row.estimate, row.low, row.high) for kind, each in rows.items() for row in each if np.isfinite(row.estimate)]
-    return Figure(title, columns(("part", "explanation", "score", "low", "high"), listed), "points", x="part", y="score", color="explanation",
-                  band=("low", "high"), note=note, x_title="", y_title="score, 0 to 1")  # fmt: skip
+    Of a `Table` found: {"ours": (*found.own.parts, found.own.quality), "another": (*control.parts,
+    control.quality), …}. Rows may as well be made of stored numbers; those that are not known are
+    left out."""
+    listed = [
+        (row.name, kind, row.estimate, row.low, row.high)
+        for kind, each in rows.items()
+        for row in each
+        if np.isfinite(row.estimate)
+    ]
+    return Figure(
+        title,
+        columns(("part", "explanation", "score", "low", "high"), listed),
+        "points",
+        x="part",
+        y="score",
+        color="explanation",
+        band=("low", "high"),
+        note=note,
+        x_title="",
+        y_title="score, 0 to 1",
+    )

@@ -1,4 +1,5 @@
-"""An explanation as a graph: what it says is worked out, where that lives, who reads it, and what each of these survives."""
+"""An explanation as a graph: what it says is worked out, where that lives, who reads it, and what
+each of these survives."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Node:
 
     name: str
     kind: str
-    """given: token or place; variable; matter: a place, and it is not said what for; answer: what the logits make of it."""
+    """given: token or place; variable; matter: a place, and it is not said what for; answer: what
+    the logits make of it."""
     rule: str
     """What it is said to be, as it is written."""
     places: tuple[str, ...]
@@ -40,7 +42,8 @@ class Node:
     exchanged: float | None = None
     """The share of that which came from other inputs: near 0 it tested nothing."""
     interchanged: Interchanged | None = None
-    """What answers do when it is set to what it is on another input; None where that was not tried."""
+    """What answers do when it is set to what it is on another input; None where that was not
+    tried."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class Link:
     source: str
     target: str
     slots: tuple[str, ...]
-    """By which of a head's queries, keys and values; none where all of them read it, or where it is no head."""
+    """By which of a head's queries, keys and values; none where all of them read it, or where it is
+    no head."""
     wires: tuple[tuple[str, float | None], ...]
-    """The edges of the model that carry it, and what cutting each costs, as a share of all there is; None where that is not known."""
+    """The edges of the model that carry it, and what cutting each costs, as a share of all there
+    is; None where that is not known."""
 
     @property
     def cost(self) -> float | None:
@@ -73,9 +78,14 @@ class Graph:
 
 
 def graph(
-    program: Program, question: Question | None, interchange: Sequence[Interchanged], tokens: Int[np.ndarray, "n s"], seed: int
+    program: Program,
+    question: Question | None,
+    interchange: Sequence[Interchanged],
+    tokens: Int[np.ndarray, "n s"],
+    seed: int,
 ) -> Graph:
-    """Make the graph of an explanation, scored on these inputs; `question` says what its edges are worth, if it can be asked."""
+    """Make the graph of an explanation, scored on these inputs; `question` says what its edges are
+    worth, if it can be asked."""
     e, reads = program.explanation, program.reads
     depth = depths(reads)
     shown = sorted(e.variables, key=lambda v: depth[v.name])[:NODES]
@@ -83,32 +93,63 @@ def graph(
     read = {name: rs for name, rs in reads.items() if name in names}
     used = {_name(r) for rs in read.values() for r in rs}
     swapped = {x.variable: x for x in interchange}
-    nodes = [Node(name, "given", "", tuple(str(u.place) for u in program.units if u.variable == name), 0) for name in GIVEN if name in used]
+    nodes = [
+        Node(name, "given", "", tuple(str(u.place) for u in program.units if u.variable == name), 0)
+        for name in GIVEN
+        if name in used
+    ]
     for v in shown:
         kept, other = singly(program, tokens, v.name, seed) if v.at else (math.nan, math.nan)
-        nodes.append(Node(v.name, "variable", said(v.rule), tuple(map(str, v.at)), depth[v.name], _known(kept), _known(other), swapped.get(v.name)))
-    nodes += [Node(str(place), "matter", "", (str(place),), 1) for place in e.matter[: NODES - len(shown)]]
+        nodes.append(
+            Node(
+                v.name,
+                "variable",
+                said(v.rule),
+                tuple(map(str, v.at)),
+                depth[v.name],
+                _known(kept),
+                _known(other),
+                swapped.get(v.name),
+            )
+        )
+    nodes += [
+        Node(str(place), "matter", "", (str(place),), 1) for place in e.matter[: NODES - len(shown)]
+    ]
     if program.answers:
         rule = said(e.answer) if e.answer is not None else _listed(e.logits)
-        nodes.append(Node(program.head, "answer", rule, (), 1 + max((n.depth for n in nodes), default=0)))
+        nodes.append(
+            Node(program.head, "answer", rule, (), 1 + max((n.depth for n in nodes), default=0))
+        )
     there, found = {n.name for n in nodes}, list(_links(program, read))
     cost = _costs(question, sorted({w for *_, wires in found for w in wires}, key=str))
     links = (
-        Link(short(a, TEXT), short(b, TEXT), slots, tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires))
+        Link(
+            short(a, TEXT),
+            short(b, TEXT),
+            slots,
+            tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires),
+        )
         for a, b, slots, wires in found
         if a in there
     )
-    return Graph(tuple(replace(n, name=short(n.name, TEXT)) for n in nodes), tuple(links), len(e.variables) - len(shown))
+    return Graph(
+        tuple(replace(n, name=short(n.name, TEXT)) for n in nodes),
+        tuple(links),
+        len(e.variables) - len(shown),
+    )
 
 
 def depths(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Count the steps from what is given to each name, along what it is said to read; a circle of what is said counts once around."""
+    """Count the steps from what is given to each name, along what it is said to read; a circle of
+    what is said counts once around."""
     found = dict.fromkeys(GIVEN, 0)
 
     def deep(name: str, above: frozenset[str]) -> int:
         if name not in found:
             below = [_name(r) for r in reads.get(name, ())]
-            found[name] = 1 + max((deep(r, above | {name}) for r in below if r not in above and r != name), default=0)
+            found[name] = 1 + max(
+                (deep(r, above | {name}) for r in below if r not in above and r != name), default=0
+            )
         return found[name]
 
     for name in reads:
@@ -130,21 +171,33 @@ def _listed(rules: Rule | tuple[Rule, ...] | None) -> str:
     return short("; ".join(map(said, rules)), TEXT) if isinstance(rules, tuple) else said(rules)
 
 
-def _links(program: Program, read: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str, tuple[str, ...], list[Wire]]]:
+def _links(
+    program: Program, read: dict[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str, tuple[str, ...], list[Wire]]]:
     """Who reads what, by which slots, and the edges of the model that this means."""
-    parts: dict[str, set[Part]] = {v.name: {p.part for p in v.at} for v in program.explanation.variables}
+    parts: dict[str, set[Part]] = {
+        v.name: {p.part for p in v.at} for v in program.explanation.variables
+    }
     for target, reads in read.items():
         for source in dict.fromkeys(map(_name, reads)):
             slots = tuple(r.partition(".")[2] for r in reads if _name(r) == source)
             slots = () if "" in slots else slots
             ends = parts.get(target)
-            wires = [(u.place.part, r) for u, r in program.edges if u.variable in program.shown(source) and _ends(r, ends, slots)]
+            wires = [
+                (u.place.part, r)
+                for u, r in program.edges
+                if u.variable in program.shown(source) and _ends(r, ends, slots)
+            ]
             yield source, target, slots, sorted(set(wires), key=str)
 
 
 def _ends(reader: Reader, parts: set[Part] | None, slots: tuple[str, ...]) -> bool:
     """Whether an edge ends at one of these parts and slots; at the logits, where parts are none."""
-    return reader.kind == "logits" if parts is None else reader.of in parts and (not slots or reader.slot in slots)
+    return (
+        reader.kind == "logits"
+        if parts is None
+        else reader.of in parts and (not slots or reader.slot in slots)
+    )
 
 
 def _costs(q: Question | None, wires: list[Wire]) -> dict[Wire, float]:

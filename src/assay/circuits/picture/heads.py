@@ -1,4 +1,5 @@
-"""Heads, and other parts, as rows: what each adds to the answer by itself, what its absence costs, where it looks and why."""
+"""Heads, and other parts, as rows: what each adds to the answer by itself, what its absence costs,
+where it looks and why."""
 
 from __future__ import annotations
 
@@ -33,16 +34,19 @@ class Row:
     direct: float
     """What it adds to the number through no later part, in logits: a mean over inputs."""
     alone: float | None
-    """What the number loses when this part writes its average, as a share of what it loses when all do; None where all lose nothing."""
+    """What the number loses when this part writes its average, as a share of what it loses when all
+    do; None where all lose nothing."""
     joint: float | None
-    """What it loses so once that other part is gone whose absence makes it matter most; None where pairs are too many."""
+    """What it loses so once that other part is gone whose absence makes it matter most; None where
+    pairs are too many."""
     partner: str
     """That other part; "" where it matters most alone."""
     looks: tuple[Look, ...] = ()
     """Of a head: where it looks."""
     asks: str = ""
     finds: str = ""
-    """Of a head: the two parts whose writing tells keys apart most, read by its queries and by its keys."""
+    """Of a head: the two parts whose writing tells keys apart most, read by its queries and by its
+    keys."""
     share: float | None = None
     """What that pair makes of it; None for a head that looks alike at all keys."""
     copying: float | None = None
@@ -59,17 +63,28 @@ def table(problem: Problem, q: Question, rows: int) -> tuple[Row, ...]:
         own = Row(str(part), float(worth.of[part].mean()), alone[i], joint[i], partner[i])
         if part.kind == "head":
             asks, finds, share = matched(q, part)
-            own = Row(own.part, own.direct, own.alone, own.joint, own.partner, looks(patterns[part.layer][:, part.head], q.tokens),
-                      _said(asks), _said(finds), share, _copied(problem, part))  # fmt: skip
+            own = Row(
+                own.part,
+                own.direct,
+                own.alone,
+                own.joint,
+                own.partner,
+                looks(patterns[part.layer][:, part.head], q.tokens),
+                _said(asks),
+                _said(finds),
+                share,
+                _copied(problem, part),
+            )
         found.append(own)
     return tuple(found)
 
 
 def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None], list[str]]:
-    """Give what each part's absence costs alone, and beside the one other that makes it cost most, as shares; and which that is.
+    """Give what each part's absence costs alone, and beside the one other that makes it cost most,
+    as shares; and which that is.
 
-    Formula: joint of p = max over others o of m(N∖o) − m(N∖{o, p}), or what p costs alone where that is more
-    """
+    Formula: joint of p = max over others o of m(N∖o) − m(N∖{o, p}), or what p costs alone where
+    that is more"""
     n = len(q.parts)
     span = float((q.full - q.empty).mean())
     if not abs(span) > 1e-9 * float(q.full.abs().mean()):
@@ -83,16 +98,23 @@ def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None
     beside.fill_diagonal_(-torch.inf)
     most, which = beside.max(1)
     more = most > alone_ + 0.01
-    return alone_.tolist(), torch.maximum(most, alone_).tolist(), [str(q.parts[int(j)]) if bool(m) else "" for j, m in zip(which, more, strict=True)]
+    return (
+        alone_.tolist(),
+        torch.maximum(most, alone_).tolist(),
+        [str(q.parts[int(j)]) if bool(m) else "" for j, m in zip(which, more, strict=True)],
+    )
 
 
 def matched(q: Question, head: Part) -> tuple[Source, Source, float | None]:
-    """Name the two whose writing tells a head's keys apart most, and the share of it that is theirs."""
+    """Name the two whose writing tells a head's keys apart most, and the share of it that is
+    theirs."""
     sources = sum(p.layer < head.layer for p in q.parts) + 1
     few = _LOAD // (sources * q.tokens.shape[1]) ** 2
     if not few:
         return None, None, None
-    terms = score_terms(replace(q, tokens=q.tokens[:few], weights=q.weights[:few], donor={}), head.layer, head.head)
+    terms = score_terms(
+        replace(q, tokens=q.tokens[:few], weights=q.weights[:few], donor={}), head.layer, head.head
+    )
     share = terms.share[0]
     if not bool(torch.isfinite(share).all()):
         return None, None, None
@@ -110,7 +132,8 @@ def _said(source: Source) -> str:
 
 
 def _copied(problem: Problem, head: Part) -> float | None:
-    """How much it copies, where answers are called as tokens are, and it writes to the logits at all."""
+    """How much it copies, where answers are called as tokens are, and it writes to the logits at
+    all."""
     task = problem.task
     n = min(len(task.tokens), len(task.answers))
     if task.tokens[:n] != task.answers[:n]:

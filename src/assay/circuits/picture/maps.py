@@ -1,4 +1,5 @@
-"""Map: a table of numbers with a name at each row and column, small enough to be looked at; attention, patching, OV and QK as such."""
+"""Map: a table of numbers with a name at each row and column, small enough to be looked at;
+attention, patching, OV and QK as such."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Map:
     values: tuple[tuple[float | None, ...], ...]
     """Row by row; None where there is nothing."""
     say: str
-    """What one number says, a sentence with {row}, {column} and {value} in it, {r} and {c} for the positions of the two."""
+    """What one number says, a sentence with {row}, {column} and {value} in it, {r} and {c} for the
+    positions of the two."""
     of: str = ""
     """The part it is of."""
     first: int = 0
@@ -52,12 +54,19 @@ def attention(pattern: Float[np.ndarray, "s s"], names: Sequence[str], title: st
     shown = window(len(pattern))
     values = tuple(tuple(float(pattern[q, k]) if k <= q else None for k in shown) for q in shown)
     said = tuple(names[i] for i in shown)
-    say = "{row} at {r} looks at {column} at {c}: {value}" if title != MEAN else "{row} looks at {column}: {value} on average"
+    say = (
+        "{row} at {r} looks at {column} at {c}: {value}"
+        if title != MEAN
+        else "{row} looks at {column}: {value} on average"
+    )
     return Map(title, "asks", "is looked at", said, said, values, say, str(of), shown.start)
 
 
-def patching(q: Question, parts: Sequence[Part], rows: int, *, restored: bool) -> Float[Tensor, "part s"]:
-    """Give what the number loses, or regains, by each part at each position that is shown, as a share of all there is.
+def patching(
+    q: Question, parts: Sequence[Part], rows: int, *, restored: bool
+) -> Float[Tensor, "part s"]:
+    """Give what the number loses, or regains, by each part at each position that is shown, as a
+    share of all there is.
 
     Raises: DataError where there is nothing to explain.
     """
@@ -66,32 +75,58 @@ def patching(q: Question, parts: Sequence[Part], rows: int, *, restored: bool) -
     for i, (part, place) in enumerate((p, s) for p in parts for s in shown):
         cuts[i, q.parts.index(part), place] = True
     found = without_parts(q, cuts, restored=restored, rows=rows)
-    start = without_parts(q, torch.zeros_like(cuts[:1]), restored=True) if restored else q.full[:, None]
+    start = (
+        without_parts(q, torch.zeros_like(cuts[:1]), restored=True) if restored else q.full[:, None]
+    )
     effect = (found - start) if restored else (start - found)
     return (effect.mean(2) / span[:, None])[0].unflatten(0, (len(parts), len(shown)))
 
 
-def patched(values: Float[Tensor, "part s"], parts: Sequence[Part], length: int, *, restored: bool) -> Map:
+def patched(
+    values: Float[Tensor, "part s"], parts: Sequence[Part], length: int, *, restored: bool
+) -> Map:
     """Show such numbers."""
     title = "Given back to a pass on other inputs" if restored else "Taken from another input"
     shown = tuple(f"position {i}" for i in window(length))
-    say = "{row} at {column} gives back {value} of all there is" if restored else "without {row} at {column} {value} of all there is gets lost"
-    return Map(title, "part", "position", tuple(map(str, parts)), shown, _rows(values), say, first=window(length).start)
+    say = (
+        "{row} at {column} gives back {value} of all there is"
+        if restored
+        else "without {row} at {column} {value} of all there is gets lost"
+    )
+    return Map(
+        title,
+        "part",
+        "position",
+        tuple(map(str, parts)),
+        shown,
+        _rows(values),
+        say,
+        first=window(length).start,
+    )
 
 
 def written(problem: Problem, head: Part) -> Map | None:
-    """Show what attending to each token adds to each logit through a head; None where tokens or answers are too many."""
+    """Show what attending to each token adds to each logit through a head; None where tokens or
+    answers are too many."""
     task = problem.task
     if max(len(task.tokens), problem.classes) > TOKENS:
         return None
     values = ov_table(problem.params, head)[0]
-    return Map("OV: what it adds to a logit for looking at a token", "is looked at", "logit of",
-               named(task.tokens, len(values)), named(task.answers, problem.classes), _rows(values),
-               "looking at {row} adds {value} to the logit of {column}", str(head))  # fmt: skip
+    return Map(
+        "OV: what it adds to a logit for looking at a token",
+        "is looked at",
+        "logit of",
+        named(task.tokens, len(values)),
+        named(task.answers, problem.classes),
+        _rows(values),
+        "looking at {row} adds {value} to the logit of {column}",
+        str(head),
+    )
 
 
 def compared(problem: Problem, head: Part, asks: Source, finds: Source) -> Map | None:
-    """Show a head's score of every key for every query, each a token or a position, or a token that an earlier head moved.
+    """Show a head's score of every key for every query, each a token or a position, or a token that
+    an earlier head moved.
 
     None where the two are nothing of the kind, or too many.
     """
@@ -100,8 +135,19 @@ def compared(problem: Problem, head: Part, asks: Source, finds: Source) -> Map |
         return None
     (query, of_query, said), (key, of_key, met) = sides  # type: ignore[misc]
     values = qk_table(problem.params, head, query, key)[0]
-    title = f"QK: score of {of_key} for {of_query}" + ("" if "W_pos" in problem.params else ", at the same place")
-    return Map(title, "asks", "is found", said, met, _rows(values), "{row} asks, {column} is found: score {value}", str(head))
+    title = f"QK: score of {of_key} for {of_query}" + (
+        "" if "W_pos" in problem.params else ", at the same place"
+    )
+    return Map(
+        title,
+        "asks",
+        "is found",
+        said,
+        met,
+        _rows(values),
+        "{row} asks, {column} is found: score {value}",
+        str(head),
+    )
 
 
 def named(names: Sequence[str], n: int) -> tuple[str, ...]:
@@ -109,7 +155,9 @@ def named(names: Sequence[str], n: int) -> tuple[str, ...]:
     return tuple(short(names[i]) if i < len(names) else str(i) for i in range(n))
 
 
-def _side(problem: Problem, source: Source) -> tuple[tuple[Kind, list[Part]], str, tuple[str, ...]] | None:
+def _side(
+    problem: Problem, source: Source
+) -> tuple[tuple[Kind, list[Part]], str, tuple[str, ...]] | None:
     """What is moved to a query or a key, what that is called, and its names."""
     tokens, length = problem.task.tokens, problem.task.length
     if source is None or source.kind == "mlp":
@@ -120,8 +168,14 @@ def _side(problem: Problem, source: Source) -> tuple[tuple[Kind, list[Part]], st
     if len(tokens) > TOKENS:
         return None
     names = named(tokens, problem.params["W_E"].shape[1])
-    return (("embed", []), "a token", names) if source.kind == "embed" else (("embed", [source]), f"a token that {source} moved", names)
+    return (
+        (("embed", []), "a token", names)
+        if source.kind == "embed"
+        else (("embed", [source]), f"a token that {source} moved", names)
+    )
 
 
 def _rows(values: Tensor) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(float(x) if np.isfinite(x) else None for x in row) for row in values.double().numpy())
+    return tuple(
+        tuple(float(x) if np.isfinite(x) else None for x in row) for row in values.double().numpy()
+    )

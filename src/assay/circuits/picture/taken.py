@@ -1,4 +1,5 @@
-"""Picture: everything that a page shows of one small model, and of its explanation where there is one; computed once, bounded in size."""
+"""Picture: everything that a page shows of one small model, and of its explanation where there is
+one; computed once, bounded in size."""
 
 from __future__ import annotations
 
@@ -10,7 +11,18 @@ from jaxtyping import Int
 from assay.circuits.explanation import Explanation
 from assay.circuits.find.question import Question
 from assay.circuits.picture import asking, heads, maps
-from assay.circuits.picture.bounds import EXAMPLES, HEADS, PARTS, PLACES, TEXT, TOKENS, inputs, rows, short, window
+from assay.circuits.picture.bounds import (
+    EXAMPLES,
+    HEADS,
+    PARTS,
+    PLACES,
+    TEXT,
+    TOKENS,
+    inputs,
+    rows,
+    short,
+    window,
+)
 from assay.circuits.picture.graph import Graph, graph
 from assay.circuits.picture.maps import Map
 from assay.circuits.problem import Problem
@@ -93,11 +105,19 @@ class Picture:
     """What is not shown, and why."""
 
 
-def take(problem: Problem, explanation: Explanation | None = None, table: Table | None = None, *, name: str = "", seed: int = 0) -> Picture:
-    """Compute what a page shows of a model; with its explanation the causal graph, with its table the scores.
+def take(
+    problem: Problem,
+    explanation: Explanation | None = None,
+    table: Table | None = None,
+    *,
+    name: str = "",
+    seed: int = 0,
+) -> Picture:
+    """Compute what a page shows of a model; with its explanation the causal graph, with its table
+    the scores.
 
-    Inputs are held out and drawn by `seed`. Raises: SpecError or ModelError for an explanation that does not fit.
-    """
+    Inputs are held out and drawn by `seed`. Raises: SpecError or ModelError for an explanation that
+    does not fit."""
     program = None if explanation is None else Program(explanation, problem)
     left: list[str] = []
     number, against = "", None
@@ -117,11 +137,20 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
     if len(every) > PARTS:
         left.append(f"{len(every) - PARTS:,} of {len(every):,} parts: those that cost least.")
     if len(looking) > HEADS:
-        left.append(f"The patterns of {len(looking) - HEADS:,} of {len(looking):,} heads: those that cost least.")
+        left.append(
+            f"The patterns of {len(looking) - HEADS:,} of {len(looking):,} heads: those that "
+            "cost least."
+        )
     if problem.task.length > PLACES:
-        left.append(f"All but the last {PLACES} of {problem.task.length:,} positions; rows of attention may add up to less than 1.")
+        left.append(
+            f"All but the last {PLACES} of {problem.task.length:,} positions; rows of "
+            "attention may add up to less than 1."
+        )
     if max(len(problem.task.tokens), problem.classes) > TOKENS:
-        left.append(f"OV and QK tables of {len(problem.task.tokens):,} tokens and {problem.classes:,} answers: at most {TOKENS} are shown.")
+        left.append(
+            f"OV and QK tables of {len(problem.task.tokens):,} tokens and {problem.classes:,} "
+            f"answers: at most {TOKENS} are shown."
+        )
     if against is not None:
         patching = _patching(problem, against, shown, step, left)
     tokens = problem.task.draw(seed, 0, inputs(problem), held_out=True)
@@ -129,53 +158,94 @@ def take(problem: Problem, explanation: Explanation | None = None, table: Table 
     answers = problem.task.answer(held)
     where = asked(answers)
     return Picture(
-        name=short(name or problem.task.name, TEXT), task=short(problem.task.name, TEXT), model=_words(problem), size=problem.size,
-        length=problem.task.length, first=window(problem.task.length).start, tokens=len(problem.task.tokens), classes=problem.classes,
+        name=short(name or problem.task.name, TEXT),
+        task=short(problem.task.name, TEXT),
+        model=_words(problem),
+        size=problem.size,
+        length=problem.task.length,
+        first=window(problem.task.length).start,
+        tokens=len(problem.task.tokens),
+        classes=problem.classes,
         called=tuple(short(x) for x in problem.task.answers[: min(problem.classes, TOKENS)]),
         asked=short(_positions(np.flatnonzero(where.any(0)).tolist()), TEXT),
-        right=float(((problem.logits(held).argmax(-1) == answers) & where).sum() / max(1, where.sum())), looked=len(held), inputs=len(tokens),
-        seed=seed, number=number, examples=_examples(problem, tokens[:EXAMPLES]),
-        parts=tuple(r for r, p in zip(listed, every, strict=False) if p in shown), attention=_attention(problem, tokens, few), patching=patching,
-        tables=_tables(problem, few, listed, every), explains="" if explanation is None else short(explanation.name, TEXT),
+        right=float(
+            ((problem.logits(held).argmax(-1) == answers) & where).sum() / max(1, where.sum())
+        ),
+        looked=len(held),
+        inputs=len(tokens),
+        seed=seed,
+        number=number,
+        examples=_examples(problem, tokens[:EXAMPLES]),
+        parts=tuple(r for r, p in zip(listed, every, strict=False) if p in shown),
+        attention=_attention(problem, tokens, few),
+        patching=patching,
+        tables=_tables(problem, few, listed, every),
+        explains="" if explanation is None else short(explanation.name, TEXT),
         leaves_out="" if explanation is None else short(explanation.leaves_out, TEXT),
-        graph=None if program is None else graph(program, against, table.interchange if table else (), tokens, seed), table=table,
+        graph=None
+        if program is None
+        else graph(program, against, table.interchange if table else (), tokens, seed),
+        table=table,
         left_out=tuple(left),
-    )  # fmt: skip
+    )
 
 
 def scored(picture: Picture, table: Table) -> Picture:
     """Add the scores of its explanation to a picture that was taken without them."""
     assert picture.graph is not None
     swapped = {short(x.variable, TEXT): x for x in table.interchange}
-    nodes = tuple(replace(n, interchanged=swapped.get(n.name)) if n.kind == "variable" else n for n in picture.graph.nodes)
+    nodes = tuple(
+        replace(n, interchanged=swapped.get(n.name)) if n.kind == "variable" else n
+        for n in picture.graph.nodes
+    )
     return replace(picture, table=table, graph=replace(picture.graph, nodes=nodes))
 
 
-def _patching(problem: Problem, q: Question, shown: list[Part], step: int, left: list[str]) -> tuple[Map, ...]:
+def _patching(
+    problem: Problem, q: Question, shown: list[Part], step: int, left: list[str]
+) -> tuple[Map, ...]:
     try:
-        found = {restored: maps.patching(q, shown, step, restored=restored) for restored in (False, True)}
+        found = {
+            restored: maps.patching(q, shown, step, restored=restored) for restored in (False, True)
+        }
     except DataError as e:
         left.append(f"Patching: {e}.")
         return ()
-    return tuple(maps.patched(x, shown, problem.task.length, restored=restored) for restored, x in found.items())
+    return tuple(
+        maps.patched(x, shown, problem.task.length, restored=restored)
+        for restored, x in found.items()
+    )
 
 
-def _attention(problem: Problem, tokens: Int[np.ndarray, "n s"], few: list[Part]) -> tuple[Pattern, ...]:
+def _attention(
+    problem: Problem, tokens: Int[np.ndarray, "n s"], few: list[Part]
+) -> tuple[Pattern, ...]:
     """Patterns of these heads, of the examples and on average."""
     patterns = problem.run(tokens).patterns
-    said = [maps.named([problem.task.tokens[t] for t in row], len(row)) for row in tokens[:EXAMPLES]]
+    said = [
+        maps.named([problem.task.tokens[t] for t in row], len(row)) for row in tokens[:EXAMPLES]
+    ]
     places = tuple(f"position {i}" for i in range(problem.task.length))
     return tuple(
         Pattern(
-            str(p), maps.attention(patterns[p.layer][0, :, p.head].double().mean(0).numpy(), places, maps.MEAN, p),
-            tuple(maps.attention(patterns[p.layer][0, i, p.head].numpy(), names, f"input {i + 1}", p) for i, names in enumerate(said)),
+            str(p),
+            maps.attention(
+                patterns[p.layer][0, :, p.head].double().mean(0).numpy(), places, maps.MEAN, p
+            ),
+            tuple(
+                maps.attention(patterns[p.layer][0, i, p.head].numpy(), names, f"input {i + 1}", p)
+                for i, names in enumerate(said)
+            ),
         )
         for p in few
-    )  # fmt: skip
+    )
 
 
-def _tables(problem: Problem, few: list[Part], listed: tuple[heads.Row, ...], every: tuple[Part, ...]) -> tuple[Map, ...]:
-    """What each head does with each token, and whose writing it compares, where that can be said."""
+def _tables(
+    problem: Problem, few: list[Part], listed: tuple[heads.Row, ...], every: tuple[Part, ...]
+) -> tuple[Map, ...]:
+    """What each head does with each token, and whose writing it compares, where that can be
+    said."""
     found: list[Map | None] = []
     for head in few:
         found.append(maps.written(problem, head))
@@ -191,10 +261,16 @@ def _examples(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> tuple[Example
     shown = list(window(task.length))
 
     def told(classes: np.ndarray, right: np.ndarray) -> tuple[str, ...]:
-        return tuple("" if right[i] == UNASKED else _answer(task.answers, int(classes[i])) for i in shown)
+        return tuple(
+            "" if right[i] == UNASKED else _answer(task.answers, int(classes[i])) for i in shown
+        )
 
     return tuple(
-        Example(tuple(short(task.tokens[int(row[i])]) for i in shown), told(right, right), told(own, right))
+        Example(
+            tuple(short(task.tokens[int(row[i])]) for i in shown),
+            told(right, right),
+            told(own, right),
+        )
         for row, right, own in zip(tokens, answers, said, strict=True)
     )
 
@@ -219,7 +295,14 @@ def _words(problem: Problem) -> str:
     """What a model is built of."""
     p = problem.params
     _, layers, d, _, n, _ = p["W_QKV"].shape
-    mlp = f" and an MLP of {p['W_in'].shape[-1]:,} neurons ({problem.activation})" if "W_in" in p else ""
+    mlp = (
+        f" and an MLP of {p['W_in'].shape[-1]:,} neurons ({problem.activation})"
+        if "W_in" in p
+        else ""
+    )
     norm = "no norms" if "gain" not in p else "LayerNorm" if "bias" in p else "RMSNorm"
     places = "learned positions" if "W_pos" in p else "rotated queries and keys"
-    return f"{layers} block{'s'[: layers != 1]} of {n} head{'s'[: n != 1]}{mlp}; {d} directions, {norm}, {places}"
+    return (
+        f"{layers} block{'s'[: layers != 1]} of {n} head{'s'[: n != 1]}{mlp}; {d} directions, "
+        f"{norm}, {places}"
+    )

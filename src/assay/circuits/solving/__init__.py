@@ -1,4 +1,5 @@
-"""Small models that are trained to solve a problem, then explained: one experiment for each problem, of the same arms, measures and claims."""
+"""Small models that are trained to solve a problem, then explained: one experiment for each
+problem, of the same arms, measures and claims."""
 
 from assay.core.lazy import lazy
 

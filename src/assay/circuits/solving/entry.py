@@ -1,4 +1,5 @@
-"""An entry of the catalogue made of a problem: its arms, what is measured of each, its claims and its figures."""
+"""An entry of the catalogue made of a problem: its arms, what is measured of each, its claims and
+its figures."""
 
 from __future__ import annotations
 
@@ -25,15 +26,25 @@ SEEDS = 6
 MEASURED = 3
 """Counts what measuring has meant so far."""
 OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
-"""Measures of explanations: all that an arm has in which another one stands, since claims about the models are not about those."""
+"""Measures of explanations: all that an arm has in which another one stands, since claims about the
+models are not about those."""
 NOTES = {
     RIVAL: "main's models, with the plausible rival in the place of our explanation",
-    HALF_RIGHT: "main's models, with an explanation that is right about a part of the mechanism alone",
-    ANOTHER: "main's models, each with our explanation of another model, trained alike for it alone",
+    HALF_RIGHT: (
+        "main's models, with an explanation that is right about a part of the mechanism alone"
+    ),
+    ANOTHER: (
+        "main's models, each with our explanation of another model, trained alike for it alone"
+    ),
     MOVED: "main's models, with our explanation, its variables at other heads and MLPs",
-    "shuffled": "main's models; ours, with other parts in its roles and what it says said of other inputs",
+    "shuffled": (
+        "main's models; ours, with other parts in its roles and what it says said of other inputs"
+    ),
     "empty": "main's models, with nothing said of them: 0 by construction, the floor",
-    "whole": "main's models, with the model itself as its explanation: at most one half by construction, since nothing is shorter",
+    "whole": (
+        "main's models, with the model itself as its explanation: at most one half by "
+        "construction, since nothing is shorter"
+    ),
 }
 
 
@@ -56,32 +67,72 @@ def _alone(main: xr.Dataset, *names: str) -> xr.Dataset:
 
 
 def _gradient(arms: Arms) -> xr.Dataset:
-    """A derived arm: main's models, and inputs that a gradient points to in the place of those that are said to fail."""
+    """A derived arm: main's models, and inputs that a gradient points to in the place of those that
+    are said to fail."""
     made = _alone(arms["main"], "errors", "wrong")
     made["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
     return made
 
 
 def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
-    """Give the arms: models, the same half as long and without anything to learn, and every other explanation in the place of ours."""
+    """Give the arms: models, the same half as long and without anything to learn, and every other
+    explanation in the place of ours."""
     which = explanations(monthly)
     some = which, (OURS, HALF_RIGHT), ()
     whole, short, none = (scored.measuring(monthly, names) for names in some)
     own = scored.measuring(monthly, (OURS,))
     made: dict[str, Arm[Solver]] = {
-        "main": Arm(monthly.train, specs=reserved("answers"), measure=whole, keep=True, note="decoders that are trained on the problem"),
-        "half": Arm(monthly.train, specs=variant(times={"steps": 0.5}), measure=short, note="half as long, with its own decay of the rate"),
-        "shuffled-answers": Arm(monthly.train, specs=variant(times={"steps": 0.5}, answers="shuffled"), measure=none,
-                                note="half as long, each input with another one's answers: what is there to learn without the problem"),
-        "untrained": Arm(monthly.train, specs=variant(steps=0), measure=none, note="the same models before training"),
-        "unlearned": Arm(_kept, after="untrained", measure=own, note="our rule for an explanation, on models that were never trained"),
-    }  # fmt: skip
+        "main": Arm(
+            monthly.train,
+            specs=reserved("answers"),
+            measure=whole,
+            keep=True,
+            note="decoders that are trained on the problem",
+        ),
+        "half": Arm(
+            monthly.train,
+            specs=variant(times={"steps": 0.5}),
+            measure=short,
+            note="half as long, with its own decay of the rate",
+        ),
+        "shuffled-answers": Arm(
+            monthly.train,
+            specs=variant(times={"steps": 0.5}, answers="shuffled"),
+            measure=none,
+            note=(
+                "half as long, each input with another one's answers: what is there to learn "
+                "without the problem"
+            ),
+        ),
+        "untrained": Arm(
+            monthly.train,
+            specs=variant(steps=0),
+            measure=none,
+            note="the same models before training",
+        ),
+        "unlearned": Arm(
+            _kept,
+            after="untrained",
+            measure=own,
+            note="our rule for an explanation, on models that were never trained",
+        ),
+    }
     others: dict[str, Arm[Solver]] = {
         kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in which if kind != OURS
     }
-    return made | others | {
-        "gradient": Arm(derive=_gradient, note="main's models; inputs that a gradient points to, in place of those that are said to fail"),
-    }
+    return (
+        made
+        | others
+        | {
+            "gradient": Arm(
+                derive=_gradient,
+                note=(
+                    "main's models; inputs that a gradient points to, in place of those that are "
+                    "said to fail"
+                ),
+            ),
+        }
+    )
 
 
 def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
@@ -90,8 +141,17 @@ def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
 
 
 def entry(
-    monthly: Monthly, *, smoke: Solver, default: Solver, full: Solver, seed: int, claims: Iterable[Claim | Exact | Finding], scope: str, page: str,
-    frozen: Mapping[str, str] | None = None, sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
+    monthly: Monthly,
+    *,
+    smoke: Solver,
+    default: Solver,
+    full: Solver,
+    seed: int,
+    claims: Iterable[Claim | Exact | Finding],
+    scope: str,
+    page: str,
+    frozen: Mapping[str, str] | None = None,
+    sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
 ) -> Experiment[Solver]:
     """Make the entry of a problem; judged are six seeds from this one on.
 
@@ -99,8 +159,17 @@ def entry(
     """
     seeds = range(seed, seed + SEEDS)
     return Experiment(
-        page=page.strip(), arms=arms(monthly), measure=scored.measuring(monthly, explanations(monthly)),
+        page=page.strip(),
+        arms=arms(monthly),
+        measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(explanations(monthly))),
-        figures=figures.drawn, scope=scope, seeds_per_group=3, smoke=grid(smoke, seed=range(1000, 1002)), default=grid(default, seed=seeds),
-        full=grid(full, seed=seeds), measured=MEASURED, frozen=frozen or {}, sizes=sizes or {},
-    )  # fmt: skip
+        figures=figures.drawn,
+        scope=scope,
+        seeds_per_group=3,
+        smoke=grid(smoke, seed=range(1000, 1002)),
+        default=grid(default, seed=seeds),
+        full=grid(full, seed=seeds),
+        measured=MEASURED,
+        frozen=frozen or {},
+        sizes=sizes or {},
+    )

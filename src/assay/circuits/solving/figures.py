@@ -1,4 +1,5 @@
-"""The figures of an entry: what each explanation reaches, and how sure models are of the right answer at each position."""
+"""The figures of an entry: what each explanation reaches, and how sure models are of the right
+answer at each position."""
 
 from __future__ import annotations
 
@@ -14,14 +15,41 @@ TRAINED = {"main": "trained", "half": "half as long", "shuffled-answers": "answe
 def drawn(arms: Arms) -> list[Figure]:
     """Draw both, with t intervals over models."""
     main = arms["main"]
-    rows = [(kind, name, *summary(values.sel(explanation=kind).values)) for kind in map(str, main.explanation.values)
-            for name, values in (("quality", main.quality), ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")))]  # fmt: skip
+    rows = [
+        (kind, name, *summary(values.sel(explanation=kind).values))
+        for kind in map(str, main.explanation.values)
+        for name, values in (
+            ("quality", main.quality),
+            ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")),
+        )
+    ]
     where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
-    right = [(told, int(p), *summary(arms[name].right.sel(position=p).values)) for name, told in TRAINED.items() for p in where]
+    right = [
+        (told, int(p), *summary(arms[name].right.sel(position=p).values))
+        for name, told in TRAINED.items()
+        for p in where
+    ]
     return [
-        Figure("What each explanation of the same models reaches", columns(("explanation", "what", "mean", "low", "high"), rows), "bars",
-               x="explanation", y="mean", color="what", band=("low", "high"), y_title="share of 1", rules=((GOOD, "quality asked for"),)),
-        Figure("How often models are right, position by position", columns(("training", "position", "mean", "low", "high"), right),
-               "points" if len(where) < 3 else "line", x="position", y="mean", color="training", band=("low", "high"), x_title="position",
-               y_title="share of right answers"),
-    ]  # fmt: skip
+        Figure(
+            "What each explanation of the same models reaches",
+            columns(("explanation", "what", "mean", "low", "high"), rows),
+            "bars",
+            x="explanation",
+            y="mean",
+            color="what",
+            band=("low", "high"),
+            y_title="share of 1",
+            rules=((GOOD, "quality asked for"),),
+        ),
+        Figure(
+            "How often models are right, position by position",
+            columns(("training", "position", "mean", "low", "high"), right),
+            "points" if len(where) < 3 else "line",
+            x="position",
+            y="mean",
+            color="training",
+            band=("low", "high"),
+            x_title="position",
+            y_title="share of right answers",
+        ),
+    ]

@@ -1,4 +1,5 @@
-"""What is measured of a model that was trained on a problem: how often it is right, and what explanations of it reach.
+"""What is measured of a model that was trained on a problem: how often it is right, and what
+explanations of it reach.
 
 Beside our explanation of each model stand a plausible rival, one that is half right, and controls:
 our explanation of another model of the same problem, ours with its variables at other parts, ours
@@ -36,10 +37,12 @@ OURS, RIVAL, HALF_RIGHT = "ours", "rival", "half-right"
 ANOTHER, MOVED = "another", "moved"
 CONTROLS = (ANOTHER, MOVED, "shuffled", "empty", "whole")
 ERRORS = ("failing", "working", "random", "gradient")
-"""Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient points to."""
+"""Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient
+points to."""
 WAYS = ("places", "most", "learned", "unfounded")
-"""Where variables are exchanged: at their places, a mean over them; then the one that changes most answers: at its places, along directions
-learned at its part, and along those learned there for answers that have nothing to do with it."""
+"""Where variables are exchanged: at their places, a mean over them; then the one that changes most
+answers: at its places, along directions learned at its part, and along those learned there for
+answers that have nothing to do with it."""
 KINDS = ("sets", "homes")
 """Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
 DONOR = 1_000_000
@@ -52,11 +55,14 @@ def explanations(monthly: Monthly) -> tuple[str, ...]:
     return (OURS, RIVAL, HALF_RIGHT, *controls)
 
 
-def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
-    """Make the measure of an arm: how often its models are right, and what these explanations of them reach.
+def measuring(
+    monthly: Monthly, which: tuple[str, ...]
+) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
+    """Make the measure of an arm: how often its models are right, and what these explanations of
+    them reach.
 
-    Of an arm with all of them it is also measured what exchanging variables shows, and how many others do as well.
-    """
+    Of an arm with all of them it is also measured what exchanging variables shows, and how many
+    others do as well."""
 
     def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
         s = runs.shared
@@ -66,7 +72,12 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         named = _solved(runs, problems)
         if which:
-            coords |= {"explanation": which, "part": PARTS, "inputs": ERRORS, **({"way": WAYS, "kind": KINDS} if ANOTHER in which else {})}
+            coords |= {
+                "explanation": which,
+                "part": PARTS,
+                "inputs": ERRORS,
+                **({"way": WAYS, "kind": KINDS} if ANOTHER in which else {}),
+            }
             named |= _explained(monthly, runs, problems, which, bench)
         return measures(runs, coords=coords, **named)
 
@@ -74,10 +85,11 @@ def measuring(monthly: Monthly, which: tuple[str, ...]) -> Callable[[Runs[Solver
 
 
 def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str, np.ndarray, str]]:
-    """How often answers are right at each position, and what chance the model gives them, each run on held-out inputs of its own seed.
+    """How often answers are right at each position, and what chance the model gives them, each run
+    on held-out inputs of its own seed.
 
-    `known` is the share right where an answer can be known at all; `least` is the cross-entropy of the exact predictor where answers are drawn.
-    """
+    `known` is the share right where an answer can be known at all; `least` is the cross-entropy of
+    the exact predictor where answers are drawn."""
     from assay.worlds.algorithms.task import asked
 
     rows = []
@@ -95,20 +107,29 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
         chance = np.where(n > 0, (np.exp(told) * where).sum(0) / n.clip(min=1), np.nan)
         wrong = (missed.any(1).sum() + 0.5) / (len(tokens) + 1)
         known = ((~missed & sure).sum() + 0.5) / (sure.sum() + 1)
-        least = 0.0 if problem.task.chances is None else _mean(-problem.told(_tensor(best), tokens).numpy(), where)
+        least = (
+            0.0
+            if problem.task.chances is None
+            else _mean(-problem.told(_tensor(best), tokens).numpy(), where)
+        )
         rows.append((right, chance, wrong, known, _mean(-told, where), least))
     columns = [np.array(x) for x in zip(*rows, strict=True)]
     right, chance, *rest = columns
     of_runs = dict(zip(("wrong", "known", "nats", "least"), rest, strict=True))
     units = {"wrong": "share of inputs", "known": "share", "nats": "nats", "least": "nats"}
     return {
-        "right": ("run position", right, "share"), "chance": ("run position", chance, "probability"),
+        "right": ("run position", right, "share"),
+        "chance": ("run position", chance, "probability"),
         **{name: ("run", x, units[name]) for name, x in of_runs.items()},
-    }  # fmt: skip
+    }
 
 
 def _explained(
-    monthly: Monthly, runs: Runs[Solver], problems: list[Problem], which: tuple[str, ...], bench: Bench
+    monthly: Monthly,
+    runs: Runs[Solver],
+    problems: list[Problem],
+    which: tuple[str, ...],
+    bench: Bench,
 ) -> dict[str, tuple[str, np.ndarray, str]]:
     from assay.circuits.verify.score import Effort
 
@@ -127,7 +148,11 @@ def _explained(
         bench.report(i + 1, len(problems), "models explained")
     found = {
         "quality": ("run explanation", _each(scores, lambda x: x.quality.estimate), "share"),
-        "reached": ("run explanation part", _each(scores, lambda x: [part.estimate for part in x.parts]), "share"),
+        "reached": (
+            "run explanation part",
+            _each(scores, lambda x: [part.estimate for part in x.parts]),
+            "share",
+        ),
         "errors": ("run explanation inputs", _each(scores, _errors), "share of inputs"),
         "written": ("run explanation", _each(scores, lambda x: x.size), "names and numbers"),
     }
@@ -166,20 +191,32 @@ def _scored(made: Callable[[], Explanation], problem: Problem, seed: int, effort
     return attempted(made, lambda e: score(e, problem, seed, effort))
 
 
-def _beside(ours: Explanation, problem: Problem, seed: int, effort: Effort) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Exchange variables, and that of most pairs along learned directions too; count other sets of pieces and other homes that do as well."""
+def _beside(
+    ours: Explanation, problem: Problem, seed: int, effort: Effort
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Exchange variables, and that of most pairs along learned directions too; count other sets of
+    pieces and other homes that do as well."""
     from assay.circuits.program import Program
     from assay.circuits.verify.interchange import interchanged
     from assay.circuits.verify.rivals import rivals as as_good
 
     program = Program(ours, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
-    swapped = [interchanged(program, v.name, tokens, seed, learn=False) for v in ours.variables if v.at and program.answers]
+    swapped = [
+        interchanged(program, v.name, tokens, seed, learn=False)
+        for v in ours.variables
+        if v.at and program.answers
+    ]
     ways = [math.nan] * len(WAYS)
     if any(x.pairs for x in swapped):
         most = max(swapped, key=lambda x: x.pairs)  # learning takes most of the time
         learned = interchanged(program, most.variable, tokens, seed)
-        ways = [float(np.mean([x.right for x in swapped if x.pairs])), most.right, learned.learned, learned.unfounded]
+        ways = [
+            float(np.mean([x.right for x in swapped if x.pairs])),
+            most.right,
+            learned.learned,
+            learned.unfounded,
+        ]
     counted = as_good(program, tokens, seed)
     homes = counted.homes / (counted.homes_tried or math.nan)
     return tuple(ways), (counted.sets / max(counted.sets_tried, 1), homes)

@@ -1,4 +1,5 @@
-"""Solver: how large a model is that solves a problem, how it is trained, and on how much its explanation is tried; what belongs to a problem."""
+"""Solver: how large a model is that solves a problem, how it is trained, and on how much its
+explanation is tried; what belongs to a problem."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Solver(Solved):
-    """A decoder that is trained to solve a problem, and how it is explained; a problem's own spec adds the problem's sizes."""
+    """A decoder that is trained to solve a problem, and how it is explained; a problem's own spec
+    adds the problem's sizes."""
 
     layers: Annotated[int, Ge(1)]
     """Blocks."""
@@ -93,19 +95,34 @@ class Monthly:
         from assay.subjects.decoder import Shape
 
         task = self.task(s)
-        return Shape(layers=s.layers, d=s.d, heads=s.heads, m=s.m, context=task.length, vocab=len(task.tokens), norm=s.norm, activation="relu",
-                     d_head=s.e, answers=len(task.answers))  # fmt: skip
+        return Shape(
+            layers=s.layers,
+            d=s.d,
+            heads=s.heads,
+            m=s.m,
+            context=task.length,
+            vocab=len(task.tokens),
+            norm=s.norm,
+            activation="relu",
+            d_head=s.e,
+            answers=len(task.answers),
+        )
 
     def train(self, runs: Runs[Solver], bench: Bench) -> Trained:
         """Train all runs of a group at once."""
         s = runs.shared
-        return training(self.task(s), self.shape(s), () if s.placed else ("W_pos",))(runs, bench)  # type: ignore[arg-type]  # Solver is a Solved
+        # Solver is a Solved
+        return training(self.task(s), self.shape(s), () if s.placed else ("W_pos",))(runs, bench)  # type: ignore[arg-type]
 
     def problem(self, s: Solver, params: Params, run: int = 0) -> Problem:
-        """Take the model of one run as something to explain. Raises: DataError where these are no parameters of such a model."""
+        """Take the model of one run as something to explain. Raises: DataError where these are no
+        parameters of such a model."""
         from assay.circuits.problem import Problem
 
         wanted = self.shape(s).parameters()
         if {name: tuple(x.shape[1:]) for name, x in params.items()} != wanted:
-            raise DataError(f"these are not the parameters of a model of {self.name} with the sizes that its spec says")
+            raise DataError(
+                f"these are not the parameters of a model of {self.name} with the sizes that "
+                "its spec says"
+            )
         return Problem.nth(self.task(s), params, run)

@@ -1,7 +1,8 @@
-"""What an entry of the family claims: that models solve the problem, that our explanation of them is good, and better than its rival.
+"""What an entry of the family claims: that models solve the problem, that our explanation of them
+is good, and better than its rival.
 
-Each claim is a value over arms: an arm in which another explanation stands in the place of ours is judged by the same code.
-"""
+Each claim is a value over arms: an arm in which another explanation stands in the place of ours is
+judged by the same code."""
 
 from __future__ import annotations
 
@@ -34,11 +35,17 @@ CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
     "any model was trained"
 )
-HALFWAY = "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; the plan was .5"
-UNLEARNED = {"shuffled-answers": "what answers are like on the whole, without what belongs to which input"}
+HALFWAY = (
+    "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
+    "the plan was .5"
+)
+UNLEARNED = {
+    "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
+}
 """Near control of having learned a problem."""
 YOUNGER = {"half": "models that are younger may have learned it, too"}
-"""Why there is no gate of half the training: that models still get better takes nothing from what they can do."""
+"""Why there is no gate of half the training: that models still get better takes nothing from what
+they can do."""
 NEAR = {
     HALF_RIGHT: "to be right about a part of the mechanism is enough",
     ANOTHER: "any model of this problem has these parts in these roles",
@@ -58,20 +65,50 @@ BETTER = 0.1
 OFTENER = 5
 
 
-def learned(text: str, value: Value, low: float, published: Published | str, source: str, *, threshold_from: str = PLAN) -> Claim:
+def learned(
+    text: str,
+    value: Value,
+    low: float,
+    published: Published | str,
+    source: str,
+    *,
+    threshold_from: str = PLAN,
+) -> Claim:
     """Claim that models solve the problem: a share near one, or a probability."""
     return Claim(
-        text=text, value=value, low=low, scale="log1m", unit="share", must_fail=("shuffled-answers", "untrained"), near=UNLEARNED, also=YOUNGER,
-        natural=SHARE, threshold_from=threshold_from, published=published, source=source,  # type: ignore[arg-type]
-    )  # fmt: skip
+        text=text,
+        value=value,
+        low=low,
+        scale="log1m",
+        unit="share",
+        must_fail=("shuffled-answers", "untrained"),
+        near=UNLEARNED,
+        also=YOUNGER,
+        natural=SHARE,
+        threshold_from=threshold_from,
+        published=published,
+        source=source,  # type: ignore[arg-type]
+    )
 
 
-def close(text: str, value: Value, high: float, scale: Scale, source: str, *, threshold_from: str = PLAN) -> Claim:
-    """Claim that models come near the exact predictor: nats that their cross-entropy lies above its own."""
+def close(
+    text: str, value: Value, high: float, scale: Scale, source: str, *, threshold_from: str = PLAN
+) -> Claim:
+    """Claim that models come near the exact predictor: nats that their cross-entropy lies above its
+    own."""
     return Claim(
-        text=text, value=value, high=high, scale=scale, unit="nats", must_fail=("shuffled-answers", "untrained"), near=UNLEARNED, also=YOUNGER,
-        threshold_from=threshold_from, published="new", source=source,
-    )  # fmt: skip
+        text=text,
+        value=value,
+        high=high,
+        scale=scale,
+        unit="nats",
+        must_fail=("shuffled-answers", "untrained"),
+        near=UNLEARNED,
+        also=YOUNGER,
+        threshold_from=threshold_from,
+        published="new",
+        source=source,
+    )
 
 
 def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tuple[Claim, ...]:
@@ -96,7 +133,10 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
     }
     return (
         Claim(
-            text=f"Our explanation of {models} is faithful and short: its quality is at least .55, more than the whole model could reach as its own",
+            text=(
+                f"Our explanation of {models} is faithful and short: its quality is at least .55, "
+                "more than the whole model could reach as its own"
+            ),
             value=lambda arm, arms: arm.quality.sel(explanation=OURS, drop=True),
             low=GOOD,
             unit="quality",
@@ -110,7 +150,10 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
             source=OWN,
         ),
         Claim(
-            text=f"No part of our explanation of {models} is weak: the least of E1 to E4 is at least .4",
+            text=(
+                f"No part of our explanation of {models} is weak: the least of E1 to E4 is at "
+                "least .4"
+            ),
             value=lambda arm, arms: least(arm),
             low=WEAK,
             unit="share",
@@ -149,7 +192,10 @@ def foretold(monthly: Monthly, models: str) -> Claim:
         if kind in explanations(monthly)
     }
     return Claim(
-        text=f"Where our explanation says that {models} fail, they err at least five times as often as on any input",
+        text=(
+            f"Where our explanation says that {models} fail, they err at least five times as "
+            "often as on any input"
+        ),
         value=enriched,
         low=math.log(OFTENER),
         unit="log ratio of error rates",
@@ -171,7 +217,8 @@ def foretold(monthly: Monthly, models: str) -> Claim:
 
 
 def sure(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: the probability of the right answer, a mean over the positions at which something is asked."""
+    """[run]: the probability of the right answer, a mean over the positions at which something is
+    asked."""
     return arm.chance.mean("position")
 
 
@@ -219,7 +266,8 @@ def lead(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: the logarithm of the error rate where failure is foretold over that on any input; 0 where nothing is foretold.
+    """[run]: the logarithm of the error rate where failure is foretold over that on any input; 0
+    where nothing is foretold.
 
     NaN where the model never errs.
     """
@@ -229,11 +277,19 @@ def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def findings(which: Sequence[str]) -> tuple[Finding, ...]:
-    """What is told beside the claims: every explanation's quality, what exchanging variables shows, and how many others do as well."""
+    """What is told beside the claims: every explanation's quality, what exchanging variables shows,
+    and how many others do as well."""
 
     def of(text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share") -> Finding:
         natural = SHARE if unit in ("share", "quality") else None
-        return Finding(text=text, value=lambda arms: value(arms["main"]), unit=unit, natural=natural, published="new", source=OWN)
+        return Finding(
+            text=text,
+            value=lambda arms: value(arms["main"]),
+            unit=unit,
+            natural=natural,
+            published="new",
+            source=OWN,
+        )
 
     def quality(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
         return lambda main: main.quality.sel(explanation=kind, drop=True)
@@ -262,13 +318,38 @@ def findings(which: Sequence[str]) -> tuple[Finding, ...]:
         *(of(f"Quality of {names[kind]}", quality(kind), "quality") for kind in which),
         *(of(f"{part} of our explanation", reached(part)) for part in EVIDENCE),
         *(of(f"Mean of E1 to E4, less for length, of {names[kind]}", mean(kind)) for kind in which),
-        of("How much oftener models err where our explanation says so than on any input, those that ever err", lambda main: enriched(main, {}),
-           "log ratio of error rates"),
-        of("Names and numbers in our explanation", lambda main: main.written.sel(**own), "names and numbers"),
-        of("Answers as foretold when a variable is exchanged at its places, mean over variables", lambda main: main.exchanged.sel(way="places")),
-        of("The same of the variable that changes most answers", lambda main: main.exchanged.sel(way="most")),
-        of("The same along directions learned at that part", lambda main: main.exchanged.sel(way="learned")),
-        of("The same along directions learned for answers that have nothing to do with it", lambda main: main.exchanged.sel(way="unfounded")),
-        of("Other sets of as many pieces that do as well", lambda main: main.as_good.sel(kind="sets")),
+        of(
+            (
+                "How much oftener models err where our explanation says so than on any input, "
+                "those that ever err"
+            ),
+            lambda main: enriched(main, {}),
+            "log ratio of error rates",
+        ),
+        of(
+            "Names and numbers in our explanation",
+            lambda main: main.written.sel(**own),
+            "names and numbers",
+        ),
+        of(
+            "Answers as foretold when a variable is exchanged at its places, mean over variables",
+            lambda main: main.exchanged.sel(way="places"),
+        ),
+        of(
+            "The same of the variable that changes most answers",
+            lambda main: main.exchanged.sel(way="most"),
+        ),
+        of(
+            "The same along directions learned at that part",
+            lambda main: main.exchanged.sel(way="learned"),
+        ),
+        of(
+            "The same along directions learned for answers that have nothing to do with it",
+            lambda main: main.exchanged.sel(way="unfounded"),
+        ),
+        of(
+            "Other sets of as many pieces that do as well",
+            lambda main: main.as_good.sel(kind="sets"),
+        ),
         *([elsewhere] if MOVED in which else []),
-    )  # fmt: skip
+    )

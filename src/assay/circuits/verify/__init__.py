@@ -1,4 +1,5 @@
-"""Explanations held to the model: by ablation, scrubbing, another implementation, adversarial inputs and interchange."""
+"""Explanations held to the model: by ablation, scrubbing, another implementation, adversarial
+inputs and interchange."""
 
 from assay.core.lazy import lazy
 

@@ -1,11 +1,14 @@
-"""E1, ablation: keep only what an explanation names, or take away only that, and see what is left of the answers.
+"""E1, ablation: keep only what an explanation names, or take away only that, and see what is left
+of the answers.
 
-What is taken away gives its mean, or what it is on another input. Of all sets of pieces that were called irrelevant, the one that hurts
-most is taken away as well: one by one they may each look idle, where two of them stand in for each other. For the same reason each set
-of named pieces is taken away from the model and from what was kept alone: both must lose as much (Wang et al. 2022, completeness).
+What is taken away gives its mean, or what it is on another input. Of all sets of pieces that were
+called irrelevant, the one that hurts most is taken away as well: one by one they may each look
+idle, where two of them stand in for each other. For the same reason each set of named pieces is
+taken away from the model and from what was kept alone: both must lose as much (Wang et al. 2022,
+completeness).
 
-All are shares of the right answers that the model has beyond the best answer that reads nothing; undefined where it has none.
-"""
+All are shares of the right answers that the model has beyond the best answer that reads nothing;
+undefined where it has none."""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ from assay.core.intervals import Means
 SETS = 128
 """Most sets of pieces that are tried; all of them where there are fewer."""
 OTHERS = 10
-"""Other inputs that are put in one after another, so that an answer that is right by luck counts little."""
+"""Other inputs that are put in one after another, so that an answer that is right by luck counts
+little."""
 FEW = 96
 """Inputs on which sets are compared. The one chosen is then measured on all."""
 
@@ -41,7 +45,8 @@ class Ablated:
     apart: tuple[str, ...]
     """The named pieces whose removal from the model and from the kept part alone differs most."""
     alone: Mapping[str, float]
-    """What each named piece costs when it alone is taken from the model: a share of what all cost."""
+    """What each named piece costs when it alone is taken from the model: a share of what all
+    cost."""
     cost: float
     """What the worst of irrelevant pieces cost together: a share of what all cost."""
 
@@ -55,53 +60,86 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     mean = ("mean", [x.mean(0, keepdim=True) for x in clean])
     named, none = cut.named, np.zeros(len(cut.pieces), bool)
 
-    def each(masks: list[Bool[np.ndarray, "piece"]], instead: tuple[str, list[Tensor]], few: int | None = None) -> list[Float[np.ndarray, " n"]]:
+    def each(
+        masks: list[Bool[np.ndarray, "piece"]],
+        instead: tuple[str, list[Tensor]],
+        few: int | None = None,
+    ) -> list[Float[np.ndarray, " n"]]:
         t, (what, gone) = tokens[:few], instead
-        notes = problem.noted(("ablated", what, seed, few, cut.named_alike), tokens)  # explanations of a model cut it alike, most of them
+        notes = problem.noted(
+            ("ablated", what, seed, few, cut.named_alike), tokens
+        )  # explanations of a model cut it alike, most of them
         new = [m for m in masks if m.tobytes() not in notes]
         if new:
             sweep = Sweep(cut, t, [x if len(x) == 1 else x[:few] for x in gone])
-            notes |= zip((m.tobytes() for m in new), sweep.each(new, lambda logits: problem.right(logits, t)), strict=True)
+            notes |= zip(
+                (m.tobytes() for m in new),
+                sweep.each(new, lambda logits: problem.right(logits, t)),
+                strict=True,
+            )
         return [notes[m.tobytes()] for m in masks]
 
-    def good(kept: Bool[np.ndarray, "piece"], instead: tuple[str, list[Tensor]], few: int | None = None) -> Float[np.ndarray, " n"]:
+    def good(
+        kept: Bool[np.ndarray, "piece"], instead: tuple[str, list[Tensor]], few: int | None = None
+    ) -> Float[np.ndarray, " n"]:
         return each([kept], instead, few)[0]
 
     idle = [~m for m in subsets(~named, seed, "idle")]
     worst = idle[int(np.argmin([x.mean() for x in each(idle, others[0], FEW)]))]
     taken = subsets(named, seed, "named", empty=True)
     left = each([*(named & ~m for m in taken), *(~m for m in taken)], mean, FEW)
-    gaps = [abs(float((kept - whole).mean())) for kept, whole in zip(left[: len(taken)], left[len(taken) :], strict=True)]
+    gaps = [
+        abs(float((kept - whole).mean()))
+        for kept, whole in zip(left[: len(taken)], left[len(taken) :], strict=True)
+    ]
     unlike = taken[int(np.argmax(gaps))]
     full = good(~none, mean)
     terms = {
-        "full": full, "unread": unread(problem, tokens), "keep.mean": good(named, mean),
-        "keep.resample": np.mean([good(named, x) for x in others], 0), "keep.worst": np.mean([good(worst, x) for x in others], 0),
-        "gone.mean": good(~named, mean), "gone.resample": np.mean([good(~named, x) for x in others], 0),
-        "less.kept": good(named & ~unlike, mean), "less.model": good(~unlike, mean),
-    }  # fmt: skip
+        "full": full,
+        "unread": unread(problem, tokens),
+        "keep.mean": good(named, mean),
+        "keep.resample": np.mean([good(named, x) for x in others], 0),
+        "keep.worst": np.mean([good(worst, x) for x in others], 0),
+        "gone.mean": good(~named, mean),
+        "gone.resample": np.mean([good(~named, x) for x in others], 0),
+        "less.kept": good(named & ~unlike, mean),
+        "less.model": good(~unlike, mean),
+    }
     span = (full - terms["unread"]).mean()
-    less = {i: full[:FEW] - good(np.arange(len(named)) != i, mean, FEW) for i in np.flatnonzero(named)}
+    less = {
+        i: full[:FEW] - good(np.arange(len(named)) != i, mean, FEW) for i in np.flatnonzero(named)
+    }
     alone = {str(cut.pieces[i]): float(share(x.mean(), span)) for i, x in less.items()}
 
     def said(mask: np.ndarray) -> tuple[str, ...]:
         return tuple(str(p) for p, m in zip(cut.pieces, mask, strict=True) if m)
 
-    return Ablated(terms, said(~worst), said(unlike), alone, float(share((full - terms["keep.worst"]).mean(), span)))
+    return Ablated(
+        terms,
+        said(~worst),
+        said(unlike),
+        alone,
+        float(share((full - terms["keep.worst"]).mean(), span)),
+    )
 
 
 def keep(m: Means) -> np.ndarray:
-    """What is left where only named pieces are kept: the least over mean, resampled and worst removal; 1 all, 0 no more than chance."""
-    return _share(np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["unread"], m)
+    """What is left where only named pieces are kept: the least over mean, resampled and worst
+    removal; 1 all, 0 no more than chance."""
+    return _share(
+        np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["unread"], m
+    )
 
 
 def remove(m: Means) -> np.ndarray:
-    """What is lost where only named pieces are taken away, the less of both ways: 1 all but chance, 0 nothing."""
+    """What is lost where only named pieces are taken away, the less of both ways: 1 all but chance,
+    0 nothing."""
     return _share(m["full"] - np.maximum(m["gone.mean"], m["gone.resample"]), m)
 
 
 def complete(m: Means) -> np.ndarray:
-    """How alike model and kept part lose when a set of named pieces goes, the set chosen where they differ most: 1 alike."""
+    """How alike model and kept part lose when a set of named pieces goes, the set chosen where they
+    differ most: 1 alike."""
     return 1 - _share(abs(m["less.kept"] - m["less.model"]), m)
 
 
@@ -117,8 +155,11 @@ def resampled(clean: list[Tensor], seed: int, stream: str) -> list[Tensor]:
     return [x[of.integers(n, size=n)] for x in clean]
 
 
-def subsets(of: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False) -> list[Bool[np.ndarray, "piece"]]:
-    """Give all sets of these pieces, or so many drawn at random with the whole among them; the empty one only where asked, or alone."""
+def subsets(
+    of: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False
+) -> list[Bool[np.ndarray, "piece"]]:
+    """Give all sets of these pieces, or so many drawn at random with the whole among them; the
+    empty one only where asked, or alone."""
     at = np.flatnonzero(of)
     if 2 ** len(at) <= SETS:
         chosen = [list(c) for k in range(len(at) + 1) for c in itertools.combinations(at, k)]

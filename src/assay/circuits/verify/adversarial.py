@@ -1,10 +1,12 @@
-"""E4, adversarial inputs: those on which an explanation says the model fails, tried on the model beside as many others.
+"""E4, adversarial inputs: those on which an explanation says the model fails, tried on the model
+beside as many others.
 
-Others are: inputs on which it is said to work, random ones, and ones that a gradient points to: of many inputs, those for which the
-loss would rise most to first order, from random starts. All are drawn by the task, so none is of another kind.
+Others are: inputs on which it is said to work, random ones, and ones that a gradient points to: of
+many inputs, those for which the loss would rise most to first order, from random starts. All are
+drawn by the task, so none is of another kind.
 
-Of a model that does not err there is nothing to foretell, and no score. But who writes `fails` all the same, and names inputs on which
-nothing happens, is refuted: that is 0.
+Of a model that does not err there is nothing to foretell, and no score. But who writes `fails` all
+the same, and names inputs on which nothing happens, is refuted: that is 0.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ BLOCK = 5_000
 LEAST = 20
 """Fewer inputs that are said to fail tell nothing."""
 SOUND = 1e-3
-"""A model that errs less often has nothing to predict, unless it does so on what is predicted; nor has one whose errors among the
-candidates are too few to be found by whoever knows them."""
+"""A model that errs less often has nothing to predict, unless it does so on what is predicted; nor
+has one whose errors among the candidates are too few to be found by whoever knows them."""
 TRIED = 20_000
 """How many of them the model is tried on, to see how often it errs."""
 STARTS = 64
@@ -63,11 +65,16 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     foretold = sum(map(len, failing))
     bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
     k = min(len(bad), len(fine))
-    told = f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {seen:,} are said to fail"
+    told = (
+        f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {seen:,} are said "
+        "to fail"
+    )
     sound = errors / asked_of < SOUND
     refuted = program.explanation.fails is not None and foretold >= LEAST and not errors
     if k < LEAST:
-        if refuted or errors / asked_of >= max(SOUND, 2 * LEAST / seen):  # of fewer errors whoever knew them all would find too few
+        if refuted or errors / asked_of >= max(
+            SOUND, 2 * LEAST / seen
+        ):  # of fewer errors whoever knew them all would find too few
             return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen, told)
         return Tried({}, seen, told)
     other = task.draw(seed, 900, k, held_out=True)
@@ -78,7 +85,11 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     terms = {name: _wrong(problem, tokens) for name, tokens in kinds.items()}
     silent = not any(x.any() for x in terms.values())
     if silent and sound and program.explanation.fails is None:
-        return Tried({}, seen, f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail")
+        return Tried(
+            {},
+            seen,
+            f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail",
+        )
     return Tried(terms, seen, told if silent else "")
 
 
@@ -91,22 +102,29 @@ def _wrong(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray
 
 
 def predicted(m: Means) -> np.ndarray:
-    """E4: how much oftener the model errs where it is said to fail than where it is said to work, at least 0."""
+    """E4: how much oftener the model errs where it is said to fail than where it is said to work,
+    at least 0."""
     return np.clip(m["failing"] - m["working"], 0, 1)
 
 
 def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[np.ndarray, "k s"]:
-    """Choose k inputs of a pool by the largest first-order rise of the loss from any of a few random starts.
+    """Choose k inputs of a pool by the largest first-order rise of the loss from any of a few
+    random starts.
 
-    Formula: loss(x) + Σ over positions of the gradient at the embedding of x · (embedding of x' − that of x)
-    """
+    Formula: loss(x) + Σ over positions of the gradient at the embedding of x · (embedding of x' −
+    that of x)"""
     starts = torch.from_numpy(pool[:STARTS])
     W = problem.params["W_E"][0]
     at = W[starts].clone().requires_grad_()
-    logits = apart(problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}).logits[0]
+    logits = apart(
+        problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}
+    ).logits[0]
     loss = -problem.told(logits, pool[:STARTS]).sum(1)
     (slope,) = torch.autograd.grad(loss.sum(), at)
     rise = torch.einsum("asd,vd->asv", slope, W) - (slope * at.detach()).sum(-1, keepdim=True)
-    gained = rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1) + loss.detach()[:, None]  # [start, p]
+    gained = (
+        rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1)
+        + loss.detach()[:, None]
+    )  # [start, p]
     best = gained.max(0).values.numpy()
     return pool[np.argsort(-best, kind="stable")[:k]]

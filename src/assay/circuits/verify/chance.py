@@ -1,7 +1,7 @@
 """Chance: what an answer reaches that reads nothing, and shares of what a model does beyond that.
 
-Answers are counted, not nats: a model that is twice as sure is no better explained by the same explanation.
-"""
+Answers are counted, not nats: a model that is twice as sure is no better explained by the same
+explanation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ NOTHING = "nothing to explain: the model does no better than an answer that read
 def share(gained: ArrayLike, span: ArrayLike, least: float = LEAST) -> np.ndarray:
     """Divide what is gained by all that could be, cut off at 0 and 1.
 
-    Undefined, NaN, where that is no more than `least`: where there is nothing to explain, no explanation is right.
-    """
+    Undefined, NaN, where that is no more than `least`: where there is nothing to explain, no
+    explanation is right."""
     with np.errstate(all="ignore"):
         return np.where(np.asarray(span) > least, np.clip(np.divide(gained, span), 0, 1), np.nan)
 
 
 def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
-    """Count how often the best answer is right that reads nothing but its position, on each input: as `Problem.right`."""
+    """Count how often the best answer is right that reads nothing but its position, on each input:
+    as `Problem.right`."""
     answers, known = problem.known(tokens)
-    often = [np.bincount(a[k], minlength=1).argmax() for a, k in zip(answers.T, known.T, strict=True)]
+    often = [
+        np.bincount(a[k], minlength=1).argmax() for a, k in zip(answers.T, known.T, strict=True)
+    ]
     return problem.shares((answers == often) & known, tokens)

@@ -1,7 +1,8 @@
-"""Explanations that must not score as well: an empty one, a shuffled one, and one that is the whole model over again.
+"""Explanations that must not score as well: an empty one, a shuffled one, and one that is the whole
+model over again.
 
-The fourth control, an explanation of something else, is whatever one has: of another seed, another circuit, or a plausible rival.
-"""
+The fourth control, an explanation of something else, is whatever one has: of another seed, another
+circuit, or a plausible rival."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from assay.subjects.parts import Part, parts
 
 
 class Whole(Explanation):
-    """A model as an explanation of itself: it says of every exchange what the model then does, since it is the model."""
+    """A model as an explanation of itself: it says of every exchange what the model then does,
+    since it is the model."""
 
 
 def empty(explanation: Explanation) -> Explanation:
@@ -29,22 +31,30 @@ def empty(explanation: Explanation) -> Explanation:
 
 
 def whole(explanation: Explanation, problem: Problem) -> Whole:
-    """Say that every part matters and holds all that was read so far, and that the logits are the model's: as faithful as can be, and as long."""
+    """Say that every part matters and holds all that was read so far, and that the logits are the
+    model's: as faithful as can be, and as long."""
     names = {part: f"whole_{part}".replace(".", "_") for part in parts(problem.params)}
     before: list[Part] = []
     variables = []
     for part, name in names.items():
         reads = tuple(names[p] for p in before if p.layer < part.layer or part.kind == "mlp")
-        variables.append(Variable(name, _prefix, (Place(part),), ("token", *reads) if reads else None))
+        variables.append(
+            Variable(name, _prefix, (Place(part),), ("token", *reads) if reads else None)
+        )
         before.append(part)
     return Whole(
-        of=explanation.of, name="the whole model", variables=tuple(variables), size=problem.size, reads=("token", *names.values()),
+        of=explanation.of,
+        name="the whole model",
+        variables=tuple(variables),
+        size=problem.size,
+        reads=("token", *names.values()),
         logits=lambda token: problem.logits(token.astype(np.int64)),
-    )  # fmt: skip
+    )
 
 
 def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanation:
-    """Give the same places to other parts of their kind where there are any, and let all it says be said of other inputs."""
+    """Give the same places to other parts of their kind where there are any, and let all it says be
+    said of other inputs."""
     program = Program(explanation, problem)
     of = rng.generator(seed, "circuits.shuffled")
     there = parts(problem.params)
@@ -54,7 +64,11 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
         for layer in {p.layer for p in alike}:
             block = [p for p in alike if p.layer == layer]
             moved |= dict(zip(block, (block[i] for i in of.permutation(len(block))), strict=True))
-    neurons = of.permutation(problem.params["W_in"].shape[-1]) if "W_in" in problem.params else np.arange(0)
+    neurons = (
+        of.permutation(problem.params["W_in"].shape[-1])
+        if "W_in" in problem.params
+        else np.arange(0)
+    )
     stir = int(of.integers(2**31))
     known = (*GIVEN, *program.variables)
 
@@ -64,16 +78,29 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
 
     def put(places: tuple[Place, ...]) -> tuple[Place, ...]:
         others = (tuple(sorted(int(neurons[i]) for i in p.neurons)) for p in places)
-        return tuple(dataclasses.replace(p, part=moved.get(p.part, p.part), neurons=n) for p, n in zip(places, others, strict=True))
+        return tuple(
+            dataclasses.replace(p, part=moved.get(p.part, p.part), neurons=n)
+            for p, n in zip(places, others, strict=True)
+        )
 
     logits = explanation.logits
     return dataclasses.replace(
-        explanation, name=f"{explanation.name}, shuffled", size=program.size, matter=put(explanation.matter), weights={},
-        variables=tuple(dataclasses.replace(v, rule=mixed(v.rule), at=put(v.at)) for v in explanation.variables),
+        explanation,
+        name=f"{explanation.name}, shuffled",
+        size=program.size,
+        matter=put(explanation.matter),
+        weights={},
+        variables=tuple(
+            dataclasses.replace(v, rule=mixed(v.rule), at=put(v.at)) for v in explanation.variables
+        ),
         answer=None if explanation.answer is None else mixed(explanation.answer),
-        logits=tuple(map(mixed, logits)) if isinstance(logits, tuple) else None if logits is None else mixed(logits),
+        logits=tuple(map(mixed, logits))
+        if isinstance(logits, tuple)
+        else None
+        if logits is None
+        else mixed(logits),
         fails=None if explanation.fails is None else mixed(explanation.fails),
-    )  # fmt: skip
+    )
 
 
 def prefixes(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:

@@ -1,10 +1,12 @@
-"""Features: directions that an explanation names at one place, with when each is on, held to those that were planted there.
+"""Features: directions that an explanation names at one place, with when each is on, held to those
+that were planted there.
 
-Formula: quality = least of recovery, activity, causal use and implementation · 2^(−size/numbers in the model). Named and planted features are
-matched one to one by |cosine|; what is left over on either side counts 0. Recovery is the mean matched cosine on a scale from that of
-as many random directions, 0, to 1. Activity is the mean F1. Causal use: the direction is put out, and the change of the logits is held to the
-one foretold with the variable at 0, as 2 Σ a·b / Σ (a² + b²). Implementation is E3.
-"""
+Formula: quality = least of recovery, activity, causal use and implementation · 2^(−size/numbers in
+the model). Named and planted features are matched one to one by |cosine|; what is left over on
+either side counts 0. Recovery is the mean matched cosine on a scale from that of as many random
+directions, 0, to 1. Activity is the mean F1. Causal use: the direction is put out, and the change
+of the logits is held to the one foretold with the variable at 0, as 2 Σ a·b / Σ (a² + b²).
+Implementation is E3."""
 
 from __future__ import annotations
 
@@ -66,34 +68,64 @@ class Named:
 
     @classmethod
     def of(cls, explanation: Explanation, problem: Problem, site: Part) -> Named:
-        """Read the features that are named. Raises: SpecError or ModelError, one line that names the place."""
+        """Read the features that are named. Raises: SpecError or ModelError, one line that names
+        the place."""
         found = {v.name: v.at for v in explanation.variables if v.at}
         d = problem.params["W_E"].shape[-1]
         for name, at in found.items():
             plain = Place(site, along=at[0].along)
             if len(at) > 1 or at[0] != plain or len(plain.along) != 1:
                 raise SpecError(
-                    f'{explanation.source}: variable {name}: a feature is one direction at one place, at = "{site}" and along = [[…]] with {d} '
+                    f"{explanation.source}: variable {name}: a feature is one direction at one "
+                    f'place, at = "{site}" and along = [[…]] with {d} '
                     f"numbers, got {' and '.join(map(str, at))}"
                 )
             if not np.isfinite(plain.along).all():
-                raise SpecError(f"{explanation.source}: variable {name}: a direction has numbers that are not finite")
+                raise SpecError(
+                    f"{explanation.source}: variable {name}: a direction has numbers that are "
+                    "not finite"
+                )
             try:
                 plain.check(problem.params, problem.task.length)
             except ModelError as e:
                 raise ModelError(f"{explanation.source}: variable {name}: {e}") from None
         if len(found) > MOST:
-            raise SpecError(f"{explanation.source}: it names {len(found)} features; at most {MOST} are scored")
+            raise SpecError(
+                f"{explanation.source}: it names {len(found)} features; at most {MOST} are scored"
+            )
         if explanation.matter or explanation.weights:
-            raise SpecError(f"{explanation.source}: it has {'matter' if explanation.matter else 'weights'}; an answer about features has none")
-        program = Program(dataclasses.replace(explanation, variables=tuple(dataclasses.replace(v, at=(), reads=None) for v in explanation.variables)),
-                          problem)  # fmt: skip
+            raise SpecError(
+                f"{explanation.source}: it has "
+                f"{'matter' if explanation.matter else 'weights'}; an answer about features "
+                "has none"
+            )
+        program = Program(
+            dataclasses.replace(
+                explanation,
+                variables=tuple(
+                    dataclasses.replace(v, at=(), reads=None) for v in explanation.variables
+                ),
+            ),
+            problem,
+        )
         rows = np.array([at[0].along[0] for at in found.values()]).reshape(-1, d)
-        return cls(program, tuple(found), rows, program.size + len(found) * (1 + d) * (explanation.size is None))
+        return cls(
+            program,
+            tuple(found),
+            rows,
+            program.size + len(found) * (1 + d) * (explanation.size is None),
+        )
 
 
-def score(explanation: Explanation, problem: Problem, known: Known, seed: int = 1000, effort: Effort = FULLY) -> Score:
-    """Hold features to those that were planted, on inputs that nothing was made from. Raises: SpecError or ModelError where it does not fit."""
+def score(
+    explanation: Explanation,
+    problem: Problem,
+    known: Known,
+    seed: int = 1000,
+    effort: Effort = FULLY,
+) -> Score:
+    """Hold features to those that were planted, on inputs that nothing was made from. Raises:
+    SpecError or ModelError where it does not fit."""
     named = Named.of(explanation, problem, known.site)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     n, f = len(known.rows), len(named.rows)
@@ -106,42 +138,85 @@ def score(explanation: Explanation, problem: Problem, known: Known, seed: int = 
     on = _activity(named, known, pairs, tokens)
     used = _use(named, known, pairs, tokens)
     made = implementing.implemented(named.program, tokens) if named.program.answers else None
-    activity, use = (partial(_mean, one=one, over=most, pairs=len(pairs)) for one in (_f1, _agreement))
+    activity, use = (
+        partial(_mean, one=one, over=most, pairs=len(pairs)) for one in (_f1, _agreement)
+    )
     short = 2.0 ** (-named.size / problem.size)
-    e3 = row(PARTS[3], made.terms, implementing.alike) if made else Row(PARTS[3], 0, 0, 0, "it says nothing about the logits")
-    rows = (Row(PARTS[0], recovery, recovery, recovery), row(PARTS[1], on, activity) if pairs else _nothing(PARTS[1]),
-            row(PARTS[2], used, use) if pairs else _nothing(PARTS[2]), e3, Row(PARTS[4], short, short, short))  # fmt: skip
+    e3 = (
+        row(PARTS[3], made.terms, implementing.alike)
+        if made
+        else Row(PARTS[3], 0, 0, 0, "it says nothing about the logits")
+    )
+    rows = (
+        Row(PARTS[0], recovery, recovery, recovery),
+        row(PARTS[1], on, activity) if pairs else _nothing(PARTS[1]),
+        row(PARTS[2], used, use) if pairs else _nothing(PARTS[2]),
+        e3,
+        Row(PARTS[4], short, short, short),
+    )
 
     def quality(m: Means) -> np.ndarray:
-        return np.minimum(np.minimum.reduce([activity(m), use(m), implementing.alike(m)]), recovery) * short
+        return (
+            np.minimum(np.minimum.reduce([activity(m), use(m), implementing.alike(m)]), recovery)
+            * short
+        )
 
-    whole = row("quality", {**on, **used, **made.terms}, quality) if pairs and made else Row("quality", 0, 0, 0)
+    whole = (
+        row("quality", {**on, **used, **made.terms}, quality)
+        if pairs and made
+        else Row("quality", 0, 0, 0)
+    )
     details = _details(known, named, pairs, on, used, alike, chance)
     return Score(
-        explanation.name, whole, rows, details, named.size, errors=made.decomposition if made else None, differ=made.worst if made else (),
-        factor=made.factor if made else np.nan, mended=made.mended if made else np.nan,
-    )  # fmt: skip
+        explanation.name,
+        whole,
+        rows,
+        details,
+        named.size,
+        errors=made.decomposition if made else None,
+        differ=made.worst if made else (),
+        factor=made.factor if made else np.nan,
+        mended=made.mended if made else np.nan,
+    )
 
 
-def table(explanation: Explanation, other: Explanation, problem: Problem, known: Known, seed: int = 1000, effort: Effort = FULLY) -> Table:
+def table(
+    explanation: Explanation,
+    other: Explanation,
+    problem: Problem,
+    known: Known,
+    seed: int = 1000,
+    effort: Effort = FULLY,
+) -> Table:
     """Score features beside five controls; `other` is an explanation that sounds as good."""
     own = score(explanation, problem, known, seed, effort)
     against = {
-        "another": lambda: other, "shuffled": lambda: shuffled(explanation, problem, known, seed), "empty": lambda: controls.empty(explanation),
-        "random": lambda: at_random(explanation, known, seed), "tokens": lambda: by_token(problem, known, seed),
-    }  # fmt: skip
-    scored = {kind: attempted(make, lambda e: score(e, problem, known, seed, effort), PARTS) for kind, make in against.items()}
+        "another": lambda: other,
+        "shuffled": lambda: shuffled(explanation, problem, known, seed),
+        "empty": lambda: controls.empty(explanation),
+        "random": lambda: at_random(explanation, known, seed),
+        "tokens": lambda: by_token(problem, known, seed),
+    }
+    scored = {
+        kind: attempted(make, lambda e: score(e, problem, known, seed, effort), PARTS)
+        for kind, make in against.items()
+    }
     return Table(own, scored, (), Rivals(0, 0, 0, 0))
 
 
 def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int) -> Explanation:
     """Let each direction be another feature's, and all that is said be said of other inputs."""
     size = Named.of(explanation, problem, known.site).size
-    bare = dataclasses.replace(explanation, variables=tuple(dataclasses.replace(v, at=(), reads=None) for v in explanation.variables))
+    bare = dataclasses.replace(
+        explanation,
+        variables=tuple(dataclasses.replace(v, at=(), reads=None) for v in explanation.variables),
+    )
     mixed = controls.shuffled(bare, problem, seed)
     at = [i for i, v in enumerate(explanation.variables) if v.at]
     places = dict(zip(at, [explanation.variables[i].at for i in [*at[1:], *at[:1]]], strict=True))
-    variables = tuple(dataclasses.replace(v, at=places.get(i, ())) for i, v in enumerate(mixed.variables))
+    variables = tuple(
+        dataclasses.replace(v, at=places.get(i, ())) for i, v in enumerate(mixed.variables)
+    )
     return dataclasses.replace(mixed, variables=variables, size=size)
 
 
@@ -150,21 +225,32 @@ def at_random(explanation: Explanation, known: Known, seed: int) -> Explanation:
     of = rng.generator(seed, "circuits.features.random")
 
     def put(place: Place) -> Place:
-        return dataclasses.replace(place, along=(tuple(map(float, of.standard_normal(len(known.rows)) @ known.rows)),))
+        return dataclasses.replace(
+            place, along=(tuple(map(float, of.standard_normal(len(known.rows)) @ known.rows)),)
+        )
 
-    variables = tuple(dataclasses.replace(v, at=tuple(map(put, v.at))) for v in explanation.variables)
-    return dataclasses.replace(explanation, name=f"{explanation.name}, along random directions", variables=variables)
+    variables = tuple(
+        dataclasses.replace(v, at=tuple(map(put, v.at))) for v in explanation.variables
+    )
+    return dataclasses.replace(
+        explanation, name=f"{explanation.name}, along random directions", variables=variables
+    )
 
 
 def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
-    """Name single tokens in place of features: what is written at a token less what is at others, of as many tokens as features were planted.
+    """Name single tokens in place of features: what is written at a token less what is at others,
+    of as many tokens as features were planted.
 
-    Only what lies in the planted features' dimensions is taken, which flatters it: whoever does not know them has what distracts as well.
-    """
+    Only what lies in the planted features' dimensions is taken, which flatters it: whoever does not
+    know them has what distracts as well."""
     tokens = problem.task.draw(seed, 0, 1000)
     asked_for = asked(problem.task.answer(tokens))
     run = problem.run(tokens)
-    wrote, logits, token = run.wrote[known.site][0].numpy()[asked_for], run.logits[0].double().numpy()[asked_for], tokens[asked_for]
+    wrote, logits, token = (
+        run.wrote[known.site][0].numpy()[asked_for],
+        run.logits[0].double().numpy()[asked_for],
+        tokens[asked_for],
+    )
     wrote = wrote @ np.linalg.pinv(known.rows) @ known.rows
     there = np.unique(token)
     differ = np.array([wrote[token == t].mean(0) - wrote[token != t].mean(0) for t in there])
@@ -173,36 +259,68 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
     weights = np.linalg.lstsq(inputs, logits, rcond=None)[0]
 
     def single(i: int) -> Variable:
-        return Variable(f"token{there[i]}", f"token == {there[i]}", (Place(known.site, along=(tuple(map(float, differ[i])),)),))
+        return Variable(
+            f"token{there[i]}",
+            f"token == {there[i]}",
+            (Place(known.site, along=(tuple(map(float, differ[i])),)),),
+        )
 
     variables = tuple(map(single, chosen))
-    rules = tuple(" + ".join([f"{c[0]:.4g}", *(f"{x:.4g} * {v.name}" for x, v in zip(c[1:], variables, strict=True))]) for c in weights.T)
-    return Explanation(of="challenge", name="a feature for each of the tokens that differ most", variables=variables, logits=rules)
+    rules = tuple(
+        " + ".join(
+            [f"{c[0]:.4g}", *(f"{x:.4g} * {v.name}" for x, v in zip(c[1:], variables, strict=True))]
+        )
+        for c in weights.T
+    )
+    return Explanation(
+        of="challenge",
+        name="a feature for each of the tokens that differ most",
+        variables=variables,
+        logits=rules,
+    )
 
 
-def _activity(named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]) -> dict[str, Float[np.ndarray, " b"]]:
+def _activity(
+    named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
+) -> dict[str, Float[np.ndarray, " b"]]:
     """Of each pair, at how many places both are on, and each of them, input by input."""
     where = asked(named.program.problem.task.answer(tokens))
     truly, values = known.on(tokens), named.program.values(tokens)
     out: dict[str, np.ndarray] = {}
     for j, (i, k) in enumerate(pairs):
         true, said = truly[..., i] & where, (values[named.names[k]] > 0) & where
-        out |= {f"{j}.f1.both": (true & said).sum(1) * 1.0, f"{j}.f1.all": true.sum(1) + said.sum(1) * 1.0}
+        out |= {
+            f"{j}.f1.both": (true & said).sum(1) * 1.0,
+            f"{j}.f1.all": true.sum(1) + said.sum(1) * 1.0,
+        }
     return out
 
 
-def _use(named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]) -> dict[str, Float[np.ndarray, " b"]]:
-    """Of each pair, how the logits change when its direction is put out, and how they were foretold to, as sums over places."""
+def _use(
+    named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
+) -> dict[str, Float[np.ndarray, " b"]]:
+    """Of each pair, how the logits change when its direction is put out, and how they were foretold
+    to, as sums over places."""
     program, problem = named.program, named.program.problem
     if not program.answers:
-        return {f"{j}.use.{x}": np.zeros(len(tokens)) for j in range(len(pairs)) for x in ("both", "all")}
+        return {
+            f"{j}.use.{x}": np.zeros(len(tokens))
+            for j in range(len(pairs))
+            for x in ("both", "all")
+        }
     where = asked(problem.task.answer(tokens))
     clean = problem.run(tokens)
-    before, said, values = clean.logits[0].double().numpy(), program.logits(tokens), program.values(tokens)
+    before, said, values = (
+        clean.logits[0].double().numpy(),
+        program.logits(tokens),
+        program.values(tokens),
+    )
     out: dict[str, np.ndarray] = {}
     for j, (_, k) in enumerate(pairs):
         name = named.names[k]
-        line = torch.from_numpy(named.rows[k] / np.linalg.norm(named.rows[k])).to(clean.wrote[known.site])
+        line = torch.from_numpy(named.rows[k] / np.linalg.norm(named.rows[k])).to(
+            clean.wrote[known.site]
+        )
         along = (clean.wrote[known.site][0] @ line).numpy()
         off = where & (values[name] <= 0)
         rest = float(along[off].mean()) if off.any() else 0.0
@@ -210,9 +328,18 @@ def _use(named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[n
         def put_out(x: Tensor, line: Tensor = line, rest: float = rest) -> Tensor:
             return x - ((x @ line) - rest)[..., None] * line
 
-        changed = _centred(problem.logits(tokens, written={known.site: put_out}) - before) * where[..., None]
-        foretold = _centred(program.logits(tokens, {name: np.zeros(tokens.shape)}) - said) * where[..., None]
-        out |= {f"{j}.use.both": 2 * (changed * foretold).sum((1, 2)), f"{j}.use.all": (changed**2 + foretold**2).sum((1, 2))}
+        changed = (
+            _centred(problem.logits(tokens, written={known.site: put_out}) - before)
+            * where[..., None]
+        )
+        foretold = (
+            _centred(program.logits(tokens, {name: np.zeros(tokens.shape)}) - said)
+            * where[..., None]
+        )
+        out |= {
+            f"{j}.use.both": 2 * (changed * foretold).sum((1, 2)),
+            f"{j}.use.all": (changed**2 + foretold**2).sum((1, 2)),
+        }
     return out
 
 
@@ -236,18 +363,30 @@ def _mean(m: Means, one: Callable[[Means, int], np.ndarray], over: int, pairs: i
 
 
 def _details(
-    known: Known, named: Named, pairs: list[tuple[int, int]], on: Mapping[str, np.ndarray], used: Mapping[str, np.ndarray], alike: float,
-    chance: float
-) -> tuple[Row, ...]:  # fmt: skip
+    known: Known,
+    named: Named,
+    pairs: list[tuple[int, int]],
+    on: Mapping[str, np.ndarray],
+    used: Mapping[str, np.ndarray],
+    alike: float,
+    chance: float,
+) -> tuple[Row, ...]:
     """How alike directions are before chance is taken away, and each pair by itself."""
     n, f = len(known.rows), len(named.rows)
     largest = float(mcc(known.rows, named.rows)) if f else 0.0
-    rows = [Row("features", f, f, f, f"{f} named, {n} planted"), Row("matched cosine", alike, alike, alike),
-            Row("matched cosine of random directions", chance, chance, chance), Row("largest cosine (MMCS)", largest, largest, largest)]  # fmt: skip
+    rows = [
+        Row("features", f, f, f, f"{f} named, {n} planted"),
+        Row("matched cosine", alike, alike, alike),
+        Row("matched cosine of random directions", chance, chance, chance),
+        Row("largest cosine (MMCS)", largest, largest, largest),
+    ]
     found = abs(np.asarray(cosines(known.rows, named.rows))) if f else np.zeros((n, 0))
     means = {name: x.mean() for name, x in {**on, **used}.items()}
     for j, (i, k) in enumerate(pairs):
-        told = f"cosine {found[i, k]:.3f}, F1 {float(_f1(means, j)):.3f}, used as foretold {float(_agreement(means, j)):.3f}"
+        told = (
+            f"cosine {found[i, k]:.3f}, F1 {float(_f1(means, j)):.3f}, used as foretold "
+            f"{float(_agreement(means, j)):.3f}"
+        )
         rows.append(Row(named.names[k], found[i, k], found[i, k], found[i, k], told))
     return tuple(rows)
 

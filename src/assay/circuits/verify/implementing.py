@@ -1,9 +1,10 @@
-"""E3, another implementation: an explanation's own logits beside the model's, how far they are apart and why, and where most.
+"""E3, another implementation: an explanation's own logits beside the model's, how far they are
+apart and why, and where most.
 
-Logits count up to a constant for all classes of a position. The squared error has three parts that add up: what is the same on every input
-(offset), what one factor would mend (scale), and the rest. Where weights are given, the model is also run with them, and with what they
-lack of the model's own: the first must give the model's logits and solve the task, the second must not.
-"""
+Logits count up to a constant for all classes of a position. The squared error has three parts that
+add up: what is the same on every input (offset), what one factor would mend (scale), and the rest.
+Where weights are given, the model is also run with them, and with what they lack of the model's
+own: the first must give the model's logits and solve the task, the second must not."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from assay.worlds.algorithms.task import asked
 
 WORST = 10
 FLAT = 1e-9
-"""Squared logits on an input: a model whose logits vary less is taken to give the same on every input."""
+"""Squared logits on an input: a model whose logits vary less is taken to give the same on every
+input."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,11 @@ class Implemented:
 
     terms: Mapping[str, Float[np.ndarray, " n"]]
     decomposition: Mapping[str, float]
-    """Shares of the variance of the model's logits: offset, scale, rest; together 1 − the share explained."""
+    """Shares of the variance of the model's logits: offset, scale, rest; together 1 − the share
+    explained."""
     factor: float
-    """By which the explanation's logits, multiplied, come nearest to the model's; NaN where they are alike for all classes."""
+    """By which the explanation's logits, multiplied, come nearest to the model's; NaN where they
+    are alike for all classes."""
     mended: float
     """The share of variance explained that they then reach."""
     worst: tuple[Worst, ...]
@@ -57,7 +61,8 @@ class Implemented:
 
 
 def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented:
-    """Compare on these inputs. Raises: SpecError where the explanation says nothing about the logits."""
+    """Compare on these inputs. Raises: SpecError where the explanation says nothing about the
+    logits."""
     problem, own = program.problem, program.explanation.weights
     truth = problem.logits(tokens)
     mended = {**problem.params, **{name: x.to(problem.params[name]) for name, x in own.items()}}
@@ -74,22 +79,37 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
         theirs = problem.logits(tokens, mended)
         terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
         terms["right.chance"] = unread(problem, tokens)
-        for name, logits in (("own", truth), ("explained", theirs), ("left", problem.logits(tokens, {**mended, **lacks}))):
+        for name, logits in (
+            ("own", truth),
+            ("explained", theirs),
+            ("left", problem.logits(tokens, {**mended, **lacks})),
+        ):
             terms[f"right.{name}"] = problem.right(logits, tokens)
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
-    worst = tuple(_shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places)
+    worst = tuple(
+        _shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places
+    )
     factor, reached = _factor(a, b, where) if program.answers else (np.nan, np.nan)
-    return Implemented(terms, _decomposed(a, b, where), factor, reached, tuple(w for w in worst if w.error > 1e-12), bool(own))
+    return Implemented(
+        terms,
+        _decomposed(a, b, where),
+        factor,
+        reached,
+        tuple(w for w in worst if w.error > 1e-12),
+        bool(own),
+    )
 
 
 def explained(m: Means) -> np.ndarray:
-    """Share of the variance of the model's logits that the explanation's have, at least 0; undefined where they are alike on all inputs."""
+    """Share of the variance of the model's logits that the explanation's have, at least 0;
+    undefined where they are alike on all inputs."""
     return share(m["spread"] - m["error"], m["spread"], FLAT)
 
 
 def alike(m: Means) -> np.ndarray:
-    """E3: that share; where weights are given, the least of it, of the same and of accuracy with them, and of what is lost with the rest alone."""
+    """E3: that share; where weights are given, the least of it, of the same and of accuracy with
+    them, and of what is lost with the rest alone."""
     found = explained(m)
     if "right.explained" not in m:
         return found
@@ -98,7 +118,8 @@ def alike(m: Means) -> np.ndarray:
 
 
 def _accuracy(m: Means, which: str) -> np.ndarray:
-    """Accuracy between that of the best answer that reads nothing, 0, and the model's, 1; undefined where it has no more."""
+    """Accuracy between that of the best answer that reads nothing, 0, and the model's, 1; undefined
+    where it has no more."""
     return share(m[f"right.{which}"] - m["right.chance"], m["right.own"] - m["right.chance"])
 
 
@@ -112,11 +133,18 @@ def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) ->
     own = float((b**2).sum())
     best = float((a * b).sum()) / own if own else 0.0
     rest = float(((a - best * b) ** 2).sum())
-    return {"offset": offset / spread, "scale": (whole - rest) / spread, "rest": rest / spread} if spread else {}
+    return (
+        {"offset": offset / spread, "scale": (whole - rest) / spread, "rest": rest / spread}
+        if spread
+        else {}
+    )
 
 
-def _factor(a: Float[np.ndarray, "n s v"], b: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]) -> tuple[float, float]:
-    """Give the factor of b that leaves the least squared error, and the share of the variance of a that b then explains, at least 0.
+def _factor(
+    a: Float[np.ndarray, "n s v"], b: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]
+) -> tuple[float, float]:
+    """Give the factor of b that leaves the least squared error, and the share of the variance of a
+    that b then explains, at least 0.
 
     Formula: Σ a · b / Σ b · b, over classes and where an answer is asked for.
     """
@@ -129,7 +157,9 @@ def _factor(a: Float[np.ndarray, "n s v"], b: Float[np.ndarray, "n s v"], where:
     return factor, max(0.0, 1 - float((((a - factor * b) ** 2) * at).sum()) / spread)
 
 
-def _average(x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]) -> Float[np.ndarray, "1 s v"]:
+def _average(
+    x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]
+) -> Float[np.ndarray, "1 s v"]:
     """The mean over inputs where an answer is asked for."""
     return (x * where[..., None]).sum(0, keepdims=True) / np.maximum(where.sum(0), 1)[None, :, None]
 
@@ -138,12 +168,24 @@ def _centred(x: Float[np.ndarray, "*n v"]) -> Float[np.ndarray, "*n v"]:
     return x - x.mean(-1, keepdims=True)
 
 
-def _shown(program: Program, tokens: np.ndarray, position: int, model: np.ndarray, said: np.ndarray, error: float) -> Worst:
+def _shown(
+    program: Program,
+    tokens: np.ndarray,
+    position: int,
+    model: np.ndarray,
+    said: np.ndarray,
+    error: float,
+) -> Worst:
     task = program.problem.task
     names = task.answers
     a, b = _centred(model), _centred(said)
     k = int(abs(a - b).argmax())
     return Worst(
-        task.said(tokens), int(position), names[int(model.argmax())], names[int(said.argmax())], names[k] if k < len(names) else str(k),
-        (float(a[k]), float(b[k])), float(error),
-    )  # fmt: skip
+        task.said(tokens),
+        int(position),
+        names[int(model.argmax())],
+        names[int(said.argmax())],
+        names[k] if k < len(names) else str(k),
+        (float(a[k]), float(b[k])),
+        float(error),
+    )

@@ -1,13 +1,16 @@
-"""Interchange interventions: what a place holds on one input is put into another, and the explanation must foretell the answer.
+"""Interchange interventions: what a place holds on one input is put into another, and the
+explanation must foretell the answer.
 
-The variable is set to what it is on the other input, what follows from it is worked out, and the model with the activations exchanged is
-asked. Only positions count where the foretold answer changes. Beside it, what a learned alignment reaches: directions of the same part,
-found by gradients so that exchanging them gives the foretold answers; and the same where answers were foretold from a third input, so
-that there is nothing to be found. A place that does no better than the second shows nothing.
+The variable is set to what it is on the other input, what follows from it is worked out, and the
+model with the activations exchanged is asked. Only positions count where the foretold answer
+changes. Beside it, what a learned alignment reaches: directions of the same part, found by
+gradients so that exchanging them gives the foretold answers; and the same where answers were
+foretold from a third input, so that there is nothing to be found. A place that does no better than
+the second shows nothing.
 
-Source: Geiger et al. 2021, Causal Abstractions of Neural Networks; Geiger et al. 2023, Finding Alignments (learned directions); Sutter et
-al. 2025 (arXiv 2507.08802): maps of any power align any network with any algorithm, so a learned alignment is a control and no proof.
-"""
+Source: Geiger et al. 2021, Causal Abstractions of Neural Networks; Geiger et al. 2023, Finding
+Alignments (learned directions); Sutter et al. 2025 (arXiv 2507.08802): maps of any power align any
+network with any algorithm, so a learned alignment is a control and no proof."""
 
 from __future__ import annotations
 
@@ -50,8 +53,16 @@ class Interchanged:
     """Along directions learned for answers that have nothing to do with what is exchanged."""
 
 
-def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"], seed: int, *, learn: bool = True) -> Interchanged:
-    """Exchange one variable between pairs of these inputs; alignments are learned on the first half of the pairs and tried on the second."""
+def interchanged(
+    program: Program,
+    variable: str,
+    tokens: Int[np.ndarray, "n s"],
+    seed: int,
+    *,
+    learn: bool = True,
+) -> Interchanged:
+    """Exchange one variable between pairs of these inputs; alignments are learned on the first half
+    of the pairs and tried on the second."""
     n = len(tokens) // 3
     base, source, third = tokens[:n], tokens[n : 2 * n], tokens[2 * n : 3 * n]
     predicted, changed = _changes(program, variable, base, source)
@@ -74,15 +85,24 @@ def interchanged(program: Program, variable: str, tokens: Int[np.ndarray, "n s"]
     return Interchanged(variable, int(pairs.sum()), found, estimate, learned, unfounded)
 
 
-def foretold(program: Program, tokens: Int[np.ndarray, "n s"], given: Values) -> Int[np.ndarray, "n s"]:
-    """Give the answers with these variables set; UNASKED where the explanation names none that the model has."""
+def foretold(
+    program: Program, tokens: Int[np.ndarray, "n s"], given: Values
+) -> Int[np.ndarray, "n s"]:
+    """Give the answers with these variables set; UNASKED where the explanation names none that the
+    model has."""
     logits = program.logits(tokens, given or None)
     return np.where(logits.max(-1) > logits.min(-1), program.problem.named(logits), UNASKED)
 
 
-def _changes(program: Program, variable: str, base: np.ndarray, source: np.ndarray) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
-    """Answers with the variable as on the source, and where an answer that is asked for is another than without."""
-    now, before = foretold(program, base, {variable: program.values(source)[variable]}), foretold(program, base, {})
+def _changes(
+    program: Program, variable: str, base: np.ndarray, source: np.ndarray
+) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
+    """Answers with the variable as on the source, and where an answer that is asked for is another
+    than without."""
+    now, before = (
+        foretold(program, base, {variable: program.values(source)[variable]}),
+        foretold(program, base, {}),
+    )
     return now.clip(min=0), (now != before) & asked(program.problem.task.answer(base)) & (now >= 0)
 
 
@@ -94,9 +114,16 @@ def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[n
 
 
 def _aligned(
-    problem: Problem, part: Part, base: np.ndarray, source: np.ndarray, foretold: np.ndarray, changed: np.ndarray, seed: int
+    problem: Problem,
+    part: Part,
+    base: np.ndarray,
+    source: np.ndarray,
+    foretold: np.ndarray,
+    changed: np.ndarray,
+    seed: int,
 ) -> float:
-    """Learn directions of what a part writes on half of the pairs, and give the share of the other half that comes out as foretold."""
+    """Learn directions of what a part writes on half of the pairs, and give the share of the other
+    half that comes out as foretold."""
     half, d = len(base) // 2, problem.params["W_E"].shape[-1]
     if not changed[:half].any() or not changed[half:].any():
         return np.nan
@@ -110,16 +137,37 @@ def _aligned(
     def exchanged(rows: np.ndarray) -> Tensor:
         basis = torch.linalg.qr(free).Q
         swap = {part: lambda out: out + (there[:, rows] - out) @ basis @ basis.mT}
-        return apart(problem.params, torch.from_numpy(base[rows]), problem.activation, written=swap).logits[0].double()
+        return (
+            apart(problem.params, torch.from_numpy(base[rows]), problem.activation, written=swap)
+            .logits[0]
+            .double()
+        )
 
     useful = np.flatnonzero(changed[:half].any(1))
     for _ in range(STEPS):
         rows = of.choice(useful, BATCH)
         said = exchanged(rows).log_softmax(-1).gather(-1, target[rows][..., None])[..., 0]
         (slope,) = torch.autograd.grad(-(said * counts[rows]).sum() / counts[rows].sum(), free)
-        with torch.no_grad():  # the function of torch: its optimiser imports the compiler, which takes longer than all of this
-            adam([free], [slope], [first], [second], [], [count], foreach=False, fused=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=RATE,
-                 weight_decay=0.0, eps=1e-8, maximize=False)  # fmt: skip
+        # the function of torch: its optimiser imports the compiler, which takes longer than all of
+        # this
+        with torch.no_grad():
+            adam(
+                [free],
+                [slope],
+                [first],
+                [second],
+                [],
+                [count],
+                foreach=False,
+                fused=False,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=RATE,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
     rows = np.arange(half, len(base))
     with torch.no_grad():
         return float(np.nanmean(_right(exchanged(rows), foretold[rows], changed[rows])))

@@ -1,4 +1,5 @@
-"""A decoder cut into pieces: the places that are named, and of each part what is left of it; any of them replaced, row by row."""
+"""A decoder cut into pieces: the places that are named, and of each part what is left of it; any of
+them replaced, row by row."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ class Cut:
         self.pieces: list[Piece] = []
         for part in parts(problem.params):
             own = [Piece(part, p) for p in places if p.part == part]
-            whole = any(p.place and not (p.place.neurons or p.place.positions or p.place.along) for p in own)
+            whole = any(
+                p.place and not (p.place.neurons or p.place.positions or p.place.along) for p in own
+            )
             self.pieces += own if whole else [*own, Piece(part)]
 
     @property
@@ -51,18 +54,31 @@ class Cut:
         """Which pieces are of a part."""
         return [i for i, p in enumerate(self.pieces) if p.part == part]
 
-    def shares(self, part: Part, out: Float[Tensor, "b s d"], hidden: Float[Tensor, "b s m"] | None) -> list[Float[Tensor, "b s d"]]:
+    def shares(
+        self, part: Part, out: Float[Tensor, "b s d"], hidden: Float[Tensor, "b s m"] | None
+    ) -> list[Float[Tensor, "b s d"]]:
         """Divide what a part wrote among its pieces, in their order."""
         found: list[Tensor] = []
         for i in self.of(part):
             place = self.pieces[i].place
-            found.append(out - sum(found) if place is None else _share(place, self.problem, out, hidden))
+            found.append(
+                out - sum(found) if place is None else _share(place, self.problem, out, hidden)
+            )
         return found
 
     @property
     def named_alike(self) -> Hashable:
-        """A name that two ways to cut a model share where their pieces are the same, whether they are named or left over."""
-        return tuple((p.part, p.place if p.place and (p.place.neurons or p.place.positions or p.place.along) else None) for p in self.pieces)
+        """A name that two ways to cut a model share where their pieces are the same, whether they
+        are named or left over."""
+        return tuple(
+            (
+                p.part,
+                p.place
+                if p.place and (p.place.neurons or p.place.positions or p.place.along)
+                else None,
+            )
+            for p in self.pieces
+        )
 
     def clean(self, tokens: Int[np.ndarray, "n s"]) -> list[Float[Tensor, "n s d"]]:
         """What each piece writes in the whole model."""
@@ -71,17 +87,29 @@ class Cut:
     def divided(self, one: Apart) -> list[Float[Tensor, "n s d"]]:
         """What each piece wrote in one pass."""
         hidden = _by_layer(self.problem, one.neurons)
-        return [x for part in one.wrote for x in self.shares(part, one.wrote[part][0], hidden.get(part.layer))]
+        return [
+            x
+            for part in one.wrote
+            for x in self.shares(part, one.wrote[part][0], hidden.get(part.layer))
+        ]
 
     def replaced(
-        self, tokens: Int[np.ndarray, "b s"], kept: Bool[np.ndarray, "b piece"], instead: Sequence[Float[Tensor, "b|1 s d"]]
+        self,
+        tokens: Int[np.ndarray, "b s"],
+        kept: Bool[np.ndarray, "b piece"],
+        instead: Sequence[Float[Tensor, "b|1 s d"]],
     ) -> Float[Tensor, "b s v"]:
-        """Run rows, each with the pieces it keeps; the others write what stands in `instead`, and all that comes later reads that."""
+        """Run rows, each with the pieces it keeps; the others write what stands in `instead`, and
+        all that comes later reads that."""
         rows = max(1, PASS // tokens.shape[1])
         found = []
         for at in range(0, len(tokens), rows):
             here = slice(at, at + rows)
-            found.append(self._replaced(tokens[here], kept[here], [x if len(x) == 1 else x[here] for x in instead]))
+            found.append(
+                self._replaced(
+                    tokens[here], kept[here], [x if len(x) == 1 else x[here] for x in instead]
+                )
+            )
         return torch.cat(found)
 
     def _replaced(self, tokens: np.ndarray, kept: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
@@ -106,33 +134,50 @@ class Cut:
 
 
 class Sweep:
-    """Runs of the same inputs under many masks, one mask for all rows: what masks have in common up to some block is computed once.
+    """Runs of the same inputs under many masks, one mask for all rows: what masks have in common up
+    to some block is computed once.
 
-    The numbers are those of `Cut.replaced`, bit for bit: the same operations on the same arrays, only not again.
-    """
+    The numbers are those of `Cut.replaced`, bit for bit: the same operations on the same arrays,
+    only not again."""
 
-    def __init__(self, cut: Cut, tokens: Int[np.ndarray, "n s"], instead: Sequence[Float[Tensor, "n|1 s d"]]) -> None:
+    def __init__(
+        self, cut: Cut, tokens: Int[np.ndarray, "n s"], instead: Sequence[Float[Tensor, "n|1 s d"]]
+    ) -> None:
         self.cut, self.tokens, self.instead = cut, tokens, instead
-        self.inputs = entered(cut.problem.params, torch.from_numpy(np.ascontiguousarray(tokens))[None])
+        self.inputs = entered(
+            cut.problem.params, torch.from_numpy(np.ascontiguousarray(tokens))[None]
+        )
         self.stages = _stages(cut.problem)
         self.of = {part: cut.of(part) for part in parts(cut.problem.params)}
         self.before = [self.of[stage[0]][0] for stage in self.stages]
         """How many pieces come before each stage."""
         self._kept: dict[int, tuple[bytes, Tensor, dict[int, Tensor]]] = {}
-        """By stage: the mask of all that comes before, the stream there, and what the stage's pieces write if they are kept."""
+        """By stage: the mask of all that comes before, the stream there, and what the stage's
+        pieces write if they are kept."""
 
-    def each(self, masks: Sequence[Bool[np.ndarray, "piece"]], of: Callable[[Float[Tensor, "n s v"]], np.ndarray]) -> list[np.ndarray]:
+    def each(
+        self,
+        masks: Sequence[Bool[np.ndarray, "piece"]],
+        of: Callable[[Float[Tensor, "n s v"]], np.ndarray],
+    ) -> list[np.ndarray]:
         """Give what is made of the logits under each mask."""
         found: dict[bytes, np.ndarray] = {}
-        for mask in sorted({np.asarray(m, bool).tobytes() for m in masks}):  # so that neighbours have much in common
+        for mask in sorted(
+            {np.asarray(m, bool).tobytes() for m in masks}
+        ):  # so that neighbours have much in common
             found[mask] = of(self._logits(np.frombuffer(mask, bool)))
         return [found[np.asarray(m, bool).tobytes()] for m in masks]
 
     def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[Tensor, "n s v"]:
         if self.tokens.size > PASS:
-            return self.cut.replaced(self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead)
+            return self.cut.replaced(
+                self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead
+            )
         params, names = self.cut.problem.params, [mask[:n].tobytes() for n in self.before]
-        first = max((i for i, name in enumerate(names) if i in self._kept and self._kept[i][0] == name), default=0)
+        first = max(
+            (i for i, name in enumerate(names) if i in self._kept and self._kept[i][0] == name),
+            default=0,
+        )
         x = torch.zeros(1, *self.tokens.shape, params["W_E"].shape[-1])
         with torch.no_grad():
             for i, stage in list(enumerate(self.stages))[first:]:
@@ -142,7 +187,12 @@ class Sweep:
                 if stage[0].kind == "head" and "b_O" in params:
                     x = x + params["b_O"][:, stage[0].layer, None, None]
                 for part in stage:
-                    x = x + reduce(add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]])[None]
+                    x = (
+                        x
+                        + reduce(
+                            add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]]
+                        )[None]
+                    )
             return logits(params, x)[0]
 
     def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:
@@ -156,8 +206,14 @@ class Sweep:
             out, hidden = (whole,), neurons[0]
         else:
             out = (self.inputs[one],)
-        shares = [(part, self.cut.shares(part, o[0], hidden)) for part, o in zip(stage, out, strict=True)]
-        return {i: own for part, of_part in shares for i, own in zip(self.cut.of(part), of_part, strict=True)}
+        shares = [
+            (part, self.cut.shares(part, o[0], hidden)) for part, o in zip(stage, out, strict=True)
+        ]
+        return {
+            i: own
+            for part, of_part in shares
+            for i, own in zip(self.cut.of(part), of_part, strict=True)
+        }
 
 
 def _stages(problem: Problem) -> list[tuple[Part, ...]]:
@@ -180,7 +236,10 @@ def _share(place: Place, problem: Problem, out: Tensor, hidden: Tensor | None) -
     """What a place has of what its part wrote."""
     if place.neurons:
         assert hidden is not None
-        out = hidden[..., list(place.neurons)] @ problem.params["W_out"][0, place.part.layer][list(place.neurons)]
+        out = (
+            hidden[..., list(place.neurons)]
+            @ problem.params["W_out"][0, place.part.layer][list(place.neurons)]
+        )
     elif place.along:
         basis = torch.linalg.qr(torch.tensor(place.along, dtype=out.dtype).mT).Q
         out = out @ basis @ basis.mT

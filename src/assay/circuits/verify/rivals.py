@@ -1,7 +1,8 @@
-"""Rivals: how many other explanations of the same size do as well. Explanations are not unique, and a score without this hides it.
+"""Rivals: how many other explanations of the same size do as well. Explanations are not unique, and
+a score without this hides it.
 
-Two kinds are counted: other sets of as many pieces, by what is left when only they are kept and when only they are taken away; and the
-same variables at other parts, by causal scrubbing.
+Two kinds are counted: other sets of as many pieces, by what is left when only they are kept and
+when only they are taken away; and the same variables at other parts, by causal scrubbing.
 """
 
 from __future__ import annotations
@@ -50,12 +51,22 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
     few = tokens[:FEW]
     own, others = _sets(program, few, seed)
     read = prefixes(few)
-    same = {name: alike(x, read) for name, x in classes(program, few).items()}  # a rival's variables have the same values elsewhere
-    terms = {"full": program.problem.right(program.problem.logits(few), few), "unread": unread(program.problem, few)}
+    same = {
+        name: alike(x, read) for name, x in classes(program, few).items()
+    }  # a rival's variables have the same values elsewhere
+    terms = {
+        "full": program.problem.right(program.problem.logits(few), few),
+        "unread": unread(program.problem, few),
+    }
     scrub = _scrub(program, few, seed, same, terms)
     elsewhere = itertools.islice(_moved(program, seed), MOST)
     homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
-    return Rivals(sum(x >= own - NEAR for x in others), len(others), sum(x >= scrub - NEAR for x in homes), len(homes))
+    return Rivals(
+        sum(x >= own - NEAR for x in others),
+        len(others),
+        sum(x >= scrub - NEAR for x in homes),
+        len(homes),
+    )
 
 
 def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[float]]:
@@ -65,9 +76,16 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     mean = [x.mean(0, keepdim=True) for x in cut.clean(tokens)]
     named = cut.named
     k, at = int(named.sum()), np.arange(len(named))
-    sets = [x for x in (np.isin(at, c) for c in _chosen(len(at), k, seed)) if not np.array_equal(x, named)]
+    sets = [
+        x
+        for x in (np.isin(at, c) for c in _chosen(len(at), k, seed))
+        if not np.array_equal(x, named)
+    ]
     masks = [np.ones(len(named), bool), *(m for x in (named, *sets) for m in (x, ~x))]
-    full, *good = (float(x.mean()) for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.right(logits, tokens)))
+    full, *good = (
+        float(x.mean())
+        for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.right(logits, tokens))
+    )
     none = float(unread(problem, tokens).mean())
 
     def score(kept: float, gone: float) -> float:
@@ -87,11 +105,23 @@ def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
     yield from (tuple(of.choice(n, k, replace=False)) for _ in range(MOST))
 
 
-def _scrub(program: Program, tokens: np.ndarray, seed: int, same: Mapping[str, Alike], terms: Mapping[str, np.ndarray]) -> float:
+def _scrub(
+    program: Program,
+    tokens: np.ndarray,
+    seed: int,
+    same: Mapping[str, Alike],
+    terms: Mapping[str, np.ndarray],
+) -> float:
     """E2 of one round."""
     of = rng.generator(seed, "circuits.rivals.scrub")
-    kept = program.problem.right(once(program, tokens, [same[u.variable] for u in program.units], of), tokens)
-    return float(recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[0])
+    kept = program.problem.right(
+        once(program, tokens, [same[u.variable] for u in program.units], of), tokens
+    )
+    return float(
+        recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[
+            0
+        ]
+    )
 
 
 def moved(explanation: Explanation, problem: Problem, seed: int) -> Explanation:

@@ -1,8 +1,10 @@
-"""Score: everything that is measured of one explanation, part by part, each with its interval; and beside it the four controls.
+"""Score: everything that is measured of one explanation, part by part, each with its interval; and
+beside it the four controls.
 
-Formula: quality = least of E1, E2, E3 and E4 · 2^(−size/numbers in the model); without E4 where the model does not fail. A part that is left
-out counts 0, so that no failed part can be bought off, and a table of the model itself is not worth more than half. Of a model that does no
-better than an answer that reads nothing there is nothing to explain: E1 and E2 are undefined, and quality is 0.
+Formula: quality = least of E1, E2, E3 and E4 · 2^(−size/numbers in the model); without E4 where the
+model does not fail. A part that is left out counts 0, so that no failed part can be bought off, and
+a table of the model itself is not worth more than half. Of a model that does no better than an
+answer that reads nothing there is nothing to explain: E1 and E2 are undefined, and quality is 0.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """One number with its interval over inputs; NaN where there is none, and then why; also why it is 0, where that can be said."""
+    """One number with its interval over inputs; NaN where there is none, and then why; also why it
+    is 0, where that can be said."""
 
     name: str
     estimate: float
@@ -97,53 +100,108 @@ class Table:
         return all(self.own.quality.low > c.quality.high for c in self.controls.values())
 
 
-def score(explanation: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()) -> Score:
-    """Hold one explanation to its model, on inputs that nothing was trained on. Raises: SpecError or ModelError where it does not fit."""
+def score(
+    explanation: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()
+) -> Score:
+    """Hold one explanation to its model, on inputs that nothing was trained on. Raises: SpecError
+    or ModelError where it does not fit."""
     program = Program(explanation, problem)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     cut = ablation.ablated(program, tokens, seed)
     scrub = scrubbing.scrubbed(program, tokens, seed, effort.resamples)
-    made = implementing.implemented(program, tokens) if program.answers or explanation.weights else None
-    tried = adversarial.tried(program, seed, effort.inputs, effort.candidates) if program.answers or explanation.fails is not None else None
+    made = (
+        implementing.implemented(program, tokens)
+        if program.answers or explanation.weights
+        else None
+    )
+    tried = (
+        adversarial.tried(program, seed, effort.inputs, effort.candidates)
+        if program.answers or explanation.fails is not None
+        else None
+    )
     short = 2.0 ** (-program.size / problem.size)
     e1 = row(PARTS[0], cut.terms, ablation.faithful)
     e2 = row(PARTS[1], scrub.terms, scrubbing.faithful)
     e2 = replace(e2, why=e2.why or scrub.short)
-    e3 = row(PARTS[2], made.terms, implementing.alike) if made else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
+    e3 = (
+        row(PARTS[2], made.terms, implementing.alike)
+        if made
+        else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
+    )
     e4, counts = _fourth(tried)
     factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.faithful)]
     factors += [(made.terms, implementing.alike)] if made else []
-    details = [row(f"E1 {f.__name__}", cut.terms, f) for f in (ablation.keep, ablation.remove, ablation.complete)]
-    details += [row("E2 recovered", scrub.terms, scrubbing.recovered), row("E2 of shuffled variables", scrub.terms, scrubbing.floor)]
+    details = [
+        row(f"E1 {f.__name__}", cut.terms, f)
+        for f in (ablation.keep, ablation.remove, ablation.complete)
+    ]
+    details += [
+        row("E2 recovered", scrub.terms, scrubbing.recovered),
+        row("E2 of shuffled variables", scrub.terms, scrubbing.floor),
+    ]
     details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
     if made:
         details += [row("E3 same answer", made.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
-        details += [row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind)) for kind, x in tried.terms.items()]
+        details += [
+            row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind))
+            for kind, x in tried.terms.items()
+        ]
     quality = _quality(factors, bool(made), e4 if counts else None, short)
     return Score(
-        explanation.name, replace(quality, why=e1.why or quality.why), (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
-        tuple(details), program.size, cut.worst, cut.apart, cut.alone, made.decomposition if made else None, made.worst if made else (),
-        made.factor if made else np.nan, made.mended if made else np.nan, cut.cost,
-    )  # fmt: skip
+        explanation.name,
+        replace(quality, why=e1.why or quality.why),
+        (e1, e2, e3, e4, Row(PARTS[4], short, short, short)),
+        tuple(details),
+        program.size,
+        cut.worst,
+        cut.apart,
+        cut.alone,
+        made.decomposition if made else None,
+        made.worst if made else (),
+        made.factor if made else np.nan,
+        made.mended if made else np.nan,
+        cut.cost,
+    )
 
 
-def table(explanation: Explanation, other: Explanation, problem: Problem, seed: int = 1000, effort: Effort = Effort()) -> Table:
-    """Score an explanation beside its four controls, exchange its variables, and count rivals; `other` is an explanation of something else."""
+def table(
+    explanation: Explanation,
+    other: Explanation,
+    problem: Problem,
+    seed: int = 1000,
+    effort: Effort = Effort(),
+) -> Table:
+    """Score an explanation beside its four controls, exchange its variables, and count rivals;
+    `other` is an explanation of something else."""
     own = score(explanation, problem, seed, effort)
     program = Program(explanation, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
     against = {
-        "another": lambda: other, "shuffled": lambda: controls.shuffled(explanation, problem, seed), "empty": lambda: controls.empty(explanation),
+        "another": lambda: other,
+        "shuffled": lambda: controls.shuffled(explanation, problem, seed),
+        "empty": lambda: controls.empty(explanation),
         "whole": lambda: controls.whole(explanation, problem),
-    }  # fmt: skip
-    swapped = tuple(interchanged(program, v.name, tokens, seed) for v in explanation.variables if v.at and program.answers)
-    scores = {kind: attempted(make, lambda e: score(e, problem, seed, effort)) for kind, make in against.items()}
+    }
+    swapped = tuple(
+        interchanged(program, v.name, tokens, seed)
+        for v in explanation.variables
+        if v.at and program.answers
+    )
+    scores = {
+        kind: attempted(make, lambda e: score(e, problem, seed, effort))
+        for kind, make in against.items()
+    }
     return Table(own, scores, swapped, rivals(program, tokens, seed))
 
 
-def attempted(make: Callable[[], Explanation], scored: Callable[[Explanation], Score], names: tuple[str, ...] = PARTS) -> Score:
-    """Score a control; one that cannot even be held to the model has 0 in everything, and says why."""
+def attempted(
+    make: Callable[[], Explanation],
+    scored: Callable[[Explanation], Score],
+    names: tuple[str, ...] = PARTS,
+) -> Score:
+    """Score a control; one that cannot even be held to the model has 0 in everything, and says
+    why."""
     try:
         return scored(make())
     except AssayError as e:
@@ -171,12 +229,22 @@ def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) 
         return np.minimum(np.minimum.reduce(parts), 1.0 if e4 is None else e4.estimate) * short
 
     found = row("quality", terms, quality)
-    return found if np.isfinite(found.estimate) else replace(found, estimate=0.0, low=0.0, high=0.0)  # and why
+    return (
+        found if np.isfinite(found.estimate) else replace(found, estimate=0.0, low=0.0, high=0.0)
+    )  # and why
 
 
-def row(name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]) -> Row:
-    """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is cut off there; and why if undefined."""
+def row(
+    name: str, terms: Mapping[str, np.ndarray], statistic: Callable[[Means], np.ndarray]
+) -> Row:
+    """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is
+    cut off there; and why if undefined."""
     found = interval(terms, statistic)
     if not np.isfinite(found.estimate):
         return Row(name, np.nan, np.nan, np.nan, NOTHING)
-    return Row(name, found.estimate, max(0.0, min(found.low, found.estimate)), min(1.0, max(found.high, found.estimate)))
+    return Row(
+        name,
+        found.estimate,
+        max(0.0, min(found.low, found.estimate)),
+        min(1.0, max(found.high, found.estimate)),
+    )

@@ -1,19 +1,25 @@
-"""E2, causal scrubbing: everything a graph says may be exchanged is exchanged, at once, and the answers must survive.
+"""E2, causal scrubbing: everything a graph says may be exchanged is exchanged, at once, and the
+answers must survive.
 
-What a reader is shown of a unit comes from another input on which the unit's variable is the same, position by position; that activation
-was itself computed from such ones; what the graph does not mention comes from any input. Rows share what was scrubbed before them, so
-ten thousand resamples cost a pass for each unit and each round. Where no other input shares a value, it stays, and nothing is tested.
+What a reader is shown of a unit comes from another input on which the unit's variable is the same,
+position by position; that activation was itself computed from such ones; what the graph does not
+mention comes from any input. Rows share what was scrubbed before them, so ten thousand resamples
+cost a pass for each unit and each round. Where no other input shares a value, it stays, and nothing
+is tested.
 
-So a variable earns only what exchanging it changes. Of the answers that change when it is exchanged with any input's, those count that
-scrubbing put to the test, since other inputs have its value; or those that the explanation foretells, whichever are more. One that numbers
-the inputs has neither. Where no answer is foretold from any variable that lives somewhere, all of them together earn nothing.
+So a variable earns only what exchanging it changes. Of the answers that change when it is exchanged
+with any input's, those count that scrubbing put to the test, since other inputs have its value; or
+those that the explanation foretells, whichever are more. One that numbers the inputs has neither.
+Where no answer is foretold from any variable that lives somewhere, all of them together earn
+nothing.
 
-What is recovered are right answers, counted from the best answer that reads nothing: each position's most frequent one. Counted from
-the model's own outputs on other inputs, as is usual, any blur would look half as good as a model that is right; counted in nats, one and the
-same explanation is worth less the surer the model is.
+What is recovered are right answers, counted from the best answer that reads nothing: each
+position's most frequent one. Counted from the model's own outputs on other inputs, as is usual, any
+blur would look half as good as a model that is right; counted in nats, one and the same explanation
+is worth less the surer the model is.
 
-Source: Chan et al. 2022, Causal Scrubbing (there in nats, from outputs that are shuffled among inputs, and each input may be drawn itself).
-"""
+Source: Chan et al. 2022, Causal Scrubbing (there in nats, from outputs that are shuffled among
+inputs, and each input may be drawn itself)."""
 
 from __future__ import annotations
 
@@ -39,75 +45,114 @@ from assay.worlds.algorithms.task import UNASKED
 RESAMPLES = 10_000
 """Inputs that are scrubbed, unless told otherwise."""
 COMPANY, AMONG = 3, 1000
-"""A value that fewer others have, among so many inputs, says which input it is, and next to nothing of what they have in common."""
+"""A value that fewer others have, among so many inputs, says which input it is, and next to nothing
+of what they have in common."""
 Ids = Int[np.ndarray, "n s"]
 """At each position, which inputs a unit's variables are the same on: equal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scrubbed:
-    """The share of right answers on each input, a mean over rounds; and what exchanging each variable changes, under NAME.what."""
+    """The share of right answers on each input, a mean over rounds; and what exchanging each
+    variable changes, under NAME.what."""
 
     terms: Mapping[str, Float[np.ndarray, " n"]]
     resamples: int
 
     @property
     def short(self) -> str:
-        """Say which variable earns so little that E2 is less than what is recovered, and why; nothing where none does."""
+        """Say which variable earns so little that E2 is less than what is recovered, and why;
+        nothing where none does."""
         if not _used(self._means):
             return "no answer is foretold from anything that has a place"
         earned = {name: float(_earned(self._means, name)) for name in _names(self.terms)}
-        name = min(earned, key=lambda name: earned[name] if earned[name] == earned[name] else 1.0, default="")
+        name = min(
+            earned,
+            key=lambda name: earned[name] if earned[name] == earned[name] else 1.0,
+            default="",
+        )
         if not name or not earned[name] < float(recovered(self._means)):
             return ""
-        tested, said = (np.nan_to_num(float(x)) for x in (_tested(self._means, name), _foretold(self._means, name)))
+        tested, said = (
+            np.nan_to_num(float(x))
+            for x in (_tested(self._means, name), _foretold(self._means, name))
+        )
         return (
-            f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} earns: of the answers that exchanging it changes, "
-            f"{tested:.2f} were tested, since other inputs have its value there, and {said:.2f} are as foretold"
+            f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
+            "earns: of the answers that exchanging it changes, "
+            f"{tested:.2f} were tested, since other inputs have its value there, and {said:.2f} "
+            "are as foretold"
         )
 
     @property
     def exchanged(self) -> float:
-        """Of the answers that exchanging a variable changes, the share where other inputs have its value; of the variable with the least.
+        """Of the answers that exchanging a variable changes, the share where other inputs have its
+        value; of the variable with the least.
 
         Near 0 scrubbing tested nothing of that one. NaN where no exchange changes anything.
         """
-        return float(np.fmin.reduce([_tested(self._means, name) for name in _names(self.terms)], initial=np.nan))
+        return float(
+            np.fmin.reduce(
+                [_tested(self._means, name) for name in _names(self.terms)], initial=np.nan
+            )
+        )
 
     @cached_property
     def _means(self) -> Means:
         return {name: x.mean() for name, x in self.terms.items()}
 
 
-def scrubbed(program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamples: int = RESAMPLES) -> Scrubbed:
-    """Scrub so often, whole rounds of all inputs; beside it the same graph with what variables are shuffled among inputs, which is to fail."""
+def scrubbed(
+    program: Program, tokens: Int[np.ndarray, "n s"], seed: int, resamples: int = RESAMPLES
+) -> Scrubbed:
+    """Scrub so often, whole rounds of all inputs; beside it the same graph with what variables are
+    shuffled among inputs, which is to fail."""
     problem, n = program.problem, len(tokens)
     rounds = -(-resamples // n)
     of = rng.generator(seed, "circuits.scrub")
-    terms = {"full": problem.right(problem.logits(tokens), tokens), "unread": unread(problem, tokens)}
+    terms = {
+        "full": problem.right(problem.logits(tokens), tokens),
+        "unread": unread(problem, tokens),
+    }
     read, ids = prefixes(tokens), identities(program, tokens)
     same, mixed = ([alike(x, read) for x in rows] for rows in (ids, [_mixed(x, of) for x in ids]))
-    terms["scrubbed"] = np.mean([problem.right(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0)
-    terms["floor"] = np.mean([problem.right(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0)
+    terms["scrubbed"] = np.mean(
+        [problem.right(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0
+    )
+    terms["floor"] = np.mean(
+        [problem.right(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0
+    )
     return Scrubbed(terms | exchanges(program, tokens), rounds * n)
 
 
-def exchanges(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Float[np.ndarray, " n"]]:
-    """Exchange each variable that lives somewhere with the next input's, everywhere and then at one position after the other.
+def exchanges(
+    program: Program, tokens: Int[np.ndarray, "n s"]
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """Exchange each variable that lives somewhere with the next input's, everywhere and then at one
+    position after the other.
 
-    Those whose exchange changes nothing are exchanged together as well: they may stand in for each other. Counts under NAME.what, as
-    shares of answers: moved, those that change; gained, by how many more are as foretold than as before; open, how many are not as before,
-    of those that are foretold at all; used, those that are foretold to change; felt, those that one position changes, a sum over positions;
-    shared, of these, where other inputs have the value that stands there.
-    """
+    Those whose exchange changes nothing are exchanged together as well: they may stand in for each
+    other. Counts under NAME.what, as shares of answers: moved, those that change; gained, by how
+    many more are as foretold than as before; open, how many are not as before, of those that are
+    foretold at all; used, those that are foretold to change; felt, those that one position changes,
+    a sum over positions; shared, of these, where other inputs have the value that stands there."""
     problem, found = program.problem, classes(program, tokens)
     known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
     cut = Cut(problem, [u.place for u in program.units])
-    clean, home = cut.clean(tokens), {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
+    clean, home = (
+        cut.clean(tokens),
+        {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None},
+    )
     before, read = problem.named(problem.logits(tokens)), prefixes(tokens)
-    many = np.concatenate([tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)])
+    many = np.concatenate(
+        [tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)]
+    )
     company, of_many = classes(program, many), prefixes(many)
-    plain = before if isinstance(program.explanation, Whole) or not program.answers else foretold(program, tokens, {})
+    plain = (
+        before
+        if isinstance(program.explanation, Whole) or not program.answers
+        else foretold(program, tokens, {})
+    )
     terms: dict[str, np.ndarray] = {}
 
     def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
@@ -121,21 +166,35 @@ def exchanges(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Flo
     def said(names: Sequence[str], now: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         if isinstance(program.explanation, Whole):
             return now  # a model says of itself what it does
-        return foretold(program, tokens, {name: values[name] for name in names}) if program.answers else np.full(tokens.shape, UNASKED)
+        return (
+            foretold(program, tokens, {name: values[name] for name in names})
+            if program.answers
+            else np.full(tokens.shape, UNASKED)
+        )
 
     def count(*names: str) -> None:
         now = answers(names)
         due = said(names, now)
         cells = {
-            "moved": now != before, "gained": (due >= 0) * ((now == due) * 1.0 - (now == before)), "open": (due >= 0) & (now != before),
+            "moved": now != before,
+            "gained": (due >= 0) * ((now == due) * 1.0 - (now == before)),
+            "open": (due >= 0) & (now != before),
             "used": (due >= 0) & (due != plain),
-        }  # fmt: skip
+        }
         counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
         few = (alike(company[name], of_many).others[: len(tokens)] < COMPANY for name in names)
-        alone = np.any([alike(found[name], read).alone for name in names], 0) | (np.any([*few], 0) & (np.ptp(read, 0) > 0))
+        alone = np.any([alike(found[name], read).alone for name in names], 0) | (
+            np.any([*few], 0) & (np.ptp(read, 0) > 0)
+        )
         counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not alone.any())}
         if alone.any() and not alone[:, np.ptp(read, 0) > 0].all():
-            felt = np.stack([problem.shares((answers(names, i) != before) & known, tokens) for i in range(tokens.shape[1])], 1)
+            felt = np.stack(
+                [
+                    problem.shares((answers(names, i) != before) & known, tokens)
+                    for i in range(tokens.shape[1])
+                ],
+                1,
+            )
             counts |= {"felt": felt.sum(1), "shared": (felt * ~alone).sum(1)}
         terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
 
@@ -149,13 +208,17 @@ def exchanges(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Flo
 
 
 def faithful(m: Means) -> np.ndarray:
-    """E2: what is recovered, but no more than the variable earns that earns least; 0 where no answer is foretold from any of them."""
-    found = np.minimum.reduce([recovered(m), *(np.nan_to_num(_earned(m, name), nan=1.0) for name in _names(m))])
+    """E2: what is recovered, but no more than the variable earns that earns least; 0 where no
+    answer is foretold from any of them."""
+    found = np.minimum.reduce(
+        [recovered(m), *(np.nan_to_num(_earned(m, name), nan=1.0) for name in _names(m))]
+    )
     return np.where(_used(m), found, found * 0)
 
 
 def recovered(m: Means) -> np.ndarray:
-    """What is left after scrubbing of what the model is better by than an answer that reads nothing, 0 to 1."""
+    """What is left after scrubbing of what the model is better by than an answer that reads
+    nothing, 0 to 1."""
     return _recovered(m, "scrubbed")
 
 
@@ -171,19 +234,27 @@ def identities(program: Program, tokens: Int[np.ndarray, "n s"]) -> list[Ids]:
 
 
 def classes(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Ids]:
-    """Of each variable that lives somewhere, on which inputs it is the same; under no name, where nothing is said: on none."""
+    """Of each variable that lives somewhere, on which inputs it is the same; under no name, where
+    nothing is said: on none."""
     values, found = program.values(tokens), {}
     for name in dict.fromkeys(unit.variable for unit in program.units):
-        x = np.round(values[name], 9) if name else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
+        x = (
+            np.round(values[name], 9)
+            if name
+            else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
+        )
         found[name] = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1)
     return found
 
 
-def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike], of: np.random.Generator) -> Float[Tensor, "n s v"]:
-    """Scrub one round: the logits of every input, computed from other inputs' activations; `same` says of each unit where it is the same.
+def once(
+    program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike], of: np.random.Generator
+) -> Float[Tensor, "n s v"]:
+    """Scrub one round: the logits of every input, computed from other inputs' activations; `same`
+    says of each unit where it is the same.
 
-    Every reader stands on the stream of the whole model as it is, so that only its own block is run again; heads of a block together.
-    """
+    Every reader stands on the stream of the whole model as it is, so that only its own block is run
+    again; heads of a block together."""
     problem, params = program.problem, program.problem.params
     cut = Cut(problem, [u.place for u in program.units])
     whole = problem.standing(tokens)
@@ -191,7 +262,10 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
     at = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
     pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
     n, s = tokens.shape
-    row, holds = np.arange(s), {at[unit.place]: (unit, its) for unit, its in zip(program.units, same, strict=True)}
+    row, holds = (
+        np.arange(s),
+        {at[unit.place]: (unit, its) for unit, its in zip(program.units, same, strict=True)},
+    )
 
     def shown(reader: Reader, part: Part) -> Tensor:
         total = torch.zeros_like(clean[0]).flatten(0, 1)
@@ -201,7 +275,9 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
                 drawn, source = its.drawn(of), pool[piece]
             else:
                 drawn, source = of.integers(n, size=tokens.shape), clean[piece]
-            total += source.reshape(n * s, -1).index_select(0, torch.from_numpy((drawn * s + row).ravel()))
+            total += source.reshape(n * s, -1).index_select(
+                0, torch.from_numpy((drawn * s + row).ravel())
+            )
         return total.view(n, s, -1)
 
     def read(*readers: Reader) -> dict[Edge, Tensor]:
@@ -210,13 +286,20 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
     def put(part: Part, piece: int, out: Tensor, hidden: Tensor | None = None) -> None:
         pool[piece] = cut.shares(part, out[0], hidden)[cut.of(part).index(piece)]
 
-    waiting: dict[Part, tuple[int, dict[Edge, Tensor]]] = {}  # heads of one block, each once, with what they read
+    waiting: dict[
+        Part, tuple[int, dict[Edge, Tensor]]
+    ] = {}  # heads of one block, each once, with what they read
 
     def attend() -> None:
         if waiting:
-            layer, edges = next(iter(waiting)).layer, {edge: x for _, own in waiting.values() for edge, x in own.items()}
+            layer, edges = (
+                next(iter(waiting)).layer,
+                {edge: x for _, own in waiting.values() for edge, x in own.items()},
+            )
             x = whole.stream["head", layer]
-            out, _ = heads(params, layer, x, lambda r: seen(x, r, edges, whole.wrote), {r for _, r in edges})
+            out, _ = heads(
+                params, layer, x, lambda r: seen(x, r, edges, whole.wrote), {r for _, r in edges}
+            )
             for part, (piece, _) in waiting.items():
                 put(part, piece, out[part.head])
             waiting.clear()
@@ -229,28 +312,44 @@ def once(program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike]
             if part.kind in ("embed", "pos"):
                 pool[piece] = clean[piece]
                 continue
-            if part in waiting or (waiting and (part.kind, part.layer) != ("head", next(iter(waiting)).layer)):
+            if part in waiting or (
+                waiting and (part.kind, part.layer) != ("head", next(iter(waiting)).layer)
+            ):
                 attend()
             if part.kind == "head":
-                waiting[part] = piece, read(*(Reader("head", part.layer, part.head, slot) for slot in SLOTS))
+                waiting[part] = (
+                    piece,
+                    read(*(Reader("head", part.layer, part.head, slot) for slot in SLOTS)),
+                )
                 continue
             reader = Reader("mlp", part.layer)
-            hidden, out = mlp(params, part.layer, seen(whole.stream["mlp", part.layer], reader, read(reader), whole.wrote), problem.activation)
+            hidden, out = mlp(
+                params,
+                part.layer,
+                seen(whole.stream["mlp", part.layer], reader, read(reader), whole.wrote),
+                problem.activation,
+            )
             put(part, piece, out, hidden[0])
         attend()
         end = Reader("logits")
         return logits(params, seen(whole.stream["logits", -1], end, read(end), whole.wrote))[0]
 
 
-def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int) -> tuple[float, float]:
-    """Exchange what one variable's readers are shown of it among inputs on which it is the same, all else as it is.
+def singly(
+    program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed: int
+) -> tuple[float, float]:
+    """Exchange what one variable's readers are shown of it among inputs on which it is the same,
+    all else as it is.
 
-    Gives what is recovered, and at how many positions another input had its value: near 0 it tested nothing. NaN where nobody reads it.
-    """
+    Gives what is recovered, and at how many positions another input had its value: near 0 it tested
+    nothing. NaN where nobody reads it."""
     problem, of = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
     same = alike(classes(program, tokens)[variable], prefixes(tokens))
     cut = Cut(problem, [u.place for u in program.units])
-    clean, row = dict(zip(cut.pieces, cut.clean(tokens), strict=True)), torch.arange(tokens.shape[1])
+    clean, row = (
+        dict(zip(cut.pieces, cut.clean(tokens), strict=True)),
+        torch.arange(tokens.shape[1]),
+    )
     whole = problem.standing(tokens).wrote
     read: dict[tuple[Part, Reader], Tensor] = {}
     for unit, reader in sorted(program.edges, key=str):
@@ -261,16 +360,21 @@ def singly(program: Program, tokens: Int[np.ndarray, "n s"], variable: str, seed
     if not read:
         return np.nan, np.nan
     terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
-    good = {name: problem.right(x, tokens) for name, x in terms.items()} | {"unread": unread(problem, tokens)}
-    return float(recovered({name: x.mean() for name, x in good.items()})), 1 - float(same.alone.mean())
+    good = {name: problem.right(x, tokens) for name, x in terms.items()} | {
+        "unread": unread(problem, tokens)
+    }
+    return float(recovered({name: x.mean() for name, x in good.items()})), 1 - float(
+        same.alone.mean()
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Alike:
-    """Inputs in order of their identity, position by position; where in that order each one's class begins, and how many it has.
+    """Inputs in order of their identity, position by position; where in that order each one's class
+    begins, and how many it has.
 
-    Within a class those stand together that were the same so far, so that no part of a model can tell them apart.
-    """
+    Within a class those stand together that were the same so far, so that no part of a model can
+    tell them apart."""
 
     order: Int[np.ndarray, "n s"]
     first: Int[np.ndarray, "n s"]
@@ -281,7 +385,8 @@ class Alike:
     """How many these are."""
 
     others: Int[np.ndarray, "n s"]
-    """How many others there are that were not the same so far, each of which counts once however often it was drawn."""
+    """How many others there are that were not the same so far, each of which counts once however
+    often it was drawn."""
 
     @property
     def alone(self) -> Bool[np.ndarray, "n s"]:
@@ -289,23 +394,42 @@ class Alike:
         return (self.others == 0) & (self.many < len(self.order))
 
     def drawn(self, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
-        """Draw for each input and position one with the same identity there that was not the same so far, each as likely.
+        """Draw for each input and position one with the same identity there that was not the same
+        so far, each as likely.
 
         Where there is none, one that was, itself among them.
         """
         more = self.count > self.many
-        at = self.first + (of.random(self.order.T.shape).T * (self.count - self.many * more)).astype(int)
+        at = self.first + (
+            of.random(self.order.T.shape).T * (self.count - self.many * more)
+        ).astype(int)
         return np.take_along_axis(self.order, at + self.many * (more & (at >= self.twins)), 0)
 
 
 def alike(ids: Ids, read: Ids) -> Alike:
-    """Put inputs in order of their identity, so that it is done once for all draws; `read` says which were the same so far."""
+    """Put inputs in order of their identity, so that it is done once for all draws; `read` says
+    which were the same so far."""
     columns = []
     for x, so_far in zip(ids.T, read.T, strict=True):
-        each, both = np.unique(x * (so_far.max() + 1) + so_far, return_inverse=True)  # in order of x, and of so_far where x is equal
-        classes, twins, kinds = np.bincount(x), np.bincount(both), np.bincount(each // (so_far.max() + 1))
+        each, both = np.unique(
+            x * (so_far.max() + 1) + so_far, return_inverse=True
+        )  # in order of x, and of so_far where x is equal
+        classes, twins, kinds = (
+            np.bincount(x),
+            np.bincount(both),
+            np.bincount(each // (so_far.max() + 1)),
+        )
         begins, theirs = np.cumsum(classes) - classes, np.cumsum(twins) - twins
-        columns.append((np.argsort(both, kind="stable"), begins[x], classes[x], theirs[both], twins[both], kinds[x] - 1))
+        columns.append(
+            (
+                np.argsort(both, kind="stable"),
+                begins[x],
+                classes[x],
+                theirs[both],
+                twins[both],
+                kinds[x] - 1,
+            )
+        )
     return Alike(*(np.stack(column, 1) for column in zip(*columns, strict=True)))
 
 
@@ -324,12 +448,14 @@ def _names(terms: Mapping[str, object]) -> list[str]:
 
 
 def _used(m: Means) -> np.ndarray:
-    """Whether exchanging anything that has a place is said to change any answer; so it is where nothing has a place."""
+    """Whether exchanging anything that has a place is said to change any answer; so it is where
+    nothing has a place."""
     return np.maximum.reduce([m[f"{name}.used"] for name in _names(m)] or [np.ones(())]) > LEAST
 
 
 def _earned(m: Means, name: str) -> np.ndarray:
-    """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes nothing."""
+    """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes
+    nothing."""
     found = np.fmax(_tested(m, name), _foretold(m, name))
     return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(found), np.nan)
 

@@ -1,7 +1,8 @@
-"""Assay's own adapter: the operations on metrics, codes and gradients; it answers in the process that asks.
+"""Assay's own adapter: the operations on metrics, codes and gradients; it answers in the process
+that asks.
 
-Squared errors are summed over dimensions here and divided by d in `losses`, the sum of features by √d: the factors are undone.
-"""
+Squared errors are summed over dimensions here and divided by d in `losses`, the sum of features by
+√d: the factors are undone."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 
 
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
-    """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given reconstructions."""
+    """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given
+    reconstructions."""
     from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
     from assay.evaluation import sums
     from assay.evaluation.summary import about_the_mean
@@ -39,13 +41,18 @@ def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
         centre = rows(batches[0]["x"], dtype).mean(0)
         table = _Table.of_rows(x_hat)
         document = torch.zeros(len(x), dtype=torch.long)
-        sums.add(total, sums.of_activations(x, document, 1, centre) | sums.of_dictionary(table, x, x, document, 1, centre)[0])
+        sums.add(
+            total,
+            sums.of_activations(x, document, 1, centre)
+            | sums.of_dictionary(table, x, x, document, 1, centre)[0],
+        )
     done = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
     return {"ev": EXPLAINED.statistic(done), "mse": SQUARED_ERROR.statistic(done)}
 
 
 class _Table(Dictionary):
-    """A dictionary whose reconstructions are given, row by row: `origin` holds them, and how many were handed out."""
+    """A dictionary whose reconstructions are given, row by row: `origin` holds them, and how many
+    were handed out."""
 
     @classmethod
     def of_rows(cls, x_hat: Tensor) -> _Table:
@@ -72,12 +79,16 @@ def sparsity(features: Nested) -> dict[str, Any]:
 def quality(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
     """ev and l0 of a dictionary on rows."""
     d, a = dictionary(architecture, weights, centred), rows(x)
-    done = metrics.finish(metrics.document_sums(_single(d), a.float(), np.zeros(len(a), int), 1, a.double().mean(0)))
+    done = metrics.finish(
+        metrics.document_sums(_single(d), a.float(), np.zeros(len(a), int), 1, a.double().mean(0))
+    )
     return {"ev": 1 - done["fvu"][0], "l0": done["l0"][0]}
 
 
 def _single(d: Dictionary) -> Dictionary:
-    return Dictionary.from_tensors({name: value.float() for name, value in d.tensors().items()}, d.header())
+    return Dictionary.from_tensors(
+        {name: value.float() for name, value in d.tensors().items()}, d.header()
+    )
 
 
 def shrinkage(x: Nested, x_hat: Nested, mean: Nested | None = None) -> dict[str, Any]:
@@ -91,7 +102,8 @@ def ce_recovered(clean: Nested, spliced: Nested, ablated: Nested) -> dict[str, A
 
 
 def ce_splice(activations: Nested, special: Sequence[bool], factor: float) -> dict[str, Any]:
-    """Loss recovered against zero ablation in the toy model, by the same splicing as for a language model."""
+    """Loss recovered against zero ablation in the toy model, by the same splicing as for a language
+    model."""
     from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
     from assay.subjects.site import Site
 
@@ -100,10 +112,16 @@ def ce_splice(activations: Nested, special: Sequence[bool], factor: float) -> di
             return 20 - start[1].sum(-1).cumsum(-1)
 
     acts, toy, site = rows(activations)[None], Toy(), Site.parse("blocks.0.hook_resid_pre")
-    passage = Passage(torch.zeros(1, len(activations), dtype=torch.long), acts, ~torch.tensor([special]))
+    passage = Passage(
+        torch.zeros(1, len(activations), dtype=torch.long), acts, ~torch.tensor([special])
+    )
     losses_of = reference_losses(toy, site, passage, acts.mean((0, 1)))  # type: ignore[arg-type]
     spliced = spliced_loss(toy, site, passage, factor * acts)  # type: ignore[arg-type]
-    return {"score": metrics.ce_recovered(losses_of["clean"].mean(), spliced.mean(), losses_of["zero"].mean())}
+    return {
+        "score": metrics.ce_recovered(
+            losses_of["clean"].mean(), spliced.mean(), losses_of["zero"].mean()
+        )
+    }
 
 
 def encode(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
@@ -112,29 +130,44 @@ def encode(architecture: str, weights: Weights, centred: bool, x: Nested) -> dic
     return {"features": d.encode(a)[0], "x_hat": d.reconstruct(a)[0]}
 
 
-def features_two_ways(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
+def features_two_ways(
+    architecture: str, weights: Weights, centred: bool, x: Nested
+) -> dict[str, Any]:
     """Features by `encode`, and by `active`, which is what a reader of sparse codes gets."""
     d, a = dictionary(architecture, weights, centred), rows(x)
     dense, sparse = d.encode(a)[0], d.active(a)
-    return {"encode": dense, "forward": torch.zeros_like(dense).index_put((sparse.row, sparse.feature), sparse.value)}
+    return {
+        "encode": dense,
+        "forward": torch.zeros_like(dense).index_put((sparse.row, sparse.feature), sparse.value),
+    }
 
 
-def encode_subset(architecture: str, weights: Weights, centred: bool, x: Nested, latents: Sequence[int]) -> dict[str, Any]:
+def encode_subset(
+    architecture: str, weights: Weights, centred: bool, x: Nested, latents: Sequence[int]
+) -> dict[str, Any]:
     """Features of some latents: those columns of all, the only way there is."""
     return {"features": dictionary(architecture, weights, centred).encode(rows(x))[0][:, latents]}
 
 
 def fired(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
     """The latents that `active` lists."""
-    return {"latents": sorted(set(dictionary(architecture, weights, centred).active(rows(x)).feature.tolist()))}
+    return {
+        "latents": sorted(
+            set(dictionary(architecture, weights, centred).active(rows(x)).feature.tolist())
+        )
+    }
 
 
 def layer_norm(weights: Weights, x: Nested) -> dict[str, Any]:
     """Reconstruction with each row normalised by itself."""
-    return {"x_hat": dictionary("relu", weights, per_token="layer-norm-exact").reconstruct(rows(x))[0]}
+    return {
+        "x_hat": dictionary("relu", weights, per_token="layer-norm-exact").reconstruct(rows(x))[0]
+    }
 
 
-def fold_scale(architecture: str, weights: Weights, centred: bool, scale: float, x: Nested) -> dict[str, Any]:
+def fold_scale(
+    architecture: str, weights: Weights, centred: bool, scale: float, x: Nested
+) -> dict[str, Any]:
     """What a dictionary that carries its scale makes of raw rows."""
     d, a = dictionary(architecture, weights, centred, scale), rows(x)
     return {"active": d.encode(a)[0] > 0, "x_hat": d.reconstruct(a)[0]}
@@ -150,11 +183,14 @@ def pearson_stream(x: Nested, y: Nested, batch: int, dtype: str) -> dict[str, An
 
 
 def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
-    """Tokens that a card may show: the strongest, and those drawn from quarters (always four) of the distribution."""
+    """Tokens that a card may show: the strongest, and those drawn from quarters (always four) of
+    the distribution."""
     value, row = np.asarray(activations, float), np.arange(len(activations))
     feature = np.zeros_like(row)
     top = examples.keep(examples.nothing(1), feature, row, value, value, 20)
-    sample = examples.keep(examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64)
+    sample = examples.keep(
+        examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64
+    )
     picked = [sample.value[q] for q in examples.quarters(sample.value, 3)]
     shown = np.concatenate([top.value, *picked])
     return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}
@@ -168,9 +204,22 @@ def density(firings: int, tokens: int) -> dict[str, Any]:
 
 
 OPERATIONS: protocol.Operations = {
-    "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered, "ce_splice": ce_splice, "encode": encode, "features_two_ways": features_two_ways,
-    "encode_subset": encode_subset, "fired": fired, "layer_norm": layer_norm, "fold_scale": fold_scale,
-    "pearson_stream": pearson_stream, "example_groups": example_groups, "density": density, **objectives_of_assay.OPERATIONS,
+    "metrics": measured,
+    "metrics_stream": streamed,
+    "sparsity": sparsity,
+    "quality": quality,
+    "shrinkage": shrinkage,
+    "ce_recovered": ce_recovered,
+    "ce_splice": ce_splice,
+    "encode": encode,
+    "features_two_ways": features_two_ways,
+    "encode_subset": encode_subset,
+    "fired": fired,
+    "layer_norm": layer_norm,
+    "fold_scale": fold_scale,
+    "pearson_stream": pearson_stream,
+    "example_groups": example_groups,
+    "density": density,
+    **objectives_of_assay.OPERATIONS,
     **training_of_assay.OPERATIONS,
-}  # fmt: skip
+}

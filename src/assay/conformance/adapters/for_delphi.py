@@ -7,7 +7,10 @@ from protocol import serve
 
 def data_keys(a, b):
     """create_token_key of both."""
-    return {"differ": create_token_key(torch.tensor(a), len(a[0])) != create_token_key(torch.tensor(b), len(b[0]))}
+    return {
+        "differ": create_token_key(torch.tensor(a), len(a[0]))
+        != create_token_key(torch.tensor(b), len(b[0]))
+    }
 
 
 OPERATIONS = {"data_keys": data_keys}

@@ -1,4 +1,5 @@
-"""dictionary_learning's adapter. Objectives are its trainers' losses; `evaluate` is given a table in place of a dictionary."""
+"""dictionary_learning's adapter. Objectives are its trainers' losses; `evaluate` is given a table
+in place of a dictionary."""
 
 import json
 from pathlib import Path
@@ -8,7 +9,15 @@ import torch
 from dictionary_learning import dictionary as dicts
 from dictionary_learning import evaluation
 from dictionary_learning.buffer import ActivationBuffer
-from dictionary_learning.trainers import batch_top_k, gdm, jumprelu, matryoshka_batch_top_k, p_anneal, standard, top_k
+from dictionary_learning.trainers import (
+    batch_top_k,
+    gdm,
+    jumprelu,
+    matryoshka_batch_top_k,
+    p_anneal,
+    standard,
+    top_k,
+)
 from dictionary_learning.training import trainSAE
 from protocol import NotOffered, serve
 
@@ -25,7 +34,11 @@ def rows(x, dtype="float64"):
 
 def filled(ae, weights):
     """The dictionary with a vector's weights; its linear layers hold them transposed."""
-    w = {name: rows(value) for name, value in weights.items() if name not in ("k", "threshold", "rescale_by_decoder_norm")}
+    w = {
+        name: rows(value)
+        for name, value in weights.items()
+        if name not in ("k", "threshold", "rescale_by_decoder_norm")
+    }
     other = {
         "bias": "b_dec",
         "decoder_bias": "b_dec",
@@ -51,12 +64,20 @@ def coder(architecture, weights, centred):
     """A dictionary; each class is centred or not by itself."""
     d, n = len(weights["W_enc"]), len(weights["W_dec"])
     if weights.get("rescale_by_decoder_norm") or "W_skip" in weights or architecture not in ALWAYS:
-        raise NotOffered("decoder rows have length 1" if "rescale_by_decoder_norm" in weights else f"no such {architecture}")
+        raise NotOffered(
+            "decoder rows have length 1"
+            if "rescale_by_decoder_norm" in weights
+            else f"no such {architecture}"
+        )
     if architecture == "relu" and not centred:
         return filled(dicts.AutoEncoderNew(d, n), weights)
     if centred != ALWAYS[architecture] and any(weights["b_dec"]):
         raise NotOffered(f"its {architecture} is {'never' if centred else 'always'} centred")
-    kinds = {"relu": dicts.AutoEncoder, "gated": dicts.GatedAutoEncoder, "jumprelu": dicts.JumpReluAutoEncoder}
+    kinds = {
+        "relu": dicts.AutoEncoder,
+        "gated": dicts.GatedAutoEncoder,
+        "jumprelu": dicts.JumpReluAutoEncoder,
+    }
     if architecture in kinds:
         return filled(kinds[architecture](d, n), weights)
     kind = top_k.AutoEncoderTopK if architecture == "topk" else batch_top_k.BatchTopKSAE
@@ -67,17 +88,25 @@ class Table:
     """In the place of a dictionary: reconstructions and features that are given."""
 
     def __init__(self, batches, features=None):
-        self.batches, self.features, self.dict_size = list(batches), features, 1 if features is None else features.shape[1]
+        self.batches, self.features, self.dict_size = (
+            list(batches),
+            features,
+            1 if features is None else features.shape[1],
+        )
 
     def __call__(self, x, output_features=True):
         """The next reconstruction."""
-        return self.batches.pop(0), torch.ones(len(x), 1) if self.features is None else self.features
+        return self.batches.pop(0), torch.ones(
+            len(x), 1
+        ) if self.features is None else self.features
 
 
 def evaluated(batches, dtype="float64", features=None):
     """`evaluate` on given rows and reconstructions."""
     table = Table([rows(b["x_hat"], dtype) for b in batches], features)
-    return evaluation.evaluate(table, iter([rows(b["x"], dtype) for b in batches]), n_batches=len(batches))
+    return evaluation.evaluate(
+        table, iter([rows(b["x"], dtype) for b in batches]), n_batches=len(batches)
+    )
 
 
 def measured(x, x_hat, dtype="float64"):
@@ -126,11 +155,18 @@ class Buffer(ActivationBuffer):
 
 def ce_recovered(clean, spliced, ablated):
     """frac_recovered over batches whose losses are given."""
-    losses = iter([tuple(map(torch.tensor, map(float, one))) for one in zip(clean, spliced, ablated, strict=True)])
+    losses = iter(
+        [
+            tuple(map(torch.tensor, map(float, one)))
+            for one in zip(clean, spliced, ablated, strict=True)
+        ]
+    )
     real, evaluation.loss_recovered = evaluation.loss_recovered, lambda *a, **k: next(losses)
     try:
         table = Table([torch.ones(1, 2)] * len(clean))
-        return {"score": evaluation.evaluate(table, Buffer(), n_batches=len(clean))["frac_recovered"]}
+        return {
+            "score": evaluation.evaluate(table, Buffer(), n_batches=len(clean))["frac_recovered"]
+        }
     finally:
         evaluation.loss_recovered = real
 
@@ -167,8 +203,18 @@ def save_load(architecture, weights, centred, x):
     """What trainSAE saves after no step, and from_pretrained."""
     d, n = len(weights["W_enc"]), len(weights["W_dec"])
     ae = coder(architecture, weights, centred).float()
-    kind = {"relu": standard.StandardTrainer, "gated": gdm.GatedSAETrainer, "topk": top_k.TopKTrainer}[architecture]
-    config = {"trainer": kind, "activation_dim": d, "dict_size": n, "dict_class": lambda *sizes: ae, **LM}
+    kind = {
+        "relu": standard.StandardTrainer,
+        "gated": gdm.GatedSAETrainer,
+        "topk": top_k.TopKTrainer,
+    }[architecture]
+    config = {
+        "trainer": kind,
+        "activation_dim": d,
+        "dict_size": n,
+        "dict_class": lambda *sizes: ae,
+        **LM,
+    }
     config |= {"k": weights["k"]} if architecture == "topk" else NOW
     with TemporaryDirectory() as room:
         trainSAE([], [config], steps=0, save_dir=room, device="cpu")
@@ -180,14 +226,19 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
     """The trainer that has this objective, its warm-up over."""
     more = {"activation_dim": len(weights["W_enc"]), "dict_size": len(weights["W_dec"]), **LM}
     if objective in ("l1", "l1-weighted"):
-        kind = standard.StandardTrainer if objective == "l1" else standard.StandardTrainerAprilUpdate
+        kind = (
+            standard.StandardTrainer if objective == "l1" else standard.StandardTrainerAprilUpdate
+        )
         made = kind(l1_penalty=penalty, **NOW, **more)
     elif objective in ("gated", "gated-aux"):
         made = gdm.GatedSAETrainer(l1_penalty=penalty, **NOW, **more)
     elif objective.startswith("jumprelu"):
         # its penalty is (l0/target - 1)²: at this target the derivative by l0 is 1
         l0 = float(
-            (rows(x) @ rows(weights["W_enc"]) + rows(weights["b_enc"]) > rows(weights["threshold"])).sum(-1).double().mean()
+            (rows(x) @ rows(weights["W_enc"]) + rows(weights["b_enc"]) > rows(weights["threshold"]))
+            .sum(-1)
+            .double()
+            .mean()
         )
         on = objective == "jumprelu-l0"
         penalties = {"sparsity_penalty": float(on), "target_l0": (1 + 2 * l0) ** 0.5 - 1, **NOW}
@@ -195,7 +246,9 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
     elif objective == "topk":
         made = top_k.TopKTrainer(k=weights["k"], auxk_alpha=0, **more)
     elif objective == "p-norm":
-        made = p_anneal.PAnnealTrainer(sparsity_function="Lp^p", initial_sparsity_penalty=penalty, p_start=p, **NOW, **more)
+        made = p_anneal.PAnnealTrainer(
+            sparsity_function="Lp^p", initial_sparsity_penalty=penalty, p_start=p, **NOW, **more
+        )
     else:
         raise NotOffered(f"no {objective} by itself")
     made.ae = filled(made.ae, weights)
@@ -203,16 +256,25 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
 
 
 def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
-    """A trainer's loss; Gated's auxiliary term is that less the reconstruction error, as nothing gives it alone."""
+    """A trainer's loss; Gated's auxiliary term is that less the reconstruction error, as nothing
+    gives it alone."""
     trainer = trainer_of(objective, weights, penalty, bandwidth, p, x)
     loss = trainer.loss(rows(x), step=0)
     if objective == "gated-aux":
         loss = loss - (rows(x) - trainer.ae(rows(x))).pow(2).sum(-1).mean()
     names, tensors = zip(*trainer.ae.named_parameters(), strict=True)
     found = torch.autograd.grad(loss, tensors, allow_unused=True)
-    ours = {"bias": "b_dec", "decoder_bias": "b_dec", "gate_bias": "b_gate", "mag_bias": "b_mag"} | NAMES
+    ours = {
+        "bias": "b_dec",
+        "decoder_bias": "b_dec",
+        "gate_bias": "b_gate",
+        "mag_bias": "b_mag",
+    } | NAMES
     zero = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
-    return {"loss": loss} | {ours.get(n, n): g.mT if n.endswith(".weight") else g for n, g in zip(names, zero, strict=True)}
+    return {"loss": loss} | {
+        ours.get(n, n): g.mT if n.endswith(".weight") else g
+        for n, g in zip(names, zero, strict=True)
+    }
 
 
 def auxk(weights, x, k_aux, dead):
@@ -256,12 +318,15 @@ def threshold_travel(start, lr, steps):
 
 
 def resample(weights, dead, x):
-    """resample_neurons of StandardTrainer, after one step at rate 0 (it resets the optimiser's state)."""
+    """resample_neurons of StandardTrainer, after one step at rate 0 (it resets the optimiser's
+    state)."""
     trainer = standard.StandardTrainer(
         activation_dim=2, dict_size=2, lr=0.0, resample_steps=1, **NOW, **(LM | {"warmup_steps": 1})
     )
     trainer.ae = filled(trainer.ae, weights)
-    trainer.optimizer = standard.ConstrainedAdam(trainer.ae.parameters(), trainer.ae.decoder.parameters(), lr=0.0)
+    trainer.optimizer = standard.ConstrainedAdam(
+        trainer.ae.parameters(), trainer.ae.decoder.parameters(), lr=0.0
+    )
     trainer.loss(rows(x), step=0).backward()
     trainer.optimizer.step()
     trainer.ae.encoder.weight.data = rows(weights["W_enc"]).mT.contiguous()
@@ -270,8 +335,11 @@ def resample(weights, dead, x):
 
 
 def second_step(x):
-    """The encoder bias's gradient in two updates at rate 0, after one that brings the decoder to length 1."""
-    trainer = standard.StandardTrainer(activation_dim=len(x[0]), dict_size=6, lr=0.0, seed=0, **NOW, **LM)
+    """The encoder bias's gradient in two updates at rate 0, after one that brings the decoder to
+    length 1."""
+    trainer = standard.StandardTrainer(
+        activation_dim=len(x[0]), dict_size=6, lr=0.0, seed=0, **NOW, **LM
+    )
     seen = []
     for step in range(3):
         trainer.update(step, rows(x, "float32"))
@@ -281,21 +349,38 @@ def second_step(x):
 
 def unit_decoder(x, lr):
     """Lengths of decoder columns after one update."""
-    trainer = standard.StandardTrainer(activation_dim=len(x[0]), dict_size=6, lr=lr, seed=0, **NOW, **LM)
+    trainer = standard.StandardTrainer(
+        activation_dim=len(x[0]), dict_size=6, lr=lr, seed=0, **NOW, **LM
+    )
     trainer.update(0, rows(x, "float32"))
     return {"norms_are_one": bool(((trainer.ae.decoder.weight.norm(dim=0) - 1).abs() < 1e-4).all())}
 
 
 def _run(x, steps, room, **more):
-    config = {"trainer": standard.StandardTrainer, "activation_dim": len(x[0]), "dict_size": 6, **NOW, **LM}
-    trainSAE([rows(x, "float32")] * (steps + 1), [config], steps=steps, save_dir=room, device="cpu", **more)
+    config = {
+        "trainer": standard.StandardTrainer,
+        "activation_dim": len(x[0]),
+        "dict_size": 6,
+        **NOW,
+        **LM,
+    }
+    trainSAE(
+        [rows(x, "float32")] * (steps + 1),
+        [config],
+        steps=steps,
+        save_dir=room,
+        device="cpu",
+        **more,
+    )
     return Path(room) / "trainer_0"
 
 
 def normalisation_recorded(x, steps):
     """norm_factor in config.json after training with normalize_activations."""
     with TemporaryDirectory() as room:
-        config = json.loads((_run(x, steps, room, normalize_activations=True) / "config.json").read_text())
+        config = json.loads(
+            (_run(x, steps, room, normalize_activations=True) / "config.json").read_text()
+        )
     return {"recorded": "norm_factor" in json.dumps(config)}
 
 
@@ -307,12 +392,28 @@ def checkpoint(x, steps):
 
 
 OPERATIONS = {
-    "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered, "encode": encode, "features_two_ways": features_two_ways, "fired": fired, "fold_scale": fold_scale,
-    "save_load": save_load, "gradients": gradients, "auxk": auxk, "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate,
-    "threshold_travel": threshold_travel, "resample": resample, "second_step": second_step, "unit_decoder": unit_decoder,
-    "normalisation_recorded": normalisation_recorded, "checkpoint": checkpoint,
-}  # fmt: skip
+    "metrics": measured,
+    "metrics_stream": streamed,
+    "sparsity": sparsity,
+    "quality": quality,
+    "shrinkage": shrinkage,
+    "ce_recovered": ce_recovered,
+    "encode": encode,
+    "features_two_ways": features_two_ways,
+    "fired": fired,
+    "fold_scale": fold_scale,
+    "save_load": save_load,
+    "gradients": gradients,
+    "auxk": auxk,
+    "loss_ratio": loss_ratio,
+    "threshold_estimate": threshold_estimate,
+    "threshold_travel": threshold_travel,
+    "resample": resample,
+    "second_step": second_step,
+    "unit_decoder": unit_decoder,
+    "normalisation_recorded": normalisation_recorded,
+    "checkpoint": checkpoint,
+}
 
 if __name__ == "__main__":
     serve("dictionary_learning", "dictionary-learning", OPERATIONS)

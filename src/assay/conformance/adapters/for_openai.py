@@ -4,7 +4,12 @@ import torch
 from protocol import NotOffered, serve
 from sparse_autoencoder.model import Autoencoder, TopK
 
-NAMES = {"encoder.weight": "W_enc", "latent_bias": "b_enc", "decoder.weight": "W_dec", "pre_bias": "b_dec"}
+NAMES = {
+    "encoder.weight": "W_enc",
+    "latent_bias": "b_enc",
+    "decoder.weight": "W_dec",
+    "pre_bias": "b_dec",
+}
 
 
 def rows(x):
@@ -19,7 +24,9 @@ def coder(architecture, weights, centred=True, normalize=False):
     if not centred and any(weights["b_dec"]):
         raise NotOffered("always centred")
     activation = torch.nn.ReLU() if architecture == "relu" else TopK(weights["k"])
-    made = Autoencoder(len(weights["W_dec"]), len(weights["W_enc"]), activation=activation, normalize=normalize).double()
+    made = Autoencoder(
+        len(weights["W_dec"]), len(weights["W_enc"]), activation=activation, normalize=normalize
+    ).double()
     for name, parameter in made.named_parameters():
         value = rows(weights[NAMES[name]])
         parameter.data = value.mT.contiguous() if name.endswith(".weight") else value
@@ -52,7 +59,8 @@ def layer_norm(weights, x):
 
 
 def save_load(architecture, weights, centred, x):
-    """state_dict and from_state_dict; a TopK is normalised when read, so only ReLU has the same inputs."""
+    """state_dict and from_state_dict; a TopK is normalised when read, so only ReLU has the same
+    inputs."""
     if architecture == "topk":
         raise NotOffered("a TopK file is read with layer normalisation")
     read = Autoencoder.from_state_dict(coder(architecture, weights, centred).state_dict()).double()

@@ -28,15 +28,30 @@ def encode_subset(architecture, weights, centred, x, latents):
     kind = {"topk": "TopK", "abstopk": "AbsTopK"}.get(architecture)
     if kind is None:
         raise NotOffered(f"this adapter builds no {architecture}")
-    w = {name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items() if name != "k"}
+    w = {
+        name: torch.tensor(value, dtype=torch.float32)
+        for name, value in weights.items()
+        if name != "k"
+    }
     d, n = w["W_enc"].shape
-    sae = getattr(saes, f"{kind}SAE")(getattr(saes, f"{kind}SAEConfig")(d_in=d, d_sae=n, k=weights["k"]))
+    sae = getattr(saes, f"{kind}SAE")(
+        getattr(saes, f"{kind}SAEConfig")(d_in=d, d_sae=n, k=weights["k"])
+    )
     for name, value in w.items():
         getattr(sae, name).data = value
-    cfg = SimpleNamespace(minibatch_size_tokens=None, device="cpu", use_dfa=False, cache_dir=None, dtype="float32",
-                          ignore_high_activation_norm_multiple=None)  # fmt: skip
+    cfg = SimpleNamespace(
+        minibatch_size_tokens=None,
+        device="cpu",
+        use_dfa=False,
+        cache_dir=None,
+        dtype="float32",
+        ignore_high_activation_norm_multiple=None,
+    )
     acts = torch.tensor([x], dtype=torch.float32)
-    model = SimpleNamespace(activation_config=SimpleNamespace(primary_hook_point=HOOK), forward=lambda *a, **k: {HOOK: acts})
+    model = SimpleNamespace(
+        activation_config=SimpleNamespace(primary_hook_point=HOOK),
+        forward=lambda *a, **k: {HOOK: acts},
+    )
     generator = FeatureDataGenerator(cfg, torch.zeros(1, len(x), dtype=torch.long), model, sae)
     try:
         return {"features": generator.get_feature_data(latents)[0][0]}
@@ -48,18 +63,25 @@ def example_groups(activations, groups):
     """The tokens of get_indices_dict, 20 at the top and 5 from each interval."""
     acts = torch.tensor([activations], dtype=torch.float32)
     wanted = SimpleNamespace(
-        top_acts_group_size=min(20, sum(a > 0 for a in activations)), n_quantiles=groups, quantile_group_size=5
+        top_acts_group_size=min(20, sum(a > 0 for a in activations)),
+        n_quantiles=groups,
+        quantile_group_size=5,
     )
-    _, places, _ = SequenceDataGenerator.get_indices_dict(SimpleNamespace(seq_cfg=wanted), None, acts)
+    _, places, _ = SequenceDataGenerator.get_indices_dict(
+        SimpleNamespace(seq_cfg=wanted), None, acts
+    )
     shown = acts[places[:, 0], places[:, 1]]
     return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}
 
 
 def density(firings, tokens):
-    """frac_nonzero as exported, parsed from a histogram's title; the title is written as sae_vis_runner.py writes it."""
+    """frac_nonzero as exported, parsed from a histogram's title; the title is written as
+    sae_vis_runner.py writes it."""
     made = SimpleNamespace()
     share = torch.tensor([1.0] * firings + [0.0] * (tokens - firings)).mean()
-    histogram = SimpleNamespace(title=f"ACTIVATIONS<br>DENSITY = {share:.3%}", bar_values=[], bar_heights=[])
+    histogram = SimpleNamespace(
+        title=f"ACTIVATIONS<br>DENSITY = {share:.3%}", bar_values=[], bar_heights=[]
+    )
     NeuronpediaConverter._process_feature_histograms(
         made, SimpleNamespace(acts_histogram_data=histogram, logits_histogram_data=histogram)
     )
@@ -67,8 +89,11 @@ def density(firings, tokens):
 
 
 OPERATIONS = {
-    "pearson_stream": pearson_stream, "encode_subset": encode_subset, "example_groups": example_groups, "density": density,
-}  # fmt: skip
+    "pearson_stream": pearson_stream,
+    "encode_subset": encode_subset,
+    "example_groups": example_groups,
+    "density": density,
+}
 
 if __name__ == "__main__":
     serve("SAEDashboard", "sae-dashboard", OPERATIONS)

@@ -1,4 +1,5 @@
-"""SAEBench's adapter: its core evaluation, given stand-ins for model, store and coder that hold a vector's numbers."""
+"""SAEBench's adapter: its core evaluation, given stand-ins for model, store and coder that hold a
+vector's numbers."""
 
 from types import SimpleNamespace
 
@@ -8,7 +9,12 @@ from sae_bench.custom_saes import gated_sae, jumprelu_sae, relu_sae, topk_sae
 from sae_bench.evals.core import main as core
 
 HOOK = "blocks.0.hook_resid_post"
-KINDS = {"relu": relu_sae.ReluSAE, "gated": gated_sae.GatedSAE, "jumprelu": jumprelu_sae.JumpReluSAE, "topk": topk_sae.TopKSAE}
+KINDS = {
+    "relu": relu_sae.ReluSAE,
+    "gated": gated_sae.GatedSAE,
+    "jumprelu": jumprelu_sae.JumpReluSAE,
+    "topk": topk_sae.TopKSAE,
+}
 NAMES = {"b_gate": "gate_bias"}
 
 
@@ -25,7 +31,9 @@ def coder(architecture, weights, centred):
         raise NotOffered(f"its {architecture} is {'never' if centred else 'always'} centred")
     d, n = len(weights["W_enc"]), len(weights["W_dec"])
     more = {"k": weights["k"]} if architecture == "topk" else {}
-    made = KINDS[architecture](d_in=d, d_sae=n, model_name="none", hook_layer=0, device="cpu", dtype=torch.float64, **more)
+    made = KINDS[architecture](
+        d_in=d, d_sae=n, model_name="none", hook_layer=0, device="cpu", dtype=torch.float64, **more
+    )
     for name, value in weights.items():
         if name != "k":
             getattr(made, NAMES.get(name, name)).data = rows(value)
@@ -33,14 +41,25 @@ def coder(architecture, weights, centred):
 
 
 def evaluated(batches, dtype, sae=None, features=None):
-    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its own."""
+    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its
+    own."""
     left = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
     model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: left[0][0]}))
-    store = SimpleNamespace(get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long))
-    ones = [torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches]
-    cfg = SimpleNamespace(hook_name=HOOK, hook_layer=0, hook_head_index=None, d_sae=ones[0].shape[-1])
-    table = SimpleNamespace(cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1])
-    return core.get_sparsity_and_variance_metrics(sae or table, model, store, len(batches), True, True, True, True, 1, {})
+    store = SimpleNamespace(
+        get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long)
+    )
+    ones = [
+        torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches
+    ]
+    cfg = SimpleNamespace(
+        hook_name=HOOK, hook_layer=0, hook_head_index=None, d_sae=ones[0].shape[-1]
+    )
+    table = SimpleNamespace(
+        cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1]
+    )
+    return core.get_sparsity_and_variance_metrics(
+        sae or table, model, store, len(batches), True, True, True, True, 1, {}
+    )
 
 
 def measured(x, x_hat, dtype="float64"):
@@ -56,7 +75,11 @@ def streamed(batches, dtype="float64"):
 
 def sparsity(features):
     """l0 and feature_density."""
-    found, each = evaluated([{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}], "float64", features=features)
+    found, each = evaluated(
+        [{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}],
+        "float64",
+        features=features,
+    )
     return {"l0": found["l0"], "density": each["feature_density"]}
 
 
@@ -70,7 +93,9 @@ def shrinkage(x, x_hat, mean=None):
     """relative_reconstruction_bias."""
     if mean is not None:
         raise NotOffered("not about a mean")
-    return {"gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]}
+    return {
+        "gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]
+    }
 
 
 class Model:
@@ -89,19 +114,28 @@ class Model:
 
 
 def scored(losses, sae, tokens, batches, special):
-    """ce_loss_score of get_downstream_reconstruction_metrics; special tokens are left out as its run_evals can be told to."""
+    """ce_loss_score of get_downstream_reconstruction_metrics; special tokens are left out as its
+    run_evals can be told to."""
     store = SimpleNamespace(get_batch_tokens=lambda n: tokens)
     sae.cfg, sae.device = SimpleNamespace(hook_name=HOOK, hook_layer=0, hook_head_index=None), "cpu"
-    more = {"ignore_tokens": {0}, "exclude_special_tokens_from_reconstruction": True} if special else {}
+    more = (
+        {"ignore_tokens": {0}, "exclude_special_tokens_from_reconstruction": True}
+        if special
+        else {}
+    )
     args = (sae, Model(losses), store, False, True, batches, 1)
     return {"score": core.get_downstream_reconstruction_metrics(*args, **more)["ce_loss_score"]}
 
 
 def ce_recovered(clean, spliced, ablated):
     """Over batches whose losses are given, asked for in this order."""
-    order = iter([float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch])
+    order = iter(
+        [float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch]
+    )
     tokens = torch.ones(1, 2, dtype=torch.long)
-    return scored(lambda hook: torch.full((1, 2), next(order)), SimpleNamespace(), tokens, len(clean), False)
+    return scored(
+        lambda hook: torch.full((1, 2), next(order)), SimpleNamespace(), tokens, len(clean), False
+    )
 
 
 def ce_splice(activations, special, factor):
@@ -122,9 +156,15 @@ def encode(architecture, weights, centred, x):
 
 
 OPERATIONS = {
-    "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered, "ce_splice": ce_splice, "encode": encode,
-}  # fmt: skip
+    "metrics": measured,
+    "metrics_stream": streamed,
+    "sparsity": sparsity,
+    "quality": quality,
+    "shrinkage": shrinkage,
+    "ce_recovered": ce_recovered,
+    "ce_splice": ce_splice,
+    "encode": encode,
+}
 
 if __name__ == "__main__":
     serve("SAEBench", "sae-bench", OPERATIONS)

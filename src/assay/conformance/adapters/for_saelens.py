@@ -1,4 +1,5 @@
-"""SAELens's adapter. Its evaluation functions are given stand-ins for model, store and coder that hold a vector's numbers."""
+"""SAELens's adapter. Its evaluation functions are given stand-ins for model, store and coder that
+hold a vector's numbers."""
 
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -15,7 +16,13 @@ from sae_lens.training.activations_store import ActivationsStore
 from sae_lens.training.sae_trainer import SAETrainer
 
 HOOK = "blocks.0.hook_resid_post"
-KINDS = {"relu": "Standard", "gated": "Gated", "jumprelu": "JumpReLU", "topk": "TopK", "abstopk": "AbsTopK"}
+KINDS = {
+    "relu": "Standard",
+    "gated": "Gated",
+    "jumprelu": "JumpReLU",
+    "topk": "TopK",
+    "abstopk": "AbsTopK",
+}
 TRAINED = {
     "l1": "Standard",
     "l1-weighted": "Standard",
@@ -33,9 +40,15 @@ def rows(x, dtype="float64"):
 
 def filled(kind, weights, centred=True, **more):
     """A coder of this class with a vector's weights."""
-    w = {name: rows(value) for name, value in weights.items() if name not in ("k", "rescale_by_decoder_norm")}
+    w = {
+        name: rows(value)
+        for name, value in weights.items()
+        if name not in ("k", "rescale_by_decoder_norm")
+    }
     d, n = w["W_enc"].shape
-    cfg = getattr(saes, f"{kind}SAEConfig")(d_in=d, d_sae=n, dtype="float64", apply_b_dec_to_input=centred, **more)
+    cfg = getattr(saes, f"{kind}SAEConfig")(
+        d_in=d, d_sae=n, dtype="float64", apply_b_dec_to_input=centred, **more
+    )
     coder = getattr(saes, f"{kind}SAE")(cfg)
     coder.cfg.metadata.hook_name = HOOK
     for name, value in w.items():
@@ -50,17 +63,28 @@ def coder(architecture, weights, centred):
         return filled("JumpReLU", weights, centred)
     if architecture not in KINDS:
         raise NotOffered(f"no {architecture}")
-    return filled(KINDS[architecture], weights, centred, **({"k": weights["k"]} if "k" in weights else {}))
+    return filled(
+        KINDS[architecture], weights, centred, **({"k": weights["k"]} if "k" in weights else {})
+    )
 
 
 def evaluated(batches, dtype, sae=None, features=None):
-    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its own."""
+    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its
+    own."""
     left = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
     model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: left[0][0]}))
-    store = SimpleNamespace(get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long))
-    ones = [torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches]
-    cfg = SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), d_sae=ones[0].shape[-1])
-    table = SimpleNamespace(cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1])
+    store = SimpleNamespace(
+        get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long)
+    )
+    ones = [
+        torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches
+    ]
+    cfg = SimpleNamespace(
+        metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), d_sae=ones[0].shape[-1]
+    )
+    table = SimpleNamespace(
+        cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1]
+    )
     return evals.get_sparsity_and_variance_metrics(
         sae or table, model, store, ActivationScaler(), len(batches), True, True, True, True, 1, {}
     )
@@ -79,7 +103,11 @@ def streamed(batches, dtype="float64"):
 
 def sparsity(features):
     """Its evaluation's l0 and feature_density."""
-    found, each = evaluated([{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}], "float64", features=features)
+    found, each = evaluated(
+        [{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}],
+        "float64",
+        features=features,
+    )
     return {"l0": found["l0"], "density": each["feature_density"]}
 
 
@@ -93,7 +121,9 @@ def shrinkage(x, x_hat, mean=None):
     """Its evaluation's relative_reconstruction_bias."""
     if mean is not None:
         raise NotOffered("not about a mean")
-    return {"gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]}
+    return {
+        "gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]
+    }
 
 
 class Model:
@@ -114,15 +144,25 @@ class Model:
 def scored(losses, sae, tokens, batches, **more):
     """ce_loss_score of get_downstream_reconstruction_metrics."""
     store = SimpleNamespace(get_batch_tokens=lambda n: tokens)
-    sae.cfg, sae.device = SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None)), "cpu"
+    sae.cfg, sae.device = (
+        SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None)),
+        "cpu",
+    )
     args = (sae, Model(losses), store, ActivationScaler(), False, True, batches, 1)
     return {"score": evals.get_downstream_reconstruction_metrics(*args, **more)["ce_loss_score"]}
 
 
 def ce_recovered(clean, spliced, ablated):
     """Over batches whose losses are given, asked for in this order."""
-    order = iter([float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch])
-    return scored(lambda hook: torch.full((1, 2), next(order)), SimpleNamespace(), torch.ones(1, 2, dtype=torch.long), len(clean))
+    order = iter(
+        [float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch]
+    )
+    return scored(
+        lambda hook: torch.full((1, 2), next(order)),
+        SimpleNamespace(),
+        torch.ones(1, 2, dtype=torch.long),
+        len(clean),
+    )
 
 
 def ce_splice(activations, special, factor):
@@ -142,7 +182,9 @@ def encode(architecture, weights, centred, x):
         w = {name: rows(value) for name, value in weights.items()}
         d, n = w["W_enc"].shape
         sizes = {"d_in": d, "d_sae": n, "d_out": w["W_dec"].shape[1]}
-        made = saes.SkipTranscoder(saes.SkipTranscoderConfig(**sizes, dtype="float64", apply_b_dec_to_input=centred))
+        made = saes.SkipTranscoder(
+            saes.SkipTranscoderConfig(**sizes, dtype="float64", apply_b_dec_to_input=centred)
+        )
         for name, value in (w | {"W_skip": w["W_skip"].T.contiguous()}).items():
             getattr(made, name).data = value
     else:
@@ -153,7 +195,10 @@ def encode(architecture, weights, centred, x):
 def features_two_ways(architecture, weights, centred, x):
     """encode, and what a forward pass leaves at hook_sae_acts_post."""
     made = coder(architecture, weights, centred)
-    return {"encode": made.encode(rows(x)), "forward": made.run_with_cache(rows(x))[1]["hook_sae_acts_post"]}
+    return {
+        "encode": made.encode(rows(x)),
+        "forward": made.run_with_cache(rows(x))[1]["hook_sae_acts_post"],
+    }
 
 
 def layer_norm(weights, x):
@@ -162,14 +207,17 @@ def layer_norm(weights, x):
 
 
 def fold_scale(architecture, weights, centred, scale, x):
-    """fold_activation_norm_scaling_factor; batchtopk from its training class, saved for inference and read back."""
+    """fold_activation_norm_scaling_factor; batchtopk from its training class, saved for inference
+    and read back."""
     if architecture != "batchtopk":
         made = coder(architecture, weights, centred)
         made.fold_activation_norm_scaling_factor(scale)
         return {"active": made.encode(rows(x)) > 0, "x_hat": made(rows(x))}
     plain = {name: value for name, value in weights.items() if name != "threshold"}
     rescale = bool(weights.get("rescale_by_decoder_norm"))
-    made = filled("BatchTopKTraining", plain, centred, k=weights["k"], rescale_acts_by_decoder_norm=rescale)
+    made = filled(
+        "BatchTopKTraining", plain, centred, k=weights["k"], rescale_acts_by_decoder_norm=rescale
+    )
     made.topk_threshold = torch.tensor(float(weights["threshold"]), dtype=torch.float64)
     made.fold_activation_norm_scaling_factor(scale)
     with TemporaryDirectory() as room:
@@ -197,10 +245,17 @@ def load(format, config, tensors, x):
         folder = Path(room) / "layers.0"
         folder.mkdir()
         (folder / "cfg.json").write_text(json.dumps(config))
-        save_file({name: rows(value, "float32") for name, value in tensors.items()}, folder / "sae.safetensors")
+        save_file(
+            {name: rows(value, "float32") for name, value in tensors.items()},
+            folder / "sae.safetensors",
+        )
         sae = saes.SAE.load_from_disk(folder, converter=sparsify_disk_loader)
     sae = sae.to(torch.float32)
-    return {"latents": sae.cfg.d_sae, "features": sae.encode(rows(x, "float32")), "x_hat": sae(rows(x, "float32"))}
+    return {
+        "latents": sae.cfg.d_sae,
+        "features": sae.encode(rows(x, "float32")),
+        "x_hat": sae(rows(x, "float32")),
+    }
 
 
 def stepped(sae, x, penalty=0.0, dead=None):
@@ -220,10 +275,19 @@ def trained(objective, weights, centred, **more):
 
 def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
     """Loss and gradients of one term, or of the whole objective."""
-    terms = {"jumprelu-l0": "l0_loss", "jumprelu-reconstruction": "mse_loss", "gated-no-aux": "mse_loss", "topk": "mse_loss",
-             "gated-aux": "auxiliary_reconstruction_loss"}  # fmt: skip
+    terms = {
+        "jumprelu-l0": "l0_loss",
+        "jumprelu-reconstruction": "mse_loss",
+        "gated-no-aux": "mse_loss",
+        "topk": "mse_loss",
+        "gated-aux": "auxiliary_reconstruction_loss",
+    }
     more = (
-        {"jumprelu_bandwidth": bandwidth} if objective.startswith("jumprelu") else {"lp_norm": p} if objective == "p-norm" else {}
+        {"jumprelu_bandwidth": bandwidth}
+        if objective.startswith("jumprelu")
+        else {"lp_norm": p}
+        if objective == "p-norm"
+        else {}
     )
     sae = trained("topk" if objective == "preactivation" else objective, weights, centred, **more)
     if objective == "preactivation":
@@ -233,7 +297,10 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
         loss = out.losses[terms[objective]] if objective in terms else out.loss
     names, tensors = zip(*sae.named_parameters(), strict=True)
     found = torch.autograd.grad(loss, tensors, allow_unused=True)
-    grads = {n: torch.zeros_like(t) if g is None else g for n, t, g in zip(names, tensors, found, strict=True)}
+    grads = {
+        n: torch.zeros_like(t) if g is None else g
+        for n, t, g in zip(names, tensors, found, strict=True)
+    }
     return {"loss": loss, **grads}
 
 
@@ -273,10 +340,19 @@ def threshold_travel(start, lr, steps):
 
 
 def store(documents):
-    """An ActivationsStore over documents of four equal tokens, which a stand-in for a language model only embeds."""
+    """An ActivationsStore over documents of four equal tokens, which a stand-in for a language
+    model only embeds."""
     embedding = torch.arange(3.0 * documents).view(documents, 3).sin()
-    model = SimpleNamespace(W_E=embedding, run_with_cache=lambda tokens, **k: (None, {HOOK: embedding[tokens]}))
-    sizes = {"context_size": 4, "d_in": 3, "n_batches_in_buffer": 8, "store_batch_size_prompts": 2, "train_batch_size_tokens": 8}
+    model = SimpleNamespace(
+        W_E=embedding, run_with_cache=lambda tokens, **k: (None, {HOOK: embedding[tokens]})
+    )
+    sizes = {
+        "context_size": 4,
+        "d_in": 3,
+        "n_batches_in_buffer": 8,
+        "store_batch_size_prompts": 2,
+        "train_batch_size_tokens": 8,
+    }
     text = Dataset.from_dict({"tokens": [[i] * 4 for i in range(documents)]})
     more = {
         "prepend_bos": False,
@@ -297,7 +373,8 @@ def trainer(data, x_size=3, **more):
 
 
 def evaluation_documents(documents, train, evaluate):
-    """run_evals between draws of training sequences, as in-training evaluation calls it; the documents each time."""
+    """run_evals between draws of training sequences, as in-training evaluation calls it; the
+    documents each time."""
     data, drawn = store(documents), set()
     sae = trainer(data).sae
     sae.cfg.metadata.hook_name = HOOK
@@ -317,14 +394,17 @@ def evaluation_documents(documents, train, evaluate):
     cfg = evals.EvalConfig(batch_size_prompts=evaluate, compute_sparsity_metrics=True)
     acts = (
         lambda: noted(train),
-        lambda: evals.run_evals(sae, data, data.model, ActivationScaler(), cfg, exclude_special_tokens=False),
+        lambda: evals.run_evals(
+            sae, data, data.model, ActivationScaler(), cfg, exclude_special_tokens=False
+        ),
     )
     trained, first, more, again = (phase(act) for act in acts * 2)
     return {"shared": len((trained | more) & (first | again)), "same_each_time": first == again}
 
 
 def resume(steps, stop):
-    """SAETrainer on an ActivationsStore; a resumed run starts from the same seed, as a new process does, and loads all that was saved."""
+    """SAETrainer on an ActivationsStore; a resumed run starts from the same seed, as a new process
+    does, and loads all that was saved."""
 
     def run(until, at=None):
         torch.default_generator.manual_seed(0)
@@ -351,7 +431,9 @@ def resume(steps, stop):
 def fired(architecture, weights, centred, x):
     """The latents whose count of passes since they fired is 0 after a training step."""
     made = trainer(None)
-    made.sae = filled("TopKTraining", weights, centred, k=weights["k"], rescale_acts_by_decoder_norm=False)
+    made.sae = filled(
+        "TopKTraining", weights, centred, k=weights["k"], rescale_acts_by_decoder_norm=False
+    )
     made.act_freq_scores = torch.zeros(made.sae.cfg.d_sae)
     made.n_forward_passes_since_fired = torch.zeros(made.sae.cfg.d_sae)
     made.coefficient_schedulers = {}
@@ -360,7 +442,8 @@ def fired(architecture, weights, centred, x):
 
 
 def second_step(x):
-    """The encoder bias's gradient as the optimiser gets it, two steps at rate 0; small rows, so that clipping does nothing."""
+    """The encoder bias's gradient as the optimiser gets it, two steps at rate 0; small rows, so
+    that clipping does nothing."""
     made, seen = trainer(None, len(x[0]), lr=0.0, lr_end=0.0), []
     made.optimizer.register_step_pre_hook(lambda *a: seen.append(float(made.sae.b_enc.grad.norm())))
     for _ in range(2):
@@ -374,19 +457,46 @@ def checkpoint(x, steps):
 
     with TemporaryDirectory() as room:
         batch = rows(x, "float32")
-        sizes = {"total_training_samples": steps * len(x), "train_batch_size_samples": len(x), "n_checkpoints": steps - 1}
-        trainer(iter([batch] * steps), len(x[0]), checkpoint_path=room, save_final_checkpoint=True, **sizes).fit()
+        sizes = {
+            "total_training_samples": steps * len(x),
+            "train_batch_size_samples": len(x),
+            "n_checkpoints": steps - 1,
+        }
+        trainer(
+            iter([batch] * steps),
+            len(x[0]),
+            checkpoint_path=room,
+            save_final_checkpoint=True,
+            **sizes,
+        ).fit()
         return {"written": len(list(Path(room).iterdir())) == steps}
 
 
 OPERATIONS = {
-    "metrics": measured, "metrics_stream": streamed, "sparsity": sparsity, "quality": quality, "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered, "ce_splice": ce_splice, "encode": encode, "features_two_ways": features_two_ways,
-    "layer_norm": layer_norm, "fold_scale": fold_scale, "save_load": save_load, "load": load, "gradients": gradients, "auxk": auxk,
-    "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate, "threshold_travel": threshold_travel,
-    "evaluation_documents": evaluation_documents, "resume": resume, "fired": fired, "second_step": second_step,
+    "metrics": measured,
+    "metrics_stream": streamed,
+    "sparsity": sparsity,
+    "quality": quality,
+    "shrinkage": shrinkage,
+    "ce_recovered": ce_recovered,
+    "ce_splice": ce_splice,
+    "encode": encode,
+    "features_two_ways": features_two_ways,
+    "layer_norm": layer_norm,
+    "fold_scale": fold_scale,
+    "save_load": save_load,
+    "load": load,
+    "gradients": gradients,
+    "auxk": auxk,
+    "loss_ratio": loss_ratio,
+    "threshold_estimate": threshold_estimate,
+    "threshold_travel": threshold_travel,
+    "evaluation_documents": evaluation_documents,
+    "resume": resume,
+    "fired": fired,
+    "second_step": second_step,
     "checkpoint": checkpoint,
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     serve("SAELens", "sae-lens", OPERATIONS)

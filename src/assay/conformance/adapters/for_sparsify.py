@@ -24,7 +24,13 @@ def coder(architecture, weights, centred=True):
         raise NotOffered(f"no {architecture}")
     k = n if architecture == "relu" else weights["k"]
     activation = "groupmax" if architecture == "groupmax" else "topk"
-    cfg = SparseCoderConfig(activation=activation, num_latents=n, k=k, transcode=not centred, skip_connection="W_skip" in weights)
+    cfg = SparseCoderConfig(
+        activation=activation,
+        num_latents=n,
+        k=k,
+        transcode=not centred,
+        skip_connection="W_skip" in weights,
+    )
     made = SparseCoder(d, cfg, dtype=torch.float64)
     for name, parameter in made.named_parameters():
         value = rows(weights[NAMES.get(name, name)])
@@ -39,7 +45,9 @@ def dense(made, out):
 
 
 def _fvu(x, x_hat, dtype="float64"):
-    made = SparseCoder(len(x[0]), SparseCoderConfig(num_latents=1, k=1), dtype=getattr(torch, dtype))
+    made = SparseCoder(
+        len(x[0]), SparseCoderConfig(num_latents=1, k=1), dtype=getattr(torch, dtype)
+    )
     made.decode = lambda acts, indices: rows(x_hat, dtype)
     return made(rows(x, dtype)).fvu
 
@@ -64,7 +72,10 @@ def features_two_ways(architecture, weights, centred, x):
     """encode, and the latents of a forward pass."""
     made = coder(architecture, weights, centred)
     out = made(rows(x))
-    return {"encode": dense(made, made.encode(rows(x))), "forward": dense(made, (out.latent_acts, out.latent_indices))}
+    return {
+        "encode": dense(made, made.encode(rows(x))),
+        "forward": dense(made, (out.latent_acts, out.latent_indices)),
+    }
 
 
 def fired(architecture, weights, centred, x):
@@ -85,23 +96,40 @@ def load(format, config, tensors, x):
     """Its own folder."""
     with TemporaryDirectory() as room:
         (Path(room) / "cfg.json").write_text(json.dumps(config))
-        save_file({name: rows(value, "float32") for name, value in tensors.items()}, Path(room) / "sae.safetensors")
+        save_file(
+            {name: rows(value, "float32") for name, value in tensors.items()},
+            Path(room) / "sae.safetensors",
+        )
         read = SparseCoder.load_from_disk(room)
     x = rows(x, "float32")
-    return {"latents": read.num_latents, "features": dense(read, read.encode(x)), "x_hat": read(x).sae_out}
+    return {
+        "latents": read.num_latents,
+        "features": dense(read, read.encode(x)),
+        "x_hat": read(x).sae_out,
+    }
 
 
 def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
-    """fvu with the variance given as the number of rows, which makes it the mean squared error; or one pre-activation."""
+    """fvu with the variance given as the number of rows, which makes it the mean squared error; or
+    one pre-activation."""
     if objective not in ("topk", "preactivation"):
         raise NotOffered(f"no {objective}")
     made = coder("topk", weights, centred)
     n = torch.tensor(float(len(x)))
-    loss = made(rows(x), total_variance=n).fvu if objective == "topk" else made.encode(rows(x)).pre_acts[0, latent]
+    loss = (
+        made(rows(x), total_variance=n).fvu
+        if objective == "topk"
+        else made.encode(rows(x)).pre_acts[0, latent]
+    )
     names, tensors = zip(*made.named_parameters(), strict=True)
     found = torch.autograd.grad(loss, tensors, allow_unused=True)
-    grads = {n: torch.zeros_like(t) if g is None else g for n, t, g in zip(names, tensors, found, strict=True)}
-    return {"loss": loss} | {NAMES.get(n, n): g.mT if n == "encoder.weight" else g for n, g in grads.items()}
+    grads = {
+        n: torch.zeros_like(t) if g is None else g
+        for n, t, g in zip(names, tensors, found, strict=True)
+    }
+    return {"loss": loss} | {
+        NAMES.get(n, n): g.mT if n == "encoder.weight" else g for n, g in grads.items()
+    }
 
 
 def auxk(weights, x, k_aux, dead):
@@ -114,9 +142,16 @@ def auxk(weights, x, k_aux, dead):
 
 
 OPERATIONS = {
-    "metrics": measured, "metrics_stream": streamed, "encode": encode, "features_two_ways": features_two_ways, "fired": fired,
-    "save_load": save_load, "load": load, "gradients": gradients, "auxk": auxk,
-}  # fmt: skip
+    "metrics": measured,
+    "metrics_stream": streamed,
+    "encode": encode,
+    "features_two_ways": features_two_ways,
+    "fired": fired,
+    "save_load": save_load,
+    "load": load,
+    "gradients": gradients,
+    "auxk": auxk,
+}
 
 if __name__ == "__main__":
     serve("sparsify", "eai-sparsify", OPERATIONS)

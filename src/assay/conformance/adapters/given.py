@@ -18,15 +18,33 @@ Weights = Mapping[str, Any]
 Nested = Sequence[Any]
 
 
-def dictionary(architecture: str, weights: Weights, centred: bool = True, scale: float | None = None, **more: Any) -> Dictionary:
+def dictionary(
+    architecture: str,
+    weights: Weights,
+    centred: bool = True,
+    scale: float | None = None,
+    **more: Any,
+) -> Dictionary:
     """The one-run Dictionary of a vector's weights."""
-    given: dict[str, Any] = {n: torch.tensor([value], dtype=torch.float64) for n, value in weights.items() if n != "k"}
-    kinds: dict[str, Nonlinearity] = {"relu": ReLU(), "gated": Gated(), "jumprelu": JumpReLU(), "batchtopk": JumpReLU()}
+    given: dict[str, Any] = {
+        n: torch.tensor([value], dtype=torch.float64) for n, value in weights.items() if n != "k"
+    }
+    kinds: dict[str, Nonlinearity] = {
+        "relu": ReLU(),
+        "gated": Gated(),
+        "jumprelu": JumpReLU(),
+        "batchtopk": JumpReLU(),
+    }
     if "k" in weights:
-        kinds |= {kind.lower(): of(weights["k"]) for kind, of in (("TopK", TopK), ("AbsTopK", AbsTopK), ("GroupMax", GroupMax))}
+        kinds |= {
+            kind.lower(): of(weights["k"])
+            for kind, of in (("TopK", TopK), ("AbsTopK", AbsTopK), ("GroupMax", GroupMax))
+        }
     if architecture == "gated":
         given["b_enc"] = given.pop("b_gate")
-    if given.pop("rescale_by_decoder_norm", None) is not None:  # the same dictionary with decoder rows of length 1
+    if (
+        given.pop("rescale_by_decoder_norm", None) is not None
+    ):  # the same dictionary with decoder rows of length 1
         norm = given["W_dec"].norm(dim=-1)
         given |= {
             "W_enc": given["W_enc"] * norm[:, None],
@@ -35,10 +53,14 @@ def dictionary(architecture: str, weights: Weights, centred: bool = True, scale:
         }
     if "threshold" in given:
         given["threshold"] = given["threshold"].expand_as(given["b_enc"])
-    own: dict[str, Tensor] = {name: given.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in given}
+    own: dict[str, Tensor] = {
+        name: given.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in given
+    }
     pre = None if centred else torch.zeros(1, given["W_enc"].shape[1], dtype=torch.float64)
     times = None if scale is None else torch.tensor([scale], dtype=torch.float64)
-    return Dictionary(**given, nonlinearity=kinds[architecture], own=own, b_pre=pre, scale=times, **more)
+    return Dictionary(
+        **given, nonlinearity=kinds[architecture], own=own, b_pre=pre, scale=times, **more
+    )
 
 
 def rows(x: Nested, dtype: str = "float64") -> Tensor:

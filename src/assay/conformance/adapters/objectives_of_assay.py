@@ -30,21 +30,39 @@ from assay.dictionaries.training.terms import project
 def parameters(weights: Weights, centred: bool) -> dict[str, Tensor]:
     """A vector's weights as parameters [run, …] that ask for gradients; b_gate is Gated's b_enc."""
     names = {name: "b_enc" if name == "b_gate" else name for name in weights if name != "k"}
-    params = {ours: torch.tensor([weights[name]], dtype=torch.float64, requires_grad=True) for name, ours in names.items()}
-    return params if centred else params | {"b_pre": torch.zeros(1, len(weights["W_enc"]), dtype=torch.float64)}
+    params = {
+        ours: torch.tensor([weights[name]], dtype=torch.float64, requires_grad=True)
+        for name, ours in names.items()
+    }
+    return (
+        params
+        if centred
+        else params | {"b_pre": torch.zeros(1, len(weights["W_enc"]), dtype=torch.float64)}
+    )
 
 
-def value(objective: str, params: Mapping[str, Tensor], x: Tensor, weights: Weights, penalty: float, **more: Any) -> Tensor:
+def value(
+    objective: str,
+    params: Mapping[str, Tensor],
+    x: Tensor,
+    weights: Weights,
+    penalty: float,
+    **more: Any,
+) -> Tensor:
     """One objective, or one term of it as the difference of two."""
     d = x.shape[1]
     lam = torch.tensor([penalty / d**0.5], dtype=torch.float64)
 
-    def loss(of: Callable[..., Tensor], nonlinearity: Nonlinearity, penalty: Tensor = lam, **also: Any) -> Tensor:
+    def loss(
+        of: Callable[..., Tensor], nonlinearity: Nonlinearity, penalty: Tensor = lam, **also: Any
+    ) -> Tensor:
         return of(params, x, nonlinearity, penalty, **also)[0]
 
     jump = JumpReLU(bandwidth=more["bandwidth"])
     if objective == "jumprelu-l0":
-        return loss(losses.jumprelu, jump, torch.ones(1)) - loss(losses.jumprelu, jump, torch.zeros(1))
+        return loss(losses.jumprelu, jump, torch.ones(1)) - loss(
+            losses.jumprelu, jump, torch.zeros(1)
+        )
     if objective == "preactivation":
         return (project(params, x) + params["b_enc"][:, None])[0, 0, more["latent"]]
     plain: dict[str, Callable[[], Tensor]] = {
@@ -61,9 +79,15 @@ def value(objective: str, params: Mapping[str, Tensor], x: Tensor, weights: Weig
 
 
 def gradients(
-    objective: str, weights: Weights, centred: bool, x: Nested, penalty: float = 0.0, bandwidth: float = 1.0, latent: int = 0,
+    objective: str,
+    weights: Weights,
+    centred: bool,
+    x: Nested,
+    penalty: float = 0.0,
+    bandwidth: float = 1.0,
+    latent: int = 0,
     p: float = 1.0,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """An objective and its gradients, by the vector's names."""
     params = parameters(weights, centred)
     rows = torch.tensor(x, dtype=torch.float64)
@@ -71,26 +95,40 @@ def gradients(
     names = [name for name in weights if name != "k"]
     asked = [params["b_enc" if name == "b_gate" else name] for name in names]
     found = torch.autograd.grad(loss, asked, allow_unused=True)
-    grads = {n: torch.zeros_like(t) if g is None else g for n, t, g in zip(names, asked, found, strict=True)}
+    grads = {
+        n: torch.zeros_like(t) if g is None else g
+        for n, t, g in zip(names, asked, found, strict=True)
+    }
     return {"loss": loss, **{name: grad[0] for name, grad in grads.items()}}
 
 
 def auxk(weights: Weights, x: Nested, k_aux: int, dead: Sequence[bool]) -> dict[str, Any]:
-    """The auxiliary term, as the loss with it less the loss without, and the direction of the dead encoder column's gradient."""
+    """The auxiliary term, as the loss with it less the loss without, and the direction of the dead
+    encoder column's gradient."""
     params, rows = parameters(weights, True), torch.tensor(x, dtype=torch.float64)
     of, idle = TopKAux(alpha=1.0, dead_after=1), torch.tensor([dead]).long()
     none = torch.zeros(1)
-    loss = of(params, rows, TopK(weights["k"]), none, idle=idle) - losses.mse(params, rows, TopK(weights["k"]), none)
+    loss = of(params, rows, TopK(weights["k"]), none, idle=idle) - losses.mse(
+        params, rows, TopK(weights["k"]), none
+    )
     column = torch.autograd.grad(loss[0], params["W_enc"])[0][0, :, dead.index(True)]
     return {"loss": loss[0], "direction": column / (column.norm() or 1)}
 
 
 def loss_ratio(
-    objective: str, weights: Weights, centred: bool, prefixes: Sequence[int], x: Nested, against: Nested
+    objective: str,
+    weights: Weights,
+    centred: bool,
+    prefixes: Sequence[int],
+    x: Nested,
+    against: Nested,
 ) -> dict[str, Any]:
     """Matryoshka loss of x over that of another input."""
     of, params = Matryoshka(tuple(prefixes)), parameters(weights, centred)
-    a, b = (of(params, torch.tensor(r, dtype=torch.float64), BatchTopK(weights["k"]), torch.zeros(1)) for r in (x, against))
+    a, b = (
+        of(params, torch.tensor(r, dtype=torch.float64), BatchTopK(weights["k"]), torch.zeros(1))
+        for r in (x, against)
+    )
     return {"ratio": (a / b)[0]}
 
 
@@ -116,7 +154,8 @@ def threshold_travel(start: float, lr: float, steps: int) -> dict[str, Any]:
 
 
 def resampled(weights: Weights, dead: Sequence[bool], x: Nested) -> dict[str, Any]:
-    """Length of the encoder row that a resampled latent gets; training keeps W_enc as [run, f, d]."""
+    """Length of the encoder row that a resampled latent gets; training keeps W_enc as [run, f,
+    d]."""
     params = {name: torch.tensor([part], dtype=torch.float32) for name, part in weights.items()}
     state = {**params, "W_enc": params["W_enc"].mT.contiguous()}
     state |= adam_state(state)
@@ -127,6 +166,10 @@ def resampled(weights: Weights, dead: Sequence[bool], x: Nested) -> dict[str, An
 
 
 OPERATIONS: protocol.Operations = {
-    "gradients": gradients, "auxk": auxk, "loss_ratio": loss_ratio, "threshold_estimate": threshold_estimate,
-    "threshold_travel": threshold_travel, "resample": resampled,
-}  # fmt: skip
+    "gradients": gradients,
+    "auxk": auxk,
+    "loss_ratio": loss_ratio,
+    "threshold_estimate": threshold_estimate,
+    "threshold_travel": threshold_travel,
+    "resample": resampled,
+}

@@ -1,8 +1,9 @@
-"""What every adapter does beside its operations: read the request, answer each case, write the answers. Standard library only.
+"""What every adapter does beside its operations: read the request, answer each case, write the
+answers. Standard library only.
 
-Run as: PYTHON for_NAME.py request.json answers.json. The request is {"cases": [{"id", "operation", "inputs"}]}; the answers are
-{"peer", "version", "environment", "answers": {id: {"value"} or {"error"} or {"not_offered"}}}.
-"""
+Run as: PYTHON for_NAME.py request.json answers.json. The request is {"cases": [{"id", "operation",
+"inputs"}]}; the answers are {"peer", "version", "environment", "answers": {id: {"value"} or
+{"error"} or {"not_offered"}}}."""
 
 import json
 import math
@@ -17,7 +18,8 @@ Operations = Mapping[str, Callable[..., Mapping[str, Any]]]
 
 
 class NotOffered(Exception):
-    """The library has nothing for this operation or this input; the text says what it has instead."""
+    """The library has nothing for this operation or this input; the text says what it has
+    instead."""
 
 
 def answer(case: Mapping[str, Any], operations: Operations) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def answer(case: Mapping[str, Any], operations: Operations) -> dict[str, Any]:
 
 
 def serve(peer: str, package: str, operations: Operations) -> None:
-    """Answer the request file named on the command line; `package` is the distribution whose version is reported."""
+    """Answer the request file named on the command line; `package` is the distribution whose
+    version is reported."""
     request, answers = Path(sys.argv[1]), Path(sys.argv[2])
     cases = json.loads(request.read_text(encoding="utf-8"))["cases"]
     done = {

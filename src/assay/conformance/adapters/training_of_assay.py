@@ -63,7 +63,17 @@ class _Bench:
 
 
 def _method(lr: float = 1e-2, **more: Any) -> Method:
-    return Method(ReLU(), l1, width=6, lr=np.array([lr]), penalty=np.array([0.1]), warm_up=0, penalty_warm_up=0, decay=0, **more)
+    return Method(
+        ReLU(),
+        l1,
+        width=6,
+        lr=np.array([lr]),
+        penalty=np.array([0.1]),
+        warm_up=0,
+        penalty_warm_up=0,
+        decay=0,
+        **more,
+    )
 
 
 def _batches(x: Nested) -> Callable[[int], Tensor]:
@@ -71,7 +81,8 @@ def _batches(x: Nested) -> Callable[[int], Tensor]:
 
 
 def second_step(x: Nested) -> dict[str, Any]:
-    """Adam's first moment at β₁ = 0 is the gradient: after the second step over after the first, at rate 0."""
+    """Adam's first moment at β₁ = 0 is the gradient: after the second step over after the first, at
+    rate 0."""
     g = group(Runs([Spec()]), _method(lr=0.0), d=len(x[0]), steps=2)
     seen = []
     for step in range(2):
@@ -88,11 +99,18 @@ def unit_decoder(x: Nested, lr: float) -> dict[str, Any]:
 
 
 def normalisation_recorded(x: Nested, steps: int) -> dict[str, Any]:
-    """Train on centred, scaled rows; what was saved reads raw ones by the mean and scale that it holds."""
+    """Train on centred, scaled rows; what was saved reads raw ones by the mean and scale that it
+    holds."""
     raw = torch.tensor(x, dtype=torch.float32)
     mean, scale = raw.mean(0), 0.5
     made = fit_dictionaries(
-        [(Runs([Spec()]), _method())], lambda step: (raw - mean) * scale, d=2, steps=steps, bench=_Bench(), mean=mean, scale=scale
+        [(Runs([Spec()]), _method())],
+        lambda step: (raw - mean) * scale,
+        d=2,
+        steps=steps,
+        bench=_Bench(),
+        mean=mean,
+        scale=scale,
     )
     with tempfile.TemporaryDirectory() as room:
         Dictionary.of(made[0]).save(Path(room) / "d.safetensors")
@@ -109,25 +127,35 @@ def checkpoint(x: Nested, steps: int) -> dict[str, Any]:
 
 
 def resume(steps: int, stop: int) -> dict[str, Any]:
-    """Stop after some steps, go on from the checkpoint in a fresh group, compare with the training that was not stopped."""
+    """Stop after some steps, go on from the checkpoint in a fresh group, compare with the training
+    that was not stopped."""
     from assay.core.rng import normal
 
     seeds = np.array([7])
 
     def train(bench: _Bench) -> dict[str, Tensor]:
         made = group(Runs([Spec(seed=7)]), _method(), d=3, steps=steps)
-        return fit([made], lambda step: torch.from_numpy(normal(seeds, "x", step, (8, 3))), steps=steps, bench=bench)[0].tensors
+        return fit(
+            [made],
+            lambda step: torch.from_numpy(normal(seeds, "x", step, (8, 3))),
+            steps=steps,
+            bench=bench,
+        )[0].tensors
 
     first = _Bench(stop=stop)
     try:
         train(first)
     except KeyboardInterrupt:
         resumed, whole = train(_Bench(first.saved)), train(_Bench())
-        return {"identical": all(torch.equal(value, resumed[name]) for name, value in whole.items())}
+        return {
+            "identical": all(torch.equal(value, resumed[name]) for name, value in whole.items())
+        }
     raise AssertionError("the training did not stop")
 
 
-def save_load(architecture: str, weights: Mapping[str, Any], centred: bool, x: Nested) -> dict[str, Any]:
+def save_load(
+    architecture: str, weights: Mapping[str, Any], centred: bool, x: Nested
+) -> dict[str, Any]:
     """Features and reconstruction after a file in between."""
     with tempfile.TemporaryDirectory() as room:
         dictionary(architecture, weights, centred).save(Path(room) / "d.safetensors")
@@ -136,7 +164,9 @@ def save_load(architecture: str, weights: Mapping[str, Any], centred: bool, x: N
     return {"features": back.encode(rows)[0], "x_hat": back.reconstruct(rows)[0]}
 
 
-def load(format: str, config: Mapping[str, Any], tensors: Mapping[str, Nested], x: Nested) -> dict[str, Any]:
+def load(
+    format: str, config: Mapping[str, Any], tensors: Mapping[str, Nested], x: Nested
+) -> dict[str, Any]:
     """A peer's folder by `assay.dictionaries.formats.load`."""
     from safetensors.torch import save_file
 
@@ -148,7 +178,10 @@ def load(format: str, config: Mapping[str, Any], tensors: Mapping[str, Nested], 
         folder = Path(room) / "layers.0"
         folder.mkdir()
         (folder / "cfg.json").write_text(json.dumps(config))
-        save_file({name: torch.tensor(value, dtype=torch.float32) for name, value in tensors.items()}, folder / "sae.safetensors")
+        save_file(
+            {name: torch.tensor(value, dtype=torch.float32) for name, value in tensors.items()},
+            folder / "sae.safetensors",
+        )
         d = read(folder)
     rows = torch.tensor(x, dtype=torch.float32)
     return {"latents": d.width, "features": d.encode(rows)[0], "x_hat": d.reconstruct(rows)[0]}
@@ -164,7 +197,11 @@ def evaluation_documents(documents: int, train: int, evaluate: int) -> dict[str,
         text = corpus.load(room)
 
         def seen(part: corpus.Part, count: int) -> list[int]:
-            return sorted(text.windows(lambda s: list(s.encode()), part, context=8, count=count).document.tolist())
+            return sorted(
+                text.windows(
+                    lambda s: list(s.encode()), part, context=8, count=count
+                ).document.tolist()
+            )
 
         first, trained, again = seen("test", evaluate), seen("train", train), seen("test", evaluate)
     return {"shared": len(set(trained) & set(first)), "same_each_time": first == again}
@@ -212,12 +249,22 @@ def failed_run() -> dict[str, Any]:
         if len(calls) == 1:
             raise ZeroDivisionError("the first time")
         state = {"x": torch.zeros(len(runs))}
-        return fit([Group(runs, state, lambda state, batch, step: state["x"])], lambda step: None, steps=1, bench=bench)[0]
+        return fit(
+            [Group(runs, state, lambda state, batch, step: state["x"])],
+            lambda step: None,
+            steps=1,
+            bench=bench,
+        )[0]
 
     experiment = Experiment(
-        arms={"main": Arm(train)}, measure=lambda runs, trained, bench: measures(runs, x=("run", trained.tensors["x"], "1")),
-        claims=(), smoke=(_Config(),), default=(_Config(),), full=(_Config(),), name="failed-once",
-    )  # fmt: skip
+        arms={"main": Arm(train)},
+        measure=lambda runs, trained, bench: measures(runs, x=("run", trained.tensors["x"], "1")),
+        claims=(),
+        smoke=(_Config(),),
+        default=(_Config(),),
+        full=(_Config(),),
+        name="failed-once",
+    )
     with tempfile.TemporaryDirectory() as room:
         try:
             Lab(Path(room), Inline()).run(experiment)
@@ -227,7 +274,15 @@ def failed_run() -> dict[str, Any]:
 
 
 OPERATIONS: protocol.Operations = {
-    "second_step": second_step, "unit_decoder": unit_decoder, "normalisation_recorded": normalisation_recorded,
-    "checkpoint": checkpoint, "resume": resume, "save_load": save_load, "load": load,
-    "evaluation_documents": evaluation_documents, "data_keys": data_keys, "cache_keys": cache_keys, "failed_run": failed_run,
-}  # fmt: skip
+    "second_step": second_step,
+    "unit_decoder": unit_decoder,
+    "normalisation_recorded": normalisation_recorded,
+    "checkpoint": checkpoint,
+    "resume": resume,
+    "save_load": save_load,
+    "load": load,
+    "evaluation_documents": evaluation_documents,
+    "data_keys": data_keys,
+    "cache_keys": cache_keys,
+    "failed_run": failed_run,
+}

@@ -14,7 +14,8 @@ from assay.dictionaries.nonlinearity import Identity
 
 
 def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Dictionary]:
-    """For each rank the projection on that many principal components of x: a Dictionary of one run with signed, dense codes.
+    """For each rank the projection on that many principal components of x: a Dictionary of one run
+    with signed, dense codes.
 
     Formula: x̂ = μ + V Vᵀ (x − μ), V the eigenvectors of the largest eigenvalues of the covariance
     Raises: DataError for a rank below 1 or above the dimension.
@@ -23,7 +24,10 @@ def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Diction
     for rank in ranks:
         if not 1 <= rank <= d:
             raise DataError(f"a rank must lie between 1 and the dimension {d}, got {rank}")
-    mean = sum((part.double().sum(0) for part in x.split(chunk)), torch.zeros(d, dtype=torch.float64, device=x.device)) / len(x)
+    mean = sum(
+        (part.double().sum(0) for part in x.split(chunk)),
+        torch.zeros(d, dtype=torch.float64, device=x.device),
+    ) / len(x)
     centre = mean.float()
     covariance = torch.zeros(d, d, dtype=torch.float64, device=x.device)
     for part in x.split(chunk):
@@ -33,17 +37,23 @@ def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Diction
     zero = torch.zeros(1, d, device=x.device)
     return [
         Dictionary(
-            W_enc=directions[None, :, :rank], b_enc=zero[:, :rank], W_dec=directions[None, :, :rank].mT, b_dec=zero,
-            nonlinearity=Identity(), mean=centre[None],
+            W_enc=directions[None, :, :rank],
+            b_enc=zero[:, :rank],
+            W_dec=directions[None, :, :rank].mT,
+            b_dec=zero,
+            nonlinearity=Identity(),
+            mean=centre[None],
         )
         for rank in ranks
-    ]  # fmt: skip
+    ]
 
 
 def pca_to(x: Float[Tensor, "b d"], rows: Float[Tensor, "n d"], fvu: float) -> Dictionary:
-    """Principal components of x, as few as leave no more than this share of the variance of other rows unexplained.
+    """Principal components of x, as few as leave no more than this share of the variance of other
+    rows unexplained.
 
-    What a dictionary with this FVU is compared with, where the question is what it leaves out beside how much.
+    What a dictionary with this FVU is compared with, where the question is what it leaves out
+    beside how much.
 
     Raises: DataError where even all components leave more, which happens only below 0.
     """
@@ -54,4 +64,9 @@ def pca_to(x: Float[Tensor, "b d"], rows: Float[Tensor, "n d"], fvu: float) -> D
     if not bool((left <= fvu).any()):
         raise DataError(f"no number of components leaves {fvu:g} of the variance unexplained")
     rank = int((left > fvu).sum()) + 1
-    return replace(every, W_enc=every.W_enc[..., :rank], b_enc=every.b_enc[:, :rank], W_dec=every.W_dec[:, :rank])
+    return replace(
+        every,
+        W_enc=every.W_enc[..., :rank],
+        b_enc=every.b_enc[:, :rank],
+        W_dec=every.W_dec[:, :rank],
+    )

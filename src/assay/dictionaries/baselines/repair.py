@@ -1,7 +1,8 @@
-"""What can be mended after training, in closed form: rescale & shift of the features, and a decoder refitted by least squares.
+"""What can be mended after training, in closed form: rescale & shift of the features, and a decoder
+refitted by least squares.
 
-Both keep the choice of which features are on, so they tell apart what an L1 penalty does to magnitudes and to selection.
-"""
+Both keep the choice of which features are on, so they tell apart what an L1 penalty does to
+magnitudes and to selection."""
 
 from __future__ import annotations
 
@@ -20,48 +21,67 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Rescaled
 
 RIDGE = 1e-6
-"""Pull of least squares towards the present values, in units of the mean diagonal; it decides only where data do not."""
+"""Pull of least squares towards the present values, in units of the mean diagonal; it decides only
+where data do not."""
 
 
-def rescale_and_shift(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0) -> Dictionary:
-    """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best; decoder and selection stay.
+def rescale_and_shift(
+    dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
+) -> Dictionary:
+    """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best;
+    decoder and selection stay.
 
-    Formula: f' = 1[f > 0] · max(r f + s, 0), with r, s minimising Σ‖x − b_dec − Σ_i W_dec,i (r_i f_i + s_i) 1[f_i > 0]‖²;
-    L0 may only fall
+    Formula: f' = 1[f > 0] · max(r f + s, 0), with r, s minimising Σ‖x − b_dec − Σ_i W_dec,i (r_i
+    f_i + s_i) 1[f_i > 0]‖²; L0 may only fall
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.3
-    Differs: least squares on the support in place of gradient descent; no sign constraint on r. `pull` draws r to 1 and s to 0
-    with the weight of that many firings at the feature's own mean energy: a feature that fires a few times, or always equally
-    strongly, does not determine both, and plain least squares then gives factors that explode on other text
-    """
+    Differs: least squares on the support in place of gradient descent; no sign constraint on r.
+    `pull` draws r to 1 and s to 0 with the weight of that many firings at the feature's own mean
+    energy: a feature that fires a few times, or always equally strongly, does not determine both,
+    and plain least squares then gives factors that explode on other text"""
     return _joined(dictionary, lambda one: _rescaled(one, x, chunk, pull))
 
 
-def refit_decoder(dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0) -> Dictionary:
-    """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length, features stay the same.
+def refit_decoder(
+    dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
+) -> Dictionary:
+    """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length,
+    features stay the same.
 
-    Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on nowhere in x stays as it was, and `pull`
-    draws each row to what it was with the weight of that many firings
-    """
+    Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on
+    nowhere in x stays as it was, and `pull` draws each row to what it was with the weight of that
+    many firings"""
     return _joined(dictionary, lambda one: _refitted(one, x, chunk, pull))
 
 
-def rescaled(dictionary: Dictionary, factor: Float[Tensor, "run f"], shift: Float[Tensor, "run f"]) -> Dictionary:
-    """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short on purpose."""
-    own = {"factor": factor, "shift": shift, **{f"of_{name}": value for name, value in dictionary.own.items()}}
+def rescaled(
+    dictionary: Dictionary, factor: Float[Tensor, "run f"], shift: Float[Tensor, "run f"]
+) -> Dictionary:
+    """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short
+    on purpose."""
+    own = {
+        "factor": factor,
+        "shift": shift,
+        **{f"of_{name}": value for name, value in dictionary.own.items()},
+    }
     return replace(dictionary, nonlinearity=Rescaled(dictionary.nonlinearity), own=own)
 
 
 def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
-    """The dictionary with all features times `factor`: shrinkage of a known size and nothing else wrong."""
+    """The dictionary with all features times `factor`: shrinkage of a known size and nothing else
+    wrong."""
     ones = torch.ones_like(dictionary.b_enc)
     return rescaled(dictionary, factor * ones, 0 * ones)
 
 
 @torch.no_grad()
 def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
-    """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of the decoder rows."""
+    """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of
+    the decoder rows."""
     f = one.width
-    found = _equations(2 * f, ((torch.cat((c, c.sign()), 1), rows - one.b_dec[0]) for c, rows in _encoded(one, x, chunk)))
+    found = _equations(
+        2 * f,
+        ((torch.cat((c, c.sign()), 1), rows - one.b_dec[0]) for c, rows in _encoded(one, x, chunk)),
+    )
     u = len(found.used) // 2  # a feature that is on has both unknowns
     W = one.W_dec[0, found.used[:u]].double()
     found.gram.view(2, u, 2, u).mul_((W @ W.T)[:, None])
@@ -74,9 +94,16 @@ def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary
 
 @torch.no_grad()
 def _refitted(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
-    """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is always 1."""
+    """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is
+    always 1."""
     f = one.width
-    found = _equations(f + 1, ((torch.cat((c, torch.ones_like(c[:, :1])), 1), rows) for c, rows in _encoded(one, x, chunk)))
+    found = _equations(
+        f + 1,
+        (
+            (torch.cat((c, torch.ones_like(c[:, :1])), 1), rows)
+            for c, rows in _encoded(one, x, chunk)
+        ),
+    )
     present = torch.cat((one.W_dec[0], one.b_dec)).double()
     weight = pull * found.gram.diagonal() / found.firings
     weight[-1] = 0
@@ -93,10 +120,15 @@ class _Equations(NamedTuple):
     moment: Float[Tensor, "u d"]
     firings: Float[Tensor, "u"]
 
-    def solved(self, present: Float[Tensor, "n d"], weight: Float[Tensor, "u"]) -> Float[Tensor, "n d"]:
-        """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of codes that are on nowhere. Spends `gram`."""
+    def solved(
+        self, present: Float[Tensor, "n d"], weight: Float[Tensor, "u"]
+    ) -> Float[Tensor, "n d"]:
+        """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of
+        codes that are on nowhere. Spends `gram`."""
         left = self.moment - self.gram @ present[self.used]
-        ridge = RIDGE * (self.gram.trace() / len(present)).clamp_min(1e-30)  # above 0 also where nothing was ever on
+        ridge = RIDGE * (self.gram.trace() / len(present)).clamp_min(
+            1e-30
+        )  # above 0 also where nothing was ever on
         self.gram.diagonal().add_(weight + ridge)
         A, b = self.gram.cpu().numpy(), left.cpu().numpy()
         try:
@@ -106,8 +138,11 @@ class _Equations(NamedTuple):
         return present.index_add(0, self.used, torch.from_numpy(change).to(present))
 
 
-def _equations(n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor, "b d"]]]) -> _Equations:
-    """Add up the equations of n codes over chunks (C, X) of rows; of a chunk in which few codes are on, only those are multiplied."""
+def _equations(
+    n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor, "b d"]]]
+) -> _Equations:
+    """Add up the equations of n codes over chunks (C, X) of rows; of a chunk in which few codes are
+    on, only those are multiplied."""
     sparse = [csr_array((0, n))]
     gram, moment, firings = (torch.zeros((), dtype=torch.float64) for _ in range(3))
     for codes, x in chunks:
@@ -115,7 +150,12 @@ def _equations(n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor
             row, column = codes.nonzero(as_tuple=True)
             firings = column.bincount(minlength=n) + firings
             value = codes[row, column].double()
-            sparse.append(csr_array((value.cpu().numpy(), (row.cpu().numpy(), column.cpu().numpy())), tuple(codes.shape)))
+            sparse.append(
+                csr_array(
+                    (value.cpu().numpy(), (row.cpu().numpy(), column.cpu().numpy())),
+                    tuple(codes.shape),
+                )
+            )
             moment = torch.from_numpy(sparse[-1].T @ x.double().cpu().numpy()).to(x.device) + moment
         else:
             firings = codes.count_nonzero(0) + firings
@@ -129,7 +169,9 @@ def _equations(n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor
     return _Equations(used, product, moment[used], firings[used])
 
 
-def _encoded(one: Dictionary, x: Tensor, chunk: int) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
+def _encoded(
+    one: Dictionary, x: Tensor, chunk: int
+) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
     """Codes and normalised rows, a chunk at a time."""
     for part in x.split(chunk):
         rows = one.normalise(part.to(one.W_enc.device).float())[0]

@@ -1,1 +1,2 @@
-"""What moves a latent during training: theory of a lone feature, gradients by term, groups followed and planted."""
+"""What moves a latent during training: theory of a lone feature, gradients by term, groups followed
+and planted."""

@@ -1,4 +1,5 @@
-"""ByHand: a dead-latent policy that also plants latents at one step, and holds parameters at 0: for experiments on training."""
+"""ByHand: a dead-latent policy that also plants latents at one step, and holds parameters at 0: for
+experiments on training."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from assay.dictionaries.training.learners import Seen
 
 @dataclass(frozen=True, eq=False)
 class ByHand:
-    """Another policy; the first latents of every run are kept silent until one step and then set to given directions."""
+    """Another policy; the first latents of every run are kept silent until one step and then set to
+    given directions."""
 
     of: DeadPolicy
     """What is done about the other latents."""
@@ -48,14 +50,19 @@ class ByHand:
         return self.of.note(features)
 
     def learn(self, state: State, seen: Seen) -> None:
-        """Let the policy within learn, then hold the planted latents silent before their step and set them free at it."""
+        """Let the policy within learn, then hold the planted latents silent before their step and
+        set them free at it."""
         self.of.learn(state, seen)
         n = self.decoder.shape[1]
         if n and seen.step + 1 < self.at:
             state["W_enc"][:, :n] = 0
             state["b_enc"][:, :n] = -1
         if n and seen.step + 1 == self.at:
-            for name, value in {"W_enc": self.encoder, "W_dec": self.decoder, "b_enc": torch.tensor(self.bias)}.items():
+            for name, value in {
+                "W_enc": self.encoder,
+                "W_dec": self.decoder,
+                "b_enc": torch.tensor(self.bias),
+            }.items():
                 state[name][:, :n] = value.to(state[name])
                 for moment in "mv":
                     state[f"adam.{moment}.{name}"][:, :n] = 0

@@ -1,4 +1,5 @@
-"""Groups of latents followed through one training: who is rare, how densities move, what gradients and ablations say of them."""
+"""Groups of latents followed through one training: who is rare, how densities move, what gradients
+and ablations say of them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from assay.dictionaries.dynamics.pulls import Params, ablate, features, joined, 
 FEWEST = 10
 """Rows on which a latent must fire for its gradient to be reported."""
 DRIFTING = 0.2
-"""Net drift below which the penalty's share is not reported: it is unbounded where both terms cancel."""
+"""Net drift below which the penalty's share is not reported: it is unbounded where both terms
+cancel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +31,16 @@ class Snapshots:
     b_enc: Float[Tensor, "step f"]
     b_dec: Float[Tensor, "step d"]
 
-    def density(self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
-        """The probability that these latents fire at these checkpoints (indices into `steps`), by the formula of an Embedded world."""
+    def density(
+        self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]
+    ) -> Float[np.ndarray, "latent step"]:
+        """The probability that these latents fire at these checkpoints (indices into `steps`), by
+        the formula of an Embedded world."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
         W = self.W_enc[list(at)][:, :, chosen].double()
-        bias = self.b_enc[list(at)][:, chosen].double() - torch.einsum("sd,sdf->sf", self.b_dec[list(at)].double(), W)
+        bias = self.b_enc[list(at)][:, chosen].double() - torch.einsum(
+            "sd,sdf->sf", self.b_dec[list(at)].double(), W
+        )
         rows = W.permute(2, 0, 1).reshape(1, -1, W.shape[1]).numpy()
         return world.exceedance(rows, bias.mT.reshape(1, -1).numpy()).reshape(len(latents), len(at))
 
@@ -42,8 +49,11 @@ class Snapshots:
 class Counted(Snapshots):
     """Follow a cohort on inputs whose densities have no formula: firings are counted on rows."""
 
-    def density(self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]) -> Float[np.ndarray, "latent step"]:
-        """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none at all counts as half a firing."""
+    def density(
+        self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]
+    ) -> Float[np.ndarray, "latent step"]:
+        """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none
+        at all counts as half a firing."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
         fired = torch.zeros(len(latents), len(at))
         for k, step in enumerate(at if len(latents) else ()):
@@ -56,10 +66,11 @@ class Counted(Snapshots):
 def slopes(
     density: Float[np.ndarray, "latent step"], steps: Sequence[int] | Int[np.ndarray, "step"]
 ) -> Float[np.ndarray, "latent"]:
-    """How fast densities move: decades per decade of training steps, by least squares; NaN for fewer than two steps.
+    """How fast densities move: decades per decade of training steps, by least squares; NaN for
+    fewer than two steps.
 
-    Formula: slope of log₁₀ ρ on log₁₀ step, with ρ below SMALLEST counted as SMALLEST, so falls are at least as steep as told
-    """
+    Formula: slope of log₁₀ ρ on log₁₀ step, with ρ below SMALLEST counted as SMALLEST, so falls are
+    at least as steep as told"""
     if len(steps) < 2:
         return np.full(len(density), np.nan)
     t = np.log10(np.asarray(steps, float))
@@ -77,17 +88,24 @@ MOST = 50_000
 """Rows, at most, on which a group is looked at: enough for one that fires often."""
 
 
-def where_any_fires(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]) -> Float[Tensor, "kept d"]:
+def where_any_fires(
+    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]
+) -> Float[Tensor, "kept d"]:
     """The rows of x on which at least one of the latents fires, the first MOST of them."""
     if not len(latents):
         return x[:0]
-    own = {"W_enc": params["W_enc"][:, latents], "b_enc": params["b_enc"][latents], "b_dec": params["b_dec"]}
+    own = {
+        "W_enc": params["W_enc"][:, latents],
+        "b_enc": params["b_enc"][latents],
+        "b_dec": params["b_dec"],
+    }
     return x[torch.cat([features(own, part).amax(1) > 0 for part in x.split(16_384)])][:MOST]
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Medians over a group: the penalty's signed share of the gradient, what resists it, and net drift; over how many latents."""
+    """Medians over a group: the penalty's signed share of the gradient, what resists it, and net
+    drift; over how many latents."""
 
     share: float
     resists: float
@@ -98,24 +116,40 @@ class Moved:
 
 
 def moved(
-    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"], penalty: float, like: Sequence[int] = ()
+    params: Params,
+    x: Float[Tensor, "b d"],
+    latents: Int[Tensor, "latent"],
+    penalty: float,
+    like: Sequence[int] = (),
 ) -> Moved:
-    """What moves the encoders of a group on rows x; with `like`, on as many firing rows as another group's latents had.
+    """What moves the encoders of a group on rows x; with `like`, on as many firing rows as another
+    group's latents had.
 
-    Without equal numbers of rows the comparison is an artefact: from n rows even a balanced gradient drifts by about 1/√n.
-    """
-    most = torch.tensor([like[i % len(like)] for i in range(len(latents))], dtype=torch.int64) if len(like) else None
+    Without equal numbers of rows the comparison is an artefact: from n rows even a balanced
+    gradient drifts by about 1/√n."""
+    most = (
+        torch.tensor([like[i % len(like)] for i in range(len(latents))], dtype=torch.int64)
+        if len(like)
+        else None
+    )
     p = pulls(params, x, latents, penalty, most)
     enough = p.fired >= (FEWEST if most is None else torch.minimum(most, torch.tensor(FEWEST)))
     drift = torch.where(enough, p.drift, torch.nan).numpy()
     share = torch.where(enough & (p.drift > DRIFTING), p.share, torch.nan).numpy()
     resists = torch.where(enough & (p.fired > 0) & (penalty > 0), p.resists, torch.nan).numpy()
-    return Moved(median(share), median(resists), median(drift), int(enough.sum()), tuple(p.fired[enough].tolist()))
+    return Moved(
+        median(share),
+        median(resists),
+        median(drift),
+        int(enough.sum()),
+        tuple(p.fired[enough].tolist()),
+    )
 
 
 @dataclass(frozen=True)
 class Conspiracy:
-    """Sums over the rows on which a group fires: what it saves only together, and what as many ordinary firings save."""
+    """Sums over the rows on which a group fires: what it saves only together, and what as many
+    ordinary firings save."""
 
     synergy: float
     ordinary: float
@@ -123,9 +157,14 @@ class Conspiracy:
 
 
 def conspiracy(
-    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"], strength: Tensor, loss: Tensor
+    params: Params,
+    x: Float[Tensor, "b d"],
+    latents: Int[Tensor, "latent"],
+    strength: Tensor,
+    loss: Tensor,
 ) -> Conspiracy:
-    """The synergy of a group on rows x beside the ordinary firings (strength, loss of single ablation) matched to its own."""
+    """The synergy of a group on rows x beside the ordinary firings (strength, loss of single
+    ablation) matched to its own."""
     rows = where_any_fires(params, x, latents)
     if not len(rows):
         return Conspiracy(float("nan"), float("nan"), 0)
@@ -136,7 +175,8 @@ def conspiracy(
 def with_dead_weight(
     params: Params, x: Float[Tensor, "b d"], rng: np.random.Generator, count: int, density: float
 ) -> tuple[Params, Int[Tensor, "latent"]]:
-    """The dictionary with `count` latents of random directions more that fire on a share `density` of rows x, and their indices."""
+    """The dictionary with `count` latents of random directions more that fire on a share `density`
+    of rows x, and their indices."""
     d, f = params["W_enc"].shape
     unit = torch.from_numpy(rng.standard_normal((2, count, d)).astype(np.float32))
     unit = unit / unit.norm(dim=-1, keepdim=True)
@@ -145,11 +185,20 @@ def with_dead_weight(
     return joined(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
 
 
-def with_halves(params: Params, latents: Int[Tensor, "latent"]) -> tuple[Params, Int[Tensor, "twice"]]:
-    """The dictionary with each of the latents replaced by two that encode half of it, so that only both together are missed."""
+def with_halves(
+    params: Params, latents: Int[Tensor, "latent"]
+) -> tuple[Params, Int[Tensor, "twice"]]:
+    """The dictionary with each of the latents replaced by two that encode half of it, so that only
+    both together are missed."""
     f = params["W_enc"].shape[1]
-    halved: Mapping[str, Tensor] = {**params, "W_enc": params["W_enc"].clone(), "b_enc": params["b_enc"].clone()}
+    halved: Mapping[str, Tensor] = {
+        **params,
+        "W_enc": params["W_enc"].clone(),
+        "b_enc": params["b_enc"].clone(),
+    }
     halved["W_enc"][:, latents] /= 2
     halved["b_enc"][latents] /= 2
-    more = joined(halved, halved["W_enc"][:, latents], halved["b_enc"][latents], params["W_dec"][latents])
+    more = joined(
+        halved, halved["W_enc"][:, latents], halved["b_enc"][latents], params["W_dec"][latents]
+    )
     return more, torch.cat([latents, torch.arange(f, f + len(latents))])

@@ -1,8 +1,8 @@
 """A feature with nothing to gain: under a penalty alone, how it dies, and where it cannot.
 
-The input is x ~ N(μ, s² I), the feature ReLU(w·x + b), the loss λ E ReLU(w·x + b): no reconstruction, nobody to help. By
-symmetry w stays in the plane of μ and its own start, so its part along μ, its part across, and b say everything.
-"""
+The input is x ~ N(μ, s² I), the feature ReLU(w·x + b), the loss λ E ReLU(w·x + b): no
+reconstruction, nobody to help. By symmetry w stays in the plane of μ and its own start, so its part
+along μ, its part across, and b say everything."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ class Path:
 
     @property
     def alignment(self) -> Float[np.ndarray, "t"]:
-        """κ, the mean cosine of two such features whose rests are at right angles: the squared cosine with μ."""
+        """κ, the mean cosine of two such features whose rests are at right angles: the squared
+        cosine with μ."""
         return self.cosine**2
 
     def slope(self, start: float, end: float) -> float:
-        """Decades by which the density moves per decade of time between two times; −1 is ρ ∝ 1/t."""
+        """Decades by which the density moves per decade of time between two times; −1 is ρ ∝
+        1/t."""
         at = np.interp(np.log10([start, end]), np.log10(self.time), np.log10(self.density))
         return float((at[1] - at[0]) / np.log10(end / start))
 
@@ -53,7 +55,8 @@ def density(mean: float, spread: float, along, across, bias):
 
 
 def floor(mean: float, spread: float = 1.0) -> float:
-    """The least density of a feature whose bias is held at 0, reached as w turns to −μ: Φ(−‖μ‖/s)."""
+    """The least density of a feature whose bias is held at 0, reached as w turns to −μ:
+    Φ(−‖μ‖/s)."""
     return float(ndtr(-mean / spread))
 
 
@@ -69,10 +72,11 @@ def flow(
     end: float = 1e9,
     points: int = 600,
 ) -> Path:
-    """A feature's way under gradient flow from a start of given parts along μ and across, to time `end`.
+    """A feature's way under gradient flow from a start of given parts along μ and across, to time
+    `end`.
 
-    Formula: ẇ = −λ (μ P + s² w φ(u)/(s‖w‖)), ḃ = −λ P (0 where the bias is `held`), u = (w·μ + b)/(s‖w‖), P = Φ(u);
-    integrated over log t, since deaths take decades
+    Formula: ẇ = −λ (μ P + s² w φ(u)/(s‖w‖)), ḃ = −λ P (0 where the bias is `held`), u = (w·μ +
+    b)/(s‖w‖), P = Φ(u); integrated over log t, since deaths take decades
     Source: derived here; the gradient of E ReLU(z) for normal z
     """
 
@@ -82,29 +86,50 @@ def flow(
         u = (a * mean + b) / (spread * norm)
         fires, shrinks = ndtr(u), spread * np.exp(-u * u / 2) / np.sqrt(2 * np.pi) / norm
         rate = -penalty * np.exp(log_t)
-        return [rate * (mean * fires + shrinks * a), rate * shrinks * r, 0.0 if held else rate * fires]
+        return [
+            rate * (mean * fires + shrinks * a),
+            rate * shrinks * r,
+            0.0 if held else rate * fires,
+        ]
 
     at = np.linspace(np.log(1e-3), np.log(end), points)
-    s = solve_ivp(change, (at[0], at[-1]), [along, across, bias], t_eval=at, method="Radau", rtol=1e-8, atol=1e-11)
+    s = solve_ivp(
+        change,
+        (at[0], at[-1]),
+        [along, across, bias],
+        t_eval=at,
+        method="Radau",
+        rtol=1e-8,
+        atol=1e-11,
+    )
     a, r, b = s.y
     return Path(np.exp(s.t), a, r, b, density(mean, spread, a, r, b))
 
 
 def kick(beta1: float = 0.9, beta2: float = 0.999) -> float:
-    """How far Adam moves a weight, in learning rates, for one lone gradient after long silence, whatever its size.
+    """How far Adam moves a weight, in learning rates, for one lone gradient after long silence,
+    whatever its size.
 
-    Formula: Σ_k (1 − β₁) β₁ᵏ / √((1 − β₂) β₂ᵏ) = (1 − β₁)/√(1 − β₂) / (1 − β₁/√β₂); 31.77 for β = (0.9, 0.999)
-    """
+    Formula: Σ_k (1 − β₁) β₁ᵏ / √((1 − β₂) β₂ᵏ) = (1 − β₁)/√(1 − β₂) / (1 − β₁/√β₂); 31.77 for β =
+    (0.9, 0.999)"""
     return (1 - beta1) / (1 - beta2) ** 0.5 / (1 - beta1 / beta2**0.5)
 
 
 def adam(
-    mean: float, *, d: int, batch: int, at: Sequence[int], lr: float, count: int, rng: np.random.Generator
+    mean: float,
+    *,
+    d: int,
+    batch: int,
+    at: Sequence[int],
+    lr: float,
+    count: int,
+    rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, "step"]]:
-    """Densities of `count` lone features after the steps `at` of Adam on batches, and their mean cosine κ; s = λ = 1, b₀ = 0.
+    """Densities of `count` lone features after the steps `at` of Adam on batches, and their mean
+    cosine κ; s = λ = 1, b₀ = 0.
 
-    All features see the same batches and never each other; starts are random unit directions. Densities have a formula, so
-    none is counted. Adam's β are (0.9, 0.999).
+    All features see the same batches and never each other; starts are random unit directions.
+    Densities have a formula, so none is counted. Adam's β are (0.9, 0.999).
     """
     mu = np.zeros(d)
     mu[0] = mean

@@ -1,4 +1,5 @@
-"""What moves a latent when it fires, and whether latents do something together: gradients by term, ablations by group."""
+"""What moves a latent when it fires, and whether latents do something together: gradients by term,
+ablations by group."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Params = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Pulls:
-    """The gradient of one latent's encoder row and bias, as what the penalty and what the reconstruction asks for."""
+    """The gradient of one latent's encoder row and bias, as what the penalty and what the
+    reconstruction asks for."""
 
     penalty: Float[Tensor, "latent d1"]
     """Sum over rows on which the latent fires, of λ x̃ with x̃ = (x − b_dec, 1)."""
@@ -39,8 +41,8 @@ class Pulls:
         """How much of the penalty's pull on the bias the reconstruction takes back.
 
         Formula: −g_reconstruction / g_penalty, of the bias alone
-        Range: 1 in balance; 0 for a latent with nothing to gain; below 0 where reconstruction too asks it to stop firing;
-        NaN or infinite without a penalty
+        Range: 1 in balance; 0 for a latent with nothing to gain; below 0 where reconstruction too
+        asks it to stop firing; NaN or infinite without a penalty
         """
         return -self.reconstruction[:, -1] / self.penalty[:, -1]
 
@@ -49,8 +51,8 @@ class Pulls:
         """How far the two terms are from balance.
 
         Formula: ‖g_penalty + g_reconstruction‖ / (‖g_penalty‖ + ‖g_reconstruction‖)
-        Range: [0, 1]; 0 balanced, as at the end of training, 1 both pull one way. From n rows even a balanced latent has
-        about 1/√n, so compare only latents of equally many rows
+        Range: [0, 1]; 0 balanced, as at the end of training, 1 both pull one way. From n rows even
+        a balanced latent has about 1/√n, so compare only latents of equally many rows
         """
         both = self.penalty.norm(dim=-1) + self.reconstruction.norm(dim=-1)
         return (self.penalty + self.reconstruction).norm(dim=-1) / both
@@ -58,10 +60,14 @@ class Pulls:
 
 def features(params: Params, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
     """ReLU features of rows, in units of x."""
-    return torch.addmm(params["b_enc"] - params["b_dec"] @ params["W_enc"], x, params["W_enc"]).relu_()
+    return torch.addmm(
+        params["b_enc"] - params["b_dec"] @ params["W_enc"], x, params["W_enc"]
+    ).relu_()
 
 
-def error(params: Params, x: Float[Tensor, "b d"], codes: Float[Tensor, "b f"]) -> Float[Tensor, "b d"]:
+def error(
+    params: Params, x: Float[Tensor, "b d"], codes: Float[Tensor, "b f"]
+) -> Float[Tensor, "b d"]:
     """Reconstruction less input."""
     return torch.addmm(params["b_dec"], codes, params["W_dec"]) - x
 
@@ -75,8 +81,8 @@ def pulls(
 ) -> Pulls:
     """The split gradient of some latents on rows x, for the loss ‖x − x̂‖² + penalty · Σ f.
 
-    With `most`, each latent counts only its first so many firing rows. Rows on which no latent fires add nothing and may be
-    left out beforehand.
+    With `most`, each latent counts only its first so many firing rows. Rows on which no latent
+    fires add nothing and may be left out beforehand.
     """
     codes = features(params, x)
     fires: Bool[Tensor, "b latent"] = codes[:, latents] > 0
@@ -120,8 +126,11 @@ def ablate(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent
     return Ablation(joint, single.sum(), own[own > 0], single[own > 0])
 
 
-def matched(events: Float[Tensor, "event"], strength: Float[Tensor, "other"], loss: Float[Tensor, "other"]) -> Float[Tensor, ""]:
-    """The sum of what other latents' ablations cost, at for each event the other event of the nearest strength; 0 of none.
+def matched(
+    events: Float[Tensor, "event"], strength: Float[Tensor, "other"], loss: Float[Tensor, "other"]
+) -> Float[Tensor, ""]:
+    """The sum of what other latents' ablations cost, at for each event the other event of the
+    nearest strength; 0 of none.
 
     NaN where there is no other event to compare with.
     """
@@ -131,7 +140,9 @@ def matched(events: Float[Tensor, "event"], strength: Float[Tensor, "other"], lo
     strength, loss = strength[order], loss[order]
     right = torch.searchsorted(strength, events).clamp(max=len(strength) - 1)
     left = (right - 1).clamp(min=0)
-    nearer = torch.where((strength[right] - events).abs() < (events - strength[left]).abs(), right, left)
+    nearer = torch.where(
+        (strength[right] - events).abs() < (events - strength[left]).abs(), right, left
+    )
     return loss[nearer].sum()
 
 
@@ -143,11 +154,16 @@ def alignment(rows: Float[Tensor, "latent d"]) -> Float[Tensor, ""]:
     """
     n = len(rows)
     unit = rows / rows.norm(dim=-1, keepdim=True)
-    return (unit.sum(0).square().sum() - n) / (n * (n - 1)) if n > 1 else rows.new_tensor(float("nan"))
+    return (
+        (unit.sum(0).square().sum() - n) / (n * (n - 1)) if n > 1 else rows.new_tensor(float("nan"))
+    )
 
 
 def joined(
-    params: Params, W_enc: Float[Tensor, "d more"], b_enc: Float[Tensor, "more"], W_dec: Float[Tensor, "more d"]
+    params: Params,
+    W_enc: Float[Tensor, "d more"],
+    b_enc: Float[Tensor, "more"],
+    W_dec: Float[Tensor, "more d"],
 ) -> Params:
     """Append further latents to a dictionary."""
     return {

@@ -1,4 +1,5 @@
-"""Other libraries' dictionaries: `load` reads any of their files, `write` gives them one, `self_test` says whether it reconstructs.
+"""Other libraries' dictionaries: `load` reads any of their files, `write` gives them one,
+`self_test` says whether it reconstructs.
 
 Names are loaded when first used, so that importing this package costs nothing.
 """
@@ -7,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from assay.core.lazy import lazy
 
-# ruff: noqa: F401
 if TYPE_CHECKING:
-    from assay.dictionaries.formats.opening import FORMATS, load
-    from assay.dictionaries.formats.trial import Trial, self_test
-    from assay.dictionaries.formats.writing import write
+    from assay.dictionaries.formats.opening import FORMATS, load  # noqa: F401
+    from assay.dictionaries.formats.trial import Trial, self_test  # noqa: F401
+    from assay.dictionaries.formats.writing import write  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,4 +1,5 @@
-"""circuit-tracer's transcoders: `layer_N.safetensors`, one layer each, and `W_enc_N` with `W_dec_N`, which write to all later layers."""
+"""circuit-tracer's transcoders: `layer_N.safetensors`, one layer each, and `W_enc_N` with
+`W_dec_N`, which write to all later layers."""
 
 from __future__ import annotations
 
@@ -22,68 +23,95 @@ from assay.dictionaries.nonlinearity import ReLU
 CONFIG = "config.yaml"
 _ONE, _CROSS = re.compile(r"layer_(\d+)"), re.compile(r"W_enc_(\d+)")
 _HOOKS = {"mlp.hook_in": "ln2.hook_normalized", "mlp.hook_out": "hook_mlp_out"}
-_HOOK_KEYS = {"feature_input_hook": ("site", "mlp.hook_in"), "feature_output_hook": ("site_out", "mlp.hook_out")}
+_HOOK_KEYS = {
+    "feature_input_hook": ("site", "mlp.hook_in"),
+    "feature_output_hook": ("site_out", "mlp.hook_out"),
+}
 """What each is to us, and what it is where nothing says it."""
 _PARTS = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _LONGEST = 2**20  # bytes of config.yaml; known ones have a few thousand
 
 
 def fits(found: Found) -> bool:
-    """Whether name and tensors are those of one layer's transcoder, or of one layer's part of a cross-layer transcoder."""
+    """Whether name and tensors are those of one layer's transcoder, or of one layer's part of a
+    cross-layer transcoder."""
     if cross := _CROSS.fullmatch(found.path.stem):
         return f"b_enc_{cross[1]}" in found.values
     return bool(_ONE.fullmatch(found.path.stem)) and set(found.values) >= _PARTS
 
 
 def open_file(found: Found) -> Source:
-    """A weight file with the folder's `config.yaml`, where there is one; of a cross-layer transcoder with the decoder beside it."""
+    """A weight file with the folder's `config.yaml`, where there is one; of a cross-layer
+    transcoder with the decoder beside it."""
     values, cross = dict(found.values), _CROSS.fullmatch(found.path.stem)
     if cross:
         values |= safetensors(found.path.with_name(f"W_dec_{cross[1]}.safetensors"))[0]
         values = {name.removesuffix(f"_{cross[1]}"): value for name, value in values.items()}
-    return Source(found.path, values, _config(found.path.parent / CONFIG), found.path.parent, found.stated)
+    return Source(
+        found.path, values, _config(found.path.parent / CONFIG), found.path.parent, found.stated
+    )
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
     """The transcoder of one layer: ReLU, or JumpReLU where thresholds are stored; not centred.
 
-    Of a cross-layer transcoder the decoder rows to all layers are summed, as SAELens does: its features are right, its sum is the
-    reconstruction of no one place, so its target is unknown.
-    Raises: DataError for what is missing or left over, and for a square decoder, which fits both ways round.
-    """
+    Of a cross-layer transcoder the decoder rows to all layers are summed, as SAELens does: its
+    features are right, its sum is the reconstruction of no one place, so its target is unknown.
+    Raises: DataError for what is missing or left over, and for a square decoder, which fits both
+    ways round."""
     weights = Weights(source.file, source.values)
     b_enc, b_dec = weights.take("b_enc", "N"), weights.take("b_dec", "d_out")
     W_enc = weights.take("W_enc", "N", "d_in").mT
     cross = _CROSS.fullmatch(source.file.stem)
-    W_dec = weights.take("W_dec", "N", "layers", "d_out").sum(1) if cross else _decoder(weights, source)
+    W_dec = (
+        weights.take("W_dec", "N", "layers", "d_out").sum(1) if cross else _decoder(weights, source)
+    )
     skip = weights.take_if("W_skip", "d_out", "d_in")
-    threshold = next((weights.take(n, "N") for n in ("threshold", "activation_function.threshold") if n in weights.left), None)
+    threshold = next(
+        (
+            weights.take(n, "N")
+            for n in ("threshold", "activation_function.threshold")
+            if n in weights.left
+        ),
+        None,
+    )
     weights.end("a transcoder of circuit-tracer")
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: these transcoders take raw activations")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: these transcoders take raw activations"
+        )
     inferred = ["W_dec summed over the layers it writes to"] if cross else []
     site, target = _places(source, inferred)
     sites, sites_out = placed(hints, site, UNKNOWN if cross else target, inferred, ())
     kind: dict[str, Any] = {"nonlinearity": ReLU()} if threshold is None else jumping(threshold)
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=None if skip is None else skip.mT, **kind)
+    coder = Coder(
+        W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=None if skip is None else skip.mT, **kind
+    )
     name = "cross-layer-transcoder" if cross else "transcoder"
-    origin = described("circuit-tracer", source.file, architecture=name, config=source.config, inferred=inferred)
+    origin = described(
+        "circuit-tracer", source.file, architecture=name, config=source.config, inferred=inferred
+    )
     return coder.dictionary(sites, sites_out, origin)
 
 
 def _decoder(weights: Weights, source: Source) -> Tensor:
-    """W_dec [N d_out]: some releases store it that way round and some the other, which its biases tell apart unless it is square."""
+    """W_dec [N d_out]: some releases store it that way round and some the other, which its biases
+    tell apart unless it is square."""
     n, d = weights.sizes["N"], weights.sizes["d_out"]
     if n == d and not source.stated:
-        raise DataError(f"{source.file}: W_dec is square, so both orientations fit; say that rows are features with format= "
-                        "(--format circuit-tracer)")  # fmt: skip
+        raise DataError(
+            f"{source.file}: W_dec is square, so both orientations fit; say that rows are "
+            "features with format= "
+            "(--format circuit-tracer)"
+        )
     if n != d and tuple(weights.left["W_dec"].shape) == (d, n):
         return weights.take("W_dec", "d_out", "N").mT
     return weights.take("W_dec", "N", "d_out")
 
 
 def _places(source: Source, inferred: list[str]) -> tuple[str | None, str | None]:
-    """Where it reads and writes: the hooks of `config.yaml`, else an MLP's input and output, at the layer in the file's name."""
+    """Where it reads and writes: the hooks of `config.yaml`, else an MLP's input and output, at the
+    layer in the file's name."""
     layer = _ONE.fullmatch(source.file.stem) or _CROSS.fullmatch(source.file.stem)
     if layer is None:
         return None, None
@@ -98,7 +126,8 @@ def _places(source: Source, inferred: list[str]) -> tuple[str | None, str | None
 
 
 def _config(path: Path) -> Mapping[str, Any]:
-    """The model and hooks of a set of transcoders; {} where there are no settings. Raises: DataError where they are no mapping."""
+    """The model and hooks of a set of transcoders; {} where there are no settings. Raises:
+    DataError where they are no mapping."""
     if not path.is_file():
         return {}
     import yaml
@@ -106,10 +135,16 @@ def _config(path: Path) -> Mapping[str, Any]:
     try:
         values = yaml.safe_load(foreign.read(path, "a YAML file", _LONGEST))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise DataError(f"{path} is not a readable YAML file ({str(error).splitlines()[0]})") from error
+        raise DataError(
+            f"{path} is not a readable YAML file ({str(error).splitlines()[0]})"
+        ) from error
     if not isinstance(values, dict):
         raise DataError(f"{path} must be a mapping of settings, got {type(values).__name__}")
-    return {key: values[key] for key in ("model_name", *_HOOK_KEYS) if isinstance(values.get(key), str)}
+    return {
+        key: values[key] for key in ("model_name", *_HOOK_KEYS) if isinstance(values.get(key), str)
+    }
 
 
-FORMAT = Format(name="circuit-tracer", suffixes=(".safetensors",), fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="circuit-tracer", suffixes=(".safetensors",), fits=fits, open=open_file, read=read
+)

@@ -1,4 +1,5 @@
-"""Coder: one dictionary as a peer stores it, without a run axis, and the exact rewritings that turn its conventions into ours."""
+"""Coder: one dictionary as a peer stores it, without a run axis, and the exact rewritings that turn
+its conventions into ours."""
 
 from __future__ import annotations
 
@@ -20,11 +21,12 @@ from assay.dictionaries.rows import PerToken
 
 @dataclass(frozen=True, eq=False)
 class Coder:
-    """f = nonlinearity((x − c)·W_enc + b_enc), x̂ = f·W_dec + b_dec [+ x·W_skip], where c is b_dec if `centred`, else 0.
+    """f = nonlinearity((x − c)·W_enc + b_enc), x̂ = f·W_dec + b_dec [+ x·W_skip], where c is b_dec
+    if `centred`, else 0.
 
-    Each rewriting gives a coder with the same features (in the units it says) and the same reconstructions. They compute in
-    float64 and round once, in `dictionary`; what is not rewritten keeps its bits.
-    """
+    Each rewriting gives a coder with the same features (in the units it says) and the same
+    reconstructions. They compute in float64 and round once, in `dictionary`; what is not rewritten
+    keeps its bits."""
 
     W_enc: Float[Tensor, "d_in f"]
     b_enc: Float[Tensor, "f"]
@@ -38,19 +40,34 @@ class Coder:
 
     def scaled(self, s: float) -> Self:
         """The coder for raw x, of one that was made for x·s; features stay as they are."""
-        return replace(self, W_enc=self.W_enc.double() * s, W_dec=self.W_dec.double() / s, b_dec=self.b_dec.double() / s)
+        return replace(
+            self,
+            W_enc=self.W_enc.double() * s,
+            W_dec=self.W_dec.double() / s,
+            b_dec=self.b_dec.double() / s,
+        )
 
     def times(self, factor: float) -> Self:
-        """The coder for x·factor of one that was made for x: biases and thresholds, and so features, grow by the factor."""
-        own = {name: value if name == "r_mag" else value.double() * factor for name, value in self.own.items()}
-        return replace(self, b_enc=self.b_enc.double() * factor, b_dec=self.b_dec.double() * factor, own=own)
+        """The coder for x·factor of one that was made for x: biases and thresholds, and so
+        features, grow by the factor."""
+        own = {
+            name: value if name == "r_mag" else value.double() * factor
+            for name, value in self.own.items()
+        }
+        return replace(
+            self, b_enc=self.b_enc.double() * factor, b_dec=self.b_dec.double() * factor, own=own
+        )
 
     def unit_rows(self) -> Self:
-        """The coder with decoder rows of length 1 and features times the lengths; thresholds are left, as being in these units."""
+        """The coder with decoder rows of length 1 and features times the lengths; thresholds are
+        left, as being in these units."""
         norm = self.W_dec.double().norm(dim=-1)
         norm = torch.where(norm > 0, norm, 1.0)
         return replace(
-            self, W_enc=self.W_enc.double() * norm, b_enc=self.b_enc.double() * norm, W_dec=self.W_dec.double() / norm[:, None]
+            self,
+            W_enc=self.W_enc.double() * norm,
+            b_enc=self.b_enc.double() * norm,
+            W_dec=self.W_dec.double() / norm[:, None],
         )
 
     def whitened(self, mean: Tensor, matrix: Tensor, inverse: Tensor) -> Self:
@@ -58,8 +75,11 @@ class Coder:
         mean, matrix, inverse = mean.double(), matrix.double(), inverse.double()
         W_enc = matrix @ self.W_enc.double()
         turned = replace(
-            self, W_enc=W_enc, W_dec=self.W_dec.double() @ inverse, b_dec=self.b_dec.double() @ inverse + mean
-        )  # fmt: skip
+            self,
+            W_enc=W_enc,
+            W_dec=self.W_dec.double() @ inverse,
+            b_dec=self.b_dec.double() @ inverse + mean,
+        )
         return turned if self.centred else turned.shifted(mean @ W_enc)
 
     def shifted(self, by: Float[Tensor, "f"]) -> Self:
@@ -69,25 +89,42 @@ class Coder:
             own["b_mag"] = own["b_mag"].double() - by * own["r_mag"].double().exp()
         return replace(self, b_enc=self.b_enc.double() - by, own=own)
 
-    def dictionary(self, sites: tuple[str, ...], sites_out: tuple[str, ...], origin: Mapping[str, Any]) -> Dictionary:
+    def dictionary(
+        self, sites: tuple[str, ...], sites_out: tuple[str, ...], origin: Mapping[str, Any]
+    ) -> Dictionary:
         """The Dictionary of one run, in float32."""
         d_in = self.W_enc.shape[0]
         tensors: dict[str, Any] = {
-            "W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec, "W_skip": self.W_skip,
+            "W_enc": self.W_enc,
+            "b_enc": self.b_enc,
+            "W_dec": self.W_dec,
+            "b_dec": self.b_dec,
+            "W_skip": self.W_skip,
             "b_pre": None if self.centred else torch.zeros(d_in),
-        }  # fmt: skip
-        given = {name: value.float()[None].contiguous() for name, value in tensors.items() if value is not None}
+        }
+        given = {
+            name: value.float()[None].contiguous()
+            for name, value in tensors.items()
+            if value is not None
+        }
         own = {name: value.float()[None].contiguous() for name, value in self.own.items()}
         if not all(bool(value.isfinite().all()) for value in (*given.values(), *own.values())):
             raise DataError(
-                "its weights, once folded for raw activations, are too large for float32; a scale in the file is wrong"
+                "its weights, once folded for raw activations, are too large for float32; a "
+                "scale in the file is wrong"
             )
         return Dictionary(
-            **given, nonlinearity=self.nonlinearity, own=own, per_token=self.per_token, sites=sites, sites_out=sites_out,
+            **given,
+            nonlinearity=self.nonlinearity,
+            own=own,
+            per_token=self.per_token,
+            sites=sites,
+            sites_out=sites_out,
             origin=dict(origin),
-        )  # fmt: skip
+        )
 
 
 def jumping(threshold: Float[Tensor, "f"]) -> dict[str, Any]:
-    """The nonlinearity and its own parameter for max(pi, 0)·1[pi > threshold]: below 0 the threshold of ReLU, 0, does the same."""
+    """The nonlinearity and its own parameter for max(pi, 0)·1[pi > threshold]: below 0 the
+    threshold of ReLU, 0, does the same."""
     return {"nonlinearity": JumpReLU(), "own": {"threshold": threshold.clamp_min(0.0)}}

@@ -1,4 +1,5 @@
-"""dictionary_learning: `ae.pt`, a state dict or a backup in the middle of training, with `config.json` beside it."""
+"""dictionary_learning: `ae.pt`, a state dict or a backup in the middle of training, with
+`config.json` beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,14 @@ _LINEAR = {"encoder.weight", "encoder.bias", "decoder.weight"}
 _KEYS = {
     "AutoEncoder": _LINEAR | {"bias"},
     "AutoEncoderNew": _LINEAR | {"decoder.bias"},
-    "GatedAutoEncoder": {"decoder_bias", "encoder.weight", "r_mag", "gate_bias", "mag_bias", "decoder.weight"},
+    "GatedAutoEncoder": {
+        "decoder_bias",
+        "encoder.weight",
+        "r_mag",
+        "gate_bias",
+        "mag_bias",
+        "decoder.weight",
+    },
     "JumpReluAutoEncoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
     "AutoEncoderTopK": _LINEAR | {"b_dec", "k", "threshold"},
     "BatchTopKSAE": _LINEAR | {"b_dec", "k", "threshold"},
@@ -35,7 +43,8 @@ _UNSAID = {"AutoEncoderTopK": "BatchTopKSAE"}  # the same tensors, encoded in di
 
 
 def open_file(found: Found) -> Source:
-    """A weight file with the settings of its run: those in a backup, beside the file, or above `checkpoints`."""
+    """A weight file with the settings of its run: those in a backup, beside the file, or above
+    `checkpoints`."""
     values, folder = found.values, found.path.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
@@ -45,7 +54,8 @@ def open_file(found: Found) -> Source:
 
 
 def is_backup(values: Mapping[str, Any]) -> bool:
-    """Whether a file is what training writes while it goes on: the state dict lies one level down, with unscaled biases."""
+    """Whether a file is what training writes while it goes on: the state dict lies one level down,
+    with unscaled biases."""
     return isinstance(values.get("ae"), dict) and "step" in values
 
 
@@ -58,8 +68,8 @@ def fits(found: Found) -> bool:
 def read(source: Source, hints: Hints) -> Dictionary:
     """The dictionary of an `ae.pt`.
 
-    Raises: DataError for what is missing, unknown or contradictory, and where the file alone leaves two readings.
-    """
+    Raises: DataError for what is missing, unknown or contradictory, and where the file alone leaves
+    two readings."""
     backup = is_backup(source.values)
     values = source.values["ae"] if backup else source.values
     trainer = source.config.get("trainer") or {}
@@ -67,27 +77,44 @@ def read(source: Source, hints: Hints) -> Dictionary:
         raise DataError(f"{source.place / CONFIG}: trainer must be an object, got {trainer!r}")
     inferred: list[str] = []
     name = _class(source, set(values), hints, trainer, inferred)
-    weights = Weights(source.file, values, d=trainer.get("activation_dim"), N=trainer.get("dict_size"))
+    weights = Weights(
+        source.file, values, d=trainer.get("activation_dim"), N=trainer.get("dict_size")
+    )
     coder, trained_as = _coder(name, weights, trainer, hints, source.file)
     weights.end(f"a dictionary_learning {name} file")
     if backup:
         norm = source.values.get("norm_factor")
         if norm is not None:
-            if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0 < norm < float("inf"):
-                raise DataError(f"{source.file}: norm_factor must be a positive number, got {norm!r}")
+            if (
+                isinstance(norm, bool)
+                or not isinstance(norm, int | float)
+                or not 0 < norm < float("inf")
+            ):
+                raise DataError(
+                    f"{source.file}: norm_factor must be a positive number, got {norm!r}"
+                )
             coder = coder.times(norm)
     if hints.scale is not None:
         raise DataError(
-            f"{source.file}: scale= (--scale) has no place: finished files take raw activations, backups hold their factor"
+            f"{source.file}: scale= (--scale) has no place: finished files take raw "
+            "activations, backups hold their factor"
         )
     found = places.of_submodule(trainer.get("submodule_name"), trainer.get("layer"))
     sites, sites_out = placed(hints, found, None, inferred, ("site",))
-    origin = described("dictionary-learning", source.file, architecture=name, config=source.config, inferred=inferred,
-                       more=trained_as)  # fmt: skip
+    origin = described(
+        "dictionary-learning",
+        source.file,
+        architecture=name,
+        config=source.config,
+        inferred=inferred,
+        more=trained_as,
+    )
     return coder.dictionary(sites, sites_out, origin)
 
 
-def _class(source: Source, names: set[str], hints: Hints, trainer: Mapping[str, Any], inferred: list[str]) -> str:
+def _class(
+    source: Source, names: set[str], hints: Hints, trainer: Mapping[str, Any], inferred: list[str]
+) -> str:
     said = hints.architecture or trainer.get("dict_class")
     if said is not None:
         one_of(said, _KEYS, "dict_class", source.place / CONFIG)
@@ -95,33 +122,45 @@ def _class(source: Source, names: set[str], hints: Hints, trainer: Mapping[str, 
     fitting = [name for name, keys in _KEYS.items() if keys == names]
     if "AutoEncoderTopK" in fitting:
         raise DataError(
-            f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is not beside it; say which with "
+            f"{source.file}: TopK and BatchTopK files have the same tensors, and config.json is "
+            "not beside it; say which with "
             "architecture= (--architecture AutoEncoderTopK, or BatchTopKSAE)"
         )
     if fitting == ["JumpReluAutoEncoder"]:
         d, n = list(getattr(source.values.get("W_enc"), "shape", (0, 1)))[:2] or (0, 1)
         both = "both orientations of W_enc fit, and " if d == n else ""
         raise DataError(
-            f"{source.file}: {both}other libraries use these names too, with other centring; if it is one, say so with "
+            f"{source.file}: {both}other libraries use these names too, with other centring; if "
+            "it is one, say so with "
             "architecture= (--architecture JumpReluAutoEncoder)"
         )
     if not fitting:
         raise DataError(
-            f"{source.file} has the tensors {', '.join(sorted(map(str, names)))}, which are those of no dictionary_learning class"
+            f"{source.file} has the tensors {', '.join(sorted(map(str, names)))}, which are "
+            "those of no dictionary_learning class"
         )
     inferred.append("architecture")
     return fitting[0]
 
 
-def _coder(name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints, path: Path) -> tuple[Coder, dict[str, Any]]:
+def _coder(
+    name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints, path: Path
+) -> tuple[Coder, dict[str, Any]]:
     """The coder, and for BatchTopK what it was trained as."""
     if name in ("JumpReluAutoEncoder", "MatryoshkaBatchTopKSAE"):
         W_enc, b_enc = weights.take("W_enc", "d", "N"), weights.take("b_enc", "N")
         W_dec, b_dec = weights.take("W_dec", "N", "d"), weights.take("b_dec", "d")
     else:
-        W_enc, W_dec = weights.take("encoder.weight", "N", "d").mT, weights.take("decoder.weight", "d", "N").mT
+        W_enc, W_dec = (
+            weights.take("encoder.weight", "N", "d").mT,
+            weights.take("decoder.weight", "d", "N").mT,
+        )
         b_enc = weights.take("gate_bias" if name == "GatedAutoEncoder" else "encoder.bias", "N")
-        of_dec = {"AutoEncoder": "bias", "AutoEncoderNew": "decoder.bias", "GatedAutoEncoder": "decoder_bias"}
+        of_dec = {
+            "AutoEncoder": "bias",
+            "AutoEncoderNew": "decoder.bias",
+            "GatedAutoEncoder": "decoder_bias",
+        }
         b_dec = weights.take(of_dec.get(name, "b_dec"), "d")
     parts = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
     parts["centred"] = name not in ("AutoEncoderNew", "JumpReluAutoEncoder")  # type: ignore[assignment]
@@ -141,11 +180,21 @@ def _coder(name: str, weights: Weights, trainer: Mapping[str, Any], hints: Hints
     threshold = hints.threshold if hints.threshold is not None else threshold
     if threshold is None or not 0 <= threshold < float("inf"):
         raise DataError(
-            f"{path}: a {name} file is read with its inference threshold, and training never set it; give one with threshold= "
+            f"{path}: a {name} file is read with its inference threshold, and training never set "
+            "it; give one with threshold= "
             "(--threshold)"
         )
-    told = batch_topk(k, "running mean of a batch's smallest kept value, from the first one at rate 0.001")
+    told = batch_topk(
+        k, "running mean of a batch's smallest kept value, from the first one at rate 0.001"
+    )
     return Coder(**parts, **jumping(torch.full_like(b_enc, threshold))), told  # type: ignore[arg-type]
 
 
-FORMAT = Format(name="dictionary-learning", suffixes=TORCH, files=(WEIGHTS,), fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="dictionary-learning",
+    suffixes=TORCH,
+    files=(WEIGHTS,),
+    fits=fits,
+    open=open_file,
+    read=read,
+)

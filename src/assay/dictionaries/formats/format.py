@@ -1,4 +1,5 @@
-"""Format: how one library's files are told, opened and read, one value each; a file in this folder is found by being there."""
+"""Format: how one library's files are told, opened and read, one value each; a file in this folder
+is found by being there."""
 
 from __future__ import annotations
 
@@ -54,12 +55,22 @@ class Format:
     read: Callable[[Source, Hints], Dictionary]
     """The dictionary, or DataError in one line."""
     prepare: Callable[[Dictionary, str | None], Callable[[Path], list[str]]] | None = None
-    """From a dictionary and its model's name, what writes it to a place and names the parts; None: this format is only read."""
+    """From a dictionary and its model's name, what writes it to a place and names the parts; None:
+    this format is only read."""
 
 
 @cache
 def known() -> Mapping[str, Format]:
-    """Find the formats of this folder by name: ours, then those with settings of their own, then the others."""
-    modules = [import_module(f"{__package__}.{file.name}") for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)]
+    """Find the formats of this folder by name: ours, then those with settings of their own, then
+    the others."""
+    modules = [
+        import_module(f"{__package__}.{file.name}")
+        for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)
+    ]
     found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
-    return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: (one.name != "assay", not one.settings))})
+    return MappingProxyType(
+        {
+            one.name: one
+            for one in sorted(found, key=lambda one: (one.name != "assay", not one.settings))
+        }
+    )

@@ -1,4 +1,5 @@
-"""Gemma Scope: `params.npz`, told apart by its path alone; Gemma Scope 2: `params.safetensors` with `config.json`."""
+"""Gemma Scope: `params.npz`, told apart by its path alone; Gemma Scope 2: `params.safetensors` with
+`config.json`."""
 
 from __future__ import annotations
 
@@ -25,57 +26,87 @@ def fits(found: Found) -> bool:
 def open_file(found: Found) -> Source:
     """A `params.npz`, or the `params.safetensors` of the second release with its settings."""
     folder = found.path.parent
-    return Source(found.path, found.values, {} if fits(found) else settings(folder / CONFIG_2), folder, found.stated)
+    return Source(
+        found.path,
+        found.values,
+        {} if fits(found) else settings(folder / CONFIG_2),
+        folder,
+        found.stated,
+    )
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
     """The dictionary of a Gemma Scope file: JumpReLU, never centred, for raw activations.
 
-    Raises: DataError for what is missing, unknown or contradictory, for coders that write to several layers, and for a square
-    `params.npz`, which both orientations fit.
+    Raises: DataError for what is missing, unknown or contradictory, for coders that write to
+    several layers, and for a square `params.npz`, which both orientations fit.
     """
     second = bool(source.config)
     if second and source.config.get("architecture") != "jump_relu":
         raise DataError(
-            f"{source.place / CONFIG_2}: architecture {source.config.get('architecture')!r} is not known; Gemma Scope 2 has jump_relu"
+            f"{source.place / CONFIG_2}: architecture {source.config.get('architecture')!r} "
+            "is not known; Gemma Scope 2 has jump_relu"
         )
     values = {_RENAMED.get(name, name): value for name, value in source.values.items()}
     if getattr(values.get("W_dec"), "ndim", 2) == 3:
         raise DataError(
-            f"{source.file} writes to several layers at once (w_dec has three dimensions); read one layer's coder instead"
+            f"{source.file} writes to several layers at once (w_dec has three dimensions); "
+            "read one layer's coder instead"
         )
     weights = Weights(source.file, values)
     W_enc, b_enc = weights.take("W_enc", "d_in", "N"), weights.take("b_enc", "N")
     W_dec, b_dec = weights.take("W_dec", "N", "d_out"), weights.take("b_dec", "d_out")
     threshold = weights.take("threshold", "N")
-    skip = weights.take("affine_skip_connection", "d_in", "d_out") if second and "affine_skip_connection" in values else None
+    skip = (
+        weights.take("affine_skip_connection", "d_in", "d_out")
+        if second and "affine_skip_connection" in values
+        else None
+    )
     factor = weights.take_if("scaling_factor", "N")
     weights.end("a Gemma Scope file")
     if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
-        raise DataError(f"{source.file} has a scaling_factor that is not 1, and nothing says what it scales")
+        raise DataError(
+            f"{source.file} has a scaling_factor that is not 1, and nothing says what it scales"
+        )
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: Gemma Scope files take raw activations")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: Gemma Scope files take raw activations"
+        )
     if W_enc.shape[0] == W_enc.shape[1] and not second and not source.stated:
         raise DataError(
-            f"{source.file}: W_enc is square, so both orientations fit; say what it is with format= (--format gemma-scope)"
+            f"{source.file}: W_enc is square, so both orientations fit; say what it is with "
+            "format= (--format gemma-scope)"
         )
     inferred = [] if second else ["architecture"]
     if second:
-        place, target = (places.of_gemma_hook(source.config.get(f"hf_hook_point_{way}")) for way in ("in", "out"))
+        place, target = (
+            places.of_gemma_hook(source.config.get(f"hf_hook_point_{way}")) for way in ("in", "out")
+        )
         target = None if target == place else target
     else:
         place, target = places.of_gemma_path(source.file)
     sites, sites_out = placed(hints, place, target, inferred, ("site", "site_out"))
-    if sites == ("hook_embed",) and not second:  # trained on embeddings times √d, as the model uses them
+    if (
+        sites == ("hook_embed",) and not second
+    ):  # trained on embeddings times √d, as the model uses them
         root = W_enc.shape[0] ** 0.5
         W_enc, W_dec = W_enc / root, W_dec * root
     coder = Coder(W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=skip, **jumping(threshold))
     name = "gemma-scope-2" if second else "gemma-scope"
     return coder.dictionary(
-        sites, sites_out, described("gemma-scope", source.file, architecture=name, config=source.config, inferred=inferred)
+        sites,
+        sites_out,
+        described(
+            "gemma-scope", source.file, architecture=name, config=source.config, inferred=inferred
+        ),
     )
 
 
 FORMAT = Format(
-    name="gemma-scope", suffixes=(".npz", ".safetensors"), files=(WEIGHTS, WEIGHTS_2), fits=fits, open=open_file, read=read
+    name="gemma-scope",
+    suffixes=(".npz", ".safetensors"),
+    files=(WEIGHTS, WEIGHTS_2),
+    fits=fits,
+    open=open_file,
+    read=read,
 )

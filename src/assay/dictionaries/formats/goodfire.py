@@ -1,4 +1,5 @@
-"""Goodfire's dictionaries of Llama: one `.pt` or `.pth` with a linear encoder and a linear decoder, and ReLU between."""
+"""Goodfire's dictionaries of Llama: one `.pt` or `.pth` with a linear encoder and a linear decoder,
+and ReLU between."""
 
 from __future__ import annotations
 
@@ -24,21 +25,36 @@ def open_file(found: Found) -> Source:
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionary of a Goodfire file: ReLU, not centred; the layer stands in the name, as in `Llama-3.1-8B-Instruct-SAE-l19.pth`.
+    """The dictionary of a Goodfire file: ReLU, not centred; the layer stands in the name, as in
+    `Llama-3.1-8B-Instruct-SAE-l19.pth`.
 
     Raises: DataError for what is missing, left over or of another size.
     """
     weights = Weights(source.file, source.values)
-    b_enc, b_dec = weights.take("encoder_linear.bias", "N"), weights.take("decoder_linear.bias", "d")
-    W_enc, W_dec = weights.take("encoder_linear.weight", "N", "d").mT, weights.take("decoder_linear.weight", "d", "N").mT
+    b_enc, b_dec = (
+        weights.take("encoder_linear.bias", "N"),
+        weights.take("decoder_linear.bias", "d"),
+    )
+    W_enc, W_dec = (
+        weights.take("encoder_linear.weight", "N", "d").mT,
+        weights.take("decoder_linear.weight", "d", "N").mT,
+    )
     weights.end("a Goodfire file")
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: Goodfire's files take raw activations")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: Goodfire's files take raw activations"
+        )
     layer = re.search(r"-l(\d+)$", source.file.stem)
     inferred = ["architecture"]
-    sites, sites_out = placed(hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",))
+    sites, sites_out = placed(
+        hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",)
+    )
     coder = Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=False)
-    return coder.dictionary(sites, sites_out, described("goodfire", source.file, architecture="relu", config={}, inferred=inferred))
+    return coder.dictionary(
+        sites,
+        sites_out,
+        described("goodfire", source.file, architecture="relu", config={}, inferred=inferred),
+    )
 
 
 FORMAT = Format(name="goodfire", suffixes=TORCH, fits=fits, open=open_file, read=read)

@@ -1,4 +1,5 @@
-"""Kissane and Krzyzanowski's dictionaries of attention's heads: `NAME.pt` with `NAME_cfg.json` beside it, for `attn.hook_z`."""
+"""Kissane and Krzyzanowski's dictionaries of attention's heads: `NAME.pt` with `NAME_cfg.json`
+beside it, for `attn.hook_z`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from assay.dictionaries.nonlinearity import ReLU
 
 def fits(found: Found) -> bool:
     """Whether settings of this name lie beside a file with these tensors."""
-    return {"W_enc", "b_enc", "W_dec", "b_dec"} == set(found.values) and _beside(found.path).is_file()
+    return {"W_enc", "b_enc", "W_dec", "b_dec"} == set(found.values) and _beside(
+        found.path
+    ).is_file()
 
 
 def open_file(found: Found) -> Source:
@@ -30,16 +33,24 @@ def read(source: Source, hints: Hints) -> Dictionary:
     Raises: DataError for what is missing, left over or of another size than its settings say.
     """
     config = source.config
-    weights = Weights(source.file, source.values, d=config.get("act_size"), N=config.get("dict_size"))
+    weights = Weights(
+        source.file, source.values, d=config.get("act_size"), N=config.get("dict_size")
+    )
     W_enc, b_enc = weights.take("W_enc", "d", "N"), weights.take("b_enc", "N")
     W_dec, b_dec = weights.take("W_dec", "N", "d"), weights.take("b_dec", "d")
     weights.end("a file of attention's heads")
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: these files take raw activations")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: these files take raw activations"
+        )
     inferred = ["architecture"]
     sites, sites_out = placed(hints, config.get("act_name"), None, inferred, ())
     coder = Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=True)
-    return coder.dictionary(sites, sites_out, described("hook-z", source.file, architecture="relu", config=config, inferred=inferred))
+    return coder.dictionary(
+        sites,
+        sites_out,
+        described("hook-z", source.file, architecture="relu", config=config, inferred=inferred),
+    )
 
 
 def _beside(path: Path) -> Path:

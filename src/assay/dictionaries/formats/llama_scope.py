@@ -1,4 +1,5 @@
-"""Llama Scope: what Language-Model-SAEs writes, `hyperparams.json` with `checkpoints/`, and later `config.json` with one file."""
+"""Llama Scope: what Language-Model-SAEs writes, `hyperparams.json` with `checkpoints/`, and later
+`config.json` with one file."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _SCALED = {"dataset-wise": True, "inference": False, "none": False}
 
 
 def fits(found: Found) -> bool:
-    """Whether the tensors are a linear encoder's and decoder's, in a file that one of the two layouts has."""
+    """Whether the tensors are a linear encoder's and decoder's, in a file that one of the two
+    layouts has."""
     linear = {"encoder.weight", "encoder.bias", "decoder.weight"} <= set(found.values)
     return linear and found.path.suffix == ".safetensors" and bool(_settings_file(found).name)
 
@@ -35,42 +37,87 @@ def fits(found: Found) -> bool:
 def open_file(found: Found) -> Source:
     """A weight file with its settings, which lie above `checkpoints` or beside it."""
     file = _settings_file(found)
-    return Source(found.path, found.values, settings(file if file.name else found.path.parent / LATER), file.parent, found.stated)
+    return Source(
+        found.path,
+        found.values,
+        settings(file if file.name else found.path.parent / LATER),
+        file.parent,
+        found.stated,
+    )
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionary of a Llama Scope folder, as Language-Model-SAEs computes it: inputs of mean length √d, thresholds on
-    features times the lengths of decoder rows.
+    """The dictionary of a Llama Scope folder, as Language-Model-SAEs computes it: inputs of mean
+    length √d, thresholds on features times the lengths of decoder rows.
 
-    Raises: DataError for what is missing, unknown or contradictory, and where the mean length of the inputs is not in the folder.
-    """
-    config, path = source.config, source.place / (SETTINGS if (source.place / SETTINGS).exists() else LATER)
+    Raises: DataError for what is missing, unknown or contradictory, and where the mean length of
+    the inputs is not in the folder."""
+    config, path = (
+        source.config,
+        source.place / (SETTINGS if (source.place / SETTINGS).exists() else LATER),
+    )
     if config.get("use_glu_encoder"):
-        raise DataError(f"{path}: use_glu_encoder: its features are products of two projections, which no Dictionary has")
+        raise DataError(
+            f"{path}: use_glu_encoder: its features are products of two projections, which no "
+            "Dictionary has"
+        )
     if config.get("sae_type", "sae") != "sae":
-        raise DataError(f"{path}: sae_type {config['sae_type']!r} is no coder of one activation; only sae is")
-    norms = {n.removeprefix(f"{_NORM}."): v for n, v in source.values.items() if n.startswith(f"{_NORM}.")}
-    weights = Weights(source.file, {n: v for n, v in source.values.items() if not n.startswith(f"{_NORM}.")},
-                      d_in=config.get("d_model"), N=config.get("d_sae"))  # fmt: skip
+        raise DataError(
+            f"{path}: sae_type {config['sae_type']!r} is no coder of one activation; only sae is"
+        )
+    norms = {
+        n.removeprefix(f"{_NORM}."): v
+        for n, v in source.values.items()
+        if n.startswith(f"{_NORM}.")
+    }
+    weights = Weights(
+        source.file,
+        {n: v for n, v in source.values.items() if not n.startswith(f"{_NORM}.")},
+        d_in=config.get("d_model"),
+        N=config.get("d_sae"),
+    )
     W_enc, b_enc = weights.take("encoder.weight", "N", "d_in").mT, weights.take("encoder.bias", "N")
     W_dec = weights.take("decoder.weight", "d_out", "N").mT
     b_dec = weights.take_if("decoder.bias", "d_out")
-    logarithm = next((found for name in _LOG_THRESHOLD if (found := weights.take_if(name, "N")) is not None), None)
+    logarithm = next(
+        (found for name in _LOG_THRESHOLD if (found := weights.take_if(name, "N")) is not None),
+        None,
+    )
     weights.end("a Llama Scope file")
     into, out = _factors(source, hints, norms)
     by_length = bool(config.get("sparsity_include_decoder_norm", True))
     kind, own = _nonlinearity(source, hints, b_enc, logarithm, out if by_length else into)
-    coder = Coder(W_enc, b_enc, W_dec, torch.zeros(W_dec.shape[1]) if b_dec is None else b_dec, kind,
-                  centred=bool(b_dec is not None and config.get("apply_decoder_bias_to_pre_encoder", logarithm is None)), own=own)  # fmt: skip
+    coder = Coder(
+        W_enc,
+        b_enc,
+        W_dec,
+        torch.zeros(W_dec.shape[1]) if b_dec is None else b_dec,
+        kind,
+        centred=bool(
+            b_dec is not None and config.get("apply_decoder_bias_to_pre_encoder", logarithm is None)
+        ),
+        own=own,
+    )
     coder = coder.unit_rows() if by_length else coder
     if coder.centred and into != out:
-        raise DataError(f"{path}: apply_decoder_bias_to_pre_encoder beside a target of another length is not supported")
+        raise DataError(
+            f"{path}: apply_decoder_bias_to_pre_encoder beside a target of another length is "
+            "not supported"
+        )
     if into != 1.0 or out != 1.0:
-        coder = replace(coder.scaled(into), W_dec=coder.W_dec.double() / out, b_dec=coder.b_dec.double() / out)
+        coder = replace(
+            coder.scaled(into), W_dec=coder.W_dec.double() / out, b_dec=coder.b_dec.double() / out
+        )
     site, target = config.get("hook_point_in"), config.get("hook_point_out")
     inferred: list[str] = []
     sites, sites_out = placed(hints, site, None if target == site else target, inferred, ())
-    origin = described("llama-scope", source.file, architecture=str(config.get("act_fn")), config=config, inferred=inferred)
+    origin = described(
+        "llama-scope",
+        source.file,
+        architecture=str(config.get("act_fn")),
+        config=config,
+        inferred=inferred,
+    )
     return coder.dictionary(sites, sites_out, origin)
 
 
@@ -81,26 +128,42 @@ def _settings_file(found: Found) -> Path:
     if first.is_file():
         return first
     later = folder / LATER
-    return later if later.is_file() and any(name in found.values for name in _LOG_THRESHOLD) else Path()
+    return (
+        later
+        if later.is_file() and any(name in found.values for name in _LOG_THRESHOLD)
+        else Path()
+    )
 
 
 def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[float, float]:
-    """By what inputs, and targets, were multiplied in training; 1 where the weights are for activations as they are."""
+    """By what inputs, and targets, were multiplied in training; 1 where the weights are for
+    activations as they are."""
     config, path = source.config, source.place
     if not one_of(config.get("norm_activation", "dataset-wise"), _SCALED, "norm_activation", path):
         if hints.scale is not None:
-            raise DataError(f"{path}: scale= (--scale) has no place: its weights are for activations as they are")
+            raise DataError(
+                f"{path}: scale= (--scale) has no place: its weights are for activations as "
+                "they are"
+            )
         return 1.0, 1.0
     if hints.scale is not None:
         return hints.scale, hints.scale
     stated = config.get(_NORM) or {}
     if not isinstance(stated, dict):
         raise DataError(f"{path}: {_NORM} must be an object with in and out, got {stated!r}")
-    given = [stated.get(way, norms.get(str(config.get(f"hook_point_{way}", config.get("hook_point_in"))))) for way in ("in", "out")]
+    given = [
+        stated.get(
+            way, norms.get(str(config.get(f"hook_point_{way}", config.get("hook_point_in"))))
+        )
+        for way in ("in", "out")
+    ]
     plain = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in given]
     found = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
     if len(found) < 2 or not all(0 < x < math.inf for x in found):
-        raise DataError(f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it with scale= (--scale)")
+        raise DataError(
+            f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it "
+            "with scale= (--scale)"
+        )
     d = source.values["encoder.weight"].shape[1]
     return math.sqrt(d) / found[0], math.sqrt(d) / found[1]
 
@@ -108,23 +171,39 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
 def _nonlinearity(
     source: Source, hints: Hints, b_enc: Tensor, logarithm: Tensor | None, grown: float
 ) -> tuple[Nonlinearity, dict[str, Tensor]]:
-    """What turns projections into features. The one threshold of the first release is in units of raw activations, later ones are not."""
+    """What turns projections into features. The one threshold of the first release is in units of
+    raw activations, later ones are not."""
     config, path = source.config, source.place
-    name = one_of(config.get("act_fn", "relu"), {"relu": "relu", "topk": "topk", "jumprelu": "jumprelu"}, "act_fn", path)
+    name = one_of(
+        config.get("act_fn", "relu"),
+        {"relu": "relu", "topk": "topk", "jumprelu": "jumprelu"},
+        "act_fn",
+        path,
+    )
     one = config.get("jump_relu_threshold", 0.0)
     if logarithm is not None and name == "jumprelu":
         jump = jumping(logarithm.exp())
-    elif name == "jumprelu" or (name == "topk" and isinstance(one, int | float) and one > 0):  # its inference is by the threshold
+    elif name == "jumprelu" or (
+        name == "topk" and isinstance(one, int | float) and one > 0
+    ):  # its inference is by the threshold
         if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one < math.inf:
             raise DataError(f"{path}: jump_relu_threshold must be a number from 0 up, got {one!r}")
         jump = jumping(torch.full_like(b_enc, one * grown))
     elif name == "topk":
-        return TopK(whole(config.get("top_k") if hints.k is None else hints.k, "top_k", path, len(b_enc))), {}
+        return TopK(
+            whole(config.get("top_k") if hints.k is None else hints.k, "top_k", path, len(b_enc))
+        ), {}
     else:
         return ReLU(), {}
     return jump["nonlinearity"], jump["own"]
 
 
 FORMAT = Format(
-    name="llama-scope", suffixes=(".safetensors",), files=WEIGHTS, settings=SETTINGS, fits=fits, open=open_file, read=read
+    name="llama-scope",
+    suffixes=(".safetensors",),
+    files=WEIGHTS,
+    settings=SETTINGS,
+    fits=fits,
+    open=open_file,
+    read=read,
 )

@@ -1,4 +1,5 @@
-"""OpenAI's sparse_autoencoder: one `.pt` with the weights, the activation's name and its settings."""
+"""OpenAI's sparse_autoencoder: one `.pt` with the weights, the activation's name and its
+settings."""
 
 from __future__ import annotations
 
@@ -13,7 +14,13 @@ from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
 from assay.dictionaries.selection import TopK
 
 _KINDS = {"ReLU": ReLU, "TopK": TopK, "Identity": Identity}
-_BESIDE = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square", "activation.k", "activation.postact_fn")
+_BESIDE = (
+    "stats_last_nonzero",
+    "latents_activation_frequency",
+    "latents_mean_square",
+    "activation.k",
+    "activation.postact_fn",
+)
 """Counters, and the settings of the activation a second time."""
 
 
@@ -28,23 +35,31 @@ def open_file(found: Found) -> Source:
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionary of an OpenAI file. TopK files normalise each input (mean 0, deviation 1), the others do not: that is
-    inferred from the activation's name, since no field states it.
+    """The dictionary of an OpenAI file. TopK files normalise each input (mean 0, deviation 1), the
+    others do not: that is inferred from the activation's name, since no field states it.
 
-    Raises: DataError for what is missing, unknown or contradictory, and for training checkpoints, which do not say k.
-    """
+    Raises: DataError for what is missing, unknown or contradictory, and for training checkpoints,
+    which do not say k."""
     weights = Weights(source.file, source.values)
-    kind, state = weights.left.pop("activation", None), weights.left.pop("activation_state_dict", None)
+    kind, state = (
+        weights.left.pop("activation", None),
+        weights.left.pop("activation_state_dict", None),
+    )
     name = hints.architecture or kind
     if name is None:
         raise DataError(
-            f"{source.file} is a training checkpoint, which does not name its activation; say it with architecture= and k= "
+            f"{source.file} is a training checkpoint, which does not name its activation; say it "
+            "with architecture= and k= "
             "(--architecture TopK --k 32, or --architecture ReLU)"
         )
     one_of(name, _KINDS, "activation", source.file)
     W_enc, b_enc = weights.take("encoder.weight", "N", "d").mT, weights.take("latent_bias", "N")
     tied = "decoder.linear.weight" in weights.left
-    W_dec = weights.take("decoder.linear.weight", "N", "d") if tied else weights.take("decoder.weight", "d", "N").mT
+    W_dec = (
+        weights.take("decoder.linear.weight", "N", "d")
+        if tied
+        else weights.take("decoder.weight", "d", "N").mT
+    )
     b_dec = weights.take("pre_bias", "d")
     weights.drop(*_BESIDE)
     weights.end("an OpenAI file")
@@ -53,16 +68,39 @@ def read(source: Source, hints: Hints) -> Dictionary:
         state = state if isinstance(state, dict) else {}
         after = state.get("postact_fn", "ReLU")
         if after != "ReLU":
-            raise DataError(f"{source.file}: its TopK keeps values by {after}; a Dictionary's TopK keeps those above 0 (ReLU)")
-        nonlinearity = TopK(whole(state.get("k") if hints.k is None else hints.k, "k", source.file, weights.sizes["N"]))
+            raise DataError(
+                f"{source.file}: its TopK keeps values by {after}; a Dictionary's TopK keeps "
+                "those above 0 (ReLU)"
+            )
+        nonlinearity = TopK(
+            whole(
+                state.get("k") if hints.k is None else hints.k, "k", source.file, weights.sizes["N"]
+            )
+        )
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: this format does not scale its inputs by a constant")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: this format does not scale its "
+            "inputs by a constant"
+        )
     inferred = ["per_token"] + ([] if kind else ["postact_fn"] if name == "TopK" else [])
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=True, per_token="layer-norm" if name == "TopK" else "")
+    coder = Coder(
+        W_enc,
+        b_enc,
+        W_dec,
+        b_dec,
+        nonlinearity,
+        centred=True,
+        per_token="layer-norm" if name == "TopK" else "",
+    )
     sites, sites_out = placed(hints, places.of_openai_path(source.file), None, inferred, ("site",))
-    config = {"activation": kind, "activation_state_dict": dict(state) if isinstance(state, dict) else None}
+    config = {
+        "activation": kind,
+        "activation_state_dict": dict(state) if isinstance(state, dict) else None,
+    }
     return coder.dictionary(
-        sites, sites_out, described("openai", source.file, architecture=name, config=config, inferred=inferred)
+        sites,
+        sites_out,
+        described("openai", source.file, architecture=name, config=config, inferred=inferred),
     )
 
 

@@ -26,23 +26,30 @@ def load(
     k: int | None = None,
     threshold: float | None = None,
 ) -> Dictionary:
-    """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma Scope, or one of ours.
+    """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma
+    Scope, or one of ours.
 
-    The format is told by names; `origin` of the result says which it was, the file's hash, and what was inferred and not
-    read. The other arguments answer what a file leaves open, and are asked for by name where they are needed.
+    The format is told by names; `origin` of the result says which it was, the file's hash, and what
+    was inferred and not read. The other arguments answer what a file leaves open, and are asked for
+    by name where they are needed.
 
-    Raises: DataError, one line, for a file of no known format, and for one that is broken, incomplete, or has two readings.
-    """
+    Raises: DataError, one line, for a file of no known format, and for one that is broken,
+    incomplete, or has two readings."""
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path} does not exist; {nearest_beside(path) or 'name a file or folder that holds a dictionary'}")
+        raise DataError(
+            f"{path} does not exist; "
+            f"{nearest_beside(path) or 'name a file or folder that holds a dictionary'}"
+        )
     if format is not None and format not in known():
         raise DataError(f"no format {format!r}; {nearest(format, known())}")
     hints = Hints(site, site_out, scale, architecture, k, threshold)
     try:
         return _opened(path, None if format is None else known()[format], hints)
     except OSError as error:
-        raise DataError(f"{error.filename or path} cannot be read ({error.strerror or error})") from error
+        raise DataError(
+            f"{error.filename or path} cannot be read ({error.strerror or error})"
+        ) from error
 
 
 def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
@@ -52,13 +59,28 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
         path = _inside(path.parent, stated)
     likely = [format for format in known().values() if path.suffix in format.suffixes]
     if not likely:
-        raise DataError(f"{path}: {path.suffix or 'a file without an ending'} is read by none of {', '.join(known())}")
+        raise DataError(
+            f"{path}: {path.suffix or 'a file without an ending'} is read by none of "
+            f"{', '.join(known())}"
+        )
     found = _found(path, stated is not None)
     if stated is not None and stated not in likely:
         names = sorted(format.name for format in likely)
-        kind = "a torch" if path.suffix in TORCH else "an npz" if path.suffix == ".npz" else "a safetensors"
-        raise DataError(f"{path} is {kind} file, which format {stated.name} never is; known: {', '.join(names)}")
-    format = stated or next((one for one in likely if one.fits(found)), None) or next((one for one in likely if path.name in one.files), None)
+        kind = (
+            "a torch"
+            if path.suffix in TORCH
+            else "an npz"
+            if path.suffix == ".npz"
+            else "a safetensors"
+        )
+        raise DataError(
+            f"{path} is {kind} file, which format {stated.name} never is; known: {', '.join(names)}"
+        )
+    format = (
+        stated
+        or next((one for one in likely if one.fits(found)), None)
+        or next((one for one in likely if path.name in one.files), None)
+    )
     if format is None:
         raise DataError(_of_nobody(found))
     return format.read(format.open(found), hints)
@@ -74,16 +96,30 @@ def _found(path: Path, stated: bool) -> Found:
 
 
 def _of_nobody(found: Found) -> str:
-    holds = f"{found.path} holds {', '.join(map(str, sorted(found.values, key=str)[:8])) or 'nothing'}"
+    holds = (
+        f"{found.path} holds {', '.join(map(str, sorted(found.values, key=str)[:8])) or 'nothing'}"
+    )
     if found.path.suffix in TORCH:
         return f"{holds}, names that no known format has"
-    names = [name for format in known().values() for name in format.files if name.endswith(found.path.suffix)]
-    return f"{holds}, and neither its name nor its header says whose it is; expected {', '.join(names)}, with its settings beside it"
+    names = [
+        name
+        for format in known().values()
+        for name in format.files
+        if name.endswith(found.path.suffix)
+    ]
+    return (
+        f"{holds}, and neither its name nor its header says whose it is; expected "
+        f"{', '.join(names)}, with its settings beside it"
+    )
 
 
 def _inside(folder: Path, stated: Format | None) -> Path:
     """The weight file in a folder. Raises: DataError where there is none, or two."""
-    formats = [format for format in known().values() if stated is None or not stated.files or format is stated]
+    formats = [
+        format
+        for format in known().values()
+        if stated is None or not stated.files or format is stated
+    ]
     wanted = [name for format in formats for name in format.files]
     found = [name for name in wanted if (folder / name).is_file()]
     if len(found) == 1:
@@ -92,12 +128,22 @@ def _inside(folder: Path, stated: Format | None) -> Path:
         raise DataError(f"{folder} holds {' and '.join(found)}; name the file itself")
     for settings in dict.fromkeys(format.settings for format in formats if format.settings):
         if (folder / settings).is_file():
-            beside = [name for format in formats if format.settings == settings for name in format.files]
-            raise DataError(f"{folder} has {settings} but no weights; expected {' or '.join(beside)} beside it")
-    deeper = sorted({str(p.parent.relative_to(folder)) for name in wanted for p in folder.glob(f"*/{name}")})
+            beside = [
+                name for format in formats if format.settings == settings for name in format.files
+            ]
+            raise DataError(
+                f"{folder} has {settings} but no weights; expected {' or '.join(beside)} beside it"
+            )
+    deeper = sorted(
+        {str(p.parent.relative_to(folder)) for name in wanted for p in folder.glob(f"*/{name}")}
+    )
     if deeper:
         more = f" and {len(deeper) - 3} more" if len(deeper) > 3 else ""
-        raise DataError(f"{folder} holds no dictionary itself, but {', '.join(deeper[:3])}{more} below it do; name one of them")
+        raise DataError(
+            f"{folder} holds no dictionary itself, but {', '.join(deeper[:3])}{more} below it "
+            "do; name one of them"
+        )
     raise DataError(
-        f"{folder} holds no dictionary; expected a folder with {'one of ' if len(wanted) > 1 else ''}{', '.join(wanted)}"
+        f"{folder} holds no dictionary; expected a folder with "
+        f"{'one of ' if len(wanted) > 1 else ''}{', '.join(wanted)}"
     )

@@ -1,4 +1,5 @@
-"""Where a loaded dictionary comes from: format, file hash, the peer's settings, and what was inferred instead of read."""
+"""Where a loaded dictionary comes from: format, file hash, the peer's settings, and what was
+inferred instead of read."""
 
 from __future__ import annotations
 
@@ -28,30 +29,51 @@ def described(
     """
     ours = config.get("assay_origin")
     known = (
-        {"trained_on": ours["trained_on"]} if isinstance(ours, Mapping) and isinstance(ours.get("trained_on"), Mapping) else {}
+        {"trained_on": ours["trained_on"]}
+        if isinstance(ours, Mapping) and isinstance(ours.get("trained_on"), Mapping)
+        else {}
     )
-    plain = json.loads(json.dumps({k: v for k, v in config.items() if k != "assay_origin"}, default=str))
+    plain = json.loads(
+        json.dumps({k: v for k, v in config.items() if k != "assay_origin"}, default=str)
+    )
     if len(json.dumps(plain)) > _LONGEST:
         plain = {"too_long": True}
-    origin: dict[str, Any] = {"format": format, "file": file.name, "sha256": sha256(file), "architecture": architecture}
+    origin: dict[str, Any] = {
+        "format": format,
+        "file": file.name,
+        "sha256": sha256(file),
+        "architecture": architecture,
+    }
     origin |= {"config": plain, "inferred": sorted(set(inferred))}
     return origin | known | dict(more or {})
 
 
 def batch_topk(k: object, estimator: str) -> dict[str, Any]:
-    """What `origin` says of a file that BatchTopK trained and one threshold reads: how the threshold was estimated, and k."""
-    trained = {"trained_as": {"name": "BatchTopK", "k": int(k)}} if isinstance(k, int | float) and k >= 1 and k % 1 == 0 else {}
+    """What `origin` says of a file that BatchTopK trained and one threshold reads: how the
+    threshold was estimated, and k."""
+    trained = (
+        {"trained_as": {"name": "BatchTopK", "k": int(k)}}
+        if isinstance(k, int | float) and k >= 1 and k % 1 == 0
+        else {}
+    )
     return {"k": k, "threshold": estimator, **trained}
 
 
 UNKNOWN = "unknown"
-"""The target of a transcoder that does not name it: no place, so that it is never taken for the input's."""
+"""The target of a transcoder that does not name it: no place, so that it is never taken for the
+input's."""
 
 
 def placed(
-    hints: Hints, site: object, site_out: object, inferred: list[str], guessed: tuple[str, ...], transcoder: bool = False
+    hints: Hints,
+    site: object,
+    site_out: object,
+    inferred: list[str],
+    guessed: tuple[str, ...],
+    transcoder: bool = False,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sites in and out: what the user says, else what was found. Names in `guessed` join `inferred` where they are used."""
+    """Sites in and out: what the user says, else what was found. Names in `guessed` join `inferred`
+    where they are used."""
     sites = []
     for name, said, found in (("site", hints.site, site), ("site_out", hints.site_out, site_out)):
         if said is None and isinstance(found, str) and found and name in guessed:

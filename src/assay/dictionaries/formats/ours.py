@@ -28,17 +28,28 @@ def open_file(found: Found) -> Source:
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionaries of one of our files, with every run; a user may say of other places that they are meant.
+    """The dictionaries of one of our files, with every run; a user may say of other places that
+    they are meant.
 
-    Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN or infinite, and for other hints.
-    """
-    given = [name for name, value in vars(hints).items() if value is not None and name not in ("site", "site_out")]
+    Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN
+    or infinite, and for other hints."""
+    given = [
+        name
+        for name, value in vars(hints).items()
+        if value is not None and name not in ("site", "site_out")
+    ]
     if given:
-        raise DataError(f"{source.file} is a file of Assay's, which says everything itself; leave out {', '.join(given)}")
+        raise DataError(
+            f"{source.file} is a file of Assay's, which says everything itself; leave out "
+            f"{', '.join(given)}"
+        )
     found = _whole(source.file)
     if hints.site is None and hints.site_out is None:
         return found
-    sites, sites_out = ((hint,) if hint else stated for hint, stated in ((hints.site, found.sites), (hints.site_out, found.sites_out)))
+    sites, sites_out = (
+        (hint,) if hint else stated
+        for hint, stated in ((hints.site, found.sites), (hints.site_out, found.sites_out))
+    )
     return replace(found, sites=sites, sites_out=sites_out)
 
 
@@ -49,13 +60,18 @@ def _whole(path: Path) -> Dictionary:
     except AssayError:
         raise
     except Exception as error:  # a header of the right kind whose fields are not
-        raise DataError(f"{path}: its header does not describe its tensors ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"{path}: its header does not describe its tensors ({type(error).__name__}: {error})"
+        ) from error
     wrong = _wrong(found)
     if wrong:
         raise DataError(f"{path}: {wrong}; the file was not written by Assay, or was changed since")
     bad = [name for name, value in found.tensors().items() if not bool(value.isfinite().all())]
     if bad:
-        raise DataError(f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file is no use as it is")
+        raise DataError(
+            f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file "
+            "is no use as it is"
+        )
     return found
 
 
@@ -73,12 +89,15 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
 
 
 def _wrong(found: Dictionary) -> str:
-    """What of a header or of its tensors no dictionary has, in a few words; empty where all is as it should be."""
+    """What of a header or of its tensors no dictionary has, in a few words; empty where all is as
+    it should be."""
     kind = found.nonlinearity
     known = {*kind.init(1, found.width), *getattr(kind, "encoders", ())}
     if extra := sorted(found.own.keys() - known):
         return f"{', '.join(extra)} are no tensors of a {type(kind).__name__} dictionary"
-    if whole := sorted(name for name, value in found.tensors().items() if not value.is_floating_point()):
+    if whole := sorted(
+        name for name, value in found.tensors().items() if not value.is_floating_point()
+    ):
         return f"{', '.join(whole)} must be a tensor of floating-point numbers"
     k = getattr(kind, "k", 1)
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= found.width:
@@ -94,4 +113,6 @@ def _wrong(found: Dictionary) -> str:
     return ""
 
 
-FORMAT = Format(name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read, prepare=prepare)
+FORMAT = Format(
+    name="assay", suffixes=(".safetensors",), fits=fits, open=open_file, read=read, prepare=prepare
+)

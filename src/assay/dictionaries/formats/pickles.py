@@ -1,9 +1,9 @@
 """A torch `.pt` file as plain values, without executing anything that stands in it.
 
-A `.pt` file is a pickle, and a pickle is a program: it may name any function of any installed package and call it. So the
-opcodes are looked through first, without running one, and a file that names anything but the few functions which put a
-tensor together is refused by that name. What is left goes through torch's own weights-only reader.
-"""
+A `.pt` file is a pickle, and a pickle is a program: it may name any function of any installed
+package and call it. So the opcodes are looked through first, without running one, and a file that
+names anything but the few functions which put a tensor together is refused by that name. What is
+left goes through torch's own weights-only reader."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ from typing import Any
 from assay.core import foreign
 from assay.core.errors import DataError
 
-# What a state dict needs: ordered dictionaries, tensors and parameters, and the storages they lie in.
+# What a state dict needs: ordered dictionaries, tensors and parameters, and the storages they lie
+# in.
 _ALLOWED = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.Size|torch\.device"
     r"|torch\.((Float|Double|Half|BFloat16|Char|Byte|Short|Int|Long|Bool)Storage|storage\.(Untyped|Typed)Storage)"
     r"|torch\.(float32|float64|float16|bfloat16|int8|uint8|int16|int32|int64|bool)"
 )
 _LONGEST = 64 * 2**20  # bytes of pickle opcodes; a state dict has a few thousand
-_LEGACY = 5  # pickles at the front of a file from before torch 1.6: magic, protocol, system, values, storage keys
+# pickles at the front of a file from before torch 1.6: magic, protocol, system, values, storage
+# keys
+_LEGACY = 5
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The dictionary that a `.pt` file holds: tensors, numbers, strings and dictionaries of these, nothing else.
+    """The dictionary that a `.pt` file holds: tensors, numbers, strings and dictionaries of these,
+    nothing else.
 
-    Raises: DataError, naming what the file would have called, for a pickle that holds anything else; or for a broken file.
-    """
+    Raises: DataError, naming what the file would have called, for a pickle that holds anything
+    else; or for a broken file."""
     import torch
 
     foreign.regular(path, "a torch file")
@@ -41,7 +45,8 @@ def read(path: Path) -> dict[str, Any]:
         for name in _globals(path, program):
             if not _ALLOWED.fullmatch(name):
                 raise DataError(
-                    f"{path} is a pickle that would call {name}; nothing was run. Only tensors and plain values are read: "
+                    f"{path} is a pickle that would call {name}; nothing was run. Only tensors "
+                    "and plain values are read: "
                     "have its owner save a state dict"
                 )
     try:
@@ -51,7 +56,9 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a broken archive makes torch raise
         raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
     if not isinstance(values, dict):
-        raise DataError(f"{path} holds a {type(values).__name__}, not a dictionary of tensors by name")
+        raise DataError(
+            f"{path} holds a {type(values).__name__}, not a dictionary of tensors by name"
+        )
     try:
         _check(path, values, set())
     except RecursionError as error:
@@ -82,11 +89,21 @@ def _from_zip(path: Path) -> io.BytesIO:
         names = [entry.filename for entry in archive.infolist()]
         data = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
         if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-            raise DataError(f"{path} is a TorchScript program; Assay reads weights and runs no stored code")
+            raise DataError(
+                f"{path} is a TorchScript program; Assay reads weights and runs no stored code"
+            )
         if len(data) != 1 or len(set(names)) != len(names):
-            raise DataError(f"{path} is a zip archive but no torch file: it must hold one data.pkl, and no name twice")
+            raise DataError(
+                f"{path} is a zip archive but no torch file: it must hold one data.pkl, and "
+                "no name twice"
+            )
         unpacked = sum(entry.file_size for entry in archive.infolist())
-        foreign.within(unpacked, path.stat().st_size, path, "bytes unpacked: it is compressed, which torch never does")
+        foreign.within(
+            unpacked,
+            path.stat().st_size,
+            path,
+            "bytes unpacked: it is compressed, which torch never does",
+        )
         foreign.within(archive.getinfo(data[0]).file_size, _LONGEST, path, "bytes of pickle")
         if (broken := archive.testzip()) is not None:  # which torch does not look at
             raise DataError(f"{path} is damaged: {broken} differs from its checksum")
@@ -100,7 +117,9 @@ def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
         for opcode, value, _ in pickletools.genops(program):
             if opcode.name in ("GLOBAL", "INST"):
                 yield str(value).replace(" ", ".", 1)
-            elif opcode.name == "STACK_GLOBAL":  # names taken from the stack; torch writes none, so the last texts will do
+            elif (
+                opcode.name == "STACK_GLOBAL"
+            ):  # names taken from the stack; torch writes none, so the last texts will do
                 yield ".".join(texts) + " (from the stack)"
             elif opcode.name in ("EXT1", "EXT2", "EXT4"):
                 yield f"extension {value}"
@@ -113,7 +132,8 @@ def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
 
 
 def _check(path: Path, values: Any, seen: set[int], name: str = "") -> None:
-    """Refuse values of other kinds, and tensors that are larger than what is stored of them; what is shared is looked at once."""
+    """Refuse values of other kinds, and tensors that are larger than what is stored of them; what
+    is shared is looked at once."""
     from torch import Tensor
 
     if isinstance(values, dict | list | tuple):
@@ -131,9 +151,13 @@ def _check(path: Path, values: Any, seen: set[int], name: str = "") -> None:
             values.layout.__repr__() != "torch.strided"
             or values.numel() * values.element_size() > values.untyped_storage().nbytes()
         ):
-            raise DataError(f"{path}: {name} claims shape {list(values.shape)}, of which only a part is stored")
+            raise DataError(
+                f"{path}: {name} claims shape {list(values.shape)}, of which only a part is stored"
+            )
     elif not isinstance(values, str | int | float | bool | None.__class__):
-        raise DataError(f"{path}: {name} is a {type(values).__name__}; only tensors, numbers and text are read")
+        raise DataError(
+            f"{path}: {name} is a {type(values).__name__}; only tensors, numbers and text are read"
+        )
 
 
 def _first_line(error: Exception) -> str:

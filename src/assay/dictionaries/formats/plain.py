@@ -1,4 +1,5 @@
-"""Weight and settings files as plain tensors and values, each failure one line: safetensors, npz, JSON; and a file's hash."""
+"""Weight and settings files as plain tensors and values, each failure one line: safetensors, npz,
+JSON; and a file's hash."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from assay.core import foreign
 from assay.core.errors import DataError
 
-_SWOLLEN = 20  # times its size, or _SMALL bytes: an npz that unpacks to more holds no trained weights
+_SWOLLEN = (
+    20  # times its size, or _SMALL bytes: an npz that unpacks to more holds no trained weights
+)
 _SMALL = 2**26
 
 
@@ -31,7 +34,8 @@ def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def npz(path: Path) -> dict[str, Tensor]:
-    """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python objects too."""
+    """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python
+    objects too."""
     import numpy as np
 
     foreign.regular(path, "an npz file")
@@ -39,22 +43,36 @@ def npz(path: Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         stored = path.stat().st_size
-        foreign.within(size, max(_SMALL, _SWOLLEN * stored), path, f"bytes unpacked, {size / stored:,.0f} times its size")
+        foreign.within(
+            size,
+            max(_SMALL, _SWOLLEN * stored),
+            path,
+            f"bytes unpacked, {size / stored:,.0f} times its size",
+        )
         with np.load(path) as arrays:
             return {
-                name: torch.from_numpy(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)) for name in arrays.files
+                name: torch.from_numpy(
+                    np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)
+                )
+                for name in arrays.files
             }
     except DataError:
         raise
     except Exception as error:  # a damaged archive: zipfile and NumPy raise many kinds
-        why = "it holds Python objects, which only a pickle can" if "pickle" in str(error).lower() else _line(error)
+        why = (
+            "it holds Python objects, which only a pickle can"
+            if "pickle" in str(error).lower()
+            else _line(error)
+        )
         raise DataError(f"{path} is not a readable npz file ({why})") from error
 
 
 def settings(path: Path) -> dict[str, Any]:
     """The JSON object of a settings file. Raises: DataError."""
     if not path.exists():
-        raise DataError(f"{path} is missing; a dictionary of this format needs it beside its weights")
+        raise DataError(
+            f"{path} is missing; a dictionary of this format needs it beside its weights"
+        )
     return foreign.json_object(path)
 
 

@@ -1,4 +1,5 @@
-"""Qwen Scope: `layerN.sae.pt`, one TopK dictionary of the residual stream after each block; k stands in the release's name."""
+"""Qwen Scope: `layerN.sae.pt`, one TopK dictionary of the residual stream after each block; k
+stands in the release's name."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ _RELEASE = re.compile(r"-L0_(\d+)(?:/|$)")
 
 def fits(found: Found) -> bool:
     """Whether name and tensors are those of this format."""
-    return bool(_FILE.fullmatch(found.path.name)) and {"W_enc", "b_enc", "W_dec", "b_dec"} == set(found.values)
+    return bool(_FILE.fullmatch(found.path.name)) and {"W_enc", "b_enc", "W_dec", "b_dec"} == set(
+        found.values
+    )
 
 
 def open_file(found: Found) -> Source:
@@ -27,25 +30,37 @@ def open_file(found: Found) -> Source:
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionary of a Qwen Scope file: the k largest projections above 0, never centred, for raw activations.
+    """The dictionary of a Qwen Scope file: the k largest projections above 0, never centred, for
+    raw activations.
 
-    Raises: DataError for what is missing or left over, and where neither the folder's name nor `k` says k.
-    """
+    Raises: DataError for what is missing or left over, and where neither the folder's name nor `k`
+    says k."""
     weights = Weights(source.file, source.values)
     b_enc, b_dec = weights.take("b_enc", "N"), weights.take("b_dec", "d")
     W_enc, W_dec = weights.take("W_enc", "N", "d").mT, weights.take("W_dec", "d", "N").mT
     weights.end("a Qwen Scope file")
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: Qwen Scope files take raw activations")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: Qwen Scope files take raw activations"
+        )
     said = _RELEASE.search(source.file.absolute().parent.as_posix())
     if hints.k is None and said is None:
-        raise DataError(f"{source.file} does not say k, and neither does its folder (…-L0_50); say it with k= (--k 50)")
+        raise DataError(
+            f"{source.file} does not say k, and neither does its folder (…-L0_50); say it "
+            "with k= (--k 50)"
+        )
     k = whole(hints.k if hints.k is not None else int(said[1]), "k", source.file, len(b_enc))  # type: ignore[index]
     layer = _FILE.fullmatch(source.file.name)
     inferred = ["architecture"] + ([] if hints.k is not None else ["k"])
-    sites, sites_out = placed(hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",))
+    sites, sites_out = placed(
+        hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",)
+    )
     coder = Coder(W_enc, b_enc, W_dec, b_dec, TopK(k), centred=False)
-    return coder.dictionary(sites, sites_out, described("qwen-scope", source.file, architecture="topk", config={}, inferred=inferred))
+    return coder.dictionary(
+        sites,
+        sites_out,
+        described("qwen-scope", source.file, architecture="topk", config={}, inferred=inferred),
+    )
 
 
 FORMAT = Format(name="qwen-scope", suffixes=(".pt",), fits=fits, open=open_file, read=read)

@@ -1,4 +1,5 @@
-"""SAELens: a folder with `cfg.json` and `sae_weights.safetensors`, of any version, finished or in the middle of training."""
+"""SAELens: a folder with `cfg.json` and `sae_weights.safetensors`, of any version, finished or in
+the middle of training."""
 
 from __future__ import annotations
 
@@ -23,17 +24,32 @@ from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
 
 _KINDS = {
-    "standard": "relu", "gated": "gated", "topk": "topk", "abstopk": "abstopk", "jumprelu": "jumprelu", "batchtopk": "batchtopk",
-    "matryoshka_batchtopk": "batchtopk", "transcoder": "relu", "skip_transcoder": "relu", "jumprelu_transcoder": "jumprelu",
+    "standard": "relu",
+    "gated": "gated",
+    "topk": "topk",
+    "abstopk": "abstopk",
+    "jumprelu": "jumprelu",
+    "batchtopk": "batchtopk",
+    "matryoshka_batchtopk": "batchtopk",
+    "transcoder": "relu",
+    "skip_transcoder": "relu",
+    "jumprelu_transcoder": "jumprelu",
     "jumprelu_skip_transcoder": "jumprelu",
-}  # fmt: skip
+}
 _OTHERS = {
-    "matching_pursuit": "it encodes by a search that goes on until the residual is small, which is no function of one projection",
+    "matching_pursuit": (
+        "it encodes by a search that goes on until the residual is small, which is no function of "
+        "one projection"
+    ),
     "temporal": "it attends to earlier tokens, so that single activations have no code",
 }
 _PER_TOKEN = {"none": "", "layer_norm": "layer-norm", "constant_norm_rescale": "length"}
 _FOLDED = ("expected_average_only_in", "covariance_whitening")
-_OLD_NAMES = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
+_OLD_NAMES = {
+    "hook_point": "hook_name",
+    "hook_point_head_index": "hook_head_index",
+    "activation_fn_str": "activation_fn",
+}
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -45,10 +61,16 @@ def read(source: Source, hints: Hints) -> Dictionary:
     path = source.file
     name = hints.architecture or config["architecture"]
     if isinstance(name, str) and name in _OTHERS:
-        raise DataError(f"{source.place}: architecture {name!r} cannot be a Dictionary: {_OTHERS[name]}")
+        raise DataError(
+            f"{source.place}: architecture {name!r} cannot be a Dictionary: {_OTHERS[name]}"
+        )
     kind = one_of(name, _KINDS, "architecture", source.place / CONFIG)
     transcoder = "transcoder" in name
-    sizes = {"d_in": config.get("d_in"), "d_sae": config.get("d_sae"), "d_out": config.get("d_out") if transcoder else None}
+    sizes = {
+        "d_in": config.get("d_in"),
+        "d_sae": config.get("d_sae"),
+        "d_out": config.get("d_out") if transcoder else None,
+    }
     weights = Weights(path, source.values, **sizes)
     W_enc = weights.take("W_enc", "d_in", "d_sae")
     out = "d_out" if transcoder else "d_in"
@@ -56,20 +78,32 @@ def read(source: Source, hints: Hints) -> Dictionary:
     own: dict[str, Any] = {}
     if kind == "gated":
         b_enc = weights.take("b_gate", "d_sae")
-        own = {"nonlinearity": Gated(), "own": {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")}}
+        own = {
+            "nonlinearity": Gated(),
+            "own": {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")},
+        }
     else:
         b_enc = weights.take("b_enc", "d_sae")
     trained_as: dict[str, Any] = {}
     if kind in ("relu", "topk", "abstopk"):
-        own = {"nonlinearity": _nonlinearity(kind, config, hints, weights.sizes["d_sae"], source.place / CONFIG)}
+        own = {
+            "nonlinearity": _nonlinearity(
+                kind, config, hints, weights.sizes["d_sae"], source.place / CONFIG
+            )
+        }
     elif kind == "jumprelu":
         own = jumping(_threshold(weights))
     elif kind == "batchtopk":
         threshold, rate = weights.number("topk_threshold"), config.get("topk_threshold_lr", 0.01)
         if threshold is None:
-            raise DataError(f"{path} lacks topk_threshold, the threshold that a {name} file is read with")
+            raise DataError(
+                f"{path} lacks topk_threshold, the threshold that a {name} file is read with"
+            )
         own = jumping(torch.full_like(b_enc, threshold))
-        trained_as = batch_topk(config.get("k"), f"running mean of a batch's smallest active value, from 0 at rate {rate}")
+        trained_as = batch_topk(
+            config.get("k"),
+            f"running mean of a batch's smallest active value, from 0 at rate {rate}",
+        )
     W_skip = weights.take("W_skip", "d_out", "d_in").mT if "skip" in name else None
     factor = weights.take_if("scaling_factor", "d_sae")
     weights.end(f"a SAELens {name} file")
@@ -78,19 +112,32 @@ def read(source: Source, hints: Hints) -> Dictionary:
     per_token = _PER_TOKEN.get(str(config["normalize_activations"]), "")
     if transcoder and per_token:
         raise DataError(
-            f"{source.place}: a transcoder whose inputs alone are normalised per token ({config['normalize_activations']}) "
+            f"{source.place}: a transcoder whose inputs alone are normalised per token "
+            f"({config['normalize_activations']}) "
             "cannot be a Dictionary, which undoes it after decoding"
         )
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, centred=centred, W_skip=W_skip, per_token=per_token, **own)  # type: ignore[arg-type]
+    coder = Coder(
+        W_enc, b_enc, W_dec, b_dec, centred=centred, W_skip=W_skip, per_token=per_token, **own
+    )  # type: ignore[arg-type]
     if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
         if not config.get("finetuning_scaling_factor"):
-            raise DataError(f"{path} has a scaling_factor that is not 1, and its settings say that there is none")
+            raise DataError(
+                f"{path} has a scaling_factor that is not 1, and its settings say that there "
+                "is none"
+            )
         coder = replace(coder, W_dec=coder.W_dec * factor[:, None])
     coder = _folded(coder, config, hints, source, kind)
     sites, sites_out = placed(
-        hints, config.get("hook_name"), config.get("hook_name_out") if transcoder else None, inferred, (), transcoder
+        hints,
+        config.get("hook_name"),
+        config.get("hook_name_out") if transcoder else None,
+        inferred,
+        (),
+        transcoder,
     )
-    origin = described("saelens", path, architecture=name, config=config, inferred=inferred, more=trained_as)
+    origin = described(
+        "saelens", path, architecture=name, config=config, inferred=inferred, more=trained_as
+    )
     return coder.dictionary(sites, sites_out, origin)
 
 
@@ -108,13 +155,24 @@ def _config(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         raise DataError(f"{path}: metadata must be an object, got {metadata!r}")
     config |= {k: v for k, v in metadata.items() if v is not None and k not in config}
     inferred = []
-    for missing, default in (("architecture", "standard"), ("apply_b_dec_to_input", True), ("normalize_activations", "none")):
+    for missing, default in (
+        ("architecture", "standard"),
+        ("apply_b_dec_to_input", True),
+        ("normalize_activations", "none"),
+    ):
         if config.get(missing) is None:
             config[missing] = default
             inferred.append(missing)
     if isinstance(config["normalize_activations"], bool):
-        config["normalize_activations"] = "expected_average_only_in" if config["normalize_activations"] else "none"
-    one_of(config["normalize_activations"], dict.fromkeys((*_PER_TOKEN, *_FOLDED)), "normalize_activations", path)
+        config["normalize_activations"] = (
+            "expected_average_only_in" if config["normalize_activations"] else "none"
+        )
+    one_of(
+        config["normalize_activations"],
+        dict.fromkeys((*_PER_TOKEN, *_FOLDED)),
+        "normalize_activations",
+        path,
+    )
     function = config.get("activation_fn", "relu")
     arguments = config.get("activation_fn_kwargs") or {}
     if config["architecture"] == "standard" and function == "topk":
@@ -125,7 +183,9 @@ def _config(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     return config, inferred
 
 
-def _nonlinearity(kind: str, config: Mapping[str, Any], hints: Hints, width: int, path: Path) -> Nonlinearity:
+def _nonlinearity(
+    kind: str, config: Mapping[str, Any], hints: Hints, width: int, path: Path
+) -> Nonlinearity:
     if kind == "relu":
         return ReLU()
     k = whole(config.get("k") if hints.k is None else hints.k, "k", path, width)
@@ -137,45 +197,78 @@ def _threshold(weights: Weights) -> Tensor:
     return weights.take("threshold", "d_sae") if logarithm is None else logarithm.exp()
 
 
-def _folded(coder: Coder, config: Mapping[str, Any], hints: Hints, source: Source, kind: str) -> Coder:
-    """The coder for raw activations, with the norms of decoder rows folded where the file leaves that to the reader."""
-    by_norm = bool(config.get("rescale_acts_by_decoder_norm", kind == "batchtopk")) and kind in ("topk", "abstopk", "batchtopk")
+def _folded(
+    coder: Coder, config: Mapping[str, Any], hints: Hints, source: Source, kind: str
+) -> Coder:
+    """The coder for raw activations, with the norms of decoder rows folded where the file leaves
+    that to the reader."""
+    by_norm = bool(config.get("rescale_acts_by_decoder_norm", kind == "batchtopk")) and kind in (
+        "topk",
+        "abstopk",
+        "batchtopk",
+    )
     if config["normalize_activations"] == "covariance_whitening":
         file = source.place / "activation_whitening.safetensors"
         if not file.exists():
-            raise DataError(f"{source.place}: its inputs were whitened, and activation_whitening.safetensors is not beside it")
+            raise DataError(
+                f"{source.place}: its inputs were whitened, and "
+                "activation_whitening.safetensors is not beside it"
+            )
         white = Weights(file, safetensors(file)[0], d_in=coder.W_enc.shape[0])
         mean, matrix, inverse = (
-            white.take("mean", "d_in"), white.take("matrix", "d_in", "d_in"), white.take("inverse_matrix", "d_in", "d_in"),
-        )  # fmt: skip
+            white.take("mean", "d_in"),
+            white.take("matrix", "d_in", "d_in"),
+            white.take("inverse_matrix", "d_in", "d_in"),
+        )
         if coder.W_skip is not None:
-            raise DataError(f"{source.place}: whitened inputs beside a skip connection, which takes raw ones, are not supported")
+            raise DataError(
+                f"{source.place}: whitened inputs beside a skip connection, which takes raw "
+                "ones, are not supported"
+            )
         return (coder.unit_rows() if by_norm else coder).whitened(mean, matrix, inverse)
     if config["normalize_activations"] == "expected_average_only_in":
         s = _scale(source.place, hints)
         coder = coder.scaled(s)
-        if by_norm and kind == "batchtopk":  # its threshold is in units of the rows' lengths, which have just grown by 1 / s
+        if (
+            by_norm and kind == "batchtopk"
+        ):  # its threshold is in units of the rows' lengths, which have just grown by 1 / s
             coder = replace(coder, own={"threshold": coder.own["threshold"].double() / s})
     elif hints.scale is not None:
         raise DataError(
-            f"{source.place}: its inputs were not scaled (normalize_activations), so scale={hints.scale} has no place"
+            f"{source.place}: its inputs were not scaled (normalize_activations), so "
+            f"scale={hints.scale} has no place"
         )
     return coder.unit_rows() if by_norm else coder
 
 
 def _scale(folder: Path, hints: Hints) -> float:
     file = folder / "activation_scaler.json"
-    value = hints.scale if hints.scale is not None or not file.exists() else settings(file).get("scaling_factor")
+    value = (
+        hints.scale
+        if hints.scale is not None or not file.exists()
+        else settings(file).get("scaling_factor")
+    )
     if value is None:
         raise DataError(
-            f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the file; give it with scale= (--scale), "
+            f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the "
+            "file; give it with scale= (--scale), "
             "or put activation_scaler.json beside it"
         )
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
         raise DataError(f"{folder}: the inputs' scale must be a positive number, got {value!r}")
     return float(value)
 
 
 FORMAT = Format(
-    name="saelens", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read, prepare=prepare
+    name="saelens",
+    suffixes=(".safetensors",),
+    files=(WEIGHTS,),
+    settings=CONFIG,
+    open=open_file,
+    read=read,
+    prepare=prepare,
 )

@@ -36,10 +36,11 @@ _PER_TOKEN = {"": "none", "layer-norm": "layer_norm", "length": "constant_norm_r
 
 
 def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[str]]:
-    """Give what fills a folder: one run's weights and settings, or a folder below for each run. Raises: DataError before anything is written.
+    """Give what fills a folder: one run's weights and settings, or a folder below for each run.
+    Raises: DataError before anything is written.
 
-    Mean, scale and centring go into weights and biases, computed in float64 and rounded once; where nothing has to be folded the
-    weights keep their bits.
+    Mean, scale and centring go into weights and biases, computed in float64 and rounded once; where
+    nothing has to be folded the weights keep their bits.
     """
     folders = [_saelens(one, model) for one in dictionary]
     below = ["."] if len(folders) == 1 else [f"run-{i}" for i in range(len(folders))]
@@ -52,14 +53,17 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
             folder.mkdir(parents=True, exist_ok=True)
             (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
             save_file(tensors, folder / WEIGHTS)
-            shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors lets nobody else read what it writes
+            shutil.copymode(
+                folder / CONFIG, folder / WEIGHTS
+            )  # safetensors lets nobody else read what it writes
         return below
 
     return fill
 
 
 def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What the dictionary's file said of its model and text, in SAELens' names: without it a BOS would be lost on the way."""
+    """What the dictionary's file said of its model and text, in SAELens' names: without it a BOS
+    would be lost on the way."""
     config = origin.get("config")
     config = config if isinstance(config, Mapping) else {}
     kinds = {"model_name": str, "dataset_path": str, "context_size": int, "prepend_bos": bool}
@@ -70,31 +74,57 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     """The tensors and settings of one run."""
     transcoder = bool(one.sites_out) or one.W_enc.shape[1] != one.W_dec.shape[2]
     if len(one.sites) > 1 or len(one.sites_out) > 1:
-        raise DataError("SAELens reads and writes one place each; a crosscoder over several cannot be written for it")
+        raise DataError(
+            "SAELens reads and writes one place each; a crosscoder over several cannot be "
+            "written for it"
+        )
     read = inference(one.nonlinearity)
     kinds = _TRANSCODERS if transcoder or one.W_skip is not None else _KINDS
     kind = kinds.get(type(read))
     if kind is None:
         what = "a transcoder or skip connection with " if kinds is _TRANSCODERS else ""
         name = type(read).__name__
-        raise DataError(f"SAELens has no architecture for {what}{name}; it carries {', '.join(t.__name__ for t in kinds)}")
+        raise DataError(
+            f"SAELens has no architecture for {what}{name}; it carries "
+            f"{', '.join(t.__name__ for t in kinds)}"
+        )
     if one.W_skip is not None:
         kind = kind.replace("transcoder", "skip_transcoder")
     if one.per_token not in _PER_TOKEN:
-        raise DataError(f"SAELens has no normalisation {one.per_token!r}: its layer norm divides by σ + 1e-5 and multiplies by σ")
+        raise DataError(
+            f"SAELens has no normalisation {one.per_token!r}: its layer norm divides by σ + "
+            "1e-5 and multiplies by σ"
+        )
     if one.per_token and "transcoder" in kind:
         raise DataError(
-            f"SAELens normalises a transcoder's inputs alone; {one.per_token} around the whole cannot be written for it"
+            f"SAELens normalises a transcoder's inputs alone; {one.per_token} around the "
+            "whole cannot be written for it"
         )
     coder = _folded(one, "transcoder" in kind)
     used = {"gated": ("b_mag", "r_mag"), "jumprelu": ("threshold",)}.get(kind.partition("_")[0], ())
-    tensors = {"W_enc": coder.W_enc, "W_dec": coder.W_dec, "b_dec": coder.b_dec, **{name: coder.own[name] for name in used}}
+    tensors = {
+        "W_enc": coder.W_enc,
+        "W_dec": coder.W_dec,
+        "b_dec": coder.b_dec,
+        **{name: coder.own[name] for name in used},
+    }
     tensors["b_gate" if kind == "gated" else "b_enc"] = coder.b_enc
     if coder.W_skip is not None:
         tensors["W_skip"] = coder.W_skip.mT
-    origin = {key: one.origin[key] for key in ("format", "sha256", "trained_as", "trained_on") if key in one.origin}
-    metadata: dict[str, Any] = {"sae_lens_version": _VERSION, "sae_lens_training_version": None, "written_by": "Assay"}
-    metadata |= _of_its_text(one.origin) | {"hook_name": next(iter(one.sites), None), "assay_origin": origin or None}
+    origin = {
+        key: one.origin[key]
+        for key in ("format", "sha256", "trained_as", "trained_on")
+        if key in one.origin
+    }
+    metadata: dict[str, Any] = {
+        "sae_lens_version": _VERSION,
+        "sae_lens_training_version": None,
+        "written_by": "Assay",
+    }
+    metadata |= _of_its_text(one.origin) | {
+        "hook_name": next(iter(one.sites), None),
+        "assay_origin": origin or None,
+    }
     metadata |= {"model_name": model} if model is not None else {}
     if "transcoder" in kind:
         metadata["hook_name_out"] = next(iter(one.sites_out or one.sites), None)
@@ -106,31 +136,48 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
         "device": "cpu",
         "apply_b_dec_to_input": coder.centred,
         "normalize_activations": _PER_TOKEN[one.per_token],
-        "reshape_activations": "hook_z" if any(site.endswith("hook_z") for site in one.sites) else "none",
+        "reshape_activations": "hook_z"
+        if any(site.endswith("hook_z") for site in one.sites)
+        else "none",
         "metadata": {key: value for key, value in metadata.items() if value is not None},
     }
     config |= {"d_out": one.W_dec.shape[2]} if "transcoder" in kind else {}
     if isinstance(read, TopK | AbsTopK):
         config |= {"k": read.k, "rescale_acts_by_decoder_norm": False}
-    copied = {name: value.float().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    copied = {
+        name: value.float().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
     return copied, config  # safetensors refuses tensors that lie in one memory, as tied weights may
 
 
 def _folded(one: Dictionary, transcoder: bool) -> Coder:
     """The dictionary of one run for raw activations, without mean, scale and centre of its own."""
     one = one[0]
-    centred = one.b_pre is None and one.mean_out is None and one.scale_out is None and not transcoder
+    centred = (
+        one.b_pre is None and one.mean_out is None and one.scale_out is None and not transcoder
+    )
     b_enc, own = one.b_enc[0], {name: value[0] for name, value in one.own.items()}
     if isinstance(one.nonlinearity, GatedShift):
         own["r_mag"] = torch.zeros_like(b_enc)
-    elif isinstance(one.nonlinearity, ScaledReLU):  # both paths open at once, and the second is longer
+    elif isinstance(
+        one.nonlinearity, ScaledReLU
+    ):  # both paths open at once, and the second is longer
         own["b_mag"] = b_enc.double() * own["r_mag"].double().exp()
     nonlinearity = Gated() if "b_mag" in own else inference(one.nonlinearity)
     coder = Coder(one.W_enc[0], b_enc, one.W_dec[0], one.b_dec[0], nonlinearity, centred, own)
     centre = one.b_dec[0] if one.b_pre is None else one.b_pre[0]
-    s, s_out = (None if scale is None else scale[0].double() for scale in (one.scale, _first(one.scale_out, one.scale)))
-    m, m_out = (None if mean is None else mean[0].double() for mean in (one.mean, _first(one.mean_out, one.mean)))
-    start = None if m is None else m if s is None else m * s  # where raw 0 lies among the normalised activations, negated
+    s, s_out = (
+        None if scale is None else scale[0].double()
+        for scale in (one.scale, _first(one.scale_out, one.scale))
+    )
+    m, m_out = (
+        None if mean is None else mean[0].double()
+        for mean in (one.mean, _first(one.mean_out, one.mean))
+    )
+    start = (
+        None if m is None else m if s is None else m * s
+    )  # where raw 0 lies among the normalised activations, negated
     if not centred:
         away = centre.double() if start is None else centre.double() + start
         if bool((away != 0).any()):
@@ -143,9 +190,15 @@ def _folded(one: Dictionary, transcoder: bool) -> Coder:
     if W_skip is not None and s is not None:
         W_skip = s.expand(len(centre))[:, None] * W_skip.double()
     if s_out is not None:
-        coder = replace(coder, W_dec=coder.W_dec.double() / s_out, b_dec=coder.b_dec.double() / s_out)
+        coder = replace(
+            coder, W_dec=coder.W_dec.double() / s_out, b_dec=coder.b_dec.double() / s_out
+        )
         W_skip = None if W_skip is None else W_skip.double() / s_out
-    return replace(coder, W_skip=W_skip) if m_out is None else replace(coder, W_skip=W_skip, b_dec=coder.b_dec.double() + m_out)
+    return (
+        replace(coder, W_skip=W_skip)
+        if m_out is None
+        else replace(coder, W_skip=W_skip, b_dec=coder.b_dec.double() + m_out)
+    )
 
 
 def _first(value: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -1,4 +1,5 @@
-"""Peers' names for places in a model → the names of TransformerLens, which Assay uses. All of these are inferences."""
+"""Peers' names for places in a model → the names of TransformerLens, which Assay uses. All of these
+are inferences."""
 
 from __future__ import annotations
 
@@ -20,14 +21,20 @@ _GEMMA_2 = {
     "pre_feedforward_layernorm.output": "ln2.hook_normalized",
 }
 _SUBMODULE = {
-    "resid_post": "hook_resid_post", "resid_pre": "hook_resid_pre", "mlp_out": "hook_mlp_out", "mlp": "hook_mlp_out",
-    "attention_out": "hook_attn_out", "attn_out": "hook_attn_out", "attn": "hook_attn_out",
-}  # fmt: skip
+    "resid_post": "hook_resid_post",
+    "resid_pre": "hook_resid_pre",
+    "mlp_out": "hook_mlp_out",
+    "mlp": "hook_mlp_out",
+    "attention_out": "hook_attn_out",
+    "attn_out": "hook_attn_out",
+    "attn": "hook_attn_out",
+}
 _MLP_IN = "ln2.hook_normalized"
 
 
 def of_module(name: str, transcode: bool) -> tuple[str | None, str | None]:
-    """Where a module's coder reads and writes: `layers.9` is a block, whose output is the stream after it; None where unknown."""
+    """Where a module's coder reads and writes: `layers.9` is a block, whose output is the stream
+    after it; None where unknown."""
     if name.split(".")[-1] in ("embed_tokens", "wte", "embed_in"):
         return ("hook_embed", None)
     found = re.fullmatch(r"(?:[\w.]+\.)?(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", name)
@@ -35,16 +42,25 @@ def of_module(name: str, transcode: bool) -> tuple[str | None, str | None]:
         return (None, None)
     block, part = f"blocks.{found[1]}", found[2]
     if part == "mlp":
-        return (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out") if transcode else (f"{block}.hook_mlp_out", None)
+        return (
+            (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out")
+            if transcode
+            else (f"{block}.hook_mlp_out", None)
+        )
     if part in ("attn", "attention", "self_attn") and not transcode:
         return (f"{block}.hook_attn_out", None)
     if part is None:
-        return (f"{block}.hook_resid_pre", f"{block}.hook_resid_post") if transcode else (f"{block}.hook_resid_post", None)
+        return (
+            (f"{block}.hook_resid_pre", f"{block}.hook_resid_post")
+            if transcode
+            else (f"{block}.hook_resid_post", None)
+        )
     return (None, None)
 
 
 def of_submodule(name: object, layer: object) -> str | None:
-    """The site of a dictionary_learning config's `submodule_name` and `layer`, such as `resid_post_layer_9` and 9."""
+    """The site of a dictionary_learning config's `submodule_name` and `layer`, such as
+    `resid_post_layer_9` and 9."""
     if not isinstance(name, str) or not isinstance(layer, int):
         return None
     kind = re.sub(r"_layer_\d+$", "", name)
@@ -61,9 +77,13 @@ def of_openai_path(path: Path) -> str | None:
 
 
 def of_gemma_path(path: Path) -> tuple[str | None, str | None]:
-    """Sites in a path such as `gemma-scope-2b-pt-res/layer_9/width_16k/average_l0_71/params.npz`."""
+    """Sites in a path such as
+    `gemma-scope-2b-pt-res/layer_9/width_16k/average_l0_71/params.npz`."""
     text = "/".join(path.absolute().parts)
-    layer, release = re.search(r"layer_(\d+)/", text), re.search(r"gemma-scope-[\w.-]*-(res|mlp|att|transcoders)\b", text)
+    layer, release = (
+        re.search(r"layer_(\d+)/", text),
+        re.search(r"gemma-scope-[\w.-]*-(res|mlp|att|transcoders)\b", text),
+    )
     if release is None:
         return (None, None)
     if "/embedding/" in text:

@@ -1,4 +1,5 @@
-"""sparsify: a folder per place in the model, named after it, with `cfg.json` and `sae.safetensors`."""
+"""sparsify: a folder per place in the model, named after it, with `cfg.json` and
+`sae.safetensors`."""
 
 from __future__ import annotations
 
@@ -23,17 +24,22 @@ def open_file(found: Found) -> Source:
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
-    """The dictionary of one hookpoint. The encoder is centred unless `transcode`, whatever the decoder's normalisation.
+    """The dictionary of one hookpoint. The encoder is centred unless `transcode`, whatever the
+    decoder's normalisation.
 
     Raises: DataError for what is missing, unknown or contradictory.
     """
     config, path = source.config, source.place / CONFIG
     d = whole(config.get("d_in"), "d_in", path)
-    width = config.get("num_latents") or d * whole(config.get("expansion_factor"), "expansion_factor", path)
+    width = config.get("num_latents") or d * whole(
+        config.get("expansion_factor"), "expansion_factor", path
+    )
     width = whole(width, "num_latents", path)
     weights = Weights(source.file, source.values, d=d, N=width)
     if "W_dec" not in source.values and "encoder.weight" in source.values:
-        raise DataError(f"{source.file} was saved without its decoder (W_dec), so nothing can be reconstructed")
+        raise DataError(
+            f"{source.file} was saved without its decoder (W_dec), so nothing can be reconstructed"
+        )
     W_enc, b_enc = weights.take("encoder.weight", "N", "d").mT, weights.take("encoder.bias", "N")
     W_dec, b_dec = weights.take("W_dec", "N", "d"), weights.take("b_dec", "d")
     W_skip = weights.take("W_skip", "d", "d").mT if config.get("skip_connection") else None
@@ -42,18 +48,34 @@ def read(source: Source, hints: Hints) -> Dictionary:
     inferred = [] if "activation" in config or hints.architecture else ["activation"]
     k = whole(config.get("k") if hints.k is None else hints.k, "k", path, width)
     if name == "groupmax" and width % k:
-        raise DataError(f"{path}: groupmax needs a width that k divides, got num_latents {width} and k {k}")
-    kinds: dict[str, type[Nonlinearity]] = {"topk": AbsTopK if config.get("signed") else TopK, "groupmax": GroupMax}
+        raise DataError(
+            f"{path}: groupmax needs a width that k divides, got num_latents {width} and k {k}"
+        )
+    kinds: dict[str, type[Nonlinearity]] = {
+        "topk": AbsTopK if config.get("signed") else TopK,
+        "groupmax": GroupMax,
+    }
     nonlinearity = one_of(name, kinds, "activation", path)(k)
     if hints.scale is not None:
-        raise DataError(f"{source.file}: scale= (--scale) has no place: sparsify does not scale its inputs")
+        raise DataError(
+            f"{source.file}: scale= (--scale) has no place: sparsify does not scale its inputs"
+        )
     transcode = bool(config.get("transcode"))
     coder = Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=not transcode, W_skip=W_skip)
     found, found_out = places.of_module(source.place.absolute().name, transcode)
     sites, sites_out = placed(hints, found, found_out, inferred, ("site", "site_out"), transcode)
     return coder.dictionary(
-        sites, sites_out, described("sparsify", source.file, architecture=name, config=config, inferred=inferred)
+        sites,
+        sites_out,
+        described("sparsify", source.file, architecture=name, config=config, inferred=inferred),
     )
 
 
-FORMAT = Format(name="sparsify", suffixes=(".safetensors",), files=(WEIGHTS,), settings=CONFIG, open=open_file, read=read)
+FORMAT = Format(
+    name="sparsify",
+    suffixes=(".safetensors",),
+    files=(WEIGHTS,),
+    settings=CONFIG,
+    open=open_file,
+    read=read,
+)

@@ -1,4 +1,5 @@
-"""self_test: does a loaded dictionary reconstruct real activations? A wrong convention loads without an error and shows here."""
+"""self_test: does a loaded dictionary reconstruct real activations? A wrong convention loads
+without an error and shows here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class Trial:
-    """How one dictionary did: `l0` active features per activation, `ev` = 1 − FVU (1 is perfect, 0 the mean), ‖x̂‖ / ‖x‖ (1)."""
+    """How one dictionary did: `l0` active features per activation, `ev` = 1 − FVU (1 is perfect, 0
+    the mean), ‖x̂‖ / ‖x‖ (1)."""
 
     rows: int
     l0: float
@@ -51,10 +53,16 @@ class Trial:
     @property
     def verdict(self) -> str:
         """One line: what was measured, and where it fails the usual causes in order."""
-        figures = f"EV {self.ev:.3g}, L0 {self.l0:.1f}, ‖x̂‖/‖x‖ {self.norm_ratio:.3g} on {self.rows:,} activations"
+        figures = (
+            f"EV {self.ev:.3g}, L0 {self.l0:.1f}, ‖x̂‖/‖x‖ {self.norm_ratio:.3g} on {self.rows:,} "
+            "activations"
+        )
         if self.reconstructs:
             return f"reconstructs: {figures}" + (f"; {self.warning}" if self.warning else "")
-        return f"loads but does not reconstruct ({figures}); usual causes, in order: {', '.join(CAUSES)}"
+        return (
+            f"loads but does not reconstruct ({figures}); usual causes, in order: "
+            f"{', '.join(CAUSES)}"
+        )
 
 
 def self_test(
@@ -65,48 +73,86 @@ def self_test(
     least: int = LEAST,
     chunk: int = 1024,
 ) -> list[Trial]:
-    """One Trial per run, on raw activations x, and for a transcoder on the targets y of the same tokens; sums in float64.
+    """One Trial per run, on raw activations x, and for a transcoder on the targets y of the same
+    tokens; sums in float64.
 
     Formula: those of `measures`, pooled over all rows
-    Raises: DataError for too few activations, activations of another width, and activations that are NaN or infinite.
-    """
+    Raises: DataError for too few activations, activations of another width, and activations that
+    are NaN or infinite."""
     if x.ndim != 2 or x.shape[1] != dictionary.W_enc.shape[1]:
-        raise DataError(f"activations must be [b, {dictionary.W_enc.shape[1]}] for this dictionary, got {list(x.shape)}")
+        raise DataError(
+            f"activations must be [b, {dictionary.W_enc.shape[1]}] for this dictionary, got "
+            f"{list(x.shape)}"
+        )
     if len(x) < least:
         raise DataError(f"a self-test needs at least {least:,} activations, got {len(x):,}")
     if y is None and dictionary.sites_out:
-        raise DataError(f"this dictionary predicts {', '.join(dictionary.sites_out)}; give the activations there too")
+        raise DataError(
+            f"this dictionary predicts {', '.join(dictionary.sites_out)}; give the "
+            "activations there too"
+        )
     y = x if y is None else y
     if y.shape != (len(x), dictionary.W_dec.shape[-1]):
-        raise DataError(f"targets must be [{len(x)}, {dictionary.W_dec.shape[-1]}] for these activations, got {list(y.shape)}")
+        raise DataError(
+            f"targets must be [{len(x)}, {dictionary.W_dec.shape[-1]}] for these activations, "
+            f"got {list(y.shape)}"
+        )
     if not bool(x.isfinite().all() and y.isfinite().all()):
         raise DataError("activations have numbers that are NaN or infinite")
-    mean = sum((part.double().sum(0) for part in y.split(chunk)), torch.zeros(y.shape[1], dtype=torch.float64)) / len(y)
+    mean = sum(
+        (part.double().sum(0) for part in y.split(chunk)),
+        torch.zeros(y.shape[1], dtype=torch.float64),
+    ) / len(y)
     targets = _total(of_rows(part.double(), mean) for part in y.split(chunk))
     if not targets["variance"] > 0:
-        raise DataError("the activations are all the same vector, which any dictionary may hit or miss")
+        raise DataError(
+            "the activations are all the same vector, which any dictionary may hit or miss"
+        )
     trials = []
     for one in dictionary:
         with torch.no_grad():
-            found = _total(_tried(one, rows.float(), part.double(), mean) for rows, part in zip(x.split(chunk), y.split(chunk), strict=True))
-        l0, ev, norm_ratio = (float(measure.statistic(targets | found)) for measure in (L0, EXPLAINED, NORM_RATIO_RAW))
+            found = _total(
+                _tried(one, rows.float(), part.double(), mean)
+                for rows, part in zip(x.split(chunk), y.split(chunk), strict=True)
+            )
+        l0, ev, norm_ratio = (
+            float(measure.statistic(targets | found)) for measure in (L0, EXPLAINED, NORM_RATIO_RAW)
+        )
         trials.append(Trial(len(x), l0, ev, norm_ratio, _warning(one, x)))
     return trials
 
 
-def _tried(one: Dictionary, x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], mean: Float[Tensor, "d_out"]) -> PerRow:
-    """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is 0."""
+def _tried(
+    one: Dictionary,
+    x: Float[Tensor, "b d_in"],
+    y: Float[Tensor, "b d_out"],
+    mean: Float[Tensor, "d_out"],
+) -> PerRow:
+    """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is
+    0."""
     features = one.encode(x)
-    return of_reconstructions(y, one.decode(features, x)[0].double(), (features[0] != 0).double(), mean)
+    return of_reconstructions(
+        y, one.decode(features, x)[0].double(), (features[0] != 0).double(), mean
+    )
 
 
 def _total(parts: Iterable[PerRow]) -> dict[str, np.ndarray]:
     """Each sum over all rows of all parts."""
     each = [{name: rows.sum() for name, rows in part.items()} for part in parts]
-    return {name: torch.stack([part[name] for part in each]).sum().cpu().numpy() for name in each[0]}
+    return {
+        name: torch.stack([part[name] for part in each]).sum().cpu().numpy() for name in each[0]
+    }
 
 
 def _warning(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> str:
-    """Where the peers' normalisation is not undone exactly: they divide by σ + 1e-5 and multiply by σ."""
+    """Where the peers' normalisation is not undone exactly: they divide by σ + 1e-5 and multiply by
+    σ."""
     small = int((x.float().std(dim=-1) < 1e-3).sum()) if dictionary.per_token == "layer-norm" else 0
-    return f"{small:,} activations deviate by less than 1e-3, where layer normalisation is not undone exactly" if small else ""
+    return (
+        (
+            f"{small:,} activations deviate by less than 1e-3, where layer normalisation is not "
+            "undone exactly"
+        )
+        if small
+        else ""
+    )

@@ -1,4 +1,5 @@
-"""Tensors taken by name and checked: each with its dimensions, none missing, none left over, every number finite."""
+"""Tensors taken by name and checked: each with its dimensions, none missing, none left over, every
+number finite."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Source:
 
 
 class Weights:
-    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) stands for the same size wherever it occurs."""
+    """The tensors of one file, taken one by one; a letter (`d`, `N`, `d_out`) stands for the same
+    size wherever it occurs."""
 
     def __init__(self, path: Path, values: Mapping[str, Any], **sizes: Any):
         self.path = path
@@ -62,26 +64,40 @@ class Weights:
             if size is None:
                 continue
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise DataError(f"{path.parent}: its settings say {letter} = {size!r}; a size is a whole number from 1 up")
+                raise DataError(
+                    f"{path.parent}: its settings say {letter} = {size!r}; a size is a whole "
+                    "number from 1 up"
+                )
             self.sizes[letter] = size
 
     def take(self, name: str, *letters: str) -> Tensor:
-        """The tensor of this name, as float32 (float64 stays), with the dimensions that the letters stand for.
+        """The tensor of this name, as float32 (float64 stays), with the dimensions that the letters
+        stand for.
 
-        Raises: DataError for a tensor that is missing, of another shape or kind, or has numbers that are NaN or infinite.
-        """
+        Raises: DataError for a tensor that is missing, of another shape or kind, or has numbers
+        that are NaN or infinite."""
         if name not in self.left:
-            raise DataError(f"{self.path} lacks the tensor {name}; it holds {', '.join(self.names) or 'nothing'}")
+            raise DataError(
+                f"{self.path} lacks the tensor {name}; it holds "
+                f"{', '.join(self.names) or 'nothing'}"
+            )
         value = self.left.pop(name)
         if not isinstance(value, Tensor) or not value.is_floating_point():
-            kind = str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__
-            raise DataError(f"{self.path}: {name} must be a tensor of floating-point numbers, got {kind}")
+            kind = (
+                str(value.dtype).removeprefix("torch.")
+                if isinstance(value, Tensor)
+                else type(value).__name__
+            )
+            raise DataError(
+                f"{self.path}: {name} must be a tensor of floating-point numbers, got {kind}"
+            )
         self._fit(name, tuple(value.shape), letters)
         value = value if value.dtype == torch.float64 else value.float()
         bad = int((~value.isfinite()).sum())
         if bad:
             raise DataError(
-                f"{self.path}: {bad} of {value.numel()} numbers of {name} are NaN or infinite; the file is no use as it is"
+                f"{self.path}: {bad} of {value.numel()} numbers of {name} are NaN or "
+                "infinite; the file is no use as it is"
             )
         return value
 
@@ -90,14 +106,18 @@ class Weights:
         return self.take(name, *letters) if name in self.left else None
 
     def number(self, name: str) -> float | None:
-        """The one number of this name, a tensor or a plain value; None where the file has none. Raises: DataError."""
+        """The one number of this name, a tensor or a plain value; None where the file has none.
+        Raises: DataError."""
         value = self.left.pop(name, None)
         if isinstance(value, Tensor) and value.numel() == 1:
             value = value.item()
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)):
+        if value is None or (
+            isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        ):
             return value
         raise DataError(
-            f"{self.path}: {name} must be one number, got {list(value.shape) if isinstance(value, Tensor) else value!r}"
+            f"{self.path}: {name} must be one number, got "
+            f"{list(value.shape) if isinstance(value, Tensor) else value!r}"
         )
 
     def drop(self, *names: str) -> None:
@@ -106,16 +126,25 @@ class Weights:
             self.left.pop(name, None)
 
     def end(self, what: str) -> None:
-        """Refuse a tensor that nobody took: what it does to the activations is not known. Raises: DataError."""
+        """Refuse a tensor that nobody took: what it does to the activations is not known. Raises:
+        DataError."""
         if self.left:
             names = ", ".join(sorted(map(str, self.left)))
-            raise DataError(f"{self.path} has tensors that {what} does not have: {names}; nothing is read in part")
+            raise DataError(
+                f"{self.path} has tensors that {what} does not have: {names}; nothing is read "
+                "in part"
+            )
 
     def _fit(self, name: str, shape: tuple[int, ...], letters: tuple[str, ...]) -> None:
-        wanted = ", ".join(f"{letter} {self.sizes[letter]}" if letter in self.sizes else letter for letter in letters)
+        wanted = ", ".join(
+            f"{letter} {self.sizes[letter]}" if letter in self.sizes else letter
+            for letter in letters
+        )
         known = [self.sizes.get(letter) for letter in letters]
         fits = len(shape) == len(letters) and 0 not in shape
-        if fits and all(size is None or size == got for size, got in zip(known, shape, strict=True)):
+        if fits and all(
+            size is None or size == got for size, got in zip(known, shape, strict=True)
+        ):
             for letter, got in zip(letters, shape, strict=True):
                 if self.sizes.setdefault(letter, got) != got:
                     fits = False
@@ -124,7 +153,11 @@ class Weights:
         turned = len(shape) == len(letters) == 2 and all(
             size is None or size == got for size, got in zip(reversed(known), shape, strict=True)
         )
-        hint = "; it looks transposed, and turning it round would be a guess" if turned and None not in known else ""
+        hint = (
+            "; it looks transposed, and turning it round would be a guess"
+            if turned and None not in known
+            else ""
+        )
         raise DataError(f"{self.path}: {name} is {list(shape)}, expected [{wanted}]{hint}")
 
 
@@ -137,7 +170,13 @@ def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:
 
 def whole(value: Any, what: str, path: Path, most: int | None = None) -> int:
     """The value as a whole number from 1 up, such as k. Raises: DataError."""
-    number = int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0 else 0
+    number = (
+        int(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
+        else 0
+    )
     if number < 1 or (most is not None and number > most):
-        raise DataError(f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}")
+        raise DataError(
+            f"{path}: {what} must be a whole number from 1 to {most or 'the width'}, got {value!r}"
+        )
     return number

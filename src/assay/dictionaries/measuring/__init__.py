@@ -1,1 +1,2 @@
-"""Measuring: how good, how rare, how redundant, what splicing does; always sums that can be resampled."""
+"""Measuring: how good, how rare, how redundant, what splicing does; always sums that can be
+resampled."""

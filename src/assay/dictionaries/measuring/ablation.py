@@ -1,8 +1,9 @@
-"""What splicing costs a language model: cross-entropy and KL per token, beside zero, mean and resample ablation.
+"""What splicing costs a language model: cross-entropy and KL per token, beside zero, mean and
+resample ablation.
 
-Everything is measured on the same predictions, with the same positions replaced: clean, spliced and every ablation. Sums are per
-document, so that intervals can cross documents with runs; sums of several calls add up; `finish` turns them into the measures.
-"""
+Everything is measured on the same predictions, with the same positions replaced: clean, spliced and
+every ablation. Sums are per document, so that intervals can cross documents with runs; sums of
+several calls add up; `finish` turns them into the measures."""
 
 from __future__ import annotations
 
@@ -26,17 +27,18 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Trace
 
 _ROWS, _CACHED = 256, 32
-"""Rows of logits made at a time, a good size for the product (50 MB of 50,000 logits in float32, and twice that of the clean run's); and
-compared at a time, so that they stay in a cache."""
+"""Rows of logits made at a time, a good size for the product (50 MB of 50,000 logits in float32,
+and twice that of the clean run's); and compared at a time, so that they stay in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Donors:
-    """What an ablation puts in place of an activation: the mean, or the activation of another token drawn by lot.
+    """What an ablation puts in place of an activation: the mean, or the activation of another token
+    drawn by lot.
 
-    The draw depends on the seed and on the number of the window alone, so every dictionary, and any cutting into batches, is
-    measured against the same replacements. Take donors from other text than is measured, and no token gets its own back.
-    """
+    The draw depends on the seed and on the number of the window alone, so every dictionary, and any
+    cutting into batches, is measured against the same replacements. Take donors from other text
+    than is measured, and no token gets its own back."""
 
     mean: Float[Tensor, "d"]
     rows: Float[Tensor, "p d"]
@@ -49,10 +51,14 @@ class Donors:
             raise DataError(f"donors must be at least two rows [p, d], got {list(rows.shape)}")
         return cls(rows.double().mean(0).to(rows), rows, seed)
 
-    def put(self, ablation: Ablation, acts: Float[Tensor, "w s d"], first: int = 0) -> Float[Tensor, "w s d"]:
+    def put(
+        self, ablation: Ablation, acts: Float[Tensor, "w s d"], first: int = 0
+    ) -> Float[Tensor, "w s d"]:
         """What stands where `acts` stood, for windows numbered from `first` on."""
         if acts.shape[-1] != self.rows.shape[-1]:
-            raise DataError(f"donors are {self.rows.shape[-1]} wide, the activations {acts.shape[-1]}")
+            raise DataError(
+                f"donors are {self.rows.shape[-1]} wide, the activations {acts.shape[-1]}"
+            )
         match ablation:
             case "zero":
                 return torch.zeros_like(acts)
@@ -60,7 +66,10 @@ class Donors:
                 return self.mean.to(acts).expand_as(acts)
             case "resample":
                 count, seed = acts.shape[1], np.array([self.seed])
-                drawn = [rng.integers(seed, "splice.resample", first + w, (count,), len(self.rows))[0] for w in range(len(acts))]
+                drawn = [
+                    rng.integers(seed, "splice.resample", first + w, (count,), len(self.rows))[0]
+                    for w in range(len(acts))
+                ]
                 return self.rows[torch.from_numpy(np.stack(drawn)).to(self.rows.device)].to(acts)
         raise DataError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
 
@@ -73,17 +82,24 @@ def capture(
     reads: Site | None = None,
     also: Sequence[Site] = (),
 ) -> tuple[Passage, Trace]:
-    """A passage of these windows, and the clean run that it was captured from, with the activations at the sites `also` asks for.
+    """A passage of these windows, and the clean run that it was captured from, with the activations
+    at the sites `also` asks for.
 
-    `keep` says which positions may be replaced (default: all); `reads` is where a transcoder's input is, if not at `site`.
-    """
+    `keep` says which positions may be replaced (default: all); `reads` is where a transcoder's
+    input is, if not at `site`."""
     reads = site if reads is None else reads
-    block = None if site.layer is None or site.kind.startswith("resid_p") else Site("resid_pre", site.layer)
+    block = (
+        None
+        if site.layer is None or site.kind.startswith("resid_p")
+        else Site("resid_pre", site.layer)
+    )
     trace = subject.run(tokens, capture=[s for s in {site, reads, block, *also} if s is not None])
     acts, inputs = (trace.acts[s].flatten(2).float() for s in (site, reads))
     keep = torch.ones(acts.shape[:2], dtype=torch.bool) if keep is None else torch.as_tensor(keep)
     before = None if block is None else trace.acts[block]
-    return Passage(trace.tokens, acts, keep.to(acts.device), inputs if reads != site else None, before), trace
+    return Passage(
+        trace.tokens, acts, keep.to(acts.device), inputs if reads != site else None, before
+    ), trace
 
 
 def spliced_run(
@@ -95,38 +111,52 @@ def spliced_run(
     also: Sequence[Site] = (),
     gradients: bool = False,
 ) -> Trace:
-    """A run with the kept positions' activations replaced by `new`; blocks before the site are not run again where that is known.
+    """A run with the kept positions' activations replaced by `new`; blocks before the site are not
+    run again where that is known.
 
-    It has the activations at the sites `also` asks for; with `gradients` it can be differentiated by `new`.
-    """
+    It has the activations at the sites `also` asks for; with `gradients` it can be differentiated
+    by `new`."""
     mixed = torch.where(passage.keep[..., None], new.to(passage.acts), passage.acts)
     if site.layer is not None:
         first = site.layer + (site.kind == "resid_post")
         if site.kind.startswith("resid_p") and first < subject.layers:
-            return subject.run(passage.tokens, start=(first, mixed), capture=also, gradients=gradients)
+            return subject.run(
+                passage.tokens, start=(first, mixed), capture=also, gradients=gradients
+            )
     start = None if passage.before is None or site.layer is None else (site.layer, passage.before)
     edits = {site: lambda x: mixed.reshape(x.shape)}
     return subject.run(passage.tokens, edits=edits, start=start, capture=also, gradients=gradients)
 
 
 def spliced_runs(
-    subject: Pretrained, site: Site, passage: Passage, news: Iterable[Float[Tensor, "w s d"]], most: int
+    subject: Pretrained,
+    site: Site,
+    passage: Passage,
+    news: Iterable[Float[Tensor, "w s d"]],
+    most: int,
 ) -> Iterator[Trace]:
-    """A run with the kept positions' activations replaced, for each of these; one pass takes as many as make up `most` windows."""
+    """A run with the kept positions' activations replaced, for each of these; one pass takes as
+    many as make up `most` windows."""
     news, at_once = iter(news), max(1, most // len(passage.tokens))
     while some := list(islice(news, at_once)):
         parts = (passage.tokens, passage.acts, passage.keep, passage.inputs, passage.before)
-        many = Passage(*(None if x is None else torch.cat([x] * len(some)) for x in parts))  # type: ignore[arg-type]  # None for None
+        # None for None
+        many = Passage(*(None if x is None else torch.cat([x] * len(some)) for x in parts))  # type: ignore[arg-type]
         trace = spliced_run(subject, site, many, torch.cat(some))
         assert trace.final is not None
-        yield from (Trace(passage.tokens, {}, final, trace.head) for final in trace.final.chunk(len(some)))
+        yield from (
+            Trace(passage.tokens, {}, final, trace.head) for final in trace.final.chunk(len(some))
+        )
 
 
-def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
-    """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every prediction of a next token.
+def compare(
+    clean: Trace, others: Sequence[Trace]
+) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
+    """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
+    prediction of a next token.
 
-    Logits are held for a few rows at a time and one run beside the clean one, whose probabilities are worked out once.
-    """
+    Logits are held for a few rows at a time and one run beside the clean one, whose probabilities
+    are worked out once."""
     assert clean.final is not None and clean.head is not None
     finals = [_predicting(trace) for trace in (clean, *others)]
     target = clean.tokens[:, 1:].flatten()
@@ -137,7 +167,12 @@ def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w
         for a in range(0, len(target), _ROWS):
             rows = slice(a, a + _ROWS)
             known = [*_known(logits(finals[0][rows]))]  # worked out once, for all runs beside it
-            ce[0, rows] = torch.cat([_surprise(log_p, t) for (log_p, _), t in zip(known, target[rows].split(_CACHED), strict=True)])
+            ce[0, rows] = torch.cat(
+                [
+                    _surprise(log_p, t)
+                    for (log_p, _), t in zip(known, target[rows].split(_CACHED), strict=True)
+                ]
+            )
             for v, final in enumerate(finals[1:]):
                 ce[1 + v, rows], kl[v, rows] = _against(known, logits(final[rows]), target[rows])
     shape = clean.tokens[:, 1:].shape
@@ -145,13 +180,15 @@ def compare(clean: Trace, others: Sequence[Trace]) -> tuple[Float[Tensor, "1+v w
 
 
 def _predicting(trace: Trace) -> Float[Tensor, "t d"]:
-    """What the unembedding reads at the positions that predict a next token, windows one after the other."""
+    """What the unembedding reads at the positions that predict a next token, windows one after the
+    other."""
     assert trace.final is not None
     return trace.final[:, :-1].flatten(0, 1)
 
 
 class _Logits:
-    """An unembedding that writes into one array again and again: a fresh one of 50 MB takes a sixth of the product's time."""
+    """An unembedding that writes into one array again and again: a fresh one of 50 MB takes a sixth
+    of the product's time."""
 
     def __init__(self, head: Callable[[Tensor], Tensor]):
         self.head, self.array = head, torch.empty(0)
@@ -208,24 +245,38 @@ def splice_sums(
     first: int = 0,
     batch: int = 8,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
-    """Sums over each document's predictions in nats: `ce_clean`, `ce_spliced`, `kl_spliced`, and `ce_`, `kl_` of each ablation.
+    """Sums over each document's predictions in nats: `ce_clean`, `ce_spliced`, `kl_spliced`, and
+    `ce_`, `kl_` of each ablation.
 
-    `predictions` counts them. `document` names each window's document, 0 to `documents` − 1; `first` is the number of the first
-    window, which the draw of donors hangs on. Positions where `keep` is False stay as they are in every run alike. Memory is
-    bounded by `batch` windows. Give `ablations=()` where they are known already: they are the same for every dictionary.
+    `predictions` counts them. `document` names each window's document, 0 to `documents` − 1;
+    `first` is the number of the first window, which the draw of donors hangs on. Positions where
+    `keep` is False stay as they are in every run alike. Memory is bounded by `batch` windows. Give
+    `ablations=()` where they are known already: they are the same for every dictionary.
 
     Raises: DataError where windows, documents and donors do not fit together.
     """
     tokens, document = torch.as_tensor(tokens), np.asarray(document)
-    if document.shape != (len(tokens),) or (len(document) and not 0 <= document.min() <= document.max() < documents):
-        raise DataError(f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}")
+    if document.shape != (len(tokens),) or (
+        len(document) and not 0 <= document.min() <= document.max() < documents
+    ):
+        raise DataError(
+            f"document must name, for each of the {len(tokens)} windows, one of 0 … {documents - 1}"
+        )
     if ablations and donors is None:
-        raise DataError("ablations need donors: give Donors.of(rows) of other text, or ablations=()")
-    names = ["predictions", "ce_clean", *(f"{kind}_{name}" for kind in ("ce", "kl") for name in ("spliced", *ablations))]
+        raise DataError(
+            "ablations need donors: give Donors.of(rows) of other text, or ablations=()"
+        )
+    names = [
+        "predictions",
+        "ce_clean",
+        *(f"{kind}_{name}" for kind in ("ce", "kl") for name in ("spliced", *ablations)),
+    ]
     sums = {name: np.zeros((len(dictionary), documents)) for name in names}
     for a in range(0, len(tokens), batch):
         part = slice(a, a + batch)
-        passage, clean = capture(subject, site, tokens[part], None if keep is None else keep[part], reads)
+        passage, clean = capture(
+            subject, site, tokens[part], None if keep is None else keep[part], reads
+        )
         acts, inputs = passage.acts, passage.acts if passage.inputs is None else passage.inputs
         flat, runs = inputs.flatten(0, 1), len(dictionary)
         news = [one.reconstruct(flat)[0].reshape(acts.shape) for one in dictionary]
@@ -233,21 +284,30 @@ def splice_sums(
             news += [donors.put(ablation, acts, first + a) for ablation in ablations]
         ce, kl = compare(clean, [spliced_run(subject, site, passage, new) for new in news])
         where = document[part]
-        per_window = {"predictions": np.full((1, len(acts)), float(ce.shape[2])), "ce_clean": _summed(ce[:1])}
+        per_window = {
+            "predictions": np.full((1, len(acts)), float(ce.shape[2])),
+            "ce_clean": _summed(ce[:1]),
+        }
         per_window |= {"ce_spliced": _summed(ce[1 : 1 + runs]), "kl_spliced": _summed(kl[:runs])}
         for i, ablation in enumerate(ablations):
-            per_window |= {f"ce_{ablation}": _summed(ce[1 + runs + i][None]), f"kl_{ablation}": _summed(kl[runs + i][None])}
+            per_window |= {
+                f"ce_{ablation}": _summed(ce[1 + runs + i][None]),
+                f"kl_{ablation}": _summed(kl[runs + i][None]),
+            }
         for name, values in per_window.items():
             np.add.at(sums[name].T, where, np.broadcast_to(values, (runs, len(acts))).T)
     return sums
 
 
-def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, Float[np.ndarray, "run"]]:
+def finish(
+    sums: Mapping[str, Float[np.ndarray, "run document"]],
+) -> dict[str, Float[np.ndarray, "run"]]:
     """The measures of `splice_sums`, one number per run, as ratios of total sums.
 
-    Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A − CE_clean) and
-        `kl_recovered_A` = 1 − KL_spliced / KL_A for each ablation A that was summed
-    Range: nats per prediction from 0; recovered −∞ to 1 but for a dictionary that beats the clean model; NaN where undefined
+    Formula: `ce_X` and `kl_X` per prediction; `loss_recovered_A` = (CE_A − CE_spliced) / (CE_A −
+        CE_clean) and `kl_recovered_A` = 1 − KL_spliced / KL_A for each ablation A that was summed
+    Range: nats per prediction from 0; recovered −∞ to 1 but for a dictionary that beats the clean
+    model; NaN where undefined
     Better: ce_spliced, kl_spliced lower; recovered higher
     """
     total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
@@ -255,7 +315,9 @@ def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, F
     with np.errstate(divide="ignore", invalid="ignore"):
         done = {name: np.where(count > 0, value / count, np.nan) for name, value in total.items()}
     for name in [n for n in ABLATIONS if f"ce_{n}" in total]:
-        done[f"loss_recovered_{name}"] = ce_recovered(total["ce_clean"], total["ce_spliced"], total[f"ce_{name}"])
+        done[f"loss_recovered_{name}"] = ce_recovered(
+            total["ce_clean"], total["ce_spliced"], total[f"ce_{name}"]
+        )
         done[f"kl_recovered_{name}"] = kl_recovered(total["kl_spliced"], total[f"kl_{name}"])
     return done
 

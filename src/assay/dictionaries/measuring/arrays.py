@@ -1,4 +1,5 @@
-"""Arrays in float64, and ratios that may be undefined: what measures do alike to NumPy arrays and to torch tensors."""
+"""Arrays in float64, and ratios that may be undefined: what measures do alike to NumPy arrays and
+to torch tensors."""
 
 from __future__ import annotations
 
@@ -11,12 +12,18 @@ ROUNDING = 64
 
 
 def float64(value: Array) -> Array:
-    """Convert to float64, a tensor without its gradient, lists to NumPy. Raises: DataError as `as_numpy`."""
-    return value.detach().double() if is_tensor(value) else as_numpy(value).astype(np.float64, copy=False)
+    """Convert to float64, a tensor without its gradient, lists to NumPy. Raises: DataError as
+    `as_numpy`."""
+    return (
+        value.detach().double()
+        if is_tensor(value)
+        else as_numpy(value).astype(np.float64, copy=False)
+    )
 
 
 def less(x: Array, middle: Array) -> Array:
-    """Subtract `middle`, with 0 where only rounding would be left of a difference: numbers that do not vary have no variance at all.
+    """Subtract `middle`, with 0 where only rounding would be left of a difference: numbers that do
+    not vary have no variance at all.
 
     What counts as rounding depends on the precision of `middle`.
     """
@@ -25,7 +32,8 @@ def less(x: Array, middle: Array) -> Array:
 
 
 def ratio_or_nan(a: Array, b: Array) -> Array:
-    """Divide a by b where b > 0, else give NaN: a measure with nothing to divide by is undefined, not 0."""
+    """Divide a by b where b > 0, else give NaN: a measure with nothing to divide by is undefined,
+    not 0."""
     if is_tensor(b):
         return (a / b).where(b > 0, float("nan"))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,5 @@
-"""One metric for dictionaries of different targets: their errors and features in the stream and in logits, and how alike they are."""
+"""One metric for dictionaries of different targets: their errors and features in the stream and in
+logits, and how alike they are."""
 
 from __future__ import annotations
 
@@ -25,11 +26,12 @@ EPS = np.geomspace(1e-3, 1e2, 41)
 def errors(
     makes: Target, error: Float[Tensor, "b d"], readout: Readout, x: Float[Tensor, "b d"]
 ) -> dict[str, Float[Tensor, "b d"]]:
-    """A reconstruction's raw error in every space that it has one in: act, update (the stream), logit.
+    """A reconstruction's raw error in every space that it has one in: act, update (the stream),
+    logit.
 
-    The error of activations is pushed through W_out; one of the stream is taken to logits with the divisor of the stream x
-    itself. What a logit dictionary gets wrong has no image in the stream, as logits do not see all of it.
-    """
+    The error of activations is pushed through W_out; one of the stream is taken to logits with the
+    divisor of the stream x itself. What a logit dictionary gets wrong has no image in the stream,
+    as logits do not see all of it."""
     out: dict[str, Tensor] = {makes: error}
     if makes == "act":
         out["update"] = error @ readout.W_out
@@ -42,8 +44,11 @@ def errors(
     return out
 
 
-def logit_rows(makes: Target, W_dec: Float[Tensor, "f d"], readout: Readout) -> Float[Tensor, "f d"]:
-    """Unit directions of decoder rows in logit coordinates: what each feature does to the logits, whatever it was trained on."""
+def logit_rows(
+    makes: Target, W_dec: Float[Tensor, "f d"], readout: Readout
+) -> Float[Tensor, "f d"]:
+    """Unit directions of decoder rows in logit coordinates: what each feature does to the logits,
+    whatever it was trained on."""
     if makes == "act":
         W_dec = W_dec @ readout.W_out
     if makes != "logit":
@@ -51,7 +56,9 @@ def logit_rows(makes: Target, W_dec: Float[Tensor, "f d"], readout: Readout) -> 
     return torch.nn.functional.normalize(W_dec, dim=-1)
 
 
-def agreement(a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Tensor, "f"]) -> float:
+def agreement(
+    a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Tensor, "f"]
+) -> float:
     """How well the unit rows of one dictionary are found among another's.
 
     Formula: weighted mean over rows of a of the largest |cosine| with a row of b
@@ -63,14 +70,19 @@ def agreement(a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Te
 
 
 def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tensor, "f d"]:
-    """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then normalised."""
+    """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then
+    normalised."""
     f, d = b.shape
-    values, axes = torch.linalg.eigh((b.T @ b / f).double())  # rows may lie in a subspace: a LayerNorm's mean is never there
+    values, axes = torch.linalg.eigh(
+        (b.T @ b / f).double()
+    )  # rows may lie in a subspace: a LayerNorm's mean is never there
     drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0]).to(b.device)
-    return torch.nn.functional.normalize(drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1)
+    return torch.nn.functional.normalize(
+        drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1
+    )
 
 
-# --- sums per document --------------------------------------------------------------------------------------------------
+# --- sums per document ----------------------------------------------------------------------------
 
 
 def by_document(
@@ -81,24 +93,39 @@ def by_document(
     return sums.index_add_(0, document.to(values.device), values.double()).cpu().numpy()
 
 
-def variances(raw: Batch, data: Targets, document: Int[Tensor, "b"], documents: int) -> dict[str, Float[np.ndarray, "document"]]:
-    """Per space, Σ ‖a − mean‖² over the tokens of each document; the mean is the training part's."""
+def variances(
+    raw: Batch, data: Targets, document: Int[Tensor, "b"], documents: int
+) -> dict[str, Float[np.ndarray, "document"]]:
+    """Per space, Σ ‖a − mean‖² over the tokens of each document; the mean is the training
+    part's."""
     return {
-        name: by_document((raw[name] - raw[name].new_tensor(data.mean(name))).square().sum(1), document, documents)  # type: ignore[arg-type]
+        name: by_document(
+            (raw[name] - raw[name].new_tensor(data.mean(name))).square().sum(1), document, documents
+        )  # type: ignore[arg-type]
         for name in SPACES
     }
 
 
 def cell_sums(
-    cell: Cell, dictionary: Dictionary, raw: Batch, readout: Readout, document: Int[Tensor, "b"], documents: int
+    cell: Cell,
+    dictionary: Dictionary,
+    raw: Batch,
+    readout: Readout,
+    document: Int[Tensor, "b"],
+    documents: int,
 ) -> dict[str, Float[np.ndarray, "document"]]:
-    """Sums over the tokens of each document: features that are on, and squared errors per space, NaN where it has none."""
+    """Sums over the tokens of each document: features that are on, and squared errors per space,
+    NaN where it has none."""
     features = dictionary.encode(raw[cell.reads])
     off = errors(cell.makes, dictionary.decode(features)[0] - raw[cell.makes], readout, raw["post"])
     out = {"active": by_document((features[0] > 0).sum(1), document, documents)}
     for space in SPACES:
         missing = np.full(documents, np.nan)
-        out[f"error_{space}"] = by_document(off[space].square().sum(1), document, documents) if space in off else missing
+        out[f"error_{space}"] = (
+            by_document(off[space].square().sum(1), document, documents)
+            if space in off
+            else missing
+        )
     return out
 
 
@@ -109,13 +136,16 @@ def spent(
     document: Int[Tensor, "b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "document"]]:
-    """What a dictionary of activations spends on what nothing reads: sums over the tokens of each document.
+    """What a dictionary of activations spends on what nothing reads: sums over the tokens of each
+    document.
 
     Formula: `unread` Σ_i f_i² ‖N d_i‖², `written` Σ_i f_i² ‖d_i‖²
     """
     square = features.square()
     parts = {"unread": (W_dec @ null).square().sum(1), "written": W_dec.square().sum(1)}
-    return {name: by_document(square @ weight, document, documents) for name, weight in parts.items()}
+    return {
+        name: by_document(square @ weight, document, documents) for name, weight in parts.items()
+    }
 
 
 def linear_errors(
@@ -123,17 +153,25 @@ def linear_errors(
 ) -> dict[str, Float[Tensor, "n"]]:
     """Relative errors ε of the frozen and the Jacobian version of each part's effect on the logits.
 
-    `loud` makes each part as long as the stream it is in, far from where the Jacobian is right. The frozen version may be right
-    there too: it is wherever the stream is as long without the part as with it, which for equal lengths is at 60°.
-    """
+    `loud` makes each part as long as the stream it is in, far from where the Jacobian is right. The
+    frozen version may be right there too: it is wherever the stream is as long without the part as
+    with it, which for equal lengths is at 60°."""
     if loud:
-        parts = parts * (torch.linalg.vector_norm(x, dim=-1) / torch.linalg.vector_norm(parts, dim=-1))[:, None]
+        parts = (
+            parts
+            * (torch.linalg.vector_norm(x, dim=-1) / torch.linalg.vector_norm(parts, dim=-1))[
+                :, None
+            ]
+        )
     effects = readout.effects(parts, x)
     return {"frozen": effects.error(effects.frozen), "jacobian": effects.error(effects.jacobian)}
 
 
-def binned(values: Float[Tensor, "n"], document: Int[Tensor, "n"], documents: int) -> Float[np.ndarray, "document bin"]:
-    """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the outermost, NaN nowhere."""
+def binned(
+    values: Float[Tensor, "n"], document: Int[Tensor, "n"], documents: int
+) -> Float[np.ndarray, "document bin"]:
+    """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the
+    outermost, NaN nowhere."""
     values, document = values.cpu(), document.cpu()
     known = ~values.isnan()
     at = np.clip(np.searchsorted(EPS, values[known].numpy()) - 1, 0, len(EPS) - 2)
@@ -146,7 +184,9 @@ def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "d
     """The median of what `binned` counted, straight between a bin's edges in the logarithm."""
     share = np.cumsum(counts, 1) / counts.sum(1, keepdims=True)
     at = (share < 0.5).sum(1)
-    below = np.where(at > 0, np.take_along_axis(share, np.maximum(at - 1, 0)[:, None], 1)[:, 0], 0.0)
+    below = np.where(
+        at > 0, np.take_along_axis(share, np.maximum(at - 1, 0)[:, None], 1)[:, 0], 0.0
+    )
     inside = (0.5 - below) / (np.take_along_axis(share, at[:, None], 1)[:, 0] - below)
     low, high = (np.log(np.take_along_axis(EPS, i, 0)) for i in (at, at + 1))
     return np.exp(low + inside * (high - low))

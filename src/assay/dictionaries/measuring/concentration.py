@@ -1,8 +1,9 @@
-"""How many entries of a vector carry it: participation ratio, kurtosis, Gini coefficient, and the fewest entries with most of the length.
+"""How many entries of a vector carry it: participation ratio, kurtosis, Gini coefficient, and the
+fewest entries with most of the length.
 
-For decoder matrices a row is one feature over all neurons, a column one neuron over all features. Vectors lie along the last axis, and
-everything is float64. A vector of zeros, and kurtosis of one without variance, give NaN.
-"""
+For decoder matrices a row is one feature over all neurons, a column one neuron over all features.
+Vectors lie along the last axis, and everything is float64. A vector of zeros, and kurtosis of one
+without variance, give NaN."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def participation(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:
 
 
 def excess_kurtosis(w: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:
-    """How much heavier an entry's tails are than a normal number's: above 0 where the basis stands out.
+    """How much heavier an entry's tails are than a normal number's: above 0 where the basis stands
+    out.
 
     Formula: m₄ / m₂² − 3, moments about the mean of the entries
     Range: −2 to n²/(n − 1) − 6, the value of a vector with one entry
@@ -51,7 +53,8 @@ def gini(x: Float[np.ndarray, "*any n"]) -> Float[np.ndarray, "*any"]:
 
 
 def fewest(parts: Float[np.ndarray, "*any n"], share: float = 0.9) -> Float[np.ndarray, "*any"]:
-    """The least number of parts that make up a share of their sum. Of a vector's squares, k90 is this at 0.9.
+    """The least number of parts that make up a share of their sum. Of a vector's squares, k90 is
+    this at 0.9.
 
     Formula: least k with Σ of the k largest ≥ share · Σ
     Range: 1 to n
@@ -69,8 +72,8 @@ def large(w: Float[np.ndarray, "*any n"], least: float = 0.1) -> Float[np.ndarra
     Formula: #{|w_j| ≥ least ‖w‖}
     Range: 0 to 1/least²
     Better: neither
-    Source: Towards Monosemanticity (2023), "The feature is not a neuron": 27 of 512 for feature A/1/3450
-    """
+    Source: Towards Monosemanticity (2023), "The feature is not a neuron": 27 of 512 for feature
+    A/1/3450"""
     w = np.asarray(w, dtype=np.float64)
     length = np.linalg.norm(w, axis=-1, keepdims=True)
     return np.where(length[..., 0] > 0, (np.abs(w) >= least * length).sum(-1), np.nan)

@@ -1,7 +1,8 @@
-"""Frontiers: what experiments measure of dictionaries per run and document, and the ratios of those sums that claims are about.
+"""Frontiers: what experiments measure of dictionaries per run and document, and the ratios of those
+sums that claims are about.
 
-A claim's terms are sums over documents, so that every FVU, γ or L0 is a ratio of resampled sums and never a mean of ratios.
-"""
+A claim's terms are sums over documents, so that every FVU, γ or L0 is a ratio of resampled sums and
+never a mean of ratios."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from assay.dictionaries.dictionary import Dictionary
 
 SUMS = {name: unit for name, unit in measures.SUMS.items() if name != "square_raw"}
-"""What experiments store of every document, with units: all sums but ‖x‖², which none of their claims is about."""
+"""What experiments store of every document, with units: all sums but ‖x‖², which none of their
+claims is about."""
 
 FRONTIER = (*measures.FVU.terms, *measures.L0.terms)
 """The terms of FVU and L0."""
@@ -44,18 +46,28 @@ def worst(of: Statistic) -> Statistic:
 def document_measures(
     dictionary: Dictionary, test: Harvest, change: Callable[[Tensor], Tensor] = lambda x: x
 ) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
-    """Variables and coordinates for `measures`: the sums of every run and test document, and each feature's density.
+    """Variables and coordinates for `measures`: the sums of every run and test document, and each
+    feature's density.
 
-    `change` is applied to the normalised test activations first, for a control such as shuffled coordinates.
-    """
+    `change` is applied to the normalised test activations first, for a control such as shuffled
+    coordinates."""
     import torch  # which judging what is stored does not need
 
     from assay.dictionaries.measuring.sums import document_sums
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)
-    sums = document_sums(dictionary.normalised, x, document, len(files), x.mean(0, dtype=torch.float64), origin=-test.mean * test.scale)
-    named: dict[str, tuple[str, Any, str]] = {name: ("run document", sums[name], unit) for name, unit in SUMS.items()}
+    sums = document_sums(
+        dictionary.normalised,
+        x,
+        document,
+        len(files),
+        x.mean(0, dtype=torch.float64),
+        origin=-test.mean * test.scale,
+    )
+    named: dict[str, tuple[str, Any, str]] = {
+        name: ("run document", sums[name], unit) for name, unit in SUMS.items()
+    }
     named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
     return named, {"document": [test.files[f] for f in files]}
 
@@ -63,33 +75,52 @@ def document_measures(
 def sums(
     arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None
 ) -> dict[str, xr.DataArray]:
-    """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the middle one."""
+    """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the
+    middle one."""
     data = by(arm[list(names)], sweep)  # these alone: an arm may have dozens of measures
     if at is not None:
         data = data.isel({sweep: [data.sizes[sweep] // 2 if at == "middle" else at]})
     return {str(name): x for name, x in data.data_vars.items()}
 
 
-def over_l0(arms: Arms, series: Sequence[tuple[str, str, Statistic]], sweep: str = "penalty") -> dict[str, list]:
-    """Columns of a figure over L0: for each (label, arm, quantity) the mean and 95 % t interval over seeds along the sweep."""
-    return columns(("arm", "L0", "mean", "low", "high"), (
-        (label, x, *values) for label, name, quantity in series if name in arms
-        for (x, *_), values in zip(_points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True)
-    ))  # fmt: skip
+def over_l0(
+    arms: Arms, series: Sequence[tuple[str, str, Statistic]], sweep: str = "penalty"
+) -> dict[str, list]:
+    """Columns of a figure over L0: for each (label, arm, quantity) the mean and 95 % t interval
+    over seeds along the sweep."""
+    return columns(
+        ("arm", "L0", "mean", "low", "high"),
+        (
+            (label, x, *values)
+            for label, name, quantity in series
+            if name in arms
+            for (x, *_), values in zip(
+                _points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True
+            )
+        ),
+    )
 
 
-def _points(arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str) -> list[tuple[float, float, float]]:
+def _points(
+    arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str
+) -> list[tuple[float, float, float]]:
     total = by(arm, sweep).sum("document")
     values = of({name: total[name].transpose("seed", sweep).values for name in SUMS})
     return [summary(values[:, i]) for i in range(values.shape[1])]
 
 
-def history(arms: Arms, names: Sequence[str], series: str = "loss", sweep: str = "penalty") -> dict[str, list]:
-    """Columns of a figure of training: a series over steps at the middle of each arm's sweep, mean and 95 % t interval over seeds."""
+def history(
+    arms: Arms, names: Sequence[str], series: str = "loss", sweep: str = "penalty"
+) -> dict[str, list]:
+    """Columns of a figure of training: a series over steps at the middle of each arm's sweep, mean
+    and 95 % t interval over seeds."""
     rows: list[tuple] = []
     for name in names:
         if name in arms and series in arms[name]:
             values = by(arms[name], sweep)[series]
             values = values.isel({sweep: values.sizes[sweep] // 2})
-            rows += [(name, step, *summary(values.sel(step=step).values)) for step in values.step.values.tolist()]
+            rows += [
+                (name, step, *summary(values.sel(step=step).values))
+                for step in values.step.values.tolist()
+            ]
     return columns(("arm", "step", series, "low", "high"), rows)

@@ -1,4 +1,5 @@
-"""Which positions count: neither the first of a window nor massive activations, which no dictionary was trained on."""
+"""Which positions count: neither the first of a window nor massive activations, which no dictionary
+was trained on."""
 
 from __future__ import annotations
 
@@ -8,7 +9,10 @@ from torch import Tensor
 
 
 def kept(
-    inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"], limits: tuple[float, float], skip_first: int
+    inputs: Float[Tensor, "w s d_in"],
+    acts: Float[Tensor, "w s d"],
+    limits: tuple[float, float],
+    skip_first: int,
 ) -> Bool[Tensor, "w s"]:
     """The positions that are neither among the first of their window nor longer than the limits."""
     inside = (_length(inputs) <= limits[0]) & (_length(acts) <= limits[1])
@@ -17,7 +21,8 @@ def kept(
 
 
 def outlier_limit(x: Float[Tensor, "... d"], outlier: float) -> float:
-    """The length above which an activation counts as an outlier: so many medians; ∞ where none does."""
+    """The length above which an activation counts as an outlier: so many medians; ∞ where none
+    does."""
     return outlier * float(_length(x).median()) if outlier else float("inf")
 
 

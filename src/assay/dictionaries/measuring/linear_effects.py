@@ -1,4 +1,5 @@
-"""How far linearised effects on the logits are from exact ones: of parts of the stream, and of parts changed for controls."""
+"""How far linearised effects on the logits are from exact ones: of parts of the stream, and of
+parts changed for controls."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def tenfold(parts: Parts, x: Parts, draws: Parts) -> Parts:
 
 def turned(parts: Parts, x: Parts, draws: Parts) -> Parts:
     """Turn parts, at the same length, half-way towards the stream x that they are in."""
-    return normalize(normalize(parts, dim=-1) + normalize(x, dim=-1), dim=-1) * parts.norm(dim=-1, keepdim=True)
+    return normalize(normalize(parts, dim=-1) + normalize(x, dim=-1), dim=-1) * parts.norm(
+        dim=-1, keepdim=True
+    )
 
 
 def scattered(parts: Parts, x: Parts, draws: Parts) -> Parts:
@@ -39,11 +42,17 @@ def scattered(parts: Parts, x: Parts, draws: Parts) -> Parts:
     return normalize(draws, dim=-1) * parts.norm(dim=-1, keepdim=True)
 
 
-CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {"tenfold": tenfold, "turned": turned, "random": scattered}
+CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {
+    "tenfold": tenfold,
+    "turned": turned,
+    "random": scattered,
+}
 """Changes of parts by name: (parts, the stream they are in, random numbers) → parts."""
 
 
-def principal_parts(update: Float[Tensor, "b d"], count: int = 24) -> tuple[Parts, Int[Tensor, "n"]]:
+def principal_parts(
+    update: Float[Tensor, "b d"], count: int = 24
+) -> tuple[Parts, Int[Tensor, "n"]]:
     """Splits each row into its parts along the strongest principal directions of all rows.
 
     Shapes: parts [b · count, d], and beside each the row that it is from [b · count]
@@ -64,28 +73,43 @@ def effect_errors(
     documents: int,
     seed: int,
 ) -> dict[str, tuple[str, Float[np.ndarray, "run ..."], str]]:
-    """Measures how far linearised effects on the logits are from exact ones, as measures of one run.
+    """Measures how far linearised effects on the logits are from exact ones, as measures of one
+    run.
 
-    `row` says in which row of the stream x each part is. `frozen` and `jacobian` [run, document, bin] count the parts of each
-    document by relative error (`binned`), `frozen_by_size` and `jacobian_by_size` [run, size] are medians by length over that of
-    the stream (`SIZES`), NaN for 20 parts or fewer. `tenfold_frozen` and so on are of every fourth part, changed as `CHANGES` says.
-    """
+    `row` says in which row of the stream x each part is. `frozen` and `jacobian` [run, document,
+    bin] count the parts of each document by relative error (`binned`), `frozen_by_size` and
+    `jacobian_by_size` [run, size] are medians by length over that of the stream (`SIZES`), NaN for
+    20 parts or fewer. `tenfold_frozen` and so on are of every fourth part, changed as `CHANGES`
+    says."""
     out: dict[str, tuple[str, Float[np.ndarray, "run ..."], str]] = {}
     some, among = parts[::4], row[::4]
-    draws = torch.from_numpy(normal(np.array([seed]), "targets.parts", 0, tuple(some.shape))[0]).to(x.device)
-    asked = {"": (parts, row)} | {f"{name}_": (change(some, x[among], draws), among) for name, change in CHANGES.items()}
+    draws = torch.from_numpy(normal(np.array([seed]), "targets.parts", 0, tuple(some.shape))[0]).to(
+        x.device
+    )
+    asked = {"": (parts, row)} | {
+        f"{name}_": (change(some, x[among], draws), among) for name, change in CHANGES.items()
+    }
     for name, (pieces, rows) in asked.items():
-        found = [linear_errors(p, x[r], readout) for p, r in zip(pieces.split(CHUNK), rows.split(CHUNK), strict=True)]
+        found = [
+            linear_errors(p, x[r], readout)
+            for p, r in zip(pieces.split(CHUNK), rows.split(CHUNK), strict=True)
+        ]
         errors = {kind: torch.cat([one[kind] for one in found]) for kind in KINDS}
         out |= {
-            name + kind: ("run document bin", binned(e, document[rows], documents)[None], "pairs") for kind, e in errors.items()
+            name + kind: ("run document bin", binned(e, document[rows], documents)[None], "pairs")
+            for kind, e in errors.items()
         }
         if not name:
             size = np.digitize((parts.norm(dim=1) / x.norm(dim=1)[row]).cpu(), SIZES)
-            out |= {f"{kind}_by_size": ("run size", _medians(e.cpu().numpy(), size)[None], "1") for kind, e in errors.items()}
+            out |= {
+                f"{kind}_by_size": ("run size", _medians(e.cpu().numpy(), size)[None], "1")
+                for kind, e in errors.items()
+            }
     return out
 
 
-def _medians(error: Float[np.ndarray, "n"], size: Int[np.ndarray, "n"]) -> Float[np.ndarray, "size"]:
+def _medians(
+    error: Float[np.ndarray, "n"], size: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "size"]:
     there = [error[size == i] for i in range(1, len(SIZES))]
     return np.array([np.nanmedian(e) if len(e) > 20 else np.nan for e in there])

@@ -1,8 +1,9 @@
-"""The one table of measures: what each is called, its unit, formula and range, which way is better, and how sums become it.
+"""The one table of measures: what each is called, its unit, formula and range, which way is better,
+and how sums become it.
 
-A measure is a function of sums over tokens, its terms, so the same value serves sums of one batch, sums of a whole test set and
-the means that a bootstrap draws. Whoever computes, prints or documents measures reads `TABLE`: a new one is one value here.
-"""
+A measure is a function of sums over tokens, its terms, so the same value serves sums of one batch,
+sums of a whole test set and the means that a bootstrap draws. Whoever computes, prints or documents
+measures reads `TABLE`: a new one is one value here."""
 
 from __future__ import annotations
 
@@ -20,17 +21,24 @@ from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.rarity import density_classes
 
 SUMS: Mapping[str, str] = {
-    "tokens": "tokens", "active": "features", "error": "squared activation", "variance": "squared activation",
-    "dot": "squared activation", "norm": "squared activation", "dot_raw": "squared activation", "norm_raw": "squared activation",
+    "tokens": "tokens",
+    "active": "features",
+    "error": "squared activation",
+    "variance": "squared activation",
+    "dot": "squared activation",
+    "norm": "squared activation",
+    "dot_raw": "squared activation",
+    "norm_raw": "squared activation",
     "square_raw": "squared activation",
-}  # fmt: skip
+}
 """What is summed over the tokens of a document, with units; `sums` says of what."""
 
 Ablation = Literal["zero", "mean", "resample"]
 ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
 """What a site's activations are replaced by, to tell what they are worth."""
 FIRINGS = ("firings", "tokens")
-"""The terms of a measure that counts features instead of tokens: in how many rows each feature is on, and how many rows there are."""
+"""The terms of a measure that counts features instead of tokens: in how many rows each feature is
+on, and how many rows there are."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +65,26 @@ class Measure:
     @property
     def range(self) -> str:
         """Its smallest and largest value in words."""
-        return " to ".join(f"{end:g}".replace("inf", "∞").replace("-", "−") for end in (self.low, self.high))
+        return " to ".join(
+            f"{end:g}".replace("inf", "∞").replace("-", "−") for end in (self.low, self.high)
+        )
 
     def statistic(self, m: Means) -> np.ndarray:
-        """Compute the measure of these sums or means by name: it is what a claim's `statistic` may be.
+        """Compute the measure of these sums or means by name: it is what a claim's `statistic` may
+        be.
 
         Raises: ClaimError where one of its terms is not among them.
         """
         if missing := [term for term in self.terms if term not in m]:
-            raise ClaimError(f"{self.name} needs {', '.join(missing)}, got {', '.join(m) or 'nothing'}")
+            raise ClaimError(
+                f"{self.name} needs {', '.join(missing)}, got {', '.join(m) or 'nothing'}"
+            )
         return self.of(*(m[term] for term in self.terms))  # type: ignore[no-any-return]
 
 
 def gamma(norm: Array, dot: Array, square: Array) -> Array:
-    """Divide E‖x̂‖² by E[x̂·x], but where that is not above 0 up to rounding: reconstructions then do not point along x at all."""
+    """Divide E‖x̂‖² by E[x̂·x], but where that is not above 0 up to rounding: reconstructions then
+    do not point along x at all."""
     return ratio_or_nan(norm, dot * (dot > 1e-6 * (norm * square) ** 0.5) * (square > 0))
 
 
@@ -80,7 +94,8 @@ def root(a: Array, b: Array) -> Array:
 
 
 def recovered(ablated: Array, spliced: Array, clean: Array = 0.0) -> Array:
-    """Compute the share of an ablation's loss that is won back; of an ablation that does no harm nothing can be."""
+    """Compute the share of an ablation's loss that is won back; of an ablation that does no harm
+    nothing can be."""
     return ratio_or_nan(ablated - spliced, ablated - clean)
 
 
@@ -91,40 +106,225 @@ def _shares(name: str) -> Callable[[Array, float], Array]:
 AGAINST = "reconstructions do not point along activations: the mean of their product is not above 0"
 """Why γ is undefined."""
 
-L0 = Measure("l0", "L0", "features", "features that are on, mean over tokens", "lower at equal FVU", ("active", "tokens"), ratio_or_nan)
-FVU = Measure("fvu", "FVU", "1", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "lower", ("error", "variance"), ratio_or_nan)
-EXPLAINED = Measure("explained_variance", "explained variance", "1", "1 − FVU", "higher", FVU.terms, lambda *m: 1 - FVU.of(*m), -math.inf, 1)
-SQUARED_ERROR = Measure("mse", "squared error", "squared activation", "mean of ‖x − x̂‖²", "lower", ("error", "tokens"), ratio_or_nan)
-GAMMA = Measure("gamma", "γ centred", "1", "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]", "nearer 1", ("norm", "dot", "variance"), gamma,
-                undefined=AGAINST)
-GAMMA_RAW = Measure("gamma_raw", "γ raw", "1", "E‖x̂‖² / E[x̂·x]", "nearer 1", ("norm_raw", "dot_raw", "square_raw"), gamma,
-                    undefined=AGAINST)
-NORM_RATIO = Measure("norm_ratio", "norm ratio", "1", "√(E‖x̂ − x̄‖² / E‖x − x̄‖²)", "neither", ("norm", "variance"), root)
-NORM_RATIO_RAW = Measure("norm_ratio_raw", "norm ratio, raw", "1", "√(E‖x̂‖² / E‖x‖²)", "neither", ("norm_raw", "square_raw"), root)
-EARLIER = Measure("gamma_v1", "earlier form of γ", "1", "E[(x̂ − x̄)·(x − x̄)] / E‖x − x̄‖²", "neither", ("dot", "variance"), ratio_or_nan,
-                  -math.inf)  # fmt: skip
-"""An earlier, wrong form of γ, which takes any error for shrinkage. Not in the table: nobody is to measure it by default."""
+L0 = Measure(
+    "l0",
+    "L0",
+    "features",
+    "features that are on, mean over tokens",
+    "lower at equal FVU",
+    ("active", "tokens"),
+    ratio_or_nan,
+)
+FVU = Measure(
+    "fvu", "FVU", "1", "Σ‖x − x̂‖² / Σ‖x − x̄‖²", "lower", ("error", "variance"), ratio_or_nan
+)
+EXPLAINED = Measure(
+    "explained_variance",
+    "explained variance",
+    "1",
+    "1 − FVU",
+    "higher",
+    FVU.terms,
+    lambda *m: 1 - FVU.of(*m),
+    -math.inf,
+    1,
+)
+SQUARED_ERROR = Measure(
+    "mse",
+    "squared error",
+    "squared activation",
+    "mean of ‖x − x̂‖²",
+    "lower",
+    ("error", "tokens"),
+    ratio_or_nan,
+)
+GAMMA = Measure(
+    "gamma",
+    "γ centred",
+    "1",
+    "E‖x̂ − x̄‖² / E[(x̂ − x̄)·(x − x̄)]",
+    "nearer 1",
+    ("norm", "dot", "variance"),
+    gamma,
+    undefined=AGAINST,
+)
+GAMMA_RAW = Measure(
+    "gamma_raw",
+    "γ raw",
+    "1",
+    "E‖x̂‖² / E[x̂·x]",
+    "nearer 1",
+    ("norm_raw", "dot_raw", "square_raw"),
+    gamma,
+    undefined=AGAINST,
+)
+NORM_RATIO = Measure(
+    "norm_ratio",
+    "norm ratio",
+    "1",
+    "√(E‖x̂ − x̄‖² / E‖x − x̄‖²)",
+    "neither",
+    ("norm", "variance"),
+    root,
+)
+NORM_RATIO_RAW = Measure(
+    "norm_ratio_raw",
+    "norm ratio, raw",
+    "1",
+    "√(E‖x̂‖² / E‖x‖²)",
+    "neither",
+    ("norm_raw", "square_raw"),
+    root,
+)
+EARLIER = Measure(
+    "gamma_v1",
+    "earlier form of γ",
+    "1",
+    "E[(x̂ − x̄)·(x − x̄)] / E‖x − x̄‖²",
+    "neither",
+    ("dot", "variance"),
+    ratio_or_nan,
+    -math.inf,
+)
+"""An earlier, wrong form of γ, which takes any error for shrinkage. Not in the table: nobody is to
+measure it by default."""
 
 TABLE: tuple[Measure, ...] = (
-    L0, FVU, EXPLAINED, SQUARED_ERROR, GAMMA, GAMMA_RAW, NORM_RATIO, NORM_RATIO_RAW,
-    Measure("ce_clean", "loss, clean", "nats", "mean −log p of the next token", "neither", ("ce_clean", "predictions"), ratio_or_nan),
-    Measure("ce_spliced", "loss, spliced", "nats", "the same with x̂ in place of x", "lower", ("ce_spliced", "predictions"), ratio_or_nan),
-    Measure("ce_increase", "loss added", "nats", "spliced − clean", "lower", ("ce_spliced", "ce_clean", "predictions"),
-            lambda spliced, clean, predictions: ratio_or_nan(spliced - clean, predictions), -math.inf),
-    Measure("kl_spliced", "KL, spliced", "nats", "mean KL(clean ‖ spliced)", "lower", ("kl_spliced", "predictions"), ratio_or_nan),
-    *(Measure(f"ce_{a}", f"loss, {a} ablated", "nats", f"the same under {a} ablation", "neither", (f"a_ce_{a}", "a_predictions"), ratio_or_nan)
-      for a in ABLATIONS),
-    *(Measure(f"loss_recovered_{a}", f"loss recovered ({a})", "1", "(ablated − spliced) / (ablated − clean)", "higher",
-              (f"a_ce_{a}", "a_ce_spliced", "a_ce_clean"), recovered, -math.inf, undefined="this ablation does no harm")
-      for a in ABLATIONS),
-    *(Measure(f"kl_recovered_{a}", f"KL recovered ({a})", "1", "1 − KL spliced / KL ablated", "higher",
-              (f"a_kl_{a}", "a_kl_spliced"), recovered, -math.inf, 1, "this ablation does no harm")
-      for a in ABLATIONS),
-    Measure("dead", "dead features", "share of features", "on for no token", "lower", FIRINGS, _shares("dead"), high=1),
-    Measure("ultra_rare", "ultra-rare features", "share of features", "on for less than 1e-5 of the tokens", "neither", FIRINGS,
-            _shares("ultra_rare"), high=1),
-    Measure("rare", "rare features", "share of features", "1e-5 to less than 1e-3", "neither", FIRINGS, _shares("rare"), high=1),
-    Measure("ordinary", "ordinary features", "share of features", "1e-3 to .1", "neither", FIRINGS, _shares("ordinary"), high=1),
-    Measure("dense", "dense features", "share of features", "more than .1", "neither", FIRINGS, _shares("dense"), high=1),
-)  # fmt: skip
+    L0,
+    FVU,
+    EXPLAINED,
+    SQUARED_ERROR,
+    GAMMA,
+    GAMMA_RAW,
+    NORM_RATIO,
+    NORM_RATIO_RAW,
+    Measure(
+        "ce_clean",
+        "loss, clean",
+        "nats",
+        "mean −log p of the next token",
+        "neither",
+        ("ce_clean", "predictions"),
+        ratio_or_nan,
+    ),
+    Measure(
+        "ce_spliced",
+        "loss, spliced",
+        "nats",
+        "the same with x̂ in place of x",
+        "lower",
+        ("ce_spliced", "predictions"),
+        ratio_or_nan,
+    ),
+    Measure(
+        "ce_increase",
+        "loss added",
+        "nats",
+        "spliced − clean",
+        "lower",
+        ("ce_spliced", "ce_clean", "predictions"),
+        lambda spliced, clean, predictions: ratio_or_nan(spliced - clean, predictions),
+        -math.inf,
+    ),
+    Measure(
+        "kl_spliced",
+        "KL, spliced",
+        "nats",
+        "mean KL(clean ‖ spliced)",
+        "lower",
+        ("kl_spliced", "predictions"),
+        ratio_or_nan,
+    ),
+    *(
+        Measure(
+            f"ce_{a}",
+            f"loss, {a} ablated",
+            "nats",
+            f"the same under {a} ablation",
+            "neither",
+            (f"a_ce_{a}", "a_predictions"),
+            ratio_or_nan,
+        )
+        for a in ABLATIONS
+    ),
+    *(
+        Measure(
+            f"loss_recovered_{a}",
+            f"loss recovered ({a})",
+            "1",
+            "(ablated − spliced) / (ablated − clean)",
+            "higher",
+            (f"a_ce_{a}", "a_ce_spliced", "a_ce_clean"),
+            recovered,
+            -math.inf,
+            undefined="this ablation does no harm",
+        )
+        for a in ABLATIONS
+    ),
+    *(
+        Measure(
+            f"kl_recovered_{a}",
+            f"KL recovered ({a})",
+            "1",
+            "1 − KL spliced / KL ablated",
+            "higher",
+            (f"a_kl_{a}", "a_kl_spliced"),
+            recovered,
+            -math.inf,
+            1,
+            "this ablation does no harm",
+        )
+        for a in ABLATIONS
+    ),
+    Measure(
+        "dead",
+        "dead features",
+        "share of features",
+        "on for no token",
+        "lower",
+        FIRINGS,
+        _shares("dead"),
+        high=1,
+    ),
+    Measure(
+        "ultra_rare",
+        "ultra-rare features",
+        "share of features",
+        "on for less than 1e-5 of the tokens",
+        "neither",
+        FIRINGS,
+        _shares("ultra_rare"),
+        high=1,
+    ),
+    Measure(
+        "rare",
+        "rare features",
+        "share of features",
+        "1e-5 to less than 1e-3",
+        "neither",
+        FIRINGS,
+        _shares("rare"),
+        high=1,
+    ),
+    Measure(
+        "ordinary",
+        "ordinary features",
+        "share of features",
+        "1e-3 to .1",
+        "neither",
+        FIRINGS,
+        _shares("ordinary"),
+        high=1,
+    ),
+    Measure(
+        "dense",
+        "dense features",
+        "share of features",
+        "more than .1",
+        "neither",
+        FIRINGS,
+        _shares("dense"),
+        high=1,
+    ),
+)
 """Every measure that an evaluation gives, in the order in which it prints them."""

@@ -1,10 +1,12 @@
-"""How good a dictionary is: pure functions of activations x, reconstructions x̂ and features f, and of their streamed sums.
+"""How good a dictionary is: pure functions of activations x, reconstructions x̂ and features f, and
+of their streamed sums.
 
-Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number): NumPy, torch or lists. The answer is of the same kind, NumPy for lists,
-in float64, one number per run. A quantity that is undefined (nothing to divide by) is NaN. `document_sums` streams the same
-quantities over a test set as sums per run and document, which is what a crossed bootstrap resamples; sums of several calls
-about one mean add up; `finish` turns them into the numbers. What a measure makes of its sums is in `measures`, for both.
-"""
+Arrays are [b, d] or [run, b, d] (a 1-D array is rows of one number): NumPy, torch or lists. The
+answer is of the same kind, NumPy for lists, in float64, one number per run. A quantity that is
+undefined (nothing to divide by) is NaN. `document_sums` streams the same quantities over a test set
+as sums per run and document, which is what a crossed bootstrap resamples; sums of several calls
+about one mean add up; `finish` turns them into the numbers. What a measure makes of its sums is in
+`measures`, for both."""
 
 from __future__ import annotations
 
@@ -23,13 +25,25 @@ from assay.dictionaries.measuring.sums import document_sums, switched_on
 Rows = Float[Array, "*run b d"]
 
 __all__ = [
-    "ce_recovered", "dead", "density", "document_sums", "finish", "fvu", "kl_recovered", "l0", "norm_ratio", "purity",
-    "shrinkage", "shrinkage_v1", "switched_on",
-]  # fmt: skip
+    "ce_recovered",
+    "dead",
+    "density",
+    "document_sums",
+    "finish",
+    "fvu",
+    "kl_recovered",
+    "l0",
+    "norm_ratio",
+    "purity",
+    "shrinkage",
+    "shrinkage_v1",
+    "switched_on",
+]
 
 
 def l0(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
-    """Mean number of features that are on in a row. Of signed features, as AbsTopK's, give the absolute values.
+    """Mean number of features that are on in a row. Of signed features, as AbsTopK's, give the
+    absolute values.
 
     Formula: mean over rows of #{f > 0}
     Range: 0 to the width
@@ -39,7 +53,8 @@ def l0(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
 
 
 def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
-    """Fraction of variance unexplained: squared error over that of predicting the mean of the same rows.
+    """Fraction of variance unexplained: squared error over that of predicting the mean of the same
+    rows.
 
     Formula: Σ‖x − x̂‖² / Σ‖x − x̄‖²
     Range: 0 to ∞; 1 is as bad as the mean; NaN where x does not vary
@@ -50,9 +65,11 @@ def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
 
 
 def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
-    """Relative reconstruction bias γ: below 1 reconstructions are too short: scaled by 1/γ they would fit best.
+    """Relative reconstruction bias γ: below 1 reconstructions are too short: scaled by 1/γ they
+    would fit best.
 
-    With `mean`, of the activations less that mean (γ centred): where activations have a large mean, raw γ is near 1 for anything.
+    With `mean`, of the activations less that mean (γ centred): where activations have a large mean,
+    raw γ is near 1 for anything.
 
     Formula: γ = argmin E‖x̂/γ − x‖² = E‖x̂‖² / E[x̂·x]
     Range: 0 to ∞; 1 is unbiased; NaN where E[x̂·x], up to rounding, is not above 0
@@ -63,7 +80,9 @@ def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Fl
     return measures.GAMMA.of(_sum(x_hat**2), _sum(x_hat * x), _sum(x**2))
 
 
-def shrinkage_v1(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
+def shrinkage_v1(
+    x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0
+) -> Float[Array, "*run"]:
     """The earlier, wrong form of γ, kept to show what it does: it takes any error for shrinkage.
 
     Formula: E[x̂·x] / E‖x‖², which is 1 − FVU for every optimal linear projection
@@ -75,7 +94,8 @@ def shrinkage_v1(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) ->
 
 
 def norm_ratio(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Float[Array, "*run"]:
-    """Length of reconstructions over that of activations; below 1 for every imperfect reconstruction, shrunken or not.
+    """Length of reconstructions over that of activations; below 1 for every imperfect
+    reconstruction, shrunken or not.
 
     Formula: √(E‖x̂‖² / E‖x‖²)
     Range: 0 to ∞; NaN where x is 0
@@ -106,10 +126,13 @@ def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     return float64(on == 0).mean(-1) if _rows(features).shape[-2] else on.sum(-1) * float("nan")
 
 
-def purity(features: Float[Array, "b f"], tokens: Int[Array, "b"], top: int = 20) -> Float[np.ndarray, "f"]:
+def purity(
+    features: Float[Array, "b f"], tokens: Int[Array, "b"], top: int = 20
+) -> Float[np.ndarray, "f"]:
     """Share of the commonest token among the rows where a feature is strongest: how lexical it is.
 
-    Formula: max over tokens of #{of the `top` rows of largest f > 0 that hold the token} / #{those rows}
+    Formula: max over tokens of #{of the `top` rows of largest f > 0 that hold the token} / #{those
+    rows}
     Range: 1/top to 1; NaN for a feature that is never on
     Better: neither
     """
@@ -124,37 +147,55 @@ def purity(features: Float[Array, "b f"], tokens: Int[Array, "b"], top: int = 20
 
 
 def ce_recovered(clean: Array, spliced: Array, ablated: Array) -> Array:
-    """Share of an ablation's loss that the reconstruction wins back, from cross-entropies in nats (or sums over equal tokens).
+    """Share of an ablation's loss that the reconstruction wins back, from cross-entropies in nats
+    (or sums over equal tokens).
 
-    Give both: `ablated` with the mean in place of the activation, and with zero; zero ablation hurts more and so flatters.
+    Give both: `ablated` with the mean in place of the activation, and with zero; zero ablation
+    hurts more and so flatters.
 
     Formula: (CE_ablated − CE_spliced) / (CE_ablated − CE_clean)
-    Range: −∞ to ∞; 0 is as bad as the ablation, 1 loses nothing; NaN where ablation does not raise the loss
+    Range: −∞ to ∞; 0 is as bad as the ablation, 1 loses nothing; NaN where ablation does not raise
+    the loss
     Better: higher
     """
     return measures.recovered(float64(ablated), float64(spliced), float64(clean))
 
 
 def kl_recovered(spliced: Array, ablated: Array) -> Array:
-    """Share of an ablation's change of the model's predictions that the reconstruction undoes, from KL(clean ‖ ·) in nats.
+    """Share of an ablation's change of the model's predictions that the reconstruction undoes, from
+    KL(clean ‖ ·) in nats.
 
-    Unlike the loss recovered it cannot be raised by a reconstruction that changes predictions for the better.
+    Unlike the loss recovered it cannot be raised by a reconstruction that changes predictions for
+    the better.
 
-    Formula: 1 − KL_spliced / KL_ablated: the loss recovered with KL in place of CE, as the clean run's KL is 0
+    Formula: 1 − KL_spliced / KL_ablated: the loss recovered with KL in place of CE, as the clean
+    run's KL is 0
     Range: −∞ to 1; 0 is as bad as the ablation; NaN where the ablation changes nothing
     Better: higher
     """
     return measures.recovered(float64(ablated), float64(spliced))
 
 
-def finish(sums: Mapping[str, Float[np.ndarray, "run document"]]) -> dict[str, Float[np.ndarray, "run"]]:
-    """Turn the sums of `document_sums` into measures, one number per run, each a function of total sums.
+def finish(
+    sums: Mapping[str, Float[np.ndarray, "run document"]],
+) -> dict[str, Float[np.ndarray, "run"]]:
+    """Turn the sums of `document_sums` into measures, one number per run, each a function of total
+    sums.
 
-    Formula: those of `measures`: l0, fvu, gamma (centred), gamma_raw, gamma_v1 (centred), norm_ratio (centred); dead
-    """
+    Formula: those of `measures`: l0, fvu, gamma (centred), gamma_raw, gamma_v1 (centred),
+    norm_ratio (centred); dead"""
     total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
-    of_sums = (measures.L0, measures.FVU, measures.GAMMA, measures.GAMMA_RAW, measures.EARLIER, measures.NORM_RATIO)
-    return {m.name: m.statistic(total) for m in of_sums} | {"dead": (np.asarray(sums["firings"]) == 0).mean(-1)}
+    of_sums = (
+        measures.L0,
+        measures.FVU,
+        measures.GAMMA,
+        measures.GAMMA_RAW,
+        measures.EARLIER,
+        measures.NORM_RATIO,
+    )
+    return {m.name: m.statistic(total) for m in of_sums} | {
+        "dead": (np.asarray(sums["firings"]) == 0).mean(-1)
+    }
 
 
 def _rows(value: Array) -> Array:
@@ -166,10 +207,19 @@ def _rows(value: Array) -> Array:
 def _pair(x: Array, x_hat: Array, mean: Array = 0.0) -> tuple[Array, Array]:
     x, x_hat = _rows(x), _rows(x_hat)
     if x.shape[-2:] != x_hat.shape[-2:]:
-        raise DataError(f"x and x_hat must have the same rows and dimensions, got {list(x.shape)} and {list(x_hat.shape)}")
+        raise DataError(
+            f"x and x_hat must have the same rows and dimensions, got {list(x.shape)} and "
+            f"{list(x_hat.shape)}"
+        )
     if is_tensor(x) != is_tensor(x_hat):
         x, x_hat = torch.as_tensor(x), torch.as_tensor(x_hat)
-    middle = mean if isinstance(mean, int | float) else torch.as_tensor(mean) if is_tensor(x) else as_numpy(mean)
+    middle = (
+        mean
+        if isinstance(mean, int | float)
+        else torch.as_tensor(mean)
+        if is_tensor(x)
+        else as_numpy(mean)
+    )
     return less(x, middle), less(x_hat, middle)
 
 

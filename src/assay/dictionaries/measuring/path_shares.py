@@ -1,4 +1,5 @@
-"""By which path features act: sums per document of the squared effects of two halves of a dictionary, direct and indirect."""
+"""By which path features act: sums per document of the squared effects of two halves of a
+dictionary, direct and indirect."""
 
 from __future__ import annotations
 
@@ -15,15 +16,23 @@ PATHS = ("direct", "indirect")
 
 
 def halves(share: Float[Tensor, "f"], seed: int) -> dict[str, Int[Tensor, "f"]]:
-    """Ways to part features in two halves of equal size, 0 the one that should act directly: by number, by direct share, at random.
+    """Ways to part features in two halves of equal size, 0 the one that should act directly: by
+    number, by direct share, at random.
 
-    "trained" takes the first half of the features, as training with two blocks does. "sorted" gives those with the larger direct share
-    of their decoder rows, "random" a draw by the seed.
+    "trained" takes the first half of the features, as training with two blocks does. "sorted" gives
+    those with the larger direct share of their decoder rows, "random" a draw by the seed.
     """
     f = len(share)
     by_lot = torch.from_numpy(permutation(np.array([seed]), "path-shares.halves", 0, f)[0])
-    order = {"trained": torch.arange(f), "sorted": share.nan_to_num(0.5).argsort(descending=True).cpu(), "random": by_lot}
-    return {name: torch.zeros(f, dtype=torch.long).index_fill_(0, o[f // 2 :], 1) for name, o in order.items()}
+    order = {
+        "trained": torch.arange(f),
+        "sorted": share.nan_to_num(0.5).argsort(descending=True).cpu(),
+        "random": by_lot,
+    }
+    return {
+        name: torch.zeros(f, dtype=torch.long).index_fill_(0, o[f // 2 :], 1)
+        for name, o in order.items()
+    }
 
 
 def effect_sums(
@@ -34,12 +43,15 @@ def effect_sums(
     document: Int[Tensor, "b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "way document half"]]:
-    """Sums over the tokens of each document of features' squared effects by path, f_i² (g·w_i)², a mean over draws of the pulls g.
+    """Sums over the tokens of each document of features' squared effects by path, f_i² (g·w_i)², a
+    mean over draws of the pulls g.
 
-    `rows` are what a unit of each feature writes; `pulls` holds for each draw g by path; sums are for every way in which features are
-    parted, in the order of `parted`. Also `active`: features that are on.
-    """
-    member = torch.cat([torch.nn.functional.one_hot(half, 2) for half in parted.values()], 1).to(features)
+    `rows` are what a unit of each feature writes; `pulls` holds for each draw g by path; sums are
+    for every way in which features are parted, in the order of `parted`. Also `active`: features
+    that are on."""
+    member = torch.cat([torch.nn.functional.one_hot(half, 2) for half in parted.values()], 1).to(
+        features
+    )
     square, out = features.square(), {}
     for path in PATHS:
         effect = torch.stack([(draw[path] @ rows.T).square() for draw in pulls]).mean(0)
@@ -48,7 +60,9 @@ def effect_sums(
     return out
 
 
-def _by_document(values: Float[Tensor, "b column"], document: Int[Tensor, "b"], documents: int) -> Float[np.ndarray, "way document half"]:
+def _by_document(
+    values: Float[Tensor, "b column"], document: Int[Tensor, "b"], documents: int
+) -> Float[np.ndarray, "way document half"]:
     sums = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     sums.index_add_(0, document.to(values.device), values.double())
     return sums.unflatten(1, (-1, 2)).movedim(1, 0).cpu().numpy()

@@ -1,7 +1,8 @@
-"""How rare features are: the shares that are dead, ultra-rare, rare, ordinary and dense, and what a test set can tell apart.
+"""How rare features are: the shares that are dead, ultra-rare, rare, ordinary and dense, and what a
+test set can tell apart.
 
-Counts come from `metrics.document_sums` (its `firings`) or from anywhere else, and add up over calls. Shares are computed from
-counts, never from printed percentages.
+Counts come from `metrics.document_sums` (its `firings`) or from anywhere else, and add up over
+calls. Shares are computed from counts, never from printed percentages.
 """
 
 from __future__ import annotations
@@ -16,33 +17,43 @@ from assay.core.errors import DataError
 from assay.dictionaries.measuring.arrays import float64
 
 BOUNDS: Mapping[str, float] = {"ultra_rare": 1e-5, "rare": 1e-3, "ordinary": 0.1}
-"""Upper ends of the classes between dead and dense: a feature of exactly this density is in the next class, but .1 is ordinary.
+"""Upper ends of the classes between dead and dense: a feature of exactly this density is in the
+next class, but .1 is ordinary.
 
-Sources: 1e-5 is where the lower of the two clusters of Towards Monosemanticity (2023) ends; .1 is the bound above which Jumping
-Ahead (2024) calls latents very frequent; 1e-3 is ours, where a feature fires about once in eight windows of 128 tokens.
-"""
+Sources: 1e-5 is where the lower of the two clusters of Towards Monosemanticity (2023) ends; .1 is
+the bound above which Jumping Ahead (2024) calls latents very frequent; 1e-3 is ours, where a
+feature fires about once in eight windows of 128 tokens. """
 
 
 def density_classes(
     firings: Float[Array, "*run f"], tokens: float, bounds: Mapping[str, float] = BOUNDS
 ) -> dict[str, Float[Array, "*run"]]:
-    """Shares of features by how often they fire in `tokens` rows, with `resolution` and `dead_below`.
+    """Shares of features by how often they fire in `tokens` rows, with `resolution` and
+    `dead_below`.
 
-    A test set shows no density below `resolution`, so a class that ends at or below it is NaN, not 0: its members read as dead.
-    A feature that is called dead has, with 95 % confidence, a density of at most `dead_below`.
+    A test set shows no density below `resolution`, so a class that ends at or below it is NaN, not
+    0: its members read as dead. A feature that is called dead has, with 95 % confidence, a density
+    of at most `dead_below`.
 
-    Formula: with ρ = firings / tokens: dead ρ = 0; ultra_rare 0 < ρ < 1e-5; rare to < 1e-3; ordinary to ≤ .1; dense above;
-        resolution 1/tokens; dead_below 1 − .05^(1/tokens), about 3/tokens
+    Formula: with ρ = firings / tokens: dead ρ = 0; ultra_rare 0 < ρ < 1e-5; rare to < 1e-3;
+        ordinary to ≤ .1; dense above; resolution 1/tokens; dead_below 1 − .05^(1/tokens), about
+        3/tokens
     Range: 0 to 1; the shares that are not NaN sum to 1; NaN without rows
     Better: dead lower; otherwise neither
     Raises: DataError for counts that are negative or above `tokens`, or bounds that do not rise
     """
     count = float64(firings)
-    if list(bounds) != list(BOUNDS) or not 0 < bounds["ultra_rare"] < bounds["rare"] < bounds["ordinary"] < 1:
-        raise DataError(f"bounds must rise between 0 and 1 and be named {', '.join(BOUNDS)}, got {dict(bounds)}")
+    if (
+        list(bounds) != list(BOUNDS)
+        or not 0 < bounds["ultra_rare"] < bounds["rare"] < bounds["ordinary"] < 1
+    ):
+        raise DataError(
+            f"bounds must rise between 0 and 1 and be named {', '.join(BOUNDS)}, got {dict(bounds)}"
+        )
     if count.shape[-1] and not bool(((count >= 0) & (count <= tokens)).all()):
         raise DataError(
-            f"a feature fires in 0 to {tokens:g} of {tokens:g} rows, got counts from {count.min():g} to {count.max():g}"
+            f"a feature fires in 0 to {tokens:g} of {tokens:g} rows, got counts from "
+            f"{count.min():g} to {count.max():g}"
         )
     a, b, c = (bounds[name] * tokens for name in BOUNDS)
     inside = {
@@ -62,7 +73,9 @@ def density_classes(
     return shares | {"resolution": like + resolution, "dead_below": like + (1 - 0.05**resolution)}
 
 
-def dense_share(firings: Float[Array, "*run f"], tokens: float, above: float = 0.1) -> Float[Array, "*run"]:
+def dense_share(
+    firings: Float[Array, "*run f"], tokens: float, above: float = 0.1
+) -> Float[Array, "*run"]:
     """Share of features that fire on more than `above` of the rows.
 
     Formula: #{i: firings_i / tokens > above} / f
@@ -70,4 +83,8 @@ def dense_share(firings: Float[Array, "*run f"], tokens: float, above: float = 0
     Better: lower
     Source: Jumping Ahead (2024), features that fire on more than 10 % of tokens
     """
-    return float64(float64(firings) > above * tokens).mean(-1) if tokens > 0 else float64(firings).mean(-1) * np.nan
+    return (
+        float64(float64(firings) > above * tokens).mean(-1)
+        if tokens > 0
+        else float64(firings).mean(-1) * np.nan
+    )

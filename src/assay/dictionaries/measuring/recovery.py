@@ -1,8 +1,9 @@
-"""Whether a dictionary found what was planted: directions, when they are on, and how strongly; each beside what chance gives.
+"""Whether a dictionary found what was planted: directions, when they are on, and how strongly; each
+beside what chance gives.
 
-True features are rows [n, d] with codes [b, n], learned ones a decoder [f, d] with features [b, f]; either may have a run axis in
-front. A dictionary can have the right directions and the wrong codes, and the reverse, so the three are measured apart.
-"""
+True features are rows [n, d] with codes [b, n], learned ones a decoder [f, d] with features [b, f];
+either may have a run axis in front. A dictionary can have the right directions and the wrong codes,
+and the reverse, so the three are measured apart."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ from assay.core.errors import DataError
 from assay.dictionaries.measuring.arrays import float64, less, ratio_or_nan
 
 
-def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run n f"]:
+def cosines(
+    true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]
+) -> Float[Array, "*run n f"]:
     """Cosine of every true direction with every learned one.
 
     Formula: t_i·d_k / (‖t_i‖‖d_k‖)
@@ -28,12 +31,16 @@ def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -
     """
     if np.shape(true)[-1] != np.shape(learned)[-1]:
         raise DataError(
-            f"true and learned directions must be equally wide, got {list(np.shape(true))} and {list(np.shape(learned))}"
+            f"true and learned directions must be equally wide, got {list(np.shape(true))} "
+            f"and {list(np.shape(learned))}"
         )
     true, learned = float64(true), float64(learned)
     if isinstance(true, Tensor) != isinstance(learned, Tensor):
         device = (true if isinstance(true, Tensor) else learned).device
-        true, learned = torch.as_tensor(true, device=device), torch.as_tensor(learned, device=device)
+        true, learned = (
+            torch.as_tensor(true, device=device),
+            torch.as_tensor(learned, device=device),
+        )
     length = _length(learned)
     return ratio_or_nan(true, _length(true)) @ (learned / (length + (length == 0))).swapaxes(-1, -2)
 
@@ -41,35 +48,54 @@ def cosines(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -
 def mcc(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run"]:
     """Mean over true features of the largest absolute cosine with any learned direction.
 
-    Several true features may share one learned direction, and any large dictionary scores high: read it beside `mcc_chance`.
+    Several true features may share one learned direction, and any large dictionary scores high:
+    read it beside `mcc_chance`.
 
     Formula: (1/n) Σ_i max_k |cos(t_i, d_k)|
-    Range: 0 to 1; chance is .478 for 128 learned directions in 32 dimensions; NaN if a true one is 0
+    Range: 0 to 1; chance is .478 for 128 learned directions in 32 dimensions; NaN if a true one is
+    0
     Better: higher, above chance
-    Source: Taking features out of superposition with sparse autoencoders (2022), there signed and called MMCS
-    """
+    Source: Taking features out of superposition with sparse autoencoders (2022), there signed and
+    called MMCS"""
     similarity = abs(cosines(true, learned))
     return (similarity.amax(-1) if isinstance(similarity, Tensor) else similarity.max(-1)).mean(-1)
 
 
-def mcc_matched(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Float[Array, "*run"]:
-    """Mean absolute cosine where each learned direction is given to one true feature at most, as well as can be.
+def mcc_matched(
+    true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]
+) -> Float[Array, "*run"]:
+    """Mean absolute cosine where each learned direction is given to one true feature at most, as
+    well as can be.
 
-    Formula: max over one-to-one matchings m of (1/n) Σ_i |cos(t_i, d_m(i))|; a true feature that is left without counts 0
-    Range: 0 to 1, at most `mcc`; chance is .455 for 128 true and 128 learned directions in 32 dimensions; NaN if a true one is 0
+    Formula: max over one-to-one matchings m of (1/n) Σ_i |cos(t_i, d_m(i))|; a true feature that is
+    left without counts 0
+    Range: 0 to 1, at most `mcc`; chance is .455 for 128 true and 128 learned directions in 32
+    dimensions; NaN if a true one is 0
     Better: higher, above chance
-    Source: the assignment is scipy.optimize.linear_sum_assignment; the mean correlation coefficient of independent component
-        analysis, with cosines in place of correlations
+    Source: the assignment is scipy.optimize.linear_sum_assignment; the mean correlation coefficient
+        of independent component analysis, with cosines in place of correlations
     """
     similarity = abs(cosines(true, learned))
     plain = similarity.cpu().numpy() if isinstance(similarity, Tensor) else similarity
     flat = plain.reshape(-1, *plain.shape[-2:])
-    found = np.array([one[_assign(one)].sum() / one.shape[0] if np.isfinite(one).all() else np.nan for one in flat]).reshape(plain.shape[:-2])
-    return torch.from_numpy(found).to(similarity.device) if isinstance(similarity, Tensor) else found[()]
+    found = np.array(
+        [
+            one[_assign(one)].sum() / one.shape[0] if np.isfinite(one).all() else np.nan
+            for one in flat
+        ]
+    ).reshape(plain.shape[:-2])
+    return (
+        torch.from_numpy(found).to(similarity.device)
+        if isinstance(similarity, Tensor)
+        else found[()]
+    )
 
 
-def matching(true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one: bool = False) -> Int[np.ndarray, "n"]:
-    """For each true feature the learned one of largest absolute cosine; one-to-one: −1 for those left without."""
+def matching(
+    true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one: bool = False
+) -> Int[np.ndarray, "n"]:
+    """For each true feature the learned one of largest absolute cosine; one-to-one: −1 for those
+    left without."""
     similarity = as_numpy(abs(cosines(true, learned)))
     if not one_to_one:
         return similarity.argmax(-1)
@@ -80,11 +106,18 @@ def matching(true: Float[Array, "n d"], learned: Float[Array, "f d"], one_to_one
 
 
 def mcc_chance(
-    n: int, f: int, d: int, draws: int = 100, seed: int = 0, measure: Callable[[Array, Array], Array] = mcc
+    n: int,
+    f: int,
+    d: int,
+    draws: int = 100,
+    seed: int = 0,
+    measure: Callable[[Array, Array], Array] = mcc,
 ) -> tuple[float, float]:
-    """Mean and standard deviation of a recovery measure where all directions are random, by simulation.
+    """Mean and standard deviation of a recovery measure where all directions are random, by
+    simulation.
 
-    Give `measure=mcc_matched` for the one-to-one form. Directions are normal vectors, drawn by `core.rng`.
+    Give `measure=mcc_matched` for the one-to-one form. Directions are normal vectors, drawn by
+    `core.rng`.
 
     Formula: mean and sd over `draws` of measure(random [n, d], random [f, d])
     Range: 0 to 1
@@ -92,17 +125,23 @@ def mcc_chance(
     """
     seeds = np.array([seed])
     values = [
-        float(measure(rng.normal(seeds, "recovery.true", i, (n, d))[0], rng.normal(seeds, "recovery.learned", i, (f, d))[0]))
+        float(
+            measure(
+                rng.normal(seeds, "recovery.true", i, (n, d))[0],
+                rng.normal(seeds, "recovery.learned", i, (f, d))[0],
+            )
+        )
         for i in range(draws)
     ]
     return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
 def mcc_chance_exact(f: int, d: int) -> float:
-    """What `mcc` is on average where all directions are random, by integration; it does not depend on the number of true ones.
+    """What `mcc` is on average where all directions are random, by integration; it does not depend
+    on the number of true ones.
 
-    Formula: ∫₀¹ 1 − F(c²)^f dc, with F the distribution function of Beta(½, (d − 1)/2), which is that of cos² of two random
-        directions in d dimensions
+    Formula: ∫₀¹ 1 − F(c²)^f dc, with F the distribution function of Beta(½, (d − 1)/2), which is
+        that of cos² of two random directions in d dimensions
     Range: 0 to 1
     Better: neither
     """
@@ -114,11 +153,16 @@ def mcc_chance_exact(f: int, d: int) -> float:
     return float(quad(lambda c: 1 - betainc(0.5, (d - 1) / 2, c * c) ** f, 0, 1, limit=200)[0])
 
 
-def support_sums(codes: Float[Array, "b n"], features: Float[Array, "b f"]) -> dict[str, Float[np.ndarray, "..."]]:
-    """Counts that `support` is made of, which add up over parts of a test set: `both` [n, f], `truly` [n], `fires` [f]."""
+def support_sums(
+    codes: Float[Array, "b n"], features: Float[Array, "b f"]
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Counts that `support` is made of, which add up over parts of a test set: `both` [n, f],
+    `truly` [n], `fires` [f]."""
     true, fires = (float64(values) > 0 for values in (codes, features))
     if len(true) != len(fires):
-        raise DataError(f"codes and features must have the same rows, got {len(true)} and {len(fires)}")
+        raise DataError(
+            f"codes and features must have the same rows, got {len(true)} and {len(fires)}"
+        )
     a, b = (_plain(on) for on in (true, fires))
     return {"both": a.T @ b, "truly": a.sum(0), "fires": b.sum(0)}
 
@@ -126,18 +170,24 @@ def support_sums(codes: Float[Array, "b n"], features: Float[Array, "b f"]) -> d
 def support(
     sums: Mapping[str, Float[np.ndarray, "..."]], match: Int[np.ndarray, "n"] | None = None
 ) -> dict[str, Float[np.ndarray, "n"]]:
-    """How well one learned feature says when each true one is on: `precision`, `recall`, `f1`, and `match`, which one it is.
+    """How well one learned feature says when each true one is on: `precision`, `recall`, `f1`, and
+    `match`, which one it is.
 
-    Without `match` the learned feature of best F1 is taken, chosen and measured on the same rows, which flatters where few rows
-    are active; with `matching(…)` it is chosen by direction.
+    Without `match` the learned feature of best F1 is taken, chosen and measured on the same rows,
+    which flatters where few rows are active; with `matching(…)` it is chosen by direction.
 
     Formula: precision = both/fires, recall = both/truly, F1 = 2·both/(fires + truly)
-    Range: 0 to 1; NaN where the true feature is never on; precision NaN where the learned one never fires; match −1 gives 0
+    Range: 0 to 1; NaN where the true feature is never on; precision NaN where the learned one never
+    fires; match −1 gives 0
     Better: higher
     """
-    both, truly, fires = (np.asarray(sums[name], dtype=np.float64) for name in ("both", "truly", "fires"))
+    both, truly, fires = (
+        np.asarray(sums[name], dtype=np.float64) for name in ("both", "truly", "fires")
+    )
     f1 = ratio_or_nan(2 * both, np.where(truly > 0, truly, np.nan)[:, None] + fires)
-    if match is None:  # of equally good ones that with most hits, so that the order of latents decides nothing
+    if (
+        match is None
+    ):  # of equally good ones that with most hits, so that the order of latents decides nothing
         score = np.nan_to_num(f1, nan=-1.0)
         chosen = np.where(score == score.max(1, keepdims=True), both, -1.0).argmax(1)
     else:
@@ -159,12 +209,14 @@ def magnitude_r2(
     learned: Float[Array, "f d"],
     match: Int[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "n"]:
-    """How well the matched learned feature gives each true one's strength, where the true one is on; nothing is refitted.
+    """How well the matched learned feature gives each true one's strength, where the true one is
+    on; nothing is refitted.
 
-    Strength is in units of the activations, so neither the length of a row nor a factor moved from it to the code counts. A
-    shrunken code has the right support and a low R².
+    Strength is in units of the activations, so neither the length of a row nor a factor moved from
+    it to the code counts. A shrunken code has the right support and a low R².
 
-    Formula: 1 − Σ(a − â)² / Σ(a − ā)² over rows with a > 0, a = code · ‖t_i‖, â = feature · ‖d_k‖, k the match
+    Formula: 1 − Σ(a − â)² / Σ(a − ā)² over rows with a > 0, a = code · ‖t_i‖, â = feature · ‖d_k‖,
+    k the match
     Range: −∞ to 1; NaN where a true feature is on in fewer than two rows or always equally strong
     Better: higher
     """
@@ -177,13 +229,16 @@ def magnitude_r2(
         if on.any():
             strength, guess = a[on, i], f[on, k] if k >= 0 else np.zeros(int(on.sum()))
             result[i] = 1 - ratio_or_nan(
-                np.asarray(((strength - guess) ** 2).sum()), np.asarray((less(strength, strength.mean()) ** 2).sum())
+                np.asarray(((strength - guess) ** 2).sum()),
+                np.asarray((less(strength, strength.mean()) ** 2).sum()),
             )
     return result
 
 
 def _plain(values: Array) -> Float[np.ndarray, "..."]:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values).astype(np.float64)
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values).astype(
+        np.float64
+    )
 
 
 def _length(rows: Array) -> Array:

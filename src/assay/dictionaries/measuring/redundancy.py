@@ -1,8 +1,9 @@
-"""How redundant a decoder is: how near each row's nearest other row is, and how many directions there really are.
+"""How redundant a decoder is: how near each row's nearest other row is, and how many directions
+there really are.
 
-All pairs are compared a few rows at a time, so a dictionary of 65,000 features never makes a matrix of 65,000 × 65,000. Cosines
-are signed: features are at least 0, so rows that point opposite ways do different things.
-"""
+All pairs are compared a few rows at a time, so a dictionary of 65,000 features never makes a matrix
+of 65,000 × 65,000. Cosines are signed: features are at least 0, so rows that point opposite ways do
+different things."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _ENTRIES = 1 << 24
 
 
 def nearest_cosine(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run f"]:
-    """Largest cosine of each decoder row with another row; its distribution is what redundancy looks like.
+    """Largest cosine of each decoder row with another row; its distribution is what redundancy
+    looks like.
 
     Formula: max over j ≠ i of d_i·d_j / (‖d_i‖‖d_j‖), in the decoder's own precision
     Range: −1 to 1; NaN for a row of length 0, and in a dictionary of one feature
@@ -33,8 +35,11 @@ def nearest_cosine(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run f"]:
     return _per_run(W_dec, lambda rows: _neighbours(rows, 2.0)[0])
 
 
-def redundant_share(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD) -> Float[Array, "*run"]:
-    """Share of features whose decoder row has another row within `threshold`, among rows that are not 0.
+def redundant_share(
+    W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD
+) -> Float[Array, "*run"]:
+    """Share of features whose decoder row has another row within `threshold`, among rows that are
+    not 0.
 
     Formula: #{i: nearest_cosine_i > threshold} / #{i: d_i ≠ 0}
     Range: 0 to 1; NaN where no row has another to compare with
@@ -45,7 +50,9 @@ def redundant_share(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOL
     return ratio_or_nan((count * (cosine > threshold)).sum(-1), count.sum(-1))
 
 
-def distinct_directions(W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD) -> Float[Array, "*run"]:
+def distinct_directions(
+    W_dec: Float[Array, "*run f d"], threshold: float = THRESHOLD
+) -> Float[Array, "*run"]:
     """Number of directions a decoder has when rows within `threshold` of each other count as one.
 
     Where rows form groups, equal within and apart between, it is the number of groups.
@@ -53,20 +60,23 @@ def distinct_directions(W_dec: Float[Array, "*run f d"], threshold: float = THRE
     Formula: Σ over rows that are not 0 of 1 / #{j: cos_ij > threshold, i itself among them}
     Range: 0 to the number of rows that are not 0
     Better: higher
-    Source: Leinster and Cobbold, Measuring diversity: the importance of species similarity (2012), order 0 with equal
-        abundances and similarity 1[cos > threshold]
+    Source: Leinster and Cobbold, Measuring diversity: the importance of species similarity (2012),
+        order 0 with equal abundances and similarity 1[cos > threshold]
     """
-    return _per_run(W_dec, lambda rows: (1 / _neighbours(rows, threshold)[1]).nansum().view(1))[..., 0]
+    return _per_run(W_dec, lambda rows: (1 / _neighbours(rows, threshold)[1]).nansum().view(1))[
+        ..., 0
+    ]
 
 
 def effective_dimensions(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run"]:
     """Number of dimensions of the activation space that a decoder's directions spread over evenly.
 
-    Formula: (Σλ)² / Σλ² = f² / Σ_ij cos_ij², λ the eigenvalues of D̂ᵀD̂, D̂ the rows of length 1, f those that are not 0
+    Formula: (Σλ)² / Σλ² = f² / Σ_ij cos_ij², λ the eigenvalues of D̂ᵀD̂, D̂ the rows of length 1, f
+    those that are not 0
     Range: 1 to min(f, d); NaN where all rows are 0
     Better: neither: a dictionary can be no more even than its data
-    Source: the participation ratio of a spectrum, as in Gao et al., A theory of multineuronal dimensionality (2017)
-    """
+    Source: the participation ratio of a spectrum, as in Gao et al., A theory of multineuronal
+    dimensionality (2017)"""
 
     def one(rows: Float[Tensor, "f d"]) -> Float[Tensor, "1"]:
         unit = _unit(rows.double()).nan_to_num()
@@ -81,8 +91,11 @@ def _unit(rows: Float[Tensor, "f d"]) -> Float[Tensor, "f d"]:
     return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
 
 
-def _neighbours(rows: Float[Tensor, "f d"], threshold: float) -> tuple[Float[Tensor, "f"], Int[Tensor, "f"]]:
-    """Largest cosine with another row, and the number of rows above the threshold, each row itself counted; NaN for a row of 0."""
+def _neighbours(
+    rows: Float[Tensor, "f d"], threshold: float
+) -> tuple[Float[Tensor, "f"], Int[Tensor, "f"]]:
+    """Largest cosine with another row, and the number of rows above the threshold, each row itself
+    counted; NaN for a row of 0."""
     unit = _unit(rows if rows.is_floating_point() else rows.double())
     unit = unit.float() if unit.dtype in (torch.float16, torch.bfloat16) else unit
     lacking = unit[:, 0].isnan()
@@ -96,14 +109,23 @@ def _neighbours(rows: Float[Tensor, "f d"], threshold: float) -> tuple[Float[Ten
         largest[a : a + step] = cosine.amax(1)
         count[a : a + step] = 1 + (cosine > threshold).sum(1)
     undefined = lacking | largest.isinf()
-    return largest.clamp(-1, 1).masked_fill(undefined, torch.nan), count.masked_fill(lacking, torch.nan)
+    return largest.clamp(-1, 1).masked_fill(undefined, torch.nan), count.masked_fill(
+        lacking, torch.nan
+    )
 
 
 def _per_run(W_dec: Array, measure: Callable[[Tensor], Tensor]) -> Array:
     """`measure` of every run's rows, float64, of the kind that was given."""
-    given = W_dec.detach() if isinstance(W_dec, Tensor) else torch.from_numpy(np.ascontiguousarray(W_dec))
+    given = (
+        W_dec.detach()
+        if isinstance(W_dec, Tensor)
+        else torch.from_numpy(np.ascontiguousarray(W_dec))
+    )
     if given.ndim < 2 or not given.shape[-2]:
-        raise DataError(f"a decoder must be [f, d] or [run, f, d] with at least one row, got {list(given.shape)}")
+        raise DataError(
+            "a decoder must be [f, d] or [run, f, d] with at least one row, got "
+            f"{list(given.shape)}"
+        )
     flat = given.reshape(-1, *given.shape[-2:])
     found = torch.stack([measure(rows) for rows in flat]).double().reshape(*given.shape[:-2], -1)
     return found if isinstance(W_dec, Tensor) else found.numpy()

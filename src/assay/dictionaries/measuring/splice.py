@@ -1,4 +1,5 @@
-"""Splicing: what happens to a language model's loss when activations at a site are replaced by their reconstruction."""
+"""Splicing: what happens to a language model's loss when activations at a site are replaced by
+their reconstruction."""
 
 from __future__ import annotations
 
@@ -36,11 +37,14 @@ class Passage:
     """The residual stream before the site's block, where a run may start; None: not known."""
 
 
-def spliced_loss(subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]) -> Float[Tensor, "w"]:
-    """Mean next-token loss of each window, in nats, with the kept positions' activations replaced by `new`.
+def spliced_loss(
+    subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]
+) -> Float[Tensor, "w"]:
+    """Mean next-token loss of each window, in nats, with the kept positions' activations replaced
+    by `new`.
 
-    The model runs only from the site on where the site is a block's input; otherwise the whole pass is edited.
-    """
+    The model runs only from the site on where the site is a block's input; otherwise the whole pass
+    is edited."""
     mixed = torch.where(passage.keep[..., None], new, passage.acts)
     if site.kind == "resid_pre" and site.layer is not None:
         losses = subject.losses(passage.tokens, start=(site.layer, mixed))
@@ -52,7 +56,8 @@ def spliced_loss(subject: Pretrained, site: Site, passage: Passage, new: Float[T
 def reference_losses(
     subject: Pretrained, site: Site, passage: Passage, mean: Float[Tensor, "d"]
 ) -> dict[str, Float[Tensor, "w"]]:
-    """Mean loss of each window in nats: `clean` as it is, `mean` and `zero` with the kept activations replaced by these."""
+    """Mean loss of each window in nats: `clean` as it is, `mean` and `zero` with the kept
+    activations replaced by these."""
     acts = passage.acts
     return {
         "clean": spliced_loss(subject, site, passage, acts),
@@ -61,17 +66,26 @@ def reference_losses(
     }
 
 
-def reconstruction_losses(subject: Pretrained, site: Site, passage: Passage, dictionary: Dictionary) -> Float[Tensor, "run w"]:
-    """Mean loss of each window in nats with the kept activations replaced by each run's reconstruction of them."""
+def reconstruction_losses(
+    subject: Pretrained, site: Site, passage: Passage, dictionary: Dictionary
+) -> Float[Tensor, "run w"]:
+    """Mean loss of each window in nats with the kept activations replaced by each run's
+    reconstruction of them."""
     flat = passage.acts.flatten(0, 1)
     return torch.stack(
-        [spliced_loss(subject, site, passage, one.reconstruct(flat)[0].reshape(passage.acts.shape)) for one in dictionary]
+        [
+            spliced_loss(
+                subject, site, passage, one.reconstruct(flat)[0].reshape(passage.acts.shape)
+            )
+            for one in dictionary
+        ]
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSpec(Spec):
-    """Losses of test passages as they are and with the site ablated: the same for every dictionary, so measured once."""
+    """Losses of test passages as they are and with the site ablated: the same for every dictionary,
+    so measured once."""
 
     of: HarvestSpec
     passages: int
@@ -80,29 +94,50 @@ class ReferenceSpec(Spec):
 
 
 def cross_entropy(
-    dictionary: Dictionary, test: Harvest, passages: int, bench: Bench, only: Bool[np.ndarray, "run"]
+    dictionary: Dictionary,
+    test: Harvest,
+    passages: int,
+    bench: Bench,
+    only: Bool[np.ndarray, "run"],
 ) -> tuple[list[str], dict[str, Float[np.ndarray, "run passage"]]]:
-    """The files, and mean losses in nats: clean, mean, zero (ablated) and spliced, NaN for runs that `only` leaves out.
+    """The files, and mean losses in nats: clean, mean, zero (ablated) and spliced, NaN for runs
+    that `only` leaves out.
 
-    A passage is one window from each of `passages` documents of the test harvest, drawn by its seed.
-    """
+    A passage is one window from each of `passages` documents of the test harvest, drawn by its
+    seed."""
     _, first = np.unique(test.windows.document, return_index=True)
     drawn = permutation(np.array([test.spec.seed]), "splice.passages", 0, len(first))[0][:passages]
     chosen = first[np.sort(drawn)]
     site, model = Site.parse(test.spec.site), test.model(bench.device)
-    passage = Passage(*(t.to(bench.device) for t in (
-        torch.from_numpy(test.tokens[chosen].astype(np.int64)), test.raw(chosen), torch.from_numpy(test.keep[chosen])
-    )))  # fmt: skip
+    passage = Passage(
+        *(
+            t.to(bench.device)
+            for t in (
+                torch.from_numpy(test.tokens[chosen].astype(np.int64)),
+                test.raw(chosen),
+                torch.from_numpy(test.keep[chosen]),
+            )
+        )
+    )
 
     def build(folder: Path) -> None:
-        for name, values in reference_losses(model, site, passage, torch.from_numpy(test.mean).to(bench.device)).items():
+        for name, values in reference_losses(
+            model, site, passage, torch.from_numpy(test.mean).to(bench.device)
+        ).items():
             np.save(folder / f"{name}.npy", values.cpu().numpy())
 
     read = harvest_inputs(test.spec)
-    spec = ReferenceSpec(of=test.spec, passages=passages, model=read["model"], corpus=read["corpus"])
+    spec = ReferenceSpec(
+        of=test.spec, passages=passages, model=read["model"], corpus=read["corpus"]
+    )
     folder = bench.artefact(spec, build)
-    losses = {name: np.tile(np.load(folder / f"{name}.npy"), (len(dictionary), 1)) for name in ("clean", "mean", "zero")}
+    losses = {
+        name: np.tile(np.load(folder / f"{name}.npy"), (len(dictionary), 1))
+        for name in ("clean", "mean", "zero")
+    }
     losses["spliced"] = np.full_like(losses["clean"], np.nan)
     for run in np.flatnonzero(only):
-        losses["spliced"][run] = reconstruction_losses(model, site, passage, dictionary[int(run)])[0].cpu().numpy()
+        losses["spliced"][run] = (
+            reconstruction_losses(model, site, passage, dictionary[int(run)])[0].cpu().numpy()
+        )
     return [test.files[d] for d in test.windows.document[chosen]], losses

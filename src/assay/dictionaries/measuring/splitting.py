@@ -1,10 +1,12 @@
-"""Splitting: which features of a wide dictionary are children of a feature of a narrow one, and which are new.
+"""Splitting: which features of a wide dictionary are children of a feature of a narrow one, and
+which are new.
 
-A child points nearly where its parent points and fires only where the parent fires. Both parts have a control: directions that
-are random, and firings whose rows are shuffled; what they leave is what chance would call a child.
+A child points nearly where its parent points and fires only where the parent fires. Both parts have
+a control: directions that are random, and firings whose rows are shuffled; what they leave is what
+chance would call a child.
 
-Absorption is another matter, and another file: to say that a feature is missing where it should fire, one must know where it should.
-"""
+Absorption is another matter, and another file: to say that a feature is missing where it should
+fire, one must know where it should."""
 
 from __future__ import annotations
 
@@ -21,33 +23,42 @@ from assay.core.errors import DataError
 COSINE, TOGETHER = 0.7, 0.5
 """Least cosine of decoder rows, and least share of a child's firings at which its parent fires too.
 
-The cosine is the bound between known and novel latents in Sparse Autoencoders Do Not Find Canonical Units of Analysis (2025);
-the share is ours.
+The cosine is the bound between known and novel latents in Sparse Autoencoders Do Not Find Canonical
+Units of Analysis (2025); the share is ours.
 """
 _ENTRIES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
 class Families:
-    """For each wide feature its parent, and what that rests on; shares are of the rows that `cofiring_sums` saw."""
+    """For each wide feature its parent, and what that rests on; shares are of the rows that
+    `cofiring_sums` saw."""
 
     parent: Int[np.ndarray, "wide"]
     """The narrow feature that is the parent, −1 where there is none."""
     cosine: Float[np.ndarray, "wide"]
     """Cosine with the nearest narrow row, the candidate parent; NaN for a row of length 0."""
     together: Float[np.ndarray, "wide"]
-    """Share of the wide feature's firings at which the candidate fires too; NaN where it never fires."""
+    """Share of the wide feature's firings at which the candidate fires too; NaN where it never
+    fires."""
     children: Int[np.ndarray, "narrow"]
     """Number of children of each narrow feature."""
     novel: float
     """Share of live wide features without a parent; NaN where none is live."""
 
 
-def candidates(narrow: Float[Tensor, "n d"], wide: Float[Tensor, "m d"]) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+def candidates(
+    narrow: Float[Tensor, "n d"], wide: Float[Tensor, "m d"]
+) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     """For each wide decoder row the nearest narrow one and their cosine, a few rows at a time."""
     if narrow.shape[-1] != wide.shape[-1]:
-        raise DataError(f"both decoders must be equally wide, got {list(narrow.shape)} and {list(wide.shape)}")
-    small, large = (rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True) for rows in (narrow.detach(), wide.detach()))
+        raise DataError(
+            f"both decoders must be equally wide, got {list(narrow.shape)} and {list(wide.shape)}"
+        )
+    small, large = (
+        rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        for rows in (narrow.detach(), wide.detach())
+    )
     lacking = small[:, 0].isnan()
     index, cosine = [], []
     for part in large.split(max(1, _ENTRIES // len(narrow))):
@@ -60,15 +71,21 @@ def candidates(narrow: Float[Tensor, "n d"], wide: Float[Tensor, "m d"]) -> tupl
 def cofiring_sums(
     candidate: Int[np.ndarray, "m"], narrow: Float[Tensor, "b n"], wide: Float[Tensor, "b m"]
 ) -> dict[str, Float[np.ndarray, "m"]]:
-    """Over rows of features of both dictionaries: `fires`, how often each wide one fires, `both`, how often its candidate too.
+    """Over rows of features of both dictionaries: `fires`, how often each wide one fires, `both`,
+    how often its candidate too.
 
     Sums of several calls add up.
     """
     if len(narrow) != len(wide):
-        raise DataError(f"both dictionaries must have encoded the same rows, got {len(narrow)} and {len(wide)}")
+        raise DataError(
+            f"both dictionaries must have encoded the same rows, got {len(narrow)} and {len(wide)}"
+        )
     fires = wide > 0
     both = fires & (narrow > 0)[:, torch.from_numpy(candidate).to(narrow.device)]
-    return {"fires": fires.sum(0).double().cpu().numpy(), "both": both.sum(0).double().cpu().numpy()}
+    return {
+        "fires": fires.sum(0).double().cpu().numpy(),
+        "both": both.sum(0).double().cpu().numpy(),
+    }
 
 
 def families(
@@ -81,8 +98,9 @@ def families(
 ) -> Families:
     """Parents and children of `narrow` features, from `candidates` and the sums of `cofiring_sums`.
 
-    Formula: k's parent is j = argmax_i cos(n_i, w_k), if cos ≥ `least_cosine` and P(j fires | k fires) ≥ `least_together`;
-        novel = #{live k without parent} / #{live k}, live those that fire
+    Formula: k's parent is j = argmax_i cos(n_i, w_k), if cos ≥ `least_cosine` and P(j fires | k
+        fires) ≥ `least_together`; novel = #{live k without parent} / #{live k}, live those that
+        fire
     """
     fires = np.asarray(sums["fires"], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,12 +114,15 @@ def families(
 
 def random_like(decoder: Float[Tensor, "n d"], seed: int = 0) -> Float[Tensor, "n d"]:
     """A control decoder: as many rows of the same lengths, in random directions."""
-    drawn = torch.from_numpy(rng.normal(np.array([seed]), "splitting.random", 0, tuple(decoder.shape))[0]).to(decoder)
+    drawn = torch.from_numpy(
+        rng.normal(np.array([seed]), "splitting.random", 0, tuple(decoder.shape))[0]
+    ).to(decoder)
     length = torch.linalg.vector_norm(decoder, dim=1, keepdim=True)
     return drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True) * length
 
 
 def shuffled(features: Float[Tensor, "b n"], seed: int = 0, index: int = 0) -> Float[Tensor, "b n"]:
-    """A control for co-firing: all rows in another order, so that densities and the code of a row stay. `index` per batch."""
+    """A control for co-firing: all rows in another order, so that densities and the code of a row
+    stay. `index` per batch."""
     order = rng.permutation(np.array([seed]), "splitting.rows", index, len(features))[0]
     return features[torch.from_numpy(order).to(features.device)]

@@ -1,8 +1,9 @@
-"""The one summing: from activations and their reconstructions to the sums that measures are made of (`measures.SUMS`).
+"""The one summing: from activations and their reconstructions to the sums that measures are made of
+(`measures.SUMS`).
 
-With c the centre, o the origin, y activations and ŷ their reconstructions, each row adds to `tokens` 1, `active` #{f > 0}, `error` ‖y − ŷ‖²,
-`variance` ‖y − c‖², `dot` (ŷ − c)·(y − c), `norm` ‖ŷ − c‖², `dot_raw` (ŷ − o)·(y − o), `norm_raw` ‖ŷ − o‖², `square_raw` ‖y − o‖².
-"""
+With c the centre, o the origin, y activations and ŷ their reconstructions, each row adds to
+`tokens` 1, `active` #{f > 0}, `error` ‖y − ŷ‖², `variance` ‖y − c‖², `dot` (ŷ − c)·(y − c), `norm`
+‖ŷ − c‖², `dot_raw` (ŷ − o)·(y − o), `norm_raw` ‖ŷ − o‖², `square_raw` ‖y − o‖²."""
 
 from __future__ import annotations
 
@@ -27,10 +28,18 @@ RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
 
 
 def of_rows(y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:
-    """Compute what each row adds to the sums that are the same for every dictionary: tokens, variance, square_raw."""
+    """Compute what each row adds to the sums that are the same for every dictionary: tokens,
+    variance, square_raw."""
     about, raw = y - centre, y if origin is None else y - origin
-    variance, least = _dot(about, about), (16 * torch.finfo(y.dtype).eps) ** 2  # below it is rounding: equal rows have no variance
-    return {"tokens": torch.ones_like(y[:, 0]), "variance": variance * (variance > least * _dot(y, y)), "square_raw": _dot(raw, raw)}
+    variance, least = (
+        _dot(about, about),
+        (16 * torch.finfo(y.dtype).eps) ** 2,
+    )  # below it is rounding: equal rows have no variance
+    return {
+        "tokens": torch.ones_like(y[:, 0]),
+        "variance": variance * (variance > least * _dot(y, y)),
+        "square_raw": _dot(raw, raw),
+    }
 
 
 def of_reconstructions(
@@ -40,19 +49,29 @@ def of_reconstructions(
     centre: Centre,
     origin: Centre | None = None,
 ) -> PerRow:
-    """Compute what each row adds to a dictionary's sums (`RECONSTRUCTED`); `on` is 1 where a feature is on."""
+    """Compute what each row adds to a dictionary's sums (`RECONSTRUCTED`); `on` is 1 where a
+    feature is on."""
     error, guess, about = y - y_hat, y_hat - centre, y - centre
     raw_guess, raw = (y_hat, y) if origin is None else (y_hat - origin, y - origin)
     return {
-        "active": on.sum(1), "error": _dot(error, error), "dot": _dot(guess, about), "norm": _dot(guess, guess),
-        "dot_raw": _dot(raw_guess, raw), "norm_raw": _dot(raw_guess, raw_guess),
-    }  # fmt: skip
+        "active": on.sum(1),
+        "error": _dot(error, error),
+        "dot": _dot(guess, about),
+        "norm": _dot(guess, guess),
+        "dot_raw": _dot(raw_guess, raw),
+        "norm_raw": _dot(raw_guess, raw_guess),
+    }
 
 
 def of_batch(
-    dictionary: Dictionary, x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None
+    dictionary: Dictionary,
+    x: Float[Tensor, "b d_in"],
+    y: Float[Tensor, "b d"],
+    centre: Centre,
+    origin: Centre | None = None,
 ) -> tuple[PerRow, Float[Tensor, "f"], Float[Tensor, "b d"]]:
-    """Encode and decode x with the dictionary of one run: what each row adds, how often each feature is on, and ŷ."""
+    """Encode and decode x with the dictionary of one run: what each row adds, how often each
+    feature is on, and ŷ."""
     features = dictionary.encode(x)
     y_hat = dictionary.decode(features, x)[0].to(y.dtype)
     on = switched_on(dictionary, features[0])
@@ -68,26 +87,35 @@ def document_sums(
     origin: Float[Array, "d"] | None = None,
     chunk: int = 1024,
 ) -> dict[str, Float[np.ndarray, "run document"]]:
-    """Sum over the rows of each document, per run, and count `firings` [run, feature]; one pass, memory bounded by `chunk` rows.
+    """Sum over the rows of each document, per run, and count `firings` [run, feature]; one pass,
+    memory bounded by `chunk` rows.
 
-    `mean` is that of all rows, those of other calls included, and the centre of all lengths; `finish` makes measures of the sums.
-    The raw sums are taken about `origin`: for normalised x give where raw activations are 0, −mean·scale.
+    `mean` is that of all rows, those of other calls included, and the centre of all lengths;
+    `finish` makes measures of the sums. The raw sums are taken about `origin`: for normalised x
+    give where raw activations are 0, −mean·scale.
 
-    Sums of several batches add up only about one mean: about each batch's own, variance is too small and FVU too large.
+    Sums of several batches add up only about one mean: about each batch's own, variance is too
+    small and FVU too large.
 
     Raises: DataError where rows and documents do not fit together, or without the mean of all rows.
     """
     x = as_tensor(x, dictionary.W_enc)
     document = as_tensor(document, x).to(x.device).long()
-    if document.shape != x.shape[:1] or (len(document) and not 0 <= int(document.min()) <= int(document.max()) < documents):
+    if document.shape != x.shape[:1] or (
+        len(document) and not 0 <= int(document.min()) <= int(document.max()) < documents
+    ):
         raise DataError(
-            f"document must name, for each of the {len(x)} rows, one of 0 … {documents - 1}, got {list(document.shape)} numbers"
+            (
+                f"document must name, for each of the {len(x)} rows, one of 0 … {documents - 1}, "
+                f"got {list(document.shape)} numbers"
+            )
             + (f" from {int(document.min())} to {int(document.max())}" if len(document) else "")
         )
     if mean is None or np.shape(mean) != x.shape[1:]:
         given = "none" if mean is None else f"an array of {list(np.shape(mean))}"
         raise DataError(
-            f"document_sums needs the common mean of all rows, {x.shape[1]} numbers, got {given}: sums about each batch's own mean do not add up"
+            f"document_sums needs the common mean of all rows, {x.shape[1]} numbers, got "
+            f"{given}: sums about each batch's own mean do not add up"
         )
     centre = as_tensor(mean).to(x.device, torch.float32)
     zero = None if origin is None else as_tensor(origin).to(x.device, torch.float32)
@@ -101,12 +129,17 @@ def document_sums(
                 found, on, _ = of_batch(one, rows, rows, centre, zero)
                 firings[r] += on
                 parts = shared | found
-                sums[:, r].index_add_(1, document[a : a + chunk], torch.stack([parts[name] for name in SUMS]).double())
-    return {name: s.cpu().numpy() for name, s in zip(SUMS, sums, strict=True)} | {"firings": firings.cpu().numpy()}
+                sums[:, r].index_add_(
+                    1, document[a : a + chunk], torch.stack([parts[name] for name in SUMS]).double()
+                )
+    return {name: s.cpu().numpy() for name, s in zip(SUMS, sums, strict=True)} | {
+        "firings": firings.cpu().numpy()
+    }
 
 
 def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Float[Tensor, "... f"]:
-    """Mark with 1 where a feature is on, else 0: above 0, or anything but 0 where a nonlinearity's features are `signed`, as AbsTopK's.
+    """Mark with 1 where a feature is on, else 0: above 0, or anything but 0 where a nonlinearity's
+    features are `signed`, as AbsTopK's.
 
     Formula: 1[f > 0]; 1[f ≠ 0] for signed features
     Range: 0 or 1

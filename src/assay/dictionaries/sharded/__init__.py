@@ -1,1 +1,2 @@
-"""One dictionary too large for one device: latents sharded over ranks, rows over replicas, by explicit collectives of torch.distributed."""
+"""One dictionary too large for one device: latents sharded over ranks, rows over replicas, by
+explicit collectives of torch.distributed."""

@@ -22,12 +22,29 @@ def main(words: list[str]) -> int:
     try:
         with joined(asked.shards, device=asked.device, timeout=asked.timeout) as ranks:
             found = train_sharded(
-                ranks, _kind(asked), asked.acts, asked.folder, width=asked.width, penalty=asked.penalty, steps=asked.steps, lr=asked.lr,
-                loss=TopKAux(dead_after=asked.aux) if asked.aux else None, batch=asked.batch, seed=asked.seed, every=asked.every, report=_tell,
-            )  # fmt: skip
+                ranks,
+                _kind(asked),
+                asked.acts,
+                asked.folder,
+                width=asked.width,
+                penalty=asked.penalty,
+                steps=asked.steps,
+                lr=asked.lr,
+                loss=TopKAux(dead_after=asked.aux) if asked.aux else None,
+                batch=asked.batch,
+                seed=asked.seed,
+                every=asked.every,
+                report=_tell,
+            )
             if ranks.rank == 0:
-                worth = f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} latents dead on {found.rows} rows"
-                print(f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, {ranks.latents.size} shards")
+                worth = (
+                    f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} "
+                    f"latents dead on {found.rows} rows"
+                )
+                print(
+                    f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, "
+                    f"{ranks.latents.size} shards"
+                )
     except AssayError as error:
         if (
             not isinstance(error, SpecError) or os.environ.get("LOCAL_RANK", "0") == "0"
@@ -56,21 +73,42 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m assay.dictionaries.sharded.launch --nproc-per-node N", description=__doc__
     )
-    parser.add_argument("acts", type=Path, help="activations [n, d], a .npy file that every rank can read")
-    parser.add_argument("folder", type=Path, help="where checkpoints and the dictionary go; every rank must see the same")
+    parser.add_argument(
+        "acts", type=Path, help="activations [n, d], a .npy file that every rank can read"
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="where checkpoints and the dictionary go; every rank must see the same",
+    )
     parser.add_argument("--kind", default="TopK", help="ReLU, Gated, JumpReLU, TopK or BatchTopK")
     parser.add_argument("--k", type=int, help="features on in a row, for TopK and BatchTopK")
-    parser.add_argument("--aux", type=int, default=0, metavar="ROWS", help="AuxK: a latent is dead after so many rows without a firing")
+    parser.add_argument(
+        "--aux",
+        type=int,
+        default=0,
+        metavar="ROWS",
+        help="AuxK: a latent is dead after so many rows without a firing",
+    )
     parser.add_argument("--penalty", type=float, help="λ, for the other kinds")
     parser.add_argument("--width", type=int, required=True, help="latents of the dictionary")
-    parser.add_argument("--shards", type=int, default=0, help="stretches of latents; the ranks over them are replicas (default: one a rank)")
+    parser.add_argument(
+        "--shards",
+        type=int,
+        default=0,
+        help="stretches of latents; the ranks over them are replicas (default: one a rank)",
+    )
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=512, help="rows of a step, over all replicas")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=500, help="steps from one checkpoint to the next")
+    parser.add_argument(
+        "--every", type=int, default=500, help="steps from one checkpoint to the next"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds to wait for the other ranks")
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT, help="seconds to wait for the other ranks"
+    )
     return parser
 
 
@@ -78,7 +116,10 @@ def _kind(asked: argparse.Namespace) -> Nonlinearity:
     if asked.kind not in known():
         raise SpecError(f"there is no kind {asked.kind!r}; {nearest(asked.kind, known())}")
     if ("k" in known()[asked.kind].__annotations__) != (asked.k is not None):
-        raise SpecError("TopK and BatchTopK need --k, the number of features on in a row; other kinds take --penalty")
+        raise SpecError(
+            "TopK and BatchTopK need --k, the number of features on in a row; other kinds "
+            "take --penalty"
+        )
     return known()[asked.kind](**({} if asked.k is None else {"k": asked.k}))
 
 

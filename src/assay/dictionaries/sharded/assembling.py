@@ -1,4 +1,5 @@
-"""assemble: an ordinary dictionary file out of the shards of a checkpoint, a few latents in memory at a time."""
+"""assemble: an ordinary dictionary file out of the shards of a checkpoint, a few latents in memory
+at a time."""
 
 from __future__ import annotations
 
@@ -16,16 +17,24 @@ from assay.dictionaries.training.kernels.reference import is_encoder
 
 
 def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
-    """Write the dictionary of the newest checkpoint as the file that `Dictionary.save` would write, `few` latents at a time; needs no ranks.
+    """Write the dictionary of the newest checkpoint as the file that `Dictionary.save` would write,
+    `few` latents at a time; needs no ranks.
 
     Raises: StoreError where there is no whole checkpoint, or the file cannot be written.
     """
     place = newest(folder)
     if place is None:
-        raise StoreError(f"{folder} has no whole checkpoint of a sharded training; train one, or name another folder")
+        raise StoreError(
+            f"{folder} has no whole checkpoint of a sharded training; train one, or name "
+            "another folder"
+        )
     manifest = manifest_of(place)
     width, header = manifest["width"], manifest["header"]
-    shared = {name.removeprefix(PREFIX): value for name, value in read_shared(place).items() if _stored(name, header)}
+    shared = {
+        name.removeprefix(PREFIX): value
+        for name, value in read_shared(place).items()
+        if _stored(name, header)
+    }
     shapes = {name: tuple(value.shape) for name, value in shared.items()}
     for file, _ in within(place, slice(0, 1)):
         for name in filter(lambda name: _stored(name, header), file.keys()):
@@ -35,7 +44,9 @@ def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
     partial = path.with_suffix(".new")
     try:
         with partial.open("wb") as out:
-            starts = _begin(out, shapes, {name: value for name, value in header.items() if name != "beside"})
+            starts = _begin(
+                out, shapes, {name: value for name, value in header.items() if name != "beside"}
+            )
             for name, value in shared.items():
                 _put(out, starts[name], value)
             for first in range(0, width, few):
@@ -44,7 +55,14 @@ def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
                     for name in filter(lambda name: _stored(name, header), file.keys()):
                         own = name.removeprefix(PREFIX)
                         value = file.get_slice(name)[:, its.start : its.stop]
-                        _put_latents(out, starts[own], value.mT if is_encoder(own) else value, at, width, columns=is_encoder(own))
+                        _put_latents(
+                            out,
+                            starts[own],
+                            value.mT if is_encoder(own) else value,
+                            at,
+                            width,
+                            columns=is_encoder(own),
+                        )
                     at += its.stop - its.start
         partial.replace(path)
     except OSError as error:
@@ -59,7 +77,9 @@ def _stored(name: str, header: Mapping[str, Sequence[str]]) -> bool:
     return name.startswith(PREFIX) and "." not in own and own not in header.get("beside", ())
 
 
-def _begin(out: IO[bytes], shapes: Mapping[str, tuple[int, ...]], header: Mapping[str, object]) -> dict[str, int]:
+def _begin(
+    out: IO[bytes], shapes: Mapping[str, tuple[int, ...]], header: Mapping[str, object]
+) -> dict[str, int]:
     """Write the head of a safetensors file and make room for its tensors: where each begins."""
     starts, end = {}, 0
     told: dict[str, object] = {"__metadata__": {"assay": json.dumps(header)}}
@@ -78,8 +98,11 @@ def _put(out: IO[bytes], start: int, value: Tensor) -> None:
     out.write(np.ascontiguousarray(value.numpy(), "<f4").data)
 
 
-def _put_latents(out: IO[bytes], start: int, value: Tensor, first: int, width: int, columns: bool) -> None:
-    """Put the latents from `first` on where they belong: at the end of every row where they are columns, else side by side."""
+def _put_latents(
+    out: IO[bytes], start: int, value: Tensor, first: int, width: int, columns: bool
+) -> None:
+    """Put the latents from `first` on where they belong: at the end of every row where they are
+    columns, else side by side."""
     for run, its in enumerate(value):
         if columns:
             for i, row in enumerate(its):

@@ -1,11 +1,13 @@
-"""Checkpoints of a sharded training: a file for each shard and a manifest written last; read by any number of ranks.
+"""Checkpoints of a sharded training: a file for each shard and a manifest written last; read by any
+number of ranks.
 
-    FOLDER/step-00000400/shard-0000.safetensors   latents 0 … of every tensor that has a row for each, Adam's moments and counters too
-    FOLDER/step-00000400/shared.safetensors       what all ranks have alike: b_dec, the curves so far
-    FOLDER/step-00000400/manifest.json            which latents lie in which file, and whose training it is; without it nothing is there
+    FOLDER/step-00000400/shard-0000.safetensors   latents 0 … of every tensor that has a row for
+    each, Adam's moments and counters too FOLDER/step-00000400/shared.safetensors       what all
+    ranks have alike: b_dec, the curves so far FOLDER/step-00000400/manifest.json            which
+    latents lie in which file, and whose training it is; without it nothing is there
 
-A new checkpoint is whole before the one before it goes. A rank reads the rows that it needs from the files that have them.
-"""
+A new checkpoint is whole before the one before it goes. A rank reads the rows that it needs from
+the files that have them."""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ class Checkpoints:
     _asked: int = field(default=0, init=False)
 
     def restore(self) -> tuple[int, dict[str, Tensor]] | None:
-        """The last step that is whole and this rank's tensors of it, whatever number of ranks wrote them; None where there is none.
+        """The last step that is whole and this rank's tensors of it, whatever number of ranks wrote
+        them; None where there is none.
 
         Raises: StoreError for a checkpoint of another training, or one that is damaged.
         """
@@ -56,9 +59,17 @@ class Checkpoints:
         if found is None:
             return None
         manifest = manifest_of(found)
-        if wrong := sorted(name for name, value in self.identity.items() if manifest["identity"].get(name) != value):
-            told = ", ".join(f"{name} {manifest['identity'].get(name)!r} there, {self.identity[name]!r} here" for name in wrong)
-            raise StoreError(f"{self.folder} has the checkpoint of another training ({told}); name another folder, or remove it")
+        if wrong := sorted(
+            name for name, value in self.identity.items() if manifest["identity"].get(name) != value
+        ):
+            told = ", ".join(
+                f"{name} {manifest['identity'].get(name)!r} there, {self.identity[name]!r} here"
+                for name in wrong
+            )
+            raise StoreError(
+                f"{self.folder} has the checkpoint of another training ({told}); name another "
+                "folder, or remove it"
+            )
         self._asked = manifest["step"]
         return manifest["step"], read(found, self.part.mine) | read_shared(found)
 
@@ -68,7 +79,8 @@ class Checkpoints:
         return self.every > 0 and self._asked % self.every == 0
 
     def save(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Write this rank's shard, wait for the others, and let the first rank say that the checkpoint is whole.
+        """Write this rank's shard, wait for the others, and let the first rank say that the
+        checkpoint is whole.
 
         Raises: StoreError on every rank where one cannot write.
         """
@@ -79,10 +91,18 @@ class Checkpoints:
         try:
             if ranks.writes:
                 place.mkdir(parents=True, exist_ok=True)
-                _write(shard, {name: value for name, value in tensors.items() if by_latent(name, value)})
+                _write(
+                    shard,
+                    {name: value for name, value in tensors.items() if by_latent(name, value)},
+                )
                 if ranks.rank == 0:
-                    alike = {name: value for name, value in tensors.items() if not by_latent(name, value)}
-                    _write(place / SHARED, alike | {f"{PREFIX}{name}": value for name, value in self.beside.items()})
+                    alike = {
+                        name: value for name, value in tensors.items() if not by_latent(name, value)
+                    }
+                    _write(
+                        place / SHARED,
+                        alike | {f"{PREFIX}{name}": value for name, value in self.beside.items()},
+                    )
         except OSError as error:
             failed = error
         size = shard.stat().st_size if ranks.writes and failed is None else -1
@@ -90,10 +110,20 @@ class Checkpoints:
         # shards have their places in every replica; of the first one all must have written
         parts = [part.tolist() for part in ranks.every.gather(told)][: ranks.latents.size]
         if failed is not None or min(part[2] for part in parts) < 0:
-            raise StoreError(f"the checkpoint after step {step} could not be written to {place}: {failed or 'another rank failed'}") from failed
+            raise StoreError(
+                f"the checkpoint after step {step} could not be written to {place}: "
+                f"{failed or 'another rank failed'}"
+            ) from failed
         if ranks.rank == 0:
-            shards = [{"file": _name(i), "first": first, "end": end, "bytes": size} for i, (first, end, size) in enumerate(parts)]
-            about = {"width": self.part.width, "header": dict(self.header), "identity": dict(self.identity)}
+            shards = [
+                {"file": _name(i), "first": first, "end": end, "bytes": size}
+                for i, (first, end, size) in enumerate(parts)
+            ]
+            about = {
+                "width": self.part.width,
+                "header": dict(self.header),
+                "identity": dict(self.identity),
+            }
             _publish(place / MANIFEST, {"step": step, "shards": shards, **about})
             for old in _steps(self.folder):
                 if old != place:
@@ -102,7 +132,8 @@ class Checkpoints:
 
 
 def by_latent(name: str, value: Tensor) -> bool:
-    """Whether a tensor of a training's state has a row for each latent, [run, f, …], by its name."""
+    """Whether a tensor of a training's state has a row for each latent, [run, f, …], by its
+    name."""
     return name.startswith(PREFIX) and value.ndim >= 2 and name.rpartition(".")[2] not in ALIKE
 
 
@@ -112,7 +143,8 @@ def newest(folder: Path) -> Path | None:
 
 
 def read(place: Path, rows: slice) -> dict[str, Tensor]:
-    """The rows of some latents of every tensor that has them, [run, f, …], out of the files that hold them. Raises: StoreError."""
+    """The rows of some latents of every tensor that has them, [run, f, …], out of the files that
+    hold them. Raises: StoreError."""
     pieces: dict[str, list[Tensor]] = {}
     for file, its in within(place, rows):
         for name in file.keys():  # noqa: SIM118
@@ -121,7 +153,8 @@ def read(place: Path, rows: slice) -> dict[str, Tensor]:
 
 
 def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
-    """Open the files that hold some of these latents one after the other, each with where in it they are.
+    """Open the files that hold some of these latents one after the other, each with where in it
+    they are.
 
     Raises: StoreError for files that are missing, cut short or damaged.
     """
@@ -129,7 +162,10 @@ def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
 
     manifest = manifest_of(place)
     if not 0 <= rows.start < rows.stop <= manifest["width"]:
-        raise StoreError(f"{place} has {manifest['width']} latents, and latents {rows.start} to {rows.stop} were asked for")
+        raise StoreError(
+            f"{place} has {manifest['width']} latents, and latents {rows.start} to "
+            f"{rows.stop} were asked for"
+        )
     for shard in manifest["shards"]:
         first, end = max(rows.start, shard["first"]), min(rows.stop, shard["end"])
         if first >= end:
@@ -142,7 +178,9 @@ def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
                 file = stack.enter_context(safe_open(path, "pt"))
                 yield file, slice(first - shard["first"], end - shard["first"])
         except (OSError, SafetensorError) as error:
-            raise StoreError(f"{path} of a checkpoint cannot be read: {error}; remove {place} and train again") from error
+            raise StoreError(
+                f"{path} of a checkpoint cannot be read: {error}; remove {place} and train again"
+            ) from error
 
 
 def read_shared(place: Path) -> dict[str, Tensor]:
@@ -153,7 +191,10 @@ def read_shared(place: Path) -> dict[str, Tensor]:
     try:
         return load_file(place / SHARED)
     except (OSError, SafetensorError) as error:
-        raise StoreError(f"{place / SHARED} of a checkpoint cannot be read: {error}; remove {place} and train again") from error
+        raise StoreError(
+            f"{place / SHARED} of a checkpoint cannot be read: {error}; remove {place} and "
+            "train again"
+        ) from error
 
 
 def _name(shard: int) -> str:
@@ -174,11 +215,18 @@ def manifest_of(place: Path) -> dict[str, Any]:
             raise ValueError("its shards do not make a dictionary")
         if any(Path(shard["file"]).name != shard["file"] for shard in found["shards"]):
             raise ValueError("its shards are not files beside it")
-        if not (isinstance(found["step"], int) and isinstance(found["identity"], dict) and isinstance(found["header"], dict)):
+        if not (
+            isinstance(found["step"], int)
+            and isinstance(found["identity"], dict)
+            and isinstance(found["header"], dict)
+        ):
             raise ValueError("it does not say whose training it is")
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{place / MANIFEST} is not the manifest of a checkpoint ({error}); remove {place} and train again") from error
+        raise StoreError(
+            f"{place / MANIFEST} is not the manifest of a checkpoint ({error}); remove "
+            f"{place} and train again"
+        ) from error
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -187,7 +235,9 @@ def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     try:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path
+        )
     except SafetensorError as error:  # what it makes of a full disk
         raise OSError(str(error)) from error
     with path.open("rb+") as file:

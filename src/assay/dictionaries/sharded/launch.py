@@ -3,8 +3,8 @@
     python -m assay.dictionaries.sharded.launch --nproc-per-node 2 ACTS.npy FOLDER …
 
 Options before ACTS.npy are torchrun's. Where ranks fail, torchrun itself ends in a traceback of its
-own and exit code 1; this ends with the line of the rank that failed, and its exit code. What no rank
-could train on is refused before any is started.
+own and exit code 1; this ends with the line of the rank that failed, and its exit code. What no
+rank could train on is refused before any is started.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Part: the latents and rows that one rank has of a step, and how the ranks' parts become whole.
 
-Choices are exactly those of one process. TopK: each rank's own k largest of a row are gathered, and each rank keeps those of its own that
-are among the k largest of all; of equal numbers the one of lower index comes first, which is the one of the lower shard. BatchTopK: the
-k·B-th largest number of the batch is found digit by digit of its bits, from counts summed over all ranks.
-"""
+Choices are exactly those of one process. TopK: each rank's own k largest of a row are gathered, and
+each rank keeps those of its own that are among the k largest of all; of equal numbers the one of
+lower index comes first, which is the one of the lower shard. BatchTopK: the k·B-th largest number
+of the batch is found digit by digit of its bits, from counts summed over all ranks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Part(Whole):
 
     def __init__(self, ranks: Ranks, width: int):
         if width < ranks.latents.size:
-            raise SpecError(f"a dictionary of {width} latents cannot be cut into {ranks.latents.size} shards; use fewer")
+            raise SpecError(
+                f"a dictionary of {width} latents cannot be cut into {ranks.latents.size} "
+                "shards; use fewer"
+            )
         self.ranks, self.width = ranks, width
         self.mine = bounds(width, ranks.latents.size, ranks.latents.place)
         self.first = self.mine.start
@@ -56,8 +59,11 @@ class Part(Whole):
         """Whether it is so on any replica of this rank's shard."""
         return self.ranks.rows.max(value.to(torch.uint8)).bool()
 
-    def kept(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
-        """Gather what the shards have above 0 of each row, find the count-th largest, and keep what is above it, and of equals the first."""
+    def kept(
+        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
+    ) -> Int[Tensor, "m"]:
+        """Gather what the shards have above 0 of each row, find the count-th largest, and keep what
+        is above it, and of equals the first."""
         shards = self.ranks.latents
         b, f = pre.shape
         if shards.size == 1 or not b:
@@ -72,15 +78,24 @@ class Part(Whole):
         table = pre.new_zeros(b, longest)
         table[row, slot] = values
         every = torch.stack(shards.gather(table))
-        bound = every.transpose(0, 1).flatten(1).topk(count).values[:, -1]  # 0 where fewer are above 0
+        bound = (
+            every.transpose(0, 1).flatten(1).topk(count).values[:, -1]
+        )  # 0 where fewer are above 0
         level = every == bound[:, None]
         room = count - (every > bound[:, None]).sum((0, 2)) - level[: shards.place].sum((0, 2))
         same = values == bound[row]
-        before = torch.cat([row.new_zeros(1), same.cumsum(0)])  # equals of this rank so far, those of earlier rows too
-        return places[(values > bound[row]) | (same & (before[:-1] - before[starts[row]] < room[row]))]
+        before = torch.cat(
+            [row.new_zeros(1), same.cumsum(0)]
+        )  # equals of this rank so far, those of earlier rows too
+        return places[
+            (values > bound[row]) | (same & (before[:-1] - before[starts[row]] < room[row]))
+        ]
 
-    def kept_together(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
-        """Find the count-th largest number of all ranks, and keep what is above it, and of equals those of lower place in the batch."""
+    def kept_together(
+        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
+    ) -> Int[Tensor, "m"]:
+        """Find the count-th largest number of all ranks, and keep what is above it, and of equals
+        those of lower place in the batch."""
         every = self.ranks.every
         if every.size == 1 or int(every.sum(_count(places))) <= count:
             return places
@@ -105,11 +120,14 @@ class Part(Whole):
         return torch.zeros_like(codes).flatten().index_copy_(0, places, values).view_as(codes)
 
     def _nth(self, keys: Int[Tensor, "n"], n: int, bits: int) -> int:
-        """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by digit from the highest."""
+        """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by
+        digit from the highest."""
         found = 0
         for shift in range(bits - _DIGIT, -1, -_DIGIT):
             its = keys[keys >> shift + _DIGIT == found] if shift + _DIGIT < 64 else keys
-            counts = self.ranks.every.sum(torch.bincount(its >> shift & 2**_DIGIT - 1, minlength=2**_DIGIT))
+            counts = self.ranks.every.sum(
+                torch.bincount(its >> shift & 2**_DIGIT - 1, minlength=2**_DIGIT)
+            )
             above = counts.flip(0).cumsum(0)
             digit = int((above < n).sum())  # so many digits from the top hold fewer than n
             n -= int(above[digit - 1]) if digit else 0
@@ -120,7 +138,10 @@ class Part(Whole):
         """Rows of the batch on each replica."""
         if self.ranks.rows.size == 1:
             return [mine]
-        return [int(part) for part in self.ranks.rows.gather(torch.tensor([mine], device=self.ranks.device))]
+        return [
+            int(part)
+            for part in self.ranks.rows.gather(torch.tensor([mine], device=self.ranks.device))
+        ]
 
 
 def _count(places: Tensor) -> Int[Tensor, "1"]:

@@ -1,9 +1,11 @@
-"""Ranks: the processes that train one dictionary together, as a grid of shards and replicas, and every collective among them.
+"""Ranks: the processes that train one dictionary together, as a grid of shards and replicas, and
+every collective among them.
 
-Rank r has shard r mod S and replica r div S, S the number of shards: a shard is a stretch of latents, a replica a part of each batch. The
-ranks of one replica have the same rows and sum over latents; those of one shard have the same latents and sum over rows. A collective
-that gets no answer within the time-out, or whose partner is gone, ends in one RunError on every rank that waited.
-"""
+Rank r has shard r mod S and replica r div S, S the number of shards: a shard is a stretch of
+latents, a replica a part of each batch. The ranks of one replica have the same rows and sum over
+latents; those of one shard have the same latents and sum over rows. A collective that gets no
+answer within the time-out, or whose partner is gone, ends in one RunError on every rank that
+waited."""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ TIMEOUT = 300.0
 
 @dataclass(eq=False)
 class Circle:
-    """Ranks that reduce and gather among themselves; a circle of one has nothing to do. Reductions are made in place where memory allows."""
+    """Ranks that reduce and gather among themselves; a circle of one has nothing to do. Reductions
+    are made in place where memory allows."""
 
     name: str
     size: int = 1
@@ -36,7 +39,8 @@ class Circle:
     group: Any = None
     timeout: float = TIMEOUT
     sent: Counter[str] = field(default_factory=Counter)
-    """Bytes that this rank has sent, by kind of collective, as a ring sends them: 2 (n − 1)/n of a sum, (n − 1) of what is gathered."""
+    """Bytes that this rank has sent, by kind of collective, as a ring sends them: 2 (n − 1)/n of a
+    sum, (n − 1) of what is gathered."""
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over the ranks, the same bits on each."""
@@ -69,16 +73,21 @@ class Circle:
             return value
         value = value.contiguous()
         self._asked("reduce", lambda: dist.all_reduce(value, op, group=self.group))
-        self.sent["reduce"] += 2 * (self.size - 1) * value.numel() * value.element_size() // self.size
+        self.sent["reduce"] += (
+            2 * (self.size - 1) * value.numel() * value.element_size() // self.size
+        )
         return value
 
     def _asked(self, what: str, ask: Callable[[], Any]) -> None:
         try:
             ask()
             if dist.get_backend(self.group) != "gloo":
-                torch.cuda.current_stream().synchronize()  # so that a failure shows here, and not in what is computed with the answer
+                # so that a failure shows here, and not in what is computed with the answer
+                torch.cuda.current_stream().synchronize()
         except RuntimeError as error:
-            raise RunError(_lost(f"{what} over the {self.size} ranks of its {self.name}", self.timeout, error)) from error
+            raise RunError(
+                _lost(f"{what} over the {self.size} ranks of its {self.name}", self.timeout, error)
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +106,9 @@ class Ranks:
     @classmethod
     def alone(cls, device: torch.device | str = "cpu") -> Ranks:
         """One process, with every latent and row."""
-        return cls(0, 1, torch.device(device), Circle("shards"), Circle("replicas"), Circle("training"))
+        return cls(
+            0, 1, torch.device(device), Circle("shards"), Circle("replicas"), Circle("training")
+        )
 
     @property
     def writes(self) -> bool:
@@ -107,11 +118,16 @@ class Ranks:
     def sent(self) -> dict[str, int]:
         """Bytes that this rank has sent since the start, by circle and kind of collective."""
         circles = {circle.name: circle for circle in (self.latents, self.rows, self.every)}
-        return {f"{name} {kind}": count for name, circle in circles.items() for kind, count in circle.sent.items()}
+        return {
+            f"{name} {kind}": count
+            for name, circle in circles.items()
+            for kind, count in circle.sent.items()
+        }
 
 
 def bounds(n: int, parts: int, part: int) -> slice:
-    """The stretch of n things that a part has; the first parts have one more where they do not come out even."""
+    """The stretch of n things that a part has; the first parts have one more where they do not come
+    out even."""
     each, more = divmod(n, parts)
     first = part * each + min(part, more)
     return slice(first, first + each + (part < more))
@@ -119,18 +135,27 @@ def bounds(n: int, parts: int, part: int) -> slice:
 
 @contextmanager
 def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) -> Iterator[Ranks]:
-    """Join the ranks that torchrun started, by its environment variables; without them this process is alone.
+    """Join the ranks that torchrun started, by its environment variables; without them this process
+    is alone.
 
-    `shards` divides the number of ranks, and each shard has ranks / shards replicas; 0: every rank is a shard. On the CPU collectives
-    are gloo's, on "cuda" nccl's, each rank on the device of its LOCAL_RANK.
+    `shards` divides the number of ranks, and each shard has ranks / shards replicas; 0: every rank
+    is a shard. On the CPU collectives are gloo's, on "cuda" nccl's, each rank on the device of its
+    LOCAL_RANK.
 
-    Raises: SpecError for a grid that does not come out even; RunError where a rank does not come within the time-out.
-    """
-    rank, size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    Raises: SpecError for a grid that does not come out even; RunError where a rank does not come
+    within the time-out."""
+    rank, size = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))
+    )
     shards = shards or size
     if shards < 1 or size % shards:
-        raise SpecError(f"{size} ranks do not make {shards} shards; the number of ranks must be a multiple of the number of shards")
-    place = torch.device(device if device != "cuda" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+        raise SpecError(
+            f"{size} ranks do not make {shards} shards; the number of ranks must be a "
+            "multiple of the number of shards"
+        )
+    place = torch.device(
+        device if device != "cuda" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    )
     if size == 1:
         yield Ranks.alone(place)
         return
@@ -138,13 +163,19 @@ def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) ->
         torch.cuda.set_device(place)
     wait = timedelta(seconds=timeout)
     try:
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=wait, rank=rank, world_size=size)
+        dist.init_process_group(
+            "nccl" if place.type == "cuda" else "gloo", timeout=wait, rank=rank, world_size=size
+        )
         if place.type == "cpu":
-            dist.monitored_barrier(timeout=wait, wait_all_ranks=True)  # names the rank that is missing
+            dist.monitored_barrier(
+                timeout=wait, wait_all_ranks=True
+            )  # names the rank that is missing
         every = _circles("training", [range(size)], rank, timeout)
         replicas = [range(first, first + shards) for first in range(0, size, shards)]
         latents = _circles("shards", replicas, rank, timeout)
-        rows = _circles("replicas", [range(shard, size, shards) for shard in range(shards)], rank, timeout)
+        rows = _circles(
+            "replicas", [range(shard, size, shards) for shard in range(shards)], rank, timeout
+        )
     except (RuntimeError, ValueError) as error:
         raise RunError(_lost(f"the meeting of {size} ranks", timeout, error)) from error
     yield Ranks(rank, size, place, latents, rows, every)
@@ -152,10 +183,15 @@ def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) ->
 
 
 def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
-    """Make the process groups of one kind, each rank all of them in the same order, and give the one that the rank is in."""
+    """Make the process groups of one kind, each rank all of them in the same order, and give the
+    one that the rank is in."""
     mine = Circle(name)
     for ranks in members:
-        group = dist.new_group(list(ranks), timeout=timedelta(seconds=timeout)) if len(ranks) > 1 else None
+        group = (
+            dist.new_group(list(ranks), timeout=timedelta(seconds=timeout))
+            if len(ranks) > 1
+            else None
+        )
         if rank in ranks:
             mine = Circle(name, len(ranks), ranks.index(rank), group, timeout)
     return mine
@@ -167,8 +203,11 @@ def _device(group: Any) -> str:
 
 def _lost(what: str, timeout: float, error: BaseException) -> str:
     first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    why = first.partition("] ")[2].partition(". ")[0] if first.startswith("[") else first  # without the place in torch's source
+    why = (
+        first.partition("] ")[2].partition(". ")[0] if first.startswith("[") else first
+    )  # without the place in torch's source
     return (
-        f"rank {os.environ.get('RANK', '0')}: no answer in {what}: another rank has ended, or did not come within {timeout:g} s ({why[:120]}); "
+        f"rank {os.environ.get('RANK', '0')}: no answer in {what}: another rank has ended, or did "
+        f"not come within {timeout:g} s ({why[:120]}); "
         "start again with the same folder, and training goes on from its last checkpoint"
     )

@@ -1,8 +1,9 @@
-"""train_sharded: one dictionary over many ranks, by the steps, the losses and the loop that train a dictionary on one.
+"""train_sharded: one dictionary over many ranks, by the steps, the losses and the loop that train a
+dictionary on one.
 
-A sparse step says where its sums and choices need the rest of the latents and rows (`kernels/whole.py`); here they are on other ranks.
-So selections are those of one process, and sums differ from its own by the order of addition alone. Every rank runs the same loop.
-"""
+A sparse step says where its sums and choices need the rest of the latents and rows
+(`kernels/whole.py`); here they are on other ranks. So selections are those of one process, and sums
+differ from its own by the order of addition alone. Every rank runs the same loop."""
 
 from __future__ import annotations
 
@@ -68,15 +69,16 @@ def train_sharded(
     every: int = 500,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Measured:
-    """Train one dictionary on the rows of a .npy file, on all ranks, as `train_dictionary` trains it on one.
+    """Train one dictionary on the rows of a .npy file, on all ranks, as `train_dictionary` trains
+    it on one.
 
-    `folder` keeps a checkpoint after every `every` steps, from which any number of ranks goes on, and at last `dictionary.safetensors`,
-    an ordinary file of Assay's. The array stays on disk: all ranks need it under the same path. What is measured in the end is measured
-    on all of its rows.
+    `folder` keeps a checkpoint after every `every` steps, from which any number of ranks goes on,
+    and at last `dictionary.safetensors`, an ordinary file of Assay's. The array stays on disk: all
+    ranks need it under the same path. What is measured in the end is measured on all of its rows.
 
-    Raises: DataError for a file that is no matrix of finite numbers; SpecError for settings that cannot be; StoreError for a folder with
-    another training's checkpoint; RunError where the loss did not stay finite, or a rank is lost.
-    """
+    Raises: DataError for a file that is no matrix of finite numbers; SpecError for settings that
+    cannot be; StoreError for a folder with another training's checkpoint; RunError where the loss
+    did not stay finite, or a rank is lost."""
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch, every=every)
     rows = matrix(acts)
@@ -86,18 +88,42 @@ def train_sharded(
     draw = shuffled(len(rows), batch, seed)
     batches = normalised(rows, mean, scale, part, draw)
     identity = {
-        "nonlinearity": to_json(nonlinearity), "loss": repr(chosen) if not hasattr(chosen, "__name__") else chosen.__name__, "width": width,
-        "penalty": strength, "steps": steps, "lr": lr, "batch": batch, "seed": index(seed), "rows": list(rows.shape), "scale": scale,
-    }  # fmt: skip
+        "nonlinearity": to_json(nonlinearity),
+        "loss": repr(chosen) if not hasattr(chosen, "__name__") else chosen.__name__,
+        "width": width,
+        "penalty": strength,
+        "steps": steps,
+        "lr": lr,
+        "batch": batch,
+        "seed": index(seed),
+        "rows": list(rows.shape),
+        "scale": scale,
+    }
     beside = {"mean": mean[None], "scale": torch.tensor([scale])}
     trained = fit_sharded(
-        part, method, batches, d=rows.shape[1], steps=steps, seed=seed, report=report,
-        slot=lambda header: Checkpoints(folder, part, identity, {**header, "sites": []}, beside, every),
-    )  # fmt: skip
+        part,
+        method,
+        batches,
+        d=rows.shape[1],
+        steps=steps,
+        seed=seed,
+        report=report,
+        slot=lambda header: Checkpoints(
+            folder, part, identity, {**header, "sites": []}, beside, every
+        ),
+    )
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
-    pieces = [torch.arange(first, min(first + CHUNK, len(rows))) for first in range(0, len(rows), CHUNK)]
-    found = measure(part, inference(nonlinearity), trained, normalised(rows, mean, scale, part, pieces.__getitem__), len(pieces))
+    pieces = [
+        torch.arange(first, min(first + CHUNK, len(rows))) for first in range(0, len(rows), CHUNK)
+    ]
+    found = measure(
+        part,
+        inference(nonlinearity),
+        trained,
+        normalised(rows, mean, scale, part, pieces.__getitem__),
+        len(pieces),
+    )
     if ranks.rank == 0:
         assemble(folder, folder / "dictionary.safetensors")
     return found
@@ -114,53 +140,97 @@ def fit_sharded(
     slot: Callable[[Mapping[str, Any]], Checkpoints] | None = None,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
-    """One dictionary after `steps` steps: this rank's latents, each encoder a row as in training [1, f, d], and curves that all ranks share.
+    """One dictionary after `steps` steps: this rank's latents, each encoder a row as in training
+    [1, f, d], and curves that all ranks share.
 
-    `batches(step)` gives this replica's rows, normalised, the same on all its shards; replicas may have different numbers of rows, or none.
+    `batches(step)` gives this replica's rows, normalised, the same on all its shards; replicas may
+    have different numbers of rows, or none.
 
     Raises: SpecError for a method that has no sparse step, or resamples.
     """
-    made = group(Runs([Spec(seed=seed)]), method, d=d, steps=steps, kernel=replace(step_of(part, method), whole=part), rows=part.mine)
-    bench = _Bench(part.ranks.device, None if slot is None else slot(made.header), report if part.ranks.rank == 0 else None)
+    made = group(
+        Runs([Spec(seed=seed)]),
+        method,
+        d=d,
+        steps=steps,
+        kernel=replace(step_of(part, method), whole=part),
+        rows=part.mine,
+    )
+    bench = _Bench(
+        part.ranks.device,
+        None if slot is None else slot(made.header),
+        report if part.ranks.rank == 0 else None,
+    )
     return fit([made], batches, steps=steps, bench=bench)[0]
 
 
 def step_of(part: Part, method: Method) -> Single:
-    """The sparse step of a method, before it knows of other ranks. Raises: SpecError where it has none, or needs what ranks do not have."""
+    """The sparse step of a method, before it knows of other ranks. Raises: SpecError where it has
+    none, or needs what ranks do not have."""
     found = sparse_for(method.loss, method.nonlinearity)
     name = type(method.nonlinearity).__name__
     if found is None or method.skip:
-        raise SpecError(f"{name} with this loss has no step that can be sharded; ReLU, Gated, JumpReLU, TopK and BatchTopK have one with theirs")
+        raise SpecError(
+            f"{name} with this loss has no step that can be sharded; ReLU, Gated, JumpReLU, "
+            "TopK and BatchTopK have one with theirs"
+        )
     if isinstance(method.dead, Resample):
-        raise SpecError("a sharded dictionary does not resample dead latents; AuxK (losses.TopKAux) brings them back")
+        raise SpecError(
+            "a sharded dictionary does not resample dead latents; AuxK (losses.TopKAux) "
+            "brings them back"
+        )
     least = part.width // part.ranks.latents.size
     if getattr(method.nonlinearity, "k", 0) > least:
-        raise SpecError(f"every shard must have at least k = {method.nonlinearity.k} latents, and the smallest has {least}; use fewer shards")  # type: ignore
+        raise SpecError(
+            f"every shard must have at least k = {method.nonlinearity.k} latents, and the "
+            f"smallest has {least}; use fewer shards"
+        )  # type: ignore
     return found
 
 
 @torch.no_grad()
-def measure(part: Part, read: Nonlinearity, trained: Trained, batches: Callable[[int], Float[Tensor, "b d"]], count: int) -> Measured:
-    """FVU, L0 and dead latents of a sharded dictionary on `count` batches, each rank's own rows of them, summed over ranks."""
+def measure(
+    part: Part,
+    read: Nonlinearity,
+    trained: Trained,
+    batches: Callable[[int], Float[Tensor, "b d"]],
+    count: int,
+) -> Measured:
+    """FVU, L0 and dead latents of a sharded dictionary on `count` batches, each rank's own rows of
+    them, summed over ranks."""
     ranks, loss = part.ranks, USUAL[type(read)]
     found = sparse_for(loss, read)
     assert found is not None
     params = {name: value[0] for name, value in trained.tensors.items()}
     d = params["b_dec"].shape[-1]
-    sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)  # rows, squared error, features on
-    total, squares = torch.zeros(d, dtype=torch.float64, device=ranks.device), torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    sums = torch.zeros(
+        3, dtype=torch.float64, device=ranks.device
+    )  # rows, squared error, features on
+    total, squares = (
+        torch.zeros(d, dtype=torch.float64, device=ranks.device),
+        torch.zeros(1, dtype=torch.float64, device=ranks.device),
+    )
     fired = torch.zeros(len(params["b_enc"]), dtype=torch.bool, device=ranks.device)
     for i in range(count):
         x = batches(i).to(ranks.device)
-        codes, (series, _) = found.one(loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part)
+        codes, (series, _) = found.one(
+            loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part
+        )
         rows = part.rows(len(x))
-        sums += rows * torch.stack([torch.ones_like(series["mse"]), series["mse"] * d, series["l0"]]).double()
+        sums += (
+            rows
+            * torch.stack(
+                [torch.ones_like(series["mse"]), series["mse"] * d, series["l0"]]
+            ).double()
+        )
         total, squares = total + x.double().sum(0), squares + x.double().square().sum()
         fired |= codes.fired()
     total, squares = ranks.rows.sum(total), ranks.rows.sum(squares)
     dead = ranks.latents.sum((~fired).sum()[None])
     rows, error, on = sums.tolist()
-    return Measured(error / float(squares - total.square().sum() / rows), on / rows, int(dead), int(rows))
+    return Measured(
+        error / float(squares - total.square().sum() / rows), on / rows, int(dead), int(rows)
+    )
 
 
 def matrix(path: Path) -> Float[np.ndarray, "n d"]:
@@ -168,28 +238,51 @@ def matrix(path: Path) -> Float[np.ndarray, "n d"]:
     try:
         rows = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable .npy file ({error}); save the activations [n, d] with np.save") from error
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f" or len(rows) < 2 or not rows.shape[1]:
+        raise DataError(
+            f"{path} is not a readable .npy file ({error}); save the activations [n, d] with "
+            "np.save"
+        ) from error
+    if (
+        not isinstance(rows, np.ndarray)
+        or rows.ndim != 2
+        or rows.dtype.kind != "f"
+        or len(rows) < 2
+        or not rows.shape[1]
+    ):
         got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else "an archive"
         raise DataError(f"{path} must hold real numbers [n, d] with at least two rows, got {got}")
     return rows
 
 
 def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, "d"], float]:
-    """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises: DataError."""
+    """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises:
+    DataError."""
     pieces = range(0, len(rows), CHUNK)
-    total = sum((_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces), np.zeros(rows.shape[1]))
+    total = sum(
+        (_numbers(rows[i : i + CHUNK]).sum(0, dtype=np.float64) for i in pieces),
+        np.zeros(rows.shape[1]),
+    )
     mean = torch.from_numpy(total / len(rows)).float()
     if not bool(mean.isfinite().all()):
         raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
-    squares = sum(float(np.square(_numbers(rows[i : i + CHUNK]) - mean.numpy()).sum(dtype=np.float64)) for i in pieces)
+    squares = sum(
+        float(np.square(_numbers(rows[i : i + CHUNK]) - mean.numpy()).sum(dtype=np.float64))
+        for i in pieces
+    )
     if not 0 < squares < np.inf:
-        raise DataError("the activations are all the same row, so there is nothing to learn from them, or too large for float32")
+        raise DataError(
+            "the activations are all the same row, so there is nothing to learn from them, or "
+            "too large for float32"
+        )
     return mean, float((rows.shape[1] * len(rows) / squares) ** 0.5)
 
 
 def normalised(
-    rows: Float[np.ndarray, "n d"], mean: Float[Tensor, "d"], scale: float, part: Part, draw: Callable[[int], Tensor]
+    rows: Float[np.ndarray, "n d"],
+    mean: Float[Tensor, "d"],
+    scale: float,
+    part: Part,
+    draw: Callable[[int], Tensor],
 ) -> Callable[[int], Float[Tensor, "b d"]]:
     """This replica's rows of each step's batch, as training sees them."""
 
@@ -209,7 +302,12 @@ def _numbers(rows: np.ndarray) -> Float[np.ndarray, "n d"]:
 class _Bench(Unkept):
     """One rank's bench: its device, its checkpoints, and a place to report to."""
 
-    def __init__(self, device: torch.device, slot: Checkpoints | None, report: Callable[[int, int, float], None] | None):
+    def __init__(
+        self,
+        device: torch.device,
+        slot: Checkpoints | None,
+        report: Callable[[int, int, float], None] | None,
+    ):
         self._device, self._slot, self._report = device, slot, report
 
     @property

@@ -1,1 +1,2 @@
-"""Training: losses, their gradients, what is learned beside descent, one pass for many dictionaries."""
+"""Training: losses, their gradients, what is learned beside descent, one pass for many
+dictionaries."""

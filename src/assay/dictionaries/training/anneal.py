@@ -1,4 +1,5 @@
-"""p-annealing: an L_p penalty whose p falls from 1 during training, closer and closer to counting features."""
+"""p-annealing: an L_p penalty whose p falls from 1 during training, closer and closer to counting
+features."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ from torch import Tensor
 
 from assay.core.errors import SpecError
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.terms import ByRun, Params, Rows, as_tensors, decode, feature_sum, project, squared_error
+from assay.dictionaries.training.terms import (
+    ByRun,
+    Params,
+    Rows,
+    as_tensors,
+    decode,
+    feature_sum,
+    project,
+    squared_error,
+)
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.learners import Seen
@@ -23,16 +33,17 @@ if TYPE_CHECKING:
 class PAnneal:
     """Squared error and λ times Σ f^p, with p falling from 1 to `to` in equal stages.
 
-    At each change λ is rescaled, run by run, so that the penalty's value on the batch at hand stays what it was: otherwise a
-    smaller p alone would change how much sparsity weighs.
+    At each change λ is rescaled, run by run, so that the penalty's value on the batch at hand stays
+    what it was: otherwise a smaller p alone would change how much sparsity weighs.
 
     Formula: mean of ‖x − x̂‖² / d + λ_p Σ f^p / √d, λ_p' = λ_p Σ f^p / Σ f^p'
-    Source: Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game Models (2024), section 4
+    Source: Measuring Progress in Dictionary Learning for Language Model Interpretability with Board
+    Game Models (2024), section 4
     Differs: λ is rescaled on one batch, dictionary_learning does it on ten
 
-    The slope p f^(p−1) has no bound at f = 0, so rounding grows: a run alone and the same run in a group part by more than other
-    methods do (two hundredths after 60 steps of a tiny dictionary). Starts, batches and resumes are bitwise the same all the same.
-    """
+    The slope p f^(p−1) has no bound at f = 0, so rounding grows: a run alone and the same run in a
+    group part by more than other methods do (two hundredths after 60 steps of a tiny dictionary).
+    Starts, batches and resumes are bitwise the same all the same."""
 
     to: float = 0.2
     """p at the end."""
@@ -46,7 +57,8 @@ class PAnneal:
     def __post_init__(self) -> None:
         if not (0 < self.to <= 1 and 0 <= self.begin < self.end <= 1 and self.stages >= 1):
             raise SpecError(
-                f"PAnneal needs to in (0, 1], shares 0 <= begin < end <= 1 and at least one stage, got to={self.to}, "
+                "PAnneal needs to in (0, 1], shares 0 <= begin < end <= 1 and at least one "
+                f"stage, got to={self.to}, "
                 f"begin={self.begin}, end={self.end}, stages={self.stages}"
             )
 
@@ -57,13 +69,23 @@ class PAnneal:
         return 1 + (self.to - 1) * stage / self.stages
 
     def __call__(
-        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None, progress: float = 0.0
+        self,
+        params: Params,
+        x: Rows,
+        nonlinearity: Nonlinearity,
+        penalty: ByRun,
+        y: Rows | None = None,
+        progress: float = 0.0,
     ) -> ByRun:
         """The loss of each run after a share of the steps; `penalty` is λ_p."""
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         p = self.p(progress)
-        if p < 1:  # the slope at 0 is infinite, and times 0, the gradient of a feature that is off, it would be no number
+        if (
+            p < 1
+            # the slope at 0 is infinite, and times 0, the gradient of a feature that is off, it
+            # would be no number
+        ):
             on = features > 0
             sizes = features.where(on, 1) ** p * on
         summed = feature_sum(features if p == 1 else sizes, y.shape[-1])

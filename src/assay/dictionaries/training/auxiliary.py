@@ -1,4 +1,5 @@
-"""Losses of the TopK family: AuxK, which brings dead latents back, and Matryoshka's nested reconstructions."""
+"""Losses of the TopK family: AuxK, which brings dead latents back, and Matryoshka's nested
+reconstructions."""
 
 from __future__ import annotations
 
@@ -11,19 +12,32 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.gates import gate
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.terms import ByRun, Params, Rows, as_tensors, decode, project, squared_error
+from assay.dictionaries.training.terms import (
+    ByRun,
+    Params,
+    Rows,
+    as_tensors,
+    decode,
+    project,
+    squared_error,
+)
 
 
 def aux_k(
-    error: Float[Tensor, "run b d"], pre: Float[Tensor, "run b f"], W_dec: Float[Tensor, "run f d"], dead: Bool[Tensor, "run f"]
+    error: Float[Tensor, "run b d"],
+    pre: Float[Tensor, "run b f"],
+    W_dec: Float[Tensor, "run f d"],
+    dead: Bool[Tensor, "run f"],
 ) -> Float[Tensor, "run"]:
-    """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead, or all rows left the same.
+    """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead,
+    or all rows left the same.
 
-    Formula: Σ‖e − ê‖² / Σ‖e − ē‖² with e = sg(x − x̂), ē its mean row and ê = (the d/2 largest max(π, 0) of dead latents) W_dec
+    Formula: Σ‖e − ê‖² / Σ‖e − ē‖² with e = sg(x − x̂), ē its mean row and ê = (the d/2 largest
+    max(π, 0) of dead latents) W_dec
     Source: Scaling and evaluating sparse autoencoders (2024), appendix A.2
-    Differs: dead pre-activations are rectified and no bias takes part, so a dead latent at or below 0 gives ê = 0; SAELens keeps
-    negative ones. Divided by the variance of e over the batch, as in dictionary_learning; OpenAI's code divides row by row
-    """
+    Differs: dead pre-activations are rectified and no bias takes part, so a dead latent at or below
+    0 gives ê = 0; SAELens keeps negative ones. Divided by the variance of e over the batch, as in
+    dictionary_learning; OpenAI's code divides row by row"""
     if not dead.any():
         return torch.zeros_like(error[:, 0, 0])
     error = error.detach()
@@ -51,10 +65,16 @@ class TopKAux:
     """Rows without a value above 0 after which a latent counts as dead. Published: 10 million."""
 
     def __call__(
-        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None,
+        self,
+        params: Params,
+        x: Rows,
+        nonlinearity: Nonlinearity,
+        penalty: ByRun,
+        y: Rows | None = None,
         idle: Int[Tensor, "run f"] | None = None,
-    ) -> ByRun:  # fmt: skip
-        """The loss of each run; `idle` counts rows since each latent last fired, None: all are alive."""
+    ) -> ByRun:
+        """The loss of each run; `idle` counts rows since each latent last fired, None: all are
+        alive."""
         params, x, y = as_tensors(params, x, y)
         z = project(params, x, nonlinearity)
         x_hat = decode(params, nonlinearity(z, params["b_enc"], params), x)
@@ -67,7 +87,8 @@ class TopKAux:
 
 @dataclass(frozen=True)
 class Matryoshka:
-    """The sum of squared errors of nested dictionaries, the first so many latents each, and α times AuxK of the whole.
+    """The sum of squared errors of nested dictionaries, the first so many latents each, and α times
+    AuxK of the whole.
 
     Formula: Σ_m mean of ‖x − f_{<m} W_dec,<m − b_dec‖² / d + α AuxK
     Source: Learning Multi-Level Features with Matryoshka Sparse Autoencoders (2025), section 3
@@ -82,18 +103,32 @@ class Matryoshka:
     """Rows without a value above 0 after which a latent counts as dead."""
 
     def __post_init__(self):
-        if list(self.prefixes) != sorted(set(self.prefixes)) or not self.prefixes or self.prefixes[0] < 1:
-            raise DataError(f"prefixes must be growing widths such as (64, 128, 512), got {self.prefixes}")
+        if (
+            list(self.prefixes) != sorted(set(self.prefixes))
+            or not self.prefixes
+            or self.prefixes[0] < 1
+        ):
+            raise DataError(
+                f"prefixes must be growing widths such as (64, 128, 512), got {self.prefixes}"
+            )
 
     def __call__(
-        self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None,
+        self,
+        params: Params,
+        x: Rows,
+        nonlinearity: Nonlinearity,
+        penalty: ByRun,
+        y: Rows | None = None,
         idle: Int[Tensor, "run f"] | None = None,
-    ) -> ByRun:  # fmt: skip
+    ) -> ByRun:
         """The loss of each run."""
         params, x, y = as_tensors(params, x, y)
         width = params["W_dec"].shape[1]
         if self.prefixes[-1] != width:
-            raise DataError(f"the last of the prefixes must be the dictionary's width {width}, got {self.prefixes}")
+            raise DataError(
+                f"the last of the prefixes must be the dictionary's width {width}, got "
+                f"{self.prefixes}"
+            )
         z = project(params, x, nonlinearity)
         features = nonlinearity(z, params["b_enc"], params)
         first = self.prefixes[0]

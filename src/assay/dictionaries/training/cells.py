@@ -1,8 +1,9 @@
-"""Cells: dictionaries of one block that read one target and reconstruct another, trained in one pass over the same tokens.
+"""Cells: dictionaries of one block that read one target and reconstruct another, trained in one
+pass over the same tokens.
 
-A cell names both places, since a dictionary that is trained to explain the MLP's update may read the activations or the update
-itself, and only the first differs from an ordinary one by nothing but its loss.
-"""
+A cell names both places, since a dictionary that is trained to explain the MLP's update may read
+the activations or the update itself, and only the first differs from an ordinary one by nothing but
+its loss."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Cell:
     replicate: int = 0
     """Another independent start at the same seed."""
     changed: str = ""
-    """A change of what is read and made, for controls: the name of an entry that the batches then have."""
+    """A change of what is read and made, for controls: the name of an entry that the batches then
+    have."""
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -54,37 +56,67 @@ def fit_cells(
     bench: Bench,
     probe_at: Sequence[int] = (),
 ) -> Trained:
-    """The dictionaries of all cells, trained on the same normalised batches, as one Trained: tensors `cell:W_enc` and so on.
+    """The dictionaries of all cells, trained on the same normalised batches, as one Trained:
+    tensors `cell:W_enc` and so on.
 
-    A cell that makes something else than it reads starts, as far as a linear map can, where the one that reads its target does:
-    its encoder rows are its decoder rows taken back through the best linear prediction of the target. Histories are `cell:loss`
-    and so on. Read it with `dictionaries`.
-    """
+    A cell that makes something else than it reads starts, as far as a linear map can, where the one
+    that reads its target does: its encoder rows are its decoder rows taken back through the best
+    linear prediction of the target. Histories are `cell:loss` and so on. Read it with
+    `dictionaries`."""
     made = [_group(cell, runs, method, data, batches, steps) for cell in cells.values()]
-    trained = dict(zip(cells, fit(made, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True))
+    trained = dict(
+        zip(cells, fit(made, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True)
+    )
     found = {name: _dictionary(cells[name], one, data) for name, one in trained.items()}
     return Trained(
-        tensors={f"{name}:{key}": value for name, one in found.items() for key, value in one.tensors().items()},
+        tensors={
+            f"{name}:{key}": value
+            for name, one in found.items()
+            for key, value in one.tensors().items()
+        },
         header={"kind": "cells", "cells": {name: one.header() for name, one in found.items()}},
-        history={f"{name}:{key}": value for name, one in trained.items() for key, value in one.history.items()},
+        history={
+            f"{name}:{key}": value
+            for name, one in trained.items()
+            for key, value in one.history.items()
+        },
         steps=next(iter(trained.values())).steps,
         diverged=np.logical_or.reduce([one.diverged for one in trained.values()]),
     )
 
 
 def dictionaries(trained: Trained) -> dict[str, Dictionary]:
-    """The dictionary of each cell; it reads and gives raw targets, that of a changed cell normalised ones."""
+    """The dictionary of each cell; it reads and gives raw targets, that of a changed cell
+    normalised ones."""
     return {
         name: Dictionary.from_tensors(
-            {key.removeprefix(f"{name}:"): value for key, value in trained.tensors.items() if key.startswith(f"{name}:")}, header
+            {
+                key.removeprefix(f"{name}:"): value
+                for key, value in trained.tensors.items()
+                if key.startswith(f"{name}:")
+            },
+            header,
         )
         for name, header in trained.header["cells"].items()
     }
 
 
-def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Callable[[int], Batch], steps: int) -> Group:
+def _group(
+    cell: Cell,
+    runs: Runs,
+    method: Method,
+    data: Targets,
+    batches: Callable[[int], Batch],
+    steps: int,
+) -> Group:
     elsewhere = cell.reads != cell.makes
-    made = group(runs.replicated(cell.replicate), method, d=data.width(cell.reads), steps=steps, d_out=data.width(cell.makes) if elsewhere else None)
+    made = group(
+        runs.replicated(cell.replicate),
+        method,
+        d=data.width(cell.reads),
+        steps=steps,
+        d_out=data.width(cell.makes) if elsewhere else None,
+    )
     reads, makes = cell.keys
     if elsewhere:
         first = [batches(step) for step in range(8)]
@@ -104,8 +136,11 @@ def _group(cell: Cell, runs: Runs, method: Method, data: Targets, batches: Calla
     return replace(made, step_fn=step_fn, settle=wrapped)
 
 
-def prediction(x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: float = 1e-3) -> Float[Tensor, "d_in d_out"]:
-    """The linear map M for which x M is nearest to y; a small ridge keeps it bounded where x does not vary.
+def prediction(
+    x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: float = 1e-3
+) -> Float[Tensor, "d_in d_out"]:
+    """The linear map M for which x M is nearest to y; a small ridge keeps it bounded where x does
+    not vary.
 
     Formula: (xᵀx + ρ I)⁻¹ xᵀy, ρ the ridge times the mean of xᵀx's diagonal
     """
@@ -121,9 +156,16 @@ def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
 
     def moments(name: Target, suffix: str = "") -> dict[str, Tensor]:
         mean = torch.from_numpy(data.mean(name)).expand(runs, -1).to(device).contiguous()
-        return {f"mean{suffix}": mean, f"scale{suffix}": torch.full((runs,), data.scale(name), device=device)}
+        return {
+            f"mean{suffix}": mean,
+            f"scale{suffix}": torch.full((runs,), data.scale(name), device=device),
+        }
 
     if not cell.changed:
-        tensors |= moments(cell.reads) | (moments(cell.makes, "_out") if cell.reads != cell.makes else {})
-    one = Dictionary.from_tensors(tensors, {**trained.header, "sites": list(data.sites(cell.reads))})
+        tensors |= moments(cell.reads) | (
+            moments(cell.makes, "_out") if cell.reads != cell.makes else {}
+        )
+    one = Dictionary.from_tensors(
+        tensors, {**trained.header, "sites": list(data.sites(cell.reads))}
+    )
     return replace(one, origin={**one.origin, "reads": cell.reads, "makes": cell.makes})

@@ -1,4 +1,5 @@
-"""The loss of cross-layer transcoders: what is wrong of all layers' writes together, and what a feature's being on costs."""
+"""The loss of cross-layer transcoders: what is wrong of all layers' writes together, and what a
+feature's being on costs."""
 
 from __future__ import annotations
 
@@ -14,17 +15,21 @@ from assay.dictionaries.cross_layer import Params, Reach, bounded, decode, encod
 
 @dataclass(frozen=True)
 class CrossLayer:
-    """Squared error over all layers and λ times what each feature writes, by the length of its decoder rows.
+    """Squared error over all layers and λ times what each feature writes, by the length of its
+    decoder rows.
 
-    Formula: mean over rows of Σ_k ‖y_k − ŷ_k‖² + λ Σ_l Σ_i φ(f_i ‖W_dec,i‖), with φ(z) = z, or tanh(c z)/c
-    Source: Circuit Tracing (2025), "From Cross-Layer Transcoder to Replacement Model", whose penalty is the tanh of joined rows
-    Differs: ReLU in place of JumpReLU; tanh(c z) is divided by c, so that c → 0 is the sum; no warm-up of λ
-    """
+    Formula: mean over rows of Σ_k ‖y_k − ŷ_k‖² + λ Σ_l Σ_i φ(f_i ‖W_dec,i‖), with φ(z) = z, or
+    tanh(c z)/c
+    Source: Circuit Tracing (2025), "From Cross-Layer Transcoder to Replacement Model", whose
+    penalty is the tanh of joined rows
+    Differs: ReLU in place of JumpReLU; tanh(c z) is divided by c, so that c → 0 is the sum; no
+    warm-up of λ"""
 
     reach: Reach = "later"
     """Where features write."""
     joined: bool = True
-    """Whether a feature pays for its rows to all layers by their length side by side; else by the sum of their lengths."""
+    """Whether a feature pays for its rows to all layers by their length side by side; else by the
+    sum of their lengths."""
     saturation: float = 0.0
     """c: beyond about 1/c it costs a feature nothing to write more; 0 for a plain sum."""
 
@@ -33,7 +38,11 @@ class CrossLayer:
             raise SpecError(f"CrossLayer's saturation is a number from 0 on, got {self.saturation}")
 
     def __call__(
-        self, params: Params, streams: Float[Tensor, "run l b d"], writes: Float[Tensor, "run k b d"], penalty: Float[Tensor, "run"]
+        self,
+        params: Params,
+        streams: Float[Tensor, "run l b d"],
+        writes: Float[Tensor, "run k b d"],
+        penalty: Float[Tensor, "run"],
     ) -> Float[Tensor, "run"]:
         """Give each run's loss on the streams before all layers and what the MLPs wrote."""
         params = bounded(params, self.reach)

@@ -1,4 +1,5 @@
-"""What is done about latents that stopped firing, for any architecture: nothing, or a fresh start where the loss is high.
+"""What is done about latents that stopped firing, for any architecture: nothing, or a fresh start
+where the loss is high.
 
 The third remedy, AuxK, is a term of the loss (`auxiliary.py`).
 """
@@ -49,31 +50,40 @@ class Keep:
 
 @dataclass(frozen=True)
 class Resample:
-    """At some steps each latent that has not fired since the check before starts anew, along what the dictionary misses.
+    """At some steps each latent that has not fired since the check before starts anew, along what
+    the dictionary misses.
 
-    The row of the batch is drawn with probability ∝ (its squared error)², each latent its own draw by name. The decoder row is
-    the unit residual y − ŷ of that row, the encoder row the same direction (transcoders: that of the centred input) at 0.2 times
-    the mean norm of living encoder rows; biases are 0, the nonlinearity's own parameters start over, Adam's moments are 0, and
-    the learning rate of all warms up again.
+    The row of the batch is drawn with probability ∝ (its squared error)², each latent its own draw
+    by name. The decoder row is the unit residual y − ŷ of that row, the encoder row the same
+    direction (transcoders: that of the centred input) at 0.2 times the mean norm of living encoder
+    rows; biases are 0, the nonlinearity's own parameters start over, Adam's moments are 0, and the
+    learning rate of all warms up again.
 
     Source: Towards Monosemanticity (2023), "Neuron Resampling"
-    Differs: rows come from the batch at hand, not from a large sample, and two latents may draw the same one; the direction is
-    that of the residual, not of the input
+    Differs: rows come from the batch at hand, not from a large sample, and two latents may draw the
+    same one; the direction is that of the residual, not of the input
     """
 
     at: tuple[int, ...]
     """After how many steps."""
     exempt: float = 0.0
-    """Share of latents, drawn by each run's seed and stored as `exempt` [run, f], that are never resampled."""
+    """Share of latents, drawn by each run's seed and stored as `exempt` [run, f], that are never
+    resampled."""
     encoder: float = 0.2
     """Length of a new encoder row, in mean norms of living ones."""
     warm_up: int = 100
-    """Steps over which the rate rises again. Fresh moments make Adam's first steps up to 30 times too long without it."""
+    """Steps over which the rate rises again. Fresh moments make Adam's first steps up to 30 times
+    too long without it."""
 
     def __post_init__(self):
-        if not 0 <= self.exempt <= 1 or list(self.at) != sorted(set(self.at)) or min(self.at, default=1) < 1:
+        if (
+            not 0 <= self.exempt <= 1
+            or list(self.at) != sorted(set(self.at))
+            or min(self.at, default=1) < 1
+        ):
             raise SpecError(
-                f"Resample needs growing steps from 1 and a share exempt in [0, 1], got at={self.at}, exempt={self.exempt}"
+                "Resample needs growing steps from 1 and a share exempt in [0, 1], got "
+                f"at={self.at}, exempt={self.exempt}"
             )
 
     def rate(self, step: int) -> float:
@@ -82,9 +92,13 @@ class Resample:
         return min(1.0, (since[-1] + 1) / self.warm_up) if since and self.warm_up > 0 else 1.0
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
-        """`exempt` [run, f], who is never resampled, and `resampled` [run, f], how often each latent was."""
+        """`exempt` [run, f], who is never resampled, and `resampled` [run, f], how often each
+        latent was."""
         rank = torch.from_numpy(rng.permutation(seeds, "dictionary.exempt", 0, f))
-        return {"exempt": rank < round(self.exempt * f), "resampled": torch.zeros(len(seeds), f, dtype=torch.int64)}
+        return {
+            "exempt": rank < round(self.exempt * f),
+            "resampled": torch.zeros(len(seeds), f, dtype=torch.int64),
+        }
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """Take no note of a batch: `Idle` counts."""
@@ -103,19 +117,31 @@ class Resample:
 
 
 def resample(state: State, seen: Seen, dead: Tensor, alive: Tensor, length: float = 0.2) -> None:
-    """Start the latents `dead` [run, f] anew in place; `alive` [run, f] are those whose encoder norms count."""
+    """Start the latents `dead` [run, f] anew in place; `alive` [run, f] are those whose encoder
+    norms count."""
     f = dead.shape[-1]
     error = seen.error()
     cumulative = error.square().sum(-1).square().double().cumsum(-1)
-    drawn = torch.from_numpy(rng.uniform(seen.seeds, "dictionary.resample", seen.step + 1, (f,))).to(cumulative)
+    drawn = torch.from_numpy(
+        rng.uniform(seen.seeds, "dictionary.resample", seen.step + 1, (f,))
+    ).to(cumulative)
     row = torch.searchsorted(cumulative, drawn * cumulative[:, -1:]).clamp_max(error.shape[1] - 1)
     outward = _unit(_rows(error, row))
-    inward = outward if seen.y is None else _unit(_rows((seen.x - seen.params["b_pre"][:, None]), row))
+    inward = (
+        outward if seen.y is None else _unit(_rows((seen.x - seen.params["b_pre"][:, None]), row))
+    )
     norms = torch.linalg.vector_norm(state["W_enc"], dim=-1)
     counted = alive.where(alive.any(-1, keepdim=True), torch.ones_like(alive))
     mean = (norms * counted).sum(-1) / counted.sum(-1)
-    fresh = {"W_dec": outward, "W_enc": length * mean[:, None, None] * inward, "b_enc": torch.zeros_like(state["b_enc"])}
-    fresh |= {name: value.to(dead.device).expand_as(state[name]) for name, value in seen.nonlinearity.init(1, f).items()}
+    fresh = {
+        "W_dec": outward,
+        "W_enc": length * mean[:, None, None] * inward,
+        "b_enc": torch.zeros_like(state["b_enc"]),
+    }
+    fresh |= {
+        name: value.to(dead.device).expand_as(state[name])
+        for name, value in seen.nonlinearity.init(1, f).items()
+    }
     fresh |= dict.fromkeys(getattr(seen.nonlinearity, "encoders", ()), fresh["W_enc"])
     for name, value in fresh.items():
         state[name][dead] = value[dead]

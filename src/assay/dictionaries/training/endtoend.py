@@ -1,4 +1,5 @@
-"""fit_end_to_end: dictionaries trained by what splicing them into a language model does to its predictions, not by reconstruction."""
+"""fit_end_to_end: dictionaries trained by what splicing them into a language model does to its
+predictions, not by reconstruction."""
 
 from __future__ import annotations
 
@@ -17,7 +18,14 @@ from assay.core.runs import Runs
 from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.kernels.reference import FIXED, NOTHING, Note, Noted, Step, standard
+from assay.dictionaries.training.kernels.reference import (
+    FIXED,
+    NOTHING,
+    Note,
+    Noted,
+    Step,
+    standard,
+)
 from assay.dictionaries.training.losses import Loss, Matryoshka, Params, decode, squared_error
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import Pretrained
@@ -44,99 +52,170 @@ def fit_end_to_end(
     mean: Float[Tensor, "d"] | None = None,
     scale: float = 1.0,
     probe_at: Sequence[int] = (),
-    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]] | None = None,
+    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]]
+    | None = None,
     trained_on: Mapping[str, Any] | None = None,
 ) -> list[Trained]:
-    """One Trained for each (runs, method), after `steps` steps on `windows(step)`: tokens [w, s], shared by all runs.
+    """One Trained for each (runs, method), after `steps` steps on `windows(step)`: tokens [w, s],
+    shared by all runs.
 
-    `windows` may give (tokens, keep) as well: only positions that `keep` [w, s] names are replaced, as in `splice_sums`; without
-    it all but the first of each window, where the massive activations are. `mean` and `scale` normalise the site's activations
-    for the dictionary, as in `fit_dictionaries`, and are stored with it. Methods are those of `fit_dictionaries`, start and
-    step included; the squared error in their loss weighs `local` here, what else is in it (λ, AuxK, L0) stays. One more clean
-    pass a step, and for each run a pass from the site's block on, and back. Products are float32, whatever `Method.products`.
-    Histories hold loss, kl and ce (nats per prediction), mse and l0.
+    `windows` may give (tokens, keep) as well: only positions that `keep` [w, s] names are replaced,
+    as in `splice_sums`; without it all but the first of each window, where the massive activations
+    are. `mean` and `scale` normalise the site's activations for the dictionary, as in
+    `fit_dictionaries`, and are stored with it. Methods are those of `fit_dictionaries`, start and
+    step included; the squared error in their loss weighs `local` here, what else is in it (λ, AuxK,
+    L0) stays. One more clean pass a step, and for each run a pass from the site's block on, and
+    back. Products are float32, whatever `Method.products`. Histories hold loss, kl and ce (nats per
+    prediction), mse and l0.
 
-    Formula: objective + (loss of the method − mse) + local · mse + later · mean over later blocks' inputs a of
-        Σ‖a − â‖² / Σ‖a − ā‖², sums over replaced positions; objective "kl": mean KL(clean ‖ spliced) over predictions of a next
-        token, "ce": mean cross-entropy of the spliced model at these tokens
-    Raises: SpecError for an unknown objective, a `later` without a later block, a Matryoshka loss; DataError for windows that are
-        no [w, s] or leave nothing to replace
-    Source: Identifying Functionally Important Features with End-to-End Sparse Dictionary Learning (2024), section 2
-    Differs: later errors are divided by the variance there, so that no block outweighs the others; λ Σ f / √d, not / d; position
-    0 is left as it is
+    Formula: objective + (loss of the method − mse) + local · mse + later · mean over later blocks'
+        inputs a of Σ‖a − â‖² / Σ‖a − ā‖², sums over replaced positions; objective "kl": mean
+        KL(clean ‖ spliced) over predictions of a next token, "ce": mean cross-entropy of the
+        spliced model at these tokens
+    Raises: SpecError for an unknown objective, a `later` without a later block, a Matryoshka loss;
+        DataError for windows that are no [w, s] or leave nothing to replace
+    Source: Identifying Functionally Important Features with End-to-End Sparse Dictionary Learning
+    (2024), section 2
+    Differs: later errors are divided by the variance there, so that no block outweighs the others;
+    λ Σ f / √d, not / d; position 0 is left as it is
     """
     if objective not in get_args(Objective):
-        raise SpecError(f"no objective {objective!r}; {nearest(str(objective), get_args(Objective))}")
+        raise SpecError(
+            f"no objective {objective!r}; {nearest(str(objective), get_args(Objective))}"
+        )
     if any(isinstance(method.loss, Matryoshka) for _, method in groups):
         raise SpecError(
-            "Matryoshka has no end-to-end form here, as each nested dictionary would need a pass of its own; use TopKAux"
+            "Matryoshka has no end-to-end form here, as each nested dictionary would need a "
+            "pass of its own; use TopKAux"
         )
-    through = Through(subject, site, windows, objective, local=local, later=later, mean=mean, scale=scale)
+    through = Through(
+        subject, site, windows, objective, local=local, later=later, mean=mean, scale=scale
+    )
     trained = fit_dictionaries(
-        groups, through.batch, d=subject.width(site), steps=steps, bench=bench, mean=mean, scale=scale, sites=(str(site),),
-        probe_at=probe_at, watch=watch, trained_on=trained_on, kernel=through,
-    )  # fmt: skip
+        groups,
+        through.batch,
+        d=subject.width(site),
+        steps=steps,
+        bench=bench,
+        mean=mean,
+        scale=scale,
+        sites=(str(site),),
+        probe_at=probe_at,
+        watch=watch,
+        trained_on=trained_on,
+        kernel=through,
+    )
     made_small = {"objective": {"name": objective, "local": local, "later": later}}
     origins = [{**t.header.get("origin", {}), **made_small} for t in trained]
-    return [replace(t, header={**t.header, "origin": origin}) for t, origin in zip(trained, origins, strict=True)]
+    return [
+        replace(t, header={**t.header, "origin": origin})
+        for t, origin in zip(trained, origins, strict=True)
+    ]
 
 
 class Through:
-    """A kernel that sends reconstructions through the model, on the windows that `batch` was last asked for."""
+    """A kernel that sends reconstructions through the model, on the windows that `batch` was last
+    asked for."""
 
     passage: Passage
     clean: Trace
     """Both set by `batch`, which the loop calls before any group's step."""
 
     def __init__(
-        self, subject: Pretrained, site: Site, windows: Callable[[int], Windows], objective: Objective = "kl", *, local: float = 0.0,
-        later: float = 0.0, mean: Float[Tensor, "d"] | None = None, scale: float = 1.0,
-    ):  # fmt: skip
+        self,
+        subject: Pretrained,
+        site: Site,
+        windows: Callable[[int], Windows],
+        objective: Objective = "kl",
+        *,
+        local: float = 0.0,
+        later: float = 0.0,
+        mean: Float[Tensor, "d"] | None = None,
+        scale: float = 1.0,
+    ):
         first = subject.layers if site.layer is None else site.layer + 1
         if later and first >= subject.layers:
-            raise SpecError(f"no block's input comes after {site} in {subject.name}, so later must be 0, got {later}")
+            raise SpecError(
+                f"no block's input comes after {site} in {subject.name}, so later must be 0, "
+                f"got {later}"
+            )
         self.subject, self.site, self.windows = subject, site, windows
         self.objective, self.local, self.later = objective, local, later
-        self.after = [Site("resid_pre", layer) for layer in range(first, subject.layers)] if later else []
-        self.mean, self.scale = torch.zeros(subject.width(site)) if mean is None else torch.as_tensor(mean).float(), scale
+        self.after = (
+            [Site("resid_pre", layer) for layer in range(first, subject.layers)] if later else []
+        )
+        self.mean, self.scale = (
+            torch.zeros(subject.width(site)) if mean is None else torch.as_tensor(mean).float(),
+            scale,
+        )
 
     def batch(self, step: int) -> Float[Tensor, "b d"]:
-        """Normalised activations at the positions that are replaced, from a clean pass over this step's windows."""
+        """Normalised activations at the positions that are replaced, from a clean pass over this
+        step's windows."""
         given = self.windows(step)
         tokens, keep = given if isinstance(given, tuple) else (given, None)
         if keep is None:
             keep = torch.ones(tokens.shape, dtype=torch.bool)
             keep[:, :1] = False
-        if tokens.ndim != 2 or keep.shape != tokens.shape or keep.dtype != torch.bool or tokens.shape[-1] < 2 or not keep.any():
+        if (
+            tokens.ndim != 2
+            or keep.shape != tokens.shape
+            or keep.dtype != torch.bool
+            or tokens.shape[-1] < 2
+            or not keep.any()
+        ):
             raise DataError(
-                f"windows({step}) must be tokens [w, s], at least two a window, perhaps with a bool mask of this shape that leaves "
-                f"something to replace; got {list(tokens.shape)} and a mask {list(keep.shape)} with {int(keep.sum())} positions"
+                f"windows({step}) must be tokens [w, s], at least two a window, perhaps with a "
+                "bool mask of this shape that leaves "
+                f"something to replace; got {list(tokens.shape)} and a mask {list(keep.shape)} "
+                f"with {int(keep.sum())} positions"
             )
         self.passage, self.clean = capture(self.subject, self.site, tokens, keep, also=self.after)
         acts = self.passage.acts
         return (acts[self.passage.keep] - self.mean.to(acts)) * self.scale
 
     def __call__(
-        self, loss: Loss, params: Params, x: Float[Tensor, "b d"], nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-    ) -> Step:  # fmt: skip
-        """The loss [run] and its gradients; one run at a time, so that one pass through the model is recorded at a time."""
+        self,
+        loss: Loss,
+        params: Params,
+        x: Float[Tensor, "b d"],
+        nonlinearity: Nonlinearity,
+        penalty: Tensor,
+        dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING,
+        note: Note | None = None,
+    ) -> Step:
+        """The loss [run] and its gradients; one run at a time, so that one pass through the model
+        is recorded at a time."""
         found = []
         for r in range(len(penalty)):
             mine = {name: value[r : r + 1] for name, value in params.items()}
-            rest = {name: value[r : r + 1] if isinstance(value, Tensor) else value for name, value in more.items()}
+            rest = {
+                name: value[r : r + 1] if isinstance(value, Tensor) else value
+                for name, value in more.items()
+            }
             found.append(self._one(loss, mine, x, nonlinearity, penalty[r : r + 1], rest, note))
         series, grads = zip(*found, strict=True)
         return _joined(series), _joined(grads)
 
     def _one(
-        self, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, more: Mapping[str, Any],
+        self,
+        loss: Loss,
+        params: Params,
+        x: Tensor,
+        nonlinearity: Nonlinearity,
+        penalty: Tensor,
+        more: Mapping[str, Any],
         note: Note | None,
-    ) -> Step:  # fmt: skip
+    ) -> Step:
         noted = Noted(nonlinearity)
         acts, keep = self.passage.acts, self.passage.keep
         with torch.enable_grad():
-            leaves = {name: value.detach().requires_grad_() for name, value in params.items() if name not in FIXED}
+            leaves = {
+                name: value.detach().requires_grad_()
+                for name, value in params.items()
+                if name not in FIXED
+            }
             read = standard({**params, **leaves})
             total = loss(read, x, noted, penalty, **more)
             assert noted.made is not None and noted.features is not None
@@ -144,17 +223,27 @@ class Through:
             mse = squared_error(x, x_hat)
             total = total + (self.local - 1) * mse
             new = acts.index_put((keep,), x_hat[0].to(acts) / self.scale + self.mean.to(acts))
-            spliced = spliced_run(self.subject, self.site, self.passage, new, also=self.after, gradients=True)
+            spliced = spliced_run(
+                self.subject, self.site, self.passage, new, also=self.after, gradients=True
+            )
             assert spliced.final is not None
             if self.after:
                 total = total + self.later * self._later(spliced)
         kl, ce, pull = self._predictions(spliced)
         outputs, given = (total, spliced.final), (torch.ones_like(total), pull)
         grads = torch.autograd.grad(outputs, list(leaves.values()), given, allow_unused=True)
-        series = {"loss": total.detach() + (kl if self.objective == "kl" else ce), "mse": mse.detach(), "kl": kl, "ce": ce}
+        series = {
+            "loss": total.detach() + (kl if self.objective == "kl" else ce),
+            "mse": mse.detach(),
+            "kl": kl,
+            "ce": ce,
+        }
         series |= {"l0": (noted.features != 0).sum(-1).float().mean(-1)}
         series |= note(noted.features) if note else {}
-        zeros = [torch.zeros_like(value) if g is None else g for g, value in zip(grads, leaves.values(), strict=True)]
+        zeros = [
+            torch.zeros_like(value) if g is None else g
+            for g, value in zip(grads, leaves.values(), strict=True)
+        ]
         return series, dict(zip(leaves, zeros, strict=True))
 
     def _later(self, spliced: Trace) -> Float[Tensor, ""]:
@@ -165,18 +254,25 @@ class Through:
             errors.append((new - true).square().sum() / (true - true.mean(0)).square().sum())
         return torch.stack(errors).mean()
 
-    def _predictions(self, spliced: Trace) -> tuple[Float[Tensor, "1"], Float[Tensor, "1"], Float[Tensor, "w s d"]]:
-        """Mean KL and cross-entropy in nats, and the objective's gradient by what the unembedding reads.
+    def _predictions(
+        self, spliced: Trace
+    ) -> tuple[Float[Tensor, "1"], Float[Tensor, "1"], Float[Tensor, "w s d"]]:
+        """Mean KL and cross-entropy in nats, and the objective's gradient by what the unembedding
+        reads.
 
-        That gradient is all the way back needs, so logits are made a few rows at a time and never kept.
-        """
+        That gradient is all the way back needs, so logits are made a few rows at a time and never
+        kept."""
         final, head = spliced.final, self.clean.head
         assert final is not None and self.clean.final is not None and head is not None
         pull = torch.zeros_like(final)
-        true, here, back = (t.detach()[:, :-1].flatten(0, 1) for t in (self.clean.final, final, pull))
+        true, here, back = (
+            t.detach()[:, :-1].flatten(0, 1) for t in (self.clean.final, final, pull)
+        )
         target = self.clean.tokens[:, 1:].flatten()
         kl = ce = torch.zeros((), dtype=torch.float64, device=final.device)
-        for z, y, t, g in zip(*(rows.split(_ROWS) for rows in (true, here, target, back)), strict=True):
+        for z, y, t, g in zip(
+            *(rows.split(_ROWS) for rows in (true, here, target, back)), strict=True
+        ):
             with torch.enable_grad():
                 leaf = y.detach().requires_grad_()
                 rows_ce, rows_kl = nats(head(z).detach(), head(leaf), t)

@@ -1,11 +1,14 @@
-"""freeze: the same dictionary with one half that is not learned, a near control for whatever is credited to learning.
+"""freeze: the same dictionary with one half that is not learned, a near control for whatever is
+credited to learning.
 
-Random directions are a weak control: where one half stays random and the other learns around it, a dictionary comes close to a trained
-one in interpretability scores, probing and editing. Three halves: decoder rows that stay as they were drawn, decoder rows that stay near
-them, and an encoder that stays. The fourth control of this kind, a model with random weights, is `assay.subjects.untrained`.
+Random directions are a weak control: where one half stays random and the other learns around it, a
+dictionary comes close to a trained one in interpretability scores, probing and editing. Three
+halves: decoder rows that stay as they were drawn, decoder rows that stay near them, and an encoder
+that stays. The fourth control of this kind, a model with random weights, is
+`assay.subjects.untrained`.
 
-Source: Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders: Do SAEs Beat Random Baselines?, section 4.1, appendices D and E
-"""
+Source: Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders: Do SAEs Beat Random
+Baselines?, section 4.1, appendices D and E"""
 
 from __future__ import annotations
 
@@ -27,19 +30,25 @@ NEAR = 0.8
 
 
 def freeze(method: Method, part: Part, covariance: Float[Tensor, "d d"] | None = None) -> Method:
-    """Make the method leave one part of the dictionary unlearned; start, batches and all else are those of the method.
+    """Make the method leave one part of the dictionary unlearned; start, batches and all else are
+    those of the method.
 
-    "decoder": rows of W_dec stay, bit for bit. "soft-decoder": each row is kept within cosine 0.8 of its start. "encoder": W_enc, and
-    further encoders a nonlinearity has, stay bit for bit; biases and thresholds are learned, and decoder rows have lengths of their own,
-    since no other parameter could fit the scale of the features. With a `covariance` of the normalised targets, decoder rows start
-    normal with it and then at unit length, which is the better start of a frozen decoder.
+    "decoder": rows of W_dec stay, bit for bit. "soft-decoder": each row is kept within cosine 0.8
+    of its start. "encoder": W_enc, and further encoders a nonlinearity has, stay bit for bit;
+    biases and thresholds are learned, and decoder rows have lengths of their own, since no other
+    parameter could fit the scale of the features. With a `covariance` of the normalised targets,
+    decoder rows start normal with it and then at unit length, which is the better start of a frozen
+    decoder.
 
     Raises: SpecError for another part.
-    Source: Sanity Checks for Sparse Autoencoders (2026), section 4.1; "iso" and "cov" starts of its appendix E
-    Differs: unit rows here where the decoder is learned; the paper does not say whether it constrains lengths
-    """
+    Source: Sanity Checks for Sparse Autoencoders (2026), section 4.1; "iso" and "cov" starts of its
+    appendix E
+    Differs: unit rows here where the decoder is learned; the paper does not say whether it
+    constrains lengths"""
     if part not in get_args(Part):
-        raise SpecError(f"no part {part!r} to freeze; {nearest(str(part), [p for p in get_args(Part) if p])}")
+        raise SpecError(
+            f"no part {part!r} to freeze; {nearest(str(part), [p for p in get_args(Part) if p])}"
+        )
     if covariance is not None:
         method = replace(method, covariance=covariance)
     if part == "decoder":
@@ -47,5 +56,7 @@ def freeze(method: Method, part: Part, covariance: Float[Tensor, "d d"] | None =
     if part == "soft-decoder":
         return replace(method, near=NEAR)
     if part == "encoder":
-        return replace(method, frozen=("W_enc", *getattr(method.nonlinearity, "encoders", ())), decoder="free")
+        return replace(
+            method, frozen=("W_enc", *getattr(method.nonlinearity, "encoders", ())), decoder="free"
+        )
     return method

@@ -1,11 +1,12 @@
-"""What is learned along with the parameters but not by descent: counters, thresholds, factors on λ, a watch on the training.
+"""What is learned along with the parameters but not by descent: counters, thresholds, factors on λ,
+a watch on the training.
 
-A learner `keep`s [run, …] tensors in the state of its group, so they are checkpointed, resumed and taken apart by run like
-parameters. A name with a dot is bookkeeping; one that ends in `.factor` multiplies λ [run]; any other is stored with the result.
-After each step it sees what `note` made of the batch's features, and changes its tensors in place. One that can also take its note of a
-sparse code, by `note_codes`, leaves a step free to write no features out. Nonlinearities, losses, dead
-policies and sparsity schedules are learners if they have these three functions.
-"""
+A learner `keep`s [run, …] tensors in the state of its group, so they are checkpointed, resumed and
+taken apart by run like parameters. A name with a dot is bookkeeping; one that ends in `.factor`
+multiplies λ [run]; any other is stored with the result. After each step it sees what `note` made of
+the batch's features, and changes its tensors in place. One that can also take its note of a sparse
+code, by `note_codes`, leaves a step free to write no features out. Nonlinearities, losses, dead
+policies and sparsity schedules are learners if they have these three functions."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a learner sees after a step: the batch, what was noted of it before the step, and the parameters after it."""
+    """What a learner sees after a step: the batch, what was noted of it before the step, and the
+    parameters after it."""
 
     step: int
     """Number of the step, from 0."""
@@ -54,7 +56,9 @@ class Seen:
 
     def features(self) -> Float[Tensor, "run b f"]:
         """Features of the batch under the parameters after the step."""
-        return self.nonlinearity(project(self.params, self.x, self.nonlinearity), self.params["b_enc"], self.params)
+        return self.nonlinearity(
+            project(self.params, self.x, self.nonlinearity), self.params["b_enc"], self.params
+        )
 
     def error(self) -> Float[Tensor, "run b d"]:
         """Target less reconstruction of the batch, after the step."""
@@ -97,7 +101,8 @@ class Settles(Protocol):
         """What `note` gives, of the sparse code of one run and so without the run axis."""
 
     def settle(self, state: State, noted: Sequence[Mapping[str, Tensor]]) -> None:
-        """Change its tensors in place, given the notes of some batches under the final parameters."""
+        """Change its tensors in place, given the notes of some batches under the final
+        parameters."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ class Idle:
         return {"idle.rows": torch.zeros(len(seeds), f, dtype=torch.int64)}
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
-        """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK gave it."""
+        """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK
+        gave it."""
         return {"fired": (features != 0).any(1)}
 
     def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
@@ -118,12 +124,15 @@ class Idle:
 
     def learn(self, state: State, seen: Seen) -> None:
         """Count one batch more, or go back to 0."""
-        state["idle.rows"].add_(seen.rows if isinstance(seen.rows, int) else seen.rows[:, None]).mul_(~seen.noted["fired"])
+        state["idle.rows"].add_(
+            seen.rows if isinstance(seen.rows, int) else seen.rows[:, None]
+        ).mul_(~seen.noted["fired"])
 
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """Stores what a function of the parameters gives at some steps, as the tensor `name` [run, checkpoint, …]."""
+    """Stores what a function of the parameters gives at some steps, as the tensor `name` [run,
+    checkpoint, …]."""
 
     name: str
     at: Sequence[int]
@@ -135,12 +144,18 @@ class Watch:
         """The tensor before training: not a number where a checkpoint is still to come."""
         if self.name in taken or set("./") & set(self.name):
             raise SpecError(
-                f"watch={self.name!r} needs a name that is not in use and has no dot or slash; in use: {', '.join(taken)}"
+                f"watch={self.name!r} needs a name that is not in use and has no dot or "
+                f"slash; in use: {', '.join(taken)}"
             )
         if beyond := [a for a in self.at if not 0 <= a <= steps]:
             raise SpecError(f"watch={self.name!r} asks for steps {beyond} of a training of {steps}")
         first = self.value(params)
-        room = torch.full((len(first), len(self.at), *first.shape[1:]), torch.nan, dtype=torch.float32, device=first.device)
+        room = torch.full(
+            (len(first), len(self.at), *first.shape[1:]),
+            torch.nan,
+            dtype=torch.float32,
+            device=first.device,
+        )
         self._store(room, first, 0)
         return room
 

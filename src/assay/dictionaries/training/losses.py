@@ -1,11 +1,13 @@
-"""What dictionaries are trained to make small: bare functions of parameters and inputs, one number per run.
+"""What dictionaries are trained to make small: bare functions of parameters and inputs, one number
+per run.
 
-Every loss has the form `loss(params, x, nonlinearity, penalty, y=None) -> [run]`; `penalty` is λ [run], y the target where it is
-not x itself (see `terms.py` for the rest). One that needs more of the training asks for it by name, and gets it: `idle` [run, f],
-rows since each latent last fired; `progress`, the share of the steps done. A loss with settings is a frozen dataclass with a call.
-Squared errors are divided by d and the sum of features by √d, so that λ means the same at every width of the input.
-All are plain differentiable torch: `kernels/cpu.py` has gradients written by hand for some, and tests compare the two.
-"""
+Every loss has the form `loss(params, x, nonlinearity, penalty, y=None) -> [run]`; `penalty` is λ
+[run], y the target where it is not x itself (see `terms.py` for the rest). One that needs more of
+the training asks for it by name, and gets it: `idle` [run, f], rows since each latent last fired;
+`progress`, the share of the steps done. A loss with settings is a frozen dataclass with a call.
+Squared errors are divided by d and the sum of features by √d, so that λ means the same at every
+width of the input. All are plain differentiable torch: `kernels/cpu.py` has gradients written by
+hand for some, and tests compare the two."""
 
 from __future__ import annotations
 
@@ -36,28 +38,57 @@ from assay.dictionaries.training.terms import (
 )
 
 __all__ = [
-    "ByRun", "L1Weighted", "Loss", "Matryoshka", "PAnneal", "Params", "Rows", "TopKAux", "decode", "feature_sum", "gated",
-    "gated_no_aux", "gated_sigmoid", "gated_unfrozen_aux", "jumprelu", "l1", "l1_weighted", "mse", "p_anneal", "project",
-    "squared_error", "topk_aux", "wants",
-]  # fmt: skip
+    "ByRun",
+    "L1Weighted",
+    "Loss",
+    "Matryoshka",
+    "PAnneal",
+    "Params",
+    "Rows",
+    "TopKAux",
+    "decode",
+    "feature_sum",
+    "gated",
+    "gated_no_aux",
+    "gated_sigmoid",
+    "gated_unfrozen_aux",
+    "jumprelu",
+    "l1",
+    "l1_weighted",
+    "mse",
+    "p_anneal",
+    "project",
+    "squared_error",
+    "topk_aux",
+    "wants",
+]
 
 
 def wants(loss: Loss) -> frozenset[str]:
-    """What a loss asks for by name besides parameters, inputs, nonlinearity and penalty: among y, idle, progress."""
+    """What a loss asks for by name besides parameters, inputs, nonlinearity and penalty: among y,
+    idle, progress."""
     return frozenset(list(inspect.signature(loss).parameters)[4:])
 
 
-def mse(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
-    """Squared error alone, for nonlinearities that bound L0 themselves, such as TopK; `penalty` is not used.
+def mse(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
+    """Squared error alone, for nonlinearities that bound L0 themselves, such as TopK; `penalty` is
+    not used.
 
     Formula: mean of ‖x − x̂‖² / d
-    Source: Scaling and evaluating sparse autoencoders (2024), section 2.3, without the auxiliary loss
-    """
+    Source: Scaling and evaluating sparse autoencoders (2024), section 2.3, without the auxiliary
+    loss"""
     params, x, y = as_tensors(params, x, y)
-    return squared_error(y, decode(params, nonlinearity(project(params, x, nonlinearity), params["b_enc"], params), x))
+    return squared_error(
+        y,
+        decode(params, nonlinearity(project(params, x, nonlinearity), params["b_enc"], params), x),
+    )
 
 
-def l1(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+def l1(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
     """Squared error and λ times the sum of features.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ f / √d
@@ -66,14 +97,18 @@ def l1(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: R
     """
     params, x, y = as_tensors(params, x, y)
     features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
-    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * feature_sum(features, y.shape[-1])
+    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * feature_sum(
+        features, y.shape[-1]
+    )
 
 
 @dataclass(frozen=True)
 class L1Weighted:
-    """Squared error and λ times the features weighted by the length of their decoder rows, which may then be free.
+    """Squared error and λ times the features weighted by the length of their decoder rows, which
+    may then be free.
 
-    Formula: mean of ‖x − x̂‖² / d + λ Σ_i f_i Σ_l ‖W_dec,i^l‖ / √d, l the parts of a row: the layers of a crosscoder
+    Formula: mean of ‖x − x̂‖² / d + λ Σ_i f_i Σ_l ‖W_dec,i^l‖ / √d, l the parts of a row: the
+    layers of a crosscoder
     Source: Circuits Updates, April 2024, "How we train SAEs"; October 2024, "Sparse Crosscoders"
     Differs: both terms are divided (by d and √d), a constant factor at one site
     """
@@ -81,12 +116,22 @@ class L1Weighted:
     parts: tuple[int, ...] = ()
     """Widths of the layers that stand side by side in a decoder row; (): one."""
 
-    def __call__(self, params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+    def __call__(
+        self,
+        params: Params,
+        x: Rows,
+        nonlinearity: Nonlinearity,
+        penalty: ByRun,
+        y: Rows | None = None,
+    ) -> ByRun:
         """The loss of each run."""
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         if self.parts and sum(self.parts) != y.shape[-1]:
-            raise SpecError(f"L1Weighted's parts are the widths of the layers side by side: {self.parts} is not {y.shape[-1]} in sum")
+            raise SpecError(
+                f"L1Weighted's parts are the widths of the layers side by side: {self.parts} "
+                f"is not {y.shape[-1]} in sum"
+            )
         rows = params["W_dec"].split(list(self.parts) or y.shape[-1], -1)
         lengths = torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in rows]).sum(0)
         weighted = feature_sum(features * lengths[:, None], y.shape[-1])
@@ -98,24 +143,32 @@ topk_aux = TopKAux()
 p_anneal = PAnneal()
 
 
-def jumprelu(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
+def jumprelu(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
     """Squared error and λ times L0, whose gradient in the thresholds is JumpReLU's estimate.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ 1[π > threshold]
-    Source: Jumping Ahead (2024), section 3; its inputs have E‖x‖² = 1 and errors are not divided by d, so λ is the same number
-    """
+    Source: Jumping Ahead (2024), section 3; its inputs have E‖x‖² = 1 and errors are not divided by
+    d, so λ is the same number"""
     params, x, y = as_tensors(params, x, y)
     z = project(params, x, nonlinearity)
     features = nonlinearity(z, params["b_enc"], params)
     opened = cast(JumpReLU, nonlinearity).opened(z, params["b_enc"], params)
-    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * opened.sum(-1).mean(-1)
+    return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * opened.sum(
+        -1
+    ).mean(-1)
 
 
-def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
-    """The Gated loss: squared error, λ times the gate's ReLU, and the gate's own reconstruction through a frozen decoder copy.
+def gated(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
+    """The Gated loss: squared error, λ times the gate's ReLU, and the gate's own reconstruction
+    through a frozen decoder copy.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d + ‖x − x̂_aux‖² / d,
-    with π_gate = z + b_enc and x̂_aux = ReLU(π_gate) sg(W_dec) + sg(b_dec), sg a copy that gets no gradient
+    with π_gate = z + b_enc and x̂_aux = ReLU(π_gate) sg(W_dec) + sg(b_dec), sg a copy that gets no
+    gradient
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2
     Differs: both terms are divided (by d and √d), a constant factor at one site
     """
@@ -124,10 +177,14 @@ def gated(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y
     return loss + squared_error(y, decode(frozen(params), opened, x))
 
 
-def gated_no_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
-    """The Gated loss without its auxiliary term: nothing but the penalty then moves a hard gate, and it drifts shut.
+def gated_no_aux(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
+    """The Gated loss without its auxiliary term: nothing but the penalty then moves a hard gate,
+    and it drifts shut.
 
-    With GatedSigmoid it is the naive loss of a smooth gate that the penalty sees only where π_gate > 0.
+    With GatedSigmoid it is the naive loss of a smooth gate that the penalty sees only where π_gate
+    > 0.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2.2
@@ -136,8 +193,11 @@ def gated_no_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: B
     return _gated(params, x, nonlinearity, penalty, y)[0]
 
 
-def gated_unfrozen_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
-    """The Gated loss whose auxiliary term moves the decoder as well: an ablation, and a common mistake.
+def gated_unfrozen_aux(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
+    """The Gated loss whose auxiliary term moves the decoder as well: an ablation, and a common
+    mistake.
 
     Formula: as `gated`, with x̂_aux = ReLU(π_gate) W_dec + b_dec
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
@@ -147,8 +207,11 @@ def gated_unfrozen_aux(params: Params, x: Rows, nonlinearity: Nonlinearity, pena
     return loss + squared_error(y, decode(params, opened, x))
 
 
-def gated_sigmoid(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None) -> ByRun:
-    """Squared error and λ times the sum of the gates themselves, for the smooth gate of GatedSigmoid.
+def gated_sigmoid(
+    params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: ByRun, y: Rows | None = None
+) -> ByRun:
+    """Squared error and λ times the sum of the gates themselves, for the smooth gate of
+    GatedSigmoid.
 
     Formula: mean of ‖x − x̂‖² / d + λ Σ σ(π_gate) / √d
     Source: R. Shah, comment in the discussion of the Gated paper
@@ -156,10 +219,14 @@ def gated_sigmoid(params: Params, x: Rows, nonlinearity: Nonlinearity, penalty: 
     params, x, y = as_tensors(params, x, y)
     z = project(params, x, nonlinearity)
     error = squared_error(y, decode(params, nonlinearity(z, params["b_enc"], params), x))
-    return error + torch.as_tensor(penalty) * feature_sum(gate(z, params["b_enc"]).sigmoid(), y.shape[-1])
+    return error + torch.as_tensor(penalty) * feature_sum(
+        gate(z, params["b_enc"]).sigmoid(), y.shape[-1]
+    )
 
 
-def _gated(params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: ByRun, y: Tensor) -> tuple[ByRun, Tensor]:
+def _gated(
+    params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: ByRun, y: Tensor
+) -> tuple[ByRun, Tensor]:
     """Squared error and penalty of the gate, and the gate's ReLU [run, b, f]."""
     z = project(params, x, nonlinearity)
     opened = gate(z, params["b_enc"]).relu()

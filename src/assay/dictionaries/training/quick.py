@@ -1,4 +1,5 @@
-"""train_dictionary: one dictionary on one array in one call, by the same training as everything else, without specs, arms or a store."""
+"""train_dictionary: one dictionary on one array in one call, by the same training as everything
+else, without specs, arms or a store."""
 
 from __future__ import annotations
 
@@ -27,9 +28,18 @@ from assay.dictionaries.training.losses import Loss, gated, gated_sigmoid, jumpr
 from assay.dictionaries.training.train import Method, fit_dictionaries
 
 USUAL: Mapping[type, Loss] = {
-    ReLU: l1, Gated: gated, GatedShift: gated, GatedUntied: gated, ScaledReLU: gated, GatedSigmoid: gated_sigmoid, JumpReLU: jumprelu,
-    TopK: mse, AbsTopK: mse, GroupMax: mse, BatchTopK: mse,
-}  # fmt: skip
+    ReLU: l1,
+    Gated: gated,
+    GatedShift: gated,
+    GatedUntied: gated,
+    ScaledReLU: gated,
+    GatedSigmoid: gated_sigmoid,
+    JumpReLU: jumprelu,
+    TopK: mse,
+    AbsTopK: mse,
+    GroupMax: mse,
+    BatchTopK: mse,
+}
 """The loss that each kind is published with, of docs/architectures.md."""
 
 
@@ -46,16 +56,18 @@ def train_dictionary(
     seed: int = 0,
     frozen: Part = "",
 ) -> Dictionary:
-    """Train one dictionary of `width` features on raw activations; it reads and gives raw activations.
+    """Train one dictionary of `width` features on raw activations; it reads and gives raw
+    activations.
 
-    Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer), each once before any comes again.
-    `penalty` is λ: larger, and fewer features are on. Kinds that choose their number of features, such as TopK, take none. Without
-    a `loss` it is the one that the kind is published with. Everything random follows from the seed. Runs on the CPU.
-    `frozen` makes a control, on the same start and batches: a "decoder" or an "encoder" that is never trained, or a "soft-decoder"
-    whose rows stay within cosine 0.8 of their start (`freeze`).
+    Rows are centred and scaled to E‖x‖² = d, and drawn in batches (all rows where there are fewer),
+    each once before any comes again. `penalty` is λ: larger, and fewer features are on. Kinds that
+    choose their number of features, such as TopK, take none. Without a `loss` it is the one that
+    the kind is published with. Everything random follows from the seed. Runs on the CPU. `frozen`
+    makes a control, on the same start and batches: a "decoder" or an "encoder" that is never
+    trained, or a "soft-decoder" whose rows stay within cosine 0.8 of their start (`freeze`).
 
-    Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError for settings that cannot be;
-    RunError where the loss did not stay finite.
+    Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError
+    for settings that cannot be; RunError where the loss did not stay finite.
     """
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch)
@@ -69,17 +81,28 @@ def train_dictionary(
         return (rows[chosen_rows(step)] - mean) * scale
 
     runs = Runs([Spec(seed=seed)])
-    trained = fit_dictionaries([(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale)[0]
+    trained = fit_dictionaries(
+        [(runs, method)], batches, d=rows.shape[1], steps=steps, mean=mean, scale=scale
+    )[0]
     if trained.diverged.any():
         raise RunError(f"the loss did not stay finite at lr={lr:g}; lower lr")
     return Dictionary.of(trained, inference(nonlinearity))
 
 
-def objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | None) -> tuple[Loss, float]:
+def objective(
+    nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | None
+) -> tuple[Loss, float]:
     """The loss to train by and its λ."""
     if isinstance(nonlinearity, type) or not isinstance(nonlinearity, Nonlinearity):
-        got = f"the class {nonlinearity.__name__}" if isinstance(nonlinearity, type) else f"a {type(nonlinearity).__name__}"
-        raise SpecError(f"the first argument is a nonlinearity, such as ReLU() or TopK(32), the second the activations; got {got}")
+        got = (
+            f"the class {nonlinearity.__name__}"
+            if isinstance(nonlinearity, type)
+            else f"a {type(nonlinearity).__name__}"
+        )
+        raise SpecError(
+            "the first argument is a nonlinearity, such as ReLU() or TopK(32), the second "
+            f"the activations; got {got}"
+        )
     kind = type(nonlinearity).__name__
     if penalty is not None and not (_finite(penalty) and penalty >= 0):
         raise SpecError(f"penalty must be a number from 0 up, got {penalty!r}")
@@ -88,12 +111,21 @@ def objective(nonlinearity: Nonlinearity, loss: Loss | None, penalty: float | No
             raise SpecError(f"loss must be a function such as assay.losses.l1, got {loss!r}")
         return loss, penalty or 0.0
     if type(nonlinearity) not in USUAL:
-        raise SpecError(f"no loss is usual for {kind}; give loss=, one of assay.losses or a function of the same form")
+        raise SpecError(
+            f"no loss is usual for {kind}; give loss=, one of assay.losses or a function of "
+            "the same form"
+        )
     usual = USUAL[type(nonlinearity)]
     if usual is mse and penalty:
-        raise SpecError(f"{kind} chooses how many features are on, so it takes no penalty; leave it out or give a loss=")
+        raise SpecError(
+            f"{kind} chooses how many features are on, so it takes no penalty; leave it out "
+            "or give a loss="
+        )
     if usual is not mse and penalty is None:
-        raise SpecError(f"{kind} is sparse by its penalty; give penalty=, such as 0.1: larger, and fewer features are on")
+        raise SpecError(
+            f"{kind} is sparse by its penalty; give penalty=, such as 0.1: larger, and fewer "
+            "features are on"
+        )
     return usual, penalty or 0.0
 
 
@@ -120,18 +152,34 @@ def _whole(name: str, value: int, least: int) -> None:
 
 
 def _matrix(acts: Array) -> Float[Tensor, "n d"]:
-    """Activations as float32 on the CPU. Raises: DataError for what is no matrix of finite numbers."""
+    """Activations as float32 on the CPU. Raises: DataError for what is no matrix of finite
+    numbers."""
     try:
         if acts.is_complex() if isinstance(acts, Tensor) else np.iscomplexobj(acts):
             raise TypeError("complex numbers")
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused below
-            rows = acts.detach().to("cpu", torch.float32) if isinstance(acts, Tensor) else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
+        with np.errstate(
+            over="ignore"
+        ):  # what is too large becomes infinite, which is refused below
+            rows = (
+                acts.detach().to("cpu", torch.float32)
+                if isinstance(acts, Tensor)
+                else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
+            )
         finite = bool(rows.isfinite().all())
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"activations must be real numbers in rows of one length [n, d]; the {type(acts).__name__} given is not") from error
+        raise DataError(
+            "activations must be real numbers in rows of one length [n, d]; the "
+            f"{type(acts).__name__} given is not"
+        ) from error
     if rows.ndim != 2 or len(rows) < 2 or not rows.shape[1]:
-        more = "; join the axes before the last: acts.reshape(-1, acts.shape[-1])" if rows.ndim > 2 else ""
-        raise DataError(f"activations must be [n, d] with at least two rows, got {list(rows.shape)}{more}")
+        more = (
+            "; join the axes before the last: acts.reshape(-1, acts.shape[-1])"
+            if rows.ndim > 2
+            else ""
+        )
+        raise DataError(
+            f"activations must be [n, d] with at least two rows, got {list(rows.shape)}{more}"
+        )
     if not finite:
         raise DataError("activations must be finite float32 numbers; some are NaN or infinite")
     return rows
@@ -142,12 +190,15 @@ def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], float]:
     mean = rows.mean(0, dtype=torch.float64)
     variance = float((rows - mean.float()).square().sum(1, dtype=torch.float64).mean())
     if not variance > 0:
-        raise DataError("the activations are all the same row, so there is nothing to learn from them")
+        raise DataError(
+            "the activations are all the same row, so there is nothing to learn from them"
+        )
     return mean.float(), (rows.shape[1] / variance) ** 0.5
 
 
 def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[Tensor, "b"]]:
-    """Which of n rows make the batch of a step: a new order each time they are through, less the few that fill no batch."""
+    """Which of n rows make the batch of a step: a new order each time they are through, less the
+    few that fill no batch."""
     size = min(batch, n)
     each = n // size
     order: dict[int, Tensor] = {}
@@ -156,7 +207,9 @@ def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[Tensor, "b"]]
         epoch, place = divmod(step, each)
         if epoch not in order:
             order.clear()
-            order[epoch] = torch.from_numpy(permutation(np.array([seed]), "train_dictionary.rows", epoch, n)[0])
+            order[epoch] = torch.from_numpy(
+                permutation(np.array([seed]), "train_dictionary.rows", epoch, n)[0]
+            )
         return order[epoch][place * size : (place + 1) * size]
 
     return draw

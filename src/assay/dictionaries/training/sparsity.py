@@ -19,10 +19,11 @@ from assay.dictionaries.training.learners import Seen
 class TargetL0:
     """Multiplies each run's λ, step by step, until L0 is what was asked for.
 
-    A change of λ is felt after hundreds of steps, so the gain is small and the measured L0 smoothed: λ follows the geometric mean
-    of where L0 has been. ReLU and Gated land within a tenth after 600 steps and more; a JumpReLU's thresholds answer more slowly, and
-    it was off by up to a third after a thousand. It starts when λ has risen (`begin`), and rests while the learning rate falls, when L0
-    no longer answers.
+    A change of λ is felt after hundreds of steps, so the gain is small and the measured L0
+    smoothed: λ follows the geometric mean of where L0 has been. ReLU and Gated land within a tenth
+    after 600 steps and more; a JumpReLU's thresholds answer more slowly, and it was off by up to a
+    third after a thousand. It starts when λ has risen (`begin`), and rests while the learning rate
+    falls, when L0 no longer answers.
 
     Formula: λ ← λ · (L̄0 / target)^gain, with L̄0 ← 0.9 L̄0 + 0.1 L0 of the batch
     """
@@ -40,11 +41,16 @@ class TargetL0:
 
     def __post_init__(self):
         if np.min(self.l0) <= 0 or self.gain <= 0:
-            raise SpecError(f"TargetL0 needs a target and a gain above 0, got l0={self.l0} and gain={self.gain}")
+            raise SpecError(
+                f"TargetL0 needs a target and a gain above 0, got l0={self.l0} and gain={self.gain}"
+            )
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """The factor on λ [run], 1, and the smoothed L0, not yet known."""
-        return {"target.factor": torch.ones(len(seeds)), "target.l0": torch.full((len(seeds),), torch.nan)}
+        return {
+            "target.factor": torch.ones(len(seeds)),
+            "target.l0": torch.full((len(seeds),), torch.nan),
+        }
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """Take no note beyond L0, which every step gives."""
@@ -58,4 +64,6 @@ class TargetL0:
             return
         target = torch.as_tensor(self.l0, dtype=torch.float32, device=l0.device)
         factor = state["target.factor"]
-        factor.mul_((smooth.clamp_min(1e-3) / target) ** self.gain).clamp_(1 / self.widest, self.widest)
+        factor.mul_((smooth.clamp_min(1e-3) / target) ** self.gain).clamp_(
+            1 / self.widest, self.widest
+        )

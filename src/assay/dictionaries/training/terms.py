@@ -1,9 +1,9 @@
 """What losses are made of: projections, reconstruction, and the terms that several of them share.
 
-`params` holds W_enc [run, d, f], b_enc, W_dec [run, f, d], b_dec and the nonlinearity's own; transcoders have b_pre (what the
-encoder subtracts in place of b_dec) and perhaps W_skip besides. x is normalised (E‖x‖² = d), [b, d] shared by the runs or
-[run, b, d]. NumPy arrays do as well as tensors.
-"""
+`params` holds W_enc [run, d, f], b_enc, W_dec [run, f, d], b_dec and the nonlinearity's own;
+transcoders have b_pre (what the encoder subtracts in place of b_dec) and perhaps W_skip besides. x
+is normalised (E‖x‖² = d), [b, d] shared by the runs or [run, b, d]. NumPy arrays do as well as
+tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ ByRun = Float[Tensor, "run"]
 Loss = Callable[..., ByRun]
 
 
-def squared_error(x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]) -> Float[Tensor, "*run"]:
+def squared_error(
+    x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]
+) -> Float[Tensor, "*run"]:
     """Mean squared error per dimension.
 
     Formula: mean over rows of ‖x − x̂‖² / d
@@ -31,15 +33,19 @@ def squared_error(x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]
 
 
 def feature_sum(features: Float[Tensor, "*run b f"], d: int) -> Float[Tensor, "*run"]:
-    """Mean sum of the (non-negative) features, over √d: the L1 penalty for decoder rows of unit length.
+    """Mean sum of the (non-negative) features, over √d: the L1 penalty for decoder rows of unit
+    length.
 
     Formula: mean over rows of Σ f / √d
     """
     return torch.as_tensor(features).sum(-1).mean(-1) / d**0.5
 
 
-def project(params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity | None = None) -> Float[Tensor, "run b n"]:
-    """The encoder's projections without their bias, those of a nonlinearity's further encoders behind them.
+def project(
+    params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity | None = None
+) -> Float[Tensor, "run b n"]:
+    """The encoder's projections without their bias, those of a nonlinearity's further encoders
+    behind them.
 
     Formula: z = (x − b_dec) W_enc, or (x − b_pre) W_enc where the target is not the input
     """
@@ -60,12 +66,21 @@ def decode(
 
 def frozen(params: Params) -> dict[str, Tensor]:
     """Replace the decoder by a copy that gets no gradient."""
-    return {**params, **{name: params[name].detach() for name in ("W_dec", "b_dec", "W_skip") if name in params}}
+    return {
+        **params,
+        **{name: params[name].detach() for name in ("W_dec", "b_dec", "W_skip") if name in params},
+    }
 
 
 def as_tensors(
-    params: Mapping[str, np.ndarray | Tensor], x: np.ndarray | Tensor, y: np.ndarray | Tensor | None = None
+    params: Mapping[str, np.ndarray | Tensor],
+    x: np.ndarray | Tensor,
+    y: np.ndarray | Tensor | None = None,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """(params, x, y) as tensors; y, the target, is x where none is given."""
     x = torch.as_tensor(x)
-    return {name: torch.as_tensor(value) for name, value in params.items()}, x, x if y is None else torch.as_tensor(y)
+    return (
+        {name: torch.as_tensor(value) for name, value in params.items()},
+        x,
+        x if y is None else torch.as_tensor(y),
+    )

@@ -1,4 +1,5 @@
-"""fit_dictionaries: dictionaries of several shapes and architectures, trained in one pass over the same batches."""
+"""fit_dictionaries: dictionaries of several shapes and architectures, trained in one pass over the
+same batches."""
 
 from __future__ import annotations
 
@@ -25,7 +26,14 @@ from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, kernel_for, sparse_for
 from assay.dictionaries.training.kernels.density import ByDensity
-from assay.dictionaries.training.kernels.reference import FIXED, Kernel, Step, autograd, is_encoder, standard
+from assay.dictionaries.training.kernels.reference import (
+    FIXED,
+    Kernel,
+    Step,
+    autograd,
+    is_encoder,
+    standard,
+)
 from assay.dictionaries.training.learners import Idle, Learner, NotesCodes, Seen, Settles, Watch
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
 from assay.dictionaries.training.sparsity import TargetL0
@@ -37,7 +45,8 @@ CURVES = ("mse", "l0", "kl", "ce")
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How one group of dictionaries is trained; the experiment that sets a field has it, or what it follows from, in its spec."""
+    """How one group of dictionaries is trained; the experiment that sets a field has it, or what it
+    follows from, in its spec."""
 
     nonlinearity: Nonlinearity
     loss: Loss
@@ -61,23 +70,30 @@ class Method:
     decoder_bias: bool = True
     """Whether b_dec is trained; otherwise it stays 0."""
     frozen: tuple[str, ...] = ()
-    """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without learning them. See `freeze`."""
+    """Parameters that stay as they started, such as ("W_dec",): what a dictionary reaches without
+    learning them. See `freeze`."""
     near: float | None = None
-    """Least cosine of each decoder row with its start, kept by projection after every step; None: rows may go anywhere."""
+    """Least cosine of each decoder row with its start, kept by projection after every step; None:
+    rows may go anywhere."""
     covariance: Float[Tensor, "d d"] | None = None
-    """Decoder rows start as normal numbers with this covariance, at unit length; None: in any direction alike."""
+    """Decoder rows start as normal numbers with this covariance, at unit length; None: in any
+    direction alike."""
     tied_start: bool = True
-    """Whether the encoder starts along the decoder; otherwise, and in transcoders, its rows are random directions of their own."""
+    """Whether the encoder starts along the decoder; otherwise, and in transcoders, its rows are
+    random directions of their own."""
     decoder: Literal["unit", "free"] = "unit"
-    """Decoder rows are kept at length 1, or free, for losses that weigh features by the length of their rows."""
+    """Decoder rows are kept at length 1, or free, for losses that weigh features by the length of
+    their rows."""
     skip: bool = False
-    """Whether a linear path W_skip [run, d_in, d_out] around the features is trained as well, from 0 (skip transcoders)."""
+    """Whether a linear path W_skip [run, d_in, d_out] around the features is trained as well, from
+    0 (skip transcoders)."""
     dead: DeadPolicy = field(default_factory=Keep)
     """What is done about latents that stopped firing."""
     rate: Schedule | None = None
     """Factor on the learning rate at each step; None: `warm_up` and `decay`."""
     sparsity: Schedule | TargetL0 | None = None
-    """Factor on λ at each step, or a controller that finds λ for a wanted L0 after the warm-up; None: `penalty_warm_up` alone."""
+    """Factor on λ at each step, or a controller that finds λ for a wanted L0 after the warm-up;
+    None: `penalty_warm_up` alone."""
     products: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; parameters, moments and everything else are float32."""
 
@@ -97,33 +113,43 @@ def fit_dictionaries(
     mean_out: Float[Tensor, "d_out"] | None = None,
     scale_out: float = 1.0,
     sites_out: Sequence[str] = (),
-    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]] | None = None,
+    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]]
+    | None = None,
     trained_on: Mapping[str, Any] | None = None,
     kernel: Kernel | None = None,
 ) -> list[Trained]:
-    """One Trained for each (runs, method), after `steps` steps on normalised batches that all groups share.
+    """One Trained for each (runs, method), after `steps` steps on normalised batches that all
+    groups share.
 
-    `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all runs; [run, b, d] only with
-    groups of equally many runs); `mean` and `scale` say how that was done and are stored with the dictionaries, which read
-    raw activations. Without a `bench` nothing is kept on the way. Histories hold loss, l0 and (from kernels written by hand)
-    mse. Read the result with `Dictionary.of`.
+    `batches(step)` gives activations that are centred and scaled already ([b, d], shared by all
+    runs; [run, b, d] only with groups of equally many runs); `mean` and `scale` say how that was
+    done and are stored with the dictionaries, which read raw activations. Without a `bench` nothing
+    is kept on the way. Histories hold loss, l0 and (from kernels written by hand) mse. Read the
+    result with `Dictionary.of`.
 
-    Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out` are those of y. Crosscoders
-    over layers: the activations of several sites side by side, a `scale` for each dimension, and all their names in `sites`.
-    `watch={name: (steps, value)}` stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
-    [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on` (`Harvest.trained_on`) stays with the dictionaries as
-    part of their origin, so that whoever evaluates them can tell which text they have seen. `kernel` computes losses and gradients
-    where that takes more than the batch (`endtoend.py`); None: the fastest for each method.
-    """
+    Transcoders: with `d_out`, batches are pairs (x, y), and `mean_out`, `scale_out` and `sites_out`
+    are those of y. Crosscoders over layers: the activations of several sites side by side, a
+    `scale` for each dimension, and all their names in `sites`. `watch={name: (steps, value)}`
+    stores `value(params)` [run, …] after these steps (0: the start) as the trained tensor `name`
+    [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on`
+    (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that whoever
+    evaluates them can tell which text they have seen. `kernel` computes losses and gradients where
+    that takes more than the batch (`endtoend.py`); None: the fastest for each method."""
     watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
-    made = [group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched, kernel=kernel) for runs, method in groups]
+    made = [
+        group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched, kernel=kernel)
+        for runs, method in groups
+    ]
     trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench or Unkept())
     out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
     readable = [_readable(t, mean, scale, sites, out) for t in trained]
     if trained_on is None:
         return readable
     origins = [{**t.header.get("origin", {}), "trained_on": dict(trained_on)} for t in readable]
-    return [replace(t, header={**t.header, "origin": origin}) for t, origin in zip(readable, origins, strict=True)]
+    return [
+        replace(t, header={**t.header, "origin": origin})
+        for t, origin in zip(readable, origins, strict=True)
+    ]
 
 
 def group(
@@ -137,13 +163,15 @@ def group(
     kernel: Kernel | None = None,
     rows: slice | None = None,
 ) -> Group:
-    """The Group of one method: its start by seed, and its step; with `rows` that of these latents alone, for a `kernel` that knows the others.
+    """The Group of one method: its start by seed, and its step; with `rows` that of these latents
+    alone, for a `kernel` that knows the others.
 
-    Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot have what it needs.
-    """
+    Raises: SpecError where the method's rates and penalties are not one per run, or its loss cannot
+    have what it needs."""
     if not len(runs) == len(method.lr) == len(method.penalty):
         raise SpecError(
-            f"a method needs one lr and one penalty for each run, got {len(method.lr)} and {len(method.penalty)} "
+            f"a method needs one lr and one penalty for each run, got {len(method.lr)} and "
+            f"{len(method.penalty)} "
             f"for {len(runs)} runs"
         )
     asked = wants(method.loss)
@@ -152,13 +180,18 @@ def group(
     method = method if rows is None else replace(method, width=rows.stop - rows.start)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
-        raise SpecError(f"frozen names {', '.join(unknown)}, which this method does not train; it trains {', '.join(names)}")
+        raise SpecError(
+            f"frozen names {', '.join(unknown)}, which this method does not train; it trains "
+            f"{', '.join(names)}"
+        )
     state |= adam_state({name: state[name] for name in names})
     if method.near is not None:
         state["start.W_dec"] = state["W_dec"].clone()
     learners = _learners(method, asked, watch)
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
-    compute = kernel or _fastest(method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting))
+    compute = kernel or _fastest(
+        method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
+    )
     learners += [compute] if isinstance(compute, ByDensity) else []
     settling = [method.nonlinearity] if isinstance(method.nonlinearity, Settles) else []
     for learner in learners:
@@ -176,18 +209,27 @@ def group(
     adam: list[Adam] = []
     room: dict[str, Tensor] = {}
 
-    def compute_step(state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]) -> tuple[Step, Tensor, Tensor | None]:
+    def compute_step(
+        state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]
+    ) -> tuple[Step, Tensor, Tensor | None]:
         """The curves, notes and gradients of a batch, its inputs, and its targets."""
 
         def note(features: Tensor | Codes) -> dict[str, Tensor]:
-            taken = [learner.note_codes(features) if isinstance(features, Codes) else learner.note(features) for learner in noting]  # type: ignore
+            taken = [
+                learner.note_codes(features)
+                if isinstance(features, Codes)
+                else learner.note(features)
+                for learner in noting
+            ]  # type: ignore
             return {name: value for notes in taken for name, value in notes.items()}
 
         x, y = batch if isinstance(batch, tuple) else (batch, None)
         if (y is None) != (d_out is None):
             raise SpecError("transcoders need d_out and batches (x, y); other dictionaries neither")
         x = x.float()
-        penalty = torch.as_tensor(method.penalty * penalty_rate(step), dtype=torch.float32, device=x.device)
+        penalty = torch.as_tensor(
+            method.penalty * penalty_rate(step), dtype=torch.float32, device=x.device
+        )
         for name in factors:
             penalty = penalty * state[name]
         params = {name: state[name] for name in (*names, *FIXED) if name in state}
@@ -196,7 +238,16 @@ def group(
         more |= {"progress": step / steps} if "progress" in asked else {}
         more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
         out = in_chunks(
-            compute, method.loss, params, x, method.nonlinearity, penalty, dtype, room, more, note if noting else None
+            compute,
+            method.loss,
+            params,
+            x,
+            method.nonlinearity,
+            penalty,
+            dtype,
+            room,
+            more,
+            note if noting else None,
         )
         return out, x, more.get("y")
 
@@ -227,7 +278,9 @@ def group(
     @torch.no_grad()
     def settle(state: State, batches: Iterable[Batch]) -> None:
         for part in settling:
-            part.settle(state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches])
+            part.settle(
+                state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches]
+            )
 
     read = inference(method.nonlinearity)
     header: dict[str, Any] = {"kind": "dictionary", "nonlinearity": to_json(read)}
@@ -235,7 +288,11 @@ def group(
         how = getattr(method.nonlinearity, "provenance", dict)
         header["origin"] = {"trained_as": to_json(method.nonlinearity), **how()}
     if method.frozen or method.near is not None:
-        header["origin"] = {**header.get("origin", {}), "frozen": list(method.frozen), "near": method.near}
+        header["origin"] = {
+            **header.get("origin", {}),
+            "frozen": list(method.frozen),
+            "near": method.near,
+        }
     own = {*names, *FIXED, *read.init(1, method.width)}
     if beside := sorted(name for name in state if "." not in name and name not in own):
         header["beside"] = beside
@@ -243,9 +300,14 @@ def group(
 
 
 def start(
-    seeds: Sequence[int] | np.ndarray, method: Method, d: int, d_out: int | None = None, rows: slice | None = None
+    seeds: Sequence[int] | np.ndarray,
+    method: Method,
+    d: int,
+    d_out: int | None = None,
+    rows: slice | None = None,
 ) -> dict[str, Tensor]:
-    """Parameters before training, big matrices row per latent: random unit decoder rows by seed, the encoder along them or not.
+    """Parameters before training, big matrices row per latent: random unit decoder rows by seed,
+    the encoder along them or not.
 
     `rows` are the latents that are wanted; None: all.
     """
@@ -267,13 +329,18 @@ def start(
     return {"W_enc": W_enc, "W_dec": W_dec, **biases, **own}
 
 
-def spread(rows: Float[Tensor, "run f d"], covariance: Float[Tensor, "d d"]) -> Float[Tensor, "run f d"]:
+def spread(
+    rows: Float[Tensor, "run f d"], covariance: Float[Tensor, "d d"]
+) -> Float[Tensor, "run f d"]:
     """Give isotropic normal rows a covariance, by its symmetric square root.
 
     Raises: SpecError where it is not [d, d].
     """
     if covariance.shape != (rows.shape[-1],) * 2:
-        raise SpecError(f"covariance must be [d, d] of the decoder's rows, d = {rows.shape[-1]}, got {list(covariance.shape)}")
+        raise SpecError(
+            f"covariance must be [d, d] of the decoder's rows, d = {rows.shape[-1]}, got "
+            f"{list(covariance.shape)}"
+        )
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
     return rows @ (vectors * values.clamp_min(0).sqrt() @ vectors.mT).float()
 
@@ -284,8 +351,11 @@ def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
 
 
 def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"]) -> None:
-    """Take from each gradient row its part along the unit row of W, in place: Adam must not see what renormalising undoes."""
-    few = 256 if W.device.type == "cpu" else W.shape[1]  # so that they are still in a cache at the second pass
+    """Take from each gradient row its part along the unit row of W, in place: Adam must not see
+    what renormalising undoes."""
+    few = (
+        256 if W.device.type == "cpu" else W.shape[1]
+    )  # so that they are still in a cache at the second pass
     for r in range(len(W)):
         for its, rows in zip(grad[r].split(few), W[r].split(few), strict=True):
             its.addcmul_(torch.linalg.vecdot(its, rows)[:, None], rows, value=-1)
@@ -300,14 +370,23 @@ class Confined(Protocol):
 
 
 def _learners(method: Method, asked: frozenset[str], watch: Sequence[Watch]) -> list[Learner]:
-    """What learns along, in the order in which it does: counts first, then who reads them; a watch sees the outcome."""
+    """What learns along, in the order in which it does: counts first, then who reads them; a watch
+    sees the outcome."""
     counted = "idle" in asked or not isinstance(method.dead, Keep)
-    parts = (Idle() if counted else None, method.nonlinearity, method.loss, method.sparsity, method.dead, *watch)
+    parts = (
+        Idle() if counted else None,
+        method.nonlinearity,
+        method.loss,
+        method.sparsity,
+        method.dead,
+        *watch,
+    )
     return [part for part in parts if isinstance(part, Learner) and not isinstance(part, Keep)]
 
 
 def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
-    """Gradients by hand where there are some for what the method is, sparse ones where learners are content with what is on."""
+    """Gradients by hand where there are some for what the method is, sparse ones where learners are
+    content with what is on."""
     if method.skip:
         return autograd
     sparse = sparse_for(method.loss, method.nonlinearity) if sparsely else None
@@ -315,21 +394,35 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     if sparse is None:
         return dense
     few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
-    return sparse if few and d_out is not None else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
+    return (
+        sparse
+        if few and d_out is not None
+        else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
+    )
 
 
 def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
     name = getattr(method.loss, "__name__", repr(method.loss))
     if unknown := sorted(asked - {"y", "idle", "progress"}):
-        raise SpecError(f"the loss {name} asks for {', '.join(unknown)}; a loss may ask for y, idle and progress")
+        raise SpecError(
+            f"the loss {name} asks for {', '.join(unknown)}; a loss may ask for y, idle and "
+            "progress"
+        )
     if d_out is not None and "y" not in asked:
         raise SpecError(f"a transcoder needs a loss with a target, but {name} takes no y=None")
     if method.near is not None and not 0 < method.near <= 1:
         raise SpecError(f"near is a cosine above 0 and up to 1, got {method.near}")
     if method.near is not None and "W_dec" in method.frozen:
-        raise SpecError("a decoder is frozen or kept near its start, not both; leave out near= or W_dec")
-    if (method.near is not None or set(method.frozen) - {"b_dec", "W_skip"}) and isinstance(method.dead, Resample):
-        raise SpecError("what is frozen cannot start anew: a dictionary with a frozen part takes dead=Keep(), or AuxK as its loss")
+        raise SpecError(
+            "a decoder is frozen or kept near its start, not both; leave out near= or W_dec"
+        )
+    if (method.near is not None or set(method.frozen) - {"b_dec", "W_skip"}) and isinstance(
+        method.dead, Resample
+    ):
+        raise SpecError(
+            "what is frozen cannot start anew: a dictionary with a frozen part takes "
+            "dead=Keep(), or AuxK as its loss"
+        )
 
 
 def _named(state: State) -> dict[str, Tensor]:
@@ -338,18 +431,26 @@ def _named(state: State) -> dict[str, Tensor]:
 
 
 def _readable(
-    trained: Trained, mean: Tensor | np.ndarray | None, scale: float | Tensor, sites: Sequence[str],
+    trained: Trained,
+    mean: Tensor | np.ndarray | None,
+    scale: float | Tensor,
+    sites: Sequence[str],
     out: tuple[int, Tensor | None, float, list[str]] | None = None,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """In the shapes of Dictionary, with the normalisation beside them."""
     runs, _, d = trained.tensors["W_enc"].shape
     device = trained.tensors["W_enc"].device
 
     def expanded(value: Tensor | np.ndarray | float | None, *shape: int) -> Tensor:
-        given = torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
+        given = (
+            torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
+        )
         return given.to(device).expand(runs, *given.shape).contiguous()
 
-    tensors = {name: value.mT.contiguous() if is_encoder(name) else value for name, value in trained.tensors.items()}
+    tensors = {
+        name: value.mT.contiguous() if is_encoder(name) else value
+        for name, value in trained.tensors.items()
+    }
     tensors |= {"mean": expanded(mean, d), "scale": expanded(scale)}
     header = {**trained.header, "sites": list(sites)}
     if out is not None:

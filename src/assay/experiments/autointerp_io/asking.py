@@ -1,4 +1,5 @@
-"""Explanations by an endpoint that somebody configured, beside the rules: what they score, and what was never answered."""
+"""Explanations by an endpoint that somebody configured, beside the rules: what they score, and what
+was never answered."""
 
 from __future__ import annotations
 
@@ -20,15 +21,20 @@ if TYPE_CHECKING:
 SIDES: tuple[Side, ...] = ("input", "output", "both")
 
 
-def asked_measures(s: InputsOutputs, features: Features, chat: Chat | None = None) -> dict[str, tuple[str, Any, str]]:
-    """Detection by an endpoint's explanations of the first features, with and without their quotes; NaN where it gave no answer.
+def asked_measures(
+    s: InputsOutputs, features: Features, chat: Chat | None = None
+) -> dict[str, tuple[str, Any, str]]:
+    """Detection by an endpoint's explanations of the first features, with and without their quotes;
+    NaN where it gave no answer.
 
     `chat` is the endpoint of the spec's file, if none is given.
     """
     chat = chat or Chat(read(Path(s.explainer)), cache_folder() / "chat")
     text = features.reading
     chosen = features.lasting(s.firings, s.seed, "drawn")[: s.asked]
-    out = {f"told_{side}{bare}": np.full(s.asked, np.nan) for side in SIDES for bare in ("", "_bare")}
+    out = {
+        f"told_{side}{bare}": np.full(s.asked, np.nan) for side in SIDES for bare in ("", "_bare")
+    }
     unanswered = np.zeros(s.asked)
     for i, feature in enumerate(chosen):
         value, fresh = features.values(int(feature))
@@ -42,4 +48,8 @@ def asked_measures(s: InputsOutputs, features: Features, chat: Chat | None = Non
                 score, missing = asked.detection(said, text.fresh, fresh, s.seed, quotes=not bare)
                 out[f"told_{side}{bare}"][i], unanswered[i] = score, unanswered[i] + missing
     named = {name: ("run told", x[None], "1") for name, x in out.items()}
-    return {**named, "unanswered": ("run told", unanswered[None], "contexts"), "missing": ("run", np.array([sum(chat.tally.missing.values())]), "1")}
+    return {
+        **named,
+        "unanswered": ("run told", unanswered[None], "contexts"),
+        "missing": ("run", np.array([sum(chat.tally.missing.values())]), "1"),
+    }

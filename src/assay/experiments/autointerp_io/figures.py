@@ -8,10 +8,19 @@ from assay.core import Arms, Figure, summary
 from assay.core.figures import columns
 from assay.experiments.autointerp_io.claims import SIDES, average
 
-TOLD = {"detection": "detection: contexts of 32 tokens", "fuzzing": "fuzzing: places in a context", "auroc": "AUROC: every token",
-        "logits": "AUROC: the feature's logit weights"}  # fmt: skip
-ARMS = {"main": "all learned", "soft-frozen": "decoder near its start", "frozen-decoder": "decoder frozen", "frozen-encoder": "encoder frozen",
-        "untrained": "model untrained"}  # fmt: skip
+TOLD = {
+    "detection": "detection: contexts of 32 tokens",
+    "fuzzing": "fuzzing: places in a context",
+    "auroc": "AUROC: every token",
+    "logits": "AUROC: the feature's logit weights",
+}
+ARMS = {
+    "main": "all learned",
+    "soft-frozen": "decoder near its start",
+    "frozen-decoder": "decoder frozen",
+    "frozen-encoder": "encoder frozen",
+    "untrained": "model untrained",
+}
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -19,23 +28,69 @@ def figures(arms: Arms) -> list[Figure]:
     if "main" not in arms:
         return []
     data = arms["main"]
-    rows = [(what, *summary(average(arms[arm], "detection_in").values)) for arm, what in ARMS.items() if arm in arms]
-    rows += [(what, *summary(average(data, name).values)) for name, what in (("neuron", "neurons"), ("direction", "random directions"),
-                                                                             ("shuffled", "another feature's rule"))]  # fmt: skip
-    who = Figure("Whose firings a rule on inputs tells", columns(("explained", "mean", "low", "high"), rows), "bars", x="explained", y="mean",
-                 band=("low", "high"), x_title="", y_title="balanced accuracy of detection", rules=((0.5, "chance"),),
-                 note="Contexts of 32 tokens from files that no explanation saw; mean and 95 % t interval over seeds.")  # fmt: skip
+    rows = [
+        (what, *summary(average(arms[arm], "detection_in").values))
+        for arm, what in ARMS.items()
+        if arm in arms
+    ]
+    rows += [
+        (what, *summary(average(data, name).values))
+        for name, what in (
+            ("neuron", "neurons"),
+            ("direction", "random directions"),
+            ("shuffled", "another feature's rule"),
+        )
+    ]
+    who = Figure(
+        "Whose firings a rule on inputs tells",
+        columns(("explained", "mean", "low", "high"), rows),
+        "bars",
+        x="explained",
+        y="mean",
+        band=("low", "high"),
+        x_title="",
+        y_title="balanced accuracy of detection",
+        rules=((0.5, "chance"),),
+        note=(
+            "Contexts of 32 tokens from files that no explanation saw; mean and 95 % t interval "
+            "over seeds."
+        ),
+    )
     sides = [
         (what, side, *summary(average(data, f"{name}_{at}").values))
-        for name, what in TOLD.items() for at, side in SIDES.items() if f"{name}_{at}" in data
-    ]  # fmt: skip
-    score = Figure("Explanations from inputs, from outputs and from both", columns(("score", "explained by", "mean", "low", "high"), sides), "bars",
-                   x="explained by", y="mean", color="explained by", facet="score", band=("low", "high"), x_title="", y_title="chance .5",
-                   note="Of promoted tokens the logit weights are the highest by definition, which is not shown.")  # fmt: skip
+        for name, what in TOLD.items()
+        for at, side in SIDES.items()
+        if f"{name}_{at}" in data
+    ]
+    score = Figure(
+        "Explanations from inputs, from outputs and from both",
+        columns(("score", "explained by", "mean", "low", "high"), sides),
+        "bars",
+        x="explained by",
+        y="mean",
+        color="explained by",
+        facet="score",
+        band=("low", "high"),
+        x_title="",
+        y_title="chance .5",
+        note=(
+            "Of promoted tokens the logit weights are the highest by definition, which is not "
+            "shown."
+        ),
+    )
     before, after = data.given_before.values.ravel(), data.given_next.values.ravel()
     known = np.isfinite(before)
-    points = Figure("Where the current token leaves firing open: what came before, and what comes next",
-                    {"before": before[known].tolist(), "next": after[known].tolist()}, "points", x="before", y="next",
-                    x_title="AUROC of a rule on earlier tokens", y_title="AUROC of a promoted token next",
-                    note=f"One point for each feature, on one token of its own; {data.attrs['names']} tokens named on either side.")  # fmt: skip
+    points = Figure(
+        "Where the current token leaves firing open: what came before, and what comes next",
+        {"before": before[known].tolist(), "next": after[known].tolist()},
+        "points",
+        x="before",
+        y="next",
+        x_title="AUROC of a rule on earlier tokens",
+        y_title="AUROC of a promoted token next",
+        note=(
+            f"One point for each feature, on one token of its own; {data.attrs['names']} tokens "
+            "named on either side."
+        ),
+    )
     return [who, score, points]

@@ -1,4 +1,5 @@
-"""The method of autointerp-io: how dictionaries are trained, several in one pass, and what is asked of their explanations."""
+"""The method of autointerp-io: how dictionaries are trained, several in one pass, and what is asked
+of their explanations."""
 
 from __future__ import annotations
 
@@ -34,14 +35,23 @@ def activations(s: InputsOutputs, bench: Bench) -> tuple[Harvest, Harvest]:
 
 
 def method(s: InputsOutputs) -> Method:
-    """How a dictionary of these activations is trained, with one part frozen where the arm says so."""
+    """How a dictionary of these activations is trained, with one part frozen where the arm says
+    so."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
     from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
-    made = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
-                  encoder_scale=1.0, products="float32")  # fmt: skip
+    made = Method(
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.array([s.lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        products="float32",
+    )
     return freeze(made, s.frozen)
 
 
@@ -52,9 +62,17 @@ def train_together(groups: Sequence[Runs[InputsOutputs]], bench: Bench) -> list[
     (s,) = groups[0].specs  # a seed has a model of its own, so it is a group of its own
     data, _ = activations(s, bench)
     return fit_dictionaries(
-        [(runs, method(runs.specs[0])) for runs in groups], data.batches(groups[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
-        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
-    )  # fmt: skip
+        [(runs, method(runs.specs[0])) for runs in groups],
+        data.batches(groups[0].seeds, s.batch),
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+        trained_on=data.trained_on,
+    )
 
 
 def train(runs: Runs[InputsOutputs], bench: Bench) -> Trained:
@@ -67,7 +85,8 @@ TOGETHER = Joint(train_together)
 
 
 def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dataset:
-    """How explanations of features, neurons and directions do on files that no explanation has seen."""
+    """How explanations of features, neurons and directions do on files that no explanation has
+    seen."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.experiments.autointerp_io.asking import asked_measures
     from assay.experiments.autointerp_io.one_token import open_measures, planted_measures
@@ -78,7 +97,9 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
     data, test = activations(s, bench)
     features = Features.of(Dictionary.of(trained.to("cpu")), reading(data, test))
     named: dict[str, tuple[str, Any, str]] = {"loss": ("run step", trained.history["loss"], "1")}
-    named |= drawn_measures(s, features) | open_measures(s, features, likely(tiny(s.model(later=1), bench), test))
+    named |= drawn_measures(s, features) | open_measures(
+        s, features, likely(tiny(s.model(later=1), bench), test)
+    )
     if s.further:
         named |= planted_measures(s)
     if s.explainer != "rules":
@@ -95,7 +116,10 @@ def likely(model: Path, test: Harvest) -> Float[np.ndarray, "row v"]:
 
     other = load(str(model)).model
     with torch.no_grad():
-        logits = [other(input_ids=ids).logits for ids in torch.from_numpy(test.tokens.astype(np.int64)).split(256)]
+        logits = [
+            other(input_ids=ids).logits
+            for ids in torch.from_numpy(test.tokens.astype(np.int64)).split(256)
+        ]
     return torch.cat(logits).flatten(0, 1)[torch.from_numpy(test.kept)].float().softmax(-1).numpy()
 
 

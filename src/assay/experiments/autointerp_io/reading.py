@@ -1,4 +1,5 @@
-"""What one model is read for: the two texts, its MLP's activations on them, and what each feature of a dictionary does there and writes."""
+"""What one model is read for: the two texts, its MLP's activations on them, and what each feature
+of a dictionary does there and writes."""
 
 from __future__ import annotations
 
@@ -49,7 +50,15 @@ def reading(data: Harvest, test: Harvest) -> Reading:
     seen, fresh = (Positions(part.tokens, part.keep) for part in (data, test))
     h = tuple(torch.from_numpy(part.gather(part.kept)) for part in (data, test))
     held = data.document[data.kept] % 4 == 0
-    return Reading(seen, fresh, Split(seen, held), (h[0], h[1]), readout(model, 0), W_U, [model.decode([i]) for i in range(len(W_U))])
+    return Reading(
+        seen,
+        fresh,
+        Split(seen, held),
+        (h[0], h[1]),
+        readout(model, 0),
+        W_U,
+        [model.decode([i]) for i in range(len(W_U))],
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,8 @@ class Features:
     reading: Reading
     f: tuple[Float[torch.Tensor, "feature row"], Float[torch.Tensor, "feature row"]]
     weights: Float[np.ndarray, "feature v"]
-    """Centred logit weights of decoder rows, the norm's divisor left out: what each feature promotes."""
+    """Centred logit weights of decoder rows, the norm's divisor left out: what each feature
+    promotes."""
 
     @staticmethod
     def of(one: Dictionary, read: Reading) -> Features:
@@ -80,7 +90,18 @@ class Features:
         return there[permutation(np.array([seed]), f"autointerp.{stream}", 0, len(there))[0]]
 
 
-def dense_as(a: Float[torch.Tensor, "row item"], b: Float[torch.Tensor, "row item"], rates: Float[np.ndarray, "item"]) -> list[Values]:
-    """Activations on both texts above the threshold at which each fires as often as asked on the first; as many as there are of both."""
-    edge = [float(torch.kthvalue(a[:, i], max(1, round((1 - r) * len(a)))).values) for i, r in enumerate(rates[: a.shape[1]])]
-    return [(np.maximum(a[:, i].numpy() - e, 0), np.maximum(b[:, i].numpy() - e, 0)) for i, e in enumerate(edge)]
+def dense_as(
+    a: Float[torch.Tensor, "row item"],
+    b: Float[torch.Tensor, "row item"],
+    rates: Float[np.ndarray, "item"],
+) -> list[Values]:
+    """Activations on both texts above the threshold at which each fires as often as asked on the
+    first; as many as there are of both."""
+    edge = [
+        float(torch.kthvalue(a[:, i], max(1, round((1 - r) * len(a)))).values)
+        for i, r in enumerate(rates[: a.shape[1]])
+    ]
+    return [
+        (np.maximum(a[:, i].numpy() - e, 0), np.maximum(b[:, i].numpy() - e, 0))
+        for i, e in enumerate(edge)
+    ]

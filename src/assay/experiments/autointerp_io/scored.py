@@ -1,4 +1,5 @@
-"""Explanations of features drawn by lot, scored on text that they have not seen; and of neurons and directions that fire as often."""
+"""Explanations of features drawn by lot, scored on text that they have not seen; and of neurons and
+directions that fire as often."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ SHUFFLES = 2
 
 
 def told(read: Reading, explained: Any, values: Values, of: Values | None = None) -> float:
-    """Detection on the fresh text; the cut is chosen on the seen one, for the activations `of` which it explains."""
+    """Detection on the fresh text; the cut is chosen on the seen one, for the activations `of`
+    which it explains."""
     at = cut(contexts(read.seen, explained.scores(read.seen), (of or values)[0]))
     return detection(explained.scores(read.fresh), values[1], read.fresh, at)
 
@@ -54,7 +56,9 @@ def every_score(read: Reading, explained: Any, values: Values, seed: int) -> dic
     before, after = explained.scores(read.seen), explained.scores(read.fresh)
     of = levels(after, values[1] > 0)
     return {
-        "detection": detection(after, values[1], read.fresh, cut(contexts(read.seen, before, values[0]))),
+        "detection": detection(
+            after, values[1], read.fresh, cut(contexts(read.seen, before, values[0]))
+        ),
         "fuzzing": fuzzing(after, values[1], read.fresh, cut(levels(before, values[0] > 0)), seed),
         "simulation": simulation(after, values[1]),
         "auroc": auroc(of),
@@ -63,7 +67,8 @@ def every_score(read: Reading, explained: Any, values: Values, seed: int) -> dic
 
 
 def drawn_measures(s: InputsOutputs, features: Features) -> Named:
-    """Scores of features drawn by lot, and of as many neurons and random directions that fire as often; NaN where there are too few."""
+    """Scores of features drawn by lot, and of as many neurons and random directions that fire as
+    often; NaN where there are too few."""
     read, chosen = features.reading, features.lasting(s.firings, s.seed, "drawn")[: s.features]
     out: dict[str, np.ndarray] = {}
 
@@ -71,7 +76,9 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
         out.setdefault(name, np.full(s.features, np.nan))[i] = value
 
     def explain(value: Float[np.ndarray, "row"], named: Any = None) -> InputExplanation:
-        return input_explanation(read.split.learn(value > 0, Limits(names=s.names), named), read.seen, value)
+        return input_explanation(
+            read.split.learn(value > 0, Limits(names=s.names), named), read.seen, value
+        )
 
     values = [features.values(int(i)) for i in chosen]
     weights = features.weights[chosen]
@@ -79,7 +86,10 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
     outside = [OutputExplanation(tuple(ids.tolist())) for ids in promoted(weights, s.names)]
     after = [following(read.seen, v[0] > 0, s.names) for v in values]
     others = [[(i + j) % len(chosen) for j in range(1, 1 + SHUFFLES)] for i in range(len(chosen))]
-    moved = [permutation(np.array([s.seed]), "autointerp.permuted", j, len(at))[0] for j, at in enumerate((read.seen, read.fresh))]
+    moved = [
+        permutation(np.array([s.seed]), "autointerp.permuted", j, len(at))[0]
+        for j, at in enumerate((read.seen, read.fresh))
+    ]
     for i, v in enumerate(values):
         put("detection_in", i, told(read, inside[i], v))
         put("simulation_in", i, simulation(inside[i].scores(read.fresh), v[1]))
@@ -101,30 +111,58 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
         for side, explanation in (("in", inside[i]), ("out", outside[i]), ("both", both)):
             for name, score in every_score(read, explanation, v, s.seed).items():
                 put(f"{name}_{side}", i, score)
-        put("shuffled_out", i, float(np.mean([told(read, outside[j], v, values[j]) for j in others[i]])))
+        put(
+            "shuffled_out",
+            i,
+            float(np.mean([told(read, outside[j], v, values[j]) for j in others[i]])),
+        )
         worded = explain(v[0], kinds(read.vocabulary))
         put("worded", i, told(read, worded, v))
-        put("bare", i, told(read, input_explanation(worded.rule.without_quotes(), read.seen, v[0]), v))
+        put(
+            "bare",
+            i,
+            told(read, input_explanation(worded.rule.without_quotes(), read.seen, v[0]), v),
+        )
         put("f1", i, rule_f1(inside[i].rule, read.fresh, v[1] > 0))
         put("logits_in", i, logit_prediction(inside[i].rule.tokens, weights[i]))
-        put("logits_both", i, logit_prediction((*inside[i].rule.tokens, *outside[i].promoted), weights[i]))
+        put(
+            "logits_both",
+            i,
+            logit_prediction((*inside[i].rule.tokens, *outside[i].promoted), weights[i]),
+        )
     return {name: ("run feature", x[None], "1") for name, x in out.items()}
 
 
-def beside(s: InputsOutputs, read: Reading, count: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """The activations of so many neurons, and along so many random directions, once or twice [row item]."""
-    which = torch.from_numpy(permutation(np.array([s.seed]), "autointerp.neurons", 0, read.h[0].shape[1])[0][:count].copy())
+def beside(
+    s: InputsOutputs, read: Reading, count: int
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The activations of so many neurons, and along so many random directions, once or twice [row
+    item]."""
+    which = torch.from_numpy(
+        permutation(np.array([s.seed]), "autointerp.neurons", 0, read.h[0].shape[1])[0][
+            :count
+        ].copy()
+    )
     found = {"neuron": (read.h[0][:, which], read.h[1][:, which])}
     for index, name in enumerate(("direction", "again")[: 1 + s.further]):
-        u = torch.from_numpy(normal(np.array([s.seed]), "autointerp.directions", index, (read.h[0].shape[1], count))[0])
+        u = torch.from_numpy(
+            normal(np.array([s.seed]), "autointerp.directions", index, (read.h[0].shape[1], count))[
+                0
+            ]
+        )
         found[name] = (read.h[0] @ u, read.h[1] @ u)
     return found
 
 
 def with_next(
-    read: Reading, inside: InputExplanation, outside: OutputExplanation, v: Values, moved: list[Int[np.ndarray, "row"]] | None = None
+    read: Reading,
+    inside: InputExplanation,
+    outside: OutputExplanation,
+    v: Values,
+    moved: list[Int[np.ndarray, "row"]] | None = None,
 ) -> float:
-    """AUROC on the fresh text of a logistic regression on the rule's leaf and whether a promoted token follows, fitted on the seen one.
+    """AUROC on the fresh text of a logistic regression on the rule's leaf and whether a promoted
+    token follows, fitted on the seen one.
 
     `moved` deals what follows out anew among the positions of either text.
     """

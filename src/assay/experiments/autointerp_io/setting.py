@@ -41,7 +41,8 @@ class InputsOutputs(Spec):
     lr: float = 8e-3
     """Adam's learning rate at its top."""
     features: Annotated[int, Ge(4)] = 40
-    """Features that are drawn by lot, and neurons, random directions and others of the same density beside them."""
+    """Features that are drawn by lot, and neurons, random directions and others of the same density
+    beside them."""
     pairs: Annotated[int, Ge(1)] = 32
     """Features of which a token leaves their firing open, at most."""
     names: Annotated[int, Ge(1)] = 10
@@ -49,9 +50,11 @@ class InputsOutputs(Spec):
     firings: Annotated[int, Ge(1)] = 50
     """Firings that a feature needs on either text to be drawn."""
     further: bool = True
-    """Whether explanations from outputs and from both get every score, and rules in words and further controls are learned."""
+    """Whether explanations from outputs and from both get every score, and rules in words and
+    further controls are learned."""
     explainer: str = "rules"
-    """"rules", or the file of an endpoint that explains the first `asked` features as well; without one nothing is sent anywhere."""
+    """"rules", or the file of an endpoint that explains the first `asked` features as well; without
+    one nothing is sent anywhere."""
     asked: Annotated[int, Ge(1)] = 16
     """Features that an endpoint explains."""
 
@@ -68,10 +71,19 @@ class InputsOutputs(Spec):
 
     def model(self, later: int = 0) -> TinySpec:
         """The tiny model of this seed, or of one so many seeds later."""
-        return TinySpec(seed=self.seed + later, d=self.d, m=self.m, corpus=self.corpus, steps=self.model_steps)
+        return TinySpec(
+            seed=self.seed + later, d=self.d, m=self.m, corpus=self.corpus, steps=self.model_steps
+        )
 
     def text(self, subject: str) -> tuple[HarvestSpec, HarvestSpec]:
         """(what is explained, what explanations are scored on): activations of the model's MLP."""
-        seen = HarvestSpec(subject=subject, site="blocks.0.mlp.hook_post", corpus=self.corpus, part="train", windows=self.windows,
-                           context=64, dtype="float32")  # fmt: skip
+        seen = HarvestSpec(
+            subject=subject,
+            site="blocks.0.mlp.hook_post",
+            corpus=self.corpus,
+            part="train",
+            windows=self.windows,
+            context=64,
+            dtype="float32",
+        )
         return seen, seen.replace(part="test", windows=self.tested)

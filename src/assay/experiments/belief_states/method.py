@@ -50,7 +50,8 @@ class BeliefStates(Spec):
     alpha: float = 0.85
     """Mess3: probability that a state emits its own token."""
     read: Literal["network", "planted", "noise", "tokens"] = "network"
-    """What is probed: the residual stream, a planted belief or noise in its place, or the tokens themselves."""
+    """What is probed: the residual stream, a planted belief or noise in its place, or the tokens
+    themselves."""
     steps: Annotated[int, Ge(0)] = 1_800
     """Training steps; 0 leaves the network untrained."""
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
@@ -58,7 +59,8 @@ class BeliefStates(Spec):
     decay: Annotated[float, Ge(0)] = 1.0
     """Decoupled weight decay of matrices, times the learning rate."""
     whole: bool = False
-    """Whether every step sees all prefixes, weighted by their probability, in place of sampled sequences; the rate then follows a cosine."""
+    """Whether every step sees all prefixes, weighted by their probability, in place of sampled
+    sequences; the rate then follows a cosine."""
     batch: Annotated[int, Ge(1)] = 64
     """Sequences a step and run, drawn fresh."""
     sampled: bool = False
@@ -90,17 +92,21 @@ class BeliefStates(Spec):
 
     def check(self) -> None:
         if self.probed > self.context:
-            raise SpecError(f"BeliefStates.probed={self.probed} tokens are more than the network reads, context={self.context}")
+            raise SpecError(
+                f"BeliefStates.probed={self.probed} tokens are more than the network reads, "
+                f"context={self.context}"
+            )
         if self.ending > self.probed:
             raise SpecError(
-                f"BeliefStates.ending={self.ending} tokens are more than the longest prefix has, probed={self.probed}"
+                f"BeliefStates.ending={self.ending} tokens are more than the longest prefix "
+                f"has, probed={self.probed}"
             )
         emitting_process(self.process, self.x, self.alpha)
 
     @property
     def strings(self) -> str:
         """Whose prefixes are probed, and up to which length."""
-        return f"{ {'rrxor': 'RRXOR', 'mess3': 'Mess3'}[self.process]} up to {self.probed} tokens"
+        return f"{ {'rrxor': 'RRXOR', 'mess3': 'Mess3'}[self.process] } up to {self.probed} tokens"
 
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
@@ -112,13 +118,22 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     s = runs.shared
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
         return Trained.nothing(runs)
-    sizes = Sizes(layers=s.layers, d=s.d, heads=s.heads, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context,
-                  vocab=emitting_process(s.process, s.x, s.alpha).vocab)  # fmt: skip
+    sizes = Sizes(
+        layers=s.layers,
+        d=s.d,
+        heads=s.heads,
+        d_head=s.d_head,
+        d_mlp=s.d_mlp,
+        context=s.context,
+        vocab=emitting_process(s.process, s.x, s.alpha).vocab,
+    )
 
     def loss(params: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         token, position, ancestors, weight, target = batch
         logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
-        return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(1)  # [run]
+        return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(
+            1
+        )  # [run]
 
     params, rates = transformer(runs.replicated().seeds, sizes), runs.each("lr")
     if s.sgd:
@@ -126,9 +141,18 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
     else:
         rate = cosine(s.steps, 50, 0.1) if s.whole else warm_up_decay(s.steps, 50, 1.0)
         group = descent(
-            runs, params, loss, lr=rates, schedule=rate, clip=0.3, betas=(0.9, 0.98), decay=dict.fromkeys(MATRICES, s.decay)
+            runs,
+            params,
+            loss,
+            lr=rates,
+            schedule=rate,
+            clip=0.3,
+            betas=(0.9, 0.98),
+            decay=dict.fromkeys(MATRICES, s.decay),
         )
-    return fit([watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench)[0]
+    return fit(
+        [watched(group, tuple(params), moments(s))], batches(runs), steps=s.steps, bench=bench
+    )[0]
 
 
 def moments(s: BeliefStates) -> list[int]:
@@ -137,7 +161,8 @@ def moments(s: BeliefStates) -> list[int]:
 
 
 def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
-    """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts, what follows it."""
+    """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts,
+    what follows it."""
     from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
 
     s = runs.shared
@@ -157,10 +182,15 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
     tree = tree_of(s, s.probed)
     belief = torch.from_numpy(tree.belief)
     x, predicted = probed_features(runs, trained, tree)
-    named = {} if predicted is None else {"excess": ("run", excess(tree, predicted.numpy()), "nats")}
+    named = (
+        {} if predicted is None else {"excess": ("run", excess(tree, predicted.numpy()), "nats")}
+    )
     coords = {}
     if trained.history:
-        named["loss"], coords["step"] = ("run step", rounded(trained.history["loss"]), "nats"), trained.steps.tolist()
+        named["loss"], coords["step"] = (
+            ("run step", rounded(trained.history["loss"]), "nats"),
+            trained.steps.tolist(),
+        )
     for protocol in HELD_OUT if s.process == "rrxor" else ["ending"]:
         found = probe_all(x, runs, tree, protocol, bench)
         coords["probe"] = list(found)
@@ -169,7 +199,10 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
             named |= distances(tree, belief, found)
     if s.process == "mess3":
         shown = found[judged_probe(vars(runs.specs[0]))][:, 0, tree.depth <= SHOWN, :2]
-        named["simplex"], coords["coordinate"] = ("run row coordinate", np.round(shown.numpy(), 3), "probability"), [0, 1]
+        named["simplex"], coords["coordinate"] = (
+            ("run row coordinate", np.round(shown.numpy(), 3), "probability"),
+            [0, 1],
+        )
     if at := moments(s):
         named |= along_training(runs, trained, tree, len(at))
         other = belief[tree.shuffled(0, "belief-states.shuffled")]
@@ -178,8 +211,11 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
     return measures(runs, coords=coords, **named)
 
 
-def residual_streams(s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
-    """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run, row, v]."""
+def residual_streams(
+    s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree
+) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
+    """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run,
+    row, v]."""
     import torch
 
     from assay.worlds.hidden_markov.batches import all_prefixes
@@ -191,8 +227,11 @@ def residual_streams(s: BeliefStates, params: Mapping[str, Tensor], tree: Prefix
     return {"concat": torch.cat(residuals, -1).cpu(), **named}, logits.double().softmax(-1).cpu()
 
 
-def probed_features(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
-    """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is no prediction."""
+def probed_features(
+    runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree
+) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
+    """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is
+    no prediction."""
     import torch
 
     from assay.core import rng
@@ -201,33 +240,66 @@ def probed_features(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree
     s = runs.shared
     exact = torch.from_numpy(tree.predicted)[None]
     if s.read == "tokens":
-        tables = {f"last {k}": joint(tree, k) for k in range(1, (WINDOWS if s.process == "rrxor" else s.ending) + 1)}
+        tables = {
+            f"last {k}": joint(tree, k)
+            for k in range(1, (WINDOWS if s.process == "rrxor" else s.ending) + 1)
+        }
         columns = {**tables, "additive": additive(tree, s.probed)}
-        return {name: torch.from_numpy(x)[None] for name, x in columns.items()} | {"next token": exact}, None
+        return {name: torch.from_numpy(x)[None] for name, x in columns.items()} | {
+            "next token": exact
+        }, None
     if s.read == "network":
         params = {name: p for name, p in trained.tensors.items() if not name.endswith("/at")}
         x, predicted = residual_streams(s, params, tree)
     else:
         drawn = torch.from_numpy(
-            rng.normal(runs.replicated().seeds, f"belief-states.{s.read}", 0, (len(tree) + tree.belief.shape[1], s.layers * s.d))
+            rng.normal(
+                runs.replicated().seeds,
+                f"belief-states.{s.read}",
+                0,
+                (len(tree) + tree.belief.shape[1], s.layers * s.d),
+            )
         )
         noise, mix = drawn[:, : len(tree)].double(), drawn[:, len(tree) :].double()
-        x = {"concat": noise if s.read == "noise" else torch.from_numpy(tree.belief) @ mix + 0.3 * noise}
+        x = {
+            "concat": noise
+            if s.read == "noise"
+            else torch.from_numpy(tree.belief) @ mix + 0.3 * noise
+        }
         predicted = exact.expand(len(runs), -1, -1)
     return {**x, "softmax": predicted}, predicted
 
 
-def along_training(runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree, count: int) -> dict[str, tuple[str, Any, str]]:
-    """Excess loss and R² with endings held out, in one draw of the folds, at each moment of training."""
+def along_training(
+    runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree, count: int
+) -> dict[str, tuple[str, Any, str]]:
+    """Excess loss and R² with endings held out, in one draw of the folds, at each moment of
+    training."""
     import torch
 
     from assay.core import Runs
     from assay.worlds.hidden_markov.beliefs import excess
 
-    belief, once, over, left = torch.from_numpy(tree.belief), Runs([s.replace(draws=1) for s in runs.specs]), [], []
+    belief, once, over, left = (
+        torch.from_numpy(tree.belief),
+        Runs([s.replace(draws=1) for s in runs.specs]),
+        [],
+        [],
+    )
     for i in range(count):
-        params = {name.removesuffix("/at"): p[:, i] for name, p in trained.tensors.items() if name.endswith("/at")}
+        params = {
+            name.removesuffix("/at"): p[:, i]
+            for name, p in trained.tensors.items()
+            if name.endswith("/at")
+        }
         x, predicted = residual_streams(runs.shared, params, tree)
         over.append(excess(tree, predicted.numpy()))
-        left.append(unexplained(read_out_of_folds({"concat": x["concat"]}, belief, once, tree, "ending"), belief)[:, 0])
-    return {"excess_at": ("run moment", np.stack(over, 1), "nats"), "r2_at": ("run moment", 1 - np.stack(left, 1), "R²")}
+        left.append(
+            unexplained(
+                read_out_of_folds({"concat": x["concat"]}, belief, once, tree, "ending"), belief
+            )[:, 0]
+        )
+    return {
+        "excess_at": ("run moment", np.stack(over, 1), "nats"),
+        "r2_at": ("run moment", 1 - np.stack(left, 1), "R²"),
+    }

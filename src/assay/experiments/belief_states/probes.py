@@ -1,4 +1,5 @@
-"""How beliefs are read from features: ridges out of folds, beside a kernel regression on the tokens, and what they leave over."""
+"""How beliefs are read from features: ridges out of folds, beside a kernel regression on the
+tokens, and what they leave over."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ WEAKER = (10.0, 100.0, 1000.0)
 
 @dataclass(frozen=True, kw_only=True)
 class OnTokens(Spec):
-    """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws: made once for all arms."""
+    """Kernel regression of the belief on the raw tokens, out of the folds that this seed draws:
+    made once for all arms."""
 
     process: str
     """As in BeliefStates, like the next four."""
@@ -58,11 +60,14 @@ def regress(spec: Any, folder: Path) -> None:
     group, k = held_out(tree, spec.ending, spec.protocol)
     last, belief = tree.last(spec.probed), torch.from_numpy(tree.belief)
     found = kernel_out_of_fold(last, tree.process.vocab, belief, group, k, seed=spec.seed)
-    np.savez(folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()})
+    np.savez(
+        folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()}
+    )
 
 
 def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
-    """The kernel regression's predictions [row, state], and those within its training rows [fold, row, state]."""
+    """The kernel regression's predictions [row, state], and those within its training rows [fold,
+    row, state]."""
     import torch
 
     from assay.features.token_kernel import OutOfFold
@@ -80,16 +85,25 @@ def held_out(tree: PrefixTree, ending: int, protocol: str) -> tuple[Int[np.ndarr
 
 def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
     """The seeds of every run's folds [run][draw]."""
-    return [[spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)] for spec in runs.specs]
+    return [
+        [spec.seed + APART * i for i in range(spec.draws if protocol == "ending" else 1)]
+        for spec in runs.specs
+    ]
 
 
 def read_out_of_folds(
-    x: Mapping[str, Tensor], y: Tensor, runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, kernels: Sequence[Sequence[Any]] | None = None,
+    x: Mapping[str, Tensor],
+    y: Tensor,
+    runs: Runs[BeliefStates],
+    tree: PrefixTree,
+    protocol: str,
+    kernels: Sequence[Sequence[Any]] | None = None,
 ) -> dict[str, Tensor]:
-    """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are probabilities.
+    """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are
+    probabilities.
 
-    With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share leaves over.
-    """
+    With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share
+    leaves over."""
     import torch
 
     from assay.features.linear_probe import STRENGTHS, out_of_fold
@@ -98,51 +112,94 @@ def read_out_of_folds(
 
     def read(features: Tensor, i: int, j: int, seed: int) -> Tensor:
         how = {} if kernels is None else {"beside": kernels[i][j], "strengths": STRENGTHS + WEAKER}
-        return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[0].clamp(0, 1)
+        return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[
+            0
+        ].clamp(0, 1)
 
     return {
-        name: torch.stack([torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)])
-                           for i, own in enumerate(fold_seeds(runs, protocol))])
+        name: torch.stack(
+            [
+                torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)])
+                for i, own in enumerate(fold_seeds(runs, protocol))
+            ]
+        )
         for name, features in x.items()
-    }  # fmt: skip
+    }
 
 
-def probe_all(x: Mapping[str, Tensor], runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, bench: Bench) -> dict[str, Tensor]:
-    """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is no probe but the kernel regression."""
+def probe_all(
+    x: Mapping[str, Tensor], runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, bench: Bench
+) -> dict[str, Tensor]:
+    """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is
+    no probe but the kernel regression."""
     import torch
 
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
-    kernels = [[on_tokens(s, seed, protocol, bench) for seed in own] for own in fold_seeds(runs, protocol)]
+    kernels = [
+        [on_tokens(s, seed, protocol, bench) for seed in own] for own in fold_seeds(runs, protocol)
+    ]
     found = read_out_of_folds(x, belief, runs, tree, protocol)
     if s.read == "tokens":
-        return found | {"kernel": torch.stack([torch.stack([one.predicted for one in own]) for own in kernels]).clamp(0, 1)}
-    beside = read_out_of_folds({name: x[name] for name in (judged_probe(vars(s)), "softmax")}, belief, runs, tree, protocol, kernels)
+        return found | {
+            "kernel": torch.stack(
+                [torch.stack([one.predicted for one in own]) for own in kernels]
+            ).clamp(0, 1)
+        }
+    beside = read_out_of_folds(
+        {name: x[name] for name in (judged_probe(vars(s)), "softmax")},
+        belief,
+        runs,
+        tree,
+        protocol,
+        kernels,
+    )
     return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
 
 
 def judged_probe(spec: Mapping[str, Any]) -> str:
-    """The probe that stands for a run, by its static fields: on Mess3 a trained network's last layer, else all; of tokens, the best rival."""
+    """The probe that stands for a run, by its static fields: on Mess3 a trained network's last
+    layer, else all; of tokens, the best rival."""
     if spec["read"] == "tokens":
         return "kernel" if spec["process"] == "rrxor" else "additive"
     return f"layer {spec['layers']}" if spec["process"] == "mess3" and spec["steps"] else "concat"
 
 
-def unexplained(found: Mapping[str, Tensor], y: Float[Tensor, "row state"]) -> Float[np.ndarray, "run probe"]:
-    """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of folds."""
+def unexplained(
+    found: Mapping[str, Tensor], y: Float[Tensor, "row state"]
+) -> Float[np.ndarray, "run probe"]:
+    """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of
+    folds."""
     spread = (y - y.mean(0)).square().sum()
-    return rounded(np.stack([((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy() for predicted in found.values()], 1))
+    return rounded(
+        np.stack(
+            [
+                ((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy()
+                for predicted in found.values()
+            ],
+            1,
+        )
+    )
 
 
-def distances(tree: PrefixTree, belief: Float[Tensor, "row state"], found: Mapping[str, Tensor]) -> dict[str, tuple[str, Any, str]]:
-    """How well distances between the 35 predicted beliefs are those of the true ones, and those of the next-token distributions."""
+def distances(
+    tree: PrefixTree, belief: Float[Tensor, "row state"], found: Mapping[str, Tensor]
+) -> dict[str, tuple[str, Any, str]]:
+    """How well distances between the 35 predicted beliefs are those of the true ones, and those of
+    the next-token distributions."""
     import torch
 
     from assay.features.linear_probe import centroids, distance_r2
 
-    true, following = (centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted)))
+    true, following = (
+        centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted))
+    )
     means = [centroids(predicted[:, 0], tree.state) for predicted in found.values()]
     return {
-        f"distance_{name}": ("run probe", rounded(np.stack([distance_r2(m, to) for m in means], 1)), "R²")
+        f"distance_{name}": (
+            "run probe",
+            rounded(np.stack([distance_r2(m, to) for m in means], 1)),
+            "R²",
+        )
         for name, to in (("belief", true), ("next", following))
     }
 

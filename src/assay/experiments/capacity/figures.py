@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def shared(dimensions: int, features: int) -> str:
-    """The title of the first figure, which says how features share two dimensions where there are five of them."""
+    """The title of the first figure, which says how features share two dimensions where there are
+    five of them."""
     if (dimensions, features) == (2, 5):
         return "Two dimensions are shared by two, four and five features as inputs get sparser"
     return f"How features share {dimensions} dimensions, {features} of them, as inputs get sparser"
@@ -30,11 +31,18 @@ def by_density(main: xr.Dataset) -> Figure:
     ]
     return Figure(
         shared(main.attrs["width"], main.sizes["feature"]),
-        columns(("feature", "density", "mean", "low", "high"), rows), "line",
-        x="density", y="mean", color="feature", band=("low", "high"), x_log=True, x_title="probability that a feature is active",
-        y_title="capacity (dimensions)", rules=((0.5, ""), (0.4, "")),
+        columns(("feature", "density", "mean", "low", "high"), rows),
+        "line",
+        x="density",
+        y="mean",
+        color="feature",
+        band=("low", "high"),
+        x_log=True,
+        x_title="probability that a feature is active",
+        y_title="capacity (dimensions)",
+        rules=((0.5, ""), (0.4, "")),
         note="Dashed: a half and two fifths of a dimension.",
-    )  # fmt: skip
+    )
 
 
 def regimes(main: xr.Dataset) -> Figure:
@@ -47,9 +55,15 @@ def regimes(main: xr.Dataset) -> Figure:
         for i, c in enumerate(own)
     ]
     return Figure(
-        "Importance decides who gets a share, hardly how large", columns(("density", "importance", "capacity"), rows), "points",
-        x="importance", y="capacity", color="density", x_title="importance", y_title="capacity (dimensions)",
-    )  # fmt: skip
+        "Importance decides who gets a share, hardly how large",
+        columns(("density", "importance", "capacity"), rows),
+        "points",
+        x="importance",
+        y="capacity",
+        color="density",
+        x_title="importance",
+        y_title="capacity (dimensions)",
+    )
 
 
 def feature_name(i: int, arm: xr.Dataset) -> str:

@@ -37,7 +37,8 @@ class Capacity(Spec):
     relu: bool = True
     """Whether the output passes a ReLU."""
     starts: Annotated[int, Ge(1)] = 8
-    """Models trained for one run, from starts and data of their own; the one with the lowest held-out loss is the run's."""
+    """Models trained for one run, from starts and data of their own; the one with the lowest
+    held-out loss is the run's."""
     steps: Annotated[int, Ge(0)] = 3_000
     """Training steps."""
     batch: Annotated[int, Ge(1)] = 256
@@ -55,11 +56,15 @@ class Capacity(Spec):
 
     def check(self) -> None:
         if self.width > self.features:
-            raise SpecError(f"Capacity.width is the rank, at most the {self.features} features, got {self.width}")
+            raise SpecError(
+                f"Capacity.width is the rank, at most the {self.features} features, got "
+                f"{self.width}"
+            )
 
 
 def train(runs: Runs[Capacity], bench: Bench) -> Trained:
-    """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of every start."""
+    """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of
+    every start."""
     import torch
 
     from assay.core import descent, fit
@@ -69,7 +74,9 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     from assay.worlds.bottleneck.capacity import capacity
 
     s = runs.shared
-    wide = type(runs)([r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)])
+    wide = type(runs)(
+        [r.replace(seed=s.starts * r.seed + k) for r in runs.specs for k in range(s.starts)]
+    )
     weight = toy.importances(wide.seeds, s.features, s.ratio).to(bench.device)
 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -77,7 +84,12 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
 
     params = toy.bottleneck(wide, s.features, s.width)
     batches = planted.sparse_features(wide, s.features, s.batch)
-    all_of_them = fit([descent(wide, params, loss, lr=np.full(len(wide), s.lr))], batches, steps=s.steps, bench=bench)[0]
+    all_of_them = fit(
+        [descent(wide, params, loss, lr=np.full(len(wide), s.lr))],
+        batches,
+        steps=s.steps,
+        bench=bench,
+    )[0]
     with torch.no_grad():
         draw = planted.sparse_features(wide, s.features, 1_000, stream="test")
         test = (draw(i).to(bench.device) for i in range(20))
@@ -95,12 +107,17 @@ def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     from assay.core import rng
 
     W = before.tensors["W"]
-    drawn = torch.from_numpy(rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))).to(W)
-    return before.with_tensors({"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]})
+    drawn = torch.from_numpy(rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))).to(
+        W
+    )
+    return before.with_tensors(
+        {"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]}
+    )
 
 
 def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
-    """Least expected loss where every feature has a little less capacity than before, and what more would be worth to each."""
+    """Least expected loss where every feature has a little less capacity than before, and what more
+    would be worth to each."""
     import torch
 
     from assay.core import fit, rng
@@ -113,7 +130,10 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     nudge = torch.from_numpy(rng.normal(runs.seeds, "capacity.nudge", 0, tuple(W.shape[1:]))).to(W)
     params = {"W": W + 0.01 * nudge, "b": b}  # a row of zeros has no slope to leave it by
     if not s.relu:
-        params |= {"b": (world.density[:, None] / 2).expand_as(b).clone(), "gain": torch.ones_like(b)}
+        params |= {
+            "b": (world.density[:, None] / 2).expand_as(b).clone(),
+            "gain": torch.ones_like(b),
+        }
 
     def loss(p: dict[str, Tensor]) -> Tensor:
         return (world.importance * world.errors(p)).mean(-1)
@@ -123,7 +143,8 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 
 
 def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
-    """Least expected loss from these weights on, with every importance as it is, and each in turn a little more or less."""
+    """Least expected loss from these weights on, with every importance as it is, and each in turn a
+    little more or less."""
     import torch
 
     from assay.core import descent, fit
@@ -148,13 +169,16 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     with torch.no_grad():
         error = errors(done.tensors)
         least = (importance * error).mean(-1)
-        slope = (least[:, 1 : 1 + s.features] - least[:, 1 + s.features :]) / (2 * s.change * world.importance)
+        slope = (least[:, 1 : 1 + s.features] - least[:, 1 + s.features :]) / (
+            2 * s.change * world.importance
+        )
     own = {k: done.tensors[k][:, 0] for k in "Wb"}
     return replace(done, tensors=own | {"slope": slope, "partial": error[:, 0] / s.features})
 
 
 class World:
-    """The law of the inputs, the importances and the unit of loss of these runs: what an expected loss needs, in float64."""
+    """The law of the inputs, the importances and the unit of loss of these runs: what an expected
+    loss needs, in float64."""
 
     def __init__(self, runs: Runs[Capacity], bench: Bench) -> None:
         import torch
@@ -172,7 +196,8 @@ class World:
         self.unit = torch.tensor(variances, dtype=torch.float64, device=bench.device) / s.features
 
     def errors(self, params: Mapping[str, Tensor], variants: int = 1) -> Float[Tensor, "rv f"]:
-        """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may have a gain on what it reads."""
+        """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may
+        have a gain on what it reads."""
         A = params["W"] @ params["W"].transpose(1, 2)
         if "gain" in params:
             A = params["gain"].unsqueeze(2) * A
@@ -181,10 +206,14 @@ class World:
 
 
 EXTRAS = {
-    "held_out": ("run", "squared input"), "total": ("run start", "dimensions"), "benefit": ("run feature", "variance of a feature"),
-    "wanted": ("run feature", "dimensions"), "missed": ("run feature", "dimensions"),
-    "slope": ("run feature", "squared input"), "partial": ("run feature", "squared input"),
-}  # fmt: skip
+    "held_out": ("run", "squared input"),
+    "total": ("run start", "dimensions"),
+    "benefit": ("run feature", "variance of a feature"),
+    "wanted": ("run feature", "dimensions"),
+    "missed": ("run feature", "dimensions"),
+    "slope": ("run feature", "squared input"),
+    "partial": ("run feature", "squared input"),
+}
 """What some trainings bring along beside weights."""
 
 
@@ -198,7 +227,9 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     W, own = params["W"], capacity(params["W"])
     gram, norm = W @ W.transpose(1, 2), W.norm(dim=-1)
     unsquared = norm.square() / gram.square().sum(-1).clamp_min(1e-300)
-    cosines = 1 / (gram / (norm[:, :, None] * norm[:, None]).clamp_min(1e-300)).square().sum(-1).clamp_min(1e-300)
+    cosines = 1 / (gram / (norm[:, :, None] * norm[:, None]).clamp_min(1e-300)).square().sum(
+        -1
+    ).clamp_min(1e-300)
     error = world.errors(params)
     importance = world.importance.clone().requires_grad_()
     [backprop] = torch.autograd.grad((importance * error).mean(-1).sum(), importance)
@@ -212,8 +243,15 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
         "unsquared_gap": ("run", (own - unsquared).abs().amax(-1), "dimensions"),
         "cosines_gap": ("run", (own - cosines).abs().amax(-1), "dimensions"),
         "backprop_gap": ("run", (backprop - direct).abs().amax(-1) / direct.amax(-1), "1"),
-    } | {k: (dims, trained.tensors[k], unit) for k, (dims, unit) in EXTRAS.items() if k in trained.tensors}
+    } | {
+        k: (dims, trained.tensors[k], unit)
+        for k, (dims, unit) in EXTRAS.items()
+        if k in trained.tensors
+    }
     coords = {}
     if "loss" in trained.history:
-        coords, named["loss"] = {"step": trained.steps.tolist()}, ("run step", trained.history["loss"], "loss")
+        coords, named["loss"] = (
+            {"step": trained.steps.tolist()},
+            ("run step", trained.history["loss"], "loss"),
+        )
     return measures(runs, coords=coords, **named)

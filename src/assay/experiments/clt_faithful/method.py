@@ -1,4 +1,5 @@
-"""The method of clt-faithful: what one run is, how a dictionary is trained, and how far it does what the circuit does."""
+"""The method of clt-faithful: what one run is, how a dictionary is trained, and how far it does
+what the circuit does."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from assay.core.runs import Runs
 
 ON = 0.01
-"""A feature counts as on where it writes more than this share of an answer: Adam leaves traces where a feature is off."""
+"""A feature counts as on where it writes more than this share of an answer: Adam leaves traces
+where a feature is off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +31,24 @@ class CltFaithful(Spec):
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.1
     """λ of Σ ‖y − ŷ‖² + λ Σ f ‖W_dec‖; an answer has length 1."""
     reach: Literal["later", "own"] = "later"
-    """Where features write: to later layers too, a cross-layer transcoder, or to their own alone."""
+    """Where features write: to later layers too, a cross-layer transcoder, or to their own
+    alone."""
     joined: bool = True
-    """Whether a feature pays for its rows to both layers by their length side by side; else by the sum of their lengths."""
+    """Whether a feature pays for its rows to both layers by their length side by side; else by the
+    sum of their lengths."""
     saturation: Annotated[float, Ge(0)] = 0.0
     """c of a penalty tanh(c z)/c that saturates; 0 for z."""
     hops: Literal[1, 2] = 2
-    """The circuit: two hops of which the second reads the first, or two single hops side by side."""
+    """The circuit: two hops of which the second reads the first, or two single hops side by
+    side."""
     exchanged: bool = False
-    """Whether the first hop's value comes from another input on its way to the second, in training."""
+    """Whether the first hop's value comes from another input on its way to the second, in
+    training."""
     shuffled: bool = False
     """Whether the writes belong to other inputs, in training."""
     start: Literal["random", "faithful", "rewritten"] = "random"
-    """Where training begins: at random, or at a known dictionary among other features that are random."""
+    """Where training begins: at random, or at a known dictionary among other features that are
+    random."""
     noise: Annotated[float, Ge(0)] = 0.0
     """By how much of itself every number of a known dictionary is changed."""
     features: Annotated[int, Ge(5)] = 32
@@ -49,7 +56,8 @@ class CltFaithful(Spec):
     steps: Annotated[int, Ge(0)] = 3000
     """Training steps, each on all inputs; 0 leaves the start."""
     lr: Annotated[float, Gt(0)] = 0.01
-    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
+    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second
+    half."""
 
     @property
     def circuit(self) -> str:
@@ -88,12 +96,20 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     def loss(params: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
         return cost(params, *batch, penalty.to(batch[0]))
 
-    group = descent(runs, begun(runs), loss, lr=np.full(len(runs), s.lr), schedule=warm_up_decay(s.steps, 50, 0.5), betas=(0.9, 0.99))
+    group = descent(
+        runs,
+        begun(runs),
+        loss,
+        lr=np.full(len(runs), s.lr),
+        schedule=warm_up_decay(s.steps, 50, 0.5),
+        betas=(0.9, 0.99),
+    )
     return fit([group], lambda step: (made.streams, writes), steps=s.steps, bench=bench)[0]
 
 
 def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Errors, features that are on, what they are credited with, and what an exchanged first hop does; on all inputs, unexchanged."""
+    """Errors, features that are on, what they are credited with, and what an exchanged first hop
+    does; on all inputs, unexchanged."""
     import torch
 
     from assay.dictionaries.cross_layer import bounded, encode, lengths, written
@@ -101,7 +117,10 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
-    params, made = bounded(trained.to("cpu").tensors, s.reach), world(runs.seeds, s.hops)  # as small as the circuit
+    params, made = (
+        bounded(trained.to("cpu").tensors, s.reach),
+        world(runs.seeds, s.hops),
+    )  # as small as the circuit
     with torch.no_grad():
         features = encode(params, made.streams)
         wrote = written(params, features)
@@ -113,32 +132,48 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
             "fvu_layer": ("run layer", wrong / made.variance, "FVU"),
             "active": ("run layer", on, "features"),
             "cost": ("run", CrossLayer(s.reach).cost(params, features), "length"),
-            "credited": ("run", credited(wrote[:, 0, 1], made.writes[:, 1]), "share of the second MLP's write"),
-            "credited_second": ("run", credited(wrote[:, 1, 1], made.writes[:, 1]), "share of the second MLP's write"),
+            "credited": (
+                "run",
+                credited(wrote[:, 0, 1], made.writes[:, 1]),
+                "share of the second MLP's write",
+            ),
+            "credited_second": (
+                "run",
+                credited(wrote[:, 1, 1], made.writes[:, 1]),
+                "share of the second MLP's write",
+            ),
             "astray": ("run", astray, "answers"),
             "followed": ("run", followed, "share"),
             "apart": ("run", apart(params, made), "answers"),
         }
-    return measures(runs, coords={"layer": ["first", "second"]}, **{k: (d, x.double().numpy(), u) for k, (d, x, u) in named.items()})
+    return measures(
+        runs,
+        coords={"layer": ["first", "second"]},
+        **{k: (d, x.double().numpy(), u) for k, (d, x, u) in named.items()},
+    )
 
 
 def credited(part: Tensor, whole: Tensor) -> Tensor:
     """[run]: how much of what the second MLP writes some features write in its place.
 
-    Formula: Σ (part − mean)·(whole − mean) / Σ ‖whole − mean‖², over inputs; these shares add up to 1 where reconstruction is exact
-    """
+    Formula: Σ (part − mean)·(whole − mean) / Σ ‖whole − mean‖², over inputs; these shares add up to
+    1 where reconstruction is exact"""
     part, whole = part - part.mean(1, keepdim=True), whole - whole.mean(1, keepdim=True)
     return (part * whole).sum((1, 2)) / whole.square().sum((1, 2))
 
 
-def exchange(params: dict[str, Tensor], made: World, other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """([run] how far the replacement's response to an exchanged first hop is from the model's, [run] what share of that it follows).
+def exchange(
+    params: dict[str, Tensor], made: World, other: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """([run] how far the replacement's response to an exchanged first hop is from the model's,
+    [run] what share of that it follows).
 
-    The stream between the layers has the first hop's other value, in the model and in the replacement alike; what the first layer's
-    features write to the second stays, as they read the stream before.
+    The stream between the layers has the first hop's other value, in the model and in the
+    replacement alike; what the first layer's features write to the second stays, as they read the
+    stream before.
 
-    Formula: mean of ‖Δŷ − Δy‖ over inputs, 1 for a whole answer; Σ Δŷ·Δy / Σ ‖Δy‖², NaN where the model does not respond
-    """
+    Formula: mean of ‖Δŷ − Δy‖ over inputs, 1 for a whole answer; Σ Δŷ·Δy / Σ ‖Δy‖², NaN where the
+    model does not respond"""
     import torch
 
     streams, writes = other
@@ -155,7 +190,8 @@ def exchange(params: dict[str, Tensor], made: World, other: tuple[Tensor, Tensor
 
 
 def apart(params: dict[str, Tensor], made: World) -> Tensor:
-    """[run]: how far the second layer's write is from the model's where both MLPs are replaced; mean over inputs, 1 for a whole answer."""
+    """[run]: how far the second layer's write is from the model's where both MLPs are replaced;
+    mean over inputs, 1 for a whole answer."""
     import torch
 
     from assay.dictionaries.cross_layer import replaced

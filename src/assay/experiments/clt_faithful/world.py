@@ -1,4 +1,5 @@
-"""The streams and writes that dictionaries learn from, on every input there is, and the two dictionaries of two hops that are known."""
+"""The streams and writes that dictionaries learn from, on every input there is, and the two
+dictionaries of two hops that are known."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ DRAWS = 256
 
 
 class World(NamedTuple):
-    """A circuit's streams before both MLPs and what these write, one row an input, all inputs equally likely; [run l b d]."""
+    """A circuit's streams before both MLPs and what these write, one row an input, all inputs
+    equally likely; [run l b d]."""
 
     streams: Tensor
     writes: Tensor
@@ -32,7 +34,8 @@ class World(NamedTuple):
 
 
 def circuit(hops: int) -> Circuit:
-    """The circuit of two hops, or the one of two single hops side by side; five bits, stream of eight."""
+    """The circuit of two hops, or the one of two single hops side by side; five bits, stream of
+    eight."""
     from assay.worlds.algorithms.built.one_hop import one_hop
     from assay.worlds.algorithms.built.two_hops import two_hops
 
@@ -46,26 +49,31 @@ def mlp(made: Circuit, layer: int, stream: Tensor) -> Tensor:
 
 
 def rotations(seeds: np.ndarray, d: int) -> Tensor:
-    """[run d d]: a random rotation or reflection for each seed, so that no coordinate of the stream means anything by itself."""
+    """[run d d]: a random rotation or reflection for each seed, so that no coordinate of the stream
+    means anything by itself."""
     import torch
 
-    q, r = torch.linalg.qr(torch.from_numpy(rng.normal(seeds, "clt-faithful.rotation", 0, (d, d))).double())
+    q, r = torch.linalg.qr(
+        torch.from_numpy(rng.normal(seeds, "clt-faithful.rotation", 0, (d, d))).double()
+    )
     return q * r.diagonal(dim1=-2, dim2=-1).sign()[:, None]
 
 
 def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
     """All 32 inputs of a circuit, in each seed's coordinates.
 
-    With `exchanged` what the first MLP wrote is put in from another input: each input with four, that differ in the first two bits.
-    The first MLP's own write stays what it is told to reconstruct.
-    """
+    With `exchanged` what the first MLP wrote is put in from another input: each input with four,
+    that differ in the first two bits. The first MLP's own write stays what it is told to
+    reconstruct."""
     import torch
 
     made = circuit(hops)
     start = made.params["W_E"][0]
     own = mlp(made, 0, start)
     put = own
-    if exchanged:  # tokens 0 … 3 have every combination of the first two bits, the only ones that the first MLP reads
+    # tokens 0 … 3 have every combination of the first two bits, the only ones that the first MLP
+    # reads
+    if exchanged:
         put = own[:4].repeat(len(start), 1)
         start, own = start.repeat_interleave(4, 0), own.repeat_interleave(4, 0)
     second = start + put
@@ -75,7 +83,8 @@ def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
 
 
 def flipped(seeds: np.ndarray, hops: int) -> tuple[Tensor, Tensor]:
-    """Streams before the second MLP with the first one's write turned to its other value, and what the second then writes; [run b d]."""
+    """Streams before the second MLP with the first one's write turned to its other value, and what
+    the second then writes; [run b d]."""
     made = circuit(hops)
     start = made.params["W_E"][0]
     first = mlp(made, 0, start)
@@ -85,19 +94,24 @@ def flipped(seeds: np.ndarray, hops: int) -> tuple[Tensor, Tensor]:
 
 
 def of_others(writes: Tensor, seeds: np.ndarray) -> Tensor:
-    """Give each input the writes of another: in the order, of many drawn, that leaves writes least correlated with what they were.
+    """Give each input the writes of another: in the order, of many drawn, that leaves writes least
+    correlated with what they were.
 
-    Of 32 inputs chance alone leaves a correlation of ± .18, and that much would be credited to whoever learns them by heart.
-    """
+    Of 32 inputs chance alone leaves a correlation of ± .18, and that much would be credited to
+    whoever learns them by heart."""
     import torch
 
     def put(i: int) -> Tensor:
-        order = torch.from_numpy(rng.permutation(seeds, "clt-faithful.shuffled", i, writes.shape[2]))
+        order = torch.from_numpy(
+            rng.permutation(seeds, "clt-faithful.shuffled", i, writes.shape[2])
+        )
         return writes.gather(2, order[:, None, :, None].expand_as(writes))
 
     centred = writes - writes.mean(2, keepdim=True)
     left = torch.stack([(put(i) * centred).sum((2, 3)).abs().sum(1) for i in range(DRAWS)])
-    best = left.round(decimals=3).argmin(0)  # rounded, so that of equally good ones the first is taken whatever a sum's order
+    best = left.round(decimals=3).argmin(
+        0
+    )  # rounded, so that of equally good ones the first is taken whatever a sum's order
     return torch.stack([put(int(i))[run] for run, i in enumerate(best)])
 
 
@@ -106,34 +120,54 @@ def first_start(seeds: np.ndarray, features: int, d: int, layers: int = 2) -> di
     import torch
 
     shape = {"W_enc": (layers, d, features), "W_dec": (layers, layers, features, d)}
-    drawn = {name: torch.from_numpy(rng.normal(seeds, f"clt-faithful.{name}", 0, size)) for name, size in shape.items()}
+    drawn = {
+        name: torch.from_numpy(rng.normal(seeds, f"clt-faithful.{name}", 0, size))
+        for name, size in shape.items()
+    }
     made = {name: x * SCALE / d**0.5 for name, x in drawn.items()}
     made["W_enc"] = drawn["W_enc"] / d**0.5
-    return made | {"b_enc": torch.zeros(len(seeds), layers, features), "b_dec": torch.zeros(len(seeds), layers, d)}
+    return made | {
+        "b_enc": torch.zeros(len(seeds), layers, features),
+        "b_dec": torch.zeros(len(seeds), layers, d),
+    }
 
 
-def planted(seeds: np.ndarray, which: Known, features: int, noise: float, quiet: bool = True) -> dict[str, Tensor]:
-    """The circuit of two hops as a dictionary that reconstructs it without error, each number changed by `noise` of itself at random.
+def planted(
+    seeds: np.ndarray, which: Known, features: int, noise: float, quiet: bool = True
+) -> dict[str, Tensor]:
+    """The circuit of two hops as a dictionary that reconstructs it without error, each number
+    changed by `noise` of itself at random.
 
-    faithful: x₁ ∧ x₂ writes the first hop; of the second layer, h ∧ ¬x₃ and x₃ ∧ ¬h write the second.
-    rewritten: five features of the first layer, no two of them on together, write both hops; the second layer has none.
-    Other features are silent, or begin at random where not `quiet`.
+    faithful: x₁ ∧ x₂ writes the first hop; of the second layer, h ∧ ¬x₃ and x₃ ∧ ¬h write the
+    second.
+    rewritten: five features of the first layer, no two of them on together, write both hops; the
+    second layer has none. Other features are silent, or begin at random where not `quiet`.
     """
     import torch
 
     made = circuit(2)
     d = made.params["W_E"].shape[2]
-    bits, (hop, found) = torch.eye(d, dtype=torch.float64)[:3], torch.eye(d, dtype=torch.float64)[5:7]
+    bits, (hop, found) = (
+        torch.eye(d, dtype=torch.float64)[:3],
+        torch.eye(d, dtype=torch.float64)[5:7],
+    )
     one, two, three = bits
     zero = torch.zeros(d, dtype=torch.float64)
     # (layer, what it reads, bias, what it writes to the first layer, to the second)
     rows = {
-        "faithful": [(0, one + two, -1.0, hop, zero), (1, hop - three, 0.0, zero, found), (1, three - hop, 0.0, zero, found)],
-        "rewritten": [
-            (0, one + two - three, -1.0, hop, found), (0, one + two + three, -2.0, hop, zero), (0, three - one - two, 0.0, zero, found),
-            (0, three + one - two, -1.0, zero, found), (0, three + two - one, -1.0, zero, found),
+        "faithful": [
+            (0, one + two, -1.0, hop, zero),
+            (1, hop - three, 0.0, zero, found),
+            (1, three - hop, 0.0, zero, found),
         ],
-    }[which]  # fmt: skip
+        "rewritten": [
+            (0, one + two - three, -1.0, hop, found),
+            (0, one + two + three, -2.0, hop, zero),
+            (0, three - one - two, 0.0, zero, found),
+            (0, three + one - two, -1.0, zero, found),
+            (0, three + two - one, -1.0, zero, found),
+        ],
+    }[which]
     turn = rotations(seeds, d)
     params = first_start(seeds, features, d)
     if quiet:
@@ -144,6 +178,8 @@ def planted(seeds: np.ndarray, which: Known, features: int, noise: float, quiet:
         for to, write in enumerate(writes):
             params["W_dec"][:, layer, to, i] = (write @ turn).float()
     for name in params if noise else ():
-        scale = torch.from_numpy(rng.normal(seeds, f"clt-faithful.noise.{name}", 0, tuple(params[name].shape[1:])))
+        scale = torch.from_numpy(
+            rng.normal(seeds, f"clt-faithful.noise.{name}", 0, tuple(params[name].shape[1:]))
+        )
         params[name] = params[name] * (1 + noise * scale)
     return params

@@ -1,8 +1,12 @@
-"""Compute planner: whether planned times and planned interval widths come true, and what counts of FLOP say and do not say.
+"""Compute planner: whether planned times and planned interval widths come true, and what counts of
+FLOP say and do not say.
 
-Paper: Kokotajlo 2021, Fun with +12 OOMs of Compute; Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1
-Claim: planned CPU-seconds and interval widths come true within stated factors; a search is 2 FLOP per parameter and token, not 6
-Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; by-n, widths as 1/n; all-shrinks, no second factor
+Paper: Kokotajlo 2021, Fun with +12 OOMs of Compute; Kaplan et al. 2020, Scaling Laws for Neural
+Language Models, Table 1
+Claim: planned CPU-seconds and interval widths come true within stated factors; a search is 2 FLOP
+per parameter and token, not 6
+Baselines: constant, one time for every command; tenfold, ten times the FLOP/s; by-n, widths as 1/n;
+all-shrinks, no second factor
 Cost: 160 s on 2 cores, 260 CPU-seconds, 1.3 GB a process; full a guess of 1 CPU-hour, never run
 """
 
@@ -27,7 +31,9 @@ def timings(specs: tuple[Planner, ...]) -> tuple[Planner, ...]:
     """One run for each experiment that is timed; seeds are those of the first run and on."""
     first = specs[0]
     names = list(TIMED)[: first.entries]
-    return tuple(first.replace(entry=name, density=1.0, seed=first.seed + i) for i, name in enumerate(names))
+    return tuple(
+        first.replace(entry=name, density=1.0, seed=first.seed + i) for i, name in enumerate(names)
+    )
 
 
 def tenfold(arms: Arms) -> xr.Dataset:
@@ -37,10 +43,13 @@ def tenfold(arms: Arms) -> xr.Dataset:
 
 
 def average_for_all(arms: Arms) -> xr.Dataset:
-    """The timed commands as a planner sees them that knows nothing of any: each takes what all of them take on average."""
+    """The timed commands as a planner sees them that knows nothing of any: each takes what all of
+    them take on average."""
     told = arms["timed"]
     same = {what: float(np.exp(np.log(told[what]).mean())) for what in ("cpu", "seconds")}
-    return told.assign({f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")})
+    return told.assign(
+        {f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")}
+    )
 
 
 def shrinking_with_n(arms: Arms) -> xr.Dataset:
@@ -57,16 +66,34 @@ def all_parts_shrink(arms: Arms) -> xr.Dataset:
 
 def worlds(first: int, count: int, **fields: Any) -> tuple[Planner, ...]:
     """One run for each density, each with a seed of its own."""
-    return tuple(Planner(density=p, seed=first + i, **fields) for i, p in enumerate(DENSITIES[:count]))
+    return tuple(
+        Planner(density=p, seed=first + i, **fields) for i, p in enumerate(DENSITIES[:count])
+    )
 
 
 ARMS = {
-    "main": Arm(train, specs=reserved("entry"), note="{main.toys} toys for each density: what the intervals of 24 will be, planned from 6"),
-    "timed": Arm(train, specs=timings, note="commands of this program at {timed.sizes:w size|sizes}, each planned first, in an empty store"),
-    "constant": Arm(derive=average_for_all, note="a planner that knows nothing: for each command the geometric mean of what all took"),
+    "main": Arm(
+        train,
+        specs=reserved("entry"),
+        note="{main.toys} toys for each density: what the intervals of 24 will be, planned from 6",
+    ),
+    "timed": Arm(
+        train,
+        specs=timings,
+        note=(
+            "commands of this program at {timed.sizes:w size|sizes}, each planned first, in an "
+            "empty store"
+        ),
+    ),
+    "constant": Arm(
+        derive=average_for_all,
+        note="a planner that knows nothing: for each command the geometric mean of what all took",
+    ),
     "tenfold": Arm(derive=tenfold, note="a planner that believes in ten times the FLOP per second"),
     "by-n": Arm(derive=shrinking_with_n, note="a planner whose widths of toys fall with 1/n"),
-    "all-shrinks": Arm(derive=all_parts_shrink, note="a planner that forgets the factor that is not bought"),
+    "all-shrinks": Arm(
+        derive=all_parts_shrink, note="a planner that forgets the factor that is not bought"
+    ),
 }
 experiment = Experiment(
     arms=ARMS,
@@ -79,4 +106,4 @@ experiment = Experiment(
     full=worlds(7000, 36, toys=1920, steps=3000),
     seeds_per_group=1,
     measured=3,  # sgd-noise has other commands
-)  # fmt: skip
+)

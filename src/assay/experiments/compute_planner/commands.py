@@ -1,4 +1,5 @@
-"""Assay itself as a subject: one of its commands, run as a user would run it, with what it printed and what it took."""
+"""Assay itself as a subject: one of its commands, run as a user would run it, with what it printed
+and what it took."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class Ran:
 def load(cpu_seconds: float = 0.2) -> float:
     """How crowded the cores are: a busy loop's seconds by the clock over its CPU-seconds.
 
-    Range: 1 on a core of its own; about 2 where two processes share each core; above. Takes `cpu_seconds` of CPU.
-    """
+    Range: 1 on a core of its own; about 2 where two processes share each core; above. Takes
+    `cpu_seconds` of CPU."""
     clock, start = time.perf_counter(), time.thread_time()
     while time.thread_time() - start < cpu_seconds:
         pass
@@ -44,7 +45,8 @@ def load(cpu_seconds: float = 0.2) -> float:
 
 
 def ran(*words: str, root: str) -> Ran:
-    """What `assay WORDS --root ROOT --json` printed and took, on one thread. Ended when this process is interrupted.
+    """What `assay WORDS --root ROOT --json` printed and took, on one thread. Ended when this
+    process is interrupted.
 
     CPU-seconds are those of all children that ended meanwhile: run one command at a time.
     Raises: RunError with the last line it wrote when it fails, or takes ten minutes.
@@ -53,7 +55,13 @@ def ran(*words: str, root: str) -> Ran:
     crowded = load()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
     except subprocess.TimeoutExpired as e:
         raise RunError(f"assay {' '.join(words)} took longer than {LIMIT:.0f} seconds") from e
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -13,31 +13,73 @@ from assay.experiments.compute_planner.method import SIZES
 def figures(arms: Arms) -> list[Figure]:
     main, timing = arms["main"], arms["timed"]
     kinds, each = ("over toys", "over toys × blocks"), float(main.flop_per_toy[0])
-    bought = [(each * n / 1e6, 100 * float(main[f"curve_{which}"].isel(kind=k, toys_bought=i).mean("run")), f"{kind}, {which}")
-              for (k, kind), (i, n), which in itertools.product(enumerate(kinds), enumerate(SIZES), ("planned", "actual"))]  # fmt: skip
+    bought = [
+        (
+            each * n / 1e6,
+            100 * float(main[f"curve_{which}"].isel(kind=k, toys_bought=i).mean("run")),
+            f"{kind}, {which}",
+        )
+        for (k, kind), (i, n), which in itertools.product(
+            enumerate(kinds), enumerate(SIZES), ("planned", "actual")
+        )
+    ]
     middle = np.sqrt(timing.cpu_low * timing.cpu_high)
     ratio, names = (timing.cpu / middle).values, timing.entry.values.tolist()
-    took = [(float(middle[i, j]), float(ratio[i, j]), names[i]) for i, j in np.argwhere(np.isfinite(ratio))]
+    took = [
+        (float(middle[i, j]), float(ratio[i, j]), names[i])
+        for i, j in np.argwhere(np.isfinite(ratio))
+    ]
     return [
-        Figure("What more FLOP buy: intervals narrow until the blocks are all that is left",
-               columns(("flop", "half", "line"), bought), "line", "flop", "half", color="line",
-               x_title="million FLOP of training 6 to 48 toys", y_title="half-width, % of the mean loss", x_log=True, y_log=True,
-               rules=((5.0, "a bound 5 % away is decided below"),)),
-        Figure("CPU-seconds of commands over those planned", columns(("planned", "ratio", "entry"), took), "points",
-               "planned", "ratio", color="entry", x_title="planned CPU-seconds, middle of the range",
-               y_title="actual CPU-seconds over planned", y_log=True, rules=((0.5, "half"), (1.0, "as planned"), (2.0, "twice"))),
-        Figure("Amp's two phases: one known, the other over three orders of magnitude", columns(("phase", "flop", "tokens"), phases()),
-               "points", "phase", "flop", color="tokens", x_title="phase, and FLOP per parameter and token", y_title="FLOP", y_log=True,
-               rules=((1e34, "about 1e34, as the comment says of each"),)),
-    ]  # fmt: skip
+        Figure(
+            "What more FLOP buy: intervals narrow until the blocks are all that is left",
+            columns(("flop", "half", "line"), bought),
+            "line",
+            "flop",
+            "half",
+            color="line",
+            x_title="million FLOP of training 6 to 48 toys",
+            y_title="half-width, % of the mean loss",
+            x_log=True,
+            y_log=True,
+            rules=((5.0, "a bound 5 % away is decided below"),),
+        ),
+        Figure(
+            "CPU-seconds of commands over those planned",
+            columns(("planned", "ratio", "entry"), took),
+            "points",
+            "planned",
+            "ratio",
+            color="entry",
+            x_title="planned CPU-seconds, middle of the range",
+            y_title="actual CPU-seconds over planned",
+            y_log=True,
+            rules=((0.5, "half"), (1.0, "as planned"), (2.0, "twice")),
+        ),
+        Figure(
+            "Amp's two phases: one known, the other over three orders of magnitude",
+            columns(("phase", "flop", "tokens"), phases()),
+            "points",
+            "phase",
+            "flop",
+            color="tokens",
+            x_title="phase, and FLOP per parameter and token",
+            y_title="FLOP",
+            y_log=True,
+            rules=((1e34, "about 1e34, as the comment says of each"),),
+        ),
+    ]
 
 
 def phases() -> list[tuple[str, float, str]]:
-    """(phase, FLOP, tokens a call) of Amp, the search with one token a call and with a whole context of 2,048."""
+    """(phase, FLOP, tokens a call) of Amp, the search with one token a call and with a whole
+    context of 2,048."""
     from assay.core import compute
 
     found = [("training, 6", compute.training(1e17, 1e17).low, "one token a call")]
     for per_token in (6, 2):
         told = compute.search(1e17, compute.Range(1, 2048), 1e8, 5e4, 5e4, per_token)
-        found += [(f"search, {per_token}", told.low, "one token a call"), (f"search, {per_token}", told.high, "2,048 tokens a call")]
+        found += [
+            (f"search, {per_token}", told.low, "one token a call"),
+            (f"search, {per_token}", told.high, "2,048 tokens a call"),
+        ]
     return found

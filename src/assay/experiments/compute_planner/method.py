@@ -28,25 +28,36 @@ FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
 TIMED = {
     "deep-linear": (("steps=20", "seed=200:202"), ("seed=200:224",)),
-    "superposition-phase": (("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"), ("steps=500", "relative=0.2", "seed=200:208")),
+    "superposition-phase": (
+        ("steps=20", "densities=0.1,1.0", "relative=0.4", "seed=200:208"),
+        ("steps=500", "relative=0.2", "seed=200:208"),
+    ),
     "features-per-dimension": (("steps=20", "net_steps=20", "seed=200:202"), ("seed=200:224",)),
     "eval-schedule": (("steps=32", "seed=200:202"), ("steps=1024", "seed=200:208")),
     "superposition-llc": (("steps=100", "seed=200:202"), ("steps=1500", "seed=200:208")),
-    "llc": (("burn_in=160", "steps=400", "seed=200:202"), ("burn_in=2000", "steps=5000", "seed=200:208")),
-    "myopia": (("steps=20", "updates=20", "seed=200:202"), ("steps=1000", "updates=500", "seed=200:202")),
+    "llc": (
+        ("burn_in=160", "steps=400", "seed=200:202"),
+        ("burn_in=2000", "steps=5000", "seed=200:208"),
+    ),
+    "myopia": (
+        ("steps=20", "updates=20", "seed=200:202"),
+        ("steps=1000", "updates=500", "seed=200:202"),
+    ),
     "sgd-noise": (("steps=20", "minibatches=50", "subset=64", "seed=200:202"), ("seed=200:208",)),
 }
-"""Experiments that need no language model and from which no number of the planner comes, each at two sizes far apart.
+"""Experiments that need no language model and from which no number of the planner comes, each at
+two sizes far apart.
 
-Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds are planned. The two that are left out,
-belief-states and gated-ablations, have no command for which fewer than 10 are planned.
-"""
+Their seeds are none of the judged ones. The larger sizes are those for which about 20 CPU-seconds
+are planned. The two that are left out, belief-states and gated-ablations, have no command for which
+fewer than 10 are planned. """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planner(Spec):
     density: PerRun[Annotated[float, Interval(gt=0, le=1)]] = 1.0
-    """Probability that a feature of the toys is active; one run is all toys of one density, drawn by the run's seed."""
+    """Probability that a feature of the toys is active; one run is all toys of one density, drawn
+    by the run's seed."""
     entry: PerRun[str] = ""
     """The experiment that is timed instead; set by the arm `timed`."""
     toys: Annotated[int, Ge(2 * MANY)] = 192
@@ -70,7 +81,10 @@ class Planner(Spec):
 
     def check(self) -> None:
         if self.toys % MANY:
-            raise SpecError(f"Planner.toys is a multiple of {MANY}, so that pilots have others to plan, got {self.toys}")
+            raise SpecError(
+                f"Planner.toys is a multiple of {MANY}, so that pilots have others to plan, "
+                f"got {self.toys}"
+            )
         if self.entry and self.entry not in TIMED:
             raise SpecError(f"Planner.entry is one of {', '.join(TIMED)}, got {self.entry!r}")
 
@@ -89,7 +103,9 @@ def replicas(runs: Runs[Planner]) -> Runs:
 
     s = runs.shared
     pairs = zip(runs.seeds.tolist(), runs.each("density").tolist(), strict=True)
-    return Runs([toy.Model(seed=seed * 1000 + i, density=p) for seed, p in pairs for i in range(s.toys)])
+    return Runs(
+        [toy.Model(seed=seed * 1000 + i, density=p) for seed, p in pairs for i in range(s.toys)]
+    )
 
 
 def train(runs: Runs[Planner], bench: Bench) -> Trained:
@@ -107,14 +123,22 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
 
     def loss(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         flat = {name: t.flatten(0, 1) for name, t in p.items()}
-        return toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)  # [run]
+        return (
+            toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)
+        )  # [run]
 
     batches = planted.sparse_features(each, s.features, s.batch)
-    return fit([descent(runs, params, loss, lr=np.full(len(runs), s.lr))], batches, steps=s.steps, bench=bench)[0]
+    return fit(
+        [descent(runs, params, loss, lr=np.full(len(runs), s.lr))],
+        batches,
+        steps=s.steps,
+        bench=bench,
+    )[0]
 
 
 def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run toy block"]:
-    """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its toys."""
+    """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its
+    toys."""
     import torch
 
     from assay.data import planted
@@ -131,34 +155,51 @@ def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run to
 
 
 def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
-    """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the Spread it makes."""
+    """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the
+    Spread it makes."""
     from assay.core.intervals import interval
     from assay.core.outlook import spread
 
-    return spread(interval({"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1))
+    return spread(
+        interval(
+            {"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1
+        )
+    )
 
 
 def planned_half_widths(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[float]]:
-    """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24 other toys have, by kind."""
+    """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24
+    other toys have, by kind."""
     groups = loss.reshape(-1, MANY, loss.shape[1])
     told = {}
     for kind, factors in (("seeds", 1), ("crossed", 2)):
         there = [spread_of_mean(g, factors).half_width for g in groups]
-        pilots = [[spread_of_mean(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups]
+        pilots = [
+            [spread_of_mean(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups
+        ]
         told[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
-        told[f"{kind}_naive"] = [p.if_all_narrow().expected(MANY) for group in pilots for p in group]
-        told[f"{kind}_actual"] = [there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group]
+        told[f"{kind}_naive"] = [
+            p.if_all_narrow().expected(MANY) for group in pilots for p in group
+        ]
+        told[f"{kind}_actual"] = [
+            there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group
+        ]
     return told
 
 
-def half_widths_by_size(loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]) -> Float[np.ndarray, "kind size"]:
-    """Half-widths [kind, size] as shares of the mean loss: planned from the first six toys, and as they came out."""
+def half_widths_by_size(
+    loss: Float[np.ndarray, "toy block"], sizes: Sequence[int]
+) -> Float[np.ndarray, "kind size"]:
+    """Half-widths [kind, size] as shares of the mean loss: planned from the first six toys, and as
+    they came out."""
     rows = []
     for factors in (1, 2):
         pilots = [spread_of_mean(g[:FEW], factors) for g in loss.reshape(-1, MANY, loss.shape[1])]
         rows.append([np.mean([p.expected(n) for p in pilots]) for n in sizes])
         parts = [loss[: len(loss) // n * n].reshape(-1, n, loss.shape[1]) for n in sizes]
-        rows.append([np.mean([spread_of_mean(g, factors).half_width for g in part]) for part in parts])
+        rows.append(
+            [np.mean([spread_of_mean(g, factors).half_width for g in part]) for part in parts]
+        )
     return np.array(rows) / loss.mean()
 
 
@@ -175,7 +216,10 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     return measures(
         runs,
         coords={"toys_bought": SIZES},
-        **{name: ("run pilot", np.array([f[name] for f in found]), "squared input") for name in found[0]},
+        **{
+            name: ("run pilot", np.array([f[name] for f in found]), "squared input")
+            for name in found[0]
+        },
         curve_planned=("run kind toys_bought", drawn[:, ::2], "share of the loss"),
         curve_actual=("run kind toys_bought", drawn[:, 1::2], "share of the loss"),
         loss=("run toy", loss.mean(-1), "squared input"),
@@ -184,24 +228,50 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
 
 
 def timed(runs: Runs[Planner]) -> xr.Dataset:
-    """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment, each command in an empty store."""
+    """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment,
+    each command in an empty store."""
     import tempfile
 
     from assay.experiments.compute_planner.commands import ran
 
     shape = (len(runs), 2)
-    found = {name: np.full(shape, np.nan) for name in ("seconds_low", "seconds_high", "cpu_low", "cpu_high", "seconds", "cpu", "crowded")}
+    found = {
+        name: np.full(shape, np.nan)
+        for name in (
+            "seconds_low",
+            "seconds_high",
+            "cpu_low",
+            "cpu_high",
+            "seconds",
+            "cpu",
+            "crowded",
+        )
+    }
     for i, entry in enumerate(runs.each("entry").tolist()):
         for j, sets in enumerate(TIMED[entry][: runs.shared.sizes]):
             words = [word for text in sets for word in ("--set", text)]
             with tempfile.TemporaryDirectory(prefix="assay-planner-") as root:
                 told = ran("plan", entry, *words, "--executor", "inline", root=root).told
                 took = ran("run", entry, *words, "--executor", "inline", root=root)
-            found["seconds_low"][i, j], found["seconds_high"][i, j] = told["command_seconds"] or (np.nan, np.nan)
-            found["cpu_low"][i, j], found["cpu_high"][i, j] = told["command_cpu_seconds"] or (np.nan, np.nan)
-            found["seconds"][i, j], found["cpu"][i, j], found["crowded"][i, j] = took.seconds, took.cpu_seconds, took.load
+            found["seconds_low"][i, j], found["seconds_high"][i, j] = told["command_seconds"] or (
+                np.nan,
+                np.nan,
+            )
+            found["cpu_low"][i, j], found["cpu_high"][i, j] = told["command_cpu_seconds"] or (
+                np.nan,
+                np.nan,
+            )
+            found["seconds"][i, j], found["cpu"][i, j], found["crowded"][i, j] = (
+                took.seconds,
+                took.cpu_seconds,
+                took.load,
+            )
     units = dict.fromkeys(found, "s") | {"crowded": "seconds a CPU-second"}
-    return measures(runs, coords={"size": ["small", "larger"]}, **{name: ("run size", x, units[name]) for name, x in found.items()})
+    return measures(
+        runs,
+        coords={"size": ["small", "larger"]},
+        **{name: ("run size", x, units[name]) for name, x in found.items()},
+    )
 
 
 def toy_flop(s: Planner) -> float:

@@ -31,7 +31,8 @@ SHOWN = 81
 @dataclass(frozen=True, kw_only=True)
 class DeepLinear(Spec):
     start: PerRun[float] = START
-    """How much of each mode the layers hold at the start in the part that grows, ‖(a + b)/2‖² on average; balanced layers: u₀."""
+    """How much of each mode the layers hold at the start in the part that grows, ‖(a + b)/2‖² on
+    average; balanced layers: u₀."""
     strengths: tuple[Annotated[float, Gt(0)], ...] = (4.0, 3.0, 2.0, 1.0)
     """Singular values of the map to be learned, descending: its modes."""
     size: int = 10
@@ -56,14 +57,25 @@ class DeepLinear(Spec):
         if not s or list(s) != sorted(set(s), reverse=True):
             raise SpecError(f"DeepLinear.strengths descend, each once, and are above 0, got {s}")
         if len(s) > self.size:
-            raise SpecError(f"DeepLinear.strengths are at most as many as the size: no {self.size} × {self.size} map has rank {len(s)}")
+            raise SpecError(
+                f"DeepLinear.strengths are at most as many as the size: no {self.size} × "
+                f"{self.size} map has rank {len(s)}"
+            )
         if self.hidden < len(s):
-            raise SpecError(f"DeepLinear.hidden must be at least the rank {len(s)}, got {self.hidden}")
+            raise SpecError(
+                f"DeepLinear.hidden must be at least the rank {len(s)}, got {self.hidden}"
+            )
         if not 0 < self.start < s[-1]:
-            raise SpecError(f"DeepLinear.start lies above 0 and below every strength, the least of which is {s[-1]:g}, got {self.start:g}")
+            raise SpecError(
+                "DeepLinear.start lies above 0 and below every strength, the least of which "
+                f"is {s[-1]:g}, got {self.start:g}"
+            )
         limit = 2.0 if self.layers == 1 else theory.stable_rate(s[0], self.imbalance)
         if not 0 < self.lr < limit:
-            raise SpecError(f"DeepLinear.lr must be above 0 and below {limit:.3g}, where gradient descent becomes unstable, got {self.lr:g}")
+            raise SpecError(
+                f"DeepLinear.lr must be above 0 and below {limit:.3g}, where gradient descent "
+                f"becomes unstable, got {self.lr:g}"
+            )
 
     @property
     def imbalance(self) -> float:
@@ -72,7 +84,9 @@ class DeepLinear(Spec):
         return self.start * (spread if self.aligned else max(2.0, spread))
 
 
-def modes_and_map(runs: Runs[DeepLinear]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
+def modes_and_map(
+    runs: Runs[DeepLinear],
+) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
     """Singular directions and the map of each run."""
     from assay.worlds.linear import factors
 
@@ -90,7 +104,9 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
 
     def drawn(name: str, *shape: int) -> Tensor:
-        return torch.from_numpy(rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64))
+        return torch.from_numpy(
+            rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64)
+        )
 
     if s.aligned:
         left, right, _ = modes_and_map(runs)
@@ -111,8 +127,16 @@ def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
     s = runs.shared
     left, right, A = modes_and_map(runs)
     params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
-    group = factors.gradient_descent(runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr))
-    return fit([factors.followed(group, left, right)], lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)[0]
+    group = factors.gradient_descent(
+        runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr)
+    )
+    return fit(
+        [factors.followed(group, left, right)],
+        lambda step: None,
+        steps=s.steps,
+        probe_at=range(1, s.steps + 1),
+        bench=bench,
+    )[0]
 
 
 def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -121,16 +145,31 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
     from assay.worlds.linear import factors
 
     s = runs.shared
-    held = np.stack([trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1)  # before each step
+    held = np.stack(
+        [trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1
+    )  # before each step
     left, right, _ = modes_and_map(runs)
     start = layers(runs)
-    a, b = (torch.einsum("rnk,rnh->rkh", d, start[side]).numpy() for d, side in ((left, "a"), (right, "b")))
+    a, b = (
+        torch.einsum("rnk,rnh->rkh", d, start[side]).numpy()
+        for d, side in ((left, "a"), (right, "b"))
+    )
     u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)
     at = np.linspace(0, s.steps - 1, SHOWN).round().astype(int)
-    when = {f"t{round(100 * share)}": np.stack([theory.reached(held[..., k], share * x) for k, x in enumerate(s.strengths)], -1)
-            for share in (0.1, 0.5, 0.9)}  # fmt: skip
-    curve = [[theory.deep(at * s.lr, x, *v) for x, *v in zip(s.strengths, *row, strict=True)] for row in zip(u0, imbalance, strict=True)]
-    half = [[theory.deep_time(0.5, x, *v) for x, *v in zip(s.strengths, *row, strict=True)] for row in zip(u0, imbalance, strict=True)]
+    when = {
+        f"t{round(100 * share)}": np.stack(
+            [theory.reached(held[..., k], share * x) for k, x in enumerate(s.strengths)], -1
+        )
+        for share in (0.1, 0.5, 0.9)
+    }
+    curve = [
+        [theory.deep(at * s.lr, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
+        for row in zip(u0, imbalance, strict=True)
+    ]
+    half = [
+        [theory.deep_time(0.5, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
+        for row in zip(u0, imbalance, strict=True)
+    ]
     even = [[theory.deep_time(0.5, x, u) for x in s.strengths] for u in runs.each("start")]
     return measures(
         runs,
@@ -140,6 +179,12 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
         balanced=("run strength", np.array(even), "τ"),
         imbalance=("run strength", imbalance, "1"),
         held=("run time strength", held[:, at], "1"),
-        off=("run", np.abs((held[:, at] - np.moveaxis(np.array(curve), 1, 2)) / np.array(s.strengths)).max((1, 2)), "share of the strength"),
+        off=(
+            "run",
+            np.abs((held[:, at] - np.moveaxis(np.array(curve), 1, 2)) / np.array(s.strengths)).max(
+                (1, 2)
+            ),
+            "share of the strength",
+        ),
         first=("run row column", factors.product(start), "1"),
     )

@@ -1,8 +1,12 @@
-"""Is the matrix of an MLP's dictionary dense, read by feature and read by neuron, and more so than learning nothing would make it?
+"""Is the matrix of an MLP's dictionary dense, read by feature and read by neuron, and more so than
+learning nothing would make it?
 
-Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its replication (second-hand)
-Claim: the excess kurtosis of features' rows is on average at least 0.5 above that of the same rows turned
-Baselines: frozen and soft-frozen decoder; frozen encoder; untrained models; independent neurons; turned, permuted, random, planted rows
+Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its
+replication (second-hand)
+Claim: the excess kurtosis of features' rows is on average at least 0.5 above that of the same rows
+turned
+Baselines: frozen and soft-frozen decoder; frozen encoder; untrained models; independent neurons;
+turned, permuted, random, planted rows
 Cost: 190 s on 2 cores, 280 CPU-seconds, 1.3 GB a process; full a guess of 20 GPU-hours, never run
 """
 
@@ -36,47 +40,137 @@ def planted_features(arms: Arms) -> xr.Dataset:
 
 
 ARMS = {
-    "main": Arm(TOGETHER, note="TopK on the MLP activations of a one-block model, a model for each seed"),
-    "wide": Arm(TOGETHER, specs=variant(seeds=3, times={"width": 2.0}), note="twice as many features"),
-    "frozen-decoder": Arm(TOGETHER, specs=changed(frozen="decoder"), note="decoder rows stay random, spread as the activations are"),
-    "soft-frozen": Arm(TOGETHER, specs=changed(frozen="soft-decoder"), note="decoder rows stay within cosine .8 of random ones"),
-    "frozen-encoder": Arm(TOGETHER, specs=changed(frozen="encoder"), note="the encoder stays random, decoder and biases learn"),
-    "untrained": Arm(train, specs=changed(model_steps=1), note="the same on models after one warm-up step: as they were drawn"),
-    "half": Arm(train, specs=variant(seeds=3, times={"steps": 0.5}), note="half as long, with its own decay"),
-    "shuffled": Arm(train, specs=variant(acts="shuffled", times={"steps": 2.0}),
-                    note="neurons made independent: each keeps its values, at other tokens; trained twice as long"),
-    "start": Arm(untrained, specs=changed(matrix="start"), note="the dictionary before its training"),
+    "main": Arm(
+        TOGETHER, note="TopK on the MLP activations of a one-block model, a model for each seed"
+    ),
+    "wide": Arm(
+        TOGETHER, specs=variant(seeds=3, times={"width": 2.0}), note="twice as many features"
+    ),
+    "frozen-decoder": Arm(
+        TOGETHER,
+        specs=changed(frozen="decoder"),
+        note="decoder rows stay random, spread as the activations are",
+    ),
+    "soft-frozen": Arm(
+        TOGETHER,
+        specs=changed(frozen="soft-decoder"),
+        note="decoder rows stay within cosine .8 of random ones",
+    ),
+    "frozen-encoder": Arm(
+        TOGETHER,
+        specs=changed(frozen="encoder"),
+        note="the encoder stays random, decoder and biases learn",
+    ),
+    "untrained": Arm(
+        train,
+        specs=changed(model_steps=1),
+        note="the same on models after one warm-up step: as they were drawn",
+    ),
+    "half": Arm(
+        train, specs=variant(seeds=3, times={"steps": 0.5}), note="half as long, with its own decay"
+    ),
+    "shuffled": Arm(
+        train,
+        specs=variant(acts="shuffled", times={"steps": 2.0}),
+        note=(
+            "neurons made independent: each keeps its values, at other tokens; trained twice as "
+            "long"
+        ),
+    ),
+    "start": Arm(
+        untrained, specs=changed(matrix="start"), note="the dictionary before its training"
+    ),
     "identity": Arm(untrained, specs=changed(matrix="identity"), note="every neuron a feature"),
-    "rotated": Arm(other_rows, after="main", specs=changed(matrix="rotated"), note="main's rows, turned as a whole in the space of neurons"),
-    "rotated-again": Arm(other_rows, after="main", specs=changed(matrix="rotated", replicate=1), note="the same, turned by another rotation"),
-    "permuted": Arm(other_rows, after="main", specs=changed(matrix="permuted"), note="the entries of each of main's rows in another order"),
-    "random": Arm(other_rows, after="main", specs=changed(matrix="random"), note="random rows in the place of main's"),
-    "planted-features": Arm(derive=planted_features,
-                            note="planted: features that fire on nine tenths of three tokens, in the place of main's, for rules alone"),
-    "planted": Arm(other_rows, after="main", specs=changed(matrix="planted"), note="planted: six neurons of ten belong to one feature each"),
-}  # fmt: skip
-SMALL = DictionaryWeights(model_steps=20, d=16, m=32, width=64, k=4, windows=60, per_file=1, steps=30, batch=128)
+    "rotated": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="rotated"),
+        note="main's rows, turned as a whole in the space of neurons",
+    ),
+    "rotated-again": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="rotated", replicate=1),
+        note="the same, turned by another rotation",
+    ),
+    "permuted": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="permuted"),
+        note="the entries of each of main's rows in another order",
+    ),
+    "random": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="random"),
+        note="random rows in the place of main's",
+    ),
+    "planted-features": Arm(
+        derive=planted_features,
+        note=(
+            "planted: features that fire on nine tenths of three tokens, in the place of main's, "
+            "for rules alone"
+        ),
+    ),
+    "planted": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="planted"),
+        note="planted: six neurons of ten belong to one feature each",
+    ),
+}
+SMALL = DictionaryWeights(
+    model_steps=20, d=16, m=32, width=64, k=4, windows=60, per_file=1, steps=30, batch=128
+)
 PAGE = """
-**The question.** A dictionary of an MLP writes each feature as a vector over neurons. One feature that was printed has large weights of both
-signs on many neurons, and the expectation was put down that the whole matrix is like that: dense by feature, dense by neuron, and
-with nothing to be seen by neuron that is not seen by feature. Single neurons would then stay unexplained though all features were understood.
+**The question.** A dictionary of an MLP writes each feature as a vector over neurons. One feature
+that was printed has large weights of both signs on many neurons, and the expectation was put down
+that the whole matrix is like that: dense by feature, dense by neuron, and with nothing to be seen
+by neuron that is not seen by feature. Single neurons would then stay unexplained though all
+features were understood.
 
-**How it is judged.** Each seed trains a one-block language model and a TopK dictionary of its 256 MLP activations. How many entries carry a
-vector is told by the fewest that hold 90 % of its squared length (k90), by excess kurtosis and by Gini coefficients. Rows have length 1, and
-features that fired fewer than ten times are left out. What features put into a neuron is weighted by how strongly they are used. Which of the
-two is more readable is told by rules: a short rule on tokens is learned for a feature, another for a neuron that fires as often, and both are
-scored on other files. The same is asked of dictionaries of which half was not learned, of models before training, and of neurons made
-independent: there neurons are the features, and a dictionary that is dense even there would say nothing about networks.
+**How it is judged.** Each seed trains a one-block language model and a TopK dictionary of its 256
+MLP activations. How many entries carry a vector is told by the fewest that hold 90 % of its squared
+length (k90), by excess kurtosis and by Gini coefficients. Rows have length 1, and features that
+fired fewer than ten times are left out. What features put into a neuron is weighted by how strongly
+they are used. Which of the two is more readable is told by rules: a short rule on tokens is learned
+for a feature, another for a neuron that fires as often, and both are scored on other files. The
+same is asked of dictionaries of which half was not learned, of models before training, and of
+neurons made
+independent: there neurons are the features, and a dictionary that is dense even there would say
+nothing about networks.
 
-**Read this before you quote it.** One-block models of width 64, trained on source code for 480 steps, and 512 features on 256 neurons. Claims
-have to survive half the training of the dictionaries, not of the models, in which kurtosis still grows. Rules see tokens, no meaning: how well
-they tell a feature is a lower bound.
-"""
+**Read this before you quote it.** One-block models of width 64, trained on source code for 480
+steps, and 512 features on 256 neurons. Claims have to survive half the training of the
+dictionaries, not of the models, in which kurtosis still grows. Rules see tokens, no meaning: how
+well they tell a feature is a lower bound. """
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    inputs=inputs,
+    cost=cost,
+    seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(DictionaryWeights(), seed=range(11020, 11026)),
-    full=grid(DictionaryWeights(d=128, m=512, activation="relu", model_steps=100_000, width=4096, k=32, windows=0, batch=8192,
-                                steps=100_000, lr=4e-3, features=100, texts=20_000), seed=range(11020, 11026)),
-)  # fmt: skip
+    full=grid(
+        DictionaryWeights(
+            d=128,
+            m=512,
+            activation="relu",
+            model_steps=100_000,
+            width=4096,
+            k=32,
+            windows=0,
+            batch=8192,
+            steps=100_000,
+            lr=4e-3,
+            features=100,
+            texts=20_000,
+        ),
+        seed=range(11020, 11026),
+    ),
+)

@@ -11,42 +11,104 @@ from assay.experiments.dictionary_weights.claims import READ
 from assay.experiments.dictionary_weights.matrices import EDGES
 
 CURVES = {
-    "main": "learned", "frozen-decoder": "frozen decoder", "soft-frozen": "soft-frozen decoder", "untrained": "untrained model",
-    "shuffled": "independent neurons", "random": "random rows", "planted": "planted columns",
-}  # fmt: skip
+    "main": "learned",
+    "frozen-decoder": "frozen decoder",
+    "soft-frozen": "soft-frozen decoder",
+    "untrained": "untrained model",
+    "shuffled": "independent neurons",
+    "random": "random rows",
+    "planted": "planted columns",
+}
 SHOWN = 0.25
-"""The share of neurons or features at which curves end: at 1 they all meet, and nobody could tell them apart."""
+"""The share of neurons or features at which curves end: at 1 they all meet, and nobody could tell
+them apart."""
 
 
 def figures(arms: Arms) -> list[Figure]:
     there = {name: label for name, label in CURVES.items() if name in arms}
     slices = [
-        Figure(title, slice_curves(arms, there, measure), "line", x="share", y="held", color="arm", x_title=x_title,
-               y_title="share of its squared length in the largest of them", note=note)
-        for title, measure, x_title, note in (
-            ("Read by feature: how few neurons carry a row", "row_curve", "share of neurons, largest first",
-             "Mean over live features and seeds, the largest quarter. Entries of one size would give a straight line to a quarter."),
-            ("Read by neuron: how few features carry a column", "column_curve", "share of features, largest first",
-             "Mean over neurons and seeds, rows at length 1, live features only."),
+        Figure(
+            title,
+            slice_curves(arms, there, measure),
+            "line",
+            x="share",
+            y="held",
+            color="arm",
+            x_title=x_title,
+            y_title="share of its squared length in the largest of them",
+            note=note,
         )
-    ]  # fmt: skip
-    few = Figure("How many neurons a feature needs for nine tenths of its length", histogram(arms, there), "line", x="neurons", y="share",
-                 color="arm", x_log=True, x_title="neurons for 90 % of the squared length", y_title="share of live features",
-                 rules=((10.0, "10"),))  # fmt: skip
+        for title, measure, x_title, note in (
+            (
+                "Read by feature: how few neurons carry a row",
+                "row_curve",
+                "share of neurons, largest first",
+                (
+                    "Mean over live features and seeds, the largest quarter. Entries of one size "
+                    "would give a straight line to a quarter."
+                ),
+            ),
+            (
+                "Read by neuron: how few features carry a column",
+                "column_curve",
+                "share of features, largest first",
+                "Mean over neurons and seeds, rows at length 1, live features only.",
+            ),
+        )
+    ]
+    few = Figure(
+        "How many neurons a feature needs for nine tenths of its length",
+        histogram(arms, there),
+        "line",
+        x="neurons",
+        y="share",
+        color="arm",
+        x_log=True,
+        x_title="neurons for 90 % of the squared length",
+        y_title="share of live features",
+        rules=((10.0, "10"),),
+    )
     rows = [
         (label, kind, *summary(by(arms[name])[measure].values))
         for name, label in there.items()
-        for kind, measure in (("neurons for a feature", "row_k90_median"), ("features for a neuron, by use", "use_k90_median"))
-    ]  # fmt: skip
-    both = Figure("Both slicings beside their controls", columns(("arm", "slice", "median", "low", "high"), rows), "bars", x="arm", y="median",
-                  facet="slice", band=("low", "high"), x_title="", y_title="median number for 90 %",
-                  note="Mean and 95 % t interval over seeds.")  # fmt: skip
-    told = Figure("How well a rule on tokens tells a feature, and a neuron that fires as often", columns(("arm", "what", "told", "low", "high"), [
-        (label, kind, *summary(by(arms[name])[measure].values))
-        for name, label in READ.items() if name in arms
-        for kind, measure in (("feature", "told"), ("neuron", "told_neurons"))
-    ]), "bars", x="arm", y="told", color="what", band=("low", "high"), x_title="", y_title="balanced accuracy on fresh contexts of 32 tokens",
-        rules=((0.5, "chance"),), note="Mean and 95 % t interval over seeds.")  # fmt: skip
+        for kind, measure in (
+            ("neurons for a feature", "row_k90_median"),
+            ("features for a neuron, by use", "use_k90_median"),
+        )
+    ]
+    both = Figure(
+        "Both slicings beside their controls",
+        columns(("arm", "slice", "median", "low", "high"), rows),
+        "bars",
+        x="arm",
+        y="median",
+        facet="slice",
+        band=("low", "high"),
+        x_title="",
+        y_title="median number for 90 %",
+        note="Mean and 95 % t interval over seeds.",
+    )
+    told = Figure(
+        "How well a rule on tokens tells a feature, and a neuron that fires as often",
+        columns(
+            ("arm", "what", "told", "low", "high"),
+            [
+                (label, kind, *summary(by(arms[name])[measure].values))
+                for name, label in READ.items()
+                if name in arms
+                for kind, measure in (("feature", "told"), ("neuron", "told_neurons"))
+            ],
+        ),
+        "bars",
+        x="arm",
+        y="told",
+        color="what",
+        band=("low", "high"),
+        x_title="",
+        y_title="balanced accuracy on fresh contexts of 32 tokens",
+        rules=((0.5, "chance"),),
+        note="Mean and 95 % t interval over seeds.",
+    )
     return [*slices, few, both, told]
 
 
@@ -55,14 +117,22 @@ def slice_curves(arms: Arms, there: dict[str, str], measure: str) -> dict[str, l
     rows = []
     for name, label in there.items():
         held = by(arms[name])[measure].mean("seed")
-        rows += [(label, float(at), float(value)) for at, value in zip(held["rank"].values, held.values, strict=True) if at <= SHOWN]
+        rows += [
+            (label, float(at), float(value))
+            for at, value in zip(held["rank"].values, held.values, strict=True)
+            if at <= SHOWN
+        ]
     return columns(("arm", "share", "held"), rows)
 
 
 def histogram(arms: Arms, there: dict[str, str]) -> dict[str, list]:
-    """Columns: the share of live features of all seeds in each bin of how many neurons they need."""
+    """Columns: the share of live features of all seeds in each bin of how many neurons they
+    need."""
     rows = []
     for name, label in there.items():
         counts = by(arms[name]).row_counts.sum("seed").values
-        rows += [(label, float(np.sqrt(a * b)), float(c / counts.sum())) for a, b, c in zip(EDGES, EDGES[1:], counts, strict=False)]
+        rows += [
+            (label, float(np.sqrt(a * b)), float(c / counts.sum()))
+            for a, b, c in zip(EDGES, EDGES[1:], counts, strict=False)
+        ]
     return columns(("arm", "neurons", "share"), rows)

@@ -1,4 +1,5 @@
-"""The matrix of dictionary-weights: rows that stand in the place of learned ones, and how dense rows and columns are."""
+"""The matrix of dictionary-weights: rows that stand in the place of learned ones, and how dense
+rows and columns are."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ EDGES = np.geomspace(1, 1024, 21)
 
 
 def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> Trained:
-    """Main's dictionary with other decoder rows in the place of its own, the encoder as it is: features are used as much as they were."""
+    """Main's dictionary with other decoder rows in the place of its own, the encoder as it is:
+    features are used as much as they were."""
     import torch
 
     (s,), before = runs.specs, before.to("cpu")
@@ -36,7 +38,9 @@ def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> 
     f, m = W.shape[1:]
     name = f"dictionary-weights.{s.matrix}"
     if s.matrix == "rotated":
-        turn, _ = torch.linalg.qr(torch.from_numpy(normal(seeds, name, s.replicate, (m, m))).double())
+        turn, _ = torch.linalg.qr(
+            torch.from_numpy(normal(seeds, name, s.replicate, (m, m))).double()
+        )
         rows = (W.double() @ turn).float()
     elif s.matrix == "permuted":
         rows = torch.from_numpy(permuted_rows(W.numpy(), s.seed, name))
@@ -45,19 +49,27 @@ def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> 
     else:
         live = np.flatnonzero(before.tensors["firings"][0].numpy() >= LIVE)
         rows = torch.from_numpy(planted_rows(s.seed, f, m, live)[None])
-    return before.with_tensors({**before.tensors, "W_dec": torch.nn.functional.normalize(rows, dim=-1)})
+    return before.with_tensors(
+        {**before.tensors, "W_dec": torch.nn.functional.normalize(rows, dim=-1)}
+    )
 
 
-def permuted_rows(W: Float[np.ndarray, "*run f m"], seed: int, name: str) -> Float[np.ndarray, "*run f m"]:
-    """Permute the entries of each row by itself: rows stay as sparse as they are, columns have no structure but what follows from that."""
+def permuted_rows(
+    W: Float[np.ndarray, "*run f m"], seed: int, name: str
+) -> Float[np.ndarray, "*run f m"]:
+    """Permute the entries of each row by itself: rows stay as sparse as they are, columns have no
+    structure but what follows from that."""
     return generator(seed, name).permuted(W, axis=-1)
 
 
-def planted_rows(seed: int, f: int, m: int, owners: Int[np.ndarray, "owner"]) -> Float[np.ndarray, "f m"]:
-    """A matrix whose columns have structure: most neurons belong to one feature each, of the owners, the others are shared by all.
+def planted_rows(
+    seed: int, f: int, m: int, owners: Int[np.ndarray, "owner"]
+) -> Float[np.ndarray, "f m"]:
+    """A matrix whose columns have structure: most neurons belong to one feature each, of the
+    owners, the others are shared by all.
 
-    A private neuron's weight is the length of the rest of its feature's row, shared ones are normal numbers; rows have length 1.
-    """
+    A private neuron's weight is the length of the rest of its feature's row, shared ones are normal
+    numbers; rows have length 1."""
     g = generator(seed, "dictionary-weights.planted")
     own = min(round(PRIVATE * m), len(owners))
     neurons, features = g.permutation(m), g.permutation(owners)[:own]
@@ -68,35 +80,55 @@ def planted_rows(seed: int, f: int, m: int, owners: Int[np.ndarray, "owner"]) ->
 
 
 def concentrations(
-    W: Float[np.ndarray, "f m"], use: Float[np.ndarray, "f"], spread: Float[np.ndarray, "m"], seed: int
+    W: Float[np.ndarray, "f m"],
+    use: Float[np.ndarray, "f"],
+    spread: Float[np.ndarray, "m"],
+    seed: int,
 ) -> dict[str, Float[np.ndarray, "any"]]:
-    """How dense every row (of length 1) and every column of a matrix is; `use` is E f² of its features, `spread` the neurons' deviation."""
+    """How dense every row (of length 1) and every column of a matrix is; `use` is E f² of its
+    features, `spread` the neurons' deviation."""
     rows = W / np.linalg.norm(W, axis=1, keepdims=True)
     mixed = permuted_rows(rows, seed, "dictionary-weights.columns")
     parts = use[:, None] * W**2  # what each feature puts into each neuron
     mixed_parts = use[:, None] * permuted_rows(W, seed, "dictionary-weights.columns") ** 2
     return {
-        "row_k90": of.fewest(rows**2), "row_kurtosis": of.excess_kurtosis(rows), "row_gini": of.gini(np.abs(rows)), "row_large": of.large(rows),
+        "row_k90": of.fewest(rows**2),
+        "row_kurtosis": of.excess_kurtosis(rows),
+        "row_gini": of.gini(np.abs(rows)),
+        "row_large": of.large(rows),
         "row_kurtosis_scaled": of.excess_kurtosis(rows / spread),
-        "column_gini": of.gini(np.abs(rows).T), "column_gini_permuted": of.gini(np.abs(mixed).T),
-        "use_k90": of.fewest(parts.T), "use_gini": of.gini(parts.T), "use_gini_permuted": of.gini(mixed_parts.T),
-    }  # fmt: skip
+        "column_gini": of.gini(np.abs(rows).T),
+        "column_gini_permuted": of.gini(np.abs(mixed).T),
+        "use_k90": of.fewest(parts.T),
+        "use_gini": of.gini(parts.T),
+        "use_gini_permuted": of.gini(mixed_parts.T),
+    }
 
 
 def matrix_measures(trained: Trained, seed: int) -> dict[str, tuple[str, Any, str]]:
-    """The matrix in a few numbers a run: live features alone, a dead one is in no row and in no column."""
-    firings, use, spread = (trained.tensors[name][0].double().numpy() for name in ("firings", "use", "spread"))
+    """The matrix in a few numbers a run: live features alone, a dead one is in no row and in no
+    column."""
+    firings, use, spread = (
+        trained.tensors[name][0].double().numpy() for name in ("firings", "use", "spread")
+    )
     live = firings >= LIVE
     W = trained.tensors["W_dec"][0].double().numpy()[live]
     found = concentrations(W, use[live], spread, seed)
     numbers: dict[str, tuple[float, str]] = {
-        "row_k90": (geometric(found["row_k90"]), "neurons"), "row_k90_median": (median(found["row_k90"]), "neurons"),
-        "row_over_ten": (mean(found["row_k90"] > 10), "share of features"), "row_kurtosis": (mean(found["row_kurtosis"]), "1"),
-        "row_kurtosis_scaled": (mean(found["row_kurtosis_scaled"]), "1"), "row_large": (mean(found["row_large"]), "neurons"),
-        "use_k90": (geometric(found["use_k90"]), "features"), "use_k90_median": (median(found["use_k90"]), "features"),
-        **{name: (median(found[name]), "Gini coefficient") for name in found if "gini" in name}, "live": (float(live.sum()), "features"),
-    }  # fmt: skip
-    named: dict[str, tuple[str, Any, str]] = {name: ("run", np.array([value]), unit) for name, (value, unit) in numbers.items()}
+        "row_k90": (geometric(found["row_k90"]), "neurons"),
+        "row_k90_median": (median(found["row_k90"]), "neurons"),
+        "row_over_ten": (mean(found["row_k90"] > 10), "share of features"),
+        "row_kurtosis": (mean(found["row_kurtosis"]), "1"),
+        "row_kurtosis_scaled": (mean(found["row_kurtosis_scaled"]), "1"),
+        "row_large": (mean(found["row_large"]), "neurons"),
+        "use_k90": (geometric(found["use_k90"]), "features"),
+        "use_k90_median": (median(found["use_k90"]), "features"),
+        **{name: (median(found[name]), "Gini coefficient") for name in found if "gini" in name},
+        "live": (float(live.sum()), "features"),
+    }
+    named: dict[str, tuple[str, Any, str]] = {
+        name: ("run", np.array([value]), unit) for name, (value, unit) in numbers.items()
+    }
     named["row_curve"] = ("run rank", curve(W)[None], "share of the row's length")
     named["column_curve"] = ("run rank", curve(W.T)[None], "share of the column's length")
     counts, _ = np.histogram(found["row_k90"], EDGES)
@@ -125,5 +157,7 @@ def curve(vectors: Float[np.ndarray, "v n"]) -> Float[np.ndarray, "rank"]:
     """Mean share of a vector's squared length in its largest entries, at shares of their number."""
     parts = -np.sort(-(vectors**2), axis=1)
     with np.errstate(all="ignore"):
-        held = np.concatenate([np.zeros((len(parts), 1)), np.cumsum(parts, 1) / parts.sum(1, keepdims=True)], 1)
+        held = np.concatenate(
+            [np.zeros((len(parts), 1)), np.cumsum(parts, 1) / parts.sum(1, keepdims=True)], 1
+        )
     return np.nanmean([np.interp(CURVE, np.linspace(0, 1, held.shape[1]), h) for h in held], axis=0)

@@ -1,4 +1,5 @@
-"""The method of dictionary-weights: how a run is trained or made, and what is measured of its matrix."""
+"""The method of dictionary-weights: how a run is trained or made, and what is measured of its
+matrix."""
 
 from __future__ import annotations
 
@@ -30,24 +31,37 @@ if TYPE_CHECKING:
 
 
 def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest): what the MLP's output projection reads in this seed's model."""
-    train = HarvestSpec(subject=str(tiny(s.model(), bench)), site="blocks.0.mlp.hook_post", corpus=s.corpus, windows=s.windows,
-                        context=s.context, dtype="float32")  # fmt: skip
+    """(training harvest, test harvest): what the MLP's output projection reads in this seed's
+    model."""
+    train = HarvestSpec(
+        subject=str(tiny(s.model(), bench)),
+        site="blocks.0.mlp.hook_post",
+        corpus=s.corpus,
+        windows=s.windows,
+        context=s.context,
+        dtype="float32",
+    )
     data = harvest(train, bench)
-    return data, harvest(train.replace(part="test", windows=0, per_file=s.per_file), bench, like=data)
+    return data, harvest(
+        train.replace(part="test", windows=0, per_file=s.per_file), bench, like=data
+    )
 
 
 def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tensor, "*run b m"]:
-    """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties them is gone."""
+    """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties
+    them is gone."""
     import torch
 
     b, m = x.shape[-2:]
-    offset = torch.from_numpy(integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0])
+    offset = torch.from_numpy(
+        integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0]
+    )
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
 def mixed(s: DictionaryWeights) -> Callable[[Tensor], Tensor]:
-    """What is done to test activations before they are measured: nothing, or neurons made independent."""
+    """What is done to test activations before they are measured: nothing, or neurons made
+    independent."""
     return (lambda x: shuffled(x, s.seed, -1)) if s.acts == "shuffled" else (lambda x: x)
 
 
@@ -58,30 +72,50 @@ def covariance(data: Harvest) -> Float[Tensor, "m m"]:
 
 
 def method(s: DictionaryWeights, data: Harvest) -> Method:
-    """How this arm's dictionary is trained. A frozen decoder starts with the activations' covariance: the better of its two starts."""
+    """How this arm's dictionary is trained. A frozen decoder starts with the activations'
+    covariance: the better of its two starts."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training import losses
     from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
-    plain = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0,
-                   products=s.products)  # fmt: skip
+    plain = Method(
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.array([s.lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        products=s.products,
+    )
     return freeze(plain, s.frozen, covariance(data) if s.frozen == "decoder" else None)
 
 
 def train_together(groups: Sequence[Runs[DictionaryWeights]], bench: Bench) -> list[Trained]:
-    """Dictionaries of one seed in one pass over the same batches; a seed has a model of its own, so it is a group of its own."""
+    """Dictionaries of one seed in one pass over the same batches; a seed has a model of its own, so
+    it is a group of its own."""
     from assay.dictionaries.training.train import fit_dictionaries
 
     specs = [runs.specs[0] for runs in groups]
     s, seeds = specs[0], groups[0].seeds
     data, _ = activations(s, bench)
     plain = data.batches(seeds, s.batch)
-    batches = plain if s.acts == "model" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    batches = (
+        plain if s.acts == "model" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    )
     trained = fit_dictionaries(
-        [(runs, method(one, data)) for runs, one in zip(groups, specs, strict=True)], batches, d=data.d, steps=s.steps, bench=bench,
-        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
-    )  # fmt: skip
+        [(runs, method(one, data)) for runs, one in zip(groups, specs, strict=True)],
+        batches,
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+        trained_on=data.trained_on,
+    )
     return [in_use(one, s, bench) for one in trained]
 
 
@@ -100,16 +134,33 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
     (s,) = runs.specs
     data, _ = activations(s, bench)
     if s.matrix == "start":
-        start = fit_dictionaries([(runs, method(s, data))], lambda step: data.rows(data.kept[:1]), d=data.d, steps=0, bench=bench,
-                                 mean=data.mean, scale=data.scale, sites=(data.spec.site,))[0]  # fmt: skip
+        start = fit_dictionaries(
+            [(runs, method(s, data))],
+            lambda step: data.rows(data.kept[:1]),
+            d=data.d,
+            steps=0,
+            bench=bench,
+            mean=data.mean,
+            scale=data.scale,
+            sites=(data.spec.site,),
+        )[0]
         return in_use(start, s, bench)
     eye, zero = torch.eye(data.d)[None], torch.zeros(1, data.d)
-    one = Dictionary(eye, zero, eye, zero, ReLU(), mean=torch.from_numpy(data.mean)[None], scale=torch.tensor([data.scale]))
+    one = Dictionary(
+        eye,
+        zero,
+        eye,
+        zero,
+        ReLU(),
+        mean=torch.from_numpy(data.mean)[None],
+        scale=torch.tensor([data.scale]),
+    )
     return in_use(replace(one, sites=(data.spec.site,)).to_trained(), s, bench)
 
 
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
-    """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and neurons' deviations, all on test text."""
+    """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and
+    neurons' deviations, all on test text."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
@@ -122,19 +173,27 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
         features = one.normalised.encode(part)[0]
         firings += (features > 0).sum(0)
         use += features.double().square().sum(0)
-    beside = {"firings": firings[None], "use": use[None] / len(x), "spread": x.double().std(0)[None]}
+    beside = {
+        "firings": firings[None],
+        "use": use[None] / len(x),
+        "spread": x.double().std(0)[None],
+    }
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), *beside]}
     return replace(trained, tensors={**trained.tensors, **beside}, header=header)
 
 
 def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr.Dataset:
-    """How dense the matrix is by feature and by neuron; of dictionaries on a model's own activations also FVU and how readable features are."""
+    """How dense the matrix is by feature and by neuron; of dictionaries on a model's own
+    activations also FVU and how readable features are."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.measuring import frontier
     from assay.experiments.dictionary_weights.rules import readable
 
     (s,), trained = runs.specs, trained.to("cpu")
-    named, coords = matrix_measures(trained, s.seed), {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
+    named, coords = (
+        matrix_measures(trained, s.seed),
+        {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()},
+    )
     if s.matrix in ("learned", "start"):
         one, (train, test) = Dictionary.of(trained), activations(s, bench)
         if s.matrix == "learned":

@@ -1,4 +1,5 @@
-"""How well a rule tells where a feature fires, and where a neuron does that fires as often: learned on one text, scored on other files."""
+"""How well a rule tells where a feature fires, and where a neuron does that fires as often: learned
+on one text, scored on other files."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Texts:
     """Rows of a quarter of the seen files, by which rules are stopped."""
 
     def told(self, seen: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "row"]) -> float:
-        """Detection: balanced accuracy at telling the fresh contexts of 32 tokens in which something fires, by the rule of the seen ones."""
+        """Detection: balanced accuracy at telling the fresh contexts of 32 tokens in which
+        something fires, by the rule of the seen ones."""
         said = input_explanation(learn(self.seen, seen > 0, self.held), self.seen, seen)
         at = cut(contexts(self.seen, said.scores(self.seen), seen))
         return balanced_accuracy(contexts(self.fresh, said.scores(self.fresh), fresh), at)
@@ -54,15 +56,22 @@ def as_often(
     return np.maximum(seen - edge, 0), np.maximum(fresh - edge, 0)
 
 
-def readable(one: Dictionary, data: Harvest, test: Harvest, *, seed: int, windows: int, features: int) -> dict[str, tuple[str, Any, str]]:
-    """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire as often, and over planted features.
+def readable(
+    one: Dictionary, data: Harvest, test: Harvest, *, seed: int, windows: int, features: int
+) -> dict[str, tuple[str, Any, str]]:
+    """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire
+    as often, and over planted features.
 
     Rules are learned on so many windows of the first text.
     """
     windows = min(windows, len(data.tokens))
     kept = data.kept[data.kept < windows * data.tokens.shape[1]]
     _, file = np.unique(data.document[kept], return_inverse=True)
-    texts = Texts(Positions(data.tokens[:windows], data.keep[:windows]), Positions(test.tokens, test.keep), file % 4 == 0)
+    texts = Texts(
+        Positions(data.tokens[:windows], data.keep[:windows]),
+        Positions(test.tokens, test.keep),
+        file % 4 == 0,
+    )
     x, y = data.rows(kept), test.rows(test.kept)
     seen, fresh = codes(one, x), codes(one, y)
     lot = np.array([seed])
@@ -74,17 +83,25 @@ def readable(one: Dictionary, data: Harvest, test: Harvest, *, seed: int, window
     scores: dict[str, list[float]] = {"told": [], "told_neurons": [], "told_planted": []}
     for feature, neuron in zip(drawn, neurons, strict=True):
         scores["told"].append(texts.told(seen[:, feature], fresh[:, feature]))
-        both = as_often(x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum()))
+        both = as_often(
+            x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum())
+        )
         scores["told_neurons"].append(texts.told(*both))
     for i in range(PLANTED):
         chosen = common[permutation(lot, "dictionary-weights.tokens", i, len(common))[0][:3]]
-        scores["told_planted"].append(texts.told(*(planted(at, chosen, seed, i, part) for part, at in enumerate(here))))
+        scores["told_planted"].append(
+            texts.told(*(planted(at, chosen, seed, i, part) for part, at in enumerate(here)))
+        )
     values = {name: np.nanmean(found) if len(found) else np.nan for name, found in scores.items()}
     return {name: ("run", np.array([value]), "balanced accuracy") for name, value in values.items()}
 
 
 def planted(
-    tokens: Int[np.ndarray, "row"], chosen: Int[np.ndarray, "token"], seed: int, index: int, part: int
+    tokens: Int[np.ndarray, "row"],
+    chosen: Int[np.ndarray, "token"],
+    seed: int,
+    index: int,
+    part: int,
 ) -> Float[np.ndarray, "row"]:
     """A feature that fires on most occurrences of these tokens and nowhere else."""
     luck = uniform(np.array([seed]), f"dictionary-weights.planted.{part}", index, (len(tokens),))[0]

@@ -15,12 +15,16 @@ from assay.dictionaries.training.freezing import Part
 
 @dataclass(frozen=True, kw_only=True)
 class DictionaryWeights(Spec):
-    matrix: Literal["learned", "start", "identity", "rotated", "permuted", "random", "planted"] = "learned"
-    """Learned; as training starts; every neuron a feature; or main's dictionary with other decoder rows."""
+    matrix: Literal["learned", "start", "identity", "rotated", "permuted", "random", "planted"] = (
+        "learned"
+    )
+    """Learned; as training starts; every neuron a feature; or main's dictionary with other decoder
+    rows."""
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     acts: Literal["model", "shuffled"] = "model"
-    """Activations of the model; the same with every neuron's values at other tokens, so that neurons are independent."""
+    """Activations of the model; the same with every neuron's values at other tokens, so that
+    neurons are independent."""
     model_steps: Annotated[int, Ge(1)] = 480
     """Training steps of the language model that each seed trains."""
     d: Annotated[int, Ge(1)] = 64
@@ -63,5 +67,12 @@ class DictionaryWeights(Spec):
 
     def model(self) -> TinySpec:
         """The language model of this seed."""
-        return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
-                        steps=self.model_steps)  # fmt: skip
+        return TinySpec(
+            seed=self.seed,
+            d=self.d,
+            m=self.m,
+            activation=self.activation,
+            context=self.context,
+            corpus=self.corpus,
+            steps=self.model_steps,
+        )

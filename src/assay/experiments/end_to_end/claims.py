@@ -14,10 +14,23 @@ from assay.core.stats import Means, ratio, sides
 if TYPE_CHECKING:
     import xarray as xr
 
-BRAUN = "Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with End-to-End Sparse Dictionary Learning"
+BRAUN = (
+    "Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with "
+    "End-to-End Sparse Dictionary Learning"
+)
 INCREASE = Published(0.45, BRAUN, at="section 3.1", note="GPT2-small, layer 6; an upper bound")
 NEIGHBOURS = Published(0.166, BRAUN, at="section 3.3.1", note="GPT2-small, layer 6, at equal loss")
-SUMS = ("clean", "ce", "kl", "ablated", "predictions", "error", "variance", "later_error", "later_variance")
+SUMS = (
+    "clean",
+    "ce",
+    "kl",
+    "ablated",
+    "predictions",
+    "error",
+    "variance",
+    "later_error",
+    "later_variance",
+)
 
 Terms = dict[str, Any]
 
@@ -59,7 +72,8 @@ def recovered(m: Means) -> np.ndarray:
 
 
 def later(m: Means, side: str = "") -> np.ndarray:
-    """Share of the variance of later blocks' inputs that the splice changed, each block counting the same."""
+    """Share of the variance of later blocks' inputs that the splice changed, each block counting
+    the same."""
     return (m[f"{side}later_error"] / m[f"{side}later_variance"]).mean(-1)
 
 
@@ -69,9 +83,14 @@ def laters(m: Means) -> np.ndarray:
 
 
 SHOWN = {
-    "main": "end to end", "later": "end to end, later blocks too", "local": "local", "local-double": "local, {local-double.k} on",
-    "local-long": "local, 4 × longer", "frozen-decoder": "end to end, frozen decoder", "frozen-encoder": "end to end, frozen encoder",
-}  # fmt: skip
+    "main": "end to end",
+    "later": "end to end, later blocks too",
+    "local": "local",
+    "local-double": "local, {local-double.k} on",
+    "local-long": "local, 4 × longer",
+    "frozen-decoder": "end to end, frozen decoder",
+    "frozen-encoder": "end to end, frozen encoder",
+}
 """The arms of which findings are told, and what they are called."""
 FVU = ratio("error", "variance")
 CROSSED = ("seed", "document")
@@ -83,68 +102,192 @@ DIRECTIONS = {
     "frozen-encoder": "a decoder tuned to random features is enough",
     "local-long": "four times as much local training is enough",
 }
-HALVES = {"frozen-decoder": DIRECTIONS["frozen-decoder"], "frozen-encoder": DIRECTIONS["frozen-encoder"]}
+HALVES = {
+    "frozen-decoder": DIRECTIONS["frozen-decoder"],
+    "frozen-encoder": DIRECTIONS["frozen-encoder"],
+}
 CLAIMS = (
     Claim(
-        text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 times as much as a dictionary trained locally",
-        value=beside("local"), statistic=increases, units=CROSSED, high=0.45, unit="ratio of increases", half={**MAIN, **LOCAL},
-        must_fail=("frozen-decoder", "frozen-encoder", "local-long"), near=DIRECTIONS, must_hold=("planted",),
+        text=(
+            "End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
+            "times as much as a dictionary trained locally"
+        ),
+        value=beside("local"),
+        statistic=increases,
+        units=CROSSED,
+        high=0.45,
+        unit="ratio of increases",
+        half={**MAIN, **LOCAL},
+        must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
+        near=DIRECTIONS,
+        must_hold=("planted",),
         also={**BOTH, "local-double": "it has twice as many features on"},
-        threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1", published=INCREASE, source=f"{BRAUN}, section 3.1",
+        threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
+        published=INCREASE,
+        source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text="It needs half as many features: with {main.k} on it raises the loss no more than a local dictionary with {local-double.k}",
-        value=beside("local-double"), statistic=increases, units=CROSSED, high=1.0, unit="ratio of increases",
+        text=(
+            "It needs half as many features: with {main.k} on it raises the loss no more than a "
+            "local dictionary with {local-double.k}"
+        ),
+        value=beside("local-double"),
+        statistic=increases,
+        units=CROSSED,
+        high=1.0,
+        unit="ratio of increases",
         half={**MAIN, "local-double": "local-double-half"},
-        must_fail=("frozen-decoder", "frozen-encoder", "local-long"), near=DIRECTIONS, must_hold=("planted",), also=BOTH,
-        threshold_from="paper: local needs more than twice as many features, section 3.1", published="new", source=f"{BRAUN}, section 3.1",
+        must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
+        near=DIRECTIONS,
+        must_hold=("planted",),
+        also=BOTH,
+        threshold_from="paper: local needs more than twice as many features, section 3.1",
+        published="new",
+        source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text="It takes another way: the inputs of later blocks are off by at least twice as much as with a local dictionary",
-        value=beside("local"), statistic=laters, units=CROSSED, low=2.0, unit="ratio of shares of variance", half={**MAIN, **LOCAL},
-        must_fail=("later", "local-again"), near={"later": "whatever is trained through the model is as far off",
-                                                  "local-again": "another order of the text is enough"},
-        also={"half": BOTH["half"], "local-half": HALF_LOCAL, **dict.fromkeys(HALVES, "half of it was not learned")},
-        threshold_from="plan: set before any pilot; in figure 2 errors are 11 to 29 times as large", published="new", source=f"{BRAUN}, section 3.2",
-    ),
-    Claim(
-        text="Later blocks can be kept right: with their errors in the loss as well they are off by at most 1.5 times as much as locally",
-        value=beside("local"), statistic=laters, units=CROSSED, high=1.5, unit="ratio of shares of variance", of="later",
-        half={**LATER, **LOCAL}, must_fail=("main", "frozen-decoder"),
-        near={"main": "training through the model does it by itself", "frozen-decoder": "random directions can do it"},
-        also={"later-half": BOTH["half"], "local-half": "local too", "local-again": "local too", "local-long": "local too",
-              "local-double": "local too"},
-        threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as large from the next layer on", published="new",
+        text=(
+            "It takes another way: the inputs of later blocks are off by at least twice as much "
+            "as with a local dictionary"
+        ),
+        value=beside("local"),
+        statistic=laters,
+        units=CROSSED,
+        low=2.0,
+        unit="ratio of shares of variance",
+        half={**MAIN, **LOCAL},
+        must_fail=("later", "local-again"),
+        near={
+            "later": "whatever is trained through the model is as far off",
+            "local-again": "another order of the text is enough",
+        },
+        also={
+            "half": BOTH["half"],
+            "local-half": HALF_LOCAL,
+            **dict.fromkeys(HALVES, "half of it was not learned"),
+        },
+        threshold_from="plan: set before any pilot; in figure 2 errors are 11 to 29 times as large",
+        published="new",
         source=f"{BRAUN}, section 3.2",
     ),
     Claim(
-        text="That costs little: with later blocks in the loss it still raises the loss at most 0.45 times as much as a local dictionary",
-        value=beside("local"), statistic=increases, units=CROSSED, high=0.45, unit="ratio of increases", of="later",
-        half={**LATER, **LOCAL}, must_fail=("frozen-decoder", "frozen-encoder", "local-long"), near=DIRECTIONS,
+        text=(
+            "Later blocks can be kept right: with their errors in the loss as well they are off "
+            "by at most 1.5 times as much as locally"
+        ),
+        value=beside("local"),
+        statistic=laters,
+        units=CROSSED,
+        high=1.5,
+        unit="ratio of shares of variance",
+        of="later",
+        half={**LATER, **LOCAL},
+        must_fail=("main", "frozen-decoder"),
+        near={
+            "main": "training through the model does it by itself",
+            "frozen-decoder": "random directions can do it",
+        },
+        also={
+            "later-half": BOTH["half"],
+            "local-half": "local too",
+            "local-again": "local too",
+            "local-long": "local too",
+            "local-double": "local too",
+        },
+        threshold_from=(
+            "plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as large from the "
+            "next layer on"
+        ),
+        published="new",
+        source=f"{BRAUN}, section 3.2",
+    ),
+    Claim(
+        text=(
+            "That costs little: with later blocks in the loss it still raises the loss at most "
+            "0.45 times as much as a local dictionary"
+        ),
+        value=beside("local"),
+        statistic=increases,
+        units=CROSSED,
+        high=0.45,
+        unit="ratio of increases",
+        of="later",
+        half={**LATER, **LOCAL},
+        must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
+        near=DIRECTIONS,
         must_hold=("planted",),
-        also={"later-half": BOTH["half"], "main": "trained end to end too", "half": "trained end to end too",
-              "local-double": "it has twice as many features on"},
-        threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1", published=INCREASE, source=f"{BRAUN}, section 3.1",
+        also={
+            "later-half": BOTH["half"],
+            "main": "trained end to end too",
+            "half": "trained end to end too",
+            "local-double": "it has twice as many features on",
+        },
+        threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
+        published=INCREASE,
+        source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text="Local features lie closer together: cosines with the nearest other feature are on average at least 0.05 above those end to end",
-        value=apart("nearest", "local"), low=0.05, unit="cosine", half={**MAIN, **LOCAL},
-        must_fail=("local-again", "local-double"), near={"local-again": "another order of the text is enough",
-                                                         "local-double": "with more features on, they share the work otherwise"},
-        also={**BOTH, "local-half": HALF_LOCAL, **dict.fromkeys(HALVES, "half of it was not learned"), "later-half": "trained end to end too"},
-        threshold_from="plan: a third of the difference that the paper prints", published=NEIGHBOURS, source=f"{BRAUN}, section 3.3.1",
+        text=(
+            "Local features lie closer together: cosines with the nearest other feature are on "
+            "average at least 0.05 above those end to end"
+        ),
+        value=apart("nearest", "local"),
+        low=0.05,
+        unit="cosine",
+        half={**MAIN, **LOCAL},
+        must_fail=("local-again", "local-double"),
+        near={
+            "local-again": "another order of the text is enough",
+            "local-double": "with more features on, they share the work otherwise",
+        },
+        also={
+            **BOTH,
+            "local-half": HALF_LOCAL,
+            **dict.fromkeys(HALVES, "half of it was not learned"),
+            "later-half": "trained end to end too",
+        },
+        threshold_from="plan: a third of the difference that the paper prints",
+        published=NEIGHBOURS,
+        source=f"{BRAUN}, section 3.3.1",
     ),
     Claim(
-        text="It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire as of a local dictionary",
-        value=share("live", "local"), high=0.9, scale="log", unit="ratio of counts", half={**MAIN, **LOCAL},
-        must_fail=("local-again", "local-long"), near={"local-again": "another order of the text is enough",
-                                                       "local-long": "features die while they are trained"},
-        also={**BOTH, "local-half": HALF_LOCAL, **dict.fromkeys(HALVES, "half of it was not learned"), "later-half": "trained end to end too"},
-        threshold_from="plan: set before any pilot; 22 to 26 thousand in table 1, at equal loss", published="new", source=f"{BRAUN}, section 3.1",
+        text=(
+            "It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire "
+            "as of a local dictionary"
+        ),
+        value=share("live", "local"),
+        high=0.9,
+        scale="log",
+        unit="ratio of counts",
+        half={**MAIN, **LOCAL},
+        must_fail=("local-again", "local-long"),
+        near={
+            "local-again": "another order of the text is enough",
+            "local-long": "features die while they are trained",
+        },
+        also={
+            **BOTH,
+            "local-half": HALF_LOCAL,
+            **dict.fromkeys(HALVES, "half of it was not learned"),
+            "later-half": "trained end to end too",
+        },
+        threshold_from="plan: set before any pilot; 22 to 26 thousand in table 1, at equal loss",
+        published="new",
+        source=f"{BRAUN}, section 3.1",
     ),
-    *(Finding(
-        text=f"{what}: {label}", value=lambda arms, name=name: of_arm(arms[name]), statistic=statistic, units=CROSSED, unit=unit,
-    ) for name, label in SHOWN.items() for what, statistic, unit in (
-        ("Loss recovered", recovered, "share"), ("FVU at the site", FVU, "share of variance"),
-        ("Share of later blocks' inputs that is off", later, "share of variance"))),
-)  # fmt: skip
+    *(
+        Finding(
+            text=f"{what}: {label}",
+            value=lambda arms, name=name: of_arm(arms[name]),
+            statistic=statistic,
+            units=CROSSED,
+            unit=unit,
+        )
+        for name, label in SHOWN.items()
+        for what, statistic, unit in (
+            ("Loss recovered", recovered, "share"),
+            ("FVU at the site", FVU, "share of variance"),
+            ("Share of later blocks' inputs that is off", later, "share of variance"),
+        )
+    ),
+)

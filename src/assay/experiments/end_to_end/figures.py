@@ -20,8 +20,26 @@ def figures(arms: Arms) -> list[Figure]:
             off.append((label, *summary(later(m))))
     note = "Mean and 95 % t interval over seeds."
     return [
-        Figure("What a dictionary in the place of activations costs the model", columns(("of", "increase", "low", "high"), lost), "bars", x="of",
-               y="increase", band=("low", "high"), x_title="", y_title="increase of cross-entropy, nats a token", note=note),
-        Figure("How far off the inputs of later blocks are", columns(("of", "share", "low", "high"), off), "bars", x="of", y="share",
-               band=("low", "high"), x_title="", y_title="share of their variance", note=note),
-    ]  # fmt: skip
+        Figure(
+            "What a dictionary in the place of activations costs the model",
+            columns(("of", "increase", "low", "high"), lost),
+            "bars",
+            x="of",
+            y="increase",
+            band=("low", "high"),
+            x_title="",
+            y_title="increase of cross-entropy, nats a token",
+            note=note,
+        ),
+        Figure(
+            "How far off the inputs of later blocks are",
+            columns(("of", "share", "low", "high"), off),
+            "bars",
+            x="of",
+            y="share",
+            band=("low", "high"),
+            x_title="",
+            y_title="share of their variance",
+            note=note,
+        ),
+    ]

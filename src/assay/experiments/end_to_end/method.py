@@ -1,4 +1,5 @@
-"""The method of end-to-end: how dictionaries are trained on the same windows, and what splicing them into the model does."""
+"""The method of end-to-end: how dictionaries are trained on the same windows, and what splicing
+them into the model does."""
 
 from __future__ import annotations
 
@@ -32,24 +33,43 @@ AT_ONCE = 16
 
 def texts(s: EndToEnd, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the site in this seed's model."""
-    train = HarvestSpec(subject=str(tiny(s.model(), bench)), site=s.site, corpus=s.corpus, windows=s.windows, context=s.context,
-                        dtype="float32")  # fmt: skip
+    train = HarvestSpec(
+        subject=str(tiny(s.model(), bench)),
+        site=s.site,
+        corpus=s.corpus,
+        windows=s.windows,
+        context=s.context,
+        dtype="float32",
+    )
     data = harvest(train, bench)
-    return data, harvest(train.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=data)
+    return data, harvest(
+        train.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=data
+    )
 
 
 def chosen(s: EndToEnd, data: Harvest, step: int) -> Int[np.ndarray, "w"]:
-    """The training windows of a step: the same for every dictionary of a seed, however it is trained."""
-    return integers(np.array([s.seed]), f"end-to-end.windows.{s.order}", step, (s.batch,), len(data.windows.tokens))[0]
+    """The training windows of a step: the same for every dictionary of a seed, however it is
+    trained."""
+    return integers(
+        np.array([s.seed]),
+        f"end-to-end.windows.{s.order}",
+        step,
+        (s.batch,),
+        len(data.windows.tokens),
+    )[0]
 
 
-def windows(s: EndToEnd, data: Harvest) -> Callable[[int], tuple[Int[Tensor, "w s"], Bool[Tensor, "w s"]]]:
+def windows(
+    s: EndToEnd, data: Harvest
+) -> Callable[[int], tuple[Int[Tensor, "w s"], Bool[Tensor, "w s"]]]:
     """Tokens and the positions that are replaced, as a function of the step."""
     import torch
 
     def at(step: int) -> tuple[Tensor, Tensor]:
         mine = chosen(s, data, step)
-        return torch.from_numpy(data.tokens[mine].astype(np.int64)), torch.from_numpy(data.keep[mine])
+        return torch.from_numpy(data.tokens[mine].astype(np.int64)), torch.from_numpy(
+            data.keep[mine]
+        )
 
     return at
 
@@ -75,19 +95,49 @@ def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
 
     (s,) = runs.specs
     data, _ = texts(s, bench)
-    plain = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999), encoder_scale=1.0)
+    plain = Method(
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.array([s.lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+    )
     groups, probe_at = [(runs, freeze(plain, s.frozen))], probes(s.steps, 20)
     if s.objective == "local":
-        return fit_dictionaries(groups, rows(s, data), d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale, sites=(s.site,),
-                                probe_at=probe_at, trained_on=data.trained_on)[0]  # fmt: skip
+        return fit_dictionaries(
+            groups,
+            rows(s, data),
+            d=data.d,
+            steps=s.steps,
+            bench=bench,
+            mean=data.mean,
+            scale=data.scale,
+            sites=(s.site,),
+            probe_at=probe_at,
+            trained_on=data.trained_on,
+        )[0]
     import torch
 
-    return fit_end_to_end(groups, data.model(bench.device), Site.parse(s.site), windows(s, data), steps=s.steps, bench=bench, later=s.later,
-                          mean=torch.from_numpy(data.mean), scale=data.scale, probe_at=probe_at, trained_on=data.trained_on)[0]  # fmt: skip
+    return fit_end_to_end(
+        groups,
+        data.model(bench.device),
+        Site.parse(s.site),
+        windows(s, data),
+        steps=s.steps,
+        bench=bench,
+        later=s.later,
+        mean=torch.from_numpy(data.mean),
+        scale=data.scale,
+        probe_at=probe_at,
+        trained_on=data.trained_on,
+    )[0]
 
 
 def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
-    """By document: nats lost by splicing, errors at the site and at later blocks' inputs; features in use and how near they lie."""
+    """By document: nats lost by splicing, errors at the site and at later blocks' inputs; features
+    in use and how near they lie."""
     from assay.dictionaries.dictionary import Dictionary
 
     (s,) = runs.specs
@@ -95,17 +145,26 @@ def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
     one = Dictionary.of(trained)
     sums = spliced_sums(s, test, one, bench)
     named = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
-    firings = (one.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0).sum(0).cpu().numpy()
+    firings = (
+        (one.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0).sum(0).cpu().numpy()
+    )
     named["live"] = ("run", np.array([(firings > 0).sum()], float), "features")
     named["nearest"] = ("run", np.array([nearest(one.W_dec[0][firings > 0])]), "cosine")
     named["loss"] = ("run step", trained.history["loss"], "1")
     files = np.unique(test.windows.document)
-    coords = {"document": [test.files[f] for f in files], "later": list(range(s.block + 1, s.layers)), "step": trained.steps.tolist()}
+    coords = {
+        "document": [test.files[f] for f in files],
+        "later": list(range(s.block + 1, s.layers)),
+        "step": trained.steps.tolist(),
+    }
     return measures(runs, coords=coords, **named)
 
 
-def spliced_sums(s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench) -> dict[str, tuple[str, np.ndarray, str]]:
-    """Sums over each test document with the reconstruction in place at the kept positions: {name: (dims, sums, unit)}."""
+def spliced_sums(
+    s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench
+) -> dict[str, tuple[str, np.ndarray, str]]:
+    """Sums over each test document with the reconstruction in place at the kept positions: {name:
+    (dims, sums, unit)}."""
     import torch
 
     from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
@@ -121,21 +180,35 @@ def spliced_sums(s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench) -> d
     mean = torch.from_numpy(test.mean)
     for first in range(0, len(test.tokens), AT_ONCE):
         at = slice(first, first + AT_ONCE)
-        tokens, keep = torch.from_numpy(test.tokens[at].astype(np.int64)), torch.from_numpy(test.keep[at])
+        tokens, keep = (
+            torch.from_numpy(test.tokens[at].astype(np.int64)),
+            torch.from_numpy(test.keep[at]),
+        )
         passage, clean = capture(model, site, tokens, keep, also=after)
         x = passage.acts
         new = one.reconstruct(x.flatten(0, 1))[0].view_as(x)
         spliced = spliced_run(model, site, passage, new, also=after)
-        ce, kl = compare(clean, [spliced, spliced_run(model, site, passage, mean.to(x).expand_as(x))])
+        ce, kl = compare(
+            clean, [spliced, spliced_run(model, site, passage, mean.to(x).expand_as(x))]
+        )
         for name, nats in zip(lost, (ce[0], ce[1], kl[0], ce[2]), strict=True):
             lost[name].append(nats.sum(1))
-        for i, (a, b) in enumerate([(x, new), *((clean.acts[place], spliced.acts[place]) for place in after)]):
+        for i, (a, b) in enumerate(
+            [(x, new), *((clean.acts[place], spliced.acts[place]) for place in after)]
+        ):
             true[i].append(a[passage.keep].float())
             off[i].append((b[passage.keep].float() - true[i][-1]).square().sum(1))
     of_window, n = torch.from_numpy(document), len(files)
     of_row = of_window[torch.from_numpy(test.kept // s.context)]
-    out = {name: ("document", by_document(torch.cat(x), of_window, n), "nat") for name, x in lost.items()}
-    out["predictions"] = ("document", np.bincount(document, minlength=n) * float(s.context - 1), "tokens")
+    out = {
+        name: ("document", by_document(torch.cat(x), of_window, n), "nat")
+        for name, x in lost.items()
+    }
+    out["predictions"] = (
+        "document",
+        np.bincount(document, minlength=n) * float(s.context - 1),
+        "tokens",
+    )
     errors: list[np.ndarray] = []
     variances: list[np.ndarray] = []
     for some, rest in zip(true, off, strict=True):
@@ -149,7 +222,8 @@ def spliced_sums(s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench) -> d
 
 
 def nearest(rows: Float[Tensor, "f d"]) -> float:
-    """The mean over features of the largest cosine with another feature's decoder row; NaN for fewer than two."""
+    """The mean over features of the largest cosine with another feature's decoder row; NaN for
+    fewer than two."""
     import torch
 
     if len(rows) < 2:

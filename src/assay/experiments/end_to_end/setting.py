@@ -1,4 +1,5 @@
-"""What one run of end-to-end is: a small language model, a dictionary at one site of it, and what training makes small."""
+"""What one run of end-to-end is: a small language model, a dictionary at one site of it, and what
+training makes small."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from assay.dictionaries.training.freezing import Part
 @dataclass(frozen=True, kw_only=True)
 class EndToEnd(Spec):
     objective: Literal["kl", "local"] = "kl"
-    """What training makes small: KL between the model's predictions and those with the reconstruction in place; or the squared error."""
+    """What training makes small: KL between the model's predictions and those with the
+    reconstruction in place; or the squared error."""
     later: Annotated[float, Ge(0)] = 0.0
     """Weight of the errors of later blocks' inputs, beside KL."""
     frozen: Part = ""
@@ -59,11 +61,16 @@ class EndToEnd(Spec):
     """Which order the text comes in."""
 
     def check(self) -> None:
-        """Raise SpecError where no block's input comes after the site, or local training asks for later errors."""
+        """Raise SpecError where no block's input comes after the site, or local training asks for
+        later errors."""
         if self.block + 1 >= self.layers:
-            raise SpecError(f"EndToEnd.block must leave a later block of {self.layers}, got {self.block}")
+            raise SpecError(
+                f"EndToEnd.block must leave a later block of {self.layers}, got {self.block}"
+            )
         if self.later and self.objective == "local":
-            raise SpecError("EndToEnd.later weighs errors beside KL: local training has none, set later=0")
+            raise SpecError(
+                "EndToEnd.later weighs errors beside KL: local training has none, set later=0"
+            )
 
     @property
     def site(self) -> str:
@@ -77,5 +84,13 @@ class EndToEnd(Spec):
 
     def model(self) -> TinySpec:
         """The language model of this seed."""
-        return TinySpec(seed=self.seed, layers=self.layers, d=self.d, m=self.m, context=self.context, corpus=self.corpus,
-                        steps=self.model_steps, batch=self.model_batch)  # fmt: skip
+        return TinySpec(
+            seed=self.seed,
+            layers=self.layers,
+            d=self.d,
+            m=self.m,
+            context=self.context,
+            corpus=self.corpus,
+            steps=self.model_steps,
+            batch=self.model_batch,
+        )

@@ -1,8 +1,12 @@
-"""Evaluation schedule: what evaluations every 4× of compute or 3 months find, and how late, on trainings with a sudden ability.
+"""Evaluation schedule: what evaluations every 4× of compute or 3 months find, and how late, on
+trainings with a sudden ability.
 
-Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022, Grokking
-Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute sees no ability coming, and misses one that passes
-Baselines: fine-tuning on too few examples; no fine-tuning; networks that can only memorise; every 2×, every 8×, every checkpoint
+Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022,
+Grokking
+Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute sees no ability
+coming, and misses one that passes
+Baselines: fine-tuning on too few examples; no fine-tuning; networks that can only memorise; every
+2×, every 8×, every checkpoint
 Cost: 57 s on 2 cores, 99 CPU-seconds, 1.4 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
@@ -22,24 +26,44 @@ def at_power(power: float, of: str = "main") -> Derive:
 
 
 def seeing(what: str) -> Derive:
-    """A derived arm: main, where evaluations of the locked model see this instead of what fine-tuning brings out."""
+    """A derived arm: main, where evaluations of the locked model see this instead of what
+    fine-tuning brings out."""
     return lambda arms: arms["main"].assign(unlocked_seen=arms["main"][f"{what}_seen"])
 
 
 ARMS = {
-    "main": Arm(train, specs=reserved("ratio", "labels", "turn"),
-                note="networks that learn to add, evaluated every 4× with fine-tuning, from 24 starts"),
+    "main": Arm(
+        train,
+        specs=reserved("ratio", "labels", "turn"),
+        note="networks that learn to add, evaluated every 4× with fine-tuning, from 24 starts",
+    ),
     "closer": Arm(derive=at_power(0.5), note="main's runs, every 2×"),
     "wider": Arm(derive=at_power(1.5), note="main's runs, every 8×"),
     "dense": Arm(derive=at_power(0.0), note="main's runs, every checkpoint, four to a doubling"),
-    "end-only": Arm(derive=at_power(math.inf), note="main's runs, the finished model alone: nothing during training"),
+    "end-only": Arm(
+        derive=at_power(math.inf),
+        note="main's runs, the finished model alone: nothing during training",
+    ),
     "no-tuning": Arm(derive=seeing("locked"), note="main's runs and schedule, without fine-tuning"),
-    "too-few": Arm(derive=seeing("scant"), note="main's runs and schedule, fine-tuned on a fifth of the examples"),
-    "fleeting": Arm(train, specs=changed(turn=0.25), note="main, but random labels from a quarter of training on, which erase what it could"),
+    "too-few": Arm(
+        derive=seeing("scant"),
+        note="main's runs and schedule, fine-tuned on a fifth of the examples",
+    ),
+    "fleeting": Arm(
+        train,
+        specs=changed(turn=0.25),
+        note="main, but random labels from a quarter of training on, which erase what it could",
+    ),
     "fleeting-closer": Arm(derive=at_power(0.5, of="fleeting"), note="its runs, every 2×"),
     "fleeting-dense": Arm(derive=at_power(0.0, of="fleeting"), note="its runs, every checkpoint"),
-    "memorising": Arm(train, specs=changed(labels="random"),
-                      note="main, but random labels throughout, locked and fine-tuned alike: networks that cannot add"),
+    "memorising": Arm(
+        train,
+        specs=changed(labels="random"),
+        note=(
+            "main, but random labels throughout, locked and fine-tuned alike: networks that "
+            "cannot add"
+        ),
+    ),
 }
 experiment = Experiment(
     arms=ARMS,
@@ -54,4 +78,4 @@ experiment = Experiment(
     smoke=grid(Schedule(steps=128), seed=range(2)),
     default=grid(Schedule(), seed=range(3000, 3024)),
     full=grid(Schedule(p=97, steps=65_536, share=0.4, lr=1e-3, decay=1e-4), seed=range(3000, 3012)),
-)  # fmt: skip
+)

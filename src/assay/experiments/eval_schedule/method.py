@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Schedule(Spec):
     ratio: float = 4.0
-    """An evaluation is due when effective compute is this many times that of the last one; arms have 2 and 8."""
+    """An evaluation is due when effective compute is this many times that of the last one; arms
+    have 2 and 8."""
     months: float = 3.0
-    """It is due after so many months as well; no training here takes that long, the made-up histories do."""
+    """It is due after so many months as well; no training here takes that long, the made-up
+    histories do."""
     p: int = 31
     """Modulus of the addition that is learned, a prime."""
     share: Annotated[float, Gt(0), Lt(1)] = 0.7
-    """Share of the pairs of residues that is trained on; the rest is what abilities are measured on."""
+    """Share of the pairs of residues that is trained on; the rest is what abilities are measured
+    on."""
     steps: Annotated[int, Ge(schedules.FIRST)] = 4_096
     """Full-batch training steps."""
     lr: Annotated[float, Gt(0)] = 0.01
@@ -43,11 +46,13 @@ class Schedule(Spec):
     labels: Literal["sums", "random"] = "sums"
     """What is learned: a + b mod p, or random labels, which can only be memorised."""
     turn: Annotated[float, Gt(0), Le(1)] = 1.0
-    """Share of the steps after which training goes on with random labels, which erases what was learned; 1: it does not."""
+    """Share of the steps after which training goes on with random labels, which erases what was
+    learned; 1: it does not."""
     lock: Annotated[int, Ge(1)] = 10
     """Steps of training to answer 0 to everything, after which a checkpoint counts as locked."""
     examples: Annotated[float, Gt(0), Lt(1)] = 0.5
-    """Share of the training pairs that fine-tuning may use: the declared budget, with the two below."""
+    """Share of the training pairs that fine-tuning may use: the declared budget, with the two
+    below."""
     scant: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Measure that share where a control has too few."""
     tuning: Annotated[int, Ge(1)] = 40
@@ -66,7 +71,8 @@ class Schedule(Spec):
         check_limits(self.ratio, self.months)
         if len(self.drawn_months) != len(self.drawn_compute):
             raise SpecError(
-                f"Schedule.drawn_months and drawn_compute are one history, got {len(self.drawn_months)} and {len(self.drawn_compute)} rows"
+                "Schedule.drawn_months and drawn_compute are one history, got "
+                f"{len(self.drawn_months)} and {len(self.drawn_compute)} rows"
             )
         checked(list(zip(self.drawn_months, self.drawn_compute, strict=True)))
 
@@ -83,10 +89,11 @@ class Schedule(Spec):
 
 
 def train(runs: Runs[Schedule], bench: Bench) -> Trained:
-    """Accuracies at every checkpoint [run step]: of the checkpoint, of the locked one, and of that fine-tuned, also on too few examples.
+    """Accuracies at every checkpoint [run step]: of the checkpoint, of the locked one, and of that
+    fine-tuned, also on too few examples.
 
-    Each twice, on two halves of the unseen pairs and, for fine-tuning, with two draws of examples: one is the truth about when
-    an ability exists, the other what a schedule gets to see.
+    Each twice, on two halves of the unseen pairs and, for fine-tuning, with two draws of examples:
+    one is the truth about when an ability exists, the other what a schedule gets to see.
     """
     import torch
 
@@ -108,23 +115,47 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     lock, effort = replace(wholly, steps=s.lock), replace(wholly, steps=s.tuning, lr=s.tuning_lr)
     turn = max(1, round(s.turn * s.steps))
     stages = [(sums if s.labels == "sums" else noise, turn), (noise, s.steps - turn)]
-    done = checkpoints(runs, [(lesson(y, order, n, 1), replace(wholly, steps=k)) for y, k in stages if k], at, bench)
+    done = checkpoints(
+        runs,
+        [(lesson(y, order, n, 1), replace(wholly, steps=k)) for y, k in stages if k],
+        at,
+        bench,
+    )
     kept = {name: done.tensors[f"{name}/at"].flatten(0, 1) for name in NAMES}
     locked = tuned(many, kept, lesson(torch.zeros_like(sums), order, n, len(at)), lock, bench)
     out = {}
-    for i, (half, unseen) in enumerate(zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)):
-        examples = order.gather(1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n)))
+    for i, (half, unseen) in enumerate(
+        zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)
+    ):
+        examples = order.gather(
+            1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n))
+        )
 
         def task(share: float, given: Tensor = examples) -> Lesson:
-            return lesson(sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at))
+            return lesson(
+                sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at)
+            )
 
         models = {"open": kept, "locked": locked}
-        models |= {name: tuned(many, locked, task(share), effort, bench) for name, share in (("unlocked", s.examples), ("scant", s.scant))}
+        models |= {
+            name: tuned(many, locked, task(share), effort, bench)
+            for name, share in (("unlocked", s.examples), ("scant", s.scant))
+        }
         for what, params in models.items():
-            out[f"{what}_{half}"] = right(params, task(s.examples), unseen.repeat_interleave(len(at), 0)).view(len(runs), len(at))
+            out[f"{what}_{half}"] = right(
+                params, task(s.examples), unseen.repeat_interleave(len(at), 0)
+            ).view(len(runs), len(at))
     return Trained(out, done.header, done.history, done.steps, done.diverged)
 
 
 def measure(runs: Runs[Schedule], trained: Trained, bench: Bench) -> xr.Dataset:
-    accuracies = {name: ("run step", trained.tensors[name], "share of unseen pairs") for name in sorted(trained.tensors)}
-    return measures(runs, coords={"step": runs.shared.checkpoints}, power=("run", np.ones(len(runs)), "1"), **accuracies)
+    accuracies = {
+        name: ("run step", trained.tensors[name], "share of unseen pairs")
+        for name in sorted(trained.tensors)
+    }
+    return measures(
+        runs,
+        coords={"step": runs.shared.checkpoints},
+        power=("run", np.ones(len(runs)), "1"),
+        **accuracies,
+    )

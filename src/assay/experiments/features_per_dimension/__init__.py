@@ -1,11 +1,13 @@
 """Features per dimension: does the size of the weights count features, if weights can be rescaled?
 
 Paper: Toy Models of Superposition, "The Geometry of Superposition", Elhage et al. 2022
-Claim: ‖W‖²/d counts nothing where the scale of W is free; a tied autoencoder fixes it, and its ‖W‖²/d still counts a third too many
-Baselines: rescaled, trained models times a number; untrained; relu, classifiers whose scale is free; bias and tanh, where it is not
+Claim: ‖W‖²/d counts nothing where the scale of W is free; a tied autoencoder fixes it, and its
+‖W‖²/d still counts a third too many
+Baselines: rescaled, trained models times a number; untrained; relu, classifiers whose scale is
+free; bias and tanh, where it is not
 Cost: 38 s on 2 cores, 62 CPU-seconds, 1.8 GB a process; full a guess of 1 GPU-hour, never run
-Seed: rescaling a bias-free ReLU net changes the measure and no class; a tied autoencoder is not free to be rescaled (A. Jermyn)
-"""
+Seed: rescaling a bias-free ReLU net changes the measure and no class; a tied autoencoder is not
+free to be rescaled (A. Jermyn)"""
 
 from __future__ import annotations
 
@@ -28,17 +30,32 @@ def net(kind: str) -> SpecMap[FeaturesPerDimension]:
 
 
 ARMS = {
-    "main": Arm(train_tied, specs=reserved("net", "rescale"), note="tied autoencoders, one for each density, x' = ReLU(W Wᵀ x + b)"),
+    "main": Arm(
+        train_tied,
+        specs=reserved("net", "rescale"),
+        note="tied autoencoders, one for each density, x' = ReLU(W Wᵀ x + b)",
+    ),
     "main-half": Arm(
-        train_tied, specs=lambda specs: tuple(s.replace(steps=s.steps // 2) for s in specs[: max(1, len(specs) // 4)]),
+        train_tied,
+        specs=lambda specs: tuple(
+            s.replace(steps=s.steps // 2) for s in specs[: max(1, len(specs) // 4)]
+        ),
         note="main for half as many steps, a quarter of the seeds",
     ),
     "rescaled": Arm(
-        rescale, specs=changed(rescale=True), after="main",
+        rescale,
+        specs=changed(rescale=True),
+        after="main",
         note="main's W times a random number, log-uniform from 0.1 to 10, one for every model",
     ),
-    "untrained": Arm(train_tied, specs=changed(steps=0), note="starts that nobody trained: Gaussian weights"),
-    "relu": Arm(train_classifier, specs=net("relu"), note="classifiers W₂ ReLU(W₁ x), nothing added: free to be rescaled"),
+    "untrained": Arm(
+        train_tied, specs=changed(steps=0), note="starts that nobody trained: Gaussian weights"
+    ),
+    "relu": Arm(
+        train_classifier,
+        specs=net("relu"),
+        note="classifiers W₂ ReLU(W₁ x), nothing added: free to be rescaled",
+    ),
     "bias": Arm(train_classifier, specs=net("bias"), note="the same with biases in both layers"),
     "tanh": Arm(train_classifier, specs=net("tanh"), note="the same as relu with a tanh"),
 }
@@ -50,7 +67,12 @@ experiment = Experiment(
     scope="{networks}",
     seeds_per_group=24,
     measured=3,  # no loss along biases that are rescaled too
-    smoke=grid(FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)),
+    smoke=grid(
+        FeaturesPerDimension(steps=20, net_steps=20, densities=(0.02, 0.14, 1.0)), seed=range(4)
+    ),
     default=grid(FeaturesPerDimension(), seed=range(3000, 3000 + 16 * GROUP)),
-    full=grid(FeaturesPerDimension(steps=10_000, batch=1_024, lr=1e-3), seed=range(3000, 3000 + 16 * GROUP)),
-)  # fmt: skip
+    full=grid(
+        FeaturesPerDimension(steps=10_000, batch=1_024, lr=1e-3),
+        seed=range(3000, 3000 + 16 * GROUP),
+    ),
+)

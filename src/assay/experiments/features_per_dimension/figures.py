@@ -14,35 +14,65 @@ def figures(arms: Arms) -> list[Figure]:
 
 
 def loss_along(arms: Arms) -> Figure:
-    """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers whose W₂ is divided by c."""
-    main, relu = best(arms["main"], "drawn"), best(arms["relu"], "loss").sel(scale=[c for c in SCALES if 0.5 <= c <= 2])
+    """Loss over its value at c = 1: tied autoencoders at three densities, and ReLU classifiers
+    whose W₂ is divided by c."""
+    main, relu = (
+        best(arms["main"], "drawn"),
+        best(arms["relu"], "loss").sel(scale=[c for c in SCALES if 0.5 <= c <= 2]),
+    )
     levels = main.density.values
-    lines = {f"tied, density {levels[i]:.2g}": main.isel(density=i) for i in (0, len(levels) // 2, len(levels) - 2)}
+    lines = {
+        f"tied, density {levels[i]:.2g}": main.isel(density=i)
+        for i in (0, len(levels) // 2, len(levels) - 2)
+    }
     rows = []
     for name, at in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
         share = at / at.sel(factor=1.0, drop=True)
         rows += [(name, float(c), *summary(share.sel(factor=c).values)) for c in at.factor.values]
     return Figure(
-        "Tied weights have a best size, untied ones do not", columns(("model", "scale", "mean", "low", "high"), rows), "line",
-        x="scale", y="mean", color="model", band=("low", "high"), x_log=True, y_log=True, x_title="factor c on the weights",
-        y_title="loss over the loss at c = 1", note="Untied: first layer times c, second layer over c.",
-    )  # fmt: skip
+        "Tied weights have a best size, untied ones do not",
+        columns(("model", "scale", "mean", "low", "high"), rows),
+        "line",
+        x="scale",
+        y="mean",
+        color="model",
+        band=("low", "high"),
+        x_log=True,
+        y_log=True,
+        x_title="factor c on the weights",
+        y_title="loss over the loss at c = 1",
+        note="Untied: first layer times c, second layer over c.",
+    )
 
 
 def along_density(arms: Arms) -> Figure:
-    """Features per dimension by density: by size, by dimensionality, and by size after random rescaling."""
+    """Features per dimension by density: by size, by dimensionality, and by size after random
+    rescaling."""
     main = arms["main"]
     shown = {
         "by the size of the weights": best(main, "fpd").sel(scale=1.0),
         "by dimensionality": best(main, "fine"),
         "by size, weights rescaled at random": best(arms["rescaled"], "fpd").sel(scale=1.0),
     }
-    rows = [(name, float(p), *spread(at.sel(density=p).values)) for name, at in shown.items() for p in at.density.values]
+    rows = [
+        (name, float(p), *spread(at.sel(density=p).values))
+        for name, at in shown.items()
+        for p in at.density.values
+    ]
     return Figure(
-        "Both counts rise together as inputs get sparser, until weights are rescaled", columns(("way", "density", "mean", "low", "high"), rows),
-        "line", x="density", y="mean", color="way", band=("low", "high"), x_log=True, y_log=True,
-        x_title="probability that a feature is active", y_title="features per dimension", note="Median, and the range over groups.",
-    )  # fmt: skip
+        "Both counts rise together as inputs get sparser, until weights are rescaled",
+        columns(("way", "density", "mean", "low", "high"), rows),
+        "line",
+        x="density",
+        y="mean",
+        color="way",
+        band=("low", "high"),
+        x_log=True,
+        y_log=True,
+        x_title="probability that a feature is active",
+        y_title="features per dimension",
+        note="Median, and the range over groups.",
+    )
 
 
 def spread(values: np.ndarray) -> tuple[float, float, float]:

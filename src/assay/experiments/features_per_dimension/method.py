@@ -1,4 +1,5 @@
-"""The method of features-per-dimension: what one run is, how it is trained and what is measured of it."""
+"""The method of features-per-dimension: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from assay.worlds.networks.classes import Clouds
 
 GROUP = 8
-"""Starts in a group: the one with the lowest held-out loss at a density is the group's model there."""
+"""Starts in a group: the one with the lowest held-out loss at a density is the group's model
+there."""
 SCALES = (0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
-"""Factors by which weights are multiplied; those that are no power of two also change the last digits."""
+"""Factors by which weights are multiplied; those that are no power of two also change the last
+digits."""
 DRAWN = tuple(float(c) for c in np.geomspace(0.5, 2, 33))
 """Factors at which losses are drawn."""
 TENFOLD = 10.0
@@ -36,8 +39,11 @@ TENFOLD = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesPerDimension(Spec):
-    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = tuple(round(float(p), 4) for p in 50.0 ** np.linspace(-1, 0, 8))
-    """Probabilities that a feature is active in one input, ascending: one tied autoencoder for each."""
+    densities: tuple[Annotated[float, Gt(0), Le(1)], ...] = tuple(
+        round(float(p), 4) for p in 50.0 ** np.linspace(-1, 0, 8)
+    )
+    """Probabilities that a feature is active in one input, ascending: one tied autoencoder for
+    each."""
     ratio: Annotated[float, Gt(0)] = 0.9
     """Importance of each feature over that of the one before it; the first has 1."""
     features: Annotated[int, Ge(1), Le(6), "as expected losses are enumerated"] = 5
@@ -51,9 +57,11 @@ class FeaturesPerDimension(Spec):
     lr: Annotated[float, Gt(0)] = 5e-3
     """Adam's learning rate for the autoencoders."""
     net: Literal["tied", "relu", "bias", "tanh"] = "tied"
-    """Tied autoencoders; or classifiers with weights of their own in each layer: ReLU, ReLU and biases, tanh."""
+    """Tied autoencoders; or classifiers with weights of their own in each layer: ReLU, ReLU and
+    biases, tanh."""
     rescale: bool = False
-    """Whether trained weights are multiplied by a random number, for each run and density its own."""
+    """Whether trained weights are multiplied by a random number, for each run and density its
+    own."""
     hidden: Annotated[int, Ge(1)] = 64
     """Neurons of a classifier."""
     inputs: Annotated[int, Ge(1)] = 20
@@ -66,9 +74,13 @@ class FeaturesPerDimension(Spec):
     def check(self) -> None:
         name = type(self).__name__
         if self.width > self.features:
-            raise SpecError(f"{name}.width is the rank, at most the {self.features} features, got {self.width}")
+            raise SpecError(
+                f"{name}.width is the rank, at most the {self.features} features, got {self.width}"
+            )
         if len(self.densities) < 3 or list(self.densities) != sorted(set(self.densities)):
-            raise SpecError(f"{name}.densities are at least three and ascend, each once, got {self.densities}")
+            raise SpecError(
+                f"{name}.densities are at least three and ascend, each once, got {self.densities}"
+            )
 
     @property
     def networks(self) -> str:
@@ -80,13 +92,16 @@ class FeaturesPerDimension(Spec):
 
 
 def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
-    """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run from one start."""
+    """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run
+    from one start."""
     from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
     batches = planted.sparse_features(toy.models(runs.seeds, s.densities), s.features, s.batch)
-    return toy.train_densities(runs, s.width, importance(runs), s.densities, batches, lr=s.lr, steps=s.steps, bench=bench)
+    return toy.train_densities(
+        runs, s.width, importance(runs), s.densities, batches, lr=s.lr, steps=s.steps, bench=bench
+    )
 
 
 def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
@@ -106,7 +121,9 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
 
     def loss(p: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
-        return two_layer.cross_entropy(two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1])
+        return two_layer.cross_entropy(
+            two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1]
+        )
 
     group = descent(runs, params, loss, lr=np.full(len(runs), 3e-3))
     return fit([group], clouds.batches(runs.seeds, 64), steps=s.net_steps, bench=bench)[0]
@@ -120,12 +137,15 @@ def world(s: FeaturesPerDimension) -> Clouds:
 
 
 def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> Trained:
-    """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density; biases stay as they are."""
+    """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density;
+    biases stay as they are."""
     import torch
 
     from assay.core import rng
 
-    drawn = rng.uniform(runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),))
+    drawn = rng.uniform(
+        runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),)
+    )
     factor = torch.from_numpy(TENFOLD ** (2 * drawn.astype(np.float64) - 1))[..., None, None]
     W = before.tensors["W"]
     own = {"W": W * factor.to(W), "b": before.tensors["b"], "factor": factor.to(W)}
@@ -133,14 +153,17 @@ def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> 
 
 
 def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
-    """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind; then each kind's own."""
+    """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind;
+    then each kind's own."""
     import torch
 
     from assay.worlds.bottleneck.capacity import dimensionality
     from assay.worlds.bottleneck.rescaling import features_by_dimensionality, features_per_dimension
 
     s, tied = runs.shared, runs.shared.net == "tied"
-    W = trained.tensors["W"].double() if tied else trained.tensors["W1"].double().transpose(1, 2)  # [.., f, d]
+    W = (
+        trained.tensors["W"].double() if tied else trained.tensors["W1"].double().transpose(1, 2)
+    )  # [.., f, d]
     D = dimensionality(W)
     fpd = torch.stack([features_per_dimension(c * W) for c in SCALES], -1)
     moved = torch.stack([(dimensionality(c * W) - D).abs().amax(-1) for c in SCALES], -1)
@@ -151,11 +174,19 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
         "fine": (axes, features_by_dimensionality(D, W.shape[-1]), "features per dimension"),
     }
     more = (autoencoder if tied else classifier)(runs, trained.tensors, bench)
-    return measures(runs, coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}), **named, **more)
+    return measures(
+        runs,
+        coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}),
+        **named,
+        **more,
+    )
 
 
-def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
-    """Expected losses of c W, biases as they are; the held-out loss, before any random rescaling."""
+def autoencoder(
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+) -> dict[str, tuple[str, Any, str]]:
+    """Expected losses of c W, biases as they are; the held-out loss, before any random
+    rescaling."""
     import torch
 
     from assay.data import planted
@@ -168,10 +199,16 @@ def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], 
     each = weight.double().repeat_interleave(len(s.densities), 0)
 
     def along(scales: Sequence[float]) -> np.ndarray:
-        return tied_losses(W, b, each, density, scales, 0).unflatten(0, (len(runs), -1)).cpu().numpy()
+        return (
+            tied_losses(W, b, each, density, scales, 0).unflatten(0, (len(runs), -1)).cpu().numpy()
+        )
 
-    x = planted.sparse_features(toy.models(runs.seeds // GROUP, s.densities), s.features, 20_000, stream="test")(0)
-    held_out = toy.density_losses({"W": params["W"] / params.get("factor", 1), "b": params["b"]}, x.to(bench.device), weight)
+    x = planted.sparse_features(
+        toy.models(runs.seeds // GROUP, s.densities), s.features, 20_000, stream="test"
+    )(0)
+    held_out = toy.density_losses(
+        {"W": params["W"] / params.get("factor", 1), "b": params["b"]}, x.to(bench.device), weight
+    )
     return {
         "loss": ("run density scale", along(SCALES), "squared input"),
         "drawn": ("run density factor", along(DRAWN), "squared input"),
@@ -179,8 +216,11 @@ def autoencoder(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], 
     }
 
 
-def classifier(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
-    """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy, and the best there is."""
+def classifier(
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+) -> dict[str, tuple[str, Any, str]]:
+    """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy,
+    and the best there is."""
     from assay.worlds.networks import two_layer
 
     s = runs.shared
@@ -188,7 +228,10 @@ def classifier(runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], b
     own = two_layer.logits(params, x, tanh=s.net == "tanh").argmax(-1)
     found = two_layer.effects(params, x, label, SCALES, tanh=s.net == "tanh")
     units = {"loss": "nats", "loss_alone": "nats", "reclassified": "share of inputs"}
-    return {name: ("run scale", value, units.get(name, "share of the largest output")) for name, value in found.items()} | {
+    return {
+        name: ("run scale", value, units.get(name, "share of the largest output"))
+        for name, value in found.items()
+    } | {
         "accuracy": ("run", (own == label).float().mean(1), "share"),
         "attainable": ("run", (world(s).nearest(runs.seeds, x) == label).float().mean(1), "share"),
     }

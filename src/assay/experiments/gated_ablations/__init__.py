@@ -1,8 +1,11 @@
 """Gated SAEs on planted truth: what each part of the method is worth, one ablation at a time.
 
-Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders, sections 3.2, 5 and Figure 9
-Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.01 below that of a ReLU dictionary 1.5 times wider with rescale & shift
-Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; again, no effect; short, a quarter of the training; oracle
+Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders,
+sections 3.2, 5 and Figure 9
+Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.01 below that of a ReLU dictionary 1.5 times
+wider with rescale & shift
+Baselines: wide and relu; rescaled, refit and relu-rescaled, repairs of them; again, no effect;
+short, a quarter of the training; oracle
 Cost: 220 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
 """
 
@@ -23,9 +26,21 @@ if TYPE_CHECKING:
     from assay.core.sizes import Sizes
 
 
-def at_penalties(*penalties: float, seeds: int | None = 6, halved: bool = False, wider: float = 1.0, **fields: Any) -> SpecMap[GatedAblations]:
-    """The preset's first seeds with these penalties and fields; `halved`: three of them, half as long, with a whole schedule."""
-    return variant(seeds=3 if halved else seeds, times={"steps": 0.5 if halved else 1, "width": wider}, over={"penalty": penalties}, **fields)
+def at_penalties(
+    *penalties: float,
+    seeds: int | None = 6,
+    halved: bool = False,
+    wider: float = 1.0,
+    **fields: Any,
+) -> SpecMap[GatedAblations]:
+    """The preset's first seeds with these penalties and fields; `halved`: three of them, half as
+    long, with a whole schedule."""
+    return variant(
+        seeds=3 if halved else seeds,
+        times={"steps": 0.5 if halved else 1, "width": wider},
+        over={"penalty": penalties},
+        **fields,
+    )
 
 
 def repaired(kind: str, of: str) -> SpecMap[GatedAblations]:
@@ -47,63 +62,187 @@ RELU, GATED = (0.35, 0.5, 0.7, 1.2), (0.45, 0.55, 0.65, 0.8, 1.1)
 CLEAN: dict[str, Any] = {"orthonormal": True, "features": 32, "width": 64}
 ARMS = {
     "main": Arm(train, keep=True, note="Gated"),
-    "wide": Arm(train, specs=at_penalties(*RELU, seeds=None, method="relu", wider=1.5), note="ReLU + L1, 1.5 times wider: equal cost"),
-    "relu": Arm(train, specs=at_penalties(0.35, 0.5, 0.7, method="relu"), note="ReLU + L1, equal width"),
-    "rescaled": Arm(repair, after="wide", specs=repaired("rescale", "wide"), note="1.5 × ReLU, then rescale & shift"),
-    "refit": Arm(repair, after="rescaled", specs=repaired("refit", "wide"), note="1.5 × ReLU, rescale & shift, decoder refit"),
-    "relu-rescaled": Arm(repair, after="relu", specs=repaired("rescale", "relu"), note="ReLU of equal width, then rescale & shift"),
-    "again": Arm(train, specs=at_penalties(0.65, replicate=1), note="Gated with another start and other inputs of the same worlds: no effect"),
-    "no-aux": Arm(train, specs=at_penalties(0.65, method="no-aux"), note="Gated without the auxiliary loss"),
-    "unfrozen": Arm(train, specs=at_penalties(0.5, method="unfrozen-aux"), note="the auxiliary loss moves the decoder too"),
-    "untied": Arm(train, specs=at_penalties(0.65, method="untied"), note="magnitudes from an encoder of their own"),
-    "no-rmag": Arm(train, specs=at_penalties(0.65, method="no-rmag"), note="the two paths differ by a bias alone"),
-    "no-heaviside": Arm(train, specs=at_penalties(1.2, method="no-heaviside"), note="the gate's own ReLU, made longer, in place of the two paths"),
-    "sigmoid": Arm(train, specs=at_penalties(0.4, method="sigmoid"), note="a sigmoid gate, itself penalised, no auxiliary loss"),
-    "sigmoid-relu": Arm(train, specs=at_penalties(0.65, method="sigmoid-relu"), note="a sigmoid gate, the ReLU of its input penalised"),
-    "short": Arm(train, specs=quarter(at_penalties(0.8)), note="Gated, trained a quarter as long: a difference that the comparison has to find"),
+    "wide": Arm(
+        train,
+        specs=at_penalties(*RELU, seeds=None, method="relu", wider=1.5),
+        note="ReLU + L1, 1.5 times wider: equal cost",
+    ),
+    "relu": Arm(
+        train, specs=at_penalties(0.35, 0.5, 0.7, method="relu"), note="ReLU + L1, equal width"
+    ),
+    "rescaled": Arm(
+        repair,
+        after="wide",
+        specs=repaired("rescale", "wide"),
+        note="1.5 × ReLU, then rescale & shift",
+    ),
+    "refit": Arm(
+        repair,
+        after="rescaled",
+        specs=repaired("refit", "wide"),
+        note="1.5 × ReLU, rescale & shift, decoder refit",
+    ),
+    "relu-rescaled": Arm(
+        repair,
+        after="relu",
+        specs=repaired("rescale", "relu"),
+        note="ReLU of equal width, then rescale & shift",
+    ),
+    "again": Arm(
+        train,
+        specs=at_penalties(0.65, replicate=1),
+        note="Gated with another start and other inputs of the same worlds: no effect",
+    ),
+    "no-aux": Arm(
+        train, specs=at_penalties(0.65, method="no-aux"), note="Gated without the auxiliary loss"
+    ),
+    "unfrozen": Arm(
+        train,
+        specs=at_penalties(0.5, method="unfrozen-aux"),
+        note="the auxiliary loss moves the decoder too",
+    ),
+    "untied": Arm(
+        train,
+        specs=at_penalties(0.65, method="untied"),
+        note="magnitudes from an encoder of their own",
+    ),
+    "no-rmag": Arm(
+        train,
+        specs=at_penalties(0.65, method="no-rmag"),
+        note="the two paths differ by a bias alone",
+    ),
+    "no-heaviside": Arm(
+        train,
+        specs=at_penalties(1.2, method="no-heaviside"),
+        note="the gate's own ReLU, made longer, in place of the two paths",
+    ),
+    "sigmoid": Arm(
+        train,
+        specs=at_penalties(0.4, method="sigmoid"),
+        note="a sigmoid gate, itself penalised, no auxiliary loss",
+    ),
+    "sigmoid-relu": Arm(
+        train,
+        specs=at_penalties(0.65, method="sigmoid-relu"),
+        note="a sigmoid gate, the ReLU of its input penalised",
+    ),
+    "short": Arm(
+        train,
+        specs=quarter(at_penalties(0.8)),
+        note="Gated, trained a quarter as long: a difference that the comparison has to find",
+    ),
     "lightest": Arm(derive=lightest, note="1.5 × ReLU at its smallest penalty only"),
-    "oracle": Arm(oracle, specs=at_penalties(0.65, method="oracle"), note="true directions, true codes with {oracle.code_noise:%} noise"),
-    "orthonormal-relu": Arm(train, specs=at_penalties(0.3, 0.5, method="relu", **CLEAN), note="ReLU + L1 on orthonormal features"),
-    "orthonormal-gated": Arm(train, specs=at_penalties(0.4, **CLEAN), note="Gated on orthonormal features"),
-    "orthonormal-rescaled": Arm(repair, after="orthonormal-relu", specs=repaired("rescale", "orthonormal-relu"),
-                                note="there, ReLU with rescale & shift: shrinkage is all there is to mend"),
-    "narrow": Arm(train, specs=at_penalties(*GATED, wider=0.5), note="Gated of half the width: half as many features as the truth"),
-    "narrow-wide": Arm(train, specs=at_penalties(*RELU, method="relu", wider=0.75), note="ReLU + L1, 1.5 times wider than that"),
-    "narrow-rescaled": Arm(repair, after="narrow-wide", specs=repaired("rescale", "narrow-wide"), note="the same, then rescale & shift"),
+    "oracle": Arm(
+        oracle,
+        specs=at_penalties(0.65, method="oracle"),
+        note="true directions, true codes with {oracle.code_noise:%} noise",
+    ),
+    "orthonormal-relu": Arm(
+        train,
+        specs=at_penalties(0.3, 0.5, method="relu", **CLEAN),
+        note="ReLU + L1 on orthonormal features",
+    ),
+    "orthonormal-gated": Arm(
+        train, specs=at_penalties(0.4, **CLEAN), note="Gated on orthonormal features"
+    ),
+    "orthonormal-rescaled": Arm(
+        repair,
+        after="orthonormal-relu",
+        specs=repaired("rescale", "orthonormal-relu"),
+        note="there, ReLU with rescale & shift: shrinkage is all there is to mend",
+    ),
+    "narrow": Arm(
+        train,
+        specs=at_penalties(*GATED, wider=0.5),
+        note="Gated of half the width: half as many features as the truth",
+    ),
+    "narrow-wide": Arm(
+        train,
+        specs=at_penalties(*RELU, method="relu", wider=0.75),
+        note="ReLU + L1, 1.5 times wider than that",
+    ),
+    "narrow-rescaled": Arm(
+        repair,
+        after="narrow-wide",
+        specs=repaired("rescale", "narrow-wide"),
+        note="the same, then rescale & shift",
+    ),
     "half": Arm(train, specs=at_penalties(*GATED, halved=True), note="Gated, half as long"),
-    "wide-half": Arm(train, specs=at_penalties(*RELU, halved=True, method="relu", wider=1.5), note="1.5 × ReLU, half as long"),
-    "wide-half-rescaled": Arm(repair, after="wide-half", specs=repaired("rescale", "wide-half"), note="the same, mended"),
-    "narrow-half": Arm(train, specs=at_penalties(*GATED, halved=True, wider=0.5), note="Gated of half the width, half as long"),
-    "narrow-wide-half": Arm(train, specs=at_penalties(*RELU, halved=True, method="relu", wider=0.75), note="its 1.5 × ReLU, half as long"),
-    "narrow-rescaled-half": Arm(repair, after="narrow-wide-half", specs=repaired("rescale", "narrow-wide-half"), note="the same, mended"),
-    "no-aux-half": Arm(train, specs=at_penalties(0.65, halved=True, method="no-aux"), note="no auxiliary loss, half as long"),
-    "unfrozen-half": Arm(train, specs=at_penalties(0.5, halved=True, method="unfrozen-aux"), note="unfrozen, half as long"),
-    "untied-half": Arm(train, specs=at_penalties(0.65, halved=True, method="untied"), note="untied, half as long"),
-    "no-heaviside-half": Arm(train, specs=at_penalties(1.2, halved=True, method="no-heaviside"), note="no Heaviside, half as long"),
-    "sigmoid-relu-half": Arm(train, specs=at_penalties(0.65, halved=True, method="sigmoid-relu"), note="the other, half as long"),
-}  # fmt: skip
+    "wide-half": Arm(
+        train,
+        specs=at_penalties(*RELU, halved=True, method="relu", wider=1.5),
+        note="1.5 × ReLU, half as long",
+    ),
+    "wide-half-rescaled": Arm(
+        repair, after="wide-half", specs=repaired("rescale", "wide-half"), note="the same, mended"
+    ),
+    "narrow-half": Arm(
+        train,
+        specs=at_penalties(*GATED, halved=True, wider=0.5),
+        note="Gated of half the width, half as long",
+    ),
+    "narrow-wide-half": Arm(
+        train,
+        specs=at_penalties(*RELU, halved=True, method="relu", wider=0.75),
+        note="its 1.5 × ReLU, half as long",
+    ),
+    "narrow-rescaled-half": Arm(
+        repair,
+        after="narrow-wide-half",
+        specs=repaired("rescale", "narrow-wide-half"),
+        note="the same, mended",
+    ),
+    "no-aux-half": Arm(
+        train,
+        specs=at_penalties(0.65, halved=True, method="no-aux"),
+        note="no auxiliary loss, half as long",
+    ),
+    "unfrozen-half": Arm(
+        train,
+        specs=at_penalties(0.5, halved=True, method="unfrozen-aux"),
+        note="unfrozen, half as long",
+    ),
+    "untied-half": Arm(
+        train, specs=at_penalties(0.65, halved=True, method="untied"), note="untied, half as long"
+    ),
+    "no-heaviside-half": Arm(
+        train,
+        specs=at_penalties(1.2, halved=True, method="no-heaviside"),
+        note="no Heaviside, half as long",
+    ),
+    "sigmoid-relu-half": Arm(
+        train,
+        specs=at_penalties(0.65, halved=True, method="sigmoid-relu"),
+        note="the other, half as long",
+    ),
+}
 PAGE = """
-**The debate.** A Gated SAE lets the L1 penalty see one bit per feature, on or off, and takes magnitudes from a path it never sees. Its
-authors answer three suggestions: that repairing an L1 code afterwards is as good; that the auxiliary loss could go; that a smooth gate, or
-no gate at all but a factor, would do as well. Here the truth is planted, so each can be tried alone.
+**The debate.** A Gated SAE lets the L1 penalty see one bit per feature, on or off, and takes
+magnitudes from a path it never sees. Its authors answer three suggestions: that repairing an L1
+code afterwards is as good; that the auxiliary loss could go; that a smooth gate, or no gate at all
+but a factor, would do as well. Here the truth is planted, so each can be tried alone.
 
-**The world.** 128 random directions in 32 dimensions, drawn by each seed, each on with probability .02 by an amount ~ Exp(1); and, as the
-control for what a repair can mend, 32 orthonormal ones, where shrinkage is the only bias an L1 penalty can cause. Fresh inputs at every step.
+**The world.** 128 random directions in 32 dimensions, drawn by each seed, each on with probability
+.02 by an amount ~ Exp(1); and, as the control for what a repair can mend, 32 orthonormal ones,
+where shrinkage is the only bias an L1 penalty can cause. Fresh inputs at every step.
 
-**How it is judged.** At equal L0, never at equal λ. A unit is a seed: world, start and inputs. Gated, the wide ReLU and its repairs
-have ten, the other arms the first six of them. FVU, L0 and γ are of 50,000 held-out inputs
-of that world. Smooth gates are trained smooth and read hard; what they are when read as trained stands beside.
+**How it is judged.** At equal L0, never at equal λ. A unit is a seed: world, start and inputs.
+Gated, the wide ReLU and its repairs have ten, the other arms the first six of them. FVU, L0 and γ
+are of 50,000 held-out inputs of that world. Smooth gates are trained smooth and read hard; what
+they are when read as trained stands beside.
 
-**One margin.** A difference of FVU at equal L0 counts from 0.01 on, in every claim: what is less is no change, what is more is a cost or a lead.
+**One margin.** A difference of FVU at equal L0 counts from 0.01 on, in every claim: what is less is
+no change, what is more is a cost or a lead.
 
-**Read this before you quote it.** One law of inputs, one size; the lead over a repaired ReLU is judged at two widths, each part of Gated
-at one. All features have one law of magnitudes, so that r_mag has little to do
-here. Directions can be right while codes are biased, and the reverse: the share of true directions found is shown and never judged.
-"""
+**Read this before you quote it.** One law of inputs, one size; the lead over a repaired ReLU is
+judged at two widths, each part of Gated at one. All features have one law of magnitudes, so that
+r_mag has little to do here. Directions can be right while codes are biased, and the reverse: the
+share of true directions found is shown and never judged. """
 
 
 def chance(sizes: Sizes, arm: str) -> str:
-    """The largest |cosine| of a direction with as many random ones as an arm has latents, on average."""
+    """The largest |cosine| of a direction with as many random ones as an arm has latents, on
+    average."""
     (width,), (d,) = sizes(arm, "width"), sizes(arm, "d")
     x = np.linspace(0, 1, 20_001)
     below = np.cumsum((1 - x**2) ** ((d - 3) / 2))  # the density of |cosine|, up to a factor
@@ -111,13 +250,28 @@ def chance(sizes: Sizes, arm: str) -> str:
 
 
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=10,
-    sizes={"truth": lambda sizes: round(sizes("main", "features")[0] * sizes("main", "density")[0], 1),
-           "main-chance": lambda sizes: chance(sizes, "main"), "wide-chance": lambda sizes: chance(sizes, "wide")},
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    seeds_per_group=10,
+    sizes={
+        "truth": lambda sizes: round(sizes("main", "features")[0] * sizes("main", "density")[0], 1),
+        "main-chance": lambda sizes: chance(sizes, "main"),
+        "wide-chance": lambda sizes: chance(sizes, "wide"),
+    },
     scope="{features} independent features of exponential magnitude in {d} dimensions, "
     "each on with probability {density}; no noise",
-    smoke=grid(GatedAblations(steps=20, batch=32, test_rows=500, repair_rows=1000), penalty=GATED, seed=range(2)),
+    smoke=grid(
+        GatedAblations(steps=20, batch=32, test_rows=500, repair_rows=1000),
+        penalty=GATED,
+        seed=range(2),
+    ),
     default=grid(GatedAblations(), penalty=GATED, seed=range(4000, 4010)),
-    full=grid(GatedAblations(steps=40_000, batch=512, lr=3e-3, test_rows=100_000, repair_rows=100_000), penalty=GATED,
-              seed=range(4000, 4016)),
-)  # fmt: skip
+    full=grid(
+        GatedAblations(steps=40_000, batch=512, lr=3e-3, test_rows=100_000, repair_rows=100_000),
+        penalty=GATED,
+        seed=range(4000, 4016),
+    ),
+)

@@ -23,11 +23,14 @@ PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAE
 DISCUSSION = "R. Shah, comment in the discussion of that paper"
 PILOT = "pilot: seeds 0–7"
 MARGIN = 0.01
-"""Of FVU at equal L0: what is less is no change, what is more a cost or a lead. The first plan's, set before any pilot."""
+"""Of FVU at equal L0: what is less is no change, what is more a cost or a lead. The first plan's,
+set before any pilot."""
 
 
 @once
-def sums(arm: xr.Dataset, *names: str, at: Literal["middle"] | int | None = None) -> dict[str, xr.DataArray]:
+def sums(
+    arm: xr.Dataset, *names: str, at: Literal["middle"] | int | None = None
+) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, penalty]}: there is one set of held-out inputs for each seed."""
     return {name: x.sum("document") for name, x in frontier.sums(arm, *names, at=at).items()}
 
@@ -62,9 +65,15 @@ def paired(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms on the seeds that all of them have: not every arm has as many."""
     seeds = {side: next(iter(named.values())).seed.values.tolist() for side, named in terms.items()}
     shared = sorted(set.intersection(*map(set, seeds.values())))
-    return sides(**{
-        side: {name: x if seeds[side] == shared else x.sel(seed=shared) for name, x in named.items()} for side, named in terms.items()
-    })  # fmt: skip
+    return sides(
+        **{
+            side: {
+                name: x if seeds[side] == shared else x.sel(seed=shared)
+                for name, x in named.items()
+            }
+            for side, named in terms.items()
+        }
+    )
 
 
 @cache
@@ -74,7 +83,8 @@ def against(other: str) -> Value:
 
 
 def smallest_lead(m: Means) -> np.ndarray:
-    """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the three."""
+    """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the
+    three."""
     return np.stack([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)]).min(0)
 
 
@@ -96,10 +106,13 @@ def dearest(m: Means) -> np.ndarray:
 
 
 def gap_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms: Gated in the middle of its sweep in the same world, the arm that was repaired, and its repair."""
+    """Terms: Gated in the middle of its sweep in the same world, the arm that was repaired, and its
+    repair."""
     best = arms["orthonormal-gated" if arm.attrs["orthonormal"] else "main"]
     return paired(
-        best=sums(best, *FRONTIER, at="middle"), base=sums(arms[arm.attrs["of"]], *FRONTIER), repaired=sums(arm, *FRONTIER)
+        best=sums(best, *FRONTIER, at="middle"),
+        base=sums(arms[arm.attrs["of"]], *FRONTIER),
+        repaired=sums(arm, *FRONTIER),
     )
 
 
@@ -115,7 +128,8 @@ def soft_share(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 
 def with_theory(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms of γ about 0, and beside them 2/(2 + λ/2), what soft-thresholding by λ/2 gives for exponential amounts."""
+    """Terms of γ about 0, and beside them 2/(2 + λ/2), what soft-thresholding by λ/2 gives for
+    exponential amounts."""
     raw = sums(arm, "norm_raw", "dot_raw")
     return {**raw, "law": 2 / (2 + raw["dot_raw"].penalty / 2) + 0 * raw["dot_raw"]}
 
@@ -126,7 +140,8 @@ def off_theory(m: Means) -> np.ndarray:
 
 
 def off_identity(arms: Arms) -> np.ndarray:
-    """Norm ratio² less (1 − FVU) γ/(2 − γ), of each penalty of Gated and of the 1.5 times wider ReLU."""
+    """Norm ratio² less (1 − FVU) γ/(2 − γ), of each penalty of Gated and of the 1.5 times wider
+    ReLU."""
     found = []
     for name in ("main", "wide"):
         total = sums(arms[name], *UNITS)
@@ -138,7 +153,16 @@ def off_identity(arms: Arms) -> np.ndarray:
 PARTS = ("unfrozen", "untied", "no-rmag")
 """What is taken from Gated besides the Heaviside."""
 GATES = dict.fromkeys(
-    ("narrow", "again", "unfrozen", "untied", "no-rmag", "no-heaviside", "short", "orthonormal-gated"),
+    (
+        "narrow",
+        "again",
+        "unfrozen",
+        "untied",
+        "no-rmag",
+        "no-heaviside",
+        "short",
+        "orthonormal-gated",
+    ),
     "Gated as well, whole or with a part changed: no penalty on magnitudes in any of them",
 )
 MENDED = dict.fromkeys(
@@ -146,14 +170,17 @@ MENDED = dict.fromkeys(
     "mended by least squares: that makes γ 1 on the inputs it is fitted to",
 )
 GATELESS = dict.fromkeys(
-    ("wide", "relu", "rescaled", "refit", "relu-rescaled", "narrow-wide", "narrow-rescaled"), "ReLU + L1 has no Heaviside either"
+    ("wide", "relu", "rescaled", "refit", "relu-rescaled", "narrow-wide", "narrow-rescaled"),
+    "ReLU + L1 has no Heaviside either",
 ) | {"narrow": "half as many features, which is no part of the method"}
 TRUE = {"oracle": "the true codes, which nothing shrinks"}
 UNBIASED = GATES | MENDED | TRUE
 WEAK = {"lightest": "that a penalty may be too weak to shrink anything"}
-SPARSE = {"orthonormal-relu": "a world in which only 0.64 features are on in truth",
-          "orthonormal-gated": "a world in which only 0.64 features are on in truth",
-          "orthonormal-rescaled": "a world in which only 0.64 features are on in truth"}  # fmt: skip
+SPARSE = {
+    "orthonormal-relu": "a world in which only 0.64 features are on in truth",
+    "orthonormal-gated": "a world in which only 0.64 features are on in truth",
+    "orthonormal-rescaled": "a world in which only 0.64 features are on in truth",
+}
 
 
 def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
@@ -163,126 +190,355 @@ def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
 CLAIMS = (
     Claim(
         text="Gated is unbiased: at every penalty (L0 from 1.5 to 10) γ lies within 0.02 of 1",
-        value=sweep, statistic=worst(bias), high=0.02, unit="largest |γ − 1|", must_fail=("lightest", "wide"), near=WEAK, also=UNBIASED,
-        half={"main": "half"}, threshold_from="theory: 1, with a margin of a fifth of ReLU's bias at its smallest penalty",
-        published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"), source=f"{PAPER}, section 4",
+        value=sweep,
+        statistic=worst(bias),
+        high=0.02,
+        unit="largest |γ − 1|",
+        must_fail=("lightest", "wide"),
+        near=WEAK,
+        also=UNBIASED,
+        half={"main": "half"},
+        threshold_from="theory: 1, with a margin of a fifth of ReLU's bias at its smallest penalty",
+        published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"),
+        source=f"{PAPER}, section 4",
     ),
     Claim(
-        text="ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ falls by at least 0.05",
-        of="wide", value=sweep, statistic=spread, low=0.05, unit="difference of γ", must_fail=("rescaled", "main"),
-        near={"rescaled": "what fewer features do to γ by themselves: the same dictionaries, their shrinkage mended"},
-        also={"narrow-wide": "ReLU + L1 of another width"}, half={"wide": "wide-half"},
-        threshold_from=f"{PILOT}: .124 [.120, .129] at equal width and up to a penalty of 1.4; Gated .003",
-        published="new", source=f"{PAPER}, section 4",
+        text=(
+            "ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ "
+            "falls by at least 0.05"
+        ),
+        of="wide",
+        value=sweep,
+        statistic=spread,
+        low=0.05,
+        unit="difference of γ",
+        must_fail=("rescaled", "main"),
+        near={
+            "rescaled": (
+                "what fewer features do to γ by themselves: the same dictionaries, their "
+                "shrinkage mended"
+            )
+        },
+        also={"narrow-wide": "ReLU + L1 of another width"},
+        half={"wide": "wide-half"},
+        threshold_from=(
+            f"{PILOT}: .124 [.120, .129] at equal width and up to a penalty of 1.4; Gated .003"
+        ),
+        published="new",
+        source=f"{PAPER}, section 4",
     ),
     Claim(
-        text="On orthonormal features ReLU's γ is what soft-thresholding predicts, 2/(2 + λ/2), within 0.01 at every penalty",
-        of="orthonormal-relu", value=with_theory, statistic=off_theory, high=0.01, unit="largest difference of γ",
-        must_fail=("relu", "orthonormal-gated"), near={"relu": "that any ReLU + L1 dictionary follows the formula, superposition or not"},
-        threshold_from="theory: the optimum is f = max(a − λ/2, 0), and a is exponential", published="new", source=f"{PAPER}, section 3.1",
+        text=(
+            "On orthonormal features ReLU's γ is what soft-thresholding predicts, 2/(2 + λ/2), "
+            "within 0.01 at every penalty"
+        ),
+        of="orthonormal-relu",
+        value=with_theory,
+        statistic=off_theory,
+        high=0.01,
+        unit="largest difference of γ",
+        must_fail=("relu", "orthonormal-gated"),
+        near={"relu": "that any ReLU + L1 dictionary follows the formula, superposition or not"},
+        threshold_from="theory: the optimum is f = max(a − λ/2, 0), and a is exponential",
+        published="new",
+        source=f"{PAPER}, section 3.1",
     ),
     Claim(
-        text="Gated leads plain ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a ReLU dictionary 1.5 times wider",
-        value=against("wide"), statistic=smallest_lead, low=MARGIN, unit="smallest lead in FVU", must_fail=("rescaled", "relu"),
+        text=(
+            "Gated leads plain ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a "
+            "ReLU dictionary 1.5 times wider"
+        ),
+        value=against("wide"),
+        statistic=smallest_lead,
+        low=MARGIN,
+        unit="smallest lead in FVU",
+        must_fail=("rescaled", "relu"),
         near={"rescaled": "mended magnitudes, which need no gate", "relu": "another width"},
-        also={"narrow": "Gated, of half the width"}, half={"main": "half", "wide": "wide-half"},
-        threshold_from=f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005; the margin is the first plan's",
-        published="new", source=f"{PAPER}, section 4.1",
+        also={"narrow": "Gated, of half the width"},
+        half={"main": "half", "wide": "wide-half"},
+        threshold_from=(
+            f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005; the margin is the first plan's"
+        ),
+        published="new",
+        source=f"{PAPER}, section 4.1",
     ),
     Claim(
-        text="Gated leads repaired ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a 1.5 times wider ReLU with rescale & shift",
-        value=against("rescaled"), statistic=smallest_lead, low=MARGIN, unit="smallest lead in FVU", must_fail=("refit", "relu-rescaled"),
-        near={"refit": "a better repair: the decoder refitted as well", "relu-rescaled": "the same repair at another width"},
-        also={"narrow": "Gated, of half the width"}, half={"main": "half", "rescaled": "wide-half-rescaled"},
-        threshold_from="pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the first plan's",
-        published="new", source=f"{PAPER}, section 5, Figure 9",
+        text=(
+            "Gated leads repaired ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of "
+            "a 1.5 times wider ReLU with rescale & shift"
+        ),
+        value=against("rescaled"),
+        statistic=smallest_lead,
+        low=MARGIN,
+        unit="smallest lead in FVU",
+        must_fail=("refit", "relu-rescaled"),
+        near={
+            "refit": "a better repair: the decoder refitted as well",
+            "relu-rescaled": "the same repair at another width",
+        },
+        also={"narrow": "Gated, of half the width"},
+        half={"main": "half", "rescaled": "wide-half-rescaled"},
+        threshold_from=(
+            "pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
+            "first plan's"
+        ),
+        published="new",
+        source=f"{PAPER}, section 5, Figure 9",
     ),
     Claim(
-        text="At half the width Gated leads repaired ReLU too: at L0 3, 5 and 8 its FVU lies at least 0.01 below it",
-        of="narrow", value=against("narrow-rescaled"), statistic=smallest_lead, low=MARGIN, unit="smallest lead in FVU",
+        text=(
+            "At half the width Gated leads repaired ReLU too: at L0 3, 5 and 8 its FVU lies at "
+            "least 0.01 below it"
+        ),
+        of="narrow",
+        value=against("narrow-rescaled"),
+        statistic=smallest_lead,
+        low=MARGIN,
+        unit="smallest lead in FVU",
         must_fail=("relu-rescaled", "narrow-wide"),
         near={"relu-rescaled": "width: the same repair with twice as many features"},
-        also={"main": "Gated, of twice the width", "refit": "twice as wide, and another claim's question",
-              "rescaled": "twice as wide, and another claim's question"},
+        also={
+            "main": "Gated, of twice the width",
+            "refit": "twice as wide, and another claim's question",
+            "rescaled": "twice as wide, and another claim's question",
+        },
         half={"narrow": "narrow-half", "narrow-rescaled": "narrow-rescaled-half"},
-        threshold_from="plan: the margin of the claim before it, written down before this width was tried",
-        published="new", source=f"{PAPER}, section 5, Figure 9",
+        threshold_from=(
+            "plan: the margin of the claim before it, written down before this width was tried"
+        ),
+        published="new",
+        source=f"{PAPER}, section 5, Figure 9",
     ),
     Claim(
-        text="Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 5, at most 0.5 features are on",
-        of="no-aux", value=sweep, statistic=least(L0), high=0.5, unit="L0", must_fail=("wide", "main"),
-        near={"wide": "a strong penalty: ReLU at nearly twice this one", "main": "the same, of Gated"},
-        also=SPARSE | {"sigmoid": "no auxiliary loss either", "sigmoid-relu": "no auxiliary loss either"}, half={"no-aux": "no-aux-half"},
-        threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7", published="new", source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
+        text=(
+            "Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 "
+            "5, at most 0.5 features are on"
+        ),
+        of="no-aux",
+        value=sweep,
+        statistic=least(L0),
+        high=0.5,
+        unit="L0",
+        must_fail=("wide", "main"),
+        near={
+            "wide": "a strong penalty: ReLU at nearly twice this one",
+            "main": "the same, of Gated",
+        },
+        also=SPARSE
+        | {"sigmoid": "no auxiliary loss either", "sigmoid-relu": "no auxiliary loss either"},
+        half={"no-aux": "no-aux-half"},
+        threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7",
+        published="new",
+        source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
     ),
     Claim(
-        text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 from 1.5 to 11)",
-        of="rescaled", value=sweep, statistic=worst(bias), high=0.02, unit="largest |γ − 1|", must_fail=("lightest", "wide"),
-        near=WEAK, also=without(UNBIASED, "rescaled") | {"main": "Gated"}, half={"rescaled": "wide-half-rescaled"},
-        threshold_from="theory: 1 on the inputs it is fitted to, with the margin of the first claim",
-        published="new", source=f"{PAPER}, section 5, Figure 9",
+        text=(
+            "Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 "
+            "from 1.5 to 11)"
+        ),
+        of="rescaled",
+        value=sweep,
+        statistic=worst(bias),
+        high=0.02,
+        unit="largest |γ − 1|",
+        must_fail=("lightest", "wide"),
+        near=WEAK,
+        also=without(UNBIASED, "rescaled") | {"main": "Gated"},
+        half={"rescaled": "wide-half-rescaled"},
+        threshold_from=(
+            "theory: 1 on the inputs it is fitted to, with the margin of the first claim"
+        ),
+        published="new",
+        source=f"{PAPER}, section 5, Figure 9",
     ),
     Claim(
         text="An encoder of its own for the magnitudes changes FVU at equal L0 by at most 0.01",
-        of="untied", value=against("main"), statistic=excess, low=-MARGIN, high=MARGIN, unit="FVU", must_fail=("short", "no-heaviside"),
+        of="untied",
+        value=against("main"),
+        statistic=excess,
+        low=-MARGIN,
+        high=MARGIN,
+        unit="FVU",
+        must_fail=("short", "no-heaviside"),
         near={"short": "that the comparison is blind to a difference of a few hundredths"},
-        also={"again": "Gated itself, drawn anew", "no-rmag": "another part that may be worth less than the margin",
-              "unfrozen": "another part that may be worth less than the margin"},
-        half={"untied": "untied-half", "main": "half"}, threshold_from="plan: ± .01, set before any pilot",
-        published="new", source=f"{PAPER}, section 5.2, ablations",
+        also={
+            "again": "Gated itself, drawn anew",
+            "no-rmag": "another part that may be worth less than the margin",
+            "unfrozen": "another part that may be worth less than the margin",
+        },
+        half={"untied": "untied-half", "main": "half"},
+        threshold_from="plan: ± .01, set before any pilot",
+        published="new",
+        source=f"{PAPER}, section 5.2, ablations",
     ),
     Claim(
         text="Without the Heaviside the code is unbiased as well: γ within 0.02 of 1",
-        of="no-heaviside", value=sweep, statistic=worst(bias), high=0.02, unit="|γ − 1|", must_fail=("lightest", "wide"), near=WEAK,
-        also=without(UNBIASED, "no-heaviside") | {"main": "Gated itself"}, half={"no-heaviside": "no-heaviside-half"},
-        threshold_from="theory: 1, with the margin of the first claim", published="new", source=DISCUSSION,
+        of="no-heaviside",
+        value=sweep,
+        statistic=worst(bias),
+        high=0.02,
+        unit="|γ − 1|",
+        must_fail=("lightest", "wide"),
+        near=WEAK,
+        also=without(UNBIASED, "no-heaviside") | {"main": "Gated itself"},
+        half={"no-heaviside": "no-heaviside-half"},
+        threshold_from="theory: 1, with the margin of the first claim",
+        published="new",
+        source=DISCUSSION,
     ),
     Claim(
-        text="The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least 0.01 higher than without any other part",
-        of="no-heaviside", value=against_parts, statistic=dearest, low=MARGIN, unit="FVU", must_fail=("unfrozen", "no-rmag", "untied", "again"),
-        near=dict.fromkeys(("unfrozen", "no-rmag"), "that the dearest of several parts always stands out"), must_hold=("short",), also=GATELESS,
-        half={"no-heaviside": "no-heaviside-half", "main": "half", "unfrozen": "unfrozen-half", "untied": "untied-half"},
-        threshold_from=f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is the first plan's",
-        published="new", source=DISCUSSION,
+        text=(
+            "The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least "
+            "0.01 higher than without any other part"
+        ),
+        of="no-heaviside",
+        value=against_parts,
+        statistic=dearest,
+        low=MARGIN,
+        unit="FVU",
+        must_fail=("unfrozen", "no-rmag", "untied", "again"),
+        near=dict.fromkeys(
+            ("unfrozen", "no-rmag"), "that the dearest of several parts always stands out"
+        ),
+        must_hold=("short",),
+        also=GATELESS,
+        half={
+            "no-heaviside": "no-heaviside-half",
+            "main": "half",
+            "unfrozen": "unfrozen-half",
+            "untied": "untied-half",
+        },
+        threshold_from=(
+            f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is the first "
+            "plan's"
+        ),
+        published="new",
+        source=DISCUSSION,
     ),
     Claim(
         text="A sigmoid gate evades the L1 of its input: read hard, at most 0.5 features are on",
-        of="sigmoid-relu", value=sweep, statistic=least(L0), high=0.5, unit="L0", must_fail=("wide", "main"),
-        near={"wide": "a strong penalty: ReLU at nearly twice this one", "main": "the same, of Gated"},
-        also=SPARSE | {"no-aux": "a gate without its auxiliary loss shuts in another way", "sigmoid": "the sigmoid's other penalty"},
-        half={"sigmoid-relu": "sigmoid-relu-half"}, threshold_from=f"{PILOT}: .055 [.051, .060]", published="new", source=DISCUSSION,
+        of="sigmoid-relu",
+        value=sweep,
+        statistic=least(L0),
+        high=0.5,
+        unit="L0",
+        must_fail=("wide", "main"),
+        near={
+            "wide": "a strong penalty: ReLU at nearly twice this one",
+            "main": "the same, of Gated",
+        },
+        also=SPARSE
+        | {
+            "no-aux": "a gate without its auxiliary loss shuts in another way",
+            "sigmoid": "the sigmoid's other penalty",
+        },
+        half={"sigmoid-relu": "sigmoid-relu-half"},
+        threshold_from=f"{PILOT}: .055 [.051, .060]",
+        published="new",
+        source=DISCUSSION,
     ),
     Claim(
-        text="A sigmoid gate evades the L1 of its input: as trained, more than half of all latents are on",
-        of="sigmoid-relu", value=soft_share, statistic=least(ratio("on", "latents")), low=0.5, unit="share of latents",
-        must_fail=("sigmoid", "main"), near={"sigmoid": "that any smooth gate leaves most latents on, whatever the penalty"},
-        half={"sigmoid-relu": "sigmoid-relu-half"}, threshold_from=f"{PILOT}: .954 [.953, .956]; penalised itself .32 at the larger penalty",
-        published="new", source=DISCUSSION,
+        text=(
+            "A sigmoid gate evades the L1 of its input: as trained, more than half of all latents "
+            "are on"
+        ),
+        of="sigmoid-relu",
+        value=soft_share,
+        statistic=least(ratio("on", "latents")),
+        low=0.5,
+        unit="share of latents",
+        must_fail=("sigmoid", "main"),
+        near={"sigmoid": "that any smooth gate leaves most latents on, whatever the penalty"},
+        half={"sigmoid-relu": "sigmoid-relu-half"},
+        threshold_from=f"{PILOT}: .954 [.953, .956]; penalised itself .32 at the larger penalty",
+        published="new",
+        source=DISCUSSION,
     ),
     Exact(
-        text="The square of the norm ratio is (1 − FVU) γ/(2 − γ), so that unbiased reconstructions are shorter than inputs: difference",
-        value=off_identity, expected=0.0, tolerance=1e-4, source="arithmetic of ‖x − x̂‖² = ‖x‖² − 2 x·x̂ + ‖x̂‖²",
+        text=(
+            "The square of the norm ratio is (1 − FVU) γ/(2 − γ), so that unbiased "
+            "reconstructions are shorter than inputs: difference"
+        ),
+        value=off_identity,
+        expected=0.0,
+        tolerance=1e-4,
+        source="arithmetic of ‖x − x̂‖² = ‖x‖² − 2 x·x̂ + ‖x̂‖²",
     ),
     *(
-        Finding(text=text, value=lambda arms, of=of, value=value: value(arms[of], arms), statistic=statistic, unit=unit, source=source)
+        Finding(
+            text=text,
+            value=lambda arms, of=of, value=value: value(arms[of], arms),
+            statistic=statistic,
+            unit=unit,
+            source=source,
+        )
         for text, of, value, statistic, unit, source in (
-            ("Norm ratio of Gated at the middle penalty", "main", middle, worst(norm_ratio), "norm ratio", f"{DISCUSSION}: vectors at an angle"),
-            ("FVU of the true codes with {oracle.code_noise:%} noise, L0 {truth}: what any dictionary could reach there",
-             "oracle", sweep, worst(FVU), "FVU", ""),
-            ("Without the auxiliary loss: FVU at that penalty", "no-aux", sweep, worst(FVU), "FVU", f"{PAPER}, section 3.2.2; {DISCUSSION}"),
+            (
+                "Norm ratio of Gated at the middle penalty",
+                "main",
+                middle,
+                worst(norm_ratio),
+                "norm ratio",
+                f"{DISCUSSION}: vectors at an angle",
+            ),
+            (
+                (
+                    "FVU of the true codes with {oracle.code_noise:%} noise, L0 {truth}: what any "
+                    "dictionary could reach there"
+                ),
+                "oracle",
+                sweep,
+                worst(FVU),
+                "FVU",
+                "",
+            ),
+            (
+                "Without the auxiliary loss: FVU at that penalty",
+                "no-aux",
+                sweep,
+                worst(FVU),
+                "FVU",
+                f"{PAPER}, section 3.2.2; {DISCUSSION}",
+            ),
             *(
-                (f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} (smallest)", of, against(other), smallest_lead, "FVU", "")
+                (
+                    (
+                        f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} "
+                        "(smallest)"
+                    ),
+                    of,
+                    against(other),
+                    smallest_lead,
+                    "FVU",
+                    "",
+                )
                 for ahead, of, behind, other in (
                     ("Gated", "main", "ReLU of equal width", "relu"),
-                    ("Gated", "main", "the 1.5 times wider ReLU with its decoder refitted", "refit"),
+                    (
+                        "Gated",
+                        "main",
+                        "the 1.5 times wider ReLU with its decoder refitted",
+                        "refit",
+                    ),
                     ("the 1.5 times wider ReLU", "wide", "ReLU of equal width", "relu"),
                 )
             ),
             *(
-                (f"{what}: FVU above the sweep of Gated at its own L0", of, against(base), excess, "FVU", f"{PAPER}, section 5.2, ablations")
+                (
+                    f"{what}: FVU above the sweep of Gated at its own L0",
+                    of,
+                    against(base),
+                    excess,
+                    "FVU",
+                    f"{PAPER}, section 5.2, ablations",
+                )
                 for what, of, base in (
                     ("An auxiliary loss that moves the decoder", "unfrozen", "main"),
-                    ("An auxiliary loss that moves the decoder, both trained half as long", "unfrozen-half", "half"),
+                    (
+                        "An auxiliary loss that moves the decoder, both trained half as long",
+                        "unfrozen-half",
+                        "half",
+                    ),
                     ("Without r_mag", "no-rmag", "main"),
                     ("Without the Heaviside", "no-heaviside", "main"),
                     ("Gated, independent runs", "again", "main"),
@@ -290,19 +546,50 @@ CLAIMS = (
             ),
             ("Without r_mag: largest |γ − 1|", "no-rmag", sweep, worst(bias), "|γ − 1|", ""),
             *(
-                (f"Share of the gap closed by {what}, at Gated's own L0", of, gap_terms, share_closed(L0, FVU), "share of the gap", source)
+                (
+                    f"Share of the gap closed by {what}, at Gated's own L0",
+                    of,
+                    gap_terms,
+                    share_closed(L0, FVU),
+                    "share of the gap",
+                    source,
+                )
                 for what, of, source in (
-                    ("rescale & shift on the 1.5 times wider ReLU", "rescaled", f"{PAPER}, section 5, Figure 9"),
-                    ("rescale & shift and a refitted decoder on the 1.5 times wider ReLU", "refit", ""),
+                    (
+                        "rescale & shift on the 1.5 times wider ReLU",
+                        "rescaled",
+                        f"{PAPER}, section 5, Figure 9",
+                    ),
+                    (
+                        "rescale & shift and a refitted decoder on the 1.5 times wider ReLU",
+                        "refit",
+                        "",
+                    ),
                     ("rescale & shift on ReLU of equal width", "relu-rescaled", ""),
                     ("rescale & shift on orthonormal features", "orthonormal-rescaled", ""),
                 )
             ),
-            ("Sigmoid gate under the L1 of its input: FVU read hard less FVU as trained", "sigmoid-relu", sweep, least(hardened), "FVU", DISCUSSION),
+            (
+                "Sigmoid gate under the L1 of its input: FVU read hard less FVU as trained",
+                "sigmoid-relu",
+                sweep,
+                least(hardened),
+                "FVU",
+                DISCUSSION,
+            ),
             *(
-                (f"Sigmoid gate penalised by λ Σ σ at λ 0.4: {what}", "sigmoid", sweep, worst(statistic), unit, DISCUSSION)
+                (
+                    f"Sigmoid gate penalised by λ Σ σ at λ 0.4: {what}",
+                    "sigmoid",
+                    sweep,
+                    worst(statistic),
+                    unit,
+                    DISCUSSION,
+                )
                 for what, statistic, unit in (
-                    ("L0, read hard", L0, "L0"), ("γ, read hard", GAMMA, "γ"), ("FVU, read hard", FVU, "FVU"),
+                    ("L0, read hard", L0, "L0"),
+                    ("γ, read hard", GAMMA, "γ"),
+                    ("FVU, read hard", FVU, "FVU"),
                     ("FVU as trained", ratio("soft_error", "variance"), "FVU"),
                     ("latents on as trained", ratio("soft_active", "tokens"), "latents"),
                 )
@@ -310,8 +597,17 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(text=f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; it says nothing of codes)",
-                value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"), unit="cosine")
-        for label, name, chance in (("Gated", "main", "main-chance"), ("ReLU 1.5 ×, shrunken as it is", "wide", "wide-chance"))
+        Finding(
+            text=(
+                f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; "
+                "it says nothing of codes)"
+            ),
+            value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"),
+            unit="cosine",
+        )
+        for label, name, chance in (
+            ("Gated", "main", "main-chance"),
+            ("ReLU 1.5 ×, shrunken as it is", "wide", "wide-chance"),
+        )
     ),
-)  # fmt: skip
+)

@@ -16,38 +16,114 @@ if TYPE_CHECKING:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    frontiers = [("Gated", "main", FVU), ("ReLU 1 ×", "relu", FVU), ("ReLU 1.5 ×", "wide", FVU), ("… + rescale & shift", "rescaled", FVU),
-                 ("… + decoder refit", "refit", FVU)]  # fmt: skip
-    ablated = [("Gated", "main", FVU), ("no effect", "again", FVU), ("unfrozen aux", "unfrozen", FVU), ("untied", "untied", FVU),
-               ("no r_mag", "no-rmag", FVU), ("no Heaviside", "no-heaviside", FVU)]  # fmt: skip
-    metrics = [("Gated: γ", "main", GAMMA), ("Gated: earlier form", "main", EARLIER), ("ReLU 1.5 ×: γ", "wide", GAMMA),
-               ("ReLU 1.5 ×: earlier form", "wide", EARLIER)]  # fmt: skip
-    axes = {"mark": "line", "x": "L0", "y": "mean", "color": "arm", "band": ("low", "high"), "x_log": True,
-            "x_title": "L0 (features on per input)"}  # fmt: skip
+    frontiers = [
+        ("Gated", "main", FVU),
+        ("ReLU 1 ×", "relu", FVU),
+        ("ReLU 1.5 ×", "wide", FVU),
+        ("… + rescale & shift", "rescaled", FVU),
+        ("… + decoder refit", "refit", FVU),
+    ]
+    ablated = [
+        ("Gated", "main", FVU),
+        ("no effect", "again", FVU),
+        ("unfrozen aux", "unfrozen", FVU),
+        ("untied", "untied", FVU),
+        ("no r_mag", "no-rmag", FVU),
+        ("no Heaviside", "no-heaviside", FVU),
+    ]
+    metrics = [
+        ("Gated: γ", "main", GAMMA),
+        ("Gated: earlier form", "main", EARLIER),
+        ("ReLU 1.5 ×: γ", "wide", GAMMA),
+        ("ReLU 1.5 ×: earlier form", "wide", EARLIER),
+    ]
+    axes = {
+        "mark": "line",
+        "x": "L0",
+        "y": "mean",
+        "color": "arm",
+        "band": ("low", "high"),
+        "x_log": True,
+        "x_title": "L0 (features on per input)",
+    }
     note = "Mean and 95 % t interval over seeds, each with a world of its own."
     drawn = [
-        Figure("Frontier: the gate against width and repairs", frontier.over_l0(arms, frontiers), y_title="FVU", note=note, **axes),
-        Figure("What each part of Gated is worth", frontier.over_l0(arms, ablated), y_title="FVU", note=note, **axes),
-        Figure("Same dictionaries, two metrics: γ and its earlier form", frontier.over_l0(arms, metrics), y_title="γ",
-               rules=((1.0, "unbiased"),), note=note, **axes),
-        Figure("What a repair can mend, in superposition and without", stages(arms), "bars", x="arm", y="mean", facet="world",
-               band=("low", "high"), x_title="", y_title="FVU over that of ReLU",
-               note="L0 is 4.7 for Gated and 5.0 for the 1.5 times wider ReLU; about 0.5 in the orthonormal world."),
-    ]  # fmt: skip
+        Figure(
+            "Frontier: the gate against width and repairs",
+            frontier.over_l0(arms, frontiers),
+            y_title="FVU",
+            note=note,
+            **axes,
+        ),
+        Figure(
+            "What each part of Gated is worth",
+            frontier.over_l0(arms, ablated),
+            y_title="FVU",
+            note=note,
+            **axes,
+        ),
+        Figure(
+            "Same dictionaries, two metrics: γ and its earlier form",
+            frontier.over_l0(arms, metrics),
+            y_title="γ",
+            rules=((1.0, "unbiased"),),
+            note=note,
+            **axes,
+        ),
+        Figure(
+            "What a repair can mend, in superposition and without",
+            stages(arms),
+            "bars",
+            x="arm",
+            y="mean",
+            facet="world",
+            band=("low", "high"),
+            x_title="",
+            y_title="FVU over that of ReLU",
+            note=(
+                "L0 is 4.7 for Gated and 5.0 for the 1.5 times wider ReLU; about 0.5 in the "
+                "orthonormal world."
+            ),
+        ),
+    ]
     if "l0" in arms.get("no-aux", {}):
-        drawn.append(Figure("Without the auxiliary loss the gate shuts", frontier.history(arms, ("main", "no-aux"), "l0"), "line", x="step",
-                            y="l0", color="arm", band=("low", "high"), x_log=True, y_log=True, x_title="step",
-                            y_title="L0 of the training batches", note="Both at λ .65."))  # fmt: skip
+        drawn.append(
+            Figure(
+                "Without the auxiliary loss the gate shuts",
+                frontier.history(arms, ("main", "no-aux"), "l0"),
+                "line",
+                x="step",
+                y="l0",
+                color="arm",
+                band=("low", "high"),
+                x_log=True,
+                y_log=True,
+                x_title="step",
+                y_title="L0 of the training batches",
+                note="Both at λ .65.",
+            )
+        )
     if "gate_on" in arms["main"]:
-        drawn.append(Figure("The gate's input of one latent, where its feature is on and where it is off", gate_inputs(arms["main"]),
-                            "line", x="pre", y="share", color="feature", x_title="π_gate of the latent that best matches a feature",
-                            y_title="share of inputs in the bin", y_log=True,
-                            note="Gated at its middle penalty, first seed; the latent is on to the right of 0."))  # fmt: skip
+        drawn.append(
+            Figure(
+                "The gate's input of one latent, where its feature is on and where it is off",
+                gate_inputs(arms["main"]),
+                "line",
+                x="pre",
+                y="share",
+                color="feature",
+                x_title="π_gate of the latent that best matches a feature",
+                y_title="share of inputs in the bin",
+                y_log=True,
+                note="Gated at its middle penalty, first seed; the latent is on to the right of 0.",
+            )
+        )
     return drawn
 
 
 def stages(arms: Arms) -> dict[str, list]:
-    """Columns: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal world), as a share of ReLU's."""
+    """Columns: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal
+    world), as a share of ReLU's."""
     worlds = {
         "superposition": (
             ("ReLU", "wide", 0.5),
@@ -63,7 +139,9 @@ def stages(arms: Arms) -> dict[str, list]:
     }
     rows = []
     for world, parts in worlds.items():
-        present = [(label, fvus(arms[name], penalty)) for label, name, penalty in parts if name in arms]
+        present = [
+            (label, fvus(arms[name], penalty)) for label, name, penalty in parts if name in arms
+        ]
         rows += [(label, world, *summary(values / present[0][1])) for label, values in present]
     return columns(("arm", "world", "mean", "low", "high"), rows)
 
@@ -75,10 +153,16 @@ def fvus(arm: xr.Dataset, penalty: float) -> np.ndarray:
 
 
 def gate_inputs(arm: xr.Dataset) -> dict[str, list]:
-    """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins without an input are left out."""
+    """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins
+    without an input are left out."""
     one = by(arm, "penalty").isel(seed=0)
     one = one.isel(penalty=one.sizes["penalty"] // 2)
-    return columns(("feature", "pre", "share"), (
-        (when, at, count / float(counts.sum())) for when, counts in (("on", one.gate_on), ("off", one.gate_off))
-        for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True) if count
-    ))  # fmt: skip
+    return columns(
+        ("feature", "pre", "share"),
+        (
+            (when, at, count / float(counts.sum()))
+            for when, counts in (("on", one.gate_on), ("off", one.gate_off))
+            for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True)
+            if count
+        ),
+    )

@@ -26,14 +26,24 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.losses import Loss
 
 Method = Literal[
-    "gated", "no-aux", "unfrozen-aux", "untied", "no-rmag", "no-heaviside", "sigmoid", "sigmoid-relu", "relu", "oracle"
+    "gated",
+    "no-aux",
+    "unfrozen-aux",
+    "untied",
+    "no-rmag",
+    "no-heaviside",
+    "sigmoid",
+    "sigmoid-relu",
+    "relu",
+    "oracle",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatedAblations(Spec):
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.65
-    """λ of Σ‖x − x̂‖² + λ Σ f as published; means different things to different methods, so never compared at equal λ."""
+    """λ of Σ‖x − x̂‖² + λ Σ f as published; means different things to different methods, so never
+    compared at equal λ."""
     method: Method = "gated"
     """The architecture and its loss; oracle: the true directions and codes."""
     width: Annotated[int, Ge(1)] = 128
@@ -73,7 +83,9 @@ class GatedAblations(Spec):
         """The law of the inputs."""
         from assay.data.planted import Mixture
 
-        return Mixture(d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal)
+        return Mixture(
+            d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal
+        )
 
 
 def train(runs: Runs[GatedAblations], bench: Bench) -> Trained:
@@ -84,12 +96,23 @@ def train(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     s = runs.shared
     nonlinearity, loss = architecture(s.method)
     method = Trainer(
-        nonlinearity, loss, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, decay=s.decay,
-        penalty_warm_up=0.05, encoder_scale=1.0,
-    )  # fmt: skip
+        nonlinearity,
+        loss,
+        s.width,
+        lr=np.full(len(runs), s.lr),
+        penalty=runs.each("penalty") / s.d**0.5,
+        decay=s.decay,
+        penalty_warm_up=0.05,
+        encoder_scale=1.0,
+    )
     inputs = s.world().inputs(runs.seeds, s.batch, f"train-{s.replicate}")
     return fit_dictionaries(
-        [(runs.replicated(), method)], inputs, d=s.d, steps=s.steps, bench=bench, probe_at=probes(s.steps, 30, log=True)
+        [(runs.replicated(), method)],
+        inputs,
+        d=s.d,
+        steps=s.steps,
+        bench=bench,
+        probe_at=probes(s.steps, 30, log=True),
     )[0]
 
 
@@ -119,18 +142,25 @@ def oracle(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     from assay.dictionaries.nonlinearity import Identity
 
     D = runs.shared.world().directions(runs.seeds)  # [run, f, d]
-    return Dictionary(D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()).to_trained()
+    return Dictionary(
+        D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()
+    ).to_trained()
 
 
 def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained:
-    """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on inputs of a stream of their own."""
+    """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on
+    inputs of a stream of their own."""
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
 
     s, given = runs.shared, Dictionary.of(before)
     mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
     fitted = [
-        mend(given[i], s.world().inputs([spec.seed], s.repair_rows, "repair")(0)[0], pull=s.repair_pull)
+        mend(
+            given[i],
+            s.world().inputs([spec.seed], s.repair_rows, "repair")(0)[0],
+            pull=s.repair_pull,
+        )
         for i, spec in enumerate(runs)
     ]
     return Dictionary.join(fitted).to_trained()
@@ -141,7 +171,8 @@ BINS = np.linspace(-1.5, 4.0, 56)
 
 
 def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it was trained."""
+    """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it
+    was trained."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
@@ -149,7 +180,9 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
 
     s, given = runs.shared, Dictionary.of(trained)
     world, found, gates = s.world(), [], []
-    tests = {seed: held_out(world, seed, s.test_rows, bench) for seed in np.unique(runs.seeds).tolist()}
+    tests = {
+        seed: held_out(world, seed, s.test_rows, bench) for seed in np.unique(runs.seeds).tolist()
+    }
     with torch.no_grad():
         for one, spec in zip(given, runs, strict=True):
             x, codes, directions = tests[spec.seed]
@@ -160,25 +193,38 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
             if s.method == "gated":
                 gates.append(gate_counts(one, x, codes, directions))
         recovered = mcc(world.directions(runs.seeds).to(given.W_dec), given.W_dec)
-    named = {name: ("run document", np.array([[row[name]] for row in found]), unit) for name, unit in UNITS.items()}
+    named = {
+        name: ("run document", np.array([[row[name]] for row in found]), unit)
+        for name, unit in UNITS.items()
+    }
     coords = {"document": ["test"]}
     if gates:
-        named |= {f"gate_{when}": ("run bin", np.stack([g[when] for g in gates]), "inputs") for when in ("on", "off")}
+        named |= {
+            f"gate_{when}": ("run bin", np.stack([g[when] for g in gates]), "inputs")
+            for when in ("on", "off")
+        }
         coords["bin"] = ((BINS[1:] + BINS[:-1]) / 2).round(6).tolist()
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named |= {name: ("run step", trained.history[name], unit) for name, unit in (("loss", "1"), ("l0", "features"))}
+        named |= {
+            name: ("run step", trained.history[name], unit)
+            for name, unit in (("loss", "1"), ("l0", "features"))
+        }
     return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **named)
 
 
-def held_out(world: Mixture, seed: int, rows: int, bench: Bench) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b f"], Float[Tensor, "f d"]]:
+def held_out(
+    world: Mixture, seed: int, rows: int, bench: Bench
+) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b f"], Float[Tensor, "f d"]]:
     """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
     codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
     directions = world.directions([seed])[0].to(bench.device)
     return codes @ directions, codes, directions
 
 
-def sums_of(x: Float[Tensor, "b d"], x_hat: Float[Tensor, "b d"], features: Float[Tensor, "b latent"]) -> dict[str, float]:
+def sums_of(
+    x: Float[Tensor, "b d"], x_hat: Float[Tensor, "b d"], features: Float[Tensor, "b latent"]
+) -> dict[str, float]:
     """Sums over rows as `document_sums` gives them, of one document and given codes."""
     from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
 
@@ -203,8 +249,14 @@ def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b
     return codes * (1 + spec.code_noise * torch.from_numpy(noise).to(codes.device))
 
 
-def gate_counts(one: Dictionary, x: Float[Tensor, "b d"], codes: Float[Tensor, "b f"], directions: Float[Tensor, "f d"]) -> dict[str, np.ndarray]:
-    """Histograms of π_gate of the latent that best matches a true direction, where that feature is on and where it is off."""
+def gate_counts(
+    one: Dictionary,
+    x: Float[Tensor, "b d"],
+    codes: Float[Tensor, "b f"],
+    directions: Float[Tensor, "f d"],
+) -> dict[str, np.ndarray]:
+    """Histograms of π_gate of the latent that best matches a true direction, where that feature is
+    on and where it is off."""
     from assay.dictionaries.measuring.recovery import cosines
 
     similarity = cosines(directions, one.W_dec[0])

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class GatedSAE(InWords, Spec):
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.2
-    """λ on the sum of features (Gated: of the gate); means different things to different methods, so never compared at equal λ."""
+    """λ on the sum of features (Gated: of the gate); means different things to different methods,
+    so never compared at equal λ."""
     method: Literal["gated", "gated-no-aux", "relu", "topk"] = "gated"
     """The architecture and its loss."""
     width: Annotated[int, Ge(1)] = 512
@@ -62,7 +63,8 @@ class GatedSAE(InWords, Spec):
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
     products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
+    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in
+    bfloat16."""
     repair: Literal["", "rescale"] = ""
     """What is done to a trained dictionary: nothing, or rescale & shift."""
     of: ClassVar = removed("of", was="")
@@ -74,7 +76,8 @@ class GatedSAE(InWords, Spec):
     repair_rows: int = 10_000
     """Training activations to which a repair is fitted."""
     repair_pull: float = 5.0
-    """Firings' worth of pull towards no repair: plain least squares gave rare features factors up to 13 (pilot seeds 0 and 1)."""
+    """Firings' worth of pull towards no repair: plain least squares gave rare features factors up
+    to 13 (pilot seeds 0 and 1)."""
     replicate: int = 0
     """Another independent draw of start and data order at the same seed."""
     cards: int = 0
@@ -82,10 +85,19 @@ class GatedSAE(InWords, Spec):
     card_windows: int = 250
     """Training windows on which they are shown."""
 
-    def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
+    def text(
+        self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0
+    ) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+        return HarvestSpec(
+            subject=self.subject,
+            site=site,
+            corpus=self.corpus,
+            part=part,
+            windows=windows,
+            per_file=per_file,
+        )
 
 
 def activations(s: GatedSAE, bench: Bench) -> tuple[Harvest, Harvest]:
@@ -95,7 +107,8 @@ def activations(s: GatedSAE, bench: Bench) -> tuple[Harvest, Harvest]:
 
 
 def method(runs: Runs[GatedSAE]) -> Method:
-    """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for TopK alone."""
+    """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for
+    TopK alone."""
     from assay.dictionaries.gates import Gated
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.selection import TopK
@@ -103,7 +116,12 @@ def method(runs: Runs[GatedSAE]) -> Method:
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    given: dict[str, Any] = {"width": s.width, "lr": np.full(len(runs), s.lr), "penalty": runs.each("penalty"), "products": s.products}
+    given: dict[str, Any] = {
+        "width": s.width,
+        "lr": np.full(len(runs), s.lr),
+        "penalty": runs.each("penalty"),
+        "products": s.products,
+    }
     if s.method == "topk":
         return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **given)
     if s.method == "relu":
@@ -119,9 +137,16 @@ def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Train
     data, _ = activations(s, bench)
     drawn = [r.replicated() for r in groups]
     return fit_dictionaries(
-        [(r, method(r)) for r in drawn], data.batches(drawn[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
-        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20),
-    )  # fmt: skip
+        [(r, method(r)) for r in drawn],
+        data.batches(drawn[0].seeds, s.batch),
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+    )
 
 
 def train(runs: Runs[GatedSAE], bench: Bench) -> Trained:
@@ -129,14 +154,19 @@ def train(runs: Runs[GatedSAE], bench: Bench) -> Trained:
 
 
 def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
-    """Another arm's dictionaries with features rescaled & shifted, fitted to training activations."""
+    """Another arm's dictionaries with features rescaled & shifted, fitted to training
+    activations."""
     from assay.dictionaries.baselines.repair import rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
 
     given = Dictionary.of(before)
     data, _ = activations(runs.shared, bench)
-    chosen = generator(int(runs.seeds[0]), "gated-sae.rows").permutation(data.kept)[: runs.shared.repair_rows]
-    mended = rescale_and_shift(given.normalised, data.rows(np.sort(chosen)), pull=runs.shared.repair_pull)
+    chosen = generator(int(runs.seeds[0]), "gated-sae.rows").permutation(data.kept)[
+        : runs.shared.repair_rows
+    ]
+    mended = rescale_and_shift(
+        given.normalised, data.rows(np.sort(chosen)), pull=runs.shared.repair_pull
+    )
     return replace(mended, mean=given.mean, scale=given.scale).to_trained()
 
 
@@ -153,7 +183,9 @@ def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
         coords["step"] = trained.steps.tolist()
         named |= {name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")}
     if s.ce_at:
-        files, losses = cross_entropy(dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at))
+        files, losses = cross_entropy(
+            dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at)
+        )
         coords["passage"] = files
         named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()}
     if s.cards:

@@ -1,8 +1,12 @@
-"""Glitch tokens: what embeddings tell of tokens that a model never saw, where they were planted, tied and untied; and what SmolLM2 cannot say.
+"""Glitch tokens: what embeddings tell of tokens that a model never saw, where they were planted,
+tied and untied; and what SmolLM2 cannot say.
 
-Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in Large Language Models
-Claim: in untied models a token never seen has a shorter input row than 98 of 100 in regular use, by at least 5 %
-Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained models; a start as wide as trained rows
+Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in
+Large Language Models
+Claim: in untied models a token never seen has a shorter input row than 98 of 100 in regular use, by
+at least 5 %
+Baselines: tokens seen once, 16 and 256 times; a reference drawn by lot; permuted counts; untrained
+models; a start as wide as trained rows
 Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU-hours, never run
 """
 
@@ -13,14 +17,22 @@ from typing import TYPE_CHECKING
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.experiments.glitch_tokens.claims import CLAIMS
 from assay.experiments.glitch_tokens.figures import figures
-from assay.experiments.glitch_tokens.method import GlitchTokens, inputs, measure, no_training, train, untrained
+from assay.experiments.glitch_tokens.method import (
+    GlitchTokens,
+    inputs,
+    measure,
+    no_training,
+    train,
+    untrained,
+)
 from assay.experiments.glitch_tokens.on_disk import measure_model
 
 if TYPE_CHECKING:
     import xarray as xr
 
 WIDE = 0.08
-"""Root mean square of trained entries of the embedding, by the pilot: seeds 0 and 1, 1,000 steps."""
+"""Root mean square of trained entries of the embedding, by the pilot: seeds 0 and 1, 1,000
+steps."""
 
 
 def instead(of: str, **measured: str) -> Derive:
@@ -39,7 +51,10 @@ def seen(of: str, n: int) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms[of]
-        kept = {name: data[f"{name}_seen"].sel(exposure=n, drop=True).rename(name) for name in ("margin", "silence", "alike")}
+        kept = {
+            name: data[f"{name}_seen"].sel(exposure=n, drop=True).rename(name)
+            for name in ("margin", "silence", "alike")
+        }
         return data[["diverged"] if "diverged" in data else []].assign(kept)
 
     return derive
@@ -51,42 +66,113 @@ def ordinary(arms: Arms) -> xr.Dataset:
 
 
 ARMS = {
-    "main": Arm(train, note="untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to 256 times"),
+    "main": Arm(
+        train,
+        note=(
+            "untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to "
+            "256 times"
+        ),
+    ),
     "untied-free": Arm(train, specs=variant(decay=0.0), note="untied, without weight decay"),
-    "tied": Arm(train, specs=variant(tied=True, times={"steps": 2}), note="tied, weight decay {tied.decay}, twice as long as main"),
-    "half": Arm(train, specs=variant(times={"steps": 0.5}), note="main, half as long with its own decay; as many planted occurrences"),
-    "tied-half": Arm(train, specs=variant(tied=True), note="tied, half as long with its own decay: as long as main"),
-    "wide-start": Arm(train, specs=variant(decay=0.0, embedded=WIDE), note="untied-free with an embedding that starts as wide as trained rows"),
+    "tied": Arm(
+        train,
+        specs=variant(tied=True, times={"steps": 2}),
+        note="tied, weight decay {tied.decay}, twice as long as main",
+    ),
+    "half": Arm(
+        train,
+        specs=variant(times={"steps": 0.5}),
+        note="main, half as long with its own decay; as many planted occurrences",
+    ),
+    "tied-half": Arm(
+        train,
+        specs=variant(tied=True),
+        note="tied, half as long with its own decay: as long as main",
+    ),
+    "wide-start": Arm(
+        train,
+        specs=variant(decay=0.0, embedded=WIDE),
+        note="untied-free with an embedding that starts as wide as trained rows",
+    ),
     "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
     "untrained": Arm(untrained, note="main's models as they were drawn"),
-    "on-disk": Arm(no_training, measure=measure_model, specs=lambda main: (main[0].replace(subject="disk"),),
-                   note="SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings only"),
-    "lottery": Arm(derive=instead("main", margin="margin_lottery"), note="random sizes in the place of norms"),
-    "tied-lottery": Arm(derive=instead("tied", margin="margin_lottery"), note="8 ordinary tokens drawn by lot as the known unused ones"),
-    "permuted": Arm(derive=instead("main", grows="grows_permuted"), note="numbers of occurrences permuted"),
-    "tied-permuted": Arm(derive=instead("tied", grows="grows_permuted"), note="numbers of occurrences permuted, tied"),
-    "quiet": Arm(derive=instead("main", silence="silence_quiet"), note="ordinary tokens that were read and never repeated, as those never seen"),
+    "on-disk": Arm(
+        no_training,
+        measure=measure_model,
+        specs=lambda main: (main[0].replace(subject="disk"),),
+        note=(
+            "SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "
+            "only"
+        ),
+    ),
+    "lottery": Arm(
+        derive=instead("main", margin="margin_lottery"), note="random sizes in the place of norms"
+    ),
+    "tied-lottery": Arm(
+        derive=instead("tied", margin="margin_lottery"),
+        note="8 ordinary tokens drawn by lot as the known unused ones",
+    ),
+    "permuted": Arm(
+        derive=instead("main", grows="grows_permuted"), note="numbers of occurrences permuted"
+    ),
+    "tied-permuted": Arm(
+        derive=instead("tied", grows="grows_permuted"), note="numbers of occurrences permuted, tied"
+    ),
+    "quiet": Arm(
+        derive=instead("main", silence="silence_quiet"),
+        note="ordinary tokens that were read and never repeated, as those never seen",
+    ),
     "tied-quiet": Arm(derive=instead("tied", silence="silence_quiet"), note="the same, tied"),
     "free-ordinary": Arm(derive=ordinary, note="ordinary tokens in the place of those never seen"),
-    **{f"{prefix}seen-{n}": Arm(derive=seen(of, n), note=f"{of}'s tokens seen {n} times in the place of those never seen")
-       for prefix, of in (("", "main"), ("tied-", "tied"), ("free-", "untied-free")) for n in (1, 16, 256)},
-}  # fmt: skip
-SMALL = GlitchTokens(d=16, heads=2, m=32, layers=1, context=16, vocab=300, files=40, steps=60, batch=64, candidates=2)
+    **{
+        f"{prefix}seen-{n}": Arm(
+            derive=seen(of, n),
+            note=f"{of}'s tokens seen {n} times in the place of those never seen",
+        )
+        for prefix, of in (("", "main"), ("tied-", "tied"), ("free-", "untied-free"))
+        for n in (1, 16, 256)
+    },
+}
+SMALL = GlitchTokens(
+    d=16, heads=2, m=32, layers=1, context=16, vocab=300, files=40, steps=60, batch=64, candidates=2
+)
 PAGE = """
-**The question.** Some tokens of a vocabulary never stood in the training text. Can they be told from the weights, also in an untied model, and what
-makes such indicators work? On a published model nobody knows how many were missed; here tokens are planted, never seen or seen exactly n times.
+**The question.** Some tokens of a vocabulary never stood in the training text. Can they be told
+from the weights, also in an untied model, and what makes such indicators work? On a published model
+nobody knows how many were missed; here tokens are planted, never seen or seen exactly n times.
 
-**How it is judged.** Small decoders are trained with 64 planted tokens beside 512 ordinary ones, tied and untied, with weight decay and without. An
-indicator is named beforehand for each kind. It has to put the median token never seen below the lowest 2 % of tokens in regular use, by a margin,
-since AUROC is 1 where separation is perfect. Tokens seen once, 16 or 256 times take the place of those never seen as near controls.
+**How it is judged.** Small decoders are trained with 64 planted tokens beside 512 ordinary ones,
+tied and untied, with weight decay and without. An indicator is named beforehand for each kind. It
+has to put the median token never seen below the lowest 2 % of tokens in regular use, by a margin,
+since AUROC is 1 where separation is perfect. Tokens seen once, 16 or 256 times take the place of
+those never seen as near controls.
 
-**Read this before you quote it.** Models of two blocks and width 32, half a million tokens, a million where tied; planted tokens stand at random
-places and mean nothing. SmolLM2's numbers are findings: no truth is known there.
-"""
+**Read this before you quote it.** Models of two blocks and width 32, half a million tokens, a
+million where tied; planted tokens stand at random places and mean nothing. SmolLM2's numbers are
+findings: no truth is known there. """
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, seeds_per_group=8,
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    inputs=inputs,
+    seeds_per_group=8,
     scope="{models}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(GlitchTokens(), seed=range(12010, 12018)),
-    full=grid(GlitchTokens(d=256, heads=8, m=1024, layers=4, context=128, vocab=8192, batch=64, steps=20_000, lr=1e-3), seed=range(12010, 12018)),
-)  # fmt: skip
+    full=grid(
+        GlitchTokens(
+            d=256,
+            heads=8,
+            m=1024,
+            layers=4,
+            context=128,
+            vocab=8192,
+            batch=64,
+            steps=20_000,
+            lr=1e-3,
+        ),
+        seed=range(12010, 12018),
+    ),
+)

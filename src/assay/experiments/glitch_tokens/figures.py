@@ -7,22 +7,68 @@ import numpy as np
 from assay.core import Arms, Figure, columns, summary
 from assay.experiments.glitch_tokens.claims import OF
 
-SHOWN = {"main": "untied, weight decay", "untied-free": "untied, none", "tied": "tied, weight decay", "wide-start": "untied, none, wide start"}
+SHOWN = {
+    "main": "untied, weight decay",
+    "untied-free": "untied, none",
+    "tied": "tied, weight decay",
+    "wide-start": "untied, none, wide start",
+}
 
 
 def figures(arms: Arms) -> list[Figure]:
     return [
-        Figure("Indicators of planted tokens by how often they were seen", levels(arms), "line", x="seen", y="mean", facet="arm",
-               band=("low", "high"), x_title="times seen (never at 0.5)", x_log=True, y_log=True, y_title="indicator, ordinary = 1",
-               rules=((1.0, "ordinary tokens"),),
-               note="The indicator named beforehand for each kind of model: mean over tokens, geometric mean and 95 % t interval over seeds."),
-        Figure("Whether a token can be repeated, by how often it was seen", copied(arms), "line", x="seen", y="mean", color="arm",
-               band=("low", "high"), x_title="occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)", x_log=True,
-               y_title="log10 of the median probability after 12 copies", note="Mean and 95 % t interval over seeds."),
-        *([Figure("SmolLM2: its lowest tokens, and tokens drawn by lot", on_disk(arms), "points", x="distance", y="probability", color="token",
-                  x_title="cosine distance to reserved tokens that share one row", y_title="probability after 12 copies", y_log=True,
-                  note="Copies stand behind a line that announces repetition.")] if "on-disk" in arms else []),
-    ]  # fmt: skip
+        Figure(
+            "Indicators of planted tokens by how often they were seen",
+            levels(arms),
+            "line",
+            x="seen",
+            y="mean",
+            facet="arm",
+            band=("low", "high"),
+            x_title="times seen (never at 0.5)",
+            x_log=True,
+            y_log=True,
+            y_title="indicator, ordinary = 1",
+            rules=((1.0, "ordinary tokens"),),
+            note=(
+                "The indicator named beforehand for each kind of model: mean over tokens, "
+                "geometric mean and 95 % t interval over seeds."
+            ),
+        ),
+        Figure(
+            "Whether a token can be repeated, by how often it was seen",
+            copied(arms),
+            "line",
+            x="seen",
+            y="mean",
+            color="arm",
+            band=("low", "high"),
+            x_title=(
+                "occurrences in training (0 at 0.5; 2,000: rare ordinary tokens, 4,000: quiet ones)"
+            ),
+            x_log=True,
+            y_title="log10 of the median probability after 12 copies",
+            note="Mean and 95 % t interval over seeds.",
+        ),
+        *(
+            [
+                Figure(
+                    "SmolLM2: its lowest tokens, and tokens drawn by lot",
+                    on_disk(arms),
+                    "points",
+                    x="distance",
+                    y="probability",
+                    color="token",
+                    x_title="cosine distance to reserved tokens that share one row",
+                    y_title="probability after 12 copies",
+                    y_log=True,
+                    note="Copies stand behind a line that announces repetition.",
+                )
+            ]
+            if "on-disk" in arms
+            else []
+        ),
+    ]
 
 
 def at(group: str) -> float:
@@ -38,7 +84,10 @@ def levels(arms: Arms) -> dict[str, list]:
             level = arms[name].level.sel(indicator=OF.get(name, "E_in norm"))
             planted = [group for group in level.group.values.tolist() if group != "ordinary"]
             ratio = np.log(level / level.sel(group="ordinary"))
-            rows += [(label, at(group), *np.exp(summary(ratio.sel(group=group).values)).tolist()) for group in planted]
+            rows += [
+                (label, at(group), *np.exp(summary(ratio.sel(group=group).values)).tolist())
+                for group in planted
+            ]
     return columns(("arm", "seen", "mean", "low", "high"), rows)
 
 
@@ -54,8 +103,13 @@ def copied(arms: Arms) -> dict[str, list]:
 
 
 def on_disk(arms: Arms) -> dict[str, list]:
-    """Columns: of each token of the model on disk, its distance to the known unused ones and its probability after copies of itself."""
+    """Columns: of each token of the model on disk, its distance to the known unused ones and its
+    probability after copies of itself."""
     shown = arms["on-disk"][["distance_here", "probability"]].isel(run=0)
     each = {str(kind): shown.sel(kind=kind) for kind in shown.kind.values}
-    rows = [(float(d), float(p), kind) for kind, x in each.items() for d, p in zip(x.distance_here, x.probability, strict=True)]
+    rows = [
+        (float(d), float(p), kind)
+        for kind, x in each.items()
+        for d, p in zip(x.distance_here, x.probability, strict=True)
+    ]
     return columns(("distance", "probability", "token"), rows)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SEEN = (1, 4, 16, 64, 256)
 """How often planted tokens are seen in training."""
 EACH, NEVER, KNOWN = 8, 24, 8
-"""Tokens planted at each of these numbers; never seen at all; and how many of those are known to be unused, and not looked for."""
+"""Tokens planted at each of these numbers; never seen at all; and how many of those are known to be
+unused, and not looked for."""
 PLACES = {"E_in": "W_E", "E_out": "W_U"}
 LOWEST = 0.02
 """The share of all tokens that the paper takes for candidates: those with the lowest indicator."""
@@ -43,11 +44,13 @@ TIMES = 12
 @dataclass(frozen=True, kw_only=True)
 class GlitchTokens(Spec):
     subject: Literal["planted", "disk"] = "planted"
-    """Small models that each seed trains for itself, tokens planted; or a model on disk, without ground truth."""
+    """Small models that each seed trains for itself, tokens planted; or a model on disk, without
+    ground truth."""
     model: str = "smollm2"
     """The model on disk: "smollm2", or a local folder."""
     candidates: Annotated[int, Ge(1)] = 24
-    """Of the model on disk: tokens that are asked to be repeated, the lowest by the indicator; and as many drawn by lot."""
+    """Of the model on disk: tokens that are asked to be repeated, the lowest by the indicator; and
+    as many drawn by lot."""
     tied: bool = False
     """Whether the unembedding is the embedding."""
     layers: Annotated[int, Ge(1)] = 2
@@ -73,7 +76,8 @@ class GlitchTokens(Spec):
     steps: Annotated[int, Ge(1)] = 1000
     """Training steps."""
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
-    """Adam's learning rate at its top: 50 steps of warm-up, linear decay over the last four fifths."""
+    """Adam's learning rate at its top: 50 steps of warm-up, linear decay over the last four
+    fifths."""
     decay: PerRun[Annotated[float, Ge(0)]] = 0.1
     """Weight decay of AdamW."""
     std: Annotated[float, Gt(0)] = 0.02
@@ -95,25 +99,44 @@ class GlitchTokens(Spec):
 
     def lm(self) -> LmSpec:
         """The language model of this run."""
-        return LmSpec(seed=self.seed + 1_000_000 * self.replicate, layers=self.layers, d=self.d, heads=self.heads, m=self.m, tied=self.tied,
-                      context=self.context, vocab=self.vocab, corpus=self.corpus, steps=self.steps, batch=self.batch, lr=self.lr,
-                      decay=self.decay, std=self.std)  # fmt: skip
+        return LmSpec(
+            seed=self.seed + 1_000_000 * self.replicate,
+            layers=self.layers,
+            d=self.d,
+            heads=self.heads,
+            m=self.m,
+            tied=self.tied,
+            context=self.context,
+            vocab=self.vocab,
+            corpus=self.corpus,
+            steps=self.steps,
+            batch=self.batch,
+            lr=self.lr,
+            decay=self.decay,
+            std=self.std,
+        )
 
 
 EXPOSURES = (*[0] * NEVER, *(n for n in SEEN for _ in range(EACH)))
 
 
-def world(runs: Runs[GlitchTokens], bench: Bench) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], Tensor]]:
+def world(
+    runs: Runs[GlitchTokens], bench: Bench
+) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], Tensor]]:
     """The language models of these runs, what is planted in their vocabulary, and their batches."""
     from assay.data.lm import shape_of
     from assay.data.lm_text import batches, tokens_of, words
     from assay.data.planted_tokens import planted_batches
 
     s, lms = runs.shared, Runs([s.lm() for s in runs])
-    tokens, ordinary = tokens_of(words(corpora.load(s.corpus).first(s.files), s.vocab, s.context, bench))
+    tokens, ordinary = tokens_of(
+        words(corpora.load(s.corpus).first(s.files), s.vocab, s.context, bench)
+    )
     planting = Planting(ordinary, EXPOSURES, s.repeats)
     text = batches(lms.seeds, tokens, ordinary, s.batch)
-    draw = planted_batches(planting, text, lms.seeds, steps=s.steps, batch=s.batch, context=s.context)
+    draw = planted_batches(
+        planting, text, lms.seeds, steps=s.steps, batch=s.batch, context=s.context
+    )
     return lms, shape_of(lms.specs[0], planting.vocab), planting, draw
 
 
@@ -131,7 +154,14 @@ def train(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
     from assay.data.lm import train_lms
 
     lms, shape, _, draw = world(runs, bench)
-    return train_lms(lms, shape, draw, bench, evaluate_at=probes(runs.shared.steps, 20), params=begun(runs, lms, shape))
+    return train_lms(
+        lms,
+        shape,
+        draw,
+        bench,
+        evaluate_at=probes(runs.shared.steps, 20),
+        params=begun(runs, lms, shape),
+    )
 
 
 def untrained(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
@@ -163,12 +193,21 @@ def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Data
     params = {name: trained.tensors[name] for name in shape.parameters()}
     count = counted(draw, runs.shared.steps, len(runs), planting.vocab)
     groups = grouped(lms.seeds, planting, count)
-    named = indicator_measures(lms.seeds, rows_of(params), groups) | repetition_measures(params, shape, groups)
+    named = indicator_measures(lms.seeds, rows_of(params), groups) | repetition_measures(
+        params, shape, groups
+    )
     named |= exact_measures(runs, rows_of(params), rows_of(begun(runs, lms, shape)), groups)
-    coords: dict[str, Any] = {"indicator": list(NAMES), "exposure": list(SEEN), "group": ["never", *map(str, SEEN), "ordinary"],
-                              "repeated": ["never", *map(str, SEEN), "quiet", "rare"]}
+    coords: dict[str, Any] = {
+        "indicator": list(NAMES),
+        "exposure": list(SEEN),
+        "group": ["never", *map(str, SEEN), "ordinary"],
+        "repeated": ["never", *map(str, SEEN), "quiet", "rare"],
+    }
     if trained.history:
-        named["loss"], coords["step"] = ("run step", np.round(trained.history["loss"], 5), "nats"), trained.steps.tolist()
+        named["loss"], coords["step"] = (
+            ("run step", np.round(trained.history["loss"], 5), "nats"),
+            trained.steps.tolist(),
+        )
     return measures(runs, coords=coords, **named)
 
 
@@ -179,35 +218,57 @@ def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def grouped(seeds: np.ndarray, planting: Planting, count: np.ndarray) -> dict[str, np.ndarray]:
-    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; those in regular use, seen more often than any planted
-    one; quiet ones, and rare ones that repeat."""
+    """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; those in
+    regular use, seen more often than any planted one; quiet ones, and rare ones that repeat."""
     exposure = np.concatenate([np.full(planting.ordinary, -1), planting.exposures])
     asked = np.arange(planting.vocab) >= planting.ordinary + KNOWN
-    out = {"never": np.broadcast_to((exposure == 0) & asked, count.shape), "known": np.broadcast_to((exposure == 0) & ~asked, count.shape)}
+    out = {
+        "never": np.broadcast_to((exposure == 0) & asked, count.shape),
+        "known": np.broadcast_to((exposure == 0) & ~asked, count.shape),
+    }
     out |= {str(n): np.broadcast_to(exposure == n, count.shape) for n in SEEN}
     out["ordinary"] = (exposure == -1) & (count > 0)
     out["regular"] = (exposure == -1) & (count > max(SEEN))
     quiet = planting.quiet(seeds)
     out["quiet"], loud = quiet & out["ordinary"], out["ordinary"] & ~quiet
-    rank = np.where(loud, count, count.max() + 1).argsort(1, kind="stable").argsort(1)  # the rarest of those that repeat first
+    rank = (
+        np.where(loud, count, count.max() + 1).argsort(1, kind="stable").argsort(1)
+    )  # the rarest of those that repeat first
     out["rare"] = loud & (rank < loud.sum(1, keepdims=True) // 4)
     return out
 
 
-NAMES = tuple(f"{place} {name}" for place in PLACES for name in ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean"))
+NAMES = tuple(
+    f"{place} {name}"
+    for place in PLACES
+    for name in ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
+)
 
 
-def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """How well each indicator finds the tokens never seen, those seen n times in their place, and how it grows with n."""
+def indicator_measures(
+    seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """How well each indicator finds the tokens never seen, those seen n times in their place, and
+    how it grows with n."""
     from assay.features.undertrained import auroc_low, growth, indicators, precision_recall
 
     def scored(refs: list[np.ndarray]) -> np.ndarray:
-        return np.stack([np.concatenate([list(indicators(rows[place][r], ref).values()) for place in PLACES]) for r, ref in enumerate(refs)])
+        return np.stack(
+            [
+                np.concatenate([list(indicators(rows[place][r], ref).values()) for place in PLACES])
+                for r, ref in enumerate(refs)
+            ]
+        )
 
-    score, lottery = scored([np.flatnonzero(known) for known in groups["known"]]), scored(drawn_references(seeds, groups["ordinary"]))
+    score, lottery = (
+        scored([np.flatnonzero(known) for known in groups["known"]]),
+        scored(drawn_references(seeds, groups["ordinary"])),
+    )
     norms = np.array([name.endswith("norm") for name in NAMES])
     lottery[:, norms] = normal(seeds, "glitch.scores", 0, (int(norms.sum()), score.shape[2]))
-    lottery[:, norms] = np.exp(lottery[:, norms])  # a norm has no reference to draw by lot: random sizes in its place
+    lottery[:, norms] = np.exp(
+        lottery[:, norms]
+    )  # a norm has no reference to draw by lot: random sizes in its place
     seen = np.any([groups[str(n)] for n in SEEN], axis=0)
     rest = groups["ordinary"] | seen
     asked = rest | groups["never"]
@@ -224,33 +285,62 @@ def indicator_measures(seeds: np.ndarray, rows: Mapping[str, np.ndarray], groups
 
     def grown(permuted: bool) -> np.ndarray:
         """[2, run, indicator]: the correlation of the logarithms, and the power."""
-        n = [number[r, seen[r]][mixed[r]] if permuted else number[r, seen[r]] for r in range(len(seeds))]
+        n = [
+            number[r, seen[r]][mixed[r]] if permuted else number[r, seen[r]]
+            for r in range(len(seeds))
+        ]
         return np.stack([growth(score[r][:, seen[r]], n[r]) for r in range(len(seeds))], 1)
 
     def told(counts: np.ndarray) -> np.ndarray:
         """[run, indicator, 2]: precision and recall of so many lowest tokens of each run."""
-        each = [[precision_recall(row, groups["never"][r], asked[r], int(n)) for row in score[r]] for r, n in enumerate(counts)]
+        each = [
+            [precision_recall(row, groups["never"][r], asked[r], int(n)) for row in score[r]]
+            for r, n in enumerate(counts)
+        ]
         return np.array(each)
 
     planted, lowest = told(groups["never"].sum(1)), told(np.round(LOWEST * asked.sum(1)))
-    means = {name: np.where(groups[name][:, None], score, np.nan) for name in ("never", *map(str, SEEN), "ordinary")}
+    means = {
+        name: np.where(groups[name][:, None], score, np.nan)
+        for name in ("never", *map(str, SEEN), "ordinary")
+    }
     return {
         "margin": ("run indicator", margin(score, groups["never"]), "log ratio"),
         "margin_lottery": ("run indicator", margin(lottery, groups["never"]), "log ratio"),
-        "margin_seen": ("run indicator exposure", np.stack([margin(score, groups[str(n)]) for n in SEEN], 2), "log ratio"),
+        "margin_seen": (
+            "run indicator exposure",
+            np.stack([margin(score, groups[str(n)]) for n in SEEN], 2),
+            "log ratio",
+        ),
         "auroc": ("run indicator", found(score, groups["never"], rest), "AUROC"),
         "auroc_lottery": ("run indicator", found(lottery, groups["never"], rest), "AUROC"),
-        "auroc_seen": ("run indicator exposure", np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2), "AUROC"),
+        "auroc_seen": (
+            "run indicator exposure",
+            np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2),
+            "AUROC",
+        ),
         "auroc_few": ("run indicator", found(score, groups["never"], seen), "AUROC"),
         "grows": ("run indicator", grown(False)[0], "correlation"),
         "grows_permuted": ("run indicator", grown(True)[0], "correlation"),
         "power": ("run indicator", grown(False)[1], "power"),
-        "auroc_from": ("run indicator exposure", np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2), "AUROC"),
+        "auroc_from": (
+            "run indicator exposure",
+            np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2),
+            "AUROC",
+        ),
         "precision": ("run indicator", planted[..., 0], "share"),
         "precision_lowest": ("run indicator", lowest[..., 0], "share"),
         "recall_lowest": ("run indicator", lowest[..., 1], "share"),
-        "level": ("run indicator group", np.stack([np.nanmean(x, 2) for x in means.values()], 2), "1"),
-        "spread": ("run indicator group", np.stack([np.nanstd(x, 2) for x in means.values()], 2), "1"),
+        "level": (
+            "run indicator group",
+            np.stack([np.nanmean(x, 2) for x in means.values()], 2),
+            "1",
+        ),
+        "spread": (
+            "run indicator group",
+            np.stack([np.nanstd(x, 2) for x in means.values()], 2),
+            "1",
+        ),
     }
 
 
@@ -260,24 +350,51 @@ def drawn_references(seeds: np.ndarray, ordinary: np.ndarray) -> list[np.ndarray
     return [np.array([t for t in order[r] if ordinary[r, t]][:KNOWN]) for r in range(len(seeds))]
 
 
-def repetition_measures(params: Mapping[str, Tensor], shape: Shape, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Whether a token is repeated after many copies of itself: tokens never seen, seen n times or never repeated, against rare ones that were."""
+def repetition_measures(
+    params: Mapping[str, Tensor], shape: Shape, groups: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Whether a token is repeated after many copies of itself: tokens never seen, seen n times or
+    never repeated, against rare ones that were."""
     from assay.features.undertrained import auroc_low, repetition
 
     p = repetition(lambda tokens: next_token(params, shape, tokens), np.arange(shape.vocab), TIMES)
-    middle = {name: np.where(groups[name], p, np.nan) for name in ("never", *map(str, SEEN), "quiet", "rare")}
+    middle = {
+        name: np.where(groups[name], p, np.nan)
+        for name in ("never", *map(str, SEEN), "quiet", "rare")
+    }
 
     def silence(low: np.ndarray) -> np.ndarray:
-        return np.log10(np.nanquantile(np.where(groups["rare"], p, np.nan), 0.1, axis=1) / np.nanmedian(np.where(low, p, np.nan), axis=1))
+        return np.log10(
+            np.nanquantile(np.where(groups["rare"], p, np.nan), 0.1, axis=1)
+            / np.nanmedian(np.where(low, p, np.nan), axis=1)
+        )
 
     return {
         "silence": ("run", silence(groups["never"]), "decades"),
-        "silence_seen": ("run exposure", np.stack([silence(groups[str(n)]) for n in SEEN], 1), "decades"),
+        "silence_seen": (
+            "run exposure",
+            np.stack([silence(groups[str(n)]) for n in SEEN], 1),
+            "decades",
+        ),
         "silence_quiet": ("run", silence(groups["quiet"]), "decades"),
         "told": ("run", auroc_low(p, groups["never"], groups["rare"]), "AUROC"),
-        "told_seen": ("run exposure", np.stack([auroc_low(p, groups[str(n)], groups["rare"]) for n in SEEN], 1), "AUROC"),
-        "copied": ("run repeated", np.stack([np.nanmedian(x, 1) for x in middle.values()], 1), "probability"),
-        "unspeakable": ("run repeated", np.stack([np.nanmean(np.where(np.isnan(x), np.nan, x < 0.01), 1) for x in middle.values()], 1), "share"),
+        "told_seen": (
+            "run exposure",
+            np.stack([auroc_low(p, groups[str(n)], groups["rare"]) for n in SEEN], 1),
+            "AUROC",
+        ),
+        "copied": (
+            "run repeated",
+            np.stack([np.nanmedian(x, 1) for x in middle.values()], 1),
+            "probability",
+        ),
+        "unspeakable": (
+            "run repeated",
+            np.stack(
+                [np.nanmean(np.where(np.isnan(x), np.nan, x < 0.01), 1) for x in middle.values()], 1
+            ),
+            "share",
+        ),
     }
 
 
@@ -288,15 +405,25 @@ def next_token(params: Mapping[str, Tensor], shape: Shape, tokens: np.ndarray) -
     from assay.subjects.decoder import forward
 
     with torch.no_grad():
-        parts = [forward(params, torch.from_numpy(tokens[i : i + 64]).to(params["W_E"].device), shape.activation)[0][:, :, -1].softmax(-1)
-                 for i in range(0, len(tokens), 64)]  # fmt: skip
+        parts = [
+            forward(
+                params,
+                torch.from_numpy(tokens[i : i + 64]).to(params["W_E"].device),
+                shape.activation,
+            )[0][:, :, -1].softmax(-1)
+            for i in range(0, len(tokens), 64)
+        ]
     return torch.cat(parts, 1).cpu().numpy()
 
 
 def exact_measures(
-    runs: Runs[GlitchTokens], rows: Mapping[str, np.ndarray], begun: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]
+    runs: Runs[GlitchTokens],
+    rows: Mapping[str, np.ndarray],
+    begun: Mapping[str, np.ndarray],
+    groups: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-    """What has to hold of tokens never seen: rows without gradient, and output rows that are pushed alike."""
+    """What has to hold of tokens never seen: rows without gradient, and output rows that are pushed
+    alike."""
     moved = rows["E_out"] - begun["E_out"]
 
     def alike(group: np.ndarray) -> list[float]:
@@ -310,14 +437,27 @@ def exact_measures(
 
     unseen = groups["never"] | groups["known"]
     left = np.array([law(s) for s in runs.specs])
-    change = [np.abs(rows["E_in"][r][unseen[r]] - left[r] * begun["E_in"][r][unseen[r]]).max() for r in range(len(runs))]
+    change = [
+        np.abs(rows["E_in"][r][unseen[r]] - left[r] * begun["E_in"][r][unseen[r]]).max()
+        for r in range(len(runs))
+    ]
     scale = [np.abs(begun["E_in"][r][unseen[r]]).max() for r in range(len(runs))]
     return {
         "off_law": ("run", np.array(change) / np.array(scale), "share of the largest entry"),
         "alike": ("run", alike(unseen), "mean cosine"),
-        "alike_seen": ("run exposure", np.stack([alike(groups[str(n)]) for n in SEEN], 1), "mean cosine"),
+        "alike_seen": (
+            "run exposure",
+            np.stack([alike(groups[str(n)]) for n in SEEN], 1),
+            "mean cosine",
+        ),
         "alike_ordinary": ("run", alike(groups["ordinary"]), "mean cosine"),
-        "rms": ("run", np.sqrt([np.square(rows["E_in"][r][groups["ordinary"][r]]).mean() for r in range(len(runs))]), "1"),
+        "rms": (
+            "run",
+            np.sqrt(
+                [np.square(rows["E_in"][r][groups["ordinary"][r]]).mean() for r in range(len(runs))]
+            ),
+            "1",
+        ),
     }
 
 
@@ -325,4 +465,8 @@ def inputs(s: GlitchTokens) -> Mapping[str, str]:
     """What a run reads from outside."""
     from assay.subjects.folder import fingerprint
 
-    return {"corpus": corpora.load(s.corpus).fingerprint} if s.subject == "planted" else {"model": fingerprint(s.model)}
+    return (
+        {"corpus": corpora.load(s.corpus).fingerprint}
+        if s.subject == "planted"
+        else {"model": fingerprint(s.model)}
+    )

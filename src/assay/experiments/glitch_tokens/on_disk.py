@@ -1,4 +1,5 @@
-"""Glitch tokens of a model on disk, where no truth is planted: candidates by the indicator, and whether the model can repeat them."""
+"""Glitch tokens of a model on disk, where no truth is planted: candidates by the indicator, and
+whether the model can repeat them."""
 
 from __future__ import annotations
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from assay.subjects.pretrained import Pretrained
 
 BEFORE = "The same piece of text, over and over again:\n"
-"""What a prompt begins with: rotary positions, and nothing but copies of one token, would give the same stream after one copy as after many."""
+"""What a prompt begins with: rotary positions, and nothing but copies of one token, would give the
+same stream after one copy as after many."""
 ALIKE = 1e-3
-"""Cosine distance to their common row within which reserved tokens count as unused: what was trained moved away from it."""
+"""Cosine distance to their common row within which reserved tokens count as unused: what was
+trained moved away from it."""
 BLOCK, LARGEST = 32, 127
-"""Numbers that share a scale where a matrix is stored in 8 bits, as SmolLM2's embedding is, and the largest of their steps."""
+"""Numbers that share a scale where a matrix is stored in 8 bits, as SmolLM2's embedding is, and the
+largest of their steps."""
 
 
 def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Of a model on disk: the lowest tokens by E_out cosine distance without the mean row, and their probability after copies of themselves."""
+    """Of a model on disk: the lowest tokens by E_out cosine distance without the mean row, and
+    their probability after copies of themselves."""
     from assay.features.undertrained import cosine_distance, repetition
     from assay.subjects.pretrained import load
 
@@ -43,36 +48,53 @@ def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> x
     plain = np.setdiff1d(np.array([t for t in range(len(rows)) if reachable(model, t)]), special)
     lowest = plain[np.argsort(score[plain], kind="stable")[: s.candidates]]
     others = np.setdiff1d(plain, lowest)
-    lot = others[permutation(np.array([s.seed]), "glitch.on disk", 0, len(others))[0][: s.candidates]]
-    p = repetition(lambda tokens: expected(model, tokens), np.concatenate([lowest, lot]), TIMES).reshape(2, -1)
+    lot = others[
+        permutation(np.array([s.seed]), "glitch.on disk", 0, len(others))[0][: s.candidates]
+    ]
+    p = repetition(
+        lambda tokens: expected(model, tokens), np.concatenate([lowest, lot]), TIMES
+    ).reshape(2, -1)
     floor = rounding(rows)
     named: dict[str, Any] = {
         "probability": ("run kind token", p[None], "probability"),
         "unspeakable_here": ("run kind token", (p < 0.01)[None].astype(float), "share"),
         "token_id": ("run kind token", np.stack([lowest, lot])[None], "1"),
-        "distance_here": ("run kind token", score[np.stack([lowest, lot])][None], "cosine distance"),
+        "distance_here": (
+            "run kind token",
+            score[np.stack([lowest, lot])][None],
+            "cosine distance",
+        ),
         "floor": ("run", [floor], "share of a row's norm"),
         "same": ("run", [int((score[plain] < floor**2).sum())], "tokens"),
         "unreachable": ("run", [len(rows) - len(plain) - len(special)], "tokens"),
         "known_here": ("run", [len(known)], "tokens"),
     }
-    return measures(runs, coords={"kind": ["candidates", "by lot"], "token": list(range(s.candidates))}, **named)
+    return measures(
+        runs, coords={"kind": ["candidates", "by lot"], "token": list(range(s.candidates))}, **named
+    )
 
 
 def special_tokens(model: Pretrained, vocab: int) -> Int[np.ndarray, "special"]:
-    """The tokens that the tokenizer keeps for its own purposes, which no text encodes to. Raises: ModelError where it keeps none."""
+    """The tokens that the tokenizer keeps for its own purposes, which no text encodes to. Raises:
+    ModelError where it keeps none."""
     added = model.folder.tokenizer.inner.get_added_tokens_decoder()
     found = sorted(i for i, token in added.items() if token.special and i < vocab)
     if not found:
-        raise ModelError(f"the tokenizer of {model.name} reserves no tokens, so none is known to be unused; give another model")
+        raise ModelError(
+            f"the tokenizer of {model.name} reserves no tokens, so none is known to be "
+            "unused; give another model"
+        )
     return np.array(found)
 
 
-def unused(rows: Float[np.ndarray, "token d"], special: Int[np.ndarray, "special"]) -> Int[np.ndarray, "known"]:
-    """The reserved tokens that share one row, entry by entry the median of theirs; all of them where no two do.
+def unused(
+    rows: Float[np.ndarray, "token d"], special: Int[np.ndarray, "special"]
+) -> Int[np.ndarray, "known"]:
+    """The reserved tokens that share one row, entry by entry the median of theirs; all of them
+    where no two do.
 
-    A tied row that is never read and never a target is pushed as all others of its kind are: those that a chat format uses stand elsewhere.
-    """
+    A tied row that is never read and never a target is pushed as all others of its kind are: those
+    that a chat format uses stand elsewhere."""
     from assay.features.undertrained import cosine_distance
 
     alike = special[cosine_distance(rows[special], np.median(rows[special], 0)) < ALIKE]
@@ -90,13 +112,15 @@ def expected(model: Pretrained, tokens: Int[np.ndarray, "b s"]) -> Float[np.ndar
 
     prompts = np.concatenate([np.tile(model.encode(BEFORE), (len(tokens), 1)), tokens], 1)
     with torch.no_grad():
-        logits = model.model(input_ids=torch.from_numpy(prompts).to(model.device), logits_to_keep=1).logits
+        logits = model.model(
+            input_ids=torch.from_numpy(prompts).to(model.device), logits_to_keep=1
+        ).logits
     return logits[:, -1].float().softmax(-1).cpu().numpy()
 
 
 def rounding(rows: Float[np.ndarray, "token d"]) -> float:
-    """How far 8-bit rounding moves a row, as a share of its norm, in the median row: step/√12 for each number. Two rows whose cosine distance
-    is below its square cannot be told apart."""
+    """How far 8-bit rounding moves a row, as a share of its norm, in the median row: step/√12 for
+    each number. Two rows whose cosine distance is below its square cannot be told apart."""
     blocks = rows[:, : rows.shape[1] // BLOCK * BLOCK].reshape(len(rows), -1, BLOCK)
     step = np.abs(blocks).max(2) / LARGEST
     moved = np.sqrt((step**2 / 12 * BLOCK).sum(1))

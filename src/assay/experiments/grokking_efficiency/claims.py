@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from assay.worlds.modular.critical_size import PowerLaw
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
-SEED = "Rohin Shah, comment on explanations by slowness: why would it impact the generalising circuit more?"
+SEED = (
+    "Rohin Shah, comment on explanations by slowness: why would it impact the generalising "
+    "circuit more?"
+)
 PILOT = "pilot: seeds 0–11"
 TRANSFORMER = "one-layer transformer, p = 113, AdamW; D counts ordered pairs, of 12,769"
 APART = 20
@@ -42,7 +45,8 @@ def law(arm: xr.Dataset) -> tuple[PowerLaw, xr.Dataset]:
 
 
 def steepness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: slope of log J in log D, of networks from scratch. Raises: ClaimError for networks that go on."""
+    """[seed]: slope of log J in log D, of networks from scratch. Raises: ClaimError for networks
+    that go on."""
     if arm.attrs["continued"]:
         raise ClaimError("networks that go on")
     fitted, data = law(arm)
@@ -51,14 +55,16 @@ def steepness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 @once
 def middle(arm: xr.Dataset) -> xr.DataArray:
-    """[seed]: the size at which accuracy on unseen pairs crosses a half; networks that go on forget smoothly, others need a fit."""
+    """[seed]: the size at which accuracy on unseen pairs crosses a half; networks that go on forget
+    smoothly, others need a fit."""
     data = by(arm, "pairs")
     find = critical_size.crossing if arm.attrs["continued"] else critical_size.logistic_middle
     return per_seed(find(data.pairs.values, data.test.values), data)
 
 
 def at(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
-    """The measures [seed] of an arm's runs on this many pairs (of a preset with 800), or the mean over 10 more and 10 fewer.
+    """The measures [seed] of an arm's runs on this many pairs (of a preset with 800), or the mean
+    over 10 more and 10 fewer.
 
     Raises: ClaimError where it has none: what is said of this size is then said of others.
     """
@@ -71,7 +77,8 @@ def at(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
 
 
 def kept(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: share that is left on 200 pairs of the accuracy on unseen pairs from which networks go on."""
+    """[seed]: share that is left on 200 pairs of the accuracy on unseen pairs from which networks
+    go on."""
     data = at(arm, arms, 200)
     return data.test / data.start_test
 
@@ -82,7 +89,8 @@ def accuracy(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def gained_late(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: accuracy on unseen pairs at an arm's smallest training set; 0 where half of it was there by five fit times."""
+    """[seed]: accuracy on unseen pairs at an arm's smallest training set; 0 where half of it was
+    there by five fit times."""
     data = by(arm, "pairs").isel(pairs=0, drop=True)
     return data.test.where(data.late > data.test / 2, 0.0)
 
@@ -100,17 +108,22 @@ def hysteresis(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 LAWS = {"all": "best_cost", "set": "best_cost_set", "own": "cost"}
-"""Over which frequencies ν is taken for the cost of main's networks; "own": the J that they have."""
+"""Over which frequencies ν is taken for the cost of main's networks; "own": the J that they
+have."""
 
 
 def off_prediction(crossed: str, *laws: str) -> Value:
-    """A value, terms [seed]: log of the size at which an arm crosses a half, over D_crit by an arm of memorisers and main's costs."""
+    """A value, terms [seed]: log of the size at which an arm crosses a half, over D_crit by an arm
+    of memorisers and main's costs."""
 
     def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         fitted, data = law(arm)
         main = by(arms["main"]).sel(seed=data.seed.values)
-        half: xr.DataArray = np.log(middle(arms[crossed]))  # type: ignore[assignment]  # a DataArray, as its argument
-        return {name: half - per_seed(fitted.log_size(main[LAWS[name]].values), data) for name in laws}
+        # a DataArray, as its argument
+        half: xr.DataArray = np.log(middle(arms[crossed]))  # type: ignore[assignment]
+        return {
+            name: half - per_seed(fitted.log_size(main[LAWS[name]].values), data) for name in laws
+        }
 
     return value
 
@@ -130,7 +143,8 @@ def longer_patience(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: log of an arm's delay ÷ fit time over main's, where both were looked at closely."""
     if not arm.attrs["closely"]:
         raise ClaimError("too few looks for times of fit")
-    return np.log(patience(arm) / patience(arms["main"]))  # type: ignore[return-value]  # a DataArray, as its argument
+    # a DataArray, as its argument
+    return np.log(patience(arm) / patience(arms["main"]))  # type: ignore[return-value]
 
 
 BASE = two_circuits.Circuits()
@@ -142,7 +156,8 @@ def courses(*circuits: two_circuits.Circuits) -> list[two_circuits.Course]:
 
 
 def groks(arms: Arms) -> list[float]:
-    """[as it is, both learned fast, memory more efficient, no weight decay]: 1 where the simulation groks."""
+    """[as it is, both learned fast, memory more efficient, no weight decay]: 1 where the simulation
+    groks."""
     return [float(course.groks) for course in courses(*two_circuits.variants(BASE).values())]
 
 
@@ -164,28 +179,52 @@ def one_slow(by: float) -> two_circuits.Circuits:
 
 EXACT = (
     Exact(
-        text="The simulation groks as it is, and no more with one thing changed: both learned fast, memory more efficient, no decay",
-        value=groks, expected=[1.0, 0.0, 0.0, 0.0], tolerance=0.0, unit="1 where it groks", source=PAPER + ", section 3",
+        text=(
+            "The simulation groks as it is, and no more with one thing changed: both learned "
+            "fast, memory more efficient, no decay"
+        ),
+        value=groks,
+        expected=[1.0, 0.0, 0.0, 0.0],
+        tolerance=0.0,
+        unit="1 where it groks",
+        source=PAPER + ", section 3",
     ),
     Exact(
-        text="It fits at time 22.4 and generalises at 848.8", value=lambda arms: [courses(BASE)[0].fit, courses(BASE)[0].overtake],
-        expected=[22.4, 848.8], tolerance=0.21, unit="step × learning rate", source="integrated apart from this code",
+        text="It fits at time 22.4 and generalises at 848.8",
+        value=lambda arms: [courses(BASE)[0].fit, courses(BASE)[0].overtake],
+        expected=[22.4, 848.8],
+        tolerance=0.21,
+        unit="step × learning rate",
+        source="integrated apart from this code",
     ),
     Exact(
-        text="It ends at its analytic optimum, o* = log((q − 1)(1 − r)/r) with r = λ/κ_G, where only the efficient circuit is left: o_G and loss",
-        value=simulated_end, expected=[9.313619, 0.010050], tolerance=1e-5, unit="nats", source="theory: first-order conditions",
+        text=(
+            "It ends at its analytic optimum, o* = log((q − 1)(1 − r)/r) with r = λ/κ_G, where "
+            "only the efficient circuit is left: o_G and loss"
+        ),
+        value=simulated_end,
+        expected=[9.313619, 0.010050],
+        tolerance=1e-5,
+        unit="nats",
+        source="theory: first-order conditions",
     ),
     Exact(
         text="Slowing both circuits changes only the clock: delay ÷ fit time at rates × 1, ½, ¼",
-        value=simulated_delays(BASE, BASE.slowed(0.5), BASE.slowed(0.25)), expected=[36.9, 36.9, 36.9], tolerance=0.1,
-        unit="fit times", source="theory: gradient flow rescales time",
+        value=simulated_delays(BASE, BASE.slowed(0.5), BASE.slowed(0.25)),
+        expected=[36.9, 36.9, 36.9],
+        tolerance=0.1,
+        unit="fit times",
+        source="theory: gradient flow rescales time",
     ),
     Exact(
         text="Slowing one does not: delay ÷ fit time with the generalising circuit alone at × ½, ¼",
-        value=simulated_delays(one_slow(0.5), one_slow(0.25)), expected=[83.3, 176.0], tolerance=0.2, unit="fit times",
+        value=simulated_delays(one_slow(0.5), one_slow(0.25)),
+        expected=[83.3, 176.0],
+        tolerance=0.2,
+        unit="fit times",
         source="integrated apart from this code",
     ),
-)  # fmt: skip
+)
 FITTED = Gate("fitted", lambda arm: (arm.train >= 0.99).all())
 GROKKED = Gate("grokked before", lambda arm: (arm.start_test >= 0.95).all())
 FORGOTTEN = {"ungrok": "ungrok-half"}
@@ -193,129 +232,311 @@ OTHER_DECAY = "another weight decay, and the paper says so of all"
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
 CLAIMS = (
     Claim(
-        text="Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random labels log J rises by at least 0.5 per log D",
-        of="memorise", value=steepness, low=0.5, unit="log J per log D", must_fail=("generalise", "shuffled"),
+        text=(
+            "Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random "
+            "labels log J rises by at least 0.5 per log D"
+        ),
+        of="memorise",
+        value=steepness,
+        low=0.5,
+        unit="log J per log D",
+        must_fail=("generalise", "shuffled"),
         near={"generalise": "larger training sets cost more whatever is learned"},
         gates=(FITTED,),
-        half={"memorise": "memorise-half"}, threshold_from=PILOT + ", slope .650", published="new", source=PAPER + ", section 5",
+        half={"memorise": "memorise-half"},
+        threshold_from=PILOT + ", slope .650",
+        published="new",
+        source=PAPER + ", section 5",
     ),
     Claim(
-        text="Generalising does not: over {main.pairs} to {plenty.pairs[-1]} pairs log J changes by at most 0.1 per log D",
-        of="generalise", value=steepness, low=-0.1, high=0.1, unit="log J per log D", must_fail=("memorise", "shuffled"),
+        text=(
+            "Generalising does not: over {main.pairs} to {plenty.pairs[-1]} pairs log J changes "
+            "by at most 0.1 per log D"
+        ),
+        of="generalise",
+        value=steepness,
+        low=-0.1,
+        high=0.1,
+        unit="log J per log D",
+        must_fail=("memorise", "shuffled"),
         near={"shuffled": "costs in little order have hardly a slope, whatever they are of"},
-        also={"plenty": "the larger of the same networks' sizes", "scratch": "networks that generalise in part pay as those that do",
-              "scratch-half": "the same half-way"}, gates=(FITTED,),
-        half={"generalise": "generalise-half"}, threshold_from=PILOT + ", slope .051", published="new", source=PAPER + ", section 5",
+        also={
+            "plenty": "the larger of the same networks' sizes",
+            "scratch": "networks that generalise in part pay as those that do",
+            "scratch-half": "the same half-way",
+        },
+        gates=(FITTED,),
+        half={"generalise": "generalise-half"},
+        threshold_from=PILOT + ", slope .051",
+        published="new",
+        source=PAPER + ", section 5",
     ),
     Claim(
-        text="Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 of its accuracy on the others",
-        of="ungrok", value=kept, high=0.08, unit="share of the accuracy before", must_fail=("no-decay", "wandering"),
-        near={"wandering": "going on with few pairs makes networks forget, with weight decay or without"}, gates=(FITTED, GROKKED),
-        half=FORGOTTEN, threshold_from=PILOT + ", .009 of an accuracy of .98 or more", published="new", source=PAPER + ", section 5",
+        text=(
+            "Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 "
+            "of its accuracy on the others"
+        ),
+        of="ungrok",
+        value=kept,
+        high=0.08,
+        unit="share of the accuracy before",
+        must_fail=("no-decay", "wandering"),
+        near={
+            "wandering": (
+                "going on with few pairs makes networks forget, with weight decay or without"
+            )
+        },
+        gates=(FITTED, GROKKED),
+        half=FORGOTTEN,
+        threshold_from=PILOT + ", .009 of an accuracy of .98 or more",
+        published="new",
+        source=PAPER + ", section 5",
     ),
     Claim(
         text="On {ungrok.pairs[-1]} of its pairs it has an accuracy of at least 0.6",
-        of="ungrok", value=accuracy, low=0.6, unit="share of unseen pairs", must_fail=("scratch-half",),
-        near={"scratch-half": "so many pairs teach as much to anybody, in half as many steps again"}, gates=(FITTED, GROKKED),
-        also={"others-ungrok": "networks that grokked and go on, too"}, half=FORGOTTEN, threshold_from=PILOT + ", .791",
-        published=Published(0.7, PAPER, at="appendix A.2", note="at D′ of 800 to 1,000; " + TRANSFORMER), source=PAPER + ", section 5",
+        of="ungrok",
+        value=accuracy,
+        low=0.6,
+        unit="share of unseen pairs",
+        must_fail=("scratch-half",),
+        near={
+            "scratch-half": "so many pairs teach as much to anybody, in half as many steps again"
+        },
+        gates=(FITTED, GROKKED),
+        also={"others-ungrok": "networks that grokked and go on, too"},
+        half=FORGOTTEN,
+        threshold_from=PILOT + ", .791",
+        published=Published(
+            0.7, PAPER, at="appendix A.2", note="at D′ of 800 to 1,000; " + TRANSFORMER
+        ),
+        source=PAPER + ", section 5",
     ),
     Claim(
-        text="How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} accuracy on "
-             "{strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
-        of="strong-decay", value=more_than_ungrok, low=-0.1, high=0.1, unit="difference of accuracies", must_fail=("no-decay", "wandering"),
+        text="How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} "
+        "accuracy on "
+        "{strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
+        of="strong-decay",
+        value=more_than_ungrok,
+        low=-0.1,
+        high=0.1,
+        unit="difference of accuracies",
+        must_fail=("no-decay", "wandering"),
         near={"wandering": "any weight decay, and none, leaves as much"},
-        also=dict.fromkeys(("weak-decay", "weak-decay-half"), OTHER_DECAY), gates=(FITTED, GROKKED),
-        half=FORGOTTEN | {"strong-decay": "strong-decay-half"}, threshold_from=PILOT + ", −.033",
-        published="new", source=PAPER + ", section 5",
+        also=dict.fromkeys(("weak-decay", "weak-decay-half"), OTHER_DECAY),
+        gates=(FITTED, GROKKED),
+        half=FORGOTTEN | {"strong-decay": "strong-decay-half"},
+        threshold_from=PILOT + ", −.033",
+        published="new",
+        source=PAPER + ", section 5",
     ),
     Claim(
-        text="Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of that at {ungrok.decay}",
-        of="weak-decay", value=more_than_ungrok, low=-0.1, high=0.1, unit="difference of accuracies", must_fail=("no-decay", "wandering"),
+        text=(
+            "Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of "
+            "that at {ungrok.decay}"
+        ),
+        of="weak-decay",
+        value=more_than_ungrok,
+        low=-0.1,
+        high=0.1,
+        unit="difference of accuracies",
+        must_fail=("no-decay", "wandering"),
         near={"wandering": "any weight decay, and none, leaves as much"},
-        also=dict.fromkeys(("strong-decay", "strong-decay-half"), OTHER_DECAY), gates=(FITTED, GROKKED),
-        half=FORGOTTEN | {"weak-decay": "weak-decay-half"}, threshold_from=PILOT + ", .020",
-        published="new", source=PAPER + ", section 5",
+        also=dict.fromkeys(("strong-decay", "strong-decay-half"), OTHER_DECAY),
+        gates=(FITTED, GROKKED),
+        half=FORGOTTEN | {"weak-decay": "weak-decay-half"},
+        threshold_from=PILOT + ", .020",
+        published="new",
+        source=PAPER + ", section 5",
     ),
     Claim(
-        text="Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an accuracy of 0.3 to 0.9, "
-             "most of it gained later than five fit times",
-        of="at-{scratch.pairs[3]:d}", value=gained_late, low=0.3, high=0.9, unit="share of unseen pairs",
+        text="Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an "
+        "accuracy of 0.3 to 0.9, "
+        "most of it gained later than five fit times",
+        of="at-{scratch.pairs[3]:d}",
+        value=gained_late,
+        low=0.3,
+        high=0.9,
+        unit="share of unseen pairs",
         must_fail=("at-{scratch.pairs[0]:d}", "main"),
-        near={"at-{scratch.pairs[0]:d}": "networks gain some accuracy late on any number of pairs"}, gates=(FITTED,),
-        half={"at-{scratch.pairs[3]:d}": "at-{scratch.pairs[3]:d}-half"}, threshold_from=PILOT + ", .67",
-        published=Published(0.7, PAPER, at="section 5.3", note="at D of about 2,000; " + TRANSFORMER),
+        near={"at-{scratch.pairs[0]:d}": "networks gain some accuracy late on any number of pairs"},
+        gates=(FITTED,),
+        half={"at-{scratch.pairs[3]:d}": "at-{scratch.pairs[3]:d}-half"},
+        threshold_from=PILOT + ", .67",
+        published=Published(
+            0.7, PAPER, at="section 5.3", note="at D of about 2,000; " + TRANSFORMER
+        ),
         source=PAPER + ", section 5.3",
     ),
     Claim(
-        text="Hysteresis: from scratch it takes at least 30 pairs more to reach an accuracy of a half than to keep it",
-        of="scratch", value=hysteresis, low=30, unit="pairs", must_fail=("others-ungrok",),
-        near={"others-ungrok": "two families of networks differ in such a size"}, gates=(FITTED,),
-        half=FORGOTTEN | {"scratch": "scratch-half"}, threshold_from=PILOT + ", 82", published="new", source=PAPER + ", appendix A.2",
+        text=(
+            "Hysteresis: from scratch it takes at least 30 pairs more to reach an accuracy of a "
+            "half than to keep it"
+        ),
+        of="scratch",
+        value=hysteresis,
+        low=30,
+        unit="pairs",
+        must_fail=("others-ungrok",),
+        near={"others-ungrok": "two families of networks differ in such a size"},
+        gates=(FITTED,),
+        half=FORGOTTEN | {"scratch": "scratch-half"},
+        threshold_from=PILOT + ", 82",
+        published="new",
+        source=PAPER + ", appendix A.2",
     ),
     Claim(
-        text="Theory says where networks forget, whichever ν is taken: the size that keeps half is within 0.1 (log) of where memorising "
-             "costs as much as their cheapest circuits, with ν over all frequencies and over those of the set",
-        of="memorise", value=off_prediction("ungrok", "all", "set"), statistic=furthest, high=0.1, unit="log of a ratio of sizes",
-        must_fail=("shuffled",), near=ANY_ORDER, gates=(FITTED,), half=FORGOTTEN | {"memorise": "memorise-half"},
-        threshold_from=PILOT + ", −.017 for the first ν", published="new", source=PAPER + ", section 4",
+        text="Theory says where networks forget, whichever ν is taken: the size that keeps half is "
+        "within 0.1 (log) of where memorising "
+        "costs as much as their cheapest circuits, with ν over all frequencies and over those of "
+        "the set",
+        of="memorise",
+        value=off_prediction("ungrok", "all", "set"),
+        statistic=furthest,
+        high=0.1,
+        unit="log of a ratio of sizes",
+        must_fail=("shuffled",),
+        near=ANY_ORDER,
+        gates=(FITTED,),
+        half=FORGOTTEN | {"memorise": "memorise-half"},
+        threshold_from=PILOT + ", −.017 for the first ν",
+        published="new",
+        source=PAPER + ", section 4",
     ),
     Claim(
-        text="Theory says where networks grok from scratch, whichever ν is taken: the size that reaches half is within 0.1 (log) of the same",
-        of="memorise", value=off_prediction("scratch", "all", "set"), statistic=furthest, high=0.1, unit="log of a ratio of sizes",
-        must_fail=("shuffled",), near=ANY_ORDER, gates=(FITTED,), half={"scratch": "scratch-half", "memorise": "memorise-half"},
-        threshold_from=PILOT + ", .192 for the first ν: expected to fail", published="new", source=PAPER + ", section 4",
+        text=(
+            "Theory says where networks grok from scratch, whichever ν is taken: the size that "
+            "reaches half is within 0.1 (log) of the same"
+        ),
+        of="memorise",
+        value=off_prediction("scratch", "all", "set"),
+        statistic=furthest,
+        high=0.1,
+        unit="log of a ratio of sizes",
+        must_fail=("shuffled",),
+        near=ANY_ORDER,
+        gates=(FITTED,),
+        half={"scratch": "scratch-half", "memorise": "memorise-half"},
+        threshold_from=PILOT + ", .192 for the first ν: expected to fail",
+        published="new",
+        source=PAPER + ", section 4",
     ),
     Claim(
-        text="Adam's steps are no gradient flow, and still slowness favours neither circuit: with all of Adam at half the speed "
-             "delay ÷ fit time changes by at most 0.1 (log)",
-        of="both-slow", value=longer_patience, low=-0.1, high=0.1, unit="log of a ratio", must_fail=("rate-only",),
-        near={"rate-only": "whatever slows training leaves the ratio"}, also={"both-fast": "all of Adam alike, too"}, gates=(FITTED,),
-        threshold_from=PILOT + ", .029", published="new", source=SEED,
+        text="Adam's steps are no gradient flow, and still slowness favours neither circuit: with "
+        "all of Adam at half the speed "
+        "delay ÷ fit time changes by at most 0.1 (log)",
+        of="both-slow",
+        value=longer_patience,
+        low=-0.1,
+        high=0.1,
+        unit="log of a ratio",
+        must_fail=("rate-only",),
+        near={"rate-only": "whatever slows training leaves the ratio"},
+        also={"both-fast": "all of Adam alike, too"},
+        gates=(FITTED,),
+        threshold_from=PILOT + ", .029",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="The comment's guess, that usually both are learned too fast to tell apart: with all of Adam at four times the speed "
-             "the delay lasts at most half as many fit times",
-        of="both-fast", value=longer_patience, high=-0.69, unit="log of a ratio", must_fail=("rate-only", "both-slow"),
-        near={"rate-only": "any change of speed shortens the delay"}, gates=(FITTED,),
-        threshold_from="plan: a half, before any network was trained at this speed", published="new", source=SEED,
+        text="The comment's guess, that usually both are learned too fast to tell apart: with all "
+        "of Adam at four times the speed "
+        "the delay lasts at most half as many fit times",
+        of="both-fast",
+        value=longer_patience,
+        high=-0.69,
+        unit="log of a ratio",
+        must_fail=("rate-only", "both-slow"),
+        near={"rate-only": "any change of speed shortens the delay"},
+        gates=(FITTED,),
+        threshold_from="plan: a half, before any network was trained at this speed",
+        published="new",
+        source=SEED,
     ),
-)  # fmt: skip
+)
 
 
 def predicted(arms: Arms, cost: str) -> xr.DataArray:
     """[seed]: D_crit, where memorising costs what main's networks cost."""
     fitted, data = law(arms["memorise"])
-    return per_seed(np.exp(fitted.log_size(by(arms["main"])[cost].sel(seed=data.seed.values).values)), data)
+    return per_seed(
+        np.exp(fitted.log_size(by(arms["main"])[cost].sel(seed=data.seed.values).values)), data
+    )
 
 
-NAMED = {"all": "the cheapest circuits, ν over all frequencies", "set": "the cheapest circuits, ν over those of the set",
-         "own": "the J that networks have"}  # fmt: skip
+NAMED = {
+    "all": "the cheapest circuits, ν over all frequencies",
+    "set": "the cheapest circuits, ν over those of the set",
+    "own": "the J that networks have",
+}
 FINDINGS = (
-    *(Finding(text=f"D_crit, from {NAMED[law]}", value=lambda arms, cost=cost: predicted(arms, cost), unit="pairs")
-      for law, cost in LAWS.items()),
-    Finding(text="U50, at which accuracy after ungrokking is a half", value=lambda arms: middle(arms["ungrok"]), unit="pairs"),
-    Finding(text="D50, at which accuracy from scratch is a half", value=lambda arms: middle(arms["scratch"]), unit="pairs"),
-    Finding(
-        text="By how much D50 falls in the second half of training: longer runs would find it lower",
-        value=lambda arms: middle(arms["scratch-half"]) - middle(arms["scratch"]), unit="pairs",
+    *(
+        Finding(
+            text=f"D_crit, from {NAMED[law]}",
+            value=lambda arms, cost=cost: predicted(arms, cost),
+            unit="pairs",
+        )
+        for law, cost in LAWS.items()
     ),
-    *(Finding(text=f"log {size}/D_crit, from {NAMED[law]}", unit="log of a ratio of sizes",
-              value=lambda arms, arm=arm, law=law: off_prediction(arm, law)(arms["memorise"], arms)[law])
-      for size, arm in (("U50", "ungrok"), ("D50", "scratch")) for law in LAWS),
-    *(Finding(text=f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs", value=lambda arms, name=name: arms["main"][name],
-              unit="squared norm")
-      for name, what in (("nu", "all frequencies"), ("nu_set", "those of the set"))),
     Finding(
-        text="Accuracy at {main.pairs} pairs", value=lambda arms: arms["main"].test, unit="share of unseen pairs", natural=(0, 1)
+        text="U50, at which accuracy after ungrokking is a half",
+        value=lambda arms: middle(arms["ungrok"]),
+        unit="pairs",
     ),
-    Finding(text="Delay ÷ fit time at {main.pairs} pairs", value=lambda arms: patience(arms["main"]), unit="fit times"),
     Finding(
-        text="Delay ÷ fit time at {plenty.pairs[0]} pairs, where training is usual and nobody would speak of grokking",
-        value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(at(arms["plenty"], arms, 1000)), unit="fit times",
+        text="D50, at which accuracy from scratch is a half",
+        value=lambda arms: middle(arms["scratch"]),
+        unit="pairs",
+    ),
+    Finding(
+        text=(
+            "By how much D50 falls in the second half of training: longer runs would find it lower"
+        ),
+        value=lambda arms: middle(arms["scratch-half"]) - middle(arms["scratch"]),
+        unit="pairs",
+    ),
+    *(
+        Finding(
+            text=f"log {size}/D_crit, from {NAMED[law]}",
+            unit="log of a ratio of sizes",
+            value=lambda arms, arm=arm, law=law: off_prediction(arm, law)(arms["memorise"], arms)[
+                law
+            ],
+        )
+        for size, arm in (("U50", "ungrok"), ("D50", "scratch"))
+        for law in LAWS
+    ),
+    *(
+        Finding(
+            text=f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs",
+            value=lambda arms, name=name: arms["main"][name],
+            unit="squared norm",
+        )
+        for name, what in (("nu", "all frequencies"), ("nu_set", "those of the set"))
+    ),
+    Finding(
+        text="Accuracy at {main.pairs} pairs",
+        value=lambda arms: arms["main"].test,
+        unit="share of unseen pairs",
+        natural=(0, 1),
+    ),
+    Finding(
+        text="Delay ÷ fit time at {main.pairs} pairs",
+        value=lambda arms: patience(arms["main"]),
+        unit="fit times",
+    ),
+    Finding(
+        text=(
+            "Delay ÷ fit time at {plenty.pairs[0]} pairs, where training is usual and nobody "
+            "would speak of grokking"
+        ),
+        value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(
+            at(arms["plenty"], arms, 1000)
+        ),
+        unit="fit times",
     ),
     Finding(
         text="Squared norm at the end of the control without weight decay, over that at its start",
-        value=lambda arms: arms["no-decay"].growth, unit="ratio",
+        value=lambda arms: arms["no-decay"].growth,
+        unit="ratio",
     ),
-)  # fmt: skip
+)

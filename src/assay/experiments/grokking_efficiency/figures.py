@@ -17,34 +17,53 @@ def along(arms: Arms, named: Mapping[str, str], measure: str) -> list[tuple]:
     rows = []
     for arm, label in named.items():
         data = by(arms[arm], "pairs")[measure]
-        rows += [(int(size), *summary(data.sel(pairs=size).values), label) for size in data.pairs.values]
+        rows += [
+            (int(size), *summary(data.sel(pairs=size).values), label) for size in data.pairs.values
+        ]
     return rows
 
 
 def efficiency(arms: Arms) -> list[tuple]:
-    """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50 upright."""
+    """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50
+    upright."""
     rows = along(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
     fitted, data = law(arms["memorise"])
     sizes = np.unique(np.concatenate([data.pairs.values, arms["generalise"].pairs.values]))
     best = summary(arms["main"].best_cost.values)
     for size in sizes.tolist():
-        rows += [(size, *summary(fitted.at(size)), "law of random labels"), (size, *best, "sums, best amplitudes")]
+        rows += [
+            (size, *summary(fitted.at(size)), "law of random labels"),
+            (size, *best, "sums, best amplitudes"),
+        ]
     foot = min(row[1] for row in rows)
     forgets = summary(middle(arms["ungrok"]).values)[0]
-    return rows + [(forgets, height, height, height, "← U50, measured") for height in (foot, best[0])]
+    return rows + [
+        (forgets, height, height, height, "← U50, measured") for height in (foot, best[0])
+    ]
 
 
 def courses_of_training(arms: Arms) -> list[tuple]:
     """Rows (step, share, whose, pairs, arm) of accuracy along training, means over seeds."""
-    told = [("main", 0, "grokking"), ("scratch", 3, "semi-grokking"), ("ungrok", 0, "ungrokking"), ("ungrok", 3, "ungrokking")]
+    told = [
+        ("main", 0, "grokking"),
+        ("scratch", 3, "semi-grokking"),
+        ("ungrok", 0, "ungrokking"),
+        ("ungrok", 3, "ungrokking"),
+    ]
     rows = []
     for arm, place, name in told:
         sizes = np.unique(arms[arm].pairs.values)
         size = int(sizes[min(place, len(sizes) - 1)])
         data = arms[arm].isel(run=arms[arm].pairs.values == size)
-        for whose, curve in (("training pairs", data.train_curve), ("unseen pairs", data.test_curve)):
+        for whose, curve in (
+            ("training pairs", data.train_curve),
+            ("unseen pairs", data.test_curve),
+        ):
             values = curve.mean("run").values
-            rows += [(int(s), float(v), whose, f"{name}, {size} pairs") for s, v in zip(data.step.values, values, strict=True)]
+            rows += [
+                (int(s), float(v), whose, f"{name}, {size} pairs")
+                for s, v in zip(data.step.values, values, strict=True)
+            ]
     return rows
 
 
@@ -64,20 +83,72 @@ def simulated(arms: Arms) -> list[tuple]:
 def figures(arms: Arms) -> list[Figure]:
     band = ("low", "high")
     return [
-        Figure("Networks forget near the size at which memorising costs what generalising costs at best",
-               columns(("pairs", "J", "low", "high", "networks"), efficiency(arms)), "line", x="pairs", y="J", color="networks", band=band,
-               x_log=True, y_log=True, x_title="pairs in the training set", y_title="J, nats",
-               note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is where grokked networks forget; "
-                    "from scratch they grok at larger sizes."),
-        Figure("To reach an accuracy takes more pairs than to keep it",
-               columns(("pairs", "accuracy", "low", "high", "networks"),
-                       along(arms, {"scratch": "from scratch", "ungrok": "ungrokking", "no-decay": "without weight decay"}, "test")),
-               "line", x="pairs", y="accuracy", color="networks", band=band, x_title="pairs in the training set",
-               y_title="accuracy on unseen pairs", rules=((0.5, "a half"),), note="Means over seeds with t intervals."),
-        Figure("Grokking, semi-grokking, ungrokking", columns(("step", "accuracy", "pairs", "run"), courses_of_training(arms)), "line",
-               x="step", y="accuracy", color="pairs", facet="run", x_log=True, x_title="training step", y_title="accuracy",
-               note="Means over seeds."),
-        Figure("Two circuits in simulation: as they are, and with one thing changed",
-               columns(("time", "logit", "circuit", "cell"), simulated(arms)), "line", x="time", y="logit", color="circuit",
-               facet="cell", x_log=True, x_title="time, steps × learning rate", y_title="logit of the circuit, nats"),
-    ]  # fmt: skip
+        Figure(
+            (
+                "Networks forget near the size at which memorising costs what generalising costs "
+                "at best"
+            ),
+            columns(("pairs", "J", "low", "high", "networks"), efficiency(arms)),
+            "line",
+            x="pairs",
+            y="J",
+            color="networks",
+            band=band,
+            x_log=True,
+            y_log=True,
+            x_title="pairs in the training set",
+            y_title="J, nats",
+            note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is "
+            "where grokked networks forget; "
+            "from scratch they grok at larger sizes.",
+        ),
+        Figure(
+            "To reach an accuracy takes more pairs than to keep it",
+            columns(
+                ("pairs", "accuracy", "low", "high", "networks"),
+                along(
+                    arms,
+                    {
+                        "scratch": "from scratch",
+                        "ungrok": "ungrokking",
+                        "no-decay": "without weight decay",
+                    },
+                    "test",
+                ),
+            ),
+            "line",
+            x="pairs",
+            y="accuracy",
+            color="networks",
+            band=band,
+            x_title="pairs in the training set",
+            y_title="accuracy on unseen pairs",
+            rules=((0.5, "a half"),),
+            note="Means over seeds with t intervals.",
+        ),
+        Figure(
+            "Grokking, semi-grokking, ungrokking",
+            columns(("step", "accuracy", "pairs", "run"), courses_of_training(arms)),
+            "line",
+            x="step",
+            y="accuracy",
+            color="pairs",
+            facet="run",
+            x_log=True,
+            x_title="training step",
+            y_title="accuracy",
+            note="Means over seeds.",
+        ),
+        Figure(
+            "Two circuits in simulation: as they are, and with one thing changed",
+            columns(("time", "logit", "circuit", "cell"), simulated(arms)),
+            "line",
+            x="time",
+            y="logit",
+            color="circuit",
+            facet="cell",
+            x_log=True,
+            x_title="time, steps × learning rate",
+            y_title="logit of the circuit, nats",
+        ),
+    ]

@@ -1,4 +1,5 @@
-"""The method of grokking-efficiency: what one run is, how it is trained and what is measured of it."""
+"""The method of grokking-efficiency: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from assay.worlds.modular import network as modular_network
 
 PAIRS = 800
-"""Training pairs of the grokked networks in the default preset; the arms' sizes are given beside it, and scale with the preset's."""
+"""Training pairs of the grokked networks in the default preset; the arms' sizes are given beside
+it, and scale with the preset's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,36 +63,55 @@ class Grokking(Spec):
     def check(self) -> None:
         prime(self.p)
         if self.pairs > (every := self.p * (self.p + 1) // 2):
-            raise SpecError(f"Grokking.pairs must be 1 to {every:,} at p={self.p}, got {self.pairs}")
+            raise SpecError(
+                f"Grokking.pairs must be 1 to {every:,} at p={self.p}, got {self.pairs}"
+            )
 
 
 def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> Trained:
     from assay.worlds.modular import network as modular_network
 
     s, seeds = runs.shared, runs.replicated().seeds
-    params = modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
+    params = (
+        modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
+    )
     task = lesson(runs)
     trained = modular_network.train(
-        runs, params, task, steps=s.steps, lr=runs.each("lr"), decay=runs.each("decay"), betas=(0.9**s.pace, 0.98**s.pace),
-        looks=looks(s), bench=bench,
-    )  # fmt: skip
+        runs,
+        params,
+        task,
+        steps=s.steps,
+        lr=runs.each("lr"),
+        decay=runs.each("decay"),
+        betas=(0.9**s.pace, 0.98**s.pace),
+        looks=looks(s),
+        bench=bench,
+    )
     trained.tensors["start_test"] = modular_network.evaluate(params, task)["test"]
     trained.tensors["start_norm"] = modular_network.norm(params)
     return trained
 
 
 def lesson(runs: Runs[Grokking]) -> modular_network.Lesson:
-    """What each run learns: labels and order by its seed, so that a grokked network goes on with the first of its own pairs."""
+    """What each run learns: labels and order by its seed, so that a grokked network goes on with
+    the first of its own pairs."""
     from assay.worlds.modular import addition as modular
     from assay.worlds.modular import network as modular_network
 
     s, seeds = runs.shared, runs.replicated().seeds
-    labels = modular.sums(s.p).expand(len(runs), -1) if s.labels == "sums" else modular.random_labels(seeds, s.p)
-    return modular_network.Lesson(s.p, modular.pairs(s.p), labels, modular.order(seeds, s.p), runs.each("pairs"))
+    labels = (
+        modular.sums(s.p).expand(len(runs), -1)
+        if s.labels == "sums"
+        else modular.random_labels(seeds, s.p)
+    )
+    return modular_network.Lesson(
+        s.p, modular.pairs(s.p), labels, modular.order(seeds, s.p), runs.each("pairs")
+    )
 
 
 def looks(s: Grokking) -> tuple[int, ...]:
-    """The steps at which accuracy is taken: 60 evenly, and 60 in the first fifth where it is looked at closely."""
+    """The steps at which accuracy is taken: 60 evenly, and 60 in the first fifth where it is looked
+    at closely."""
     even = np.linspace(s.steps / 60, s.steps, 60)
     early = np.linspace(s.steps / 300, s.steps / 5, 60 if s.closely else 0)
     return tuple(sorted({max(1, round(x)) for x in (*even, *early, s.steps / 2)}))
@@ -103,7 +124,9 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     cost = curve["loss"] + runs.each("decay")[:, None] / 2 * curve["norm"]
     half = int(np.abs(at - s.steps / 2).argmin())
     tenth, tenth_before = at > 0.9 * s.steps, (at > 0.45 * s.steps) & (at <= at[half])
-    test = np.median(curve["test"][:, tenth], 1)  # Adam spikes now and then: the middle of several looks, not the last
+    test = np.median(
+        curve["test"][:, tenth], 1
+    )  # Adam spikes now and then: the middle of several looks, not the last
     nu, best = cheapest(s, t, test, runs.each("decay"))  # [law, run]
     fit = reached(at, curve["train"], 0.99)
     early = np.minimum(np.searchsorted(at, 5 * np.nan_to_num(fit, nan=np.inf)), len(at) - 1)
@@ -116,7 +139,11 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
         test=("run", test, "share of unseen pairs"),
         test_half=("run", np.median(curve["test"][:, tenth_before], 1), "share of unseen pairs"),
         start_test=("run", t["start_test"], "share of unseen pairs"),
-        growth=("run", curve["norm"][:, -1] / t["start_norm"].numpy(), "share of the squared norm at the start"),
+        growth=(
+            "run",
+            curve["norm"][:, -1] / t["start_norm"].numpy(),
+            "share of the squared norm at the start",
+        ),
         late=("run", test - curve["test"][np.arange(len(test)), early], "share of unseen pairs"),
         fit=("run", fit, "steps"),
         grok=("run", reached(at, curve["test"], 0.95), "steps"),
@@ -129,8 +156,11 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def reached(at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike) -> Float[np.ndarray, "run"]:
-    """[run]: the step at which a curve [run, look] first reaches a level, by a straight line from the look before; NaN if never."""
+def reached(
+    at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike
+) -> Float[np.ndarray, "run"]:
+    """[run]: the step at which a curve [run, look] first reaches a level, by a straight line from
+    the look before; NaN if never."""
     level = np.broadcast_to(level, len(curve))
     out = np.full(len(curve), np.nan)
     for r, (row, wanted) in enumerate(zip(curve, level, strict=True)):
@@ -142,12 +172,16 @@ def reached(at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], l
 
 
 def cheapest(
-    s: Grokking, params: Mapping[str, Tensor], test: Float[np.ndarray, "run"], decay: Float[np.ndarray, "run"]
+    s: Grokking,
+    params: Mapping[str, Tensor],
+    test: Float[np.ndarray, "run"],
+    decay: Float[np.ndarray, "run"],
 ) -> tuple[Float[np.ndarray, "law run"], Float[np.ndarray, "law run"]]:
-    """(ν, J of the cheapest circuit of its set at that ν), both [law, run], of each grokked network.
+    """(ν, J of the cheapest circuit of its set at that ν), both [law, run], of each grokked
+    network.
 
-    ν is squared norm over Σ A^(2/3) of all its frequencies; then, of those in its set: those with more than a tenth of the
-    largest amplitude. NaN where unseen pairs are not answered.
+    ν is squared norm over Σ A^(2/3) of all its frequencies; then, of those in its set: those with
+    more than a tenth of the largest amplitude. NaN where unseen pairs are not answered.
     """
     from assay.worlds.modular import network as modular_network
     from assay.worlds.modular import spectrum
@@ -161,5 +195,7 @@ def cheapest(
         for law, over in enumerate((A, A * inside)):
             nu[law, grokked] = modular_network.norm(some).numpy() / (over ** (2 / 3)).sum(1)
             for r, chosen in zip(grokked, interference.sets_of(inside), strict=True):
-                best[law, r] = interference.optimum([chosen], s.p, decay=float(decay[r]), nu=float(nu[law, r])).objective[0]
+                best[law, r] = interference.optimum(
+                    [chosen], s.p, decay=float(decay[r]), nu=float(nu[law, r])
+                ).objective[0]
     return nu, best

@@ -1,4 +1,5 @@
-"""What grokking-frequencies claims: the statements, and how each value is computed from measures."""
+"""What grokking-frequencies claims: the statements, and how each value is computed from
+measures."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ from assay.experiments.grokking_frequencies.method import VIEWS
 if TYPE_CHECKING:
     import xarray as xr
 
-SEED = "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a proposed test"
+SEED = (
+    "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a "
+    "proposed test"
+)
 VARMA = "Varma et al. 2023, Explaining grokking through circuit efficiency, critical dataset size"
 PILOT = "pilot: seeds 0–31, met once by fresh seeds 100–131"
 THEORY = "pilot: seeds 0–31, 2.6 to 3.6; the range is about theory's 1/β = 1.54 with β = .65"
@@ -27,14 +31,17 @@ LAWS = {"size_used": "all amplitudes", "size_set": "the set's amplitudes"}
 
 
 def auroc(view: str = "E") -> Value:
-    """[run]: probability that a used frequency was stronger at the start than one that is not used."""
+    """[run]: probability that a used frequency was stronger at the start than one that is not
+    used."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         strong = arm.power.sel(view=view, drop=True)
         weak = strong.rename(frequency="other")
         pairs = arm.used * ~arm.used.rename(frequency="other")
         wins = ((strong > weak) + 0.5 * (strong == weak)) * pairs
-        return mean_over_partners(wins.sum(("frequency", "other")) / pairs.sum(("frequency", "other")))
+        return mean_over_partners(
+            wins.sum(("frequency", "other")) / pairs.sum(("frequency", "other"))
+        )
 
     return value
 
@@ -64,12 +71,15 @@ def chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def more_chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: the same, less the share that main's network of this seed uses."""
-    unforced = (beside(arm, arms["main"], "used") * arm.imposed).sum("frequency") / arm.imposed.sum("frequency")
+    unforced = (beside(arm, arms["main"], "used") * arm.imposed).sum("frequency") / arm.imposed.sum(
+        "frequency"
+    )
     return chosen(arm, arms) - unforced
 
 
 def more_outsiders(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[run]: amplitude of frequencies that are not imposed, over the largest, more than in the network with the good set."""
+    """[run]: amplitude of frequencies that are not imposed, over the largest, more than in the
+    network with the good set."""
     return arm.outsiders - beside(arm, arms["free-good"], "outsiders")
 
 
@@ -84,7 +94,8 @@ def size_of(arm: xr.Dataset) -> xr.DataArray:
 
 
 def below(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms [run, point]: the share of log sizes below each of POINTS, actual ones and predicted ones."""
+    """Terms [run, point]: the share of log sizes below each of POINTS, actual ones and predicted
+    ones."""
     return shares_below(arm)
 
 
@@ -92,9 +103,9 @@ def below(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     """Shares below each of POINTS in one arm, [run, point].
 
-    An actual size is the mean over two parts of a network's pairs. What the order of pairs leaves in such a mean is as large as half
-    of the difference between its two sizes, so predictions are moved by that, up and down.
-    """
+    An actual size is the mean over two parts of a network's pairs. What the order of pairs leaves
+    in such a mean is as large as half of the difference between its two sizes, so predictions are
+    moved by that, up and down."""
     import xarray as xr
 
     if arm.sizes["part"] < 2:
@@ -102,23 +113,32 @@ def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     half = (arm.log_size.isel(part=0) - arm.log_size.isel(part=1)) / 2
     told = xr.concat([arm.log_predicted + half, arm.log_predicted - half], "way")
     points = xr.DataArray(POINTS, dims="point")
-    shares = {name: (x < points).where(x.notnull()) for name, x in (("actual", size_of(arm)), ("predicted", told))}
-    return {name: x.mean([d for d in ("way", "draw", "partner") if d in x.dims]) for name, x in shares.items()}
+    shares = {
+        name: (x < points).where(x.notnull())
+        for name, x in (("actual", size_of(arm)), ("predicted", told))
+    }
+    return {
+        name: x.mean([d for d in ("way", "draw", "partner") if d in x.dims])
+        for name, x in shares.items()
+    }
 
 
 def apart(share: np.ndarray) -> np.ndarray:
-    """Mean absolute difference between two log sizes, from the share below each point: 2 ∫ F (1 − F); NaN for a single size."""
+    """Mean absolute difference between two log sizes, from the share below each point: 2 ∫ F (1 −
+    F); NaN for a single size."""
     made = 2 * (share * (1 - share)).sum(-1) * (POINTS[1] - POINTS[0])
     return np.where(made > 0, made, np.nan)
 
 
 def wider(m: Means) -> np.ndarray:
-    """Log of the mean difference between two actual log sizes, over that between two predicted ones."""
+    """Log of the mean difference between two actual log sizes, over that between two predicted
+    ones."""
     return np.log(apart(m["actual"]) / apart(m["predicted"]))
 
 
 def rise(m: Means) -> np.ndarray:
-    """The least-squares slope of y on x; NaN where the variance of x is rounding, as for a unit by itself."""
+    """The least-squares slope of y on x; NaN where the variance of x is rounding, as for a unit by
+    itself."""
     variance = m["xx"] - m["x"] ** 2
     return (m["xy"] - m["x"] * m["y"]) / np.where(variance > 1e-9 * m["xx"], variance, np.nan)
 
@@ -127,7 +147,9 @@ def ranked(x: xr.DataArray) -> xr.DataArray:
     """Ranks over runs; numbers that agree to 4 decimals tie."""
     from scipy.stats import rankdata
 
-    return x.copy(data=rankdata(np.round(x.values, 4), axis=x.get_axis_num("run"), nan_policy="omit"))
+    return x.copy(
+        data=rankdata(np.round(x.values, 4), axis=x.get_axis_num("run"), nan_policy="omit")
+    )
 
 
 def ranks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -146,7 +168,8 @@ def log_cost_against_size(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray
 
 
 def off_by(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms [run]: log of the actual over the predicted size, with ν of main over all amplitudes and over those of the set."""
+    """Terms [run]: log of the actual over the predicted size, with ν of main over all amplitudes
+    and over those of the set."""
     return dict(zip(("all", "set"), arm.off, strict=True))
 
 
@@ -164,108 +187,303 @@ GENERAL = Gate("generalises", lambda arm: arm.train.min() >= 0.99 and arm.test.m
 STARTED = Gate("start", lambda arm: arm.start.min() >= 0.85)
 NEW = {"published": "new", "source": SEED}
 SPREADS = ("by-number", "by-{main.count:w}s", "by-order")
-PROPOSED = "pilot: seeds 2000–2063, ratio of standard deviations .91 with the order of pairs in it; mean differences since seeds 0–63, .94"
+PROPOSED = (
+    "pilot: seeds 2000–2063, ratio of standard deviations .91 with the order of pairs in it; mean "
+    "differences since seeds 0–63, .94"
+)
 WHOSE = "a distribution does not say whose size is whose: these are the same numbers"
-OWN_SETS = "these predictions are of the interference of own sets too, without starving any frequency"
+OWN_SETS = (
+    "these predictions are of the interference of own sets too, without starving any frequency"
+)
 MADE_SO = "sizes were planted to follow interference"
-KEPT = dict.fromkeys(("confined", "confined-half"), "sets are random there and cannot be left, which lets interference show more")
-OWN = dict.fromkeys(("natural", "natural-half"), "these predictions are of the interference of own sets too")
+KEPT = dict.fromkeys(
+    ("confined", "confined-half"),
+    "sets are random there and cannot be left, which lets interference show more",
+)
+OWN = dict.fromkeys(
+    ("natural", "natural-half"), "these predictions are of the interference of own sets too"
+)
 MARGIN = {"confined-margin": "the margin is interference too, without amplitudes and norm"}
-DOUBLED_TOO = dict.fromkeys(("free-good", "free-bad", "free-same"), "these sets were doubled as well")
+DOUBLED_TOO = dict.fromkeys(
+    ("free-good", "free-bad", "free-same"), "these sets were doubled as well"
+)
 CLAIMS = (
     Claim(
-        text="(b), the test as it was proposed: log sizes differ between networks as much as sampled sets predict, within a factor of 1.5",
-        of="sampled", value=below, statistic=wider, low=-0.405, high=0.405, unit="log ratio of mean differences", must_fail=SPREADS,
+        text=(
+            "(b), the test as it was proposed: log sizes differ between networks as much as "
+            "sampled sets predict, within a factor of 1.5"
+        ),
+        of="sampled",
+        value=below,
+        statistic=wider,
+        low=-0.405,
+        high=0.405,
+        unit="log ratio of mean differences",
+        must_fail=SPREADS,
         near={"by-number": "sizes differ by how many frequencies there are, whichever they are"},
         also={**OWN, "even": OWN_SETS, "others": WHOSE, "planted": MADE_SO},
-        gates=(STARTED,), half={"sampled": "sampled-half"}, threshold_from=PROPOSED, **NEW,
+        gates=(STARTED,),
+        half={"sampled": "sampled-half"},
+        threshold_from=PROPOSED,
+        **NEW,
     ),
     Claim(
-        text="(b) network by network, as they come: rank correlation of predicted and actual size at least 0.5",
-        of="natural", value=ranks, statistic=correlation, low=0.5, unit="rank correlation", must_fail=("others", "by-number"),
-        near={"by-number": "sizes follow how many frequencies there are, whichever they are"}, must_hold=("planted",),
-        also={"even": OWN_SETS, **KEPT, **MARGIN}, gates=(STARTED,),
-        half={"natural": "natural-half"}, threshold_from=PILOT, **NEW,
+        text=(
+            "(b) network by network, as they come: rank correlation of predicted and actual size "
+            "at least 0.5"
+        ),
+        of="natural",
+        value=ranks,
+        statistic=correlation,
+        low=0.5,
+        unit="rank correlation",
+        must_fail=("others", "by-number"),
+        near={"by-number": "sizes follow how many frequencies there are, whichever they are"},
+        must_hold=("planted",),
+        also={"even": OWN_SETS, **KEPT, **MARGIN},
+        gates=(STARTED,),
+        half={"natural": "natural-half"},
+        threshold_from=PILOT,
+        **NEW,
     ),
     Claim(
-        text="(b) where there is no choice: rank correlation of predicted and actual size at least 0.5",
-        of="confined", value=ranks, statistic=correlation, low=0.5, unit="rank correlation", must_fail=("confined-others", "confined-strength"),
-        near={"confined-strength": "sets that were weak at the start are harder to implement, whatever their interference"},
-        also={**OWN, "even": OWN_SETS, "planted": MADE_SO, **MARGIN}, gates=(STARTED,),
-        half={"confined": "confined-half"}, threshold_from=PILOT, **NEW,
+        text=(
+            "(b) where there is no choice: rank correlation of predicted and actual size at least "
+            "0.5"
+        ),
+        of="confined",
+        value=ranks,
+        statistic=correlation,
+        low=0.5,
+        unit="rank correlation",
+        must_fail=("confined-others", "confined-strength"),
+        near={
+            "confined-strength": (
+                "sets that were weak at the start are harder to implement, whatever their "
+                "interference"
+            )
+        },
+        also={**OWN, "even": OWN_SETS, "planted": MADE_SO, **MARGIN},
+        gates=(STARTED,),
+        half={"confined": "confined-half"},
+        threshold_from=PILOT,
+        **NEW,
     ),
     Claim(
-        text="The theory puts confined networks where they are, whichever ν is taken: log of actual over predicted size within 0.15 by both",
-        of="confined", value=off_by, statistic=furthest, high=0.15, unit="log ratio of sizes", must_fail=("shuffled",),
+        text=(
+            "The theory puts confined networks where they are, whichever ν is taken: log of "
+            "actual over predicted size within 0.15 by both"
+        ),
+        of="confined",
+        value=off_by,
+        statistic=furthest,
+        high=0.15,
+        unit="log ratio of sizes",
+        must_fail=("shuffled",),
         near={"shuffled": "any order of the memorisers' costs gives a location"},
-        also=dict.fromkeys(("natural", "natural-half"), "the same theory, of networks as they come"), gates=(STARTED,),
-        half={"confined": "confined-half"}, threshold_from=PILOT, published="new", source=VARMA,
+        also=dict.fromkeys(
+            ("natural", "natural-half"), "the same theory, of networks as they come"
+        ),
+        gates=(STARTED,),
+        half={"confined": "confined-half"},
+        threshold_from=PILOT,
+        published="new",
+        source=VARMA,
     ),
     Claim(
-        text="Networks as they come forget with the power of the theory: sizes go as their own J to the 1/β of about 1.5, slope between 1.1 and 2.0",
-        of="natural", value=log_cost_against_size, statistic=rise, low=1.1, high=2.0, unit="log size per log J", must_fail=("others", "even"),
+        text=(
+            "Networks as they come forget with the power of the theory: sizes go as their own J "
+            "to the 1/β of about 1.5, slope between 1.1 and 2.0"
+        ),
+        of="natural",
+        value=log_cost_against_size,
+        statistic=rise,
+        low=1.1,
+        high=2.0,
+        unit="log size per log J",
+        must_fail=("others", "even"),
         near={"even": "what their sets cost decides, not what networks make of them"},
-        also=KEPT, gates=(STARTED,), half={"natural": "natural-half"}, threshold_from=THEORY, published="new", source=VARMA,
+        also=KEPT,
+        gates=(STARTED,),
+        half={"natural": "natural-half"},
+        threshold_from=THEORY,
+        published="new",
+        source=VARMA,
     ),
     Claim(
-        text="(a) Frequencies that are strong at the start are used: mean AUROC of their power at least 0.57",
-        value=auroc(), low=0.57, unit="AUROC", must_fail=("others-start",), near={"others-start": "some frequencies are strong in all starts"},
-        gates=(GENERAL,), threshold_from=PILOT, **NEW,
+        text=(
+            "(a) Frequencies that are strong at the start are used: mean AUROC of their power at "
+            "least 0.57"
+        ),
+        value=auroc(),
+        low=0.57,
+        unit="AUROC",
+        must_fail=("others-start",),
+        near={"others-start": "some frequencies are strong in all starts"},
+        gates=(GENERAL,),
+        threshold_from=PILOT,
+        **NEW,
     ),
     Claim(
-        text="(a), as it was said: the m that are used are the m strongest at the start, to at least 0.6",
-        value=overlap, low=0.6, unit="share of used frequencies", must_fail=("others-start",),
-        near={"others-start": "some frequencies are strong in all starts"}, gates=(GENERAL,),
-        threshold_from="pilot: first trials on 20 seeds, .35; seeds 0–31, .40: expected to fail", **NEW,
+        text=(
+            "(a), as it was said: the m that are used are the m strongest at the start, to at "
+            "least 0.6"
+        ),
+        value=overlap,
+        low=0.6,
+        unit="share of used frequencies",
+        must_fail=("others-start",),
+        near={"others-start": "some frequencies are strong in all starts"},
+        gates=(GENERAL,),
+        threshold_from="pilot: first trials on 20 seeds, .35; seeds 0–31, .40: expected to fail",
+        **NEW,
     ),
     Claim(
-        text="(a) as a cause: doubling {main.count:w} frequencies at the start raises the share of them that is used by at least 0.25",
-        of="doubled", value=more_chosen, low=0.25, bounds=(-1, 1), unit="share of the {main.count:w}", must_fail=("turned",),
+        text=(
+            "(a) as a cause: doubling {main.count:w} frequencies at the start raises the share of "
+            "them that is used by at least 0.25"
+        ),
+        of="doubled",
+        value=more_chosen,
+        low=0.25,
+        bounds=(-1, 1),
+        unit="share of the {main.count:w}",
+        must_fail=("turned",),
         near={"turned": "any change of {main.count:w} frequencies draws a network to them"},
-        also={**DOUBLED_TOO, "random": "confined networks have no others"}, gates=(GENERAL,),
-        threshold_from="pilot: first trials on 6 seeds, .43; seeds 0–31, .66", **NEW,
+        also={**DOUBLED_TOO, "random": "confined networks have no others"},
+        gates=(GENERAL,),
+        threshold_from="pilot: first trials on 6 seeds, .43; seeds 0–31, .66",
+        **NEW,
     ),
     Claim(
-        text="Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the largest amplitude more than outside a good one",
-        of="free-bad", value=more_outsiders, low=0.5, unit="largest amplitudes", must_fail=("free-same",),
+        text=(
+            "Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the "
+            "largest amplitude more than outside a good one"
+        ),
+        of="free-bad",
+        value=more_outsiders,
+        low=0.5,
+        unit="largest amplitudes",
+        must_fail=("free-same",),
         near={"free-same": "some sets are left for other reasons than their interference"},
-        also={"doubled": "{main.count:w} at random interfere more than the best of 24 sets"}, gates=(GENERAL,),
-        threshold_from=PILOT + ", where frequencies above half of the largest were counted", **NEW,
+        also={"doubled": "{main.count:w} at random interfere more than the best of 24 sets"},
+        gates=(GENERAL,),
+        threshold_from=PILOT + ", where frequencies above half of the largest were counted",
+        **NEW,
     ),
-    *(Finding(text=f"(a) AUROC of the strength at the start read from {view} instead of E", unit="AUROC",
-              value=lambda arms, view=view: auroc(view)(arms["main"], arms))
-      for view in VIEWS[1:]),
-    *(Finding(text=f"(b) Rank correlation of predicted and actual size, {what}", unit="rank correlation",
-              value=lambda arms, name=name: ranks(arms[name], arms), statistic=correlation)
-      for name, what in (("even", "as they come, predicted by circuits with one amplitude"),
-                         ("confined-margin", "confined, predicted by the margin"))),
-    Finding(text="(b) Mean difference between two log sizes, actual over predicted by own sets", unit="log ratio of mean differences",
-            value=lambda arms: below(arms["natural"], arms), statistic=wider),
-    *(Finding(text=f"Correlation of log J with the log size at which networks as they come forget, {what}", unit="correlation",
-              value=lambda arms, name=name: log_cost_against_size(arms[name], arms), statistic=correlation)
-      for name, what in (("natural", "their own J"), ("even", "J of circuits with one amplitude"), ("others", "other networks' J"))),
-    *(Finding(text=f"What an imposed set costs: slope of log J that networks pay on that of the set, {what}", unit="log J per predicted log J",
-              value=lambda arms, name=name: paid(arms[name], arms), statistic=rise)
-      for name, what in (("pushed", "free networks with a doubled set"), ("kept", "networks confined to theirs"))),
-    Finding(text="(b) Slope of actual on predicted log sizes where there is no choice", unit="log size per predicted log size",
-            value=lambda arms: logs(arms["confined"], arms), statistic=rise),
-    Finding(text="(a) Of {main.count:w} frequencies halved at the start, those that are used", unit="share of the {main.count:w}",
-            value=lambda arms: chosen(arms["halved"], arms)),
-    Finding(text="Frequencies that a network uses", value=lambda arms: arms["main"].used.sum("frequency"), unit="frequencies"),
+    *(
+        Finding(
+            text=f"(a) AUROC of the strength at the start read from {view} instead of E",
+            unit="AUROC",
+            value=lambda arms, view=view: auroc(view)(arms["main"], arms),
+        )
+        for view in VIEWS[1:]
+    ),
+    *(
+        Finding(
+            text=f"(b) Rank correlation of predicted and actual size, {what}",
+            unit="rank correlation",
+            value=lambda arms, name=name: ranks(arms[name], arms),
+            statistic=correlation,
+        )
+        for name, what in (
+            ("even", "as they come, predicted by circuits with one amplitude"),
+            ("confined-margin", "confined, predicted by the margin"),
+        )
+    ),
     Finding(
-        text="Random sets of as many frequencies that would cost more than the chosen one", unit="share of sets",
+        text="(b) Mean difference between two log sizes, actual over predicted by own sets",
+        unit="log ratio of mean differences",
+        value=lambda arms: below(arms["natural"], arms),
+        statistic=wider,
+    ),
+    *(
+        Finding(
+            text=(
+                "Correlation of log J with the log size at which networks as they come forget, "
+                f"{what}"
+            ),
+            unit="correlation",
+            value=lambda arms, name=name: log_cost_against_size(arms[name], arms),
+            statistic=correlation,
+        )
+        for name, what in (
+            ("natural", "their own J"),
+            ("even", "J of circuits with one amplitude"),
+            ("others", "other networks' J"),
+        )
+    ),
+    *(
+        Finding(
+            text=(
+                "What an imposed set costs: slope of log J that networks pay on that of the set, "
+                f"{what}"
+            ),
+            unit="log J per predicted log J",
+            value=lambda arms, name=name: paid(arms[name], arms),
+            statistic=rise,
+        )
+        for name, what in (
+            ("pushed", "free networks with a doubled set"),
+            ("kept", "networks confined to theirs"),
+        )
+    ),
+    Finding(
+        text="(b) Slope of actual on predicted log sizes where there is no choice",
+        unit="log size per predicted log size",
+        value=lambda arms: logs(arms["confined"], arms),
+        statistic=rise,
+    ),
+    Finding(
+        text="(a) Of {main.count:w} frequencies halved at the start, those that are used",
+        unit="share of the {main.count:w}",
+        value=lambda arms: chosen(arms["halved"], arms),
+    ),
+    Finding(
+        text="Frequencies that a network uses",
+        value=lambda arms: arms["main"].used.sum("frequency"),
+        unit="frequencies",
+    ),
+    Finding(
+        text="Random sets of as many frequencies that would cost more than the chosen one",
+        unit="share of sets",
         value=lambda arms: (arms["main"].drawn > arms["main"].circuit).mean("draw"),
     ),
-    *(Finding(text=f"Mean difference between the log sizes of two networks, {what}", unit="log size",
-              value=lambda arms, name=name: below(arms[name], arms), statistic=lambda m, side=side: apart(m[side]))
-      for name, side, what in (("natural", "actual", "actual"), ("sampled", "predicted", "as sampled sets predict"),
-                               ("natural", "predicted", "as own sets predict"), ("even", "predicted", "as own sets at one amplitude predict"),
-                               ("by-number", "predicted", "as numbers of frequencies predict"),
-                               ("by-order", "predicted", "were the order of pairs all that differs"))),
-    *(Finding(text=f"Largest difference between the distributions of log sizes, actual and predicted by {what}",
-              value=lambda arms, name=name: below(arms[name], arms), statistic=distance, unit="probability")
-      for name, what in (("sampled", "sampled sets"), ("natural", "own sets"))),
-    *(Finding(text=f"Location: log of actual over predicted size, {name} networks, ν over {over}", unit="log ratio of sizes",
-              value=lambda arms, name=name, i=i: arms[name].off.isel(law=i))
-      for name in ("natural", "confined") for i, over in enumerate(LAWS.values())),
-)  # fmt: skip
+    *(
+        Finding(
+            text=f"Mean difference between the log sizes of two networks, {what}",
+            unit="log size",
+            value=lambda arms, name=name: below(arms[name], arms),
+            statistic=lambda m, side=side: apart(m[side]),
+        )
+        for name, side, what in (
+            ("natural", "actual", "actual"),
+            ("sampled", "predicted", "as sampled sets predict"),
+            ("natural", "predicted", "as own sets predict"),
+            ("even", "predicted", "as own sets at one amplitude predict"),
+            ("by-number", "predicted", "as numbers of frequencies predict"),
+            ("by-order", "predicted", "were the order of pairs all that differs"),
+        )
+    ),
+    *(
+        Finding(
+            text=(
+                "Largest difference between the distributions of log sizes, actual and predicted "
+                f"by {what}"
+            ),
+            value=lambda arms, name=name: below(arms[name], arms),
+            statistic=distance,
+            unit="probability",
+        )
+        for name, what in (("sampled", "sampled sets"), ("natural", "own sets"))
+    ),
+    *(
+        Finding(
+            text=f"Location: log of actual over predicted size, {name} networks, ν over {over}",
+            unit="log ratio of sizes",
+            value=lambda arms, name=name, i=i: arms[name].off.isel(law=i),
+        )
+        for name in ("natural", "confined")
+        for i, over in enumerate(LAWS.values())
+    ),
+)

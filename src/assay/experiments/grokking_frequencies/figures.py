@@ -14,18 +14,27 @@ def pairs(arms: Arms) -> dict[str, list]:
     """Columns: predicted and actual size of each network, and where they would be equal."""
     rows = []
     for name, label in (("confined", "confined"), ("natural", "as they come")):
-        predicted, actual = np.exp(arms[name].log_predicted.values), np.exp(size_of(arms[name]).values)
+        predicted, actual = (
+            np.exp(arms[name].log_predicted.values),
+            np.exp(size_of(arms[name]).values),
+        )
         rows += [(*sizes, label) for sizes in zip(predicted.tolist(), actual.tolist(), strict=True)]
     known = [size for *sizes, _ in rows if np.isfinite(sizes).all() for size in sizes]
     equal = np.linspace(min(known), max(known), 25).tolist() if known else []
-    return columns(("predicted", "actual", "networks"), [*rows, *((size, size, "if equal") for size in equal)])
+    return columns(
+        ("predicted", "actual", "networks"), [*rows, *((size, size, "if equal") for size in equal)]
+    )
 
 
 def shares(arms: Arms) -> dict[str, list]:
     """Columns: share of networks, or of sampled sets, below a size."""
     rows: list[tuple] = []
-    told = {"actual, first pairs": arms["natural"].log_size.isel(part=0), "actual, other pairs": arms["natural"].log_size.isel(part=1),
-            "predicted by own sets": arms["natural"].log_predicted, "predicted by sampled sets": arms["sampled"].log_predicted}  # fmt: skip
+    told = {
+        "actual, first pairs": arms["natural"].log_size.isel(part=0),
+        "actual, other pairs": arms["natural"].log_size.isel(part=1),
+        "predicted by own sets": arms["natural"].log_predicted,
+        "predicted by sampled sets": arms["sampled"].log_predicted,
+    }
     for which, logs_of in told.items():
         known = np.sort(np.exp(logs_of.values.ravel()))
         known = known[~np.isnan(known)]
@@ -34,37 +43,86 @@ def shares(arms: Arms) -> dict[str, list]:
 
 
 def rates(arms: Arms) -> dict[str, list]:
-    """Columns: share of five random frequencies that is used, by what was done to them at the start."""
+    """Columns: share of five random frequencies that is used, by what was done to them at the
+    start."""
     untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
     halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
     told = {"halved": halved, "as it was": untouched, "turned in phase": turned, "doubled": doubled}
-    return columns(("start", "mean", "low", "high"), ((label, *summary(share.values)) for label, share in told.items()))
+    return columns(
+        ("start", "mean", "low", "high"),
+        ((label, *summary(share.values)) for label, share in told.items()),
+    )
 
 
 def waves_of(arms: Arms) -> dict[str, list]:
-    """Columns: logit of each wrong answer below the right one, for the first seed's good and bad set at amplitude 2."""
+    """Columns: logit of each wrong answer below the right one, for the first seed's good and bad
+    set at amplitude 2."""
     rows: list[tuple] = []
     for kind in ("good", "bad"):
         mask, p = arms[f"free-{kind}"].imposed.values[:1], arms[f"free-{kind}"].attrs["p"]
         logits = interference.profile(2.0 * mask, p)[0]
         label = f"{kind}: {', '.join(map(str, interference.sets_of(mask)[0]))}"
-        rows += [(off, logit, label) for off, logit in enumerate((logits[1:] - logits[0]).tolist(), start=1)]
+        rows += [
+            (off, logit, label)
+            for off, logit in enumerate((logits[1:] - logits[0]).tolist(), start=1)
+        ]
     return columns(("difference", "logit", "set"), rows)
 
 
 def figures(arms: Arms) -> list[Figure]:
     few = in_words(arms["main"].attrs["count"])
     return [
-        Figure("Distributions of critical sizes: actual, predicted by sampled sets, predicted by own sets", shares(arms), "line", x="size",
-               y="share", color="which", x_title="training pairs", y_title="share below",
-               note="Actual sizes are those at which networks as they come forget, each on two parts of its pairs."),
-        Figure("Size at which networks forget, against that predicted from their frequencies alone", pairs(arms), "points",
-               x="predicted", y="actual", color="networks", x_title="predicted, training pairs", y_title="actual, training pairs",
-               note="A circle or a square is a network, confined to a random set or as it comes. "
-                    "Predicted from the interference of its set, the memoriser's law and the norm law."),
-        Figure(f"What a push at the start does to {few} random frequencies", rates(arms), "bars", x="start", y="mean", band=("low", "high"),
-               x_title=f"the {few} at the start", y_title=f"share of the {few} that is used"),
-        Figure("Interference: logits of wrong answers for a good and a bad set, at equal amplitudes", waves_of(arms), "line",
-               x="difference", y="logit", color="set", x_title="how far the answer is off, mod p", y_title="logit below that of the right answer",
-               note="The first seed's sets, every amplitude 2, so that both have one norm. A wrong answer near 0 costs."),
-    ]  # fmt: skip
+        Figure(
+            (
+                "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
+                "own sets"
+            ),
+            shares(arms),
+            "line",
+            x="size",
+            y="share",
+            color="which",
+            x_title="training pairs",
+            y_title="share below",
+            note=(
+                "Actual sizes are those at which networks as they come forget, each on two parts "
+                "of its pairs."
+            ),
+        ),
+        Figure(
+            "Size at which networks forget, against that predicted from their frequencies alone",
+            pairs(arms),
+            "points",
+            x="predicted",
+            y="actual",
+            color="networks",
+            x_title="predicted, training pairs",
+            y_title="actual, training pairs",
+            note="A circle or a square is a network, confined to a random set or as it comes. "
+            "Predicted from the interference of its set, the memoriser's law and the norm law.",
+        ),
+        Figure(
+            f"What a push at the start does to {few} random frequencies",
+            rates(arms),
+            "bars",
+            x="start",
+            y="mean",
+            band=("low", "high"),
+            x_title=f"the {few} at the start",
+            y_title=f"share of the {few} that is used",
+        ),
+        Figure(
+            "Interference: logits of wrong answers for a good and a bad set, at equal amplitudes",
+            waves_of(arms),
+            "line",
+            x="difference",
+            y="logit",
+            color="set",
+            x_title="how far the answer is off, mod p",
+            y_title="logit below that of the right answer",
+            note=(
+                "The first seed's sets, every amplitude 2, so that both have one norm. A wrong "
+                "answer near 0 costs."
+            ),
+        ),
+    ]

@@ -1,4 +1,5 @@
-"""The method of grokking-frequencies: what one run is, how it is trained and what is measured of it."""
+"""The method of grokking-frequencies: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -59,30 +60,44 @@ class Frequencies(Spec):
     decay: Annotated[float, Ge(0)] = 3e-5
     """Coupled weight decay w: the loss is cross-entropy + w/2 times the squared norm."""
     nu: Annotated[float, Gt(0)] = 122.7
-    """Squared norm over the sum of A^(2/3), for predictions; what differs from it in the trained networks is put right to first order."""
+    """Squared norm over the sum of A^(2/3), for predictions; what differs from it in the trained
+    networks is put right to first order."""
     pool: int = 0
-    """Of how many first pairs of its order the training set is a random part; 0: it is the first of the order."""
+    """Of how many first pairs of its order the training set is a random part; 0: it is the first of
+    the order."""
 
     def check(self) -> None:
         most = (prime(self.p) - 1) // 2
         if self.count > most:
-            raise SpecError(f"Frequencies.count: there are {most} frequencies at modulus {self.p}, got {self.count}")
+            raise SpecError(
+                f"Frequencies.count: there are {most} frequencies at modulus {self.p}, got "
+                f"{self.count}"
+            )
         if self.size > self.p * (self.p + 1) // 2:
-            raise SpecError(f"Frequencies.size: there are {self.p * (self.p + 1) // 2:,} pairs at p={self.p}, got {self.size:,}")
+            raise SpecError(
+                f"Frequencies.size: there are {self.p * (self.p + 1) // 2:,} pairs at "
+                f"p={self.p}, got {self.size:,}"
+            )
         if self.pool and not self.size <= self.pool <= self.p * (self.p + 1) // 2:
             raise SpecError(
-                f"Frequencies.pool must be 0, or at least size={self.size:,} and at most all pairs, got {self.pool:,}"
+                f"Frequencies.pool must be 0, or at least size={self.size:,} and at most all "
+                f"pairs, got {self.pool:,}"
             )
         if (self.confined or self.turned or self.factor != 1) and self.imposed == "none":
             raise SpecError(
-                "Frequencies: confined, turned and factor act on an imposed set; choose imposed=random, good, bad or same"
+                "Frequencies: confined, turned and factor act on an imposed set; choose "
+                "imposed=random, good, bad or same"
             )
 
 
-def drawn_sets(runs: Runs[Frequencies], kind: str) -> tuple[Float[np.ndarray, "run frequency"], Float[np.ndarray, "run"], Float[np.ndarray, "run"]]:
+def drawn_sets(
+    runs: Runs[Frequencies], kind: str
+) -> tuple[Float[np.ndarray, "run frequency"], Float[np.ndarray, "run"], Float[np.ndarray, "run"]]:
     """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
     s = runs.shared
-    sets, best = frequency_sets.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[kind]
+    sets, best = frequency_sets.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[
+        kind
+    ]
     return interference.masks(sets.tolist(), s.p), best.objective, best.size
 
 
@@ -95,7 +110,11 @@ def lesson(runs: Runs[Frequencies]) -> Lesson:
     from assay.worlds.modular.network import Lesson
 
     s = runs.shared
-    labels = addition.random_labels(runs.seeds, s.p) if s.what == "labels" else addition.sums(s.p).expand(len(runs), -1)
+    labels = (
+        addition.random_labels(runs.seeds, s.p)
+        if s.what == "labels"
+        else addition.sums(s.p).expand(len(runs), -1)
+    )
     order = addition.order(runs.seeds, s.p)
     if s.pool:
         mixed = torch.from_numpy(rng.permutation(runs.seeds, "frequencies.part", 0, s.pool))
@@ -104,7 +123,8 @@ def lesson(runs: Runs[Frequencies]) -> Lesson:
 
 
 def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
-    """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that is left."""
+    """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that
+    is left."""
     import torch
 
     from assay.core import rng
@@ -125,15 +145,30 @@ def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
     return {**params, "E": E}
 
 
-def train_on(runs: Runs[Frequencies], params: Mapping[str, Tensor], bench: Bench, confine: Confine | None = None) -> Trained:
-    """The networks after another `steps` steps on their own pairs; looks at half time and the end."""
+def train_on(
+    runs: Runs[Frequencies],
+    params: Mapping[str, Tensor],
+    bench: Bench,
+    confine: Confine | None = None,
+) -> Trained:
+    """The networks after another `steps` steps on their own pairs; looks at half time and the
+    end."""
     from assay.worlds.modular import network as modular_network
 
     s = runs.shared
     same = np.full(len(runs), 1.0)
     looks = (s.steps // 2, s.steps)
-    return modular_network.train(runs, params, lesson(runs), steps=s.steps, lr=s.lr * same, decay=s.decay * same, looks=looks,
-                                 confine=confine, bench=bench)  # fmt: skip
+    return modular_network.train(
+        runs,
+        params,
+        lesson(runs),
+        steps=s.steps,
+        lr=s.lr * same,
+        decay=s.decay * same,
+        looks=looks,
+        confine=confine,
+        bench=bench,
+    )
 
 
 def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
@@ -145,7 +180,9 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
     s = runs.shared
     if not s.confined:
         return train_on(runs, start(runs), bench)
-    onto = spectrum.projector(torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float(), s.p).to(bench.device)
+    onto = spectrum.projector(torch.from_numpy(drawn_sets(runs, s.imposed)[0]).float(), s.p).to(
+        bench.device
+    )
 
     def confine(params: Mapping[str, Tensor], rows: np.ndarray) -> None:
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
@@ -167,21 +204,29 @@ def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Tr
 
 def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
-    last = {name: trained.tensors[f"{name}_at"].cpu().numpy() for name in ("train", "test", "loss", "norm")}
+    last = {
+        name: trained.tensors[f"{name}_at"].cpu().numpy()
+        for name in ("train", "test", "loss", "norm")
+    }
     seen = {
-        "train": ("run", last["train"][:, -1], "share right"), "test": ("run", last["test"][:, -1], "share right"),
-        "test_half": ("run", last["test"][:, 0], "share right"), "norm": ("run", last["norm"][:, -1], "squared norm"),
+        "train": ("run", last["train"][:, -1], "share right"),
+        "test": ("run", last["test"][:, -1], "share right"),
+        "test_half": ("run", last["test"][:, 0], "share right"),
+        "norm": ("run", last["norm"][:, -1], "squared norm"),
         "objective": ("run", last["loss"][:, -1] + s.decay / 2 * last["norm"][:, -1], "nats"),
-    }  # fmt: skip
+    }
     if s.what == "labels":
         return measures(runs, coords=None, **seen)
     if "start" in trained.tensors:
-        return measures(runs, coords=None, start=("run", trained.tensors["start"], "share right"), **seen)
+        return measures(
+            runs, coords=None, start=("run", trained.tensors["start"], "share right"), **seen
+        )
     return measures(runs, coords={"view": VIEWS}, **seen, **measure_spectrum(runs, trained))
 
 
 def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tuple[str, Any, str]]:
-    """What networks use, and the cheapest circuit of their set: the imposed, else the used one; what was strong at the start."""
+    """What networks use, and the cheapest circuit of their set: the imposed, else the used one;
+    what was strong at the start."""
     from assay.worlds.modular import network as modular_network
     from assay.worlds.modular import spectrum
 
@@ -195,29 +240,45 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
     first = modular_network.start(runs.seeds, s.p, s.width, s.width)
     power = {name: v.numpy() for name, v in views(first).items()}
     named = {
-        "amplitude": ("run frequency", A, "logit"), "used": ("run frequency", used, "bool"),
-        "size_used": ("run", S.sum(1), "1"), "size_set": ("run", (S * target).sum(1), "1"),
-        "circuit": ("run", best.objective, "nats"), "circuit_size": ("run", best.size, "1"),
+        "amplitude": ("run frequency", A, "logit"),
+        "used": ("run frequency", used, "bool"),
+        "size_used": ("run", S.sum(1), "1"),
+        "size_set": ("run", (S * target).sum(1), "1"),
+        "circuit": ("run", best.objective, "nats"),
+        "circuit_size": ("run", best.size, "1"),
         "even": ("run", interference.even(sets, s.p, decay=s.decay, nu=s.nu), "nats"),
         "margin": ("run", interference.margin(target.astype(float), s.p), "logit at amplitude 1"),
-        "strength": ("run", (power["E"] * target).sum(1) / power["E"].sum(1), "share of the start's power"),
-    }  # fmt: skip
+        "strength": (
+            "run",
+            (power["E"] * target).sum(1) / power["E"].sum(1),
+            "share of the start's power",
+        ),
+    }
     if s.imposed == "none":
         drawn = interference.optimum(random_sets(runs, used.sum(1)), s.p, decay=s.decay, nu=s.nu)
         named |= {
-            "power": ("run view frequency", np.stack([power[v] for v in VIEWS], 1), "squared length"),
+            "power": (
+                "run view frequency",
+                np.stack([power[v] for v in VIEWS], 1),
+                "squared length",
+            ),
             "drawn": ("run draw", drawn.objective.reshape(-1, DRAWS), "nats"),
             "drawn_size": ("run draw", drawn.size.reshape(-1, DRAWS), "1"),
-        }  # fmt: skip
+        }
     else:
         named["imposed"] = ("run frequency", target, "bool")
     if s.factor > 1:
-        named["outsiders"] = ("run", (np.clip(A / peak, 0, None) * ~target).sum(1), "strongest frequencies")
+        named["outsiders"] = (
+            "run",
+            (np.clip(A / peak, 0, None) * ~target).sum(1),
+            "strongest frequencies",
+        )
     return named
 
 
 def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequency"]]:
-    """{where it is read: strength of every frequency [run, frequency]} of networks at their start."""
+    """{where it is read: strength of every frequency [run, frequency]} of networks at their
+    start."""
     from assay.worlds.modular import spectrum
 
     read = (params["E"], params["E"] @ params["W1"], params["W2"].transpose(1, 2))
@@ -229,5 +290,8 @@ def random_sets(runs: Runs[Frequencies], number: Int[np.ndarray, "run"]) -> list
     """Some random sets for each run, of as many frequencies as it has."""
     from assay.core import rng
 
-    order = [rng.permutation(runs.seeds, "frequencies.drawn", i, (runs.shared.p - 1) // 2) + 1 for i in range(DRAWS)]
+    order = [
+        rng.permutation(runs.seeds, "frequencies.drawn", i, (runs.shared.p - 1) // 2) + 1
+        for i in range(DRAWS)
+    ]
     return [o[r, :m].tolist() for r, m in enumerate(number) for o in order]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.core import Arms, Figure, columns, summary
-from assay.experiments.interpretable_capability.claims import Read, by_circuits, by_rules, capability, rules
+from assay.experiments.interpretable_capability.claims import (
+    Read,
+    by_circuits,
+    by_rules,
+    capability,
+    rules,
+)
 from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS
 
 NATS = "nats per token that are saved"
@@ -18,48 +24,109 @@ def drawings(arms: Arms) -> list[Figure]:
 def rows(arms: Arms, arm: str, read: Read, *labels: str) -> Iterator[tuple]:
     """A line over sizes: labels, the width or the number of the rung, mean and interval."""
     found = read(arms[arm])
-    at = range(1, found.sizes["rung"] + 1) if arm.startswith("planted") else arms["main"].attrs["widths"]
+    at = (
+        range(1, found.sizes["rung"] + 1)
+        if arm.startswith("planted")
+        else arms["main"].attrs["widths"]
+    )
     for i in range(found.sizes["rung"]):
         yield *labels, at[i], *summary(found.isel(rung=i).values)
 
 
 def by_size(arms: Arms) -> Figure:
     """Capability, and its interpretable part by both definitions, over the size of models."""
-    lines = {"capability": capability, f"kept by circuits of {BUDGET} nodes": by_circuits, "times what rules explain": by_rules}
+    lines = {
+        "capability": capability,
+        f"kept by circuits of {BUDGET} nodes": by_circuits,
+        "times what rules explain": by_rules,
+    }
     found = [row for label, read in lines.items() for row in rows(arms, "main", read, label)]
     return Figure(
-        "Capability grows with size; how much of it counts as interpretable depends on the definition",
-        columns(("what", "width", "mean", "low", "high"), found), "line", x="width", y="mean", color="what", band=("low", "high"), x_log=True,
-        x_title="width of the stream", y_title=NATS, note="Above the loss of a guess by the frequencies of tokens, on text of other files.",
-    )  # fmt: skip
+        (
+            "Capability grows with size; how much of it counts as interpretable depends on the "
+            "definition"
+        ),
+        columns(("what", "width", "mean", "low", "high"), found),
+        "line",
+        x="width",
+        y="mean",
+        color="what",
+        band=("low", "high"),
+        x_log=True,
+        x_title="width of the stream",
+        y_title=NATS,
+        note="Above the loss of a guess by the frequencies of tokens, on text of other files.",
+    )
 
 
 def by_budget(arms: Arms) -> Figure:
     """What circuits of each budget keep, over the size of models."""
-    found = [row for n in BUDGETS for row in rows(arms, "main", lambda arm, n=n: by_circuits(arm, n), f"{n} nodes")]
+    found = [
+        row
+        for n in BUDGETS
+        for row in rows(arms, "main", lambda arm, n=n: by_circuits(arm, n), f"{n} nodes")
+    ]
     found += list(rows(arms, "lot", by_circuits, f"{BUDGET} nodes by lot"))
     return Figure(
-        "What circuits keep: the budget says where it is most", columns(("circuit", "width", "mean", "low", "high"), found), "line", x="width",
-        y="mean", color="circuit", band=("low", "high"), x_log=True, x_title="width of the stream", y_title=NATS,
-    )  # fmt: skip
+        "What circuits keep: the budget says where it is most",
+        columns(("circuit", "width", "mean", "low", "high"), found),
+        "line",
+        x="width",
+        y="mean",
+        color="circuit",
+        band=("low", "high"),
+        x_log=True,
+        x_title="width of the stream",
+        y_title=NATS,
+    )
 
 
 def explained(arms: Arms) -> Figure:
     """How well rules tell where neurons fire, beside near controls."""
-    lines = {"main": "trained", "exchanged": "exchanged weights", "outputs-only": "neurons never learned to read", "directions": "random mixes",
-             "shuffled": "another neuron's rule"}  # fmt: skip
+    lines = {
+        "main": "trained",
+        "exchanged": "exchanged weights",
+        "outputs-only": "neurons never learned to read",
+        "directions": "random mixes",
+        "shuffled": "another neuron's rule",
+    }
     found = [row for arm, label in lines.items() for row in rows(arms, arm, rules, label)]
     return Figure(
-        "How well rules tell where neurons fire", columns(("models", "width", "mean", "low", "high"), found), "line", x="width", y="mean",
-        color="models", band=("low", "high"), x_log=True, x_title="width of the stream", y_title="firings told less false alarms",
-    )  # fmt: skip
+        "How well rules tell where neurons fire",
+        columns(("models", "width", "mean", "low", "high"), found),
+        "line",
+        x="width",
+        y="mean",
+        color="models",
+        band=("low", "high"),
+        x_log=True,
+        x_title="width of the stream",
+        y_title="firings told less false alarms",
+    )
 
 
 def planted(arms: Arms) -> Figure:
     """The planted ladders: what both definitions find of what is known."""
-    lines = {"capability": capability, f"circuits of {BUDGET} nodes": by_circuits, "rules": by_rules}
-    found = [row for arm in ("planted-valley", "planted-rise") for label, read in lines.items() for row in rows(arms, arm, read, arm, label)]
+    lines = {
+        "capability": capability,
+        f"circuits of {BUDGET} nodes": by_circuits,
+        "rules": by_rules,
+    }
+    found = [
+        row
+        for arm in ("planted-valley", "planted-rise")
+        for label, read in lines.items()
+        for row in rows(arms, arm, read, arm, label)
+    ]
     return Figure(
-        "Planted ladders: a valley that both definitions have to find, and none", columns(("ladder", "what", "rung", "mean", "low", "high"), found),
-        "line", x="rung", y="mean", color="what", facet="ladder", band=("low", "high"), x_title="rung of the ladder", y_title=NATS,
-    )  # fmt: skip
+        "Planted ladders: a valley that both definitions have to find, and none",
+        columns(("ladder", "what", "rung", "mean", "low", "high"), found),
+        "line",
+        x="rung",
+        y="mean",
+        color="what",
+        facet="ladder",
+        band=("low", "high"),
+        x_title="rung of the ladder",
+        y_title=NATS,
+    )

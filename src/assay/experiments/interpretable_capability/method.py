@@ -1,4 +1,5 @@
-"""The method of interpretable-capability: ladders of small language models, how they are trained, and what is measured of each rung."""
+"""The method of interpretable-capability: ladders of small language models, how they are trained,
+and what is measured of each rung."""
 
 from __future__ import annotations
 
@@ -47,8 +48,9 @@ ALL = max(known.neurons for ladder in LADDERS.values() for known in ladder)
 LIVE = (0.001, 0.999)
 """The shares of positions between which a neuron has to fire to be explained at all."""
 UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
-"""What stays as it started. Biases of keys do nothing at all, so that Adam would make steps of their rounding errors: attention has none.
-Where only outputs learn, all that reads the stream stays random."""
+"""What stays as it started. Biases of keys do nothing at all, so that Adam would make steps of
+their rounding errors: attention has none. Where only outputs learn, all that reads the stream stays
+random."""
 BLOCKS = ("W_QKV", "W_O", "W_in", "W_out")
 """The matrices of the blocks, whose entries are drawn by lot where weights are exchanged."""
 KINDS = ("stream", "heads", "neurons")
@@ -85,7 +87,8 @@ class InterpretableCapability(InWords, Spec):
     pruned_on: Annotated[int, Ge(1)] = 32
     """Windows of training text by which circuits are found."""
     explained_on: Annotated[int, Ge(4)] = 256
-    """Windows of training text from which rules are learned, a quarter of them to say when to stop."""
+    """Windows of training text from which rules are learned, a quarter of them to say when to
+    stop."""
     held_out: Annotated[int, Ge(1)] = 96
     """Windows of other files on which everything is judged, at most four of a file."""
     neurons: Annotated[int, Ge(2)] = 32
@@ -98,7 +101,10 @@ class InterpretableCapability(InWords, Spec):
 
     def check(self) -> None:
         if len(self.widths) != RUNGS:
-            raise SpecError(f"InterpretableCapability.widths are {RUNGS} sizes, of which claims speak, got {len(self.widths)}")
+            raise SpecError(
+                f"InterpretableCapability.widths are {RUNGS} sizes, of which claims speak, "
+                f"got {len(self.widths)}"
+            )
 
 
 def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
@@ -108,23 +114,43 @@ def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
 
     s, d = runs.shared, runs.shared.widths[rung]
     small = (16 / d) ** 0.5
-    return Runs([
-        LmSpec(seed=int(seed) * 100 + rung, layers=s.layers, d=d, heads=max(1, d // s.head), m=4 * d, activation="relu", context=s.context,
-               vocab=s.vocab, corpus=s.corpus, steps=s.steps, batch=s.batch, lr=s.lr * small, std=s.std * small)
-        for seed in runs.seeds
-    ])  # fmt: skip
+    return Runs(
+        [
+            LmSpec(
+                seed=int(seed) * 100 + rung,
+                layers=s.layers,
+                d=d,
+                heads=max(1, d // s.head),
+                m=4 * d,
+                activation="relu",
+                context=s.context,
+                vocab=s.vocab,
+                corpus=s.corpus,
+                steps=s.steps,
+                batch=s.batch,
+                lr=s.lr * small,
+                std=s.std * small,
+            )
+            for seed in runs.seeds
+        ]
+    )
 
 
 def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
-    """The parameters of every rung, named by it: trained side by side on the same batches, or written by hand."""
+    """The parameters of every rung, named by it: trained side by side on the same batches, or
+    written by hand."""
     from assay.core.fit import Trained, fit
     from assay.data.lm import group_of, shape_of, start
 
     s = runs.shared
     if s.world:
         made = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
-        return Trained.nothing(runs).with_tensors({f"{i}.{name}": p for i, params in enumerate(made) for name, p in params.items()})
-    tokens, vocab = lm_text.tokens_of(lm_text.words(corpora.load(s.corpus), s.vocab, s.context, bench))
+        return Trained.nothing(runs).with_tensors(
+            {f"{i}.{name}": p for i, params in enumerate(made) for name, p in params.items()}
+        )
+    tokens, vocab = lm_text.tokens_of(
+        lm_text.words(corpora.load(s.corpus), s.vocab, s.context, bench)
+    )
     groups, kept = [], []
     for i in range(len(s.widths)):
         own = lm_runs(runs, i)
@@ -133,20 +159,35 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
         fixed = {name: params.pop(name).to(bench.device) for name in UNLEARNED[s.learned]}
         groups.append(group_of(own, shape, params, fixed))
         kept.append(fixed)
-    done = fit(groups, lm_text.batches(runs.seeds, tokens, vocab, s.batch), steps=s.steps, bench=bench)
-    tensors = {f"{i}.{name}": p for i, (d, fixed) in enumerate(zip(done, kept, strict=True)) for name, p in {**d.tensors, **fixed}.items()}
+    done = fit(
+        groups, lm_text.batches(runs.seeds, tokens, vocab, s.batch), steps=s.steps, bench=bench
+    )
+    tensors = {
+        f"{i}.{name}": p
+        for i, (d, fixed) in enumerate(zip(done, kept, strict=True))
+        for name, p in {**d.tensors, **fixed}.items()
+    }
     history = {f"loss {i}": d.history["loss"] for i, d in enumerate(done)}
-    return Trained(tensors, {"kind": "ladder"}, history, done[0].steps, np.any([d.diverged for d in done], axis=0))
+    return Trained(
+        tensors,
+        {"kind": "ladder"},
+        history,
+        done[0].steps,
+        np.any([d.diverged for d in done], axis=0),
+    )
 
 
 def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained) -> Trained:
-    """Exchange the entries of each matrix of each block by lot; embeddings, norms and biases stay as they were."""
+    """Exchange the entries of each matrix of each block by lot; embeddings, norms and biases stay
+    as they were."""
     import torch
 
     def by_lot(name: str, p: Tensor) -> Tensor:
         if name.split(".")[1] not in BLOCKS:
             return p
-        order = torch.from_numpy(rng.permutation(runs.seeds, f"interpretable-capability.{name}", 0, p[0].numel())).to(p.device)
+        order = torch.from_numpy(
+            rng.permutation(runs.seeds, f"interpretable-capability.{name}", 0, p[0].numel())
+        ).to(p.device)
         return p.flatten(1).gather(1, order).view_as(p)
 
     return before.with_tensors({name: by_lot(name, p) for name, p in before.tensors.items()})
@@ -170,16 +211,26 @@ def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
 
     s = runs.shared
     if s.world:
-        explained, judged = (readable.text(runs.seeds, n, s.context, part) for n, part in ((s.explained_on, "train"), (s.held_out, "test")))
-        found_on, unigram = torch.from_numpy(explained[:, : s.pruned_on]), np.full(len(runs), np.log(readable.VOCAB))
-        return Texts(found_on, [split(t) for t in explained], [positions(t) for t in judged], unigram)
+        explained, judged = (
+            readable.text(runs.seeds, n, s.context, part)
+            for n, part in ((s.explained_on, "train"), (s.held_out, "test"))
+        )
+        found_on, unigram = (
+            torch.from_numpy(explained[:, : s.pruned_on]),
+            np.full(len(runs), np.log(readable.VOCAB)),
+        )
+        return Texts(
+            found_on, [split(t) for t in explained], [positions(t) for t in judged], unigram
+        )
     text = corpora.load(s.corpus)
     tokens, vocab = lm_text.tokens_of(lm_text.words(text, s.vocab, s.context, bench))
     judged = lm_text.held_out(text, s.vocab, s.context, s.held_out, bench)
     counts = np.bincount(tokens.ravel(), minlength=vocab) + 1
     unigram = -np.log(counts / counts.sum())[judged[:, 1:]].mean()
     found_on = torch.from_numpy(tokens[: s.pruned_on].astype(np.int64))
-    return Texts(found_on, [split(tokens[: s.explained_on])], [positions(judged)], np.array([unigram]))
+    return Texts(
+        found_on, [split(tokens[: s.explained_on])], [positions(judged)], np.array([unigram])
+    )
 
 
 def positions(tokens: Int[np.ndarray, "window s"]) -> Positions:
@@ -197,18 +248,28 @@ def split(tokens: Int[np.ndarray, "window s"]) -> Split:
     return Split(text, text.row // tokens.shape[1] % 4 == 0)
 
 
-def measure_with_mixes(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Measure the same as of other arms, and how well rules tell where random mixes of neurons fire."""
+def measure_with_mixes(
+    runs: Runs[InterpretableCapability], trained: Trained, bench: Bench
+) -> xr.Dataset:
+    """Measure the same as of other arms, and how well rules tell where random mixes of neurons
+    fire."""
     return measure(runs, trained, bench, mixes=True)
 
 
-def measure(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench, mixes: bool = False) -> xr.Dataset:
-    """Measure every rung's loss, that of its circuits, and how well rules tell where its neurons fire, on text of other files."""
+def measure(
+    runs: Runs[InterpretableCapability], trained: Trained, bench: Bench, mixes: bool = False
+) -> xr.Dataset:
+    """Measure every rung's loss, that of its circuits, and how well rules tell where its neurons
+    fire, on text of other files."""
     s, read = runs.shared, texts(runs, bench)
     rungs = sorted({int(name.split(".")[0]) for name in trained.tensors})
     found: list[dict[str, np.ndarray]] = []
     for i in rungs:
-        params = {name.split(".", 1)[1]: p for name, p in trained.tensors.items() if name.split(".")[0] == str(i)}
+        params = {
+            name.split(".", 1)[1]: p
+            for name, p in trained.tensors.items()
+            if name.split(".")[0] == str(i)
+        }
         found.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i, mixes))
         bench.report(len(found), len(rungs), unit="rungs")
     share, nats = "share of firings told less false alarms", "nats per token"
@@ -216,18 +277,35 @@ def measure(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench,
     dims |= dict.fromkeys(DETECTED, "run rung neuron")
     units = {"nodes": "nodes", "kept": "nodes"} | dict.fromkeys(DETECTED, share)
     named: dict[str, tuple[str, Any, str]] = {
-        name: (dims.get(name, "run rung"), np.round(np.stack([f[name] for f in found], 1), 6), units.get(name, nats)) for name in found[0]
+        name: (
+            dims.get(name, "run rung"),
+            np.round(np.stack([f[name] for f in found], 1), 6),
+            units.get(name, nats),
+        )
+        for name in found[0]
     }
     named["unigram"] = ("run", np.broadcast_to(np.round(read.unigram, 6), (len(runs),)), nats)
-    coords: dict[str, Any] = {"rung": rungs, "budget": list(BUDGETS), "kind": list(KINDS), "neuron": list(range(s.neurons))}
+    coords: dict[str, Any] = {
+        "rung": rungs,
+        "budget": list(BUDGETS),
+        "kind": list(KINDS),
+        "neuron": list(range(s.neurons)),
+    }
     if trained.history:
-        named["training"] = ("run rung step", np.stack([np.round(trained.history[f"loss {i}"], 5) for i in rungs], 1), nats)
+        named["training"] = (
+            "run rung step",
+            np.stack([np.round(trained.history[f"loss {i}"], 5) for i in rungs], 1),
+            nats,
+        )
         coords["step"] = trained.steps.tolist()
     return measures(runs, coords=coords, **named)
 
 
-def by_circuits(runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int) -> dict[str, np.ndarray]:
-    """The loss of the whole model, of its circuits, and of others with as many nodes of each kind drawn by lot, twice."""
+def by_circuits(
+    runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int
+) -> dict[str, np.ndarray]:
+    """The loss of the whole model, of its circuits, and of others with as many nodes of each kind
+    drawn by lot, twice."""
     import torch
 
     kind, device = circuits.kinds(params), params["W_E"].device
@@ -238,40 +316,65 @@ def by_circuits(runs: Runs[InterpretableCapability], params: dict[str, Tensor], 
 
     def losses(masks: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            each = [circuits.loss(params, text, torch.from_numpy(m).to(device).float(), "relu", own.means) for m in masks.swapaxes(0, 1)]
+            each = [
+                circuits.loss(
+                    params, text, torch.from_numpy(m).to(device).float(), "relu", own.means
+                )
+                for m in masks.swapaxes(0, 1)
+            ]
         return torch.stack(each, 1).cpu().numpy()
 
     asked = chosen[:, [BUDGETS.index(BUDGET)]]
-    lots = [circuits.by_lot(asked, kind, runs.seeds, f"interpretable-capability.{name}.{rung}") for name in ("lot", "again")]
+    lots = [
+        circuits.by_lot(asked, kind, runs.seeds, f"interpretable-capability.{name}.{rung}")
+        for name in ("lot", "again")
+    ]
     found = losses(np.concatenate([np.ones_like(asked), *lots, chosen], 1))
     return {
         "loss": found[:, 0],
         "circuit_lot": found[:, 1],
         "circuit_again": found[:, 2],
         "circuit": found[:, 3:],
-        "kept": np.stack([asked[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(float),
+        "kept": np.stack([asked[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(
+            float
+        ),
         "nodes": np.full(len(runs), float(len(kind))),
     }
 
 
-def by_rules(runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int, mixes: bool) -> dict[str, np.ndarray]:
-    """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's rule; and of random mixes of neurons."""
+def by_rules(
+    runs: Runs[InterpretableCapability],
+    params: dict[str, Tensor],
+    read: Texts,
+    rung: int,
+    mixes: bool,
+) -> dict[str, np.ndarray]:
+    """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's
+    rule; and of random mixes of neurons."""
     import torch
 
     s = runs.shared
-    out = {name: np.full((len(runs), s.neurons), np.nan) for name in (DETECTED if mixes else DETECTED[:2])}
+    out = {
+        name: np.full((len(runs), s.neurons), np.nan)
+        for name in (DETECTED if mixes else DETECTED[:2])
+    }
     for i, seed in enumerate(runs.seeds.tolist()):
         own = {name: p[i : i + 1] for name, p in params.items()}
         at = i if len(read.judged) > 1 else 0
         text, test = read.explained[at], read.judged[at]
-        values, unseen = (posts(own, torch.from_numpy(t.tokens.astype(np.int64))) for t in (text.text, test))
+        values, unseen = (
+            posts(own, torch.from_numpy(t.tokens.astype(np.int64))) for t in (text.text, test)
+        )
         rate = (values > 0).mean(0)
         gen = rng.generator(seed, f"interpretable-capability.neurons.{rung}")
         drawn = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
         found = [*explained(text, values[:, drawn], test, unseen[:, drawn])]
         if mixes:  # each fires as often as the neuron in whose place it stands
             mix = gen.standard_normal((values.shape[1], len(drawn))).astype(np.float32)
-            border = np.array([np.quantile(v, 1 - r) for v, r in zip((values @ mix).T, rate[drawn], strict=True)], np.float32)
+            border = np.array(
+                [np.quantile(v, 1 - r) for v, r in zip((values @ mix).T, rate[drawn], strict=True)],
+                np.float32,
+            )
             found.append(explained(text, values @ mix - border, test, unseen @ mix - border)[0])
         for x, values_found in zip(out.values(), found, strict=True):
             x[i, : len(drawn)] = values_found
@@ -297,12 +400,16 @@ def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row n
 
 
 def explained(
-    text: Split, values: Float[np.ndarray, "row feature"], test: Positions, test_values: Float[np.ndarray, "test feature"]
+    text: Split,
+    values: Float[np.ndarray, "row feature"],
+    test: Positions,
+    test_values: Float[np.ndarray, "test feature"],
 ) -> Float[np.ndarray, "rule feature"]:
-    """How much better than chance two rules tell where each feature fires on unseen text: its own, and that of the feature before it.
+    """How much better than chance two rules tell where each feature fires on unseen text: its own,
+    and that of the feature before it.
 
-    Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced accuracy − 1; 0 for no rule
-    """
+    Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced
+    accuracy − 1; 0 for no rule"""
     from assay.features.explaining.evidence import input_explanation
     from assay.features.explaining.scoring import balanced_accuracy, cut, levels
 

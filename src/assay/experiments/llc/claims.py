@@ -19,11 +19,26 @@ from assay.worlds.potentials.learning_coefficient import posterior_monomial
 if TYPE_CHECKING:
     import xarray as xr
 
-LAU = "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware Complexity Measure"
-AOYAGI = "Aoyagi & Watanabe 2005, Stochastic Complexities of Reduced Rank Regression in Bayesian Estimation"
+LAU = (
+    "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware "
+    "Complexity Measure"
+)
+AOYAGI = (
+    "Aoyagi & Watanabe 2005, Stochastic Complexities of Reduced Rank Regression in Bayesian "
+    "Estimation"
+)
 WATANABE = "Watanabe 2009, Algebraic Geometry and Statistical Learning Theory"
-SIZES = ("3-1-3 rank 1", "2-2-2 rank 1", "3-3-3 rank 1", "5-3-4 rank 0", "5-3-4 rank 1", "5-3-4 rank 2", "5-3-4 rank 3",
-         "4-2-4 rank 1", "5-5-5 rank 2")  # fmt: skip
+SIZES = (
+    "3-1-3 rank 1",
+    "2-2-2 rank 1",
+    "3-3-3 rank 1",
+    "5-3-4 rank 0",
+    "5-3-4 rank 1",
+    "5-3-4 rank 2",
+    "5-3-4 rank 3",
+    "4-2-4 rank 1",
+    "5-5-5 rank 2",
+)
 NETWORKS = tuple(f"network {s}" for s in SIZES)
 BY_RANK = tuple(f"network 5-3-4 rank {r}" for r in range(4))
 DEGENERATE = "network 2-2-2 rank 0"
@@ -33,15 +48,22 @@ VECTORS = ((ROUND, 1.0, 1e-3), (ROUND, 100.0, 1e-3), (ROUND, 1.0, 5e-3), (SOFT, 
 
 
 def rows(arm: xr.Dataset, values: xr.DataArray, of: Sequence[str] | None = None) -> xr.DataArray:
-    """[seed, row] of values [run, …]: a row for each potential (of these, if given) at each setting and replicate."""
+    """[seed, row] of values [run, …]: a row for each potential (of these, if given) at each setting
+    and replicate."""
     if of is not None:
         chosen = np.isin(arm.potential.values, of)
         arm, values = arm.isel(run=chosen), values.isel(run=chosen)
-    numbers = zip(*(arm[k].values for k in ("potential", "localisation", "lr", "n_beta", "replicate")), strict=True)
-    labels = [f"{name}, localisation {gamma:g}, step {lr:g}, n_beta {n:g}, {r:04d}" for name, gamma, lr, n, r in numbers]
-    plain = values.drop_vars([k for k, c in values.coords.items() if c.dims == ("run",)]).assign_coords(
-        row=("run", labels), seed=("run", arm.seed.values)
+    numbers = zip(
+        *(arm[k].values for k in ("potential", "localisation", "lr", "n_beta", "replicate")),
+        strict=True,
     )
+    labels = [
+        f"{name}, localisation {gamma:g}, step {lr:g}, n_beta {n:g}, {r:04d}"
+        for name, gamma, lr, n, r in numbers
+    ]
+    plain = values.drop_vars(
+        [k for k, c in values.coords.items() if c.dims == ("run",)]
+    ).assign_coords(row=("run", labels), seed=("run", arm.seed.values))
     return plain.set_index(run=["seed", "row"]).unstack("run").transpose("seed", "row", ...)
 
 
@@ -57,13 +79,22 @@ def over(measure: str, *of: str) -> OneTerm:
 
 
 def over_integral(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed row]: the estimate over the integral that holds at the localisation of `singular`, whatever the arm's own is."""
+    """[seed row]: the estimate over the integral that holds at the localisation of `singular`,
+    whatever the arm's own is."""
     judged = "singular" not in arms  # an arm under judgement is none of the others
     method = arm if judged else arms["singular"]
-    target = dict(zip(zip(method.potential.values, method.n_beta.values, strict=True), method.stationary.values, strict=True))
+    target = dict(
+        zip(
+            zip(method.potential.values, method.n_beta.values, strict=True),
+            method.stationary.values,
+            strict=True,
+        )
+    )
     if missing := {*SINGULAR, DEGENERATE} - set(arm.potential.values.tolist()):
         raise KeyError(f"no chains on {', '.join(sorted(missing))}")
-    right = [target.get(at, np.nan) for at in zip(arm.potential.values, arm.n_beta.values, strict=True)]
+    right = [
+        target.get(at, np.nan) for at in zip(arm.potential.values, arm.n_beta.values, strict=True)
+    ]
     return rows(arm, arm.estimate / right, (*SINGULAR, DEGENERATE))
 
 
@@ -78,7 +109,8 @@ def smallest_rise(means: Means) -> np.ndarray:
 
 
 def along_rank(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate where it is one rank); four of them."""
+    """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate
+    where it is one rank); four of them."""
     found = rows(arm, arm.estimate, BY_RANK)
     if found.sizes["row"] != len(BY_RANK):
         raise KeyError("no four sets of chains on 5-3-4 networks")
@@ -97,7 +129,8 @@ def stationary(arm: xr.Dataset) -> bool:
 
 
 def cells_of(arms: Arms) -> tuple[xr.DataArray, xr.DataArray]:
-    """[seed localisation lr]: the estimates of the grid, and which cells are on a plateau: agree with two neighbours within 10 %."""
+    """[seed localisation lr]: the estimates of the grid, and which cells are on a plateau: agree
+    with two neighbours within 10 %."""
     found = by(arms["grid"], "localisation", "lr").estimate
     return found, found.isel(seed=0).copy(data=plateau(found.mean("seed").values))
 
@@ -111,102 +144,229 @@ def on_plateau(arms: Arms) -> xr.DataArray:
 STATIONARY = (Gate("stationary", stationary),)
 CLAIMS = (
     Claim(
-        text="On nine linear networks the estimate lies within 10 % of the learning coefficient: largest deviation",
-        value=over("coefficient", *NETWORKS), statistic=worst, high=0.10, unit="share of the coefficient",
-        must_fail=("localised",), near={"localised": "some pull would do, and chains that are held more tightly give λ as well"},
-        gates=STATIONARY, published="new", source=f"{AOYAGI}; {LAU}", threshold_from="plan: 10 %, before any chain was run",
+        text=(
+            "On nine linear networks the estimate lies within 10 % of the learning coefficient: "
+            "largest deviation"
+        ),
+        value=over("coefficient", *NETWORKS),
+        statistic=worst,
+        high=0.10,
+        unit="share of the coefficient",
+        must_fail=("localised",),
+        near={
+            "localised": "some pull would do, and chains that are held more tightly give λ as well"
+        },
+        gates=STATIONARY,
+        published="new",
+        source=f"{AOYAGI}; {LAU}",
+        threshold_from="plan: 10 %, before any chain was run",
     ),
     Claim(
-        text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the integral that replaces λ at a finite n: "
-             "largest deviation",
-        value=over_integral, statistic=worst, of="singular", high=0.10, unit="share of the integral",
-        must_fail=("localised", "asymptotic"), near={"asymptotic": "what chains find is λ itself, and n is large enough"},
-        gates=STATIONARY, published="new", source=WATANABE, threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
+        text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of "
+        "the integral that replaces λ at a finite n: "
+        "largest deviation",
+        value=over_integral,
+        statistic=worst,
+        of="singular",
+        high=0.10,
+        unit="share of the integral",
+        must_fail=("localised", "asymptotic"),
+        near={"asymptotic": "what chains find is λ itself, and n is large enough"},
+        gates=STATIONARY,
+        published="new",
+        source=WATANABE,
+        threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
     ),
     Claim(
-        text="On quadratics at four settings the estimate is what the closed form with both biases says, within 2 %: largest deviation",
-        value=over("stationary", ROUND, SOFT), statistic=worst, of="settings", high=0.02, unit="share of the closed form",
-        must_fail=("no-step", "no-pull"), gates=STATIONARY, published="new", source="stationary variance of a linear recursion",
-        near={"no-step": "steps bias nothing, and the pull explains the difference", "no-pull": "the pull biases nothing, only the step"},
-        also={"main": "quadratics at the first of these settings, with a smaller step",
-              "coarse": "the form knows what a coarse step does to a quadratic", "unweighted": "the chains of `coarse`"},
+        text=(
+            "On quadratics at four settings the estimate is what the closed form with both biases "
+            "says, within 2 %: largest deviation"
+        ),
+        value=over("stationary", ROUND, SOFT),
+        statistic=worst,
+        of="settings",
+        high=0.02,
+        unit="share of the closed form",
+        must_fail=("no-step", "no-pull"),
+        gates=STATIONARY,
+        published="new",
+        source="stationary variance of a linear recursion",
+        near={
+            "no-step": "steps bias nothing, and the pull explains the difference",
+            "no-pull": "the pull biases nothing, only the step",
+        },
+        also={
+            "main": "quadratics at the first of these settings, with a smaller step",
+            "coarse": "the form knows what a coarse step does to a quadratic",
+            "unweighted": "the chains of `coarse`",
+        },
         threshold_from="theory: exact but for chance",
     ),
     Claim(
-        text="At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each time: smallest rise",
-        value=along_rank, statistic=smallest_rise, low=0.5, must_fail=("one-rank",),
+        text=(
+            "At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each "
+            "time: smallest rise"
+        ),
+        value=along_rank,
+        statistic=smallest_rise,
+        low=0.5,
+        must_fail=("one-rank",),
         near={"one-rank": "chance between sets of chains puts four estimates in order"},
-        also={"localised": "a pull takes most from the networks of low rank, which have the most free directions, and so keeps the order"},
-        gates=STATIONARY, published="new", source=AOYAGI, threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
+        also={
+            "localised": (
+                "a pull takes most from the networks of low rank, which have the most free "
+                "directions, and so keeps the order"
+            )
+        },
+        gates=STATIONARY,
+        published="new",
+        source=AOYAGI,
+        threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
     ),
     Claim(
         text="Of runs that are bad on purpose at least 90 % fail a check",
-        value=flagged, of="faulty", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("one-rank",), published="new", source=LAU,
+        value=flagged,
+        of="faulty",
+        low=0.9,
+        unit="share of runs",
+        bounds=(0, 1),
+        must_fail=("one-rank",),
+        published="new",
+        source=LAU,
         near={"one-rank": "checks are up by chance, or wherever chains move slowly"},
-        also={"coarse": "these are bad on purpose as well, by their step"}, threshold_from="plan: nearly all, before any chain was run",
+        also={"coarse": "these are bad on purpose as well, by their step"},
+        threshold_from="plan: nearly all, before any chain was run",
     ),
     Claim(
-        text="Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % fail a check",
-        value=flagged, of="coarse", low=0.9, unit="share of runs", bounds=(0, 1), must_fail=("unweighted", "one-rank"),
-        published="new", source=LAU,
+        text=(
+            "Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % "
+            "fail a check"
+        ),
+        value=flagged,
+        of="coarse",
+        low=0.9,
+        unit="share of runs",
+        bounds=(0, 1),
+        must_fail=("unweighted", "one-rank"),
+        published="new",
+        source=LAU,
         near={"unweighted": "drift, sign and mean acceptance would have told as well"},
         also={"faulty": "these are bad on purpose in another way"},
-        threshold_from="pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35",
+        threshold_from=(
+            "pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35"
+        ),
     ),
     Claim(
         text="Of sound runs at most 20 % fail a check",
-        value=flagged, high=0.2, unit="share of runs", bounds=(0, 1), must_fail=("faulty", "coarse"), published="new", source=LAU,
+        value=flagged,
+        high=0.2,
+        unit="share of runs",
+        bounds=(0, 1),
+        must_fail=("faulty", "coarse"),
+        published="new",
+        source=LAU,
         near={"coarse": "checks pass whatever settles, right or wrong"},
         also=dict.fromkeys(("one-rank", "singular", "settings"), "sound chains as well")
-        | {"localised": "chains that sample what they were asked for; it is the pull that is too strong",
-           "unweighted": "runs with one check fewer, which is the one that they fail"},
+        | {
+            "localised": (
+                "chains that sample what they were asked for; it is the pull that is too strong"
+            ),
+            "unweighted": "runs with one check fewer, which is the one that they fail",
+        },
         threshold_from="theory: |t| > 2 on 8 chains happens in 8.6 % of stationary runs",
     ),
     Finding(
-        text="Under a pull ten times as strong the estimate on networks is this share of the learning coefficient",
-        value=lambda arms: over("coefficient", *NETWORKS)(arms["localised"], arms).mean("row"), unit="share of the coefficient", source=LAU,
+        text=(
+            "Under a pull ten times as strong the estimate on networks is this share of the "
+            "learning coefficient"
+        ),
+        value=lambda arms: over("coefficient", *NETWORKS)(arms["localised"], arms).mean("row"),
+        unit="share of the coefficient",
+        source=LAU,
     ),
     Finding(
         text="And the share of these runs that fail a check",
-        value=lambda arms: flagged(arms["localised"], arms), unit="share of runs", source=LAU,
+        value=lambda arms: flagged(arms["localised"], arms),
+        unit="share of runs",
+        source=LAU,
     ),
     Finding(
-        text="With steps of 3e-3 on w₁² w₂², the 2-2-2 network at rank 0 and 5-3-4 at rank 1: the estimate over what is right",
-        value=lambda arms: over("stationary", "monomial 1 1", DEGENERATE, BY_RANK[1])(arms["coarse"], arms).mean("row"), unit="ratio", source=LAU,
+        text=(
+            "With steps of 3e-3 on w₁² w₂², the 2-2-2 network at rank 0 and 5-3-4 at rank 1: the "
+            "estimate over what is right"
+        ),
+        value=lambda arms: over("stationary", "monomial 1 1", DEGENERATE, BY_RANK[1])(
+            arms["coarse"], arms
+        ).mean("row"),
+        unit="ratio",
+        source=LAU,
     ),
     Finding(
-        text="On the grid for 5-3-4 at rank 1, λ = 7: the mean over cells that agree with two neighbours within 10 %",
-        value=on_plateau, source=LAU,
+        text=(
+            "On the grid for 5-3-4 at rank 1, λ = 7: the mean over cells that agree with two "
+            "neighbours within 10 %"
+        ),
+        value=on_plateau,
+        source=LAU,
     ),
     Exact(
-        text="Stationary chains on quadratics, closed form: ten curvatures of 1 at (localisation, step) (1, .001), (100, .001), (1, .005); "
-             "six of 1, two of ½, two of 0 at (1, .001)",
-        value=lambda arms: [known(name, AT_1000, gamma, lr).stationary for name, gamma, lr in VECTORS],
-        expected=[5.15350, 3.14997, 6.07207, 4.09691], tolerance=1e-5, source="stationary variance of a linear recursion",
+        text="Stationary chains on quadratics, closed form: ten curvatures of 1 at (localisation, "
+        "step) (1, .001), (100, .001), (1, .005); "
+        "six of 1, two of ½, two of 0 at (1, .001)",
+        value=lambda arms: [
+            known(name, AT_1000, gamma, lr).stationary for name, gamma, lr in VECTORS
+        ],
+        expected=[5.15350, 3.14997, 6.07207, 4.09691],
+        tolerance=1e-5,
+        source="stationary variance of a linear recursion",
     ),
     Exact(
-        text="Without localisation w^(2k) gives 1/(2k) at every n_beta: k = 1, 2, 3 at 10 and at 1000",
+        text=(
+            "Without localisation w^(2k) gives 1/(2k) at every n_beta: k = 1, 2, 3 at 10 and at "
+            "1000"
+        ),
         value=lambda arms: [posterior_monomial((k,), n) for n in (10.0, 1000.0) for k in (1, 2, 3)],
-        expected=[1 / 2, 1 / 4, 1 / 6] * 2, tolerance=1e-6, source=WATANABE,
+        expected=[1 / 2, 1 / 4, 1 / 6] * 2,
+        tolerance=1e-6,
+        source=WATANABE,
     ),
     Exact(
-        text="w₁² w₂², λ = ½, at n = 10³, 10⁴, 10⁶ and localisation 1: the integrals are nowhere near",
-        value=lambda arms: [known("monomial 1 1", n_beta_of(n)).stationary for n in (10**3, 10**4, 10**6)],
-        expected=[0.3614, 0.3912, 0.4253], tolerance=6e-5, source=WATANABE,
+        text=(
+            "w₁² w₂², λ = ½, at n = 10³, 10⁴, 10⁶ and localisation 1: the integrals are nowhere "
+            "near"
+        ),
+        value=lambda arms: [
+            known("monomial 1 1", n_beta_of(n)).stationary for n in (10**3, 10**4, 10**6)
+        ],
+        expected=[0.3614, 0.3912, 0.4253],
+        tolerance=6e-5,
+        source=WATANABE,
     ),
     Exact(
         text="Learning coefficients of the nine networks, and of 2-2-2 at rank 0",
         value=lambda arms: [known(name, AT_1000).coefficient for name in (*NETWORKS, DEGENERATE)],
-        expected=[2.5, 2.0, 4.0, 5.5, 7.0, 8.0, 9.0, 5.0, 11.5, 1.5], tolerance=0.0, source=AOYAGI,
+        expected=[2.5, 2.0, 4.0, 5.5, 7.0, 8.0, 9.0, 5.0, 11.5, 1.5],
+        tolerance=0.0,
+        source=AOYAGI,
     ),
     Exact(
         text="Half the number of weights over λ on these ten: least and largest",
-        value=lambda arms: [f(k.half_weights / k.coefficient for k in (known(n, AT_1000) for n in (*NETWORKS, DEGENERATE))) for f in (min, max)],
-        expected=[1.2, 8 / 3], tolerance=1e-9, source=AOYAGI,
+        value=lambda arms: [
+            f(
+                k.half_weights / k.coefficient
+                for k in (known(n, AT_1000) for n in (*NETWORKS, DEGENERATE))
+            )
+            for f in (min, max)
+        ],
+        expected=[1.2, 8 / 3],
+        tolerance=1e-9,
+        source=AOYAGI,
     ),
     Exact(
         text="Half the rank of the Hessian on these ten",
         value=lambda arms: [known(name, AT_1000).half_rank for name in (*NETWORKS, DEGENERATE)],
-        expected=[2.5, 1.5, 2.5, 0.0, 4.0, 7.0, 9.0, 3.5, 8.0, 0.0], tolerance=0.0, source="dimension of the tangent space r (M + N − r)",
+        expected=[2.5, 1.5, 2.5, 0.0, 4.0, 7.0, 9.0, 3.5, 8.0, 0.0],
+        tolerance=0.0,
+        source="dimension of the tangent space r (M + N − r)",
     ),
 )

@@ -25,20 +25,24 @@ if TYPE_CHECKING:
 
 FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3
-"""How bad they are: lr · (n_beta · curvature + localisation) of the first; by how much every weight is moved in the second."""
+"""How bad they are: lr · (n_beta · curvature + localisation) of the first; by how much every weight
+is moved in the second."""
 AT_1000 = n_beta_of(1000)
 KEPT = ("losses", "acceptance", "refused", "at_centre")
-"""What is kept of chains: mean losses, Metropolis acceptance, and losses at refused steps, block by block; the loss at the start."""
+"""What is kept of chains: mean losses, Metropolis acceptance, and losses at refused steps, block by
+block; the loss at the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Llc(Spec):
     potential: PerRun[str] = "network 5-3-4 rank 1"
-    """The loss: "network INPUTS-HIDDEN-OUTPUTS rank R", "quadratic 1x6 0.5x2 0x2" (curvatures), "monomial 1 1" (w₁² w₂²)."""
+    """The loss: "network INPUTS-HIDDEN-OUTPUTS rank R", "quadratic 1x6 0.5x2 0x2" (curvatures),
+    "monomial 1 1" (w₁² w₂²)."""
     lr: PerRun[float] = 3e-4
     """The chains' step."""
     localisation: PerRun[float] = 1.0
-    """Strength of the pull towards the minimum, in units of the prior: exp(−localisation/2 · |w − w*|²)."""
+    """Strength of the pull towards the minimum, in units of the prior: exp(−localisation/2 · |w −
+    w*|²)."""
     n_beta: PerRun[float] = AT_1000
     """Data points over temperature; n/ln n at n = 1000."""
     replicate: PerRun[int] = 0
@@ -59,10 +63,16 @@ class Llc(Spec):
             raise SpecError(f"Llc.fault is one of {', '.join(FAULTS)}, got {self.fault!r}")
         block_ends(self.steps, self.blocks)
         if not 0 <= self.burn_in <= self.steps - 3 * (self.steps // self.blocks):
-            raise SpecError(f"Llc.burn_in must leave at least three blocks of {self.steps} steps, got {self.burn_in}")
+            raise SpecError(
+                f"Llc.burn_in must leave at least three blocks of {self.steps} steps, got "
+                f"{self.burn_in}"
+            )
         if not self.localisation > 0:
-            raise SpecError(f"Llc.localisation, the pull towards the minimum, must be above 0: without it free directions wander off "
-                            f"for ever, got {self.localisation:g}")  # fmt: skip
+            raise SpecError(
+                "Llc.localisation, the pull towards the minimum, must be above 0: without it "
+                "free directions wander off "
+                f"for ever, got {self.localisation:g}"
+            )
         check_sampler(self.lr, self.n_beta, self.localisation, potential(self.potential).stiffest)
 
     @property
@@ -72,12 +82,15 @@ class Llc(Spec):
 
 
 def train(runs: Runs[Llc], bench: Bench) -> Trained:
-    """Chains of every run, batched over all runs whose potential has one shape; what is kept are their losses."""
+    """Chains of every run, batched over all runs whose potential has one shape; what is kept are
+    their losses."""
     from assay.core.fit import Trained
     from assay.worlds.potentials.chains import sample
 
     s, every = runs.shared, [potential(name) for name in runs.each("potential")]
-    lr, gamma, n_beta, fault = (runs.each(name) for name in ("lr", "localisation", "n_beta", "fault"))
+    lr, gamma, n_beta, fault = (
+        runs.each(name) for name in ("lr", "localisation", "n_beta", "fault")
+    )
     stiff = n_beta * [p.stiffest for p in every] + gamma
     found = sample(
         every,
@@ -97,17 +110,22 @@ def train(runs: Runs[Llc], bench: Bench) -> Trained:
 
 
 def without_each_bias(r: Llc) -> tuple[float, float]:
-    """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull did; NaN elsewhere."""
+    """On a quadratic, what stationary chains would give if the step biased nothing, and if the pull
+    did; NaN elsewhere."""
     if not r.potential.startswith("quadratic"):
         return np.nan, np.nan
-    return known(r.potential, r.n_beta, r.localisation).stationary, known(r.potential, r.n_beta, 0.0, r.lr).stationary
+    return known(r.potential, r.n_beta, r.localisation).stationary, known(
+        r.potential, r.n_beta, 0.0, r.lr
+    ).stationary
 
 
 def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.worlds.potentials.chains import summed
 
     losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
-    found = summed(losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in)
+    found = summed(
+        losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in
+    )
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
     one_bias = np.array([without_each_bias(r) for r in runs]).T
     return measures(

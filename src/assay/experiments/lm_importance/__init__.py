@@ -1,8 +1,12 @@
-"""Importance of a language model's features: what each is worth in cross-entropy, how often it fires, and how strongly.
+"""Importance of a language model's features: what each is worth in cross-entropy, how often it
+fires, and how strongly.
 
-Paper: none prints these numbers; Elhage et al. 2022, Toy Models of Superposition, for what importance means there
-Claim: where features fire most strongly, losing their part costs at least 0.04 nat more than a random part as long
-Baselines: random directions as long; the same parts at other tokens; weak firings; frozen decoder; taken out before the last block
+Paper: none prints these numbers; Elhage et al. 2022, Toy Models of Superposition, for what
+importance means there
+Claim: where features fire most strongly, losing their part costs at least 0.04 nat more than a
+random part as long
+Baselines: random directions as long; the same parts at other tokens; weak firings; frozen decoder;
+taken out before the last block
 Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
@@ -14,7 +18,14 @@ from typing import TYPE_CHECKING
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
-from assay.experiments.lm_importance.method import SHORT, TOGETHER, LMImportance, cost, inputs, measure
+from assay.experiments.lm_importance.method import (
+    SHORT,
+    TOGETHER,
+    LMImportance,
+    cost,
+    inputs,
+    measure,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,62 +34,117 @@ CHANGED = ("firings", "change", "right", "wrong", "change_random")
 
 
 def instead(names: Sequence[str] = ("firings",), **measured: str) -> Derive:
-    """A control made of the arm `main`: these measures as they are, and others in the place of some."""
+    """A control made of the arm `main`: these measures as they are, and others in the place of
+    some."""
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
         kept = [*names, *(["diverged"] if "diverged" in data else [])]
-        return data[kept].assign({name: data[other].rename(name) for name, other in measured.items()})
+        return data[kept].assign(
+            {name: data[other].rename(name) for name, other in measured.items()}
+        )
 
     return derive
 
 
 def weak(arms: Arms) -> xr.Dataset:
     """The arm `main` with its weakest quarter of firings alone."""
-    return arms["main"][[*CHANGED, *(["diverged"] if "diverged" in arms["main"] else [])]].isel(quarter=[WEAK])
+    return arms["main"][[*CHANGED, *(["diverged"] if "diverged" in arms["main"] else [])]].isel(
+        quarter=[WEAK]
+    )
 
 
 def total(arms: Arms) -> xr.Dataset:
-    """The arm `main` with importance over all tokens in the place of importance where a feature is active."""
+    """The arm `main` with importance over all tokens in the place of importance where a feature is
+    active."""
     data = arms["main"]
     return instead()(arms).assign(change=(data.change * data.density).transpose(*data.change.dims))
 
 
 ARMS = {
-    "main": Arm(TOGETHER, note="TopK {main.k}; each feature's part is taken out where it fires, one token at a time"),
-    "frozen-decoder": Arm(TOGETHER, specs=variant(seeds=6, frozen="decoder"),
-                          note="the same with a decoder that stays random: only the encoder learns"),
-    "half": Arm(SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"),
-    "random": Arm(derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
-                  note="a random direction as long, in the place of the part"),
-    "permuted": Arm(derive=instead(("firings", "change_random"), change="change_permuted", right="right_permuted", wrong="wrong_permuted"),
-                    note="the same parts at tokens of the same window drawn by lot"),
-    "weak": Arm(derive=weak, note="the weakest quarter of each feature's firings, in the place of the strongest"),
+    "main": Arm(
+        TOGETHER,
+        note="TopK {main.k}; each feature's part is taken out where it fires, one token at a time",
+    ),
+    "frozen-decoder": Arm(
+        TOGETHER,
+        specs=variant(seeds=6, frozen="decoder"),
+        note="the same with a decoder that stays random: only the encoder learns",
+    ),
+    "half": Arm(
+        SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"
+    ),
+    "random": Arm(
+        derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
+        note="a random direction as long, in the place of the part",
+    ),
+    "permuted": Arm(
+        derive=instead(
+            ("firings", "change_random"),
+            change="change_permuted",
+            right="right_permuted",
+            wrong="wrong_permuted",
+        ),
+        note="the same parts at tokens of the same window drawn by lot",
+    ),
+    "weak": Arm(
+        derive=weak,
+        note="the weakest quarter of each feature's firings, in the place of the strongest",
+    ),
     "total": Arm(derive=total, note="importance over all tokens: times density"),
-    "late": Arm(derive=instead(("firings", "change_direct"), change="change_late"),
-                note="the same parts taken out before the last block, and not before block {main.layer}"),
-}  # fmt: skip
-SMALL = LMImportance(layer=28, width=48, k=4, windows=24, per_file=1, steps=30, batch=64, features=6, each=8)
+    "late": Arm(
+        derive=instead(("firings", "change_direct"), change="change_late"),
+        note="the same parts taken out before the last block, and not before block {main.layer}",
+    ),
+}
+SMALL = LMImportance(
+    layer=28, width=48, k=4, windows=24, per_file=1, steps=30, batch=64, features=6, each=8
+)
 PAGE = """
-**The question.** In toy models a feature's importance is given. In a language model it would be the average amount by which the feature
-reduces the cross-entropy; a visualiser of features shows its effect on the loss token by token, and not this average. One feature, it is
-said, is rare and very often right when it fires strongly; another often pushes for something wrong, and perhaps others balance it out.
+**The question.** In toy models a feature's importance is given. In a language model it would be the
+average amount by which the feature reduces the cross-entropy; a visualiser of features shows its
+effect on the loss token by token, and not this average. One feature, it is said, is rare and very
+often right when it fires strongly; another often pushes for something wrong, and perhaps others
+balance it out.
 
-**How it is judged.** A feature's part is its activation times its decoder row. It is taken out of the residual stream at one token where
-the feature fires, and the loss of the next token is computed through all later blocks: importance is by how much it rises. Features are
-drawn log-uniformly in density, so that rare ones count. Beside each part the same is done with a random direction as long and with
-the same part at another token of the window, since any disturbance costs something. Intervals resample dictionaries and documents.
+**How it is judged.** A feature's part is its activation times its decoder row. It is taken out of
+the residual stream at one token where the feature fires, and the loss of the next token is computed
+through all later blocks: importance is by how much it rises. Features are drawn log-uniformly in
+density, so that rare ones count. Beside each part the same is done with a random direction as long
+and with the same part at another token of the window, since any disturbance costs something.
+Intervals resample dictionaries and documents.
 
-**Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned; one layer; source code as text;
-dictionaries of 1,024 features trained for 500 steps. The model computes in bfloat16 where that is fast: one token's change then has noise
-of about 0.06 nat, which averages out in means and draws shares of hits towards a half. What a part does to later tokens than the next is not
-counted.
-"""
+**Read this before you quote it.** One model of 135 M parameters, 4-bit weights, instruction-tuned;
+one layer; source code as text; dictionaries of 1,024 features trained for 500 steps. The model
+computes in bfloat16 where that is fast: one token's change then has noise of about 0.06 nat, which
+averages out in means and draws shares of hits towards a half. What a part does to later tokens than
+the next is not counted. """
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1,
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    inputs=inputs,
+    cost=cost,
+    seeds_per_group=1,
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(LMImportance(), seed=range(8100, 8108)),
-    full=grid(LMImportance(width=4608, k=32, batch=4096, steps=50_000, lr=3e-4, windows=12_000, per_file=0, features=4608, each=2000,
-                           rarest=1e-6, products="bfloat16"), seed=range(8100, 8108)),
-)  # fmt: skip
+    full=grid(
+        LMImportance(
+            width=4608,
+            k=32,
+            batch=4096,
+            steps=50_000,
+            lr=3e-4,
+            windows=12_000,
+            per_file=0,
+            features=4608,
+            each=2000,
+            rarest=1e-6,
+            products="bfloat16",
+        ),
+        seed=range(8100, 8108),
+    ),
+)

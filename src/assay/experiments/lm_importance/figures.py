@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     import xarray as xr
 
 QUARTER = ("weakest quarter", "second", "third", "strongest quarter")
-CURVES = {"main": "its own part", "random": "a random direction as long", "permuted": "its part at other tokens",
-          "frozen-decoder": "frozen decoder: its own part"}  # fmt: skip
+CURVES = {
+    "main": "its own part",
+    "random": "a random direction as long",
+    "permuted": "its part at other tokens",
+    "frozen-decoder": "frozen decoder: its own part",
+}
 SHOWN = 5
 """Features of each kind that are shown."""
 
@@ -24,40 +28,89 @@ def figures(arms: Arms) -> list[Figure]:
     one = by(arms["main"])
     per = one.change.sum(("document", "quarter")) / one.firings.sum(("document", "quarter"))
     kind = kinds(arms["main"])
-    rows = [(float(one.density[at]), float(per[at]), KINDS[2 if np.isnan(kind[at]) else int(kind[at])]) for at in np.ndindex(kind.shape)]
-    direct = one.change_direct.sum(("document", "quarter")) / one.firings.sum(("document", "quarter"))
+    rows = [
+        (float(one.density[at]), float(per[at]), KINDS[2 if np.isnan(kind[at]) else int(kind[at])])
+        for at in np.ndindex(kind.shape)
+    ]
+    direct = one.change_direct.sum(("document", "quarter")) / one.firings.sum(
+        ("document", "quarter")
+    )
     paths = zip(per.values.ravel().tolist(), direct.values.ravel().tolist(), strict=True)
     return [
-        Figure("How much a feature matters where it fires, and how often it fires", columns(("density", "importance", "kind"), rows),
-               "points", x="density", y="importance", color="kind", x_log=True, x_title="share of tokens on which it fires",
-               y_title="nats that its firing saves at the next token", rules=((0.0, ""),),
-               note="Every drawn feature of every dictionary. Of rare ones there are few firings, and their points scatter most."),
-        Figure("What taking a part out costs, by how strongly the feature fires", by_strength(arms), "line", x="quarter", y="mean",
-               color="arm", band=("low", "high"), x_title="firings of each feature by strength, in quarters", y_title="nats at the next token",
-               note="Mean and 95 % t interval over seeds; 1 is the weakest quarter."),
-        Figure("The two kinds, by rule: how often the strongest firings are right", examples(one, kind), "bars", x="feature", y="right",
-               facet="kind", x_title="", y_title="share right of firings that move the loss by more than 0.1 nat",
-               note="The five rarest of the first kind and the five most often wrong: token it fires on most strongly, dictionary/feature. "
-                    f"To see one: assay serve lm-importance/main-s{int(one.seed[0])} opens dictionary {int(one.seed[0])} in the explorer, where a "
-                    "feature's number ends its address."),
-        Figure("The direct path beside all paths", columns(("full", "direct"), paths), "points", x="full", y="direct",
-               x_title="nats per firing, through all later blocks", y_title="nats per firing, direct path only", rules=((0.0, ""),)),
-    ]  # fmt: skip
+        Figure(
+            "How much a feature matters where it fires, and how often it fires",
+            columns(("density", "importance", "kind"), rows),
+            "points",
+            x="density",
+            y="importance",
+            color="kind",
+            x_log=True,
+            x_title="share of tokens on which it fires",
+            y_title="nats that its firing saves at the next token",
+            rules=((0.0, ""),),
+            note=(
+                "Every drawn feature of every dictionary. Of rare ones there are few firings, and "
+                "their points scatter most."
+            ),
+        ),
+        Figure(
+            "What taking a part out costs, by how strongly the feature fires",
+            by_strength(arms),
+            "line",
+            x="quarter",
+            y="mean",
+            color="arm",
+            band=("low", "high"),
+            x_title="firings of each feature by strength, in quarters",
+            y_title="nats at the next token",
+            note="Mean and 95 % t interval over seeds; 1 is the weakest quarter.",
+        ),
+        Figure(
+            "The two kinds, by rule: how often the strongest firings are right",
+            examples(one, kind),
+            "bars",
+            x="feature",
+            y="right",
+            facet="kind",
+            x_title="",
+            y_title="share right of firings that move the loss by more than 0.1 nat",
+            note="The five rarest of the first kind and the five most often wrong: token it fires "
+            "on most strongly, dictionary/feature. "
+            f"To see one: assay serve lm-importance/main-s{int(one.seed[0])} opens dictionary "
+            f"{int(one.seed[0])} in the explorer, where a "
+            "feature's number ends its address.",
+        ),
+        Figure(
+            "The direct path beside all paths",
+            columns(("full", "direct"), paths),
+            "points",
+            x="full",
+            y="direct",
+            x_title="nats per firing, through all later blocks",
+            y_title="nats per firing, direct path only",
+            rules=((0.0, ""),),
+        ),
+    ]
 
 
 def by_strength(arms: Arms) -> dict[str, list]:
-    """Columns: importance per firing in each quarter of strength, the mean over seeds with a 95 % t interval."""
+    """Columns: importance per firing in each quarter of strength, the mean over seeds with a 95 % t
+    interval."""
     rows: list[tuple] = []
     for name, label in CURVES.items():
         if name in arms:
             for q in range(len(QUARTER)):
-                total = {k: x.sum("document") for k, x in sums(arms[name], "change", "firings", quarter=q).items()}
+                total = {
+                    k: x.sum("document")
+                    for k, x in sums(arms[name], "change", "firings", quarter=q).items()
+                }
                 rows.append((label, q + 1, *summary((total["change"] / total["firings"]).values)))
     return columns(("arm", "quarter", "mean", "low", "high"), rows)
 
 
 def examples(one: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
-    """Columns: features of both kinds, named by the token on which they fire most strongly, and how often they are right there."""
+    """Columns: features of both kinds, named by the token on which they fire most strongly, and how
+    often they are right there."""
     data = one.isel(quarter=STRONG).sum("document")
     share = (data.right / (data.right + data.wrong)).transpose("seed", "feature").values
     order = {0: one.density.transpose("seed", "feature").values, 1: share}
@@ -66,7 +119,10 @@ def examples(one: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
         places = sorted(zip(*np.nonzero(kind == k), strict=True), key=lambda at: first[at])[:SHOWN]
         for seed, feature in places:
             at = {"seed": seed, "feature": feature}
-            name = f"{word(one.spoken.isel(at).values)} {int(one.seed[seed])}/{int(one.number.isel(at))}"
+            name = (
+                f"{word(one.spoken.isel(at).values)} "
+                f"{int(one.seed[seed])}/{int(one.number.isel(at))}"
+            )
             rows.append((name, KINDS[k], float(share[seed, feature])))
     return columns(("feature", "kind", "right"), rows)
 

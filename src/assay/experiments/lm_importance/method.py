@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from assay.experiments.lm_importance.removal import Clean
 
 QUARTERS = 4
-"""A feature's firings by strength, weakest first; the borders are those of its firings on training text."""
+"""A feature's firings by strength, weakest first; the borders are those of its firings on training
+text."""
 CLEAR = 0.1
-"""Nats by which a loss has to move before a firing counts as right or wrong: noise of bfloat16 is about 0.06."""
+"""Nats by which a loss has to move before a firing counts as right or wrong: noise of bfloat16 is
+about 0.06."""
 LETTERS = 16
 """Characters of a token that are kept to name a feature."""
 
@@ -78,7 +80,14 @@ class LMImportance(InWords, Spec):
         """The harvest of one part of the corpus at this site."""
         windows, per_file = (self.windows, 0) if part == "train" else (0, self.per_file)
         site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+        return HarvestSpec(
+            subject=self.subject,
+            site=site,
+            corpus=self.corpus,
+            part=part,
+            windows=windows,
+            per_file=per_file,
+        )
 
 
 def activations(s: LMImportance, bench: Bench) -> tuple[Harvest, Harvest]:
@@ -94,8 +103,17 @@ def method(runs: Runs[LMImportance]) -> Method:
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    return Method(TopK(s.k), losses.mse, width=s.width, lr=np.full(len(runs), s.lr), penalty=np.zeros(len(runs)), betas=(0.9, 0.999),
-                  encoder_scale=1.0, products=s.products, frozen=("W_dec",) if s.frozen else ())  # fmt: skip
+    return Method(
+        TopK(s.k),
+        losses.mse,
+        width=s.width,
+        lr=np.full(len(runs), s.lr),
+        penalty=np.zeros(len(runs)),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        products=s.products,
+        frozen=("W_dec",) if s.frozen else (),
+    )
 
 
 def train_together(groups: Sequence[Runs[LMImportance]], bench: Bench) -> list[Trained]:
@@ -105,9 +123,17 @@ def train_together(groups: Sequence[Runs[LMImportance]], bench: Bench) -> list[T
     s = groups[0].shared
     data, _ = activations(s, bench)
     return fit_dictionaries(
-        [(r, method(r)) for r in groups], data.batches(groups[0].seeds, s.batch), d=data.d, steps=s.steps, bench=bench,
-        mean=data.mean, scale=data.scale, sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
-    )  # fmt: skip
+        [(r, method(r)) for r in groups],
+        data.batches(groups[0].seeds, s.batch),
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+        trained_on=data.trained_on,
+    )
 
 
 def train(runs: Runs[LMImportance], bench: Bench) -> Trained:
@@ -125,11 +151,14 @@ def firings(dictionary: Dictionary, data: Harvest) -> tuple[np.ndarray, np.ndarr
     return row, feature, value
 
 
-def log_uniform(density: Float[np.ndarray, "feature"], count: int, least: float, seed: int) -> Int[np.ndarray, "drawn"]:
-    """Features drawn log-uniformly in density, rarest first: one by lot from each of `count` equal steps of its logarithm.
+def log_uniform(
+    density: Float[np.ndarray, "feature"], count: int, least: float, seed: int
+) -> Int[np.ndarray, "drawn"]:
+    """Features drawn log-uniformly in density, rarest first: one by lot from each of `count` equal
+    steps of its logarithm.
 
-    A step that has none gives the feature nearest to its middle that no other step took. Where too few features are as dense as
-    `least`, the rarer ones come in, the densest first.
+    A step that has none gives the feature nearest to its middle that no other step took. Where too
+    few features are as dense as `least`, the rarer ones come in, the densest first.
     """
     ranked = np.argsort(-density, kind="stable")
     able = ranked[: max(count, int((density >= least).sum()))]
@@ -139,14 +168,17 @@ def log_uniform(density: Float[np.ndarray, "feature"], count: int, least: float,
     taken: list[int] = []
     for low, high in pairwise(edges):
         inside = [i for i in lot if low <= at[i] <= high and i not in taken]
-        nearest = min((i for i in lot if i not in taken), key=lambda i: abs(at[i] - (low + high) / 2))
+        nearest = min(
+            (i for i in lot if i not in taken), key=lambda i: abs(at[i] - (low + high) / 2)
+        )
         taken.append(int(inside[0] if inside else nearest))
     found = able[taken]
     return found[np.argsort(density[found], kind="stable")]
 
 
 def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Dataset:
-    """What taking features out does, summed by feature, document and quarter of strength; and how well the dictionary reconstructs."""
+    """What taking features out does, summed by feature, document and quarter of strength; and how
+    well the dictionary reconstructs."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.experiments.lm_importance.removal import clean
 
@@ -163,8 +195,14 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
     drawn = log_uniform(density, s.features, s.rarest, s.seed)
     named["density"] = ("run feature", density[drawn][None], "share of tokens")
     named["number"] = ("run feature", drawn[None], "1")
-    named["spoken"] = ("run feature letter", np.stack([spoken(data, row[feature == f], value[feature == f]) for f in drawn])[None], "1")
-    borders = np.stack([np.quantile(value[feature == f], np.arange(1, QUARTERS) / QUARTERS) for f in drawn])
+    named["spoken"] = (
+        "run feature letter",
+        np.stack([spoken(data, row[feature == f], value[feature == f]) for f in drawn])[None],
+        "1",
+    )
+    borders = np.stack(
+        [np.quantile(value[feature == f], np.arange(1, QUARTERS) / QUARTERS) for f in drawn]
+    )
 
     chosen = sample(s, test, firings(dictionary, test), drawn)
     named |= others_push(dictionary, test, chosen, drawn)
@@ -175,13 +213,18 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
     for name, x in taken.items():
         total = np.zeros(shape)
         np.add.at(total, (chosen.of, document[chosen.window], quarter), x)
-        named[name] = ("run feature document quarter", total[None], "nats" if name.startswith("change") else "firings")
+        named[name] = (
+            "run feature document quarter",
+            total[None],
+            "nats" if name.startswith("change") else "firings",
+        )
     return measures(runs, coords=coords, **named)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Firings on test text that are taken out, one a row: which of the drawn features it is of, where, and how strong."""
+    """Firings on test text that are taken out, one a row: which of the drawn features it is of,
+    where, and how strong."""
 
     of: Int[np.ndarray, "n"]
     window: Int[np.ndarray, "n"]
@@ -189,54 +232,94 @@ class Sample:
     value: Float[np.ndarray, "n"]
 
 
-def sample(s: LMImportance, test: Harvest, on: tuple[np.ndarray, np.ndarray, np.ndarray], drawn: Int[np.ndarray, "drawn"]) -> Sample:
+def sample(
+    s: LMImportance,
+    test: Harvest,
+    on: tuple[np.ndarray, np.ndarray, np.ndarray],
+    drawn: Int[np.ndarray, "drawn"],
+) -> Sample:
     """At most `each` firings of every drawn feature, by lot among those with a next token."""
     row, feature, value = on
     found = []
     for f in drawn:
         mine = np.flatnonzero((feature == f) & (row % test.spec.context < test.spec.context - 1))
-        found.append(np.sort(generator(s.seed, "lm-importance.firings", int(f)).permutation(mine)[: s.each]))
+        found.append(
+            np.sort(generator(s.seed, "lm-importance.firings", int(f)).permutation(mine)[: s.each])
+        )
     kept = np.concatenate(found)
     window, position = np.divmod(row[kept], test.spec.context)
-    return Sample(np.repeat(np.arange(len(drawn)), [len(x) for x in found]), window, position, value[kept])
+    return Sample(
+        np.repeat(np.arange(len(drawn)), [len(x) for x in found]), window, position, value[kept]
+    )
 
 
 def removed(
-    s: LMImportance, text: Clean, dictionary: Dictionary, chosen: Sample, drawn: Int[np.ndarray, "drawn"], keep: Bool[np.ndarray, "w s"]
+    s: LMImportance,
+    text: Clean,
+    dictionary: Dictionary,
+    chosen: Sample,
+    drawn: Int[np.ndarray, "drawn"],
+    keep: Bool[np.ndarray, "w s"],
 ) -> dict[str, Float[np.ndarray, "n"]]:
-    """For every firing 1, by how much the next token's loss rises when something is taken out, and whether it clearly rises or falls.
+    """For every firing 1, by how much the next token's loss rises when something is taken out, and
+    whether it clearly rises or falls.
 
-    The feature's part: before the site's block, before the last block (`late`), after it (`direct`). In its place: a random direction
-    as long as it (`random`); the same part at another token of the window, drawn by lot (`permuted`). With a frozen decoder only the
-    part and the random direction, which is what claims ask of it.
-    """
+    The feature's part: before the site's block, before the last block (`late`), after it
+    (`direct`). In its place: a random direction as long as it (`random`); the same part at another
+    token of the window, drawn by lot (`permuted`). With a frozen decoder only the part and the
+    random direction, which is what claims ask of it."""
     import torch
 
     from assay.experiments.lm_importance.removal import change
 
-    rows = dictionary.W_dec[0, drawn] / dictionary.scale[0]  # type: ignore[index]  # trained dictionaries know it
-    random = np.stack([normal(np.array([s.seed]), "lm-importance.direction", int(f), (rows.shape[1],))[0] for f in drawn])
-    other = torch.nn.functional.normalize(torch.from_numpy(random).to(rows), dim=1) * rows.norm(dim=1, keepdim=True)
+    # trained dictionaries know it
+    rows = dictionary.W_dec[0, drawn] / dictionary.scale[0]  # type: ignore[index]
+    random = np.stack(
+        [
+            normal(np.array([s.seed]), "lm-importance.direction", int(f), (rows.shape[1],))[0]
+            for f in drawn
+        ]
+    )
+    other = torch.nn.functional.normalize(torch.from_numpy(random).to(rows), dim=1) * rows.norm(
+        dim=1, keepdim=True
+    )
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
-    parts, elsewhere, last = strength * rows[chosen.of], shuffled(s, chosen, drawn, keep), text.model.layers
+    parts, elsewhere, last = (
+        strength * rows[chosen.of],
+        shuffled(s, chosen, drawn, keep),
+        text.model.layers,
+    )
     at = {"": (chosen.position, parts), "_random": (chosen.position, strength * other[chosen.of])}
     if not s.frozen:
         at["_permuted"] = (elsewhere, parts)
     # what is taken out at one place shares the passes over its windows
     positions, vectors = zip(*at.values(), strict=True)
-    here = change(text, s.layer, np.tile(chosen.window, len(at)), np.concatenate(positions), torch.cat(vectors))
+    here = change(
+        text,
+        s.layer,
+        np.tile(chosen.window, len(at)),
+        np.concatenate(positions),
+        torch.cat(vectors),
+    )
     delta = dict(zip(at, np.split(here, len(at)), strict=True))
     found = {"firings": np.ones(len(parts))}
     for name, x in delta.items():
-        found |= {f"change{name}": x, f"right{name}": (x > CLEAR).astype(float), f"wrong{name}": (x < -CLEAR).astype(float)}
+        found |= {
+            f"change{name}": x,
+            f"right{name}": (x > CLEAR).astype(float),
+            f"wrong{name}": (x < -CLEAR).astype(float),
+        }
     if not s.frozen:
         found["change_late"] = change(text, last - 1, chosen.window, chosen.position, parts)
         found["change_direct"] = change(text, last, chosen.window, chosen.position, parts)
     return found
 
 
-def shuffled(s: LMImportance, chosen: Sample, drawn: Int[np.ndarray, "drawn"], keep: Bool[np.ndarray, "w s"]) -> Int[np.ndarray, "n"]:
-    """Another position for each firing: those of a feature in a window go to tokens of that window drawn by lot, no two to one."""
+def shuffled(
+    s: LMImportance, chosen: Sample, drawn: Int[np.ndarray, "drawn"], keep: Bool[np.ndarray, "w s"]
+) -> Int[np.ndarray, "n"]:
+    """Another position for each firing: those of a feature in a window go to tokens of that window
+    drawn by lot, no two to one."""
     found = np.empty_like(chosen.position)
     for i, f in enumerate(drawn):
         lot = generator(s.seed, "lm-importance.tokens", int(f))
@@ -246,23 +329,34 @@ def shuffled(s: LMImportance, chosen: Sample, drawn: Int[np.ndarray, "drawn"], k
     return found
 
 
-def others_push(dictionary: Dictionary, test: Harvest, chosen: Sample, drawn: Int[np.ndarray, "drawn"]) -> dict[str, tuple[str, Any, str]]:
-    """Along each feature's own direction, at its firings: its own part of the stream, and the parts of the other features that are on."""
+def others_push(
+    dictionary: Dictionary, test: Harvest, chosen: Sample, drawn: Int[np.ndarray, "drawn"]
+) -> dict[str, tuple[str, Any, str]]:
+    """Along each feature's own direction, at its firings: its own part of the stream, and the parts
+    of the other features that are on."""
     plain = dictionary.normalised
     x = test.rows(chosen.window * test.spec.context + chosen.position).to(plain.W_dec.device)
     rows = plain.W_dec[0, drawn]
     along = rows / rows.norm(dim=1, keepdim=True)
     whole = ((plain.reconstruct(x)[0] - plain.b_dec[0]) * along[chosen.of]).sum(1).cpu().numpy()
     own = chosen.value * rows.norm(dim=1).cpu().numpy()[chosen.of]
-    sums = {"own": np.bincount(chosen.of, own, len(drawn)), "others": np.bincount(chosen.of, whole - own, len(drawn))}
+    sums = {
+        "own": np.bincount(chosen.of, own, len(drawn)),
+        "others": np.bincount(chosen.of, whole - own, len(drawn)),
+    }
     return {name: ("run feature", x[None], "normalised activation") for name, x in sums.items()}
 
 
 def spoken(data: Harvest, row: np.ndarray, value: np.ndarray) -> Int[np.ndarray, "letter"]:
-    """The commonest token among a feature's twenty strongest firings, as the numbers of its characters."""
+    """The commonest token among a feature's twenty strongest firings, as the numbers of its
+    characters."""
     strongest = data.tokens.reshape(-1)[row[np.argsort(-value, kind="stable")[:20]]]
     tokens, times = np.unique(strongest, return_counts=True)
-    text = find(data.spec.subject).tokenizer.token_text([int(tokens[times.argmax()])])[0] if len(tokens) else ""
+    text = (
+        find(data.spec.subject).tokenizer.token_text([int(tokens[times.argmax()])])[0]
+        if len(tokens)
+        else ""
+    )
     return np.array([ord(c) for c in text[:LETTERS].ljust(LETTERS, "\0")])
 
 

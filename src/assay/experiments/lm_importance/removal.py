@@ -1,9 +1,10 @@
-"""What a part of the residual stream at one token does for predicting the next: it is taken out there, and nowhere else.
+"""What a part of the residual stream at one token does for predicting the next: it is taken out
+there, and nowhere else.
 
-A token sees what stands before it, and what stands before it does not see the token. So a token from which something was taken is put
-beside its window as one more row, which attends to the tokens before its own place and to itself; many such rows, of any features,
-share one pass over their window. The result is that of a pass of its own for each of them.
-"""
+A token sees what stands before it, and what stands before it does not see the token. So a token
+from which something was taken is put beside its window as one more row, which attends to the tokens
+before its own place and to itself; many such rows, of any features, share one pass over their
+window. The result is that of a pass of its own for each of them."""
 
 from __future__ import annotations
 
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from assay.subjects.pretrained import Pretrained
 
 _ROWS = 256
-"""Most rows beside one window in one pass, so that memory does not grow with the number of firings."""
+"""Most rows beside one window in one pass, so that memory does not grow with the number of
+firings."""
 _PACK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanSpec(Spec):
-    """What a harvest's windows give where nothing is taken out: the same for every dictionary, so made once."""
+    """What a harvest's windows give where nothing is taken out: the same for every dictionary, so
+    made once."""
 
     of: HarvestSpec
     """The windows, and where their activations were taken."""
@@ -48,7 +51,8 @@ class CleanSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Clean:
-    """Windows of text with the residual stream at several places, and the loss where nothing is taken out."""
+    """Windows of text with the residual stream at several places, and the loss where nothing is
+    taken out."""
 
     model: Pretrained
     tokens: Int[Tensor, "w s"]
@@ -59,7 +63,8 @@ class Clean:
 
 
 def clean(test: Harvest, bench: Bench) -> Clean:
-    """The windows of a harvest with their streams at its site, before the last block and after it; from the store or made now."""
+    """The windows of a harvest with their streams at its site, before the last block and after it;
+    from the store or made now."""
     model = test.model(bench.device)
     first, last = int(Site.parse(test.spec.site).layer or 0), model.layers - 1
     places = {last: Site("resid_pre", last), model.layers: Site("resid_post", last)}
@@ -69,30 +74,52 @@ def clean(test: Harvest, bench: Bench) -> Clean:
     def build(folder: Path) -> None:
         seen: dict[int, list[Tensor]] = {place: [] for place in places}
         for a in range(0, len(tokens), _PACK):
-            trace = model.run(tokens[a : a + _PACK], start=(first, own[a : a + _PACK]), capture=list(places.values()))
+            trace = model.run(
+                tokens[a : a + _PACK],
+                start=(first, own[a : a + _PACK]),
+                capture=list(places.values()),
+            )
             for place, site in places.items():
                 seen[place].append(trace.acts[site].float())
         streams = {first: own, **{place: torch.cat(acts) for place, acts in seen.items()}}
         plain = Clean(model, tokens, streams, {})
         every = np.arange(tokens.shape[1] - 1)
         for place, x in streams.items():
-            loss = np.stack([_losses(plain, place, w, every, x[w, :-1]) for w in range(len(tokens))])
+            loss = np.stack(
+                [_losses(plain, place, w, every, x[w, :-1]) for w in range(len(tokens))]
+            )
             np.save(folder / f"loss-{place}.npy", loss)
         for place in places:
             np.save(folder / f"stream-{place}.npy", streams[place].cpu().numpy())
 
     read = harvest_inputs(test.spec)
-    folder = bench.artefact(CleanSpec(of=test.spec, model=read["model"], corpus=read["corpus"]), build)
-    streams = {place: torch.from_numpy(np.load(folder / f"stream-{place}.npy")).to(bench.device) for place in places}
-    return Clean(model, tokens, {first: own, **streams}, {p: np.load(folder / f"loss-{p}.npy") for p in (first, *places)})
+    folder = bench.artefact(
+        CleanSpec(of=test.spec, model=read["model"], corpus=read["corpus"]), build
+    )
+    streams = {
+        place: torch.from_numpy(np.load(folder / f"stream-{place}.npy")).to(bench.device)
+        for place in places
+    }
+    return Clean(
+        model,
+        tokens,
+        {first: own, **streams},
+        {p: np.load(folder / f"loss-{p}.npy") for p in (first, *places)},
+    )
 
 
 def change(
-    text: Clean, place: int, window: Int[np.ndarray, "n"], position: Int[np.ndarray, "n"], parts: Float[Tensor, "n d"]
+    text: Clean,
+    place: int,
+    window: Int[np.ndarray, "n"],
+    position: Int[np.ndarray, "n"],
+    parts: Float[Tensor, "n d"],
 ) -> Float[np.ndarray, "n"]:
-    """By how much the loss of the next token rises when each part is taken out of the stream before block `place` at its token.
+    """By how much the loss of the next token rises when each part is taken out of the stream before
+    block `place` at its token.
 
-    With the number of blocks as `place` only the last norm and the unembedding see the change: the direct path.
+    With the number of blocks as `place` only the last norm and the unembedding see the change: the
+    direct path.
 
     Formula: CE(x − part) − CE(x) in nats; above 0 where the part helps
     """
@@ -106,15 +133,24 @@ def change(
     return found
 
 
-def _losses(text: Clean, place: int, window: int, at: Int[np.ndarray, "m"], x: Float[Tensor, "m d"]) -> Float[np.ndarray, "m"]:
-    """Losses of the next tokens with the stream replaced by x at these positions of a window, at each by itself."""
-    model, tokens, there = text.model, text.tokens[window], torch.as_tensor(at, device=text.tokens.device)
+def _losses(
+    text: Clean, place: int, window: int, at: Int[np.ndarray, "m"], x: Float[Tensor, "m d"]
+) -> Float[np.ndarray, "m"]:
+    """Losses of the next tokens with the stream replaced by x at these positions of a window, at
+    each by itself."""
+    model, tokens, there = (
+        text.model,
+        text.tokens[window],
+        torch.as_tensor(at, device=text.tokens.device),
+    )
     with torch.no_grad():
         if place < model.layers:
             s = int(at.max()) + 1
             rows = torch.cat([text.streams[place][window, :s], x])[None]
             with _beside(model, s, there):
-                final = model.run(torch.cat([tokens[:s], tokens[there]])[None], start=(place, rows)).final
+                final = model.run(
+                    torch.cat([tokens[:s], tokens[there]])[None], start=(place, rows)
+                ).final
             assert final is not None
             final = final[0, s:]
         else:
@@ -125,17 +161,22 @@ def _losses(text: Clean, place: int, window: int, at: Int[np.ndarray, "m"], x: F
 
 @contextmanager
 def _beside(model: Pretrained, s: int, at: Int[Tensor, "m"]) -> Iterator[None]:
-    """Runs of the first s tokens of a window and of m rows beside them, each in the place of the token at `at`."""
+    """Runs of the first s tokens of a window and of m rows beside them, each in the place of the
+    token at `at`."""
     n = s + len(at)
     positions = torch.cat([torch.arange(s, device=at.device), at])
     sees = torch.arange(n, device=at.device)[None] < positions[:, None]
     sees[:, s:] = False
     sees |= torch.eye(n, dtype=torch.bool, device=at.device)
     dtype = getattr(torch, model.dtype)
-    mask = torch.zeros(n, n, dtype=dtype, device=at.device).masked_fill(~sees, torch.finfo(dtype).min)[None, None]
+    mask = torch.zeros(n, n, dtype=dtype, device=at.device).masked_fill(
+        ~sees, torch.finfo(dtype).min
+    )[None, None]
     told = {"attention_mask": mask, "position_ids": positions[None]}
     base = model.model.base_model
-    handle = base.register_forward_pre_hook(lambda module, args, kwargs: (args, kwargs | told), with_kwargs=True)
+    handle = base.register_forward_pre_hook(
+        lambda module, args, kwargs: (args, kwargs | told), with_kwargs=True
+    )
     try:
         yield
     finally:

@@ -1,4 +1,5 @@
-"""Along a training of mamba-induction: the local learning coefficient of the states that it passes, by Langevin chains at each of them."""
+"""Along a training of mamba-induction: the local learning coefficient of the states that it passes,
+by Langevin chains at each of them."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ import numpy as np
 
 from assay.core import Runs
 from assay.core.measures import measures
-from assay.experiments.mamba_induction.method import MambaInduction, answer_loss, drawn, errors, moments
+from assay.experiments.mamba_induction.method import (
+    MambaInduction,
+    answer_loss,
+    drawn,
+    errors,
+    moments,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,12 +30,14 @@ BLOCKS = 20
 
 
 def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> Trained:
-    """Langevin chains from each state that a training kept, on fresh sequences; and how that state does.
+    """Langevin chains from each state that a training kept, on fresh sequences; and how that state
+    does.
 
-    Chains of one training share noise and sequences, so that their differences are those of the states.
+    Chains of one training share noise and sequences, so that their differences are those of the
+    states.
 
-    Formula: n_beta · mean over draws of (loss there − loss at the state), both of the same sequences
-    """
+    Formula: n_beta · mean over draws of (loss there − loss at the state), both of the same
+    sequences"""
     import torch
 
     from assay.core import fit, langevin
@@ -37,22 +46,51 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
     from assay.core.sampler import n_beta_of
 
     s = runs.shared
-    at = {name.removesuffix("/at"): kept.cpu() for name, kept in before.tensors.items() if name.endswith("/at")}  # [run, moment, …]
+    at = {
+        name.removesuffix("/at"): kept.cpu()
+        for name, kept in before.tensors.items()
+        if name.endswith("/at")
+    }  # [run, moment, …]
     count, n_beta = len(moments(s.steps)) * s.chains, n_beta_of(s.samples)
-    centre = {name: kept.flatten(0, 1).repeat_interleave(s.chains, 0).contiguous() for name, kept in at.items()}
+    centre = {
+        name: kept.flatten(0, 1).repeat_interleave(s.chains, 0).contiguous()
+        for name, kept in at.items()
+    }
     seeds = runs.seeds[:, None] * 1_000 + np.tile(np.arange(s.chains), len(moments(s.steps)))
 
     def loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
         return answer_loss(params, tokens.repeat_interleave(count, 0))
 
-    group = langevin(loss, centre, seeds.ravel(), lr=s.step, n_beta=n_beta, localisation=s.localisation, stream="mamba-induction.chains", paired=True)
-    done = fit([group], lambda step: drawn(runs, "chains", step, s.batch // 2), steps=s.draws, probe_at=block_ends(s.draws, BLOCKS), bench=bench)[0]
-    there, here = (mean_over(done.steps.tolist(), done.history[name], s.draws // 2).reshape(len(runs), -1, s.chains, BLOCKS // 2)
-                   for name in ("loss", "centre"))  # fmt: skip
+    group = langevin(
+        loss,
+        centre,
+        seeds.ravel(),
+        lr=s.step,
+        n_beta=n_beta,
+        localisation=s.localisation,
+        stream="mamba-induction.chains",
+        paired=True,
+    )
+    done = fit(
+        [group],
+        lambda step: drawn(runs, "chains", step, s.batch // 2),
+        steps=s.draws,
+        probe_at=block_ends(s.draws, BLOCKS),
+        bench=bench,
+    )[0]
+    there, here = (
+        mean_over(done.steps.tolist(), done.history[name], s.draws // 2).reshape(
+            len(runs), -1, s.chains, BLOCKS // 2
+        )
+        for name in ("loss", "centre")
+    )
     third = there.shape[-1] // 3
     excess = there - here
     with torch.no_grad():
-        wrong = [errors(runs, {name: kept[:, i] for name, kept in at.items()}, "test") for i in range(count // s.chains)]
+        wrong = [
+            errors(runs, {name: kept[:, i] for name, kept in at.items()}, "test")
+            for i in range(count // s.chains)
+        ]
     found = {
         "llc": estimate(there, here.mean(-1), n_beta).mean(-1),
         "moved": n_beta * (excess[..., -third:].mean(-1) - excess[..., :third].mean(-1)).mean(-1),
@@ -60,7 +98,13 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
         "wrong": np.stack(wrong, 1),
     }
     diverged = before.diverged | done.diverged.reshape(len(runs), -1).any(1)
-    return Trained({name: torch.from_numpy(value) for name, value in found.items()}, {}, {}, np.zeros(0, np.int64), diverged)
+    return Trained(
+        {name: torch.from_numpy(value) for name, value in found.items()},
+        {},
+        {},
+        np.zeros(0, np.int64),
+        diverged,
+    )
 
 
 def measure_along(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:

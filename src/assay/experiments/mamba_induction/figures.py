@@ -15,41 +15,100 @@ ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolu
 def over_rates(arms: Arms) -> dict[str, list]:
     """Columns: share of wrong answers at each learning rate, means over seeds with t intervals."""
     found = ((told, by(arms[arm], "lr").error) for arm, told in ARMS.items())
-    return columns(("rate", "mean", "low", "high", "block"), (
-        (float(rate), *summary(error.sel(lr=rate).values), told) for told, error in found for rate in error.lr.values
-    ))  # fmt: skip
+    return columns(
+        ("rate", "mean", "low", "high", "block"),
+        (
+            (float(rate), *summary(error.sel(lr=rate).values), told)
+            for told, error in found
+            for rate in error.lr.values
+        ),
+    )
 
 
 def patches(arms: Arms) -> dict[str, list]:
-    """Columns: what each patch restores of the donor's answer, trained and untrained, at the best rate."""
-    rows = ((told, tuned(arms[arm], "restored")) for told, arm in (("trained", "main"), ("untrained", "untrained")))
-    return columns(("patch", "mean", "low", "high", "network"), (
-        (str(patch), *summary(share.sel(patch=patch).values), told) for told, share in rows for patch in share.patch.values
-    ))  # fmt: skip
+    """Columns: what each patch restores of the donor's answer, trained and untrained, at the best
+    rate."""
+    rows = (
+        (told, tuned(arms[arm], "restored"))
+        for told, arm in (("trained", "main"), ("untrained", "untrained"))
+    )
+    return columns(
+        ("patch", "mean", "low", "high", "network"),
+        (
+            (str(patch), *summary(share.sel(patch=patch).values), told)
+            for told, share in rows
+            for patch in share.patch.values
+        ),
+    )
 
 
 def along(arms: Arms) -> dict[str, list]:
-    """Columns: at each step, the loss of trainings at one rate and the learning coefficient of their states, means over seeds with t intervals."""
+    """Columns: at each step, the loss of trainings at one rate and the learning coefficient of
+    their states, means over seeds with t intervals."""
     rows = []
-    for arm, chains, told in (("main", "along", "whole"), ("frozen", "along-frozen", "time-invariant scan")):
+    for arm, chains, told in (
+        ("main", "along", "whole"),
+        ("frozen", "along-frozen", "time-invariant scan"),
+    ):
         loss = by(arms[arm], "lr").loss.sel(lr=RATE)
-        for what, found, dim in (("loss, nats", loss, "step"), ("learning coefficient", by(arms[chains]).llc, "moment")):
-            rows += [(what, int(at), *summary(found.sel({dim: at}).values), told) for at in found[dim].values]
+        for what, found, dim in (
+            ("loss, nats", loss, "step"),
+            ("learning coefficient", by(arms[chains]).llc, "moment"),
+        ):
+            rows += [
+                (what, int(at), *summary(found.sel({dim: at}).values), told)
+                for at in found[dim].values
+            ]
     return columns(("what", "step", "mean", "low", "high", "block"), rows)
 
 
 def figures(arms: Arms) -> list[Figure]:
-    """How errors depend on the rate, what patches restore, and the loss and the learning coefficient along a training."""
+    """How errors depend on the rate, what patches restore, and the loss and the learning
+    coefficient along a training."""
     s = arms["main"].attrs
     return [
-        Figure("Whole blocks recall best at the middle rate; with a part missing most answers are wrong", over_rates(arms),
-               "line", x="rate", y="mean", color="block", band=("low", "high"), x_title="learning rate", y_title="share of wrong answers", x_log=True,
-               rules=(((s["pairs"] - 1) / s["pairs"], "only the shown values known"),),
-               note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
-               f"{s['values']} values; the rate is swept in every arm."),
-        Figure("Where a pair is kept: what each patch restores", patches(arms), "bars", x="patch", y="mean", color="network",
-               band=("low", "high"), y_title="share of the donor's answer"),
-        Figure("Along a training: the loss, and the learning coefficient of six states", along(arms), "line", x="step", y="mean",
-               color="block", facet="what", band=("low", "high"), x_title="training step", y_title="mean over seeds",
-               note=f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull makes estimates comparable, not absolute."),
-    ]  # fmt: skip
+        Figure(
+            (
+                "Whole blocks recall best at the middle rate; with a part missing most answers "
+                "are wrong"
+            ),
+            over_rates(arms),
+            "line",
+            x="rate",
+            y="mean",
+            color="block",
+            band=("low", "high"),
+            x_title="learning rate",
+            y_title="share of wrong answers",
+            x_log=True,
+            rules=(((s["pairs"] - 1) / s["pairs"], "only the shown values known"),),
+            note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
+            f"{s['values']} values; the rate is swept in every arm.",
+        ),
+        Figure(
+            "Where a pair is kept: what each patch restores",
+            patches(arms),
+            "bars",
+            x="patch",
+            y="mean",
+            color="network",
+            band=("low", "high"),
+            y_title="share of the donor's answer",
+        ),
+        Figure(
+            "Along a training: the loss, and the learning coefficient of six states",
+            along(arms),
+            "line",
+            x="step",
+            y="mean",
+            color="block",
+            facet="what",
+            band=("low", "high"),
+            x_title="training step",
+            y_title="mean over seeds",
+            note=(
+                f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull "
+                "makes estimates comparable, not absolute."
+            ),
+        ),
+    ]

@@ -32,13 +32,15 @@ CURVE = 60
 """Points of a loss curve."""
 WRITE = {"write at the value": 0, "write 1 later": 1, "write 2 later": 2, "write 3 later": 3}
 CONV = {"conv at the value": 0, "conv at the key": -1, "conv 1 later": 1, "conv 2 later": 2}
-"""What is exchanged in the two experiments, and how far from the value it lies; further off nothing sees the token that differs."""
+"""What is exchanged in the two experiments, and how far from the value it lies; further off nothing
+sees the token that differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MambaInduction(Spec):
     keys: Annotated[int, Ge(2)] = 32
-    """Tokens that are keys; more than half as many as channels, or the gate can do what selection is for."""
+    """Tokens that are keys; more than half as many as channels, or the gate can do what selection
+    is for."""
     values: Annotated[int, Ge(2)] = 32
     """Tokens that are values."""
     pairs: Annotated[int, Ge(3)] = 3
@@ -60,7 +62,8 @@ class MambaInduction(Spec):
     batch: Annotated[int, Ge(1)] = 32
     """Sequences a step, drawn fresh."""
     lr: PerRun[Annotated[float, Gt(0)]] = 0.01
-    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second half."""
+    """Adam's learning rate at its top: 50 steps of warm-up, linear decay to 0 over the second
+    half."""
 
     chains: Annotated[int, Ge(0)] = 0
     """Langevin chains at each state of a training that was kept; 0 where none are run."""
@@ -76,15 +79,27 @@ class MambaInduction(Spec):
     def check(self) -> None:
         """Raise SpecError where there are fewer keys than patches need, or values."""
         if min(self.keys, self.values) <= self.pairs:
-            raise SpecError(f"MambaInduction: keys={self.keys} and values={self.values} must both be more than pairs={self.pairs}")
+            raise SpecError(
+                f"MambaInduction: keys={self.keys} and values={self.values} must both be more "
+                f"than pairs={self.pairs}"
+            )
 
 
 def shape_of(s: MambaInduction) -> Shape:
     """The Mamba that a spec asks for."""
     from assay.subjects.mamba import Shape
 
-    return Shape(layers=s.layers, d=s.d, channels=s.channels, state=s.state, rank=max(1, s.d // 16), vocab=s.keys + s.values, conv=s.conv,
-                 selective=s.selective, tied=False)  # fmt: skip
+    return Shape(
+        layers=s.layers,
+        d=s.d,
+        channels=s.channels,
+        state=s.state,
+        rank=max(1, s.d // 16),
+        vocab=s.keys + s.values,
+        conv=s.conv,
+        selective=s.selective,
+        tied=False,
+    )
 
 
 def drawn(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Tensor:
@@ -94,20 +109,44 @@ def drawn(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Ten
     from assay.data.recall import recall
 
     s = runs.shared
-    return torch.from_numpy(recall(runs.seeds, f"mamba-induction.{stream}", step, batch=batch, keys=s.keys, values=s.values, pairs=s.pairs))
+    return torch.from_numpy(
+        recall(
+            runs.seeds,
+            f"mamba-induction.{stream}",
+            step,
+            batch=batch,
+            keys=s.keys,
+            values=s.values,
+            pairs=s.pairs,
+        )
+    )
 
 
 def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
-    """Train by cross-entropy at the answers alone; the parameters after `moments` steps are kept besides."""
+    """Train by cross-entropy at the answers alone; the parameters after `moments` steps are kept
+    besides."""
     from assay.core import descent, fit, probes, warm_up_decay
     from assay.core.fit import watched
     from assay.worlds.networks.mamba import start
 
     s = runs.shared
-    group = descent(runs, start(runs.seeds, shape_of(s), std=1.0), answer_loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 50, 0.5),
-                    clip=1.0, betas=(0.9, 0.99))  # fmt: skip
+    group = descent(
+        runs,
+        start(runs.seeds, shape_of(s), std=1.0),
+        answer_loss,
+        lr=runs.each("lr"),
+        schedule=warm_up_decay(s.steps, 50, 0.5),
+        clip=1.0,
+        betas=(0.9, 0.99),
+    )
     group = watched(group, tuple(shape_of(s).parameters()), moments(s.steps))
-    return fit([group], lambda step: drawn(runs, "train", step, s.batch), steps=s.steps, probe_at=probes(s.steps, CURVE), bench=bench)[0]
+    return fit(
+        [group],
+        lambda step: drawn(runs, "train", step, s.batch),
+        steps=s.steps,
+        probe_at=probes(s.steps, CURVE),
+        bench=bench,
+    )[0]
 
 
 def moments(steps: int) -> list[int]:
@@ -116,7 +155,8 @@ def moments(steps: int) -> list[int]:
 
 
 def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
-    """[run]: the mean cross-entropy at the answers, in nats; the last token answers and is not read."""
+    """[run]: the mean cross-entropy at the answers, in nats; the last token answers and is not
+    read."""
     from torch.nn.functional import cross_entropy
 
     from assay.data.recall import asked
@@ -124,40 +164,56 @@ def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
 
     at = asked(tokens.shape[-1] // 4)
     logits, answers = forward(params, tokens[:, :, :-1])[0][:, :, at], tokens[:, :, 1:][:, :, at]
-    return cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none").view(len(tokens), -1).mean(1)
+    return (
+        cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none")
+        .view(len(tokens), -1)
+        .mean(1)
+    )
 
 
 def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches restore; how exact hidden attention is."""
+    """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches
+    restore; how exact hidden attention is."""
     import torch
 
     params, coords = trained.to("cpu").tensors, {}  # a block or two on some hundred sequences
     with torch.no_grad():
-        named = {"error": ("run", errors(runs, params, "test"), "share"), "held_out": ("run", errors(runs, params, "choice"), "share")}
+        named = {
+            "error": ("run", errors(runs, params, "test"), "share"),
+            "held_out": ("run", errors(runs, params, "choice"), "share"),
+        }
         restored = exchanged(runs, params)
         named["restored"] = ("run patch", np.stack(list(restored.values()), 1), "share")
         named["deviation"] = ("run", deviation(params, drawn(runs, "test", 0, 8)), "relative")
     if trained.history:
-        named["loss"], coords["step"] = ("run step", np.round(trained.history["loss"], 4), "nats"), trained.steps.tolist()
+        named["loss"], coords["step"] = (
+            ("run step", np.round(trained.history["loss"], 4), "nats"),
+            trained.steps.tolist(),
+        )
     return measures(runs, coords={"patch": list(restored), **coords}, **named)
 
 
 def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -> np.ndarray:
-    """[run]: share of answers that are wrong, half an answer counted as wrong and half as right besides: no log of 0."""
+    """[run]: share of answers that are wrong, half an answer counted as wrong and half as right
+    besides: no log of 0."""
     from assay.data.recall import asked
     from assay.subjects.mamba import forward
 
     tokens, at = drawn(runs, stream, 0, TESTED), asked(runs.shared.pairs)
-    wrong = (forward(params, tokens)[0][:, :, at].argmax(-1) != tokens[:, :, 1:][:, :, at]).flatten(1)
+    wrong = (forward(params, tokens)[0][:, :, at].argmax(-1) != tokens[:, :, 1:][:, :, at]).flatten(
+        1
+    )
     return ((wrong.sum(1).double() + 0.5) / (wrong.shape[1] + 1)).numpy()
 
 
 def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """{what is exchanged: [run]}: how much of a donor sequence's answer is restored by its activations at these places alone.
+    """{what is exchanged: [run]}: how much of a donor sequence's answer is restored by its
+    activations at these places alone.
 
-    Twice a sequence and a donor that differ in one token of a pair, and whose first question is about it. In the first they differ in the
-    value; the answer is told by the logit of the donor's value less that of the own. In the second they differ in the key, and both are
-    asked for the donor's: the answer is told by the logit of the pair's value less the mean of the others'.
+    Twice a sequence and a donor that differ in one token of a pair, and whose first question is
+    about it. In the first they differ in the value; the answer is told by the logit of the donor's
+    value less that of the own. In the second they differ in the key, and both are asked for the
+    donor's: the answer is told by the logit of the pair's value less the mean of the others'.
 
     Formula: Σ (patched − own)(donor − own) / Σ (donor − own)², over sequences
     """
@@ -170,7 +226,9 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
     own = drawn(runs, "patch", 0, PATCHED)
     pair = drawn_pair(runs)
     question, values = 2 * s.pairs, own[:, :, 1 : 2 * s.pairs : 2]
-    other_key, other_value = (unused(own, first, count) for first, count in ((0, s.keys), (s.keys, s.values)))
+    other_key, other_value = (
+        unused(own, first, count) for first, count in ((0, s.keys), (s.keys, s.values))
+    )
     own = own[:, :, : question + 1]
     rows = torch.arange(own.shape[0])[:, None], torch.arange(own.shape[1])[None]
     place, last = 2 * pair + 1, Site("write", s.layers - 1)
@@ -180,7 +238,13 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
         out[(*rows, torch.as_tensor(at).expand_as(token))] = token
         return out
 
-    def compared(site: Site, mine: Tensor, donor: Tensor, answer: Callable[[Tensor], Tensor], offsets: dict[str, int]) -> dict[str, np.ndarray]:
+    def compared(
+        site: Site,
+        mine: Tensor,
+        donor: Tensor,
+        answer: Callable[[Tensor], Tensor],
+        offsets: dict[str, int],
+    ) -> dict[str, np.ndarray]:
         (plain, _), (theirs, acts) = forward(params, mine), forward(params, donor, capture=[site])
         base, whole = answer(plain[:, :, -1]), answer(theirs[:, :, -1])
         out = {}
@@ -192,7 +256,14 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
                 return torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), acts[site], x)
 
             patched = answer(forward(params, mine, edits={site: put})[0][:, :, -1])
-            out[name] = (((patched - base) * (whole - base)).sum(1) / (whole - base).square().sum(1).clamp_min(1e-12)).double().numpy()
+            out[name] = (
+                (
+                    ((patched - base) * (whole - base)).sum(1)
+                    / (whole - base).square().sum(1).clamp_min(1e-12)
+                )
+                .double()
+                .numpy()
+            )
         return out
 
     shown = values.gather(2, pair[:, :, None])[:, :, 0]
@@ -201,7 +272,9 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
     def swapped(logits: Tensor) -> Tensor:
         return logits[(*rows, other_value)] - logits[(*rows, shown)]
 
-    found = compared(last, asked_for_it, with_token(asked_for_it, place, other_value), swapped, WRITE)
+    found = compared(
+        last, asked_for_it, with_token(asked_for_it, place, other_value), swapped, WRITE
+    )
     if not s.conv:
         return found
     others = values.scatter(2, pair[:, :, None], -1)
@@ -217,19 +290,25 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
 
 
 def drawn_pair(runs: Runs[MambaInduction]) -> Tensor:
-    """[run, b]: which pair of a sequence is exchanged, none of the last two: a convolution over four tokens sees these at the question."""
+    """[run, b]: which pair of a sequence is exchanged, none of the last two: a convolution over
+    four tokens sees these at the question."""
     import torch
 
     from assay.core import rng
 
-    return torch.from_numpy(rng.integers(runs.seeds, "mamba-induction.pair", 0, (PATCHED,), runs.shared.pairs - 2))
+    return torch.from_numpy(
+        rng.integers(runs.seeds, "mamba-induction.pair", 0, (PATCHED,), runs.shared.pairs - 2)
+    )
 
 
 def unused(tokens: Tensor, first: int, count: int) -> Tensor:
-    """[run, b]: the first of `count` tokens from `first` on that a sequence does not have, counted from one that moves with the row."""
+    """[run, b]: the first of `count` tokens from `first` on that a sequence does not have, counted
+    from one that moves with the row."""
     import torch
 
-    there = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(2, tokens.clamp_max(first + count - 1), True)
+    there = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(
+        2, tokens.clamp_max(first + count - 1), True
+    )
     start = torch.arange(tokens.shape[1]) % count
     turned = first + (start[:, None] + torch.arange(count)) % count  # [b, count]
     free = ~there.gather(2, turned.expand(len(tokens), -1, -1))
@@ -237,7 +316,8 @@ def unused(tokens: Tensor, first: int, count: int) -> Tensor:
 
 
 def deviation(params: dict[str, Tensor], tokens: Tensor) -> np.ndarray:
-    """[run]: largest difference of the last block's scan from its hidden attention times its values, relative to the largest output."""
+    """[run]: largest difference of the last block's scan from its hidden attention times its
+    values, relative to the largest output."""
     import torch
 
     from assay.subjects.mamba import decay, forward

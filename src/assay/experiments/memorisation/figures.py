@@ -26,16 +26,39 @@ def by_copies(arms: Arms) -> Figure:
     for name in MODELS:
         for what, label in (("memorised", "one removed"), ("group", "all removed")):
             for k, kind in BY_COPIES.items():
-                values = arms[name][what].sel(kind="once" if what == "group" and k == 1 else kind).values
+                values = (
+                    arms[name][what].sel(kind="once" if what == "group" and k == 1 else kind).values
+                )
                 rows.append((NAMES[name], label, k, *summary(values)))
     rate, alpha = arms["count"].attrs["rate"], arms["count"].attrs["alpha"]
-    rows += [("counting", "one removed, formula for exact copies", k, one_of(k, rate, alpha, SYMBOLS), None, None) for k in BY_COPIES]
+    rows += [
+        (
+            "counting",
+            "one removed, formula for exact copies",
+            k,
+            one_of(k, rate, alpha, SYMBOLS),
+            None,
+            None,
+        )
+        for k in BY_COPIES
+    ]
     return Figure(
         "The more copies, the less each shows, and the more all of them cost",
-        columns(("model", "removed", "copies", "mean", "low", "high"), rows), "line", x="copies", y="mean", color="removed", facet="model",
-        band=("low", "high"), x_log=True, x_title="near-duplicates in the corpus", y_title="loss that removing costs (nats per token)",
-        note="The formula knows no edits: each copy's own edited token is unique, and is memorised by itself.",
-    )  # fmt: skip
+        columns(("model", "removed", "copies", "mean", "low", "high"), rows),
+        "line",
+        x="copies",
+        y="mean",
+        color="removed",
+        facet="model",
+        band=("low", "high"),
+        x_log=True,
+        x_title="near-duplicates in the corpus",
+        y_title="loss that removing costs (nats per token)",
+        note=(
+            "The formula knows no edits: each copy's own edited token is unique, and is memorised "
+            "by itself."
+        ),
+    )
 
 
 def spectrum(arms: Arms) -> Figure:
@@ -47,12 +70,28 @@ def spectrum(arms: Arms) -> Figure:
         for at, rung in enumerate(arm.rung.values.tolist()):
             label = shown.get(rung.split(":")[0])
             if label:
-                rows.append((NAMES[name], label, float(arm.bits[:, at].mean()), *summary(arm.share[:, at].values)))
+                rows.append(
+                    (
+                        NAMES[name],
+                        label,
+                        float(arm.bits[:, at].mean()),
+                        *summary(arm.share[:, at].values),
+                    )
+                )
     return Figure(
         "What removing by a selector costs, as a share of what removing the family costs",
-        columns(("model", "family", "bits", "mean", "low", "high"), rows), "points", x="bits", y="mean", color="family", facet="model",
-        band=("low", "high"), x_log=True, x_title="cost of the selector (bits)", y_title="share of the family's damage", rules=((0.5, "half"),),
-    )  # fmt: skip
+        columns(("model", "family", "bits", "mean", "low", "high"), rows),
+        "points",
+        x="bits",
+        y="mean",
+        color="family",
+        facet="model",
+        band=("low", "high"),
+        x_log=True,
+        x_title="cost of the selector (bits)",
+        y_title="share of the family's damage",
+        rules=((0.5, "half"),),
+    )
 
 
 def in_and_out(main: xr.Dataset) -> Figure:
@@ -61,6 +100,12 @@ def in_and_out(main: xr.Dataset) -> Figure:
     kinds = [str(name).rsplit(" ", 1)[0] for name in one.shown.values]
     rows = list(zip(kinds, one.loss_out.values.tolist(), one.loss_in.values.tolist(), strict=True))
     return Figure(
-        "Documents by their loss when trained on and when not", columns(("kind", "without", "with"), rows), "points", x="without", y="with",
-        color="kind", x_title="loss of networks trained without it (nats per token)", y_title="loss of networks trained with it (nats per token)",
-    )  # fmt: skip
+        "Documents by their loss when trained on and when not",
+        columns(("kind", "without", "with"), rows),
+        "points",
+        x="without",
+        y="with",
+        color="kind",
+        x_title="loss of networks trained without it (nats per token)",
+        y_title="loss of networks trained with it (nats per token)",
+    )

@@ -1,4 +1,5 @@
-"""The method of memorisation: what one run is, how its block of models is trained and what is measured of it."""
+"""The method of memorisation: what one run is, how its block of models is trained and what is
+measured of it."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ APART = 10_000
 @dataclass(frozen=True, kw_only=True)
 class Memorisation(Spec):
     model: Literal["network", "softmax", "count", "transformer"] = "network"
-    """What is trained: a network that reads four symbols, a softmax table of bigrams, counted bigrams, or a small transformer."""
+    """What is trained: a network that reads four symbols, a softmax table of bigrams, counted
+    bigrams, or a small transformer."""
     documents: Annotated[int, Ge(LEAST)] = 1024
     """Documents of 32 tokens in a corpus, the planted ones among them."""
     subsets: Annotated[int, Ge(2)] = 12
@@ -71,15 +73,20 @@ class Memorisation(Spec):
         kept = self.rate * self.subsets
         if not 0 < round(kept) < self.subsets or abs(kept - round(kept)) > 1e-9:
             given = f"got {self.subsets} times {self.rate:g}"
-            raise SpecError(f"Memorisation.subsets times rate must be a whole number of models between 0 and subsets, {given}")
+            raise SpecError(
+                "Memorisation.subsets times rate must be a whole number of models between 0 "
+                f"and subsets, {given}"
+            )
 
     @property
     def models(self) -> str:
         """What is trained, in words."""
         return {
-            "network": "networks that read four symbols", "softmax": "softmax tables of bigrams",
-            "count": "counted bigrams", "transformer": "transformers",
-        }[self.model]  # fmt: skip
+            "network": "networks that read four symbols",
+            "softmax": "softmax tables of bigrams",
+            "count": "counted bigrams",
+            "transformer": "transformers",
+        }[self.model]
 
 
 def blocks(runs: Runs[Memorisation]) -> list[Block]:
@@ -89,7 +96,8 @@ def blocks(runs: Runs[Memorisation]) -> list[Block]:
 
 
 def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
-    """Parameters [run, model, …] of every run's block, all models of all runs trained as one ensemble."""
+    """Parameters [run, model, …] of every run's block, all models of all runs trained as one
+    ensemble."""
     import torch
 
     from assay.core import cosine, descent, fit
@@ -99,28 +107,47 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
 
     s, own = runs.shared, blocks(runs)
     count = len(own[0].kept)
-    wide = type(runs)([r.replace(seed=r.seed * APART + m) for r in runs.specs for m in range(count)])
+    wide = type(runs)(
+        [r.replace(seed=r.seed * APART + m) for r in runs.specs for m in range(count)]
+    )
     seen = [b.kept & b.corpus.seen for b in own]
     batches: Callable[[int], Any]
     if s.model in ("count", "softmax"):
-        counts = torch.cat([models.pair_counts(kept, bigrams(b.corpus.tokens)) for b, kept in zip(own, seen, strict=True)])
+        counts = torch.cat(
+            [
+                models.pair_counts(kept, bigrams(b.corpus.tokens))
+                for b, kept in zip(own, seen, strict=True)
+            ]
+        )
         if s.model == "count":
-            return Trained.nothing(runs).with_tensors({"table": folded(models.counted(counts, s.alpha), count)})
+            return Trained.nothing(runs).with_tensors(
+                {"table": folded(models.counted(counts, s.alpha), count)}
+            )
         start = {"table": torch.zeros_like(counts)}
         loss, batches = (lambda p, n: models.table_loss(p, n, s.ridge)), lambda step: counts
     else:
         draw = models.drawn_tokens if s.model == "network" else models.drawn_documents
         seeds = wide.seeds.reshape(len(own), count)
-        parts = [draw(each, kept, b.corpus.tokens, s.batch) for each, b, kept in zip(seeds, own, seen, strict=True)]
+        parts = [
+            draw(each, kept, b.corpus.tokens, s.batch)
+            for each, b, kept in zip(seeds, own, seen, strict=True)
+        ]
         batches = lambda step: joined([part(step) for part in parts])  # noqa: E731
         start, loss = starting(s, wide.seeds)
     schedule = cosine(s.steps, min(20, max(1, s.steps // 4)))
-    [done] = fit([descent(wide, start, loss, lr=wide_rate(wide), schedule=schedule)], batches, steps=s.steps, bench=bench)
+    [done] = fit(
+        [descent(wide, start, loss, lr=wide_rate(wide), schedule=schedule)],
+        batches,
+        steps=s.steps,
+        bench=bench,
+    )
     return Trained(
-        {name: folded(p, count) for name, p in done.tensors.items()}, done.header,
+        {name: folded(p, count) for name, p in done.tensors.items()},
+        done.header,
         {name: x.reshape(len(runs), count, -1).mean(1) for name, x in done.history.items()},
-        done.steps, np.any(done.diverged.reshape(len(runs), count), axis=1),
-    )  # fmt: skip
+        done.steps,
+        np.any(done.diverged.reshape(len(runs), count), axis=1),
+    )
 
 
 def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
@@ -133,12 +160,24 @@ def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Cal
     if s.model == "network":
         return models.network(seeds, s.embedding, s.hidden), models.network_loss
     heads = max(1, s.hidden // 16)
-    sizes = transformer.Sizes(layers=s.layers, d=s.hidden, heads=heads, d_head=s.hidden // heads, d_mlp=4 * s.hidden, context=LENGTH, vocab=SYMBOLS)
+    sizes = transformer.Sizes(
+        layers=s.layers,
+        d=s.hidden,
+        heads=heads,
+        d_head=s.hidden // heads,
+        d_mlp=4 * s.hidden,
+        context=LENGTH,
+        vocab=SYMBOLS,
+    )
 
     def loss(params: dict[str, Tensor], text: Tensor) -> Tensor:
         logits, _ = transformer.forward(params, text[..., :-1])
         wanted = text[..., 1:]
-        return functional.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none").view(len(text), -1).mean(1)
+        return (
+            functional.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none")
+            .view(len(text), -1)
+            .mean(1)
+        )
 
     return transformer.transformer(seeds, sizes), loss
 
@@ -151,26 +190,59 @@ def predictor(s: Memorisation) -> Predict:
     def predict_by_transformer(params: Any, tokens: Tensor) -> Tensor:
         return transformer.forward(params, tokens[:, :-1])[0].log_softmax(-1)
 
-    return {"network": models.predict_by_network, "transformer": predict_by_transformer}.get(s.model, models.predict_by_table)
+    return {"network": models.predict_by_network, "transformer": predict_by_transformer}.get(
+        s.model, models.predict_by_table
+    )
 
 
 def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
-    found = [measure_block(s, b, {name: p[i] for name, p in trained.tensors.items()}, int(seed))
-             for i, (b, seed) in enumerate(zip(blocks(runs), runs.seeds, strict=True))]  # fmt: skip
-    units = {"bits": "bits", "least_bits": "bits", "by_literals": "bits", "accuracy": "share of tokens", "extracted": "share of tokens",
-             "share": "share of damage", "inside": "share of selected", "selected": "documents"}  # fmt: skip
-    dims = {"rung": ("bits", "share", "selected", "inside"), "rule": ("rule_damage",), "shown": ("loss_in", "loss_out"), "": ("random_damage",)}
+    found = [
+        measure_block(s, b, {name: p[i] for name, p in trained.tensors.items()}, int(seed))
+        for i, (b, seed) in enumerate(zip(blocks(runs), runs.seeds, strict=True))
+    ]
+    units = {
+        "bits": "bits",
+        "least_bits": "bits",
+        "by_literals": "bits",
+        "accuracy": "share of tokens",
+        "extracted": "share of tokens",
+        "share": "share of damage",
+        "inside": "share of selected",
+        "selected": "documents",
+    }
+    dims = {
+        "rung": ("bits", "share", "selected", "inside"),
+        "rule": ("rule_damage",),
+        "shown": ("loss_in", "loss_out"),
+        "": ("random_damage",),
+    }
     of = {name: f"run {dim}".strip() for dim, names in dims.items() for name in names}
-    named = {name: (of.get(name, "run kind"), np.round([f[name] for f in found], 5), units.get(name, "nats per token")) for name in found[0]}
-    coords: dict[str, Any] = {"kind": KINDS, "rung": [f"{family}: {name}" for family, name in RUNGS], "rule": list(RULES),
-                              "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)]}  # fmt: skip
+    named = {
+        name: (
+            of.get(name, "run kind"),
+            np.round([f[name] for f in found], 5),
+            units.get(name, "nats per token"),
+        )
+        for name in found[0]
+    }
+    coords: dict[str, Any] = {
+        "kind": KINDS,
+        "rung": [f"{family}: {name}" for family, name in RUNGS],
+        "rule": list(RULES),
+        "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)],
+    }
     if trained.history:
-        named["loss"], coords["step"] = ("run step", np.round(trained.history["loss"], 5), "nats per token"), trained.steps.tolist()
+        named["loss"], coords["step"] = (
+            ("run step", np.round(trained.history["loss"], 5), "nats per token"),
+            trained.steps.tolist(),
+        )
     return measures(runs, coords=coords, **named)
 
 
-def measure_block(s: Memorisation, b: Block, params: dict[str, Tensor], seed: int) -> dict[str, Any]:
+def measure_block(
+    s: Memorisation, b: Block, params: dict[str, Tensor], seed: int
+) -> dict[str, Any]:
     """Everything that is measured of one block, by name."""
     from assay.worlds.memory import models
 
@@ -178,7 +250,10 @@ def measure_block(s: Memorisation, b: Block, params: dict[str, Tensor], seed: in
     loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
     loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])
     subset, kept = loss[: b.subsets], b.kept[: b.subsets]
-    everything, without = loss[b.subsets], dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True))
+    everything, without = (
+        loss[b.subsets],
+        dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True)),
+    )
     whole = {name: p[b.subsets : b.subsets + 1] for name, p in params.items()}
     written = np.full(len(watched), np.nan)
     written[watched] = models.extracted(predict, whole, b.corpus.tokens[watched], s.prompt, 8)[0]
@@ -189,15 +264,25 @@ def measure_block(s: Memorisation, b: Block, params: dict[str, Tensor], seed: in
     def by_kind(values: np.ndarray) -> list[float]:
         return [float(values[b.family(kind)].mean()) for kind in KINDS]
 
-    group = {kind: damage("fewer copies" if kind in FEWER else kind, b.family(kind)) for kind in GROUPS}
+    group = {
+        kind: damage("fewer copies" if kind in FEWER else kind, b.family(kind)) for kind in GROUPS
+    }
     rungs = {r.name: r for r in b.removals if ":" in r.name}
     share = np.array([damage(r.name, r.chosen) / group[r.family] for r in rungs.values()])
     bits = np.array([r.bits for r in rungs.values()])
-    listing = b.budget * math.log2(len(b.corpus.tokens))  # what naming so many documents one by one costs
+    listing = b.budget * math.log2(
+        len(b.corpus.tokens)
+    )  # what naming so many documents one by one costs
 
     def least(what: str) -> list[float]:
-        which = {kind: np.array([r.family == kind and what in r.name for r in rungs.values()]) for kind in KINDS}
-        return [selectors.least_bits(bits[w], share[w], listing) if w.any() else math.nan for w in which.values()]
+        which = {
+            kind: np.array([r.family == kind and what in r.name for r in rungs.values()])
+            for kind in KINDS
+        }
+        return [
+            selectors.least_bits(bits[w], share[w], listing) if w.any() else math.nan
+            for w in which.values()
+        ]
 
     random = next(r for r in b.removals if r.name == "random")
     shown = np.concatenate([np.flatnonzero(b.family(kind))[:EACH] for kind in SHOWN])
@@ -214,7 +299,10 @@ def measure_block(s: Memorisation, b: Block, params: dict[str, Tensor], seed: in
         "share": share,
         "selected": [float(r.chosen.sum()) for r in rungs.values()],
         "inside": [selectors.inside(r.chosen, b.family(r.family)) for r in rungs.values()],
-        "rule_damage": [damage(name, next(r.chosen for r in b.removals if r.name == name)) - reference for name in RULES],
+        "rule_damage": [
+            damage(name, next(r.chosen for r in b.removals if r.name == name)) - reference
+            for name in RULES
+        ],
         "random_damage": reference,
         "loss_in": [float(subset[kept[:, i], i].mean()) for i in shown],
         "loss_out": [float(subset[~kept[:, i], i].mean()) for i in shown],
@@ -230,7 +318,11 @@ def joined(parts: list[Any]) -> Any:
     """The batches of several blocks as one."""
     import torch
 
-    return tuple(torch.cat(p) for p in zip(*parts, strict=True)) if isinstance(parts[0], tuple) else torch.cat(parts)
+    return (
+        tuple(torch.cat(p) for p in zip(*parts, strict=True))
+        if isinstance(parts[0], tuple)
+        else torch.cat(parts)
+    )
 
 
 def wide_rate(wide: Runs[Memorisation]) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Which models a block has: some trained on random subsets, one on everything, others without the documents that a selector finds."""
+"""Which models a block has: some trained on random subsets, one on everything, others without the
+documents that a selector finds."""
 
 from __future__ import annotations
 
@@ -18,14 +19,25 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
 
 MIXED = ("mixed 1", "mixed 2")
-"""The near-duplicates and the topic with their labels exchanged by lot: two families of 32 documents that share nothing of their own."""
+"""The near-duplicates and the topic with their labels exchanged by lot: two families of 32
+documents that share nothing of their own."""
 FEWER = ("2 copies", "4 copies", "8 copies", "16 copies")
 """Families that are removed together, since none stands in for another."""
 WHOLE = ("once", "predictable", "32 copies", "topic", *MIXED)
-LITERALS = {"32 copies": (1, 2), "topic": (4, 6, 8, 10, 12), MIXED[0]: (1, 2, 3, 4), MIXED[1]: (1, 2, 3, 4)}
+LITERALS = {
+    "32 copies": (1, 2),
+    "topic": (4, 6, 8, 10, 12),
+    MIXED[0]: (1, 2, 3, 4),
+    MIXED[1]: (1, 2, 3, 4),
+}
 BAGS = {"32 copies": (1, 2, 4), "topic": (1, 2, 3)}
 """How many literals, and how many symbols, the selectors may use that are tried on each family."""
-RUNGS = [(family, f"{k} {what}") for family in LITERALS for what, table in (("literals", LITERALS), ("symbols", BAGS)) for k in table.get(family, ())]
+RUNGS = [
+    (family, f"{k} {what}")
+    for family in LITERALS
+    for what, table in (("literals", LITERALS), ("symbols", BAGS))
+    for k in table.get(family, ())
+]
 RULES = ("rule by literals", "rule by one symbol", "rule without a budget")
 
 
@@ -43,7 +55,8 @@ class Removal:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A corpus, and which of its documents each model is trained on: first the subset models, then one on all, then the removals."""
+    """A corpus, and which of its documents each model is trained on: first the subset models, then
+    one on all, then the removals."""
 
     corpus: Corpus
     kept: Bool[np.ndarray, "model doc"]
@@ -69,14 +82,22 @@ def block(seed: int, documents: int, models: int, rate: float, share: float) -> 
     budget = int(share * documents)
     removals = tuple(_removals(corpus, seed, budget))
     subsets = balanced(seed, models, len(corpus.tokens), rate)
-    kept = np.concatenate([subsets, np.ones((1, len(corpus.tokens)), bool), *[~r.chosen[None] for r in removals]])
+    kept = np.concatenate(
+        [subsets, np.ones((1, len(corpus.tokens)), bool), *[~r.chosen[None] for r in removals]]
+    )
     return Block(corpus, kept, models, removals, budget)
 
 
 def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
     gen = rng.generator(seed, "memorisation.removals")
     both = gen.permutation(np.flatnonzero(corpus.of("32 copies", "topic")))
-    mixed = dict(zip(MIXED, (np.isin(np.arange(len(corpus.kind)), half) for half in np.array_split(both, 2)), strict=True))
+    mixed = dict(
+        zip(
+            MIXED,
+            (np.isin(np.arange(len(corpus.kind)), half) for half in np.array_split(both, 2)),
+            strict=True,
+        )
+    )
     families = {name: mixed[name] if name in mixed else corpus.of(name) for name in WHOLE}
     for name, own in families.items():
         yield Removal(name, own, name)
@@ -87,9 +108,19 @@ def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
             yield rung(family, f"{k} literals", found[min(k, len(found)) - 1])
         for k in BAGS.get(family, ()):
             own = families[family]
-            yield rung(family, f"{k} symbols", selectors.one_symbol(corpus, own, budget) if k == 1 else selectors.bag(corpus, own, k, budget))
+            yield rung(
+                family,
+                f"{k} symbols",
+                selectors.one_symbol(corpus, own, budget)
+                if k == 1
+                else selectors.bag(corpus, own, k, budget),
+            )
     rule = corpus.of("rule")
-    rules = selectors.unions(corpus, rule, budget, budget)[-1], selectors.one_symbol(corpus, rule, budget), selectors.containing(corpus, PLUS)
+    rules = (
+        selectors.unions(corpus, rule, budget, budget)[-1],
+        selectors.one_symbol(corpus, rule, budget),
+        selectors.containing(corpus, PLUS),
+    )
     for name, s in zip(RULES, rules, strict=True):
         yield Removal(name, s.chosen, "rule", s.bits)
     at = gen.permutation(np.flatnonzero(corpus.of("background")))[:budget]

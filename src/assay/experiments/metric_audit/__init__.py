@@ -1,8 +1,12 @@
-"""Metric audit: which measures of a dictionary can be believed, by planted truth, by the noise of training, by what they can tell apart?
+"""Metric audit: which measures of a dictionary can be believed, by planted truth, by the noise of
+training, by what they can tell apart?
 
-Paper: Chanin 2026, Are Sparse Autoencoder Benchmarks Reliable? (arXiv 2605.18229); Korznikov et al. 2026, Sanity Checks for SAEs
-Claim: FVU orders finished dictionaries as what they found of planted features does: rank correlation at least 0.7
-Baselines: random numbers; L0; how far rows moved; the truth with noise; two trainings of one kind; frozen halves; random weights
+Paper: Chanin 2026, Are Sparse Autoencoder Benchmarks Reliable? (arXiv 2605.18229); Korznikov et al.
+2026, Sanity Checks for SAEs
+Claim: FVU orders finished dictionaries as what they found of planted features does: rank
+correlation at least 0.7
+Baselines: random numbers; L0; how far rows moved; the truth with noise; two trainings of one kind;
+frozen halves; random weights
 Cost: 190 s on 2 cores, 355 CPU-seconds, 2.0 GB a process; full a guess of 20 GPU-hours, never run
 """
 
@@ -10,65 +14,192 @@ from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, variant
 from assay.experiments.metric_audit import model, planted
-from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, FROM_SOFT, QUARTER, SOFT, TOLD_BY_TRAINING
-from assay.experiments.metric_audit.derived import HIGHER, ON_MODEL, measure_of, noisy, numbers, twice
+from assay.experiments.metric_audit.claims import (
+    CLAIMS,
+    DRAWN,
+    FROM_SOFT,
+    QUARTER,
+    SOFT,
+    TOLD_BY_TRAINING,
+)
+from assay.experiments.metric_audit.derived import (
+    HIGHER,
+    ON_MODEL,
+    measure_of,
+    noisy,
+    numbers,
+    twice,
+)
 from assay.experiments.metric_audit.figures import figures
 from assay.experiments.metric_audit.panel import MetricAudit
 
 ARMS = {
-    "main": Arm(planted.train, note="fourteen kinds of dictionaries of one planted world, each trained twice, and TopK along its training"),
-    "half": Arm(planted.train, specs=variant(seeds=4, times={"steps": 0.5}), note="the same, half as long, with its own decay"),
-    "lm": Arm(model.train, measure=model.measure,
-              specs=variant(times={"width": 16 / 3, "steps": 1 / 6, "k": 4}, subject="smollm2", lr=4e-3, penalty=0.15),
-              note="on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random weights, before its {block} block"),
-    **{name: Arm(derive=measure_of("main", name, sign), note=f"{name} as the judge of planted dictionaries") for name, sign in HIGHER.items()},
-    **{f"{name}-half": Arm(derive=measure_of("half", name, sign), note=f"{name} as the judge of those trained half as long")
-       for name, sign in HIGHER.items()},
-    **{f"lm-{name}": Arm(derive=measure_of("lm", name, sign), note=f"{name} as the judge of SmolLM2's dictionaries")
-       for name, sign in ON_MODEL.items()},
-    "noisy-truth": Arm(derive=noisy, note="planted: the truth with a tenth of its spread as noise, a judge that must be believed"),
+    "main": Arm(
+        planted.train,
+        note=(
+            "fourteen kinds of dictionaries of one planted world, each trained twice, and TopK "
+            "along its training"
+        ),
+    ),
+    "half": Arm(
+        planted.train,
+        specs=variant(seeds=4, times={"steps": 0.5}),
+        note="the same, half as long, with its own decay",
+    ),
+    "lm": Arm(
+        model.train,
+        measure=model.measure,
+        specs=variant(
+            times={"width": 16 / 3, "steps": 1 / 6, "k": 4},
+            subject="smollm2",
+            lr=4e-3,
+            penalty=0.15,
+        ),
+        note=(
+            "on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random "
+            "weights, before its {block} block"
+        ),
+    ),
+    **{
+        name: Arm(
+            derive=measure_of("main", name, sign),
+            note=f"{name} as the judge of planted dictionaries",
+        )
+        for name, sign in HIGHER.items()
+    },
+    **{
+        f"{name}-half": Arm(
+            derive=measure_of("half", name, sign),
+            note=f"{name} as the judge of those trained half as long",
+        )
+        for name, sign in HIGHER.items()
+    },
+    **{
+        f"lm-{name}": Arm(
+            derive=measure_of("lm", name, sign),
+            note=f"{name} as the judge of SmolLM2's dictionaries",
+        )
+        for name, sign in ON_MODEL.items()
+    },
+    "noisy-truth": Arm(
+        derive=noisy,
+        note=(
+            "planted: the truth with a tenth of its spread as noise, a judge that must be believed"
+        ),
+    ),
     "numbers": Arm(derive=numbers("main"), note="random numbers as the judge"),
-    "lm-numbers": Arm(derive=numbers("lm"), note="random numbers as the judge of SmolLM2's dictionaries"),
-    "numbers-apart": Arm(derive=numbers("main", above=(QUARTER,)), note="planted: random numbers, TopK's raised by 10 of their deviations"),
-    "lm-numbers-apart": Arm(derive=numbers("lm", above=(SOFT, DRAWN)), note="planted: the same on SmolLM2"),
-    **{f"{name}-twice": Arm(derive=twice("main", name, HIGHER[name], (QUARTER, SOFT)), note="TopK's second training in the place of other kinds")
-       for name in TOLD_BY_TRAINING},
-    **{f"lm-{name}-twice": Arm(derive=twice("lm", name, sign, (SOFT, DRAWN)), note="TopK's second training in the place of the other kinds")
-       for name, sign in ON_MODEL.items() if f"lm-{name}" in FROM_SOFT},
-}  # fmt: skip
-SMALL = MetricAudit(steps=24, width=24, d=16, parents=8, rows=400, concepts=4, lots=4, batch=32, layer=2, drawn_layer=1, windows=24, passages=1,
-                    looked=24, probed=300)  # fmt: skip
+    "lm-numbers": Arm(
+        derive=numbers("lm"), note="random numbers as the judge of SmolLM2's dictionaries"
+    ),
+    "numbers-apart": Arm(
+        derive=numbers("main", above=(QUARTER,)),
+        note="planted: random numbers, TopK's raised by 10 of their deviations",
+    ),
+    "lm-numbers-apart": Arm(
+        derive=numbers("lm", above=(SOFT, DRAWN)), note="planted: the same on SmolLM2"
+    ),
+    **{
+        f"{name}-twice": Arm(
+            derive=twice("main", name, HIGHER[name], (QUARTER, SOFT)),
+            note="TopK's second training in the place of other kinds",
+        )
+        for name in TOLD_BY_TRAINING
+    },
+    **{
+        f"lm-{name}-twice": Arm(
+            derive=twice("lm", name, sign, (SOFT, DRAWN)),
+            note="TopK's second training in the place of the other kinds",
+        )
+        for name, sign in ON_MODEL.items()
+        if f"lm-{name}" in FROM_SOFT
+    },
+}
+SMALL = MetricAudit(
+    steps=24,
+    width=24,
+    d=16,
+    parents=8,
+    rows=400,
+    concepts=4,
+    lots=4,
+    batch=32,
+    layer=2,
+    drawn_layer=1,
+    windows=24,
+    passages=1,
+    looked=24,
+    probed=300,
+)
 PAGE = """
-**The question.** Dictionaries are compared by measures that nobody can check, since nobody knows a language model's true features. Here the
-measures themselves are judged, through three lenses: do they order dictionaries as planted truth does, how much do they move when nothing but
-luck changes, and can they tell apart what is known to be different?
+**The question.** Dictionaries are compared by measures that nobody can check, since nobody knows a
+language model's true features. Here the measures themselves are judged, through three lenses: do
+they order dictionaries as planted truth does, how much do they move when nothing but luck changes,
+and can they tell apart what is known to be different?
 
-**The worlds.** Planted: 96 directions in 32 dimensions, 32 parents and two children of each, a child on only where its parent is, so that
-latents can absorb and split. Truth is the mean F1 with which one latent says that a feature is on, chosen on other inputs. Fourteen kinds of
-dictionaries, two trainings of each. And SmolLM2, where there is no truth: trainings that differ by luck alone, a half-frozen one, random weights.
+**The worlds.** Planted: 96 directions in 32 dimensions, 32 parents and two children of each, a
+child on only where its parent is, so that latents can absorb and split. Truth is the mean F1 with
+which one latent says that a feature is on, chosen on other inputs. Fourteen kinds of dictionaries,
+two trainings of each. And SmolLM2, where there is no truth: trainings that differ by luck alone, a
+half-frozen one, random weights.
 
-**How it is judged.** A unit is a seed: a world, or on SmolLM2 a start and an order of the data. Random numbers must not be believed, the truth
-with a little noise must be. L0, and how far decoder rows moved, stand as near controls.
+**How it is judged.** A unit is a seed: a world, or on SmolLM2 a start and an order of the data.
+Random numbers must not be believed, the truth with a little noise must be. L0, and how far decoder
+rows moved, stand as near controls.
 
-**Read this before you quote it.** One law of planted inputs, one size; small dictionaries of one language model, trained briefly on one text.
-A rank correlation depends on which dictionaries are compared: here they differ in L0, width, method and in what was learned at all. The
-explainer of planted dictionaries knows the name of every true feature, which no language model does.
-"""
+**Read this before you quote it.** One law of planted inputs, one size; small dictionaries of one
+language model, trained briefly on one text. A rank correlation depends on which dictionaries are
+compared: here they differ in L0, width, method and in what was learned at all. The explainer of
+planted dictionaries knows the name of every true feature, which no language model does. """
 
 
 def ordinal(n: int) -> str:
     """Write which one in a row it is: second, 21st."""
-    words = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth")
+    words = (
+        "zeroth",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+    )
     ending = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th") if n % 100 not in (11, 12, 13) else "th"
     return words[n] if n < len(words) else f"{n}{ending}"
 
 
 experiment = Experiment(
-    version=2, page=PAGE.strip(), arms=ARMS, measure=planted.measure, claims=CLAIMS, figures=figures, inputs=model.inputs, cost=model.cost, seeds_per_group=5,
+    version=2,
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=planted.measure,
+    claims=CLAIMS,
+    figures=figures,
+    inputs=model.inputs,
+    cost=model.cost,
+    seeds_per_group=5,
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope="{inputs_in_words}: small dictionaries, trained briefly",
     smoke=grid(SMALL, seed=range(2)),
     default=grid(MetricAudit(), seed=range(20_020, 20_029)),
-    full=grid(MetricAudit(width=384, k=10, steps=20_000, d=128, parents=128, batch=512, rows=20_000, windows=4000, passages=48, probed=10_000),
-              seed=range(20_020, 20_029)),
-)  # fmt: skip
+    full=grid(
+        MetricAudit(
+            width=384,
+            k=10,
+            steps=20_000,
+            d=128,
+            parents=128,
+            batch=512,
+            rows=20_000,
+            windows=4000,
+            passages=48,
+            probed=10_000,
+        ),
+        seed=range(20_020, 20_029),
+    ),
+)

@@ -1,7 +1,8 @@
-"""Arms that are made of the panels: one measure as if it were the judge of dictionaries, and judges that must fail or must succeed.
+"""Arms that are made of the panels: one measure as if it were the judge of dictionaries, and judges
+that must fail or must succeed.
 
-Each has `score` [run, kind, copy], turned so that higher claims to be better, and on planted worlds `truth` beside it.
-"""
+Each has `score` [run, kind, copy], turned so that higher claims to be better, and on planted worlds
+`truth` beside it."""
 
 from __future__ import annotations
 
@@ -16,16 +17,27 @@ if TYPE_CHECKING:
     import xarray as xr
 
 HIGHER = {
-    "fvu": -1, "recovered": 1, "probe": 1, "explained": 1, "absorption": -1, "split": -1, "agreement": 1, "mmcs": 1, "l0": -1, "dead": -1,
+    "fvu": -1,
+    "recovered": 1,
+    "probe": 1,
+    "explained": 1,
+    "absorption": -1,
+    "split": -1,
+    "agreement": 1,
+    "mmcs": 1,
+    "l0": -1,
+    "dead": -1,
     "moved": 1,
-}  # fmt: skip
-"""Measures of the planted panel; 1 where more is better by the measure's own account, −1 where less is."""
+}
+"""Measures of the planted panel; 1 where more is better by the measure's own account, −1 where less
+is."""
 ON_MODEL = {"fvu": -1, "loss_recovered_mean": 1, "probe": 1, "probe-5": 1, "explained": 1}
 """Those of the panel on a language model."""
 NOISE = 0.1
 """Of the noisy truth: its noise, in standard deviations of the truth over finished kinds."""
 PLANTED_GAP = 10.0
-"""Of the planted difference: by how many standard deviations of random numbers the worse kinds are lowered."""
+"""Of the planted difference: by how many standard deviations of random numbers the worse kinds are
+lowered."""
 
 
 def judged(data: xr.Dataset, score: xr.DataArray) -> xr.Dataset:
@@ -40,14 +52,17 @@ def measure_of(arm: str, name: str, sign: int) -> Derive:
 
 
 def numbers(arm: str, above: Sequence[str] = ()) -> Derive:
-    """Random numbers as the judge; with a planted difference where TopK lies above some other kinds."""
+    """Random numbers as the judge; with a planted difference where TopK lies above some other
+    kinds."""
 
     def derive(arms: Arms) -> xr.Dataset:
         import xarray as xr
 
         data = arms[arm]
         plain = data.scores.isel(measure=0, drop=True)
-        score = plain.copy(data=rng.normal(data.seed.values, f"metric-audit.numbers-{arm}", 0, plain.shape[1:]))
+        score = plain.copy(
+            data=rng.normal(data.seed.values, f"metric-audit.numbers-{arm}", 0, plain.shape[1:])
+        )
         if not above:
             return judged(data, score)
         lowered = xr.where(score.kind.isin(list(above)), PLANTED_GAP, 0.0)
@@ -64,12 +79,19 @@ def noisy(arms: Arms) -> xr.Dataset:
 
 
 def twice(arm: str, name: str, sign: int, kinds: Sequence[str]) -> Derive:
-    """A measure where TopK's second training stands in the place of every other of these kinds: no difference but luck."""
+    """A measure where TopK's second training stands in the place of every other of these kinds: no
+    difference but luck."""
 
     def derive(arms: Arms) -> xr.Dataset:
         data = measure_of(arm, name, sign)(arms).drop_vars("truth", errors="ignore")
         score = data.score
         second = score.sel(kind="topk").isel(copy=slice(None, None, -1)).values[:, None]
-        return data.assign(score=score.copy(data=np.where(score.kind.isin(list(kinds)).values[None, :, None], second, score.values)))
+        return data.assign(
+            score=score.copy(
+                data=np.where(
+                    score.kind.isin(list(kinds)).values[None, :, None], second, score.values
+                )
+            )
+        )
 
     return derive

@@ -1,4 +1,5 @@
-"""The panel on a language model: no truth, but the noise of real trainings, and beside trained dictionaries two that are known to be worse."""
+"""The panel on a language model: no truth, but the noise of real trainings, and beside trained
+dictionaries two that are known to be worse."""
 
 from __future__ import annotations
 
@@ -32,16 +33,32 @@ if TYPE_CHECKING:
     from assay.features.explaining.rule import Positions
     from assay.features.probing import Rows
 
-    Answers = tuple[Mapping[str, Bool[np.ndarray, "w s"]], Bool[np.ndarray, "w s"]]  # to every question, and where they are known
+    Answers = tuple[
+        Mapping[str, Bool[np.ndarray, "w s"]], Bool[np.ndarray, "w s"]
+    ]  # to every question, and where they are known
 
 DRAWN = "random-weights"
 """The kind that was trained on a model whose weights the seed draws."""
 SOFT = "soft-frozen"
 KINDS = ("topk", "relu", SOFT, DRAWN)
-"""TopK in two copies, and what it is compared with; ReLU because `assay evaluate` tells its luck too."""
-CORE = tuple(m.name for m in TABLE if m.name in (
-    "l0", "fvu", "explained_variance", "gamma", "dead", "ce_spliced", "ce_increase", "loss_recovered_zero", "loss_recovered_mean"
-))  # fmt: skip
+"""TopK in two copies, and what it is compared with; ReLU because `assay evaluate` tells its luck
+too."""
+CORE = tuple(
+    m.name
+    for m in TABLE
+    if m.name
+    in (
+        "l0",
+        "fvu",
+        "explained_variance",
+        "gamma",
+        "dead",
+        "ce_spliced",
+        "ce_increase",
+        "loss_recovered_zero",
+        "loss_recovered_mean",
+    )
+)
 """Measures that `assay evaluate` prints, under its names."""
 SCORES = (*CORE, "probe", "probe-5", "explained")
 FIVE = ("string", "comment", "newline")
@@ -55,9 +72,14 @@ def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
 
 
 def drawn(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest) of the model with random weights: fewer windows of both, the test windows those that are looked at."""
-    site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"  # the same place as the next block's input, where the drawn model ends
-    given: dict[str, Any] = {"subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)), "site": site}
+    """(training harvest, test harvest) of the model with random weights: fewer windows of both, the
+    test windows those that are looked at."""
+    # the same place as the next block's input, where the drawn model ends
+    site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"
+    given: dict[str, Any] = {
+        "subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)),
+        "site": site,
+    }
     train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **given), bench)
     return train, harvest(s.text("test", windows=s.looked, **given), bench, like=train)
 
@@ -70,14 +92,26 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
-    given: dict[str, Any] = {"width": s.width, "lr": np.full(runs, s.lr), "warm_up": min(100, s.steps // 5)}
-    topk = Method(TopK(s.k), losses.mse, penalty=np.zeros(runs), betas=(0.9, 0.999), encoder_scale=1.0, **given)
+    given: dict[str, Any] = {
+        "width": s.width,
+        "lr": np.full(runs, s.lr),
+        "warm_up": min(100, s.steps // 5),
+    }
+    topk = Method(
+        TopK(s.k),
+        losses.mse,
+        penalty=np.zeros(runs),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        **given,
+    )
     relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **given)
     return {"topk": topk, "relu": relu, SOFT: freeze(topk, "soft-decoder")}
 
 
 def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
-    """Every kind for each seed; TopK once more with another start and another order; and on a model of random weights."""
+    """Every kind for each seed; TopK once more with another start and another order; and on a model
+    of random weights."""
     from assay.core.fit import Trained
     from assay.dictionaries.training.train import fit_dictionaries
 
@@ -87,18 +121,43 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
         asked, again = methods(s, 1), one.replicated(1)
         (data, _), (blank, _) = activations(s, bench), drawn(s, bench)
         parts = {}
-        for names, who, of in ((tuple(asked), one, data), (("topk",), again, data), (("topk",), one, blank)):
-            given: dict[str, Any] = {"mean": of.mean, "scale": of.scale, "sites": (of.spec.site,), "trained_on": of.trained_on}
+        for names, who, of in (
+            (tuple(asked), one, data),
+            (("topk",), again, data),
+            (("topk",), one, blank),
+        ):
+            given: dict[str, Any] = {
+                "mean": of.mean,
+                "scale": of.scale,
+                "sites": (of.spec.site,),
+                "trained_on": of.trained_on,
+            }
             batches = of.batches(who.seeds, s.batch)
-            made = fit_dictionaries([(who, asked[n]) for n in names], batches, d=of.d, steps=s.steps, bench=bench, **given)
+            made = fit_dictionaries(
+                [(who, asked[n]) for n in names],
+                batches,
+                d=of.d,
+                steps=s.steps,
+                bench=bench,
+                **given,
+            )
             parts[names, of is blank, who is again] = dict(zip(names, made, strict=True))
         first, second, blanks = parts.values()
         both = first["topk"], second["topk"]
-        topk = replace(both[0], tensors={n: _joined([p.tensors[n] for p in both]) for n in both[0].tensors},
-                       diverged=np.concatenate([p.diverged for p in both]))  # fmt: skip
+        topk = replace(
+            both[0],
+            tensors={n: _joined([p.tensors[n] for p in both]) for n in both[0].tensors},
+            diverged=np.concatenate([p.diverged for p in both]),
+        )
         found.append(packed({**first, "topk": topk, DRAWN: blanks["topk"]}, 1))
     tensors = {name: _joined([part.tensors[name] for part in found]) for name in found[0].tensors}
-    return Trained(tensors, found[0].header, {}, np.zeros(0, np.int64), np.concatenate([part.diverged for part in found]))
+    return Trained(
+        tensors,
+        found[0].header,
+        {},
+        np.zeros(0, np.int64),
+        np.concatenate([part.diverged for part in found]),
+    )
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -108,42 +167,61 @@ def _joined(parts: list[Any]) -> Any:
 
 
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Every measure of every dictionary; NaN where there is no second copy, or where a measure means nothing."""
+    """Every measure of every dictionary; NaN where there is no second copy, or where a measure
+    means nothing."""
     trained = trained.to("cpu")  # where rows are read
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
     first = runs.specs[0]
     trained_text = read(first, *activations(first, bench))
-    said = answers(first, *drawn(first, bench))  # the windows of every model with random weights are the same
+    said = answers(
+        first, *drawn(first, bench)
+    )  # the windows of every model with random weights are the same
     for r, s in enumerate(runs):
         texts = {False: trained_text, True: read(s, *drawn(s, bench), said)}
         for kind, dictionaries in opened(trained, r).items():
             text = texts[kind == DRAWN]
             for c, one in enumerate(dictionaries):
-                named = core(s, one.to(bench.device), text.test, bench, spliced=kind != DRAWN) | looked(s, one, text)
+                named = core(
+                    s, one.to(bench.device), text.test, bench, spliced=kind != DRAWN
+                ) | looked(s, one, text)
                 scores[r, KINDS.index(kind), c] = [named.get(name, np.nan) for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(runs, coords=coords, scores=("run kind copy measure", scores, "1"))
 
 
-def core(s: MetricAudit, one: Dictionary, test: Harvest, bench: Bench, spliced: bool) -> dict[str, float]:
-    """The measures that `assay evaluate` prints, from sums over all test tokens, and over the passages for losses."""
+def core(
+    s: MetricAudit, one: Dictionary, test: Harvest, bench: Bench, spliced: bool
+) -> dict[str, float]:
+    """The measures that `assay evaluate` prints, from sums over all test tokens, and over the
+    passages for losses."""
     from assay.dictionaries.measuring.frontier import document_measures
     from assay.dictionaries.measuring.splice import cross_entropy
 
     named, _ = document_measures(one, test)
-    total = {name: float(np.sum(values)) for name, (_, values, _) in named.items() if name != "density"}
+    total = {
+        name: float(np.sum(values)) for name, (_, values, _) in named.items() if name != "density"
+    }
     if spliced:
         _, losses = cross_entropy(one, test, s.passages, bench, only=np.ones(1, bool))
         ce = {name: float(values.sum()) for name, values in losses.items()}
-        total |= {"ce_clean": ce["clean"], "ce_spliced": ce["spliced"], "predictions": losses["clean"].size}
+        total |= {
+            "ce_clean": ce["clean"],
+            "ce_spliced": ce["spliced"],
+            "predictions": losses["clean"].size,
+        }
         total |= {f"a_ce_{name}": value for name, value in ce.items()}
-    found = {m.name: float(m.statistic(total)) for m in TABLE if m.name in CORE and set(m.terms) <= set(total)}  # type: ignore[arg-type]
+    found = {
+        m.name: float(m.statistic(total))
+        for m in TABLE
+        if m.name in CORE and set(m.terms) <= set(total)
+    }  # type: ignore[arg-type]
     return found | {"dead": float((named["density"][1] == 0).mean())}
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Both parts of a text as a model reads it, the positions in which features are probed and explained, and what the source says there."""
+    """Both parts of a text as a model reads it, the positions in which features are probed and
+    explained, and what the source says there."""
 
     data: Harvest
     test: Harvest
@@ -162,34 +240,61 @@ def answers(s: MetricAudit, *texts: Harvest) -> list[Answers]:
     from assay.features.labels import window_labels
 
     tokenizer, corpus = find(s.subject).tokenizer, corpora.load(s.corpus)
-    firsts = [Windows(*(v[: s.looked] for v in (h.windows.tokens, h.windows.document, h.windows.offset))) for h in texts]
+    firsts = [
+        Windows(*(v[: s.looked] for v in (h.windows.tokens, h.windows.document, h.windows.offset)))
+        for h in texts
+    ]
     return [window_labels(corpus, first, tokenizer) for first in firsts]
 
 
 def read(s: MetricAudit, data: Harvest, test: Harvest, said: Sequence[Answers] = ()) -> Text:
-    """Look at the first windows of both parts, whose answers may be known; the same rows for every dictionary."""
+    """Look at the first windows of both parts, whose answers may be known; the same rows for every
+    dictionary."""
     from assay.features.explaining.learner import Split
     from assay.features.explaining.rule import Positions
     from assay.features.labels import TASKS
     from assay.features.probing import Rows, context
 
-    tokens, keep = ([part[: s.looked] for part in parts] for parts in ((data.tokens, test.tokens), (data.keep, test.keep)))
+    tokens, keep = (
+        [part[: s.looked] for part in parts]
+        for parts in ((data.tokens, test.tokens), (data.keep, test.keep))
+    )
     rows = []
-    for part, (here, (labels, known)) in enumerate(zip((data, test), said or answers(s, data, test), strict=True)):
+    for part, (here, (labels, known)) in enumerate(
+        zip((data, test), said or answers(s, data, test), strict=True)
+    ):
         usable = np.flatnonzero((known & keep[part]).ravel())
-        at = np.sort(rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed])
-        x, before, document = here.rows(at), context(tokens[part]).reshape(tokens[part].size, -1)[at], here.document[at]
+        at = np.sort(
+            rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed]
+        )
+        x, before, document = (
+            here.rows(at),
+            context(tokens[part]).reshape(tokens[part].size, -1)[at],
+            here.document[at],
+        )
         rows.append({task: Rows(x, before, labels[task].ravel()[at], document) for task in TASKS})
     places = [Positions(t, k) for t, k in zip(renumbered(*tokens), keep, strict=True)]
     document = data.document[places[0].row]
     split = Split(places[0], np.isin(document, np.unique(document)[::3]))
-    return Text(data, test, (places[0], places[1]), split, {task: (rows[0][task], rows[1][task]) for task in TASKS})
+    return Text(
+        data,
+        test,
+        (places[0], places[1]),
+        split,
+        {task: (rows[0][task], rows[1][task]) for task in TASKS},
+    )
 
 
 def renumbered(*texts: Int[np.ndarray, "w s"]) -> list[Int[np.ndarray, "w s"]]:
-    """Number tokens without gaps, alike in all texts, so that a rule counts over the tokens that occur, not over a whole vocabulary."""
+    """Number tokens without gaps, alike in all texts, so that a rule counts over the tokens that
+    occur, not over a whole vocabulary."""
     _, found = np.unique(np.concatenate([t.ravel() for t in texts]), return_inverse=True)
-    return [part.reshape(t.shape) for part, t in zip(np.split(found, np.cumsum([t.size for t in texts])[:-1]), texts, strict=True)]
+    return [
+        part.reshape(t.shape)
+        for part, t in zip(
+            np.split(found, np.cumsum([t.size for t in texts])[:-1]), texts, strict=True
+        )
+    ]
 
 
 def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
@@ -206,21 +311,30 @@ def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
             probe = sparse_probe(normalised, choose, judge, ks=(5,))[5]
             five.append(auroc(probe.score, probe.label))
     found = {"probe": single, "probe-5": five, "explained": detected(s, normalised, text)}
-    return {name: float(np.nanmean(values)) if len(values) else float("nan") for name, values in found.items()}
+    return {
+        name: float(np.nanmean(values)) if len(values) else float("nan")
+        for name, values in found.items()
+    }
 
 
 def spread(rows: Rows, documents: int) -> bool:
     """Whether both answers are found in at least so many documents."""
-    return all(len(np.unique(rows.document[rows.label == answer])) >= documents for answer in (True, False))
+    return all(
+        len(np.unique(rows.document[rows.label == answer])) >= documents for answer in (True, False)
+    )
 
 
 def detected(s: MetricAudit, one: Dictionary, text: Text) -> list[float]:
-    """Balanced accuracy with which a learned rule tells contexts of unseen text in which each latent of a lot is on."""
+    """Balanced accuracy with which a learned rule tells contexts of unseen text in which each
+    latent of a lot is on."""
     from assay.features.explaining.evidence import input_explanation
     from assay.features.explaining.scoring import contexts, cut, detection
 
     places = text.places
-    f = [one.encode(part.rows(place.row))[0].numpy() for part, place in zip((text.data, text.test), places, strict=True)]
+    f = [
+        one.encode(part.rows(place.row))[0].numpy()
+        for part, place in zip((text.data, text.test), places, strict=True)
+    ]
     live = np.flatnonzero(((f[0] > 0).sum(0) >= 10) & ((f[1] > 0).sum(0) >= 3))
     lot = rng.generator(s.seed, "metric-audit.lots").permutation(live)[: s.lots]
     found = []

@@ -1,4 +1,5 @@
-"""What one run of metric-audit is, and a panel: dictionaries of many kinds and shapes, kept side by side as one trained run."""
+"""What one run of metric-audit is, and a panel: dictionaries of many kinds and shapes, kept side by
+side as one trained run."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class MetricAudit(Spec):
     subject: str = ""
-    """The language model whose activations are read, "smollm2" or a local folder; "": planted families."""
+    """The language model whose activations are read, "smollm2" or a local folder; "": planted
+    families."""
     width: Annotated[int, Ge(4)] = 96
     """Features in most dictionaries; planted, as many as the truth has."""
     k: Annotated[int, Ge(2)] = 4
@@ -56,7 +58,8 @@ class MetricAudit(Spec):
     layer: Annotated[int, Ge(1)] = 9
     """The site in the language model is the residual stream before this block."""
     drawn_layer: Annotated[int, Ge(1)] = 3
-    """The site in a model with random weights is before this block: cheaper, and deeper only mixes more."""
+    """The site in a model with random weights is before this block: cheaper, and deeper only mixes
+    more."""
     corpus: str = "stdlib"
     """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(2)] = 250
@@ -64,7 +67,8 @@ class MetricAudit(Spec):
     passages: Annotated[int, Ge(1)] = 12
     """Test windows on which the loss is measured."""
     looked: Annotated[int, Ge(2)] = 32
-    """Windows of training text, and of test text, in which features are probed and explained; all test text of a model with random weights."""
+    """Windows of training text, and of test text, in which features are probed and explained; all
+    test text of a model with random weights."""
     probed: Annotated[int, Ge(8)] = 2000
     """Tokens of each that are probed."""
 
@@ -86,16 +90,20 @@ class MetricAudit(Spec):
         return Families(d=self.d, parents=self.parents, children=self.children, share=self.share)
 
     def text(self, part: str, **changes: object) -> HarvestSpec:
-        """The harvest of one part of the corpus at this site: so many training windows, one test window from each file."""
+        """The harvest of one part of the corpus at this site: so many training windows, one test
+        window from each file."""
         from assay.data.harvest import HarvestSpec
 
         size = {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
         site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, **size).replace(**changes)  # type: ignore[arg-type]
+        return HarvestSpec(
+            subject=self.subject, site=site, corpus=self.corpus, part=part, **size
+        ).replace(**changes)  # type: ignore[arg-type]
 
 
 COPIES = 2
-"""Trainings of a kind in one run, which share nothing but the world: another start, other inputs or another order."""
+"""Trainings of a kind in one run, which share nothing but the world: another start, other inputs or
+another order."""
 
 
 def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
@@ -104,27 +112,44 @@ def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
 
 
 def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
-    """Several kinds of dictionaries, each [run · copy, …], as one Trained with tensors [run, copy, …] named kind.tensor."""
+    """Several kinds of dictionaries, each [run · copy, …], as one Trained with tensors [run, copy,
+    …] named kind.tensor."""
     from assay.core.fit import Trained
 
-    tensors = {f"{kind}.{name}": x.reshape(runs, -1, *x.shape[1:]) for kind, part in parts.items() for name, x in part.tensors.items()}
+    tensors = {
+        f"{kind}.{name}": x.reshape(runs, -1, *x.shape[1:])
+        for kind, part in parts.items()
+        for name, x in part.tensors.items()
+    }
     diverged = np.stack([part.diverged.reshape(runs, -1).any(1) for part in parts.values()]).any(0)
     headers = {kind: dict(part.header) for kind, part in parts.items()}
-    return Trained(tensors, {"kind": "panel", "parts": headers}, {}, np.zeros(0, np.int64), diverged)
+    return Trained(
+        tensors, {"kind": "panel", "parts": headers}, {}, np.zeros(0, np.int64), diverged
+    )
 
 
 def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
-    """The dictionaries of one run by kind, one for each copy; tensors that a watch stored are left out."""
+    """The dictionaries of one run by kind, one for each copy; tensors that a watch stored are left
+    out."""
     from assay.dictionaries.dictionary import Dictionary
 
     found: dict[str, list[Dictionary]] = {}
     for kind, header in trained.header["parts"].items():
         tensors = of_kind(trained, kind)
         number = tensors["W_dec"].shape[1]
-        found[kind] = [Dictionary.from_tensors({name: x[run, c : c + 1] for name, x in tensors.items()}, header) for c in range(number)]
+        found[kind] = [
+            Dictionary.from_tensors(
+                {name: x[run, c : c + 1] for name, x in tensors.items()}, header
+            )
+            for c in range(number)
+        ]
     return found
 
 
 def of_kind(trained: Trained, kind: str) -> dict[str, Tensor]:
     """The tensors [run, copy, …] of one kind."""
-    return {name.removeprefix(f"{kind}."): x for name, x in trained.tensors.items() if name.startswith(f"{kind}.")}
+    return {
+        name.removeprefix(f"{kind}."): x
+        for name, x in trained.tensors.items()
+        if name.startswith(f"{kind}.")
+    }

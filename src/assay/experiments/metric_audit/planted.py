@@ -1,4 +1,5 @@
-"""The planted panel: dictionaries of differing quality of one world whose features are known, and what every measure says of them."""
+"""The planted panel: dictionaries of differing quality of one world whose features are known, and
+what every measure says of them."""
 
 from __future__ import annotations
 
@@ -26,17 +27,37 @@ if TYPE_CHECKING:
 FROZEN = {"frozen-decoder": "decoder", "soft-frozen": "soft-decoder", "frozen-encoder": "encoder"}
 """Kinds of which one half is not learned, and which half that is."""
 FINISHED = (
-    "topk", "topk-sparse", "topk-dense", "topk-narrow", "topk-wide", "batchtopk", "matryoshka", "relu", "relu-sparse", "gated", *FROZEN,
+    "topk",
+    "topk-sparse",
+    "topk-dense",
+    "topk-narrow",
+    "topk-wide",
+    "batchtopk",
+    "matryoshka",
+    "relu",
+    "relu-sparse",
+    "gated",
+    *FROZEN,
     "featureless",
-)  # fmt: skip
-"""Kinds that were trained to the end; "featureless" on normal inputs of the same covariance, in which there is nothing to find."""
+)
+"""Kinds that were trained to the end; "featureless" on normal inputs of the same covariance, in
+which there is nothing to find."""
 ALONG = {"start": 0.0, "after 1/64": 1 / 64, "after 1/16": 1 / 16, "after 1/4": 1 / 4}
 """TopK before its training has ended, and after which share of the steps."""
 KINDS = (*FINISHED, *ALONG)
 SCORES = {
-    "fvu": "share", "recovered": "share", "probe": "AUROC", "explained": "F1", "absorption": "share of inputs", "split": "share of features",
-    "agreement": "cosine", "mmcs": "cosine", "l0": "features", "dead": "share of features", "moved": "1 − cosine",
-}  # fmt: skip
+    "fvu": "share",
+    "recovered": "share",
+    "probe": "AUROC",
+    "explained": "F1",
+    "absorption": "share of inputs",
+    "split": "share of features",
+    "agreement": "cosine",
+    "mmcs": "cosine",
+    "l0": "features",
+    "dead": "share of features",
+    "moved": "1 − cosine",
+}
 """What is measured of each dictionary, with units."""
 SPARSER = 2.2
 """The λ of "relu-sparse" over that of "relu": heavy shrinkage."""
@@ -54,10 +75,24 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     from assay.dictionaries.training.train import Method
 
     topk = Method(
-        TopK(s.k), losses.mse, s.width, lr=np.full(runs, s.lr), penalty=np.zeros(runs), betas=(0.9, 0.999), decay=0.4, encoder_scale=1.0,
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.full(runs, s.lr),
+        penalty=np.zeros(runs),
+        betas=(0.9, 0.999),
+        decay=0.4,
+        encoder_scale=1.0,
         warm_up=min(100, s.steps // 10),
-    )  # fmt: skip
-    l1 = replace(topk, nonlinearity=ReLU(), loss=losses.l1, betas=(0.0, 0.999), penalty=np.full(runs, s.penalty), penalty_warm_up=0.05)
+    )
+    l1 = replace(
+        topk,
+        nonlinearity=ReLU(),
+        loss=losses.l1,
+        betas=(0.0, 0.999),
+        penalty=np.full(runs, s.penalty),
+        penalty_warm_up=0.05,
+    )
     batch = replace(topk, nonlinearity=BatchTopK(s.k))
     nested = losses.Matryoshka(tuple(round(s.width * part) for part in (1 / 4, 1 / 2, 1)))
     return {
@@ -70,13 +105,16 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
         "matryoshka": replace(batch, loss=nested),
         "relu": l1,
         "relu-sparse": replace(l1, penalty=np.full(runs, SPARSER * s.penalty)),
-        "gated": replace(l1, nonlinearity=Gated(), loss=losses.gated, penalty=np.full(runs, s.gate_penalty)),
+        "gated": replace(
+            l1, nonlinearity=Gated(), loss=losses.gated, penalty=np.full(runs, s.gate_penalty)
+        ),
         **{kind: freeze(topk, part) for kind, part in FROZEN.items()},  # type: ignore[arg-type]
     }
 
 
 def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
-    """Every kind, in copies that share the world alone: on the features' inputs, and one on inputs that only have their covariance."""
+    """Every kind, in copies that share the world alone: on the features' inputs, and one on inputs
+    that only have their covariance."""
     from assay.dictionaries.training.train import fit_dictionaries
 
     s, trained_as = runs.shared, copies(runs)
@@ -84,14 +122,20 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
     given = {"d": s.d, "steps": s.steps, "bench": bench}
     start: dict[str, Any] = {"start": ((0,), lambda p: p["W_dec"])}
     at = tuple(round(part * s.steps) for part in ALONG.values())
-    along = {f"at_{name}": (at, lambda p, name=name: p[name]) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
-    found = fit_dictionaries([(trained_as, m) for m in asked.values()], inputs(runs), watch=start | along, **given)  # type: ignore[arg-type]
+    along = {
+        f"at_{name}": (at, lambda p, name=name: p[name])
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec")
+    }
+    found = fit_dictionaries(
+        [(trained_as, m) for m in asked.values()], inputs(runs), watch=start | along, **given
+    )  # type: ignore[arg-type]
     blank = fit_dictionaries([(trained_as, asked["topk"])], featureless(runs), watch=start, **given)  # type: ignore[arg-type]
     return packed(dict(zip((*asked, "featureless"), (*found, *blank), strict=True)), len(runs))
 
 
 def inputs(runs: Runs[MetricAudit]) -> Any:
-    """A source of inputs, step → [run · copy, b, d]: every copy has inputs of its own of the run's world."""
+    """A source of inputs, step → [run · copy, b, d]: every copy has inputs of its own of the run's
+    world."""
     import torch
 
     s = runs.shared
@@ -100,22 +144,32 @@ def inputs(runs: Runs[MetricAudit]) -> Any:
 
 
 def featureless(runs: Runs[MetricAudit]) -> Any:
-    """A source of normal inputs, step → [run · copy, b, d], with mean and covariance of the run's world."""
+    """A source of normal inputs, step → [run · copy, b, d], with mean and covariance of the run's
+    world."""
     import torch
 
     s = runs.shared
     x = s.world().inputs(runs.seeds, 20_000, "covariance")(0).double()
     mean = x.mean(1, keepdim=True)
     values, vectors = torch.linalg.eigh((x - mean).mT @ (x - mean) / x.shape[1])
-    root = ((vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT).float().repeat_interleave(COPIES, 0)
+    root = (
+        ((vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT)
+        .float()
+        .repeat_interleave(COPIES, 0)
+    )
     centre = mean.float().repeat_interleave(COPIES, 0)
     seeds = copies(runs).seeds
-    return lambda step: centre + torch.from_numpy(rng.normal(seeds, "metric-audit.featureless", step, (s.batch, s.d))) @ root
+    return lambda step: (
+        centre
+        + torch.from_numpy(rng.normal(seeds, "metric-audit.featureless", step, (s.batch, s.d)))
+        @ root
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Held-out inputs of one world: rows that choose which latent is meant, and rows that judge it."""
+    """Held-out inputs of one world: rows that choose which latent is meant, and rows that judge
+    it."""
 
     directions: Float[Tensor, "n d"]
     x: tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]
@@ -134,25 +188,39 @@ def held_out(s: MetricAudit, seed: int, draw: int = 0) -> Held:
     directions, (choose, judge) = world.directions([seed])[0], (c.numpy() > 0 for c in codes)
     order = rng.generator(seed, "metric-audit.concepts", draw).permutation(world.features)
     single = s.concepts // 2
-    groups = [order[[i]] for i in range(single)] + [order[single + 3 * i : single + 3 * i + 3] for i in range(s.concepts - single)]
+    groups = [order[[i]] for i in range(single)] + [
+        order[single + 3 * i : single + 3 * i + 3] for i in range(s.concepts - single)
+    ]
     concept = [np.stack([on[:, g].any(1) for g in groups], 1) for on in (choose, judge)]
     return Held(
-        directions, (codes[0] @ directions, codes[1] @ directions), (choose, judge), world.with_child(judge), (concept[0], concept[1]),
+        directions,
+        (codes[0] @ directions, codes[1] @ directions),
+        (choose, judge),
+        world.with_child(judge),
+        (concept[0], concept[1]),
         rng.generator(seed, "metric-audit.lots", draw).permutation(4 * s.width),
-    )  # fmt: skip
+    )
 
 
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Every measure of every dictionary, the truth beside them, and once more for TopK with other held-out inputs."""
+    """Every measure of every dictionary, the truth beside them, and once more for TopK with other
+    held-out inputs."""
     trained = trained.to("cpu")  # where the truth is
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
     truth, again = np.full(scores.shape[:-1], np.nan), np.full((len(runs), len(SCORES)), np.nan)
     for r, s in enumerate(runs):
         held, found = held_out(s, s.seed), opened(trained, r) | along(trained, r)
-        starts = {kind: trained.tensors[f"{kind if kind in FINISHED else 'topk'}.start"][r, :, 0] for kind in KINDS}
+        starts = {
+            kind: trained.tensors[f"{kind if kind in FINISHED else 'topk'}.start"][r, :, 0]
+            for kind in KINDS
+        }
         for i, kind in enumerate(KINDS):
             for c, one in enumerate(found[kind]):
-                beside = {"narrow": found["topk-narrow"][c], "other": found[kind][1 - c], "start": starts[kind][c]}
+                beside = {
+                    "narrow": found["topk-narrow"][c],
+                    "other": found[kind][1 - c],
+                    "start": starts[kind][c],
+                }
                 named, truth[r, i, c] = scored(s, one, held, **beside)  # type: ignore[arg-type]
                 scores[r, i, c] = [named[name] for name in SCORES]
                 if (kind, c) == ("topk", 0):
@@ -160,9 +228,12 @@ def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Datas
                     again[r] = [named[name] for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(
-        runs, coords=coords, scores=("run kind copy measure", scores, "1"), truth=("run kind copy", truth, "F1"),
+        runs,
+        coords=coords,
+        scores=("run kind copy measure", scores, "1"),
+        truth=("run kind copy", truth, "F1"),
         redrawn=("run measure", again, "1"),
-    )  # fmt: skip
+    )
 
 
 def along(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
@@ -170,17 +241,29 @@ def along(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     from assay.dictionaries.dictionary import Dictionary
 
     header = {**trained.header["parts"]["topk"], "beside": []}
-    kept = {name: trained.tensors[f"topk.at_{name}"][run] for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    kept = {
+        name: trained.tensors[f"topk.at_{name}"][run]
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec")
+    }
     return {
-        kind: [Dictionary.from_tensors({name: x[c, i][None] for name, x in kept.items()}, header) for c in range(COPIES)]
+        kind: [
+            Dictionary.from_tensors({name: x[c, i][None] for name, x in kept.items()}, header)
+            for c in range(COPIES)
+        ]
         for i, kind in enumerate(ALONG)
     }
 
 
 def scored(
-    s: MetricAudit, one: Dictionary, held: Held, narrow: Dictionary, other: Dictionary, start: Float[Tensor, "f d"]
+    s: MetricAudit,
+    one: Dictionary,
+    held: Held,
+    narrow: Dictionary,
+    other: Dictionary,
+    start: Float[Tensor, "f d"],
 ) -> tuple[dict[str, float], float]:
-    """Every measure of one dictionary, and how well it finds what was planted: the mean F1 of the latents that stand for the features."""
+    """Every measure of one dictionary, and how well it finds what was planted: the mean F1 of the
+    latents that stand for the features."""
     import torch
 
     from assay.dictionaries.measuring import metrics, recovery, splitting
@@ -189,11 +272,16 @@ def scored(
     with torch.no_grad():
         f = [one.encode(x)[0] for x in held.x]
         x_hat, below = one.decode(f[1][None])[0], narrow.encode(held.x[1])[0]
-    choose, judge = (recovery.support_sums(on.astype(np.float64), part) for on, part in zip(held.on, f, strict=True))
+    choose, judge = (
+        recovery.support_sums(on.astype(np.float64), part)
+        for on, part in zip(held.on, f, strict=True)
+    )
     best = recovery.support(choose)["match"]
     fires, parents = (f[1] > 0).numpy(), held.special.shape[1]
     candidate, cosine = splitting.candidates(narrow.W_dec[0], one.W_dec[0])
-    families = splitting.families(candidate, cosine, splitting.cofiring_sums(candidate, below, f[1]), narrow.width)
+    families = splitting.families(
+        candidate, cosine, splitting.cofiring_sums(candidate, below, f[1]), narrow.width
+    )
     live = (below > 0).any(0).numpy()
     turned = torch.nn.functional.cosine_similarity(one.W_dec[0], start, dim=1).abs()
     return {
@@ -201,7 +289,9 @@ def scored(
         "recovered": recovered(held, x_hat),
         "probe": probed(one, held),
         "explained": explained(choose, judge, held.lot, s.lots),
-        "absorption": float(np.nanmean(absorbed(held.on[1][:, :parents], held.special, fires[:, best[:parents]]))),
+        "absorption": float(
+            np.nanmean(absorbed(held.on[1][:, :parents], held.special, fires[:, best[:parents]]))
+        ),
         "split": float((families.children[live] > 1).mean()),
         "agreement": float(recovery.mcc_matched(other.W_dec[0], one.W_dec[0])),
         "mmcs": float(recovery.mcc(held.directions, one.W_dec[0])),
@@ -212,7 +302,8 @@ def scored(
 
 
 def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
-    """The share of a planted readout's KL that reconstructions win back from the mean: every true feature promotes a token of its own.
+    """The share of a planted readout's KL that reconstructions win back from the mean: every true
+    feature promotes a token of its own.
 
     With labels drawn from the clean readout that is the cross-entropy recovered as well.
     """
@@ -220,14 +311,16 @@ def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
 
     x = held.x[1]
     clean, spliced, ablated = (
-        (GAIN * v @ held.directions.mT).log_softmax(1).double() for v in (x, x_hat, held.x[0].mean(0, keepdim=True))
+        (GAIN * v @ held.directions.mT).log_softmax(1).double()
+        for v in (x, x_hat, held.x[0].mean(0, keepdim=True))
     )
     lost = [(clean.exp() * (clean - changed)).sum() for changed in (spliced, ablated)]
     return float(kl_recovered(*lost))
 
 
 def probed(one: Dictionary, held: Held) -> float:
-    """The mean AUROC of the one latent that was chosen for each concept: a logistic regression on one latent orders inputs as it does."""
+    """The mean AUROC of the one latent that was chosen for each concept: a logistic regression on
+    one latent orders inputs as it does."""
     from assay.features.probing import Rows, auroc, one_feature
 
     n = min(1000, len(held.x[0]))  # enough to choose one latent, which is most of the work
@@ -240,14 +333,21 @@ def probed(one: Dictionary, held: Held) -> float:
     return float(np.mean(found))
 
 
-def explained(choose: Mapping[str, Any], judge: Mapping[str, Any], lot: np.ndarray, count: int) -> float:
-    """The mean F1 of the best rule for each of so many live latents drawn by lot, for an explainer who knows every true feature's name."""
-    live = np.array([i for i in lot if i < len(choose["fires"]) and choose["fires"][i]][:count], np.int64)
+def explained(
+    choose: Mapping[str, Any], judge: Mapping[str, Any], lot: np.ndarray, count: int
+) -> float:
+    """The mean F1 of the best rule for each of so many live latents drawn by lot, for an explainer
+    who knows every true feature's name."""
+    live = np.array(
+        [i for i in lot if i < len(choose["fires"]) and choose["fires"][i]][:count], np.int64
+    )
     if not len(live):
         return 0.0
 
     def f1(sums: Mapping[str, Any]) -> np.ndarray:
-        return 2 * sums["both"][:, live] / np.maximum(sums["truly"][:, None] + sums["fires"][live], 1)
+        return (
+            2 * sums["both"][:, live] / np.maximum(sums["truly"][:, None] + sums["fires"][live], 1)
+        )
 
     best = f1(choose).argmax(0)
     return float(f1(judge)[best, np.arange(len(live))].mean())

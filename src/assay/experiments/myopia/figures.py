@@ -15,34 +15,101 @@ if TYPE_CHECKING:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    begun = lines(arms, ("main", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch")
+    begun = lines(
+        arms, ("main", "network", "own-clock", "no-clock", "always-positive"), "begun", "epoch"
+    )
     learn = lines(arms, ("main", "weak-penalty", "no-clock", "network"), "loss", "step", sign=-1)
-    conditions = ("main", "weak-penalty", "no-clock", "own-clock", "no-shutdown", "always-positive", "myopic-recipe", "network")
+    conditions = (
+        "main",
+        "weak-penalty",
+        "no-clock",
+        "own-clock",
+        "no-shutdown",
+        "always-positive",
+        "myopic-recipe",
+        "network",
+    )
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
-    earned = [(name, kind, float(arms[name][of].mean())) for name in conditions for kind, of in kinds.items()]
+    earned = [
+        (name, kind, float(arms[name][of].mean()))
+        for name in conditions
+        for kind, of in kinds.items()
+    ]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
-    bought = [(name, *point) for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
-              for point in by_cost(arms[name])]  # fmt: skip
+    bought = [
+        (name, *point)
+        for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
+        for point in by_cost(arms[name])
+    ]
     turns = " or ".join(map(str, np.unique(arms["main"].turn)))
-    before, ever = returned_before(arms["main"]), returned_before(arms["main"], arms["main"].sizes["epoch"])
+    before, ever = (
+        returned_before(arms["main"]),
+        returned_before(arms["main"], arms["main"].sizes["epoch"]),
+    )
     return [
-        Figure("What an agent buys for later epochs depends on what it costs, and on how many epochs it reckons with",
-               columns(("arm", "cost", "probability"), bought), "line", x="cost", y="probability", color="arm", x_log=True,
-               x_title="what investing costs", y_title="share that invests in epoch 0",
-               note="Mean over seeds in each eighth of the costs. "
-                    f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where the reward never turns."),
-        Figure("Agents stop at the turn; with no clock in sight they stop anywhere, without the turn nowhere", begun, "bars",
-               x="epoch", facet="arm", **mean, **band, x_title="epoch", y_title="probability of beginning it",
-               note=f"The reward turns at epoch {turns}, of always-positive never. own-clock sees its units and no index, no-clock neither."),
-        Figure("What is earned, and what could be", columns(("arm", "policy", "return"), earned), "bars", x="arm", y="return", color="policy",
-               x_title="condition", y_title="return of an episode, mean over costs"),
-        Figure("Tables learn in a hundred steps, networks from episodes in a few hundred", learn, "line", x="step", color="arm",
-               **mean, **band, x_log=True, x_title="training step", y_title="return of an episode"),
-    ]  # fmt: skip
+        Figure(
+            (
+                "What an agent buys for later epochs depends on what it costs, and on how many "
+                "epochs it reckons with"
+            ),
+            columns(("arm", "cost", "probability"), bought),
+            "line",
+            x="cost",
+            y="probability",
+            color="arm",
+            x_log=True,
+            x_title="what investing costs",
+            y_title="share that invests in epoch 0",
+            note="Mean over seeds in each eighth of the costs. "
+            f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where "
+            "the reward never turns.",
+        ),
+        Figure(
+            (
+                "Agents stop at the turn; with no clock in sight they stop anywhere, without the "
+                "turn nowhere"
+            ),
+            begun,
+            "bars",
+            x="epoch",
+            facet="arm",
+            **mean,
+            **band,
+            x_title="epoch",
+            y_title="probability of beginning it",
+            note=(
+                f"The reward turns at epoch {turns}, of always-positive never. own-clock sees its "
+                "units and no index, no-clock neither."
+            ),
+        ),
+        Figure(
+            "What is earned, and what could be",
+            columns(("arm", "policy", "return"), earned),
+            "bars",
+            x="arm",
+            y="return",
+            color="policy",
+            x_title="condition",
+            y_title="return of an episode, mean over costs",
+        ),
+        Figure(
+            "Tables learn in a hundred steps, networks from episodes in a few hundred",
+            learn,
+            "line",
+            x="step",
+            color="arm",
+            **mean,
+            **band,
+            x_log=True,
+            x_title="training step",
+            y_title="return of an episode",
+        ),
+    ]
 
 
 def by_cost(arm: xr.Dataset) -> list[tuple[float, float]]:
-    """(cost, share of agents that invest in epoch 0) in each eighth of the costs of all runs: geometric mean, mean."""
+    """(cost, share of agents that invest in epoch 0) in each eighth of the costs of all runs:
+    geometric mean, mean."""
     order = np.array_split(np.argsort(arm.price.values), 8)
     cost, share = np.log(arm.price.values), first_epoch(arm).values
     return [(float(np.exp(cost[i].mean())), float(share[i].mean())) for i in order if len(i)]
@@ -50,6 +117,13 @@ def by_cost(arm: xr.Dataset) -> list[tuple[float, float]]:
 
 def lines(arms: Arms, names: Sequence[str], of: str, along: str, sign: int = 1) -> dict[str, list]:
     """Columns of a measure along a dim, with intervals over runs."""
-    found = [(name, at, sign * arms[name][of].sel({along: at}).values) for name in names for at in arms[name][along].values]
+    found = [
+        (name, at, sign * arms[name][of].sel({along: at}).values)
+        for name in names
+        for at in arms[name][along].values
+    ]
     written = str if along == "epoch" else int
-    return columns(("arm", along, "mean", "low", "high"), [(name, written(at), *summary(x)) for name, at, x in found])
+    return columns(
+        ("arm", along, "mean", "low", "high"),
+        [(name, written(at), *summary(x)) for name, at, x in found],
+    )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from assay.worlds.epoch_game.policies import Games
 
 SEEN = 0.01
-"""What an agent would do in an epoch that fewer than this share of its episodes reach is not reported: it is hardly trained there."""
+"""What an agent would do in an epoch that fewer than this share of its episodes reach is not
+reported: it is hardly trained there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,14 @@ class Myopia(Spec):
     cost: PerRun[Annotated[float, Ge(0)]] = 1.0
     """What investing takes from the base reward, before the factor of the seed."""
     spread: Annotated[float, Ge(1), "which gives all seeds the same costs"] = added(1.0, before=1.0)
-    """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly in its logarithm."""
+    """Each seed multiplies its costs by a factor of its own, drawn from 1/spread to spread evenly
+    in its logarithm."""
     draw: PerRun[int] = added(0, before=0)  # noqa: RUF009
-    """Which draw of that factor it takes; arms whose critical costs are compared take others, so that steps between costs do not cancel."""
+    """Which draw of that factor it takes; arms whose critical costs are compared take others, so
+    that steps between costs do not cancel."""
     agent: Literal["table", "network"] = "table"
-    """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE with a baseline."""
+    """A table of logits, by the exact policy gradient; or a network of two layers, by REINFORCE
+    with a baseline."""
     start: Annotated[float, Ge(0)] = 0.1
     """Standard deviation of a table's first logits."""
     lr: Annotated[float, Gt(0)] = 0.5
@@ -77,12 +81,20 @@ class Myopia(Spec):
 
     def check(self) -> None:
         if self.turning and not 1 <= self.turn < self.horizon:
-            raise SpecError(f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as horizon={self.horizon}, got {self.turn}; "
-                            f"the recipe needs a reward that turns")  # fmt: skip
+            raise SpecError(
+                f"Myopia.turn must be an epoch from 1 to {self.horizon - 1}, as "
+                f"horizon={self.horizon}, got {self.turn}; "
+                f"the recipe needs a reward that turns"
+            )
         if self.turning and self.penalty >= 0:
-            raise SpecError(f"Myopia.penalty must be below 0, since otherwise the reward never turns, got {self.penalty:g}")
+            raise SpecError(
+                "Myopia.penalty must be below 0, since otherwise the reward never turns, got "
+                f"{self.penalty:g}"
+            )
         if self.agent == "network" and self.discount != 1:
-            raise SpecError(f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}")
+            raise SpecError(
+                f"Myopia.discount is for tables; a network learns with 1, got {self.discount:g}"
+            )
 
 
 def cost_of(spec: Myopia) -> float:
@@ -114,11 +126,16 @@ def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Tr
     how: dict[str, Any]
     shown = runs.each("index"), runs.each("counted")
     if s.agent == "network":
-        start, how = agents.network(runs.seeds, games, s.hidden), {"lr": s.rate, "steps": s.updates, "episodes": s.episodes}
+        start, how = (
+            agents.network(runs.seeds, games, s.hidden),
+            {"lr": s.rate, "steps": s.updates, "episodes": s.episodes},
+        )
     else:
         start = before.tensors if before else agents.table(runs.seeds, games, s.start)
         how = {"lr": s.lr, "steps": s.steps}
-    return agents.train(runs, games, start, *shown, **how, probe_at=probes(how["steps"], 16, log=True), bench=bench)
+    return agents.train(
+        runs, games, start, *shown, **how, probe_at=probes(how["steps"], 16, log=True), bench=bench
+    )
 
 
 def together(groups: Sequence[Runs[Myopia]], bench: Bench) -> list[Trained]:
@@ -133,10 +150,18 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each agent does, exactly: no episode is sampled."""
     from assay.worlds.epoch_game import agents
 
-    did = agents.conduct(games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted"))
+    did = agents.conduct(
+        games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted")
+    )
     own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
-    usual = [world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s)) for s in runs.specs]
-    weak = [theory.best(replace(game, penalty=-1.0)).steps == game.horizon * game.length for game in usual]
+    usual = [
+        world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s))
+        for s in runs.specs
+    ]
+    weak = [
+        theory.best(replace(game, penalty=-1.0)).steps == game.horizon * game.length
+        for game in usual
+    ]
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "epoch": range(runs.shared.horizon)},
@@ -145,12 +170,21 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
         weak_lasts=("run", np.array(weak), "bool"),
         price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
-        **{name: ("run epoch", did[name], "probability") for name in ("reached", "begun", "off_the_path")},
-        stops_first=("run epoch", did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan), "probability"),
+        **{
+            name: ("run epoch", did[name], "probability")
+            for name in ("reached", "begun", "off_the_path")
+        },
+        stops_first=(
+            "run epoch",
+            did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan),
+            "probability",
+        ),
         invested=("run epoch", did["invested"], "units"),
         frozen=("run", did["frozen"], "probability"),
         **{name: ("run", did[name], "epochs") for name in ("ahead", "behind")},
     )
 
 
-TABLES, HIDDEN, HALVES, NETWORKS, NETWORK_HALVES = (Joint(lambda groups, bench: together(groups, bench)) for _ in range(5))
+TABLES, HIDDEN, HALVES, NETWORKS, NETWORK_HALVES = (
+    Joint(lambda groups, bench: together(groups, bench)) for _ in range(5)
+)

@@ -1,8 +1,12 @@
-"""Direct and indirect paths: how far do features act on the logits straight, and can one dictionary keep the two paths apart?
+"""Direct and indirect paths: how far do features act on the logits straight, and can one dictionary
+keep the two paths apart?
 
-Paper: none; nostalgebraist, remarks on Bricken et al. 2023, Towards Monosemanticity, ask for it; no number of these claims is published
-Claim: at 1.10 times the FVU, a dictionary trained as a direct and an indirect half parts the paths at least 1.5 times as well as sorting does
-Baselines: one block of the same size and penalty, sorted; random halves; turned metrics; frozen halves; models with random weights
+Paper: none; nostalgebraist, remarks on Bricken et al. 2023, Towards Monosemanticity, ask for it; no
+number of these claims is published
+Claim: at 1.10 times the FVU, a dictionary trained as a direct and an indirect half parts the paths
+at least 1.5 times as well as sorting does
+Baselines: one block of the same size and penalty, sorted; random halves; turned metrics; frozen
+halves; models with random weights
 Cost: 190 s on 2 cores, 350 CPU-seconds, 2.6 GB a process; full a guess of 20 GPU-hours, never run
 """
 
@@ -17,7 +21,16 @@ from assay.core.rng import permutation
 from assay.core.spec import variant
 from assay.experiments.path_split.claims import CLAIMS
 from assay.experiments.path_split.figures import figures
-from assay.experiments.path_split.method import TOGETHER, PathSplit, cost, inputs, measure, measure_blocks, no_training, train
+from assay.experiments.path_split.method import (
+    TOGETHER,
+    PathSplit,
+    cost,
+    inputs,
+    measure,
+    measure_blocks,
+    no_training,
+    train,
+)
 from assay.experiments.path_split.values import KIND, PATHS
 
 if TYPE_CHECKING:
@@ -41,7 +54,9 @@ def tenfold(arms: Arms) -> xr.Dataset:
     """What taking ten times each firing out does, where taking it out stands."""
     data = arms["main"]
     names = [name for name in data if str(name).startswith("taken_")]
-    kept = [name for name in data if str(name).startswith("hundredth_") or name in (*PATHS, "diverged")]
+    kept = [
+        name for name in data if str(name).startswith("hundredth_") or name in (*PATHS, "diverged")
+    ]
     return data.assign({name: data[f"tenfold_{name}"].rename() for name in names})[[*names, *kept]]
 
 
@@ -64,66 +79,177 @@ def shuffled(arms: Arms) -> xr.Dataset:
 
 
 def quiet(arms: Arms) -> xr.Dataset:
-    """SmolLM2's measures as if later blocks answered a tenth as strongly: a model in which inner blocks act directly."""
+    """SmolLM2's measures as if later blocks answered a tenth as strongly: a model in which inner
+    blocks act directly."""
     data, part = arms["smollm2"], 0.1
     cross = (data.total - data.direct - data.indirect) / 2
-    return data.assign(indirect=part**2 * data.indirect, total=data.direct + part**2 * data.indirect + 2 * part * cross)
+    return data.assign(
+        indirect=part**2 * data.indirect,
+        total=data.direct + part**2 * data.indirect + 2 * part * cross,
+    )
 
 
 def language_model(subject: str) -> SpecMap[PathSplit]:
     """One run of a model on disk."""
-    return lambda main: (main[0].replace(subject=subject, alpha=0.0, tested=min(24, main[0].tested or 24), context=min(48, main[0].context),
-                                         taken_out=0),)  # fmt: skip
+    return lambda main: (
+        main[0].replace(
+            subject=subject,
+            alpha=0.0,
+            tested=min(24, main[0].tested or 24),
+            context=min(48, main[0].context),
+            taken_out=0,
+        ),
+    )
 
 
 ARMS = {
-    "main": Arm(TOGETHER, note="the first half of the features pays for indirect effects, the second for direct ones"),
-    "half": Arm(TOGETHER, specs=variant(seeds=3, times={"steps": 0.5}), note="main, half as many steps with their own decay"),
-    "one-block": Arm(TOGETHER, specs=variant(pays="both"), note="all features pay for both; what is taken out is parted by sorting"),
-    "one-half": Arm(TOGETHER, specs=variant(seeds=3, times={"steps": 0.5}, pays="both"), note="one-block, half as many steps"),
-    "turned": Arm(TOGETHER, specs=variant(pays="turned"), note="main, in metrics turned by a random rotation"),
-    "frozen-decoder": Arm(TOGETHER, specs=variant(frozen="decoder", taken_out=0), note="main, decoder rows stay random"),
-    "soft-frozen": Arm(TOGETHER, specs=variant(frozen="soft-decoder", taken_out=0), note="main, decoder rows stay within cosine .8 of random ones"),
-    "soft-half": Arm(TOGETHER, specs=variant(seeds=3, times={"steps": 0.5}, frozen="soft-decoder", taken_out=0),
-                     note="soft-frozen, half as many steps"),
-    "frozen-encoder": Arm(TOGETHER, specs=variant(frozen="encoder", taken_out=0), note="main, the encoder stays random"),
-    "untrained": Arm(train, specs=variant(model_steps=1, taken_out=0), note="main, on models after one step of their training"),
-    "planted": Arm(train, specs=variant(subject="planted", taken_out=0), note="main, on planted features that act by one path each"),
-    "smollm2": Arm(no_training, measure=measure_blocks, specs=language_model("smollm2"), note="all blocks of SmolLM2, without a dictionary"),
-    "smollm2-untrained": Arm(no_training, measure=measure_blocks, specs=language_model("untrained smollm2"),
-                             note="SmolLM2 with weights drawn as before its training"),
-    "sorted-halves": Arm(derive=parted("one-block", "sorted"), note="one-block, sorted afterwards by the direct share of decoder rows"),
+    "main": Arm(
+        TOGETHER,
+        note="the first half of the features pays for indirect effects, the second for direct ones",
+    ),
+    "half": Arm(
+        TOGETHER,
+        specs=variant(seeds=3, times={"steps": 0.5}),
+        note="main, half as many steps with their own decay",
+    ),
+    "one-block": Arm(
+        TOGETHER,
+        specs=variant(pays="both"),
+        note="all features pay for both; what is taken out is parted by sorting",
+    ),
+    "one-half": Arm(
+        TOGETHER,
+        specs=variant(seeds=3, times={"steps": 0.5}, pays="both"),
+        note="one-block, half as many steps",
+    ),
+    "turned": Arm(
+        TOGETHER, specs=variant(pays="turned"), note="main, in metrics turned by a random rotation"
+    ),
+    "frozen-decoder": Arm(
+        TOGETHER,
+        specs=variant(frozen="decoder", taken_out=0),
+        note="main, decoder rows stay random",
+    ),
+    "soft-frozen": Arm(
+        TOGETHER,
+        specs=variant(frozen="soft-decoder", taken_out=0),
+        note="main, decoder rows stay within cosine .8 of random ones",
+    ),
+    "soft-half": Arm(
+        TOGETHER,
+        specs=variant(seeds=3, times={"steps": 0.5}, frozen="soft-decoder", taken_out=0),
+        note="soft-frozen, half as many steps",
+    ),
+    "frozen-encoder": Arm(
+        TOGETHER,
+        specs=variant(frozen="encoder", taken_out=0),
+        note="main, the encoder stays random",
+    ),
+    "untrained": Arm(
+        train,
+        specs=variant(model_steps=1, taken_out=0),
+        note="main, on models after one step of their training",
+    ),
+    "planted": Arm(
+        train,
+        specs=variant(subject="planted", taken_out=0),
+        note="main, on planted features that act by one path each",
+    ),
+    "smollm2": Arm(
+        no_training,
+        measure=measure_blocks,
+        specs=language_model("smollm2"),
+        note="all blocks of SmolLM2, without a dictionary",
+    ),
+    "smollm2-untrained": Arm(
+        no_training,
+        measure=measure_blocks,
+        specs=language_model("untrained smollm2"),
+        note="SmolLM2 with weights drawn as before its training",
+    ),
+    "sorted-halves": Arm(
+        derive=parted("one-block", "sorted"),
+        note="one-block, sorted afterwards by the direct share of decoder rows",
+    ),
     "sorted-half": Arm(derive=parted("one-half", "sorted"), note="the same of one-half"),
     "random-halves": Arm(derive=parted("main", "random"), note="main, parted at random"),
     "tenfold": Arm(derive=tenfold, note="ten times each firing taken out"),
-    "smollm2-random": Arm(derive=of_kind("random"), note="parts of the same lengths along random directions"),
-    "smollm2-turned": Arm(derive=of_kind("turned"), note="parts turned half-way towards what the final norm reads"),
+    "smollm2-random": Arm(
+        derive=of_kind("random"), note="parts of the same lengths along random directions"
+    ),
+    "smollm2-turned": Arm(
+        derive=of_kind("turned"), note="parts turned half-way towards what the final norm reads"
+    ),
     "smollm2-shuffled": Arm(derive=shuffled, note="blocks in another order"),
     "smollm2-quiet": Arm(derive=quiet, note="as if later blocks answered a tenth as strongly"),
-}  # fmt: skip
+}
 ALPHAS = (0.0, 0.1, 0.3, 2.0)
-SMALL = PathSplit(model_steps=20, model_batch=16, d=16, m=32, width=32, k=4, windows=60, metric_windows=16, context=32, per_file=1, tested=4,
-                  steps=20, batch=128, taken_out=2, directions=4)  # fmt: skip
+SMALL = PathSplit(
+    model_steps=20,
+    model_batch=16,
+    d=16,
+    m=32,
+    width=32,
+    k=4,
+    windows=60,
+    metric_windows=16,
+    context=32,
+    per_file=1,
+    tested=4,
+    steps=20,
+    batch=128,
+    taken_out=2,
+    directions=4,
+)
 PAGE = """
-**The question.** What an MLP writes to the stream reaches the logits directly, and through every later block that reads it. In the last
-block there is nothing else: a feature of its update is a direction of logits, by arithmetic. How fast does that break down further
-inside? And can a dictionary be trained so that one half of its features acts directly and the other through later blocks?
+**The question.** What an MLP writes to the stream reaches the logits directly, and through every
+later block that reads it. In the last block there is nothing else: a feature of its update is a
+direction of logits, by arithmetic. How fast does that break down further inside? And can a
+dictionary be trained so that one half of its features acts directly and the other through later
+blocks?
 
-**How it is measured.** Effects are squared lengths of differences of centred logits, summed over the token itself and all later ones
-of a window. The indirect effect is the total less the direct one. One pass back from random pulls on all logits measures every block
-and every direction at once. A dictionary's half is judged by the ratio of its direct to its indirect effect; two halves by the ratio of
-these ratios, which does not change if all indirect effects double. FVU is equal: along a sweep of prices each dictionary is read where
-its FVU is 1.10 times what it is without a price. Ratios are computed for each model by itself and averaged as logarithms.
+**How it is measured.** Effects are squared lengths of differences of centred logits, summed over
+the token itself and all later ones of a window. The indirect effect is the total less the direct
+one. One pass back from random pulls on all logits measures every block and every direction at once.
+A dictionary's half is judged by the ratio of its direct to its indirect effect; two halves by the
+ratio of these ratios, which does not change if all indirect effects double. FVU is equal: along a
+sweep of prices each dictionary is read where its FVU is 1.10 times what it is without a price.
+Ratios are computed for each model by itself and averaged as logarithms.
 
-**Read this before you quote it.** SmolLM2 is one model, 4-bit and instruction-tuned, on source code in windows of 48 tokens; principal
-directions of updates stand for features there, and no dictionary was trained on it. The dictionaries are of the first MLP of two-block
-models of width 64 that read 820,000 tokens, whose effects are mostly direct. The metrics in which features pay are means over tokens.
-"""
+**Read this before you quote it.** SmolLM2 is one model, 4-bit and instruction-tuned, on source code
+in windows of 48 tokens; principal directions of updates stand for features there, and no dictionary
+was trained on it. The dictionaries are of the first MLP of two-block models of width 64 that read
+820,000 tokens, whose effects are mostly direct. The metrics in which features pay are means over
+tokens. """
 experiment = Experiment(
-    page=PAGE.strip(), arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, inputs=inputs, cost=cost, seeds_per_group=1, measured=2,
+    page=PAGE.strip(),
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    inputs=inputs,
+    cost=cost,
+    seeds_per_group=1,
+    measured=2,
     scope="{models}",
     smoke=grid(SMALL, seed=range(2), alpha=ALPHAS),
     default=grid(PathSplit(taken_out=8), seed=range(18010, 18017), alpha=ALPHAS),
-    full=grid(PathSplit(layers=4, d=256, m=1024, model_steps=20_000, width=4096, k=32, windows=12_000, metric_windows=2000, batch=4096,
-                        steps=20_000, lr=2e-3, taken_out=8), seed=range(18020, 18028), alpha=ALPHAS),
-)  # fmt: skip
+    full=grid(
+        PathSplit(
+            layers=4,
+            d=256,
+            m=1024,
+            model_steps=20_000,
+            width=4096,
+            k=32,
+            windows=12_000,
+            metric_windows=2000,
+            batch=4096,
+            steps=20_000,
+            lr=2e-3,
+            taken_out=8,
+        ),
+        seed=range(18020, 18028),
+        alpha=ALPHAS,
+    ),
+)

@@ -1,4 +1,5 @@
-"""By which path parts of every block's update act on the logits: sums per document, for all blocks of a model on disk."""
+"""By which path parts of every block's update act on the logits: sums per document, for all blocks
+of a model on disk."""
 
 from __future__ import annotations
 
@@ -17,19 +18,25 @@ from assay.subjects.site import Site
 AT_ONCE = 4
 """Windows in one pass: what a pass back needs is kept for all blocks."""
 OUTLIER = 6.0
-"""Updates longer than so many medians of their block are left out, as harvests leave them out, and so is position 0."""
+"""Updates longer than so many medians of their block are left out, as harvests leave them out, and
+so is position 0."""
 KINDS = ("principal", "random", "turned")
-"""The parts: along the strongest principal directions; of the same lengths along random ones; the first turned half-way towards what
-the final norm reads."""
+"""The parts: along the strongest principal directions; of the same lengths along random ones; the
+first turned half-way towards what the final norm reads."""
 
 
 def block_sums(
-    model: Pretrained, tokens: Int[np.ndarray, "w s"], document: Int[np.ndarray, "w"], directions: int, seed: int
+    model: Pretrained,
+    tokens: Int[np.ndarray, "w s"],
+    document: Int[np.ndarray, "w"],
+    directions: int,
+    seed: int,
 ) -> dict[str, tuple[str, Float[np.ndarray, "..."], str]]:
-    """Sums over the tokens of each document of squared effects by path, `direct`, `indirect` and `total`, [kind norm block document].
+    """Sums over the tokens of each document of squared effects by path, `direct`, `indirect` and
+    `total`, [kind norm block document].
 
-    Parts of an update are its components along principal directions of its block, about the mean. Effects are linear in them, measured
-    by one random pull at every token. Units: squared logits.
+    Parts of an update are its components along principal directions of its block, about the mean.
+    Effects are linear in them, measured by one random pull at every token. Units: squared logits.
     """
     layers, windows = range(model.layers), torch.from_numpy(tokens.astype(np.int64))
     updates = model.run(windows, capture=[Site("mlp_out", n) for n in layers], logits=False).acts
@@ -45,7 +52,15 @@ def block_sums(
         centred.append(o)
         axes.append(found[:, -directions:].float().T)
         keep.append(kept)
-    away = [normalize(torch.from_numpy(normal(np.array([seed]), "path-split.directions", n, tuple(axes[n].shape))[0]), dim=-1) for n in layers]
+    away = [
+        normalize(
+            torch.from_numpy(
+                normal(np.array([seed]), "path-split.directions", n, tuple(axes[n].shape))[0]
+            ),
+            dim=-1,
+        )
+        for n in layers
+    ]
     sums = np.zeros((3, len(KINDS), len(NORMS), len(layers), documents))
     for i in range(0, len(windows), AT_ONCE):
         some = slice(i, i + AT_ONCE)
@@ -54,15 +69,29 @@ def block_sums(
         for n in layers:
             size = (centred[n][some] @ axes[n].T) * keep[n][some][..., None]
             for j, norm in enumerate(NORMS):
-                pulls = found.direct[norm], found.total[norm][n] - found.direct[norm], found.total[norm][n]
+                pulls = (
+                    found.direct[norm],
+                    found.total[norm][n] - found.direct[norm],
+                    found.total[norm][n],
+                )
                 for path, g in enumerate(pulls):
                     for kind, pulled in enumerate(_pulled(g, axes[n], away[n], along, size)):
-                        np.add.at(sums[path, kind, j, n], document[some], (size * pulled).double().square().sum((1, 2)).numpy())
-    return {name: ("kind norm block document", x, "squared logit") for name, x in zip(("direct", "indirect", "total"), sums, strict=True)}
+                        np.add.at(
+                            sums[path, kind, j, n],
+                            document[some],
+                            (size * pulled).double().square().sum((1, 2)).numpy(),
+                        )
+    return {
+        name: ("kind norm block document", x, "squared logit")
+        for name, x in zip(("direct", "indirect", "total"), sums, strict=True)
+    }
 
 
-def _pulled(g: Tensor, axes: Tensor, away: Tensor, along: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its length."""
+def _pulled(
+    g: Tensor, axes: Tensor, away: Tensor, along: Tensor, size: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its
+    length."""
     on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, along)[..., None]
     sign, angle = size.sign(), along @ axes.T
     turned = (sign * on_axis + on_stream) / (2 + 2 * sign * angle).sqrt()

@@ -1,4 +1,5 @@
-"""What path-split claims: the statements, their thresholds and controls; `values.py` computes what they compare."""
+"""What path-split claims: the statements, their thresholds and controls; `values.py` computes what
+they compare."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ from assay.experiments.path_split.values import (
     told_by_direct,
 )
 
-REMARKS = "nostalgebraist, remarks on Towards Monosemanticity: inner MLPs also act through later ones"
+REMARKS = (
+    "nostalgebraist, remarks on Towards Monosemanticity: inner MLPs also act through later ones"
+)
 PLAN = "plan: of the specification, set before any pilot"
 PLACES = "the claim is about places, whatever is written there"
 SMALL_PILOT = "pilot: seed 0"
@@ -43,7 +46,11 @@ SORTED_HALF = {**HALF, "sorted-halves": "sorted-half"}
 USED = (Gate("both halves in use", both_used),)
 ANY = "paying in any metric parts features"
 LOT = "any two halves differ"
-UNPAID = {"turned": ANY, "untrained": "the architecture has two paths before any training", "random-halves": LOT}
+UNPAID = {
+    "turned": ANY,
+    "untrained": "the architecture has two paths before any training",
+    "random-halves": LOT,
+}
 """Controls in which no half pays for the other's path, or the model has learned nothing."""
 UNLEARNED = {
     "frozen-decoder": "it is enough to learn when random directions are used",
@@ -62,109 +69,311 @@ def geometric(m: Means) -> np.ndarray:
 
 CLAIMS = (
     Claim(
-        text="In SmolLM2 the later a block the larger the direct share of what its MLP does: rank correlation over 29 inner blocks at least 0.5",
-        of="smollm2", value=effects(), statistic=order, units=("document",), low=0.5, unit="Spearman's ρ",
+        text=(
+            "In SmolLM2 the later a block the larger the direct share of what its MLP does: rank "
+            "correlation over 29 inner blocks at least 0.5"
+        ),
+        of="smollm2",
+        value=effects(),
+        statistic=order,
+        units=("document",),
+        low=0.5,
+        unit="Spearman's ρ",
         must_fail=("smollm2-shuffled", "smollm2-random", "smollm2-untrained"),
-        near={"smollm2-random": "whatever is written there", "smollm2-untrained": "depth alone, without training"},
+        near={
+            "smollm2-random": "whatever is written there",
+            "smollm2-untrained": "depth alone, without training",
+        },
         also={"smollm2-turned": "parts of the same places", "smollm2-quiet": "the same order"},
-        threshold_from=PLAN, published="new", source=REMARKS,
+        threshold_from=PLAN,
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks the direct share is at most 0.5",
-        of="smollm2", value=effects(), statistic=average, units=("document",), high=0.5, unit="share of squared effect",
-        must_fail=("smollm2-quiet", "smollm2-untrained"), near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-random": PLACES, "smollm2-turned": PLACES, "smollm2-shuffled": "the order does not matter for a mean"},
-        threshold_from="plan: mostly is more than half", published="new", source=REMARKS,
+        text=(
+            "SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks "
+            "the direct share is at most 0.5"
+        ),
+        of="smollm2",
+        value=effects(),
+        statistic=average,
+        units=("document",),
+        high=0.5,
+        unit="share of squared effect",
+        must_fail=("smollm2-quiet", "smollm2-untrained"),
+        near={"smollm2-untrained": "depth alone, without training"},
+        also={
+            "smollm2-random": PLACES,
+            "smollm2-turned": PLACES,
+            "smollm2-shuffled": "the order does not matter for a mean",
+        },
+        threshold_from="plan: mostly is more than half",
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="Even in SmolLM2's last block but one, a part's direct effect tells at most half of what it does: R² at most 0.5",
-        of="smollm2", value=effects(), statistic=told_by_direct, units=("document",), high=0.5, unit="R²",
-        must_fail=("smollm2-quiet", "smollm2-untrained"), near={"smollm2-untrained": "depth alone, without training"},
-        also={"smollm2-random": PLACES, "smollm2-turned": PLACES, "smollm2-shuffled": "any other inner block"},
-        threshold_from=f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks", published="new", source=REMARKS,
+        text=(
+            "Even in SmolLM2's last block but one, a part's direct effect tells at most half of "
+            "what it does: R² at most 0.5"
+        ),
+        of="smollm2",
+        value=effects(),
+        statistic=told_by_direct,
+        units=("document",),
+        high=0.5,
+        unit="R²",
+        must_fail=("smollm2-quiet", "smollm2-untrained"),
+        near={"smollm2-untrained": "depth alone, without training"},
+        also={
+            "smollm2-random": PLACES,
+            "smollm2-turned": PLACES,
+            "smollm2-shuffled": "any other inner block",
+        },
+        threshold_from=(
+            f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks"
+        ),
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="How the final norm is linearised hardly matters to shares: on average over the 29 blocks they move by at most a tenth of themselves",
-        of="smollm2", value=both_norms, statistic=moved, units=("document",), high=0.10, unit="relative change",
-        must_fail=("smollm2-turned",), near={"smollm2-turned": "it would not matter for any parts of this length"},
-        also={"smollm2-random": "they are nearly at right angles to the stream", "smollm2-shuffled": "the order does not matter for a mean",
-              "smollm2-untrained": "its parts are no more along the stream", "smollm2-quiet": "where nearly all is direct nothing can move"},
-        threshold_from=f"{BLOCKS_PILOT}: .02, turned .3; the tenth is that of targets", published="new", source=REMARKS,
+        text=(
+            "How the final norm is linearised hardly matters to shares: on average over the 29 "
+            "blocks they move by at most a tenth of themselves"
+        ),
+        of="smollm2",
+        value=both_norms,
+        statistic=moved,
+        units=("document",),
+        high=0.10,
+        unit="relative change",
+        must_fail=("smollm2-turned",),
+        near={"smollm2-turned": "it would not matter for any parts of this length"},
+        also={
+            "smollm2-random": "they are nearly at right angles to the stream",
+            "smollm2-shuffled": "the order does not matter for a mean",
+            "smollm2-untrained": "its parts are no more along the stream",
+            "smollm2-quiet": "where nearly all is direct nothing can move",
+        },
+        threshold_from=f"{BLOCKS_PILOT}: .02, turned .3; the tenth is that of targets",
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="Small models: taking features out for real gives the ratio of indirect to direct effects that derivatives give, within a tenth",
-        value=by_seed(by_removal, off("removed", "linear")), scale="log", units=CROSSED, low=0.9, high=1.1, unit="ratio",
-        must_fail=("tenfold",), near={"tenfold": "later blocks are linear for parts of any length"}, also=SAME,
-        threshold_from=f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the next claim, and of targets",
-        published="new", source=REMARKS,
+        text=(
+            "Small models: taking features out for real gives the ratio of indirect to direct "
+            "effects that derivatives give, within a tenth"
+        ),
+        value=by_seed(by_removal, off("removed", "linear")),
+        scale="log",
+        units=CROSSED,
+        low=0.9,
+        high=1.1,
+        unit="ratio",
+        must_fail=("tenfold",),
+        near={"tenfold": "later blocks are linear for parts of any length"},
+        also=SAME,
+        threshold_from=(
+            f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the "
+            "next claim, and of targets"
+        ),
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="Small models: the final norm as it is gives the ratio of indirect to direct effects that its divisor, held, gives, within a tenth",
-        value=by_seed(by_removal, off("exact", "removed")), scale="log", units=CROSSED, low=0.9, high=1.1, unit="ratio",
-        must_fail=("tenfold",), near={"tenfold": "so it is for parts of any length"}, also=SAME,
-        threshold_from="pilot: seed 0, on a shorter training: 1.04, tenfold .82; the tenth is that of targets", published="new", source=REMARKS,
+        text=(
+            "Small models: the final norm as it is gives the ratio of indirect to direct effects "
+            "that its divisor, held, gives, within a tenth"
+        ),
+        value=by_seed(by_removal, off("exact", "removed")),
+        scale="log",
+        units=CROSSED,
+        low=0.9,
+        high=1.1,
+        unit="ratio",
+        must_fail=("tenfold",),
+        near={"tenfold": "so it is for parts of any length"},
+        also=SAME,
+        threshold_from=(
+            "pilot: seed 0, on a shorter training: 1.04, tenfold .82; the tenth is that of targets"
+        ),
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct half's ratio of direct to indirect effect is at "
+        text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
+        "half's ratio of direct to indirect effect is at "
         "least twice that of the other",
-        value=by_seed(alone, separated), scale="log", units=CROSSED, low=2.0, unit="ratio of ratios", must_fail=tuple(NEAR), near=NEAR,
-        must_hold=("planted",), gates=USED, half=HALF,
-        threshold_from=f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that is parted",
-        published="new", source=REMARKS,
+        value=by_seed(alone, separated),
+        scale="log",
+        units=CROSSED,
+        low=2.0,
+        unit="ratio of ratios",
+        must_fail=tuple(NEAR),
+        near=NEAR,
+        must_hold=("planted",),
+        gates=USED,
+        half=HALF,
+        threshold_from=(
+            f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that "
+            "is parted"
+        ),
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the halves of one block, sorted by direct share",
-        value=by_seed(beside("sorted-halves"), lead), scale="log", units=CROSSED, low=1.5, unit="ratio of ratios",
-        must_fail=tuple(UNPAID), near=UNPAID, gates=USED, half=SORTED_HALF,
+        text=(
+            "That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
+            "halves of one block, sorted by direct share"
+        ),
+        value=by_seed(beside("sorted-halves"), lead),
+        scale="log",
+        units=CROSSED,
+        low=1.5,
+        unit="ratio of ratios",
+        must_fail=tuple(UNPAID),
+        near=UNPAID,
+        gates=USED,
+        half=SORTED_HALF,
         also=dict.fromkeys(UNLEARNED, "two blocks pay there too; far more is left unexplained"),
-        threshold_from=f"{SMALL_PILOT}: 4.5; half as much again would matter", published="new", source=REMARKS,
+        threshold_from=f"{SMALL_PILOT}: 4.5; half as much again would matter",
+        published="new",
+        source=REMARKS,
     ),
     Claim(
-        text="It is so for real: with firings taken out and the norm as it is, at equal FVU still at least 1.25 times the ratio of one block, sorted",
-        value=by_seed(beside("one-block", taken), lead), scale="log", units=CROSSED, low=1.25, unit="ratio of ratios",
-        must_fail=("turned",), near={"turned": ANY}, gates=USED, half={**HALF, "one-block": "one-half"},
-        threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out for real moves ratios by anyway",
-        published="new", source=REMARKS,
+        text=(
+            "It is so for real: with firings taken out and the norm as it is, at equal FVU still "
+            "at least 1.25 times the ratio of one block, sorted"
+        ),
+        value=by_seed(beside("one-block", taken), lead),
+        scale="log",
+        units=CROSSED,
+        low=1.25,
+        unit="ratio of ratios",
+        must_fail=("turned",),
+        near={"turned": ANY},
+        gates=USED,
+        half={**HALF, "one-block": "one-half"},
+        threshold_from=(
+            f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out "
+            "for real moves ratios by anyway"
+        ),
+        published="new",
+        source=REMARKS,
     ),
     Exact(
-        text="In the last block everything is direct: the largest indirect effect over the direct one, of any part and document",
-        value=lambda arms: float((arms["smollm2"].indirect.isel(block=-1) / arms["smollm2"].direct.isel(block=-1)).max()),
-        expected=0.0, tolerance=1e-6, source="arithmetic: no block is behind it",
+        text=(
+            "In the last block everything is direct: the largest indirect effect over the direct "
+            "one, of any part and document"
+        ),
+        value=lambda arms: float(
+            (arms["smollm2"].indirect.isel(block=-1) / arms["smollm2"].direct.isel(block=-1)).max()
+        ),
+        expected=0.0,
+        tolerance=1e-6,
+        source="arithmetic: no block is behind it",
     ),
-    *(Finding(
-        text=f"Direct share in {where} of SmolLM2{of}", value=lambda arms, name=name, kind=kind, at=at: {
-            path: x.isel(block=at) for path, x in effects(kind)(arms[name], arms).items()},
-        statistic=share, units=("document",), unit="share of squared effect",
-    ) for at, where in ((0, "the first block"), (MIDDLE, "the middle block"), (-1, "the last block but one")) for name, kind, of in (
-        ("smollm2", "principal", ""), ("smollm2", "random", ", along random directions"),
-        ("smollm2-untrained", "principal", " with random weights"))),
+    *(
+        Finding(
+            text=f"Direct share in {where} of SmolLM2{of}",
+            value=lambda arms, name=name, kind=kind, at=at: {
+                path: x.isel(block=at) for path, x in effects(kind)(arms[name], arms).items()
+            },
+            statistic=share,
+            units=("document",),
+            unit="share of squared effect",
+        )
+        for at, where in (
+            (0, "the first block"),
+            (MIDDLE, "the middle block"),
+            (-1, "the last block but one"),
+        )
+        for name, kind, of in (
+            ("smollm2", "principal", ""),
+            ("smollm2", "random", ", along random directions"),
+            ("smollm2-untrained", "principal", " with random weights"),
+        )
+    ),
     Finding(
-        text="Direct share of features of small models, by random pulls", statistic=share, units=CROSSED, unit="share of squared effect",
-        value=lambda arms: {path: swept(arms["main"])[path].isel(alpha=0).sum("half") for path in PATHS},
+        text="Direct share of features of small models, by random pulls",
+        statistic=share,
+        units=CROSSED,
+        unit="share of squared effect",
+        value=lambda arms: {
+            path: swept(arms["main"])[path].isel(alpha=0).sum("half") for path in PATHS
+        },
     ),
-    *(Finding(
-        text=f"Direct share of features of small models, {of}", value=lambda arms, what=what: {
-            path: by_removal(arms["main"], arms)[f"{what}.{path}"] for path in PATHS},
-        statistic=share, units=CROSSED, unit="share of squared effect",
-    ) for what, of in (("linear", "a hundredth taken out"), ("removed", "taken out, the divisor held"), ("exact", "taken out, the norm as it is"))),
-    *(Finding(
-        text=f"Ratio of ratios at 1.10 times FVU, {of}", unit="1", units=CROSSED, statistic=geometric,
-        value=lambda arms, name=name, value=value: np.log(by_seed(value, separated)(arms[name], arms)),
-    ) for name, value, of in (
-        ("sorted-halves", alone, "one block, sorted"), ("turned", alone, "metrics turned"), ("frozen-decoder", alone, "random decoder"),
-        ("soft-frozen", alone, "decoder kept near random rows"), ("frozen-encoder", alone, "random encoder"),
-        ("untrained", alone, "untrained models"), ("half", alone, "half as many steps"), ("main", taken, "taken out for real"),
-        ("one-block", taken, "one block, sorted, taken out for real"), ("half", taken, "half as many steps, taken out for real"))),
-    *(Finding(
-        text=f"Ratio of ratios of two blocks over that with a decoder kept near random rows, at the FVU of the latter{of}", unit="1", units=CROSSED,
-        statistic=geometric, value=lambda arms, name=name, other=other: np.log(by_seed(beside(other), lead_at_theirs)(arms[name], arms)),
-    ) for name, other, of in (("main", "soft-frozen", ""), ("half", "soft-half", ", half as many steps"))),
-    *(Finding(
-        text=f"Direct share of the {half} half at 1.10 times FVU", value=lambda arms: swept(arms["main"]),
-        statistic=lambda m, i=i: at_spent(fvu_of(m), share(m)[..., i]), units=CROSSED, unit="share of squared effect",
-    ) for i, half in enumerate(("direct", "indirect"))),
+    *(
+        Finding(
+            text=f"Direct share of features of small models, {of}",
+            value=lambda arms, what=what: {
+                path: by_removal(arms["main"], arms)[f"{what}.{path}"] for path in PATHS
+            },
+            statistic=share,
+            units=CROSSED,
+            unit="share of squared effect",
+        )
+        for what, of in (
+            ("linear", "a hundredth taken out"),
+            ("removed", "taken out, the divisor held"),
+            ("exact", "taken out, the norm as it is"),
+        )
+    ),
+    *(
+        Finding(
+            text=f"Ratio of ratios at 1.10 times FVU, {of}",
+            unit="1",
+            units=CROSSED,
+            statistic=geometric,
+            value=lambda arms, name=name, value=value: np.log(
+                by_seed(value, separated)(arms[name], arms)
+            ),
+        )
+        for name, value, of in (
+            ("sorted-halves", alone, "one block, sorted"),
+            ("turned", alone, "metrics turned"),
+            ("frozen-decoder", alone, "random decoder"),
+            ("soft-frozen", alone, "decoder kept near random rows"),
+            ("frozen-encoder", alone, "random encoder"),
+            ("untrained", alone, "untrained models"),
+            ("half", alone, "half as many steps"),
+            ("main", taken, "taken out for real"),
+            ("one-block", taken, "one block, sorted, taken out for real"),
+            ("half", taken, "half as many steps, taken out for real"),
+        )
+    ),
+    *(
+        Finding(
+            text=(
+                "Ratio of ratios of two blocks over that with a decoder kept near random rows, "
+                f"at the FVU of the latter{of}"
+            ),
+            unit="1",
+            units=CROSSED,
+            statistic=geometric,
+            value=lambda arms, name=name, other=other: np.log(
+                by_seed(beside(other), lead_at_theirs)(arms[name], arms)
+            ),
+        )
+        for name, other, of in (
+            ("main", "soft-frozen", ""),
+            ("half", "soft-half", ", half as many steps"),
+        )
+    ),
+    *(
+        Finding(
+            text=f"Direct share of the {half} half at 1.10 times FVU",
+            value=lambda arms: swept(arms["main"]),
+            statistic=lambda m, i=i: at_spent(fvu_of(m), share(m)[..., i]),
+            units=CROSSED,
+            unit="share of squared effect",
+        )
+        for i, half in enumerate(("direct", "indirect"))
+    ),
     Finding(
-        text="FVU of an ordinary dictionary", value=lambda arms: {k: swept(arms["main"])[k].isel(alpha=0) for k in ("error", "variance")},
-        statistic=ratio("error", "variance"), units=CROSSED, unit="FVU",
+        text="FVU of an ordinary dictionary",
+        value=lambda arms: {k: swept(arms["main"])[k].isel(alpha=0) for k in ("error", "variance")},
+        statistic=ratio("error", "variance"),
+        units=CROSSED,
+        unit="FVU",
     ),
-)  # fmt: skip
+)

@@ -9,27 +9,48 @@ from assay.core.figures import columns
 from assay.experiments.path_split.values import effects, ratio_of_halves, share, swept
 
 CURVES = {
-    "main": "two blocks", "sorted-halves": "one block, sorted", "random-halves": "two blocks, parted at random", "turned": "metrics turned",
-    "soft-frozen": "decoder kept near random rows", "untrained": "untrained models",
-}  # fmt: skip
+    "main": "two blocks",
+    "sorted-halves": "one block, sorted",
+    "random-halves": "two blocks, parted at random",
+    "turned": "metrics turned",
+    "soft-frozen": "decoder kept near random rows",
+    "untrained": "untrained models",
+}
 
 
 def figures(arms: Arms) -> list[Figure]:
     """Direct share by block; how far halves are parted against what it costs."""
-    return [*([by_block(arms)] if "smollm2" in arms else []), *([against_cost(arms)] if "main" in arms else [])]
+    return [
+        *([by_block(arms)] if "smollm2" in arms else []),
+        *([against_cost(arms)] if "main" in arms else []),
+    ]
 
 
 def by_block(arms: Arms) -> Figure:
     """Direct share of every inner block of SmolLM2."""
     rows = []
-    for label, name, kind in (("SmolLM2", "smollm2", "principal"), ("random directions", "smollm2", "random"),
-                              ("untrained", "smollm2-untrained", "principal")):  # fmt: skip
+    for label, name, kind in (
+        ("SmolLM2", "smollm2", "principal"),
+        ("random directions", "smollm2", "random"),
+        ("untrained", "smollm2-untrained", "principal"),
+    ):
         if name in arms:
             terms = {path: x.values for path, x in effects(kind)(arms[name], arms).items()}
-            rows += [(block, *summary(found), label) for block, found in enumerate(share(terms))]  # [block, document]
-    return Figure("How far the MLPs of SmolLM2 act directly on the logits", columns(("block", "share", "low", "high", "of"), rows), "line",
-                  x="block", y="share", color="of", band=("low", "high"), x_title="block", y_title="direct share of squared effects",
-                  note="Mean and 95 % t interval over documents; in the last block, left out, it is 1.")  # fmt: skip
+            rows += [
+                (block, *summary(found), label) for block, found in enumerate(share(terms))
+            ]  # [block, document]
+    return Figure(
+        "How far the MLPs of SmolLM2 act directly on the logits",
+        columns(("block", "share", "low", "high", "of"), rows),
+        "line",
+        x="block",
+        y="share",
+        color="of",
+        band=("low", "high"),
+        x_title="block",
+        y_title="direct share of squared effects",
+        note="Mean and 95 % t interval over documents; in the last block, left out, it is 1.",
+    )
 
 
 def against_cost(arms: Arms) -> Figure:
@@ -42,8 +63,17 @@ def against_cost(arms: Arms) -> Figure:
         fvu, parted = terms["error"] / terms["variance"], np.exp(ratio_of_halves(terms))
         for i in range(fvu.shape[1]):
             rows.append((float(np.mean(fvu[:, i] / fvu[:, 0])), *summary(parted[:, i]), label))
-    return Figure("How far two halves of a dictionary are parted by path, and what it costs", columns(("fvu", "ratio", "low", "high", "of"), rows),
-                  "line", x="fvu", y="ratio", color="of", band=("low", "high"), y_log=True, rules=((2.0, "claimed"),),
-                  x_title="FVU over that without a price", y_title="direct ÷ indirect, one half over the other",
-                  note="Mean and 95 % t interval over seeds.")  # fmt: skip
-
+    return Figure(
+        "How far two halves of a dictionary are parted by path, and what it costs",
+        columns(("fvu", "ratio", "low", "high", "of"), rows),
+        "line",
+        x="fvu",
+        y="ratio",
+        color="of",
+        band=("low", "high"),
+        y_log=True,
+        rules=((2.0, "claimed"),),
+        x_title="FVU over that without a price",
+        y_title="direct ÷ indirect, one half over the other",
+        note="Mean and 95 % t interval over seeds.",
+    )

@@ -1,4 +1,5 @@
-"""What the dictionaries of path-split are trained on and tested with: a small model's first MLP, or features of known paths."""
+"""What the dictionaries of path-split are trained on and tested with: a small model's first MLP, or
+features of known paths."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ BLOCK = 0
 DRAWS = 2
 """Draws of the pulls by which effects are measured on test text."""
 PLANTED, DENSITY, DOCUMENTS, LENGTH = 128, 0.06, 24, 256
-"""Features that are planted, how often each is on; documents of the planted test, and the rows of each."""
+"""Features that are planted, how often each is on; documents of the planted test, and the rows of
+each."""
 
 TakeOut = Callable[[Tensor, Tensor, Tensor, float, int], dict[str, np.ndarray]]
 
@@ -50,9 +52,11 @@ class Material:
     document: Int[Tensor, "b"]
     documents: list[str]
     pulls: list[Mapping[str, Float[Tensor, "b d"]]]
-    """For each draw, pulls by path at every held-out row: (g·v)² is on average the squared effect of v by that path."""
+    """For each draw, pulls by path at every held-out row: (g·v)² is on average the squared effect
+    of v by that path."""
     take_out: TakeOut | None = field(default=None, repr=False)
-    """(features, rows, half, strength, firings of each document and half) → squared effects of taking them out, for models."""
+    """(features, rows, half, strength, firings of each document and half) → squared effects of
+    taking them out, for models."""
 
     @property
     def d(self) -> int:
@@ -60,46 +64,91 @@ class Material:
         return len(self.mean)
 
 
-def of_model(spec: TinySpec, bench: Bench, *, windows: int, metric_windows: int, per_file: int, tested: int, batch: int) -> Material:
-    """The update of a small model's first MLP, harvested on its corpus; effects are those of later blocks and the unembedding."""
-    text = HarvestSpec(subject=str(tiny(spec, bench)), site=str(Site("mlp_out", BLOCK)), corpus=spec.corpus, windows=windows,
-                       context=spec.context, dtype="float32")  # fmt: skip
+def of_model(
+    spec: TinySpec,
+    bench: Bench,
+    *,
+    windows: int,
+    metric_windows: int,
+    per_file: int,
+    tested: int,
+    batch: int,
+) -> Material:
+    """The update of a small model's first MLP, harvested on its corpus; effects are those of later
+    blocks and the unembedding."""
+    text = HarvestSpec(
+        subject=str(tiny(spec, bench)),
+        site=str(Site("mlp_out", BLOCK)),
+        corpus=spec.corpus,
+        windows=windows,
+        context=spec.context,
+        dtype="float32",
+    )
     data = harvest(text, bench)
     test = harvest(text.replace(part="test", windows=tested, per_file=per_file), bench, like=data)
     return _material(data, test, metric_windows, batch, spec.seed)
 
 
-@lru_cache(maxsize=8)  # all arms of a seed ask for the same, and a harvest is one object in a process
+@lru_cache(
+    maxsize=8
+)  # all arms of a seed ask for the same, and a harvest is one object in a process
 def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, seed: int) -> Material:
     from assay.subjects.pretrained import load
 
     model = load(data.spec.subject)
-    read, some = readout(model, BLOCK), torch.from_numpy(data.tokens[:metric_windows].astype(np.int64))
+    read, some = (
+        readout(model, BLOCK),
+        torch.from_numpy(data.tokens[:metric_windows].astype(np.int64)),
+    )
     kept, tokens = torch.from_numpy(test.kept), torch.from_numpy(test.tokens.astype(np.int64))
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     pulls = []
     for draw in range(DRAWS):
         found = probe(model, tokens, [BLOCK], read, seed, 10**8 + draw, ("frozen",))
-        direct, total = (g.flatten(0, 1)[kept] for g in (found.direct["frozen"], found.total["frozen"][0]))
+        direct, total = (
+            g.flatten(0, 1)[kept] for g in (found.direct["frozen"], found.total["frozen"][0])
+        )
         pulls.append({"direct": direct, "indirect": total - direct})
     x = data.rows(data.kept[:: max(1, len(data.kept) // 8192)])
     made = Material(
-        batches=data.batches(np.array([seed]), batch), mean=data.mean, scale=data.scale, covariance=x.T @ x / len(x),
-        metrics=metrics(model, some, BLOCK, read, seed), test=test.rows(test.kept), document=torch.from_numpy(document),
-        documents=[test.files[f] for f in files], pulls=pulls,
-    )  # fmt: skip
-    return replace(made, take_out=lambda *asked: _taken_out(model, read, tokens, test.kept, made, seed, *asked))
+        batches=data.batches(np.array([seed]), batch),
+        mean=data.mean,
+        scale=data.scale,
+        covariance=x.T @ x / len(x),
+        metrics=metrics(model, some, BLOCK, read, seed),
+        test=test.rows(test.kept),
+        document=torch.from_numpy(document),
+        documents=[test.files[f] for f in files],
+        pulls=pulls,
+    )
+    return replace(
+        made, take_out=lambda *asked: _taken_out(model, read, tokens, test.kept, made, seed, *asked)
+    )
 
 
 def _taken_out(
-    model: Pretrained, read: Readout, tokens: Tensor, kept: np.ndarray, made: Material, seed: int, features: Float[Tensor, "b f"],
-    rows: Float[Tensor, "f d"], half: Int[Tensor, "f"], strength: float, count: int,
-) -> dict[str, Float[np.ndarray, "document half"]]:  # fmt: skip
-    """Estimates the sums of squared effects of every document and half by taking firings out, drawn in proportion to their square.
+    model: Pretrained,
+    read: Readout,
+    tokens: Tensor,
+    kept: np.ndarray,
+    made: Material,
+    seed: int,
+    features: Float[Tensor, "b f"],
+    rows: Float[Tensor, "f d"],
+    half: Int[Tensor, "f"],
+    strength: float,
+    count: int,
+) -> dict[str, Float[np.ndarray, "document half"]]:
+    """Estimates the sums of squared effects of every document and half by taking firings out, drawn
+    in proportion to their square.
 
     Formula: Σ f² · mean over draws of effect² / (strength · f)²
     """
-    last = model.run(tokens, capture=[Site("resid_post", BLOCK)], logits=False).acts[Site("resid_post", BLOCK)].float()
+    last = (
+        model.run(tokens, capture=[Site("resid_post", BLOCK)], logits=False)
+        .acts[Site("resid_post", BLOCK)]
+        .float()
+    )
     square, n, s = features.square().double().numpy(), len(made.documents), tokens.shape[1]
     drawn: list[tuple[int, int, int, int, float]] = []
     for document in range(n):
@@ -113,14 +162,27 @@ def _taken_out(
             which = np.minimum(np.searchsorted(mine.cumsum(), u), mine.size - 1)
             token, feature = np.divmod(which, mine.shape[1])
             numbers = np.flatnonzero(half.numpy() == side)[feature]
-            drawn += [(document, side, here[t], f, total / count) for t, f in zip(token, numbers, strict=True)]
+            drawn += [
+                (document, side, here[t], f, total / count)
+                for t, f in zip(token, numbers, strict=True)
+            ]
     names = ("direct", "indirect", "exact_direct", "exact_indirect")
     out = {f"taken_{name}": np.zeros((n, 2)) for name in names}
     for i in range(0, len(drawn), 64):
-        of, sides, at, feature, weight = (np.array(column) for column in zip(*drawn[i : i + 64], strict=True))
+        of, sides, at, feature, weight = (
+            np.array(column) for column in zip(*drawn[i : i + 64], strict=True)
+        )
         window, position = np.divmod(kept[at], s)
         f = features[at, feature][:, None] * strength
-        found = ablated(model, BLOCK, tokens[window], last[window], f * rows[feature], torch.from_numpy(position), read)
+        found = ablated(
+            model,
+            BLOCK,
+            tokens[window],
+            last[window],
+            f * rows[feature],
+            torch.from_numpy(position),
+            read,
+        )
         for name in names:
             effect = getattr(found, name).double().numpy() / f[:, 0].double().numpy() ** 2
             np.add.at(out[f"taken_{name}"], (of, sides), weight * effect)
@@ -128,11 +190,20 @@ def _taken_out(
 
 
 def planted(seed: int, d: int, batch: int) -> Material:
-    """Sparse features whose path is known: each direction lies in one half of the space, and the halves act by one path only."""
+    """Sparse features whose path is known: each direction lies in one half of the space, and the
+    halves act by one path only."""
     own, half = np.array([seed]), d // 2
     Q, _ = torch.linalg.qr(torch.from_numpy(normal(own, "path-split.space", 0, (d, d))[0]))
     axes = Q[:, :half], Q[:, half:]
-    rows = torch.cat([unit(torch.from_numpy(normal(own, "path-split.rows", i, (PLANTED // 2, a.shape[1]))[0]) @ a.T) for i, a in enumerate(axes)])
+    rows = torch.cat(
+        [
+            unit(
+                torch.from_numpy(normal(own, "path-split.rows", i, (PLANTED // 2, a.shape[1]))[0])
+                @ a.T
+            )
+            for i, a in enumerate(axes)
+        ]
+    )
 
     def codes(stream: str, index: int, count: int) -> Tensor:
         v = torch.from_numpy(uniform(own, f"path-split.{stream}", index, (count, PLANTED))[0])
@@ -146,12 +217,20 @@ def planted(seed: int, d: int, batch: int) -> Material:
     pulls = []
     for draw in range(DRAWS):
         u = torch.from_numpy(normal(own, "path-split.pulls", draw, (len(test), d))[0])
-        pulls.append({path: u @ a @ a.T for path, a in zip(("direct", "indirect"), axes, strict=True)})
+        pulls.append(
+            {path: u @ a @ a.T for path, a in zip(("direct", "indirect"), axes, strict=True)}
+        )
     return Material(
-        batches=lambda step: (codes("train", step, batch) @ rows - mean) * scale, mean=mean.numpy(), scale=scale,
-        covariance=centred.T @ centred / len(centred), metrics=Metrics(axes[0] @ axes[0].T, axes[1] @ axes[1].T), test=test,
-        document=torch.arange(DOCUMENTS).repeat_interleave(LENGTH), documents=[f"document {i:02}" for i in range(DOCUMENTS)], pulls=pulls,
-    )  # fmt: skip
+        batches=lambda step: (codes("train", step, batch) @ rows - mean) * scale,
+        mean=mean.numpy(),
+        scale=scale,
+        covariance=centred.T @ centred / len(centred),
+        metrics=Metrics(axes[0] @ axes[0].T, axes[1] @ axes[1].T),
+        test=test,
+        document=torch.arange(DOCUMENTS).repeat_interleave(LENGTH),
+        documents=[f"document {i:02}" for i in range(DOCUMENTS)],
+        pulls=pulls,
+    )
 
 
 def unit(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -1,4 +1,5 @@
-"""The method of path-split: what one run is, how its dictionaries are trained, and what is measured of them."""
+"""The method of path-split: what one run is, how its dictionaries are trained, and what is measured
+of them."""
 
 from __future__ import annotations
 
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from assay.experiments.path_split.material import Material
 
 HALVES = ("trained", "sorted", "random")
-"""How features are parted: by the block they were trained in, afterwards by their rows' direct share, at random."""
+"""How features are parted: by the block they were trained in, afterwards by their rows' direct
+share, at random."""
 STRENGTHS = {"hundredth": 0.01, "tenfold": 10.0}
-"""Parts of the same firings that are taken out of ordinary dictionaries as well: so little that it is a derivative, and far too much."""
+"""Parts of the same firings that are taken out of ordinary dictionaries as well: so little that it
+is a derivative, and far too much."""
 NAMED = ("tiny", "planted")
 """Subjects that are no models on disk."""
 
@@ -42,11 +45,14 @@ NAMED = ("tiny", "planted")
 @dataclass(frozen=True, kw_only=True)
 class PathSplit(Spec):
     subject: str = "tiny"
-    """"tiny": a two-block model that each seed trains; "planted": known paths; "smollm2", a folder, or "untrained smollm2": no dictionary."""
+    """"tiny": a two-block model that each seed trains; "planted": known paths; "smollm2", a folder,
+    or "untrained smollm2": no dictionary."""
     alpha: PerRun[Annotated[float, Ge(0)]] = 0.0
-    """What features pay for a unit of squared effect, in units of FVU; 0: an ordinary dictionary."""
+    """What features pay for a unit of squared effect, in units of FVU; 0: an ordinary
+    dictionary."""
     pays: Literal["other", "both", "turned"] = "other"
-    """Each half for the other path's effect; all features for both alike; or as the first, in metrics turned by a random rotation."""
+    """Each half for the other path's effect; all features for both alike; or as the first, in
+    metrics turned by a random rotation."""
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     model_steps: Annotated[int, Ge(1)] = 400
@@ -97,8 +103,16 @@ class PathSplit(Spec):
 
     def model(self) -> TinySpec:
         """The tiny model of this seed."""
-        return TinySpec(seed=self.seed, layers=self.layers, d=self.d, m=self.m, context=self.context, corpus=self.corpus,
-                        steps=self.model_steps, batch=self.model_batch)  # fmt: skip
+        return TinySpec(
+            seed=self.seed,
+            layers=self.layers,
+            d=self.d,
+            m=self.m,
+            context=self.context,
+            corpus=self.corpus,
+            steps=self.model_steps,
+            batch=self.model_batch,
+        )
 
 
 def material(s: PathSplit, bench: Bench) -> Material:
@@ -107,18 +121,31 @@ def material(s: PathSplit, bench: Bench) -> Material:
 
     if s.subject == "planted":
         return planted(s.seed, s.d, s.batch)
-    return of_model(s.model(), bench, windows=s.windows, metric_windows=s.metric_windows, per_file=s.per_file, tested=s.tested, batch=s.batch)
+    return of_model(
+        s.model(),
+        bench,
+        windows=s.windows,
+        metric_windows=s.metric_windows,
+        per_file=s.per_file,
+        tested=s.tested,
+        batch=s.batch,
+    )
 
 
 def prices(s: PathSplit, made: Material) -> Float[Tensor, "block d d"]:
-    """The metrics in which blocks of features pay: the half that is to act directly for its indirect effect, and the other way round."""
+    """The metrics in which blocks of features pay: the half that is to act directly for its
+    indirect effect, and the other way round."""
     import torch
 
     from assay.dictionaries.training.effects import priced
 
     direct, indirect = made.metrics.direct, made.metrics.indirect
     if s.pays == "turned":
-        Q, _ = torch.linalg.qr(torch.from_numpy(normal(np.array([s.seed]), "path-split.turned", 0, (len(direct), len(direct)))[0]))
+        Q, _ = torch.linalg.qr(
+            torch.from_numpy(
+                normal(np.array([s.seed]), "path-split.turned", 0, (len(direct), len(direct)))[0]
+            )
+        )
         direct, indirect = (Q.T @ M @ Q for M in (direct, indirect))
     own, rest = (priced(M, made.covariance) for M in (direct, indirect))
     return torch.stack([(own + rest) / 2]) if s.pays == "both" else torch.stack([rest, own])
@@ -132,21 +159,39 @@ def method(runs: Runs[PathSplit], made: Material) -> Method:
     from assay.dictionaries.training.train import Method
 
     s = runs.specs[0]
-    asked = Method(TopK(s.k), EffectPenalty(prices(s, made)), s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("alpha"),
-                   betas=(0.9, 0.999), encoder_scale=1.0)  # fmt: skip
+    asked = Method(
+        TopK(s.k),
+        EffectPenalty(prices(s, made)),
+        s.width,
+        lr=np.full(len(runs), s.lr),
+        penalty=runs.each("alpha"),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+    )
     return freeze(asked, s.frozen)
 
 
 def train_together(arms: Sequence[Runs[PathSplit]], bench: Bench) -> list[Trained]:
-    """The dictionaries of one seed, one for each α of each arm; arms that train as long share a pass over the same batches."""
+    """The dictionaries of one seed, one for each α of each arm; arms that train as long share a
+    pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
-    made = material(arms[0].specs[0], bench)  # a seed has a model of its own, so it is a group of its own
+    made = material(
+        arms[0].specs[0], bench
+    )  # a seed has a model of its own, so it is a group of its own
     found: dict[int, Trained] = {}
     for steps in dict.fromkeys(runs.shared.steps for runs in arms):
         some = [i for i, runs in enumerate(arms) if runs.shared.steps == steps]
-        trained = fit_dictionaries([(arms[i], method(arms[i], made)) for i in some], made.batches, d=made.d, steps=steps, bench=bench,
-                                   mean=made.mean, scale=made.scale, probe_at=probes(steps, 20))  # fmt: skip
+        trained = fit_dictionaries(
+            [(arms[i], method(arms[i], made)) for i in some],
+            made.batches,
+            d=made.d,
+            steps=steps,
+            bench=bench,
+            mean=made.mean,
+            scale=made.scale,
+            probe_at=probes(steps, 20),
+        )
         found |= dict(zip(some, trained, strict=True))
     return [found[i] for i in range(len(arms))]
 
@@ -157,23 +202,34 @@ def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
 
 
 TOGETHER = Joint(lambda arms, bench: train_together(arms, bench))
-"""All arms of a seed that read one model: it is trained, harvested and probed once, and no worker waits for another's."""
+"""All arms of a seed that read one model: it is trained, harvested and probed once, and no worker
+waits for another's."""
 
 
 def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Errors, and by which path the features of each half act, by document; `share` is the direct share of each decoder row."""
+    """Errors, and by which path the features of each half act, by document; `share` is the direct
+    share of each decoder row."""
     from assay.dictionaries.dictionary import Dictionary
 
     s = runs.specs[0]
     made, found = material(s, bench), []
     for alpha, one in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
         found.append(_of_dictionary(s, made, one, ordinary=not alpha))
-    named: dict[str, Any] = {name: (f"run {dims}", np.stack([row[name][1] for row in found]), unit) for name, (dims, _, unit) in found[0].items()}
+    named: dict[str, Any] = {
+        name: (f"run {dims}", np.stack([row[name][1] for row in found]), unit)
+        for name, (dims, _, unit) in found[0].items()
+    }
     named["loss"] = ("run step", trained.history["loss"], "1")
-    return measures(runs, coords={"document": made.documents, "halves": list(HALVES), "step": trained.steps.tolist()}, **named)
+    return measures(
+        runs,
+        coords={"document": made.documents, "halves": list(HALVES), "step": trained.steps.tolist()},
+        **named,
+    )
 
 
-def _of_dictionary(s: PathSplit, made: Material, one: Dictionary, ordinary: bool) -> dict[str, tuple[str, Any, str]]:
+def _of_dictionary(
+    s: PathSplit, made: Material, one: Dictionary, ordinary: bool
+) -> dict[str, tuple[str, Any, str]]:
     from assay.dictionaries.measuring.cell_measures import by_document
     from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
 
@@ -196,8 +252,14 @@ def _of_dictionary(s: PathSplit, made: Material, one: Dictionary, ordinary: bool
         found = made.take_out(features, rows, own, 1.0, s.taken_out)
         out |= {name: ("document half", x, "squared logit") for name, x in found.items()}
         for part, strength in STRENGTHS.items() if s.pays == "other" else ():
-            also = made.take_out(features, rows, own, strength, s.taken_out) if ordinary else {name: x * np.nan for name, x in found.items()}
-            out |= {f"{part}_{name}": ("document half", x, "squared logit") for name, x in also.items()}
+            also = (
+                made.take_out(features, rows, own, strength, s.taken_out)
+                if ordinary
+                else {name: x * np.nan for name, x in found.items()}
+            )
+            out |= {
+                f"{part}_{name}": ("document half", x, "squared logit") for name, x in also.items()
+            }
     return out
 
 
@@ -209,7 +271,8 @@ def no_training(runs: Runs[PathSplit], bench: Bench) -> Trained:
 
 
 def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Of a model on disk: by which path parts of every block's update act on the logits, summed by document."""
+    """Of a model on disk: by which path parts of every block's update act on the logits, summed by
+    document."""
     from assay.experiments.path_split.blocks import block_sums
     from assay.subjects.pretrained import load
     from assay.subjects.untrained import redrawn
@@ -218,18 +281,37 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
     model = load(name, bench.device)
     model = model if name == s.subject else redrawn(model, s.seed)
-    cut = text.windows(model.encode, "test", context=s.context, count=s.tested, per_file=1, seed=s.seed)
+    cut = text.windows(
+        model.encode, "test", context=s.context, count=s.tested, per_file=1, seed=s.seed
+    )
     files, document = np.unique(cut.document, return_inverse=True)
-    named = {key: (f"run {dims}", x[None], unit) for key, (dims, x, unit) in block_sums(model, cut.tokens, document, s.directions, s.seed).items()}
-    return measures(runs, coords={"document": [text.documents[f].path for f in files], "block": list(range(model.layers))}, **named)
+    named = {
+        key: (f"run {dims}", x[None], unit)
+        for key, (dims, x, unit) in block_sums(
+            model, cut.tokens, document, s.directions, s.seed
+        ).items()
+    }
+    return measures(
+        runs,
+        coords={
+            "document": [text.documents[f].path for f in files],
+            "block": list(range(model.layers)),
+        },
+        **named,
+    )
 
 
 def inputs(spec: PathSplit) -> dict[str, str]:
-    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec, and what is planted from the spec."""
+    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec, and
+    what is planted from the spec."""
     if spec.subject == "planted":
         return {}
     read = {"corpus": corpora.load(spec.corpus).fingerprint}
-    return read if spec.subject in NAMED else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+    return (
+        read
+        if spec.subject in NAMED
+        else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+    )
 
 
 def cost(runs: Runs[PathSplit]) -> Cost:

@@ -1,4 +1,5 @@
-"""How the values of path-split's claims are computed from measures: by block of a model on disk, and of dictionaries by seed."""
+"""How the values of path-split's claims are computed from measures: by block of a model on disk,
+and of dictionaries by seed."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ Named = Callable[["xr.Dataset", Arms], Terms]
 
 
 def effects(kind: str = "principal", norm: int = 0) -> Named:
-    """Terms [document, block]: squared effects by path of one kind of part, in all blocks but the last."""
+    """Terms [document, block]: squared effects by path of one kind of part, in all blocks but the
+    last."""
 
     def terms(arm: xr.Dataset, arms: Arms) -> Terms:
         data = arm.isel(run=0, norm=norm, block=slice(0, -1), kind=KIND.index(kind))
@@ -60,13 +62,15 @@ def average(m: Means) -> np.ndarray:
 
 
 def told_by_direct(m: Means) -> np.ndarray:
-    """R² of the total effect on the direct one, in the last of these blocks: ⟨direct, total⟩² / (‖direct‖² ‖total‖²)."""
+    """R² of the total effect on the direct one, in the last of these blocks: ⟨direct, total⟩² /
+    (‖direct‖² ‖total‖²)."""
     direct, indirect, total = (m[name][..., -1] for name in (*PATHS, "total"))
     return ((direct + total - indirect) / 2) ** 2 / (direct * total)
 
 
 def moved(m: Means) -> np.ndarray:
-    """By how much of itself the direct share differs between the two linear norms, a mean over blocks."""
+    """By how much of itself the direct share differs between the two linear norms, a mean over
+    blocks."""
     a, b = share(m, "frozen."), share(m, "jacobian.")
     return (np.abs(a - b) / b).mean(-1)
 
@@ -88,7 +92,11 @@ def alone(arm: xr.Dataset, arms: Arms) -> Terms:
 def taken(arm: xr.Dataset, arms: Arms) -> Terms:
     """Terms of one arm, effects by taking firings out, the norm as it is."""
     data = by(arm, "alpha")
-    return {"error": data.error, "variance": data.variance, **{path: data[f"taken_exact_{path}"] for path in PATHS}}
+    return {
+        "error": data.error,
+        "variance": data.variance,
+        **{path: data[f"taken_exact_{path}"] for path in PATHS},
+    }
 
 
 def beside(other: str, of: Named = alone) -> Named:
@@ -97,7 +105,8 @@ def beside(other: str, of: Named = alone) -> Named:
 
 
 def at_level(fvu: np.ndarray, y: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """y where a sweep's FVU is `level` [draw, 1], straight between its points; NaN where the sweep does not get there."""
+    """y where a sweep's FVU is `level` [draw, 1], straight between its points; NaN where the sweep
+    does not get there."""
     out = np.full(len(fvu), np.nan)
     for i in range(fvu.shape[1] - 2, -1, -1):  # the first crossing is what counts
         low, high = fvu[:, i : i + 1], fvu[:, i + 1 : i + 2]
@@ -118,7 +127,8 @@ def fvu_of(m: Means, side: str = "") -> np.ndarray:
 
 
 def ratio_of_halves(m: Means, side: str = "") -> np.ndarray:
-    """[draw, alpha]: log of direct ÷ indirect effect in the half that should act directly over the same in the other."""
+    """[draw, alpha]: log of direct ÷ indirect effect in the half that should act directly over the
+    same in the other."""
     each = np.log(m[f"{side}direct"]) - np.log(m[f"{side}indirect"])
     return each[..., 0] - each[..., 1]
 
@@ -129,24 +139,32 @@ def separated(m: Means, side: str = "") -> np.ndarray:
 
 
 def lead(m: Means) -> np.ndarray:
-    """Log of the ratio of ratios of one arm over that of another, each at `SPENT` times its own FVU: the same where they share it."""
+    """Log of the ratio of ratios of one arm over that of another, each at `SPENT` times its own
+    FVU: the same where they share it."""
     return separated(m, "a.") - separated(m, "b.")
 
 
 def lead_at_theirs(m: Means) -> np.ndarray:
-    """Log of the ratio of ratios of one arm over that of another, both at `SPENT` times the FVU of the other."""
+    """Log of the ratio of ratios of one arm over that of another, both at `SPENT` times the FVU of
+    the other."""
     theirs = SPENT * fvu_of(m, "b.")[:, :1]
     return at_level(fvu_of(m, "a."), ratio_of_halves(m, "a."), theirs) - separated(m, "b.")
 
 
 def by_removal(arm: xr.Dataset, arms: Arms) -> Terms:
-    """Terms [seed, document] of ordinary dictionaries: effects of a hundredth of each firing, of all of it, and with the norm as it is.
+    """Terms [seed, document] of ordinary dictionaries: effects of a hundredth of each firing, of
+    all of it, and with the norm as it is.
 
-    The same firings are drawn for all three, so that what is left in their ratios is no luck of the draw.
-    """
+    The same firings are drawn for all three, so that what is left in their ratios is no luck of the
+    draw."""
     data = by(arm, "alpha").sel(alpha=0.0, drop=True)
     names = {"linear": "hundredth_taken", "removed": "taken", "exact": "taken_exact"}
-    return sides(**{of: {path: data[f"{name}_{path}"].sum("half") for path in PATHS} for of, name in names.items()})
+    return sides(
+        **{
+            of: {path: data[f"{name}_{path}"].sum("half") for path in PATHS}
+            for of, name in names.items()
+        }
+    )
 
 
 def odds(m: Means, side: str) -> np.ndarray:
@@ -160,11 +178,13 @@ def off(a: str, b: str) -> Statistic:
 
 
 def by_seed(value: Named, statistic: Statistic) -> OneTerm:
-    """A value [seed, document] for scale="log": a statistic that is a logarithm, of each seed by itself, and each document's part in it.
+    """A value [seed, document] for scale="log": a statistic that is a logarithm, of each seed by
+    itself, and each document's part in it.
 
-    Ratios differ between models by more than documents do, and a ratio of sums over models would be that of the few that act most.
-    Formula: exp(n θ − (n − 1) θ without the document), θ of one seed's sums over n documents; the geometric mean over documents is
-    exp(θ) less its bias, as the jackknife has it
+    Ratios differ between models by more than documents do, and a ratio of sums over models would be
+    that of the few that act most.
+    Formula: exp(n θ − (n − 1) θ without the document), θ of one seed's sums over n documents; the
+    geometric mean over documents is exp(θ) less its bias, as the jackknife has it
     """
 
     def each(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -174,10 +194,17 @@ def by_seed(value: Named, statistic: Statistic) -> OneTerm:
         first, *_ = xr.align(*terms.values(), join="exact")
         whole = {name: x.values.sum(1) for name, x in terms.items()}
         seeds, n = first.shape[:2]
-        without = {name: (whole[name][:, None] - x.values).reshape(seeds * n, *x.shape[2:]) for name, x in terms.items()}
+        without = {
+            name: (whole[name][:, None] - x.values).reshape(seeds * n, *x.shape[2:])
+            for name, x in terms.items()
+        }
         with np.errstate(all="ignore"):
             pseudo = n * statistic(whole)[:, None] - (n - 1) * statistic(without).reshape(seeds, n)
-            return xr.DataArray(np.exp(pseudo), dims=("seed", "document"), coords={unit: first[unit].values for unit in ("seed", "document")})
+            return xr.DataArray(
+                np.exp(pseudo),
+                dims=("seed", "document"),
+                coords={unit: first[unit].values for unit in ("seed", "document")},
+            )
 
     return each
 

@@ -28,10 +28,11 @@ def at_rank(name: str, rank: int) -> Value:
 
 
 def several(rank: int, prominence: float) -> OneTerm:
-    """[run]: 1 where at least twice a drop of this prominence is seen at this rank, so that there are two plateaus; else 0.
+    """[run]: 1 where at least twice a drop of this prominence is seen at this rank, so that there
+    are two plateaus; else 0.
 
-    The higher the prominence, the fewer drops: what is true of at least some runs at the highest is true at all, and so is what is
-    true of at most some runs at the lowest.
+    The higher the prominence, the fewer drops: what is true of at least some runs at the highest is
+    true at all, and so is what is true of at most some runs at the lowest.
     """
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -41,20 +42,23 @@ def several(rank: int, prominence: float) -> OneTerm:
 
 
 def next_rank(low: float, high: float) -> Value:
-    """[seed]: by what factor the plateau is shallower at the next rank; the least of all ranks and starts from `low` to `high`."""
+    """[seed]: by what factor the plateau is shallower at the next rank; the least of all ranks and
+    starts from `low` to `high`."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         depth = by(arm, "start").depth
         depth = depth.sel(start=(depth.start >= low) & (depth.start <= high))
-        return (depth.isel(rank=slice(1, None)).drop_vars("rank") / depth.isel(rank=slice(-1)).drop_vars("rank")).min(
-            ("start", "rank")
-        )
+        return (
+            depth.isel(rank=slice(1, None)).drop_vars("rank")
+            / depth.isel(rank=slice(-1)).drop_vars("rank")
+        ).min(("start", "rank"))
 
     return value
 
 
 def deepening(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-    """[seed]: how many times deeper the plateau of rank 1 is from the smallest start than from the largest."""
+    """[seed]: how many times deeper the plateau of rank 1 is from the smallest start than from the
+    largest."""
     depth = by(arm, "start").depth.sel(rank=1)
     return depth.isel(start=-1, drop=True) / depth.isel(start=0, drop=True)
 
@@ -65,7 +69,8 @@ def against_theory(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 
 def stretch(name: str, rank: int = 1) -> Callable[[Arms], xr.DataArray]:
-    """[run]: an arm's steps to a tenth of the loss over those to nine tenths; the sharper the drop, the nearer to 1."""
+    """[run]: an arm's steps to a tenth of the loss over those to nine tenths; the sharper the drop,
+    the nearer to 1."""
     return lambda arms: arms[name].t10.sel(rank=rank) / arms[name].t90.sel(rank=rank)
 
 
@@ -75,7 +80,8 @@ def finding(name: str, measured: Callable[[int], Value], rank: int) -> Callable[
 
 
 def scalar_error(arms: Arms) -> list[float]:
-    """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ = 1 and u₀ = 0.01, 0.1, 0.3."""
+    """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ =
+    1 and u₀ = 0.01, 0.1, 0.3."""
     from assay.worlds.linear import curves
 
     worst = []
@@ -83,12 +89,15 @@ def scalar_error(arms: Arms) -> list[float]:
         path = [u]
         for _ in range(12_000):
             path.append(path[-1] + 1e-3 * (1 - path[-1] ** 2) * path[-1])
-        worst.append(np.abs(np.square(path) - curves.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max())
+        worst.append(
+            np.abs(np.square(path) - curves.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max()
+        )
     return worst
 
 
 def free_error(arms: Arms) -> float:
-    """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over all runs and steps shown."""
+    """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over
+    all runs and steps shown."""
     from assay.worlds.linear import curves
 
     free = arms["free"]
@@ -103,18 +112,25 @@ def free_depths(arms: Arms) -> list[float]:
 
 
 def open_question(arms: Arms) -> list[float]:
-    """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2, .1))."""
+    """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2,
+    .1))."""
     import torch
 
     from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy
 
     C = torch.tensor([[[0.5, 1.0], [2.0, 0.1]]], dtype=torch.float64)
-    asked = [(raw_cross_entropy, C), (raw_cross_entropy, 2 * C), (generalised_kl, torch.ones_like(C)), (generalised_kl, C)]
+    asked = [
+        (raw_cross_entropy, C),
+        (raw_cross_entropy, 2 * C),
+        (generalised_kl, torch.ones_like(C)),
+        (generalised_kl, C),
+    ]
     return [float(make(C)(Z)[0]) for make, Z in asked]
 
 
 def logits(arms: Arms) -> list[float]:
-    """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to each row."""
+    """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to
+    each row."""
     import torch
 
     from assay.worlds.linear.factors import row_kl
@@ -126,155 +142,389 @@ def logits(arms: Arms) -> list[float]:
 
 
 def fallen(*ranks: int) -> Gate:
-    """A gate: at these ranks every run has lost half its loss, so that its fastest descent has been seen."""
-    return Gate("fallen", lambda arm: (arm.left.sel(rank=list(ranks) or arm["rank"].values) <= 0.5).values)
+    """A gate: at these ranks every run has lost half its loss, so that its fastest descent has been
+    seen."""
+    return Gate(
+        "fallen", lambda arm: (arm.left.sel(rank=list(ranks) or arm["rank"].values) <= 0.5).values
+    )
 
 
 DESCENT = {"start": 0.01, "loss": "row-kl", "adam": False, "free": False}
 """Factors under gradient descent on cross-entropy."""
-ANY = f"however prominent a drop has to be ({PROMINENCES[0]:g} to {PROMINENCES[-1]:g} of the fastest)"
+ANY = (
+    f"however prominent a drop has to be ({PROMINENCES[0]:g} to {PROMINENCES[-1]:g} of the fastest)"
+)
 CLAIMS = (
     Claim(
-        text="At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at most 0.1",
-        value=at_rank("depth", 1), where={"start": 0.2}, high=0.1, scale="log", unit=DEPTH, must_fail=("rank-ten", "full-rank"),
+        text=(
+            "At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at "
+            "most 0.1"
+        ),
+        value=at_rank("depth", 1),
+        where={"start": 0.2},
+        high=0.1,
+        scale="log",
+        unit=DEPTH,
+        must_fail=("rank-ten", "full-rank"),
         near={"rank-ten": "that it is a product of factors, of however many components at once"},
-        also={"dealt": "rank 1 as well, its depths dealt out to other starts"}, gates=(fallen(1),),
-        threshold_from="pilot: seeds 0–5; 0.1 was the plan's, for a start of 0.4", published="new", source=POST,
+        also={"dealt": "rank 1 as well, its depths dealt out to other starts"},
+        gates=(fallen(1),),
+        threshold_from="pilot: seeds 0–5; 0.1 was the plan's, for a start of 0.4",
+        published="new",
+        source=POST,
     ),
     Claim(
-        text="From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: ranks 1, 2, 10, full",
-        value=next_rank(0.1, 0.3), low=1.5, scale="log", unit="ratio of depths", must_fail=("dealt", "free"),
+        text=(
+            "From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: "
+            "ranks 1, 2, 10, full"
+        ),
+        value=next_rank(0.1, 0.3),
+        low=1.5,
+        scale="log",
+        unit="ratio of depths",
+        must_fail=("dealt", "free"),
         near={"dealt": "that ranks differ, whatever they start from"},
-        also={"adam": "the same products, by Adam", "ce-full": "the same products under cross-entropy, ranks 1 and full"}, gates=(fallen(),),
-        threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9", published="new", source=POST,
+        also={
+            "adam": "the same products, by Adam",
+            "ce-full": "the same products under cross-entropy, ranks 1 and full",
+        },
+        gates=(fallen(),),
+        threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9",
+        published="new",
+        source=POST,
     ),
     Claim(
-        text="A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 than from 0.5",
-        value=deepening, low=25.0, scale="log", unit="ratio of depths", must_fail=("full-rank", "free"),
+        text=(
+            "A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 "
+            "than from 0.5"
+        ),
+        value=deepening,
+        low=25.0,
+        scale="log",
+        unit="ratio of depths",
+        must_fail=("full-rank", "free"),
         near={"full-rank": "that the start is small, whatever learns from it"},
-        also={"rank-ten": "ten components are few as well: the start decides for them too"}, gates=(fallen(1),),
-        threshold_from="theory: the scalar solution's depth is 27/4 u₀²/σ, which is 25 times less for a fifth of the start",
-        published="new", source=POST,
+        also={"rank-ten": "ten components are few as well: the start decides for them too"},
+        gates=(fallen(1),),
+        threshold_from=(
+            "theory: the scalar solution's depth is 27/4 u₀²/σ, which is 25 times less for a "
+            "fifth of the start"
+        ),
+        published="new",
+        source=POST,
     ),
     Claim(
-        text="One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the step that the scalar solution says",
-        value=against_theory, where={"start": 0.1}, low=0.9, high=1.1, scale="log", unit="share of the predicted step",
-        must_fail=("other-start",), near={"other-start": "that all starts take about as long"},
-        gates=(fallen(1),), threshold_from="theory: the scalar solution; 10 % for what 100 dimensions add", published="new", source=POST,
+        text=(
+            "One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the "
+            "step that the scalar solution says"
+        ),
+        value=against_theory,
+        where={"start": 0.1},
+        low=0.9,
+        high=1.1,
+        scale="log",
+        unit="share of the predicted step",
+        must_fail=("other-start",),
+        near={"other-start": "that all starts take about as long"},
+        gates=(fallen(1),),
+        threshold_from="theory: the scalar solution; 10 % for what 100 dimensions add",
+        published="new",
+        source=POST,
     ),
     Claim(
-        text="Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, plateau depth at most 0.1",
-        of="adam", value=at_rank("depth", 1), where={"start": 0.1, "adam": True}, high=0.1, unit=DEPTH,
-        must_fail=("adam-full", "free-adam"), near={"adam-full": "that it is a product of factors, of however many components at once"},
-        gates=(fallen(1),), threshold_from="plan: before anything was trained", published="new", source=COMMENT,
+        text=(
+            "Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, "
+            "plateau depth at most 0.1"
+        ),
+        of="adam",
+        value=at_rank("depth", 1),
+        where={"start": 0.1, "adam": True},
+        high=0.1,
+        unit=DEPTH,
+        must_fail=("adam-full", "free-adam"),
+        near={"adam-full": "that it is a product of factors, of however many components at once"},
+        gates=(fallen(1),),
+        threshold_from="plan: before anything was trained",
+        published="new",
+        source=COMMENT,
     ),
     Claim(
-        text=f"With cross-entropy, rank 2 shows two plateaus: at least 0.6 of the seeds drop twice or more, {ANY}",
-        of="ce", value=several(2, PROMINENCES[-1]), where={"start": 0.01}, low=0.6, bounds=(0, 1), unit=SHARE, must_fail=("small", "ce-free"),
+        text=(
+            "With cross-entropy, rank 2 shows two plateaus: at least 0.6 of the seeds drop twice "
+            f"or more, {ANY}"
+        ),
+        of="ce",
+        value=several(2, PROMINENCES[-1]),
+        where={"start": 0.01},
+        low=0.6,
+        bounds=(0, 1),
+        unit=SHARE,
+        must_fail=("small", "ce-free"),
         near={"small": "that two components are learned one after the other, whatever the loss"},
-        also={"ce-adam": "cross-entropy as well, by Adam", "steep": "cross-entropy as well, with steeper targets"}, half={"ce": "ce-half"},
-        threshold_from="plan: before anything was trained; that it is asked at every prominence came later", published="new", source=COMMENT,
+        also={
+            "ce-adam": "cross-entropy as well, by Adam",
+            "steep": "cross-entropy as well, with steeper targets",
+        },
+        half={"ce": "ce-half"},
+        threshold_from=(
+            "plan: before anything was trained; that it is asked at every prominence came later"
+        ),
+        published="new",
+        source=COMMENT,
     ),
     Claim(
-        text=f"It is cross-entropy that does it: with squared error, rank 2 drops once; at most 0.25 of the seeds drop twice, {ANY}",
-        of="small", value=several(2, PROMINENCES[0]), where={"start": 0.01}, high=0.25, bounds=(0, 1), unit=SHARE, must_fail=("ce",),
-        near={"ce": "that rank two drops twice under any loss"}, must_hold=("ce-free",), half={"small": "small-half"},
-        threshold_from="plan: a quarter at most, if twice is what cross-entropy brings", published="new", source=COMMENT,
+        text=(
+            "It is cross-entropy that does it: with squared error, rank 2 drops once; at most "
+            f"0.25 of the seeds drop twice, {ANY}"
+        ),
+        of="small",
+        value=several(2, PROMINENCES[0]),
+        where={"start": 0.01},
+        high=0.25,
+        bounds=(0, 1),
+        unit=SHARE,
+        must_fail=("ce",),
+        near={"ce": "that rank two drops twice under any loss"},
+        must_hold=("ce-free",),
+        half={"small": "small-half"},
+        threshold_from="plan: a quarter at most, if twice is what cross-entropy brings",
+        published="new",
+        source=COMMENT,
     ),
     Claim(
-        text=f"It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of the seeds drop twice, {ANY}",
-        of="ce", value=several(1, PROMINENCES[0]), where={"start": 0.01}, high=0.25, bounds=(0, 1), unit=SHARE, must_fail=("ce-two",),
-        near={"ce-two": "that cross-entropy drops twice at any rank"}, must_hold=("small",), half={"ce": "ce-half"},
-        threshold_from="plan: a quarter at most, if twice is what rank two brings", published="new", source=COMMENT,
+        text=(
+            "It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of "
+            f"the seeds drop twice, {ANY}"
+        ),
+        of="ce",
+        value=several(1, PROMINENCES[0]),
+        where={"start": 0.01},
+        high=0.25,
+        bounds=(0, 1),
+        unit=SHARE,
+        must_fail=("ce-two",),
+        near={"ce-two": "that cross-entropy drops twice at any rank"},
+        must_hold=("small",),
+        half={"ce": "ce-half"},
+        threshold_from="plan: a quarter at most, if twice is what rank two brings",
+        published="new",
+        source=COMMENT,
     ),
     Claim(
-        text="Under gradient descent rank 1 drops twice because rows of either sign fall apart: with rows of one sign, at most 0.25 of the "
-             f"seeds drop twice, {ANY}",
-        of="one-sign", value=several(1, PROMINENCES[0]), where=DESCENT, high=0.25, bounds=(0, 1), unit=SHARE, must_fail=("ce",),
-        near={"ce": "that rank 1 drops once in any case"}, half={"one-sign": "one-sign-half"},
-        threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs", published="new", source=OWN,
+        text="Under gradient descent rank 1 drops twice because rows of either sign fall apart: "
+        "with rows of one sign, at most 0.25 of the "
+        f"seeds drop twice, {ANY}",
+        of="one-sign",
+        value=several(1, PROMINENCES[0]),
+        where=DESCENT,
+        high=0.25,
+        bounds=(0, 1),
+        unit=SHARE,
+        must_fail=("ce",),
+        near={"ce": "that rank 1 drops once in any case"},
+        half={"one-sign": "one-sign-half"},
+        threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs",
+        published="new",
+        source=OWN,
     ),
     Claim(
-        text="Rank 10 is hard for gradient descent: at logit scale 4, at least 0.01 of the loss is left after {steep.steps} steps",
-        of="steep", value=at_rank("left", 10), where={"start": 0.01, "loss": "row-kl"}, low=0.01, scale="log", unit=LEFT,
+        text=(
+            "Rank 10 is hard for gradient descent: at logit scale 4, at least 0.01 of the loss is "
+            "left after {steep.steps} steps"
+        ),
+        of="steep",
+        value=at_rank("left", 10),
+        where={"start": 0.01, "loss": "row-kl"},
+        low=0.01,
+        scale="log",
+        unit=LEFT,
         must_fail=("steep-two", "steep-adam"),
-        near={"steep-two": "that targets of this scale are hard, whatever the rank", "steep-adam": "that rank 10 is hard for any optimiser"},
-        threshold_from="plan: before anything was trained", published="new", source=COMMENT,
+        near={
+            "steep-two": "that targets of this scale are hard, whatever the rank",
+            "steep-adam": "that rank 10 is hard for any optimiser",
+        },
+        threshold_from="plan: before anything was trained",
+        published="new",
+        source=COMMENT,
     ),
     Claim(
-        text="It is slow there, not stuck: at logit scale 2, four times the steps leave at most 0.001",
-        of="ce-long", value=at_rank("left", 10), where=DESCENT | {"scale": 2.0}, high=1e-3, scale="log", unit=LEFT, must_fail=("ce",),
+        text=(
+            "It is slow there, not stuck: at logit scale 2, four times the steps leave at most "
+            "0.001"
+        ),
+        of="ce-long",
+        value=at_rank("left", 10),
+        where=DESCENT | {"scale": 2.0},
+        high=1e-3,
+        scale="log",
+        unit=LEFT,
+        must_fail=("ce",),
         near={"ce": "that no more time is needed"},
-        threshold_from="pilot: seeds 0–7, 4e-6 after 10,000 steps, 7e-3 after 2,500", published="new", source=OWN,
+        threshold_from="pilot: seeds 0–7, 4e-6 after 10,000 steps, 7e-3 after 2,500",
+        published="new",
+        source=OWN,
     ),
     Claim(
         text="Nothing need be normalised if the loss is generalised KL: Z ends within 0.1 of C",
-        of="generalised", value=at_rank("off", 10), where={"positive": "ab"}, high=0.1, scale="log", unit="share of the target's norm",
-        must_fail=("raw", "normalised"), near={"normalised": "that it is normalising which lets positive matrices be learned"},
-        threshold_from="pilot: seeds 0–11, 3e-4 to 5e-3 against 0.69 to 0.75", published="new", source=COMMENT,
+        of="generalised",
+        value=at_rank("off", 10),
+        where={"positive": "ab"},
+        high=0.1,
+        scale="log",
+        unit="share of the target's norm",
+        must_fail=("raw", "normalised"),
+        near={"normalised": "that it is normalising which lets positive matrices be learned"},
+        threshold_from="pilot: seeds 0–11, 3e-4 to 5e-3 against 0.69 to 0.75",
+        published="new",
+        source=COMMENT,
     ),
     Exact(
-        text="A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest error at u₀ = 0.01, 0.1, 0.3",
-        value=scalar_error, expected=[0.0, 0.0, 0.0], tolerance=0.01, unit="share of σ", source="gradient flow, solved",
+        text=(
+            "A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest "
+            "error at u₀ = 0.01, 0.1, 0.3"
+        ),
+        value=scalar_error,
+        expected=[0.0, 0.0, 0.0],
+        tolerance=0.01,
+        unit="share of σ",
+        source="gradient flow, solved",
     ),
     Exact(
         text="A free matrix falls as L₀(1 − η)^{2t}: largest error of all runs and steps",
-        value=free_error, expected=0.0, tolerance=1e-5, unit=LEFT, source="gradient descent on a parabola",
+        value=free_error,
+        expected=0.0,
+        tolerance=1e-5,
+        unit=LEFT,
+        source="gradient descent on a parabola",
     ),
     Exact(
-        text="So it falls fastest at once and has no plateau: least and greatest depth of all runs and ranks",
-        value=free_depths, expected=[1.0, 1.0], tolerance=1e-6, unit=DEPTH, source="gradient descent on a parabola",
+        text=(
+            "So it falls fastest at once and has no plateau: least and greatest depth of all runs "
+            "and ranks"
+        ),
+        value=free_depths,
+        expected=[1.0, 1.0],
+        tolerance=1e-6,
+        unit=DEPTH,
+        source="gradient descent on a parabola",
     ),
     Exact(
-        text="Raw −ΣC ln Z is lower at 2C than at C, generalised KL is 0 at C: the four numbers for C = ((.5, 1), (2, .1))",
-        value=open_question, expected=[-0.809462, -3.304791, 1.209462, 0.0], tolerance=2e-6, unit="nats", source="by hand",
+        text=(
+            "Raw −ΣC ln Z is lower at 2C than at C, generalised KL is 0 at C: the four numbers "
+            "for C = ((.5, 1), (2, .1))"
+        ),
+        value=open_question,
+        expected=[-0.809462, -3.304791, 1.209462, 0.0],
+        tolerance=2e-6,
+        unit="nats",
+        source="by hand",
     ),
     Exact(
-        text="Logits need no normalising: KL of two rows by hand, and 0 for C with a constant added to each row",
-        value=logits, expected=[0.266217, 0.444924, 0.0], tolerance=1e-6, unit="nats", source="by hand",
+        text=(
+            "Logits need no normalising: KL of two rows by hand, and 0 for C with a constant "
+            "added to each row"
+        ),
+        value=logits,
+        expected=[0.266217, 0.444924, 0.0],
+        tolerance=1e-6,
+        unit="nats",
+        source="by hand",
     ),
     *[
         Finding(
-            text=f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start of 0.4, gradient descent on squared error",
-            value=finding("main", lambda r: at_rank("depth", r), rank), where={"start": 0.4}, unit=DEPTH, published="new", source=POST,
+            text=(
+                f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start "
+                "of 0.4, gradient descent on squared error"
+            ),
+            value=finding("main", lambda r: at_rank("depth", r), rank),
+            where={"start": 0.4},
+            unit=DEPTH,
+            published="new",
+            source=POST,
         )
         for rank in (1, 2, 10, -1)
     ],
     Finding(
-        text="From starts of 0.4 and 0.5, the least ratio of a next rank's plateau; it is 1 where both ranks are steepest at once",
-        value=lambda arms: next_rank(0.4, 0.5)(arms["main"], arms), unit="ratio of depths", published="new", source=POST,
+        text=(
+            "From starts of 0.4 and 0.5, the least ratio of a next rank's plateau; it is 1 where "
+            "both ranks are steepest at once"
+        ),
+        value=lambda arms: next_rank(0.4, 0.5)(arms["main"], arms),
+        unit="ratio of depths",
+        published="new",
+        source=POST,
     ),
     Finding(
         text="Plateau depth at full rank from a start of 0.3, gradient descent on cross-entropy",
-        value=finding("ce-full", lambda r: at_rank("depth", r), -1), unit=DEPTH, published="new", source=COMMENT,
+        value=finding("ce-full", lambda r: at_rank("depth", r), -1),
+        unit=DEPTH,
+        published="new",
+        source=COMMENT,
     ),
     Finding(
-        text="Un-normalised cross-entropy has no least value and runs below that at Z = C: loss left at rank 10",
-        value=finding("raw", lambda r: at_rank("left", r), 10), unit=LEFT, published="new", source=COMMENT,
+        text=(
+            "Un-normalised cross-entropy has no least value and runs below that at Z = C: loss "
+            "left at rank 10"
+        ),
+        value=finding("raw", lambda r: at_rank("left", r), 10),
+        unit=LEFT,
+        published="new",
+        source=COMMENT,
     ),
     *[
         Finding(
-            text=f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of the fastest: {told}",
-            value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms), unit=SHARE, natural=(0, 1), published="new",
+            text=(
+                f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of "
+                f"the fastest: {told}"
+            ),
+            value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms),
+            unit=SHARE,
+            natural=(0, 1),
+            published="new",
             source=COMMENT,
         )
-        for name, rank, told in (("ce", 2, "cross-entropy"), ("ce", 1, "cross-entropy"), ("small", 2, "squared error"))
+        for name, rank, told in (
+            ("ce", 2, "cross-entropy"),
+            ("ce", 1, "cross-entropy"),
+            ("small", 2, "squared error"),
+        )
         for p in PROMINENCES
     ],
     Finding(
-        text="Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient descent",
-        value=stretch("main"), where={"start": 0.1}, unit="ratio", published="new", source=COMMENT,
+        text=(
+            "Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient "
+            "descent"
+        ),
+        value=stretch("main"),
+        where={"start": 0.1},
+        unit="ratio",
+        published="new",
+        source=COMMENT,
     ),
-    Finding(text="The same under Adam", value=stretch("adam"), where={"start": 0.1}, unit="ratio", published="new", source=COMMENT),
+    Finding(
+        text="The same under Adam",
+        value=stretch("adam"),
+        where={"start": 0.1},
+        unit="ratio",
+        published="new",
+        source=COMMENT,
+    ),
     *[
         Finding(
             text=f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
-            value=finding("ce-adam", lambda r: several(r, 0.05), rank), unit=SHARE, natural=(0, 1), published="new", source=COMMENT,
+            value=finding("ce-adam", lambda r: several(r, 0.05), rank),
+            unit=SHARE,
+            natural=(0, 1),
+            published="new",
+            source=COMMENT,
         )
         for rank in (1, 2)
     ],
     Finding(
         text="Share of the loss left at rank 2 at logit scale 4, for comparison with rank 10",
-        value=finding("steep", lambda r: at_rank("left", r), 2), unit=LEFT, published="new", source=COMMENT,
+        value=finding("steep", lambda r: at_rank("left", r), 2),
+        unit=LEFT,
+        published="new",
+        source=COMMENT,
     ),
-)  # fmt: skip
+)

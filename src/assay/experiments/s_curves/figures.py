@@ -15,27 +15,67 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def falling(title: str, panels: Mapping[str, tuple[xr.Dataset, int]], log: bool, seeds: int = 3, where: float | None = None) -> Figure:
+def falling(
+    title: str,
+    panels: Mapping[str, tuple[xr.Dataset, int]],
+    log: bool,
+    seeds: int = 3,
+    where: float | None = None,
+) -> Figure:
     """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
-    return Figure(title, columns(("panel", "seed", "step", "y"), curves(panels, seeds, where)), "line",
-                  x="step", y="y", color="seed", facet="panel", x_log=log, x_title="step" + (", log scale" if log else ""),
-                  y_title="loss, share of the start's")  # fmt: skip
+    return Figure(
+        title,
+        columns(("panel", "seed", "step", "y"), curves(panels, seeds, where)),
+        "line",
+        x="step",
+        y="y",
+        color="seed",
+        facet="panel",
+        x_log=log,
+        x_title="step" + (", log scale" if log else ""),
+        y_title="loss, share of the start's",
+    )
 
 
-def dropping(title: str, panels: Mapping[str, tuple[xr.Dataset, int]], note: str, seeds: int = 4) -> Figure:
-    """How fast the loss of single seeds falls with the log of the step: what drops are the peaks of."""
-    rows = curves(panels, seeds, None, lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))))
+def dropping(
+    title: str, panels: Mapping[str, tuple[xr.Dataset, int]], note: str, seeds: int = 4
+) -> Figure:
+    """How fast the loss of single seeds falls with the log of the step: what drops are the peaks
+    of."""
+    rows = curves(
+        panels,
+        seeds,
+        None,
+        lambda t, loss: (np.sqrt(t[1:] * t[:-1]), -np.diff(loss) / np.diff(np.log(t))),
+    )
     last = max(step for _, _, step, _ in rows)
     late = [row for row in rows if row[2] >= last / 50]  # before, nothing falls
-    return Figure(title, columns(("panel", "seed", "step", "y"), late), "line", x="step", y="y", color="seed", facet="panel", x_log=True, note=note,
-                  x_title="step, log scale", y_title="−dL/d ln t, over the start's loss")  # fmt: skip
+    return Figure(
+        title,
+        columns(("panel", "seed", "step", "y"), late),
+        "line",
+        x="step",
+        y="y",
+        color="seed",
+        facet="panel",
+        x_log=True,
+        note=note,
+        x_title="step, log scale",
+        y_title="−dL/d ln t, over the start's loss",
+    )
 
 
 def curves(
-    panels: Mapping[str, tuple[xr.Dataset, int]], seeds: int, where: float | None,
-    of: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = lambda t, loss: (t, loss),
+    panels: Mapping[str, tuple[xr.Dataset, int]],
+    seeds: int,
+    where: float | None,
+    of: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = lambda t, loss: (
+        t,
+        loss,
+    ),
 ) -> list[tuple]:
-    """Rows (panel, seed, step, y) of a function of step and loss, for the first draws of the first seeds."""
+    """Rows (panel, seed, step, y) of a function of step and loss, for the first draws of the first
+    seeds."""
     rows: list[tuple] = []
     for panel, (arm, rank) in panels.items():
         arm = arm.isel(run=arm.replicate == 0)
@@ -44,19 +84,39 @@ def curves(
         for run in range(min(seeds, arm.sizes["run"])):
             curve = arm.curve.isel(run=run).sel(rank=rank)
             step, y = of(curve.time.values.astype(float), curve.values)
-            rows += [(panel, f"seed {int(arm.seed[run])}", *point) for point in zip(step.tolist(), y.tolist(), strict=True)]
+            rows += [
+                (panel, f"seed {int(arm.seed[run])}", *point)
+                for point in zip(step.tolist(), y.tolist(), strict=True)
+            ]
     return rows
 
 
 def depths(arms: Arms) -> Figure:
     """Plateau depth against the start's scale, a line per rank."""
     main = by(arms["main"], "start")
-    rows = [(f"rank {rank}", scale, *np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values))))
-            for rank in main["rank"].values for scale in main.start.values]  # fmt: skip
-    return Figure("A larger start and a higher rank make the plateau shallower", columns(("rank", "start", "mean", "low", "high"), rows),
-                  "line", x="start", y="mean", color="rank", band=("low", "high"), x_log=True, y_log=True,
-                  x_title="standard deviation of the factors' entries at the start", y_title="plateau depth, share of the fastest descent",
-                  rules=((1.0, "no plateau"),))  # fmt: skip
+    rows = [
+        (
+            f"rank {rank}",
+            scale,
+            *np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values))),
+        )
+        for rank in main["rank"].values
+        for scale in main.start.values
+    ]
+    return Figure(
+        "A larger start and a higher rank make the plateau shallower",
+        columns(("rank", "start", "mean", "low", "high"), rows),
+        "line",
+        x="start",
+        y="mean",
+        color="rank",
+        band=("low", "high"),
+        x_log=True,
+        y_log=True,
+        x_title="standard deviation of the factors' entries at the start",
+        y_title="plateau depth, share of the fastest descent",
+        rules=((1.0, "no plateau"),),
+    )
 
 
 def plateaus_seen(arms: Arms) -> Figure:
@@ -67,39 +127,91 @@ def plateaus_seen(arms: Arms) -> Figure:
         "cross-entropy, rows of one sign": "one-sign",
         "cross-entropy, Adam": "ce-adam",
     }
-    rows = [(f"{name}, rank {rank}", p, *np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1))
-            for name, arm in sets.items() for rank in arms[arm]["rank"].values.tolist() for p in PROMINENCES]  # fmt: skip
-    return Figure("Two plateaus need neither cross-entropy nor rank two; how many are seen depends on how prominent a drop has to be",
-                  columns(("set-up", "prominence", "mean", "low", "high"), rows), "line",
-                  x="prominence", y="mean", color="set-up", band=("low", "high"), x_log=True,
-                  x_title="least prominence of a drop, share of the fastest", y_title="share of seeds whose loss drops at least twice")  # fmt: skip
+    rows = [
+        (
+            f"{name}, rank {rank}",
+            p,
+            *np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1),
+        )
+        for name, arm in sets.items()
+        for rank in arms[arm]["rank"].values.tolist()
+        for p in PROMINENCES
+    ]
+    return Figure(
+        (
+            "Two plateaus need neither cross-entropy nor rank two; how many are seen depends on "
+            "how prominent a drop has to be"
+        ),
+        columns(("set-up", "prominence", "mean", "low", "high"), rows),
+        "line",
+        x="prominence",
+        y="mean",
+        color="set-up",
+        band=("low", "high"),
+        x_log=True,
+        x_title="least prominence of a drop, share of the fastest",
+        y_title="share of seeds whose loss drops at least twice",
+    )
 
 
 def figures(arms: Arms) -> list[Figure]:
     main, ce = arms["main"], arms["ce"]
     ranks = {f"rank {r}": (main, r) for r in main["rank"].values.tolist()}
-    entropy = {"rank 1, rows of one sign": (arms["one-sign"], 1), **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()}}
-    asked = {f"{name} cross-entropy" if name != "generalised" else "generalised KL": (arms[name], arms[name]["rank"].values[0])
-             for name in ("raw", "normalised", "generalised")}  # fmt: skip
+    entropy = {
+        "rank 1, rows of one sign": (arms["one-sign"], 1),
+        **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()},
+    }
+    asked = {
+        f"{name} cross-entropy" if name != "generalised" else "generalised KL": (
+            arms[name],
+            arms[name]["rank"].values[0],
+        )
+        for name in ("raw", "normalised", "generalised")
+    }
     start = min(main.start.values.tolist(), key=lambda s: abs(s - 0.3))
-    twice = {name: float(several(rank, 0.05)(arm, arms).mean()) for name, (arm, rank) in entropy.items()}
-    note = f"A peak is a drop. Share of all seeds with two or more of prominence 0.05: {', '.join(f'{name} {x:.2f}' for name, x in twice.items())}. "
+    twice = {
+        name: float(several(rank, 0.05)(arm, arms).mean()) for name, (arm, rank) in entropy.items()
+    }
+    note = (
+        "A peak is a drop. Share of all seeds with two or more of prominence 0.05: "
+        f"{', '.join(f'{name} {x:.2f}' for name, x in twice.items())}. "
+    )
     return [
         falling(
-            f"The lower the rank, the flatter the loss before it falls: squared error from a start of {start:g}",
+            (
+                "The lower the rank, the flatter the loss before it falls: squared error from a "
+                f"start of {start:g}"
+            ),
             ranks,
             log=False,
             where=start,
         ),
         falling(
-            f"Against the log of the step all look like an S, even full rank: a start of {start:g}", ranks, log=True, where=start
+            f"Against the log of the step all look like an S, even full rank: a start of {start:g}",
+            ranks,
+            log=True,
+            where=start,
         ),
         depths(arms),
         dropping(
-            "Cross-entropy: many draws of rank 1 fall twice, none if the target's rows all have one sign",
+            (
+                "Cross-entropy: many draws of rank 1 fall twice, none if the target's rows all "
+                "have one sign"
+            ),
             entropy,
-            note + "Drawn from the recorded steps, which are fewer than those that drops are counted on.",
+            note
+            + (
+                "Drawn from the recorded steps, which are fewer than those that drops are counted "
+                "on."
+            ),
         ),
         plateaus_seen(arms),
-        falling("Without normalising, cross-entropy runs below its value at Z = C (0); generalised KL does not", asked, log=True),
+        falling(
+            (
+                "Without normalising, cross-entropy runs below its value at Z = C (0); "
+                "generalised KL does not"
+            ),
+            asked,
+            log=True,
+        ),
     ]

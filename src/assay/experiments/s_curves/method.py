@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from assay.core.runs import Runs
     from assay.worlds.linear.factors import Loss
 
-DEPTH, SHARE, LEFT = "share of the fastest descent", "share of seeds", "share of the loss at the start"
+DEPTH, SHARE, LEFT = (
+    "share of the fastest descent",
+    "share of seeds",
+    "share of the loss at the start",
+)
 PROMINENCES = (0.02, 0.05, 0.1, 0.2)
-"""How far a drop has to stand out to count, as shares of the fastest one. A claim about drops has to be true at all of them."""
+"""How far a drop has to stand out to count, as shares of the fastest one. A claim about drops has
+to be true at all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,8 @@ class SCurves(Spec):
     start: PerRun[Annotated[float, Gt(0)]] = 0.3
     """Standard deviation of the factors' entries at the start."""
     lr: PerRun[Annotated[float, Gt(0)]] = 0.02
-    """Gradient descent: n × scale × its rate, since the curvature grows like n × scale. Adam: its rate."""
+    """Gradient descent: n × scale × its rate, since the curvature grows like n × scale. Adam: its
+    rate."""
     n: Annotated[int, Ge(2)] = 100
     """Rows and columns of the target."""
     ranks: tuple[Annotated[int, Ge(1)], ...] = (1, 2, 10, 100)
@@ -45,9 +51,11 @@ class SCurves(Spec):
     positive: Literal["", "a", "ab"] = ""
     """Factors of the target that have no negative entry; "ab" makes the model start so, too."""
     loss: Literal["square", "row-kl", "raw", "normalised", "generalised"] = "square"
-    """½Σ(A − Z)²; cross-entropy with both matrices as logits; with both as they are; with Z's rows normalised; generalised KL."""
+    """½Σ(A − Z)²; cross-entropy with both matrices as logits; with both as they are; with Z's rows
+    normalised; generalised KL."""
     free: bool = False
-    """Whether the matrix itself is learned, from the same starting function, in place of its factors."""
+    """Whether the matrix itself is learned, from the same starting function, in place of its
+    factors."""
     adam: bool = False
     """Adam, in place of plain gradient descent. Both see the whole loss at each step."""
     steps: Annotated[int, Ge(20)] = 1_500
@@ -59,15 +67,25 @@ class SCurves(Spec):
         if not self.ranks or list(self.ranks) != sorted(set(self.ranks)):
             raise SpecError(f"SCurves.ranks are rising numbers from 1 on, got {self.ranks}")
         if self.ranks[-1] > self.n:
-            raise SpecError(f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank {self.ranks[-1]}")
+            raise SpecError(
+                f"SCurves.ranks must be at most n: no {self.n} × {self.n} matrix has rank "
+                f"{self.ranks[-1]}"
+            )
 
 
-def target_and_loss(runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu") -> tuple[Float[Tensor, "run n n"], Loss]:
+def target_and_loss(
+    runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu"
+) -> tuple[Float[Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
     from assay.worlds.linear import factors
 
-    losses = {"square": factors.square, "row-kl": factors.row_kl, "raw": factors.raw_cross_entropy,
-              "normalised": factors.normalised_cross_entropy, "generalised": factors.generalised_kl}  # fmt: skip
+    losses = {
+        "square": factors.square,
+        "row-kl": factors.row_kl,
+        "raw": factors.raw_cross_entropy,
+        "normalised": factors.normalised_cross_entropy,
+        "generalised": factors.generalised_kl,
+    }
     s = runs.shared
     A = (s.scale * factors.target(runs.replicated(), s.n, rank, s.positive)).to(device)
     return A, losses[s.loss](A)
@@ -77,7 +95,13 @@ def factors_at_start(runs: Runs[SCurves], rank: int) -> State:
     """The factors of each run at the start."""
     from assay.worlds.linear import factors
 
-    return factors.start(runs.replicated(), runs.shared.n, rank, runs.each("start"), "ab" if runs.shared.positive == "ab" else "")
+    return factors.start(
+        runs.replicated(),
+        runs.shared.n,
+        rank,
+        runs.each("start"),
+        "ab" if runs.shared.positive == "ab" else "",
+    )
 
 
 def rates(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
@@ -95,9 +119,17 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
         A, loss = target_and_loss(runs, rank, bench.device)
         if s.loss == "square" and not s.adam:
             factors.check_step(runs.each("lr"), A, s.free, per=s.n * s.scale)
-        params = factors.freed(factors_at_start(runs, rank)) if s.free else factors_at_start(runs, rank)
-        groups.append((factors.adam if s.adam else factors.gradient_descent)(runs, params, loss, lr=rates(runs)))
-    done = fit(groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench)
+        params = (
+            factors.freed(factors_at_start(runs, rank)) if s.free else factors_at_start(runs, rank)
+        )
+        groups.append(
+            (factors.adam if s.adam else factors.gradient_descent)(
+                runs, params, loss, lr=rates(runs)
+            )
+        )
+    done = fit(
+        groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench
+    )
     named = list(zip(s.ranks, done, strict=True))
     return Trained(
         tensors={f"{name}{rank}": x for rank, t in named for name, x in t.tensors.items()},
@@ -110,14 +142,19 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
 
 def shown_steps(steps: int) -> list[int]:
     """The steps at which figures show the loss: evenly and logarithmically spread."""
-    return sorted({round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))})
+    return sorted(
+        {round(t) for t in (*np.geomspace(1, steps - 1, 36), *np.linspace(1, steps - 1, 24))}
+    )
 
 
 def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.core import plateaus
 
     s = runs.shared
-    rows: dict[str, list] = {name: [] for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")}
+    rows: dict[str, list] = {
+        name: []
+        for name in ("depth", "drops", "t90", "t50", "t10", "left", "curve", "off", "drops_half")
+    }
     for rank in s.ranks:
         A, loss = target_and_loss(runs, rank, bench.device)
         least = loss(A)[0].cpu().numpy()[:, None]
@@ -151,16 +188,21 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     )
 
 
-def distance(tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]) -> Float[np.ndarray, "run"]:
+def distance(
+    tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]
+) -> Float[np.ndarray, "run"]:
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
     from assay.worlds.linear import factors
 
-    Z = factors.product({name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors})
+    Z = factors.product(
+        {name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors}
+    )
     return ((Z - A).flatten(1).norm(dim=1) / A.flatten(1).norm(dim=1)).cpu().numpy()
 
 
 def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
-    """[run]: the step at which the scalar solution has lost half its loss, from how far the start points at the rank-1 target.
+    """[run]: the step at which the scalar solution has lost half its loss, from how far the start
+    points at the rank-1 target.
 
     NaN where it says nothing: free matrices, Adam, other losses.
     """
@@ -171,7 +213,9 @@ def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
         return np.full(len(runs), np.nan)
     true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), factors_at_start(runs, 1)
     length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
-    along = sum((true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab")  # what grows is their sum
+    along = sum(
+        (true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab"
+    )  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]
     times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
     return np.array(times) / rates(runs)

@@ -20,12 +20,18 @@ JUMP = "Rajamanoharan et al. 2024, Jumping Ahead: JumpReLU Sparse Autoencoders"
 BATCH = "Bussmann et al. 2024, BatchTopK Sparse Autoencoders"
 NESTED = "Bussmann et al. 2025, Learning Multi-Level Features with Matryoshka Sparse Autoencoders"
 UNTRAINED = "Heap et al. 2025, Sparse Autoencoders Can Interpret Randomly Initialized Transformers"
-SANITY = "Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders: Do SAEs Beat Random Baselines?"
-PILOT = "pilot: seeds 0–3, same model and site, 800 steps of 256 activations, an earlier cut of the corpus"
+SANITY = (
+    "Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders: Do SAEs Beat Random Baselines?"
+)
+PILOT = (
+    "pilot: seeds 0–3, same model and site, 800 steps of 256 activations, an earlier cut of the "
+    "corpus"
+)
 CURVE = ("topk-12", "topk", "topk-21")
 """The arms that make TopK's frontier at the preset's width and length."""
 CORNERS = ("half as long", "in full", "3 × as wide, half as long")
-"""Where an ordering is judged: along training length at the preset's width, and along width at half the length."""
+"""Where an ordering is judged: along training length at the preset's width, and along width at half
+the length."""
 
 
 def point(arm: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -41,9 +47,14 @@ def stacked(points: Sequence[Mapping[str, xr.DataArray]]) -> dict[str, xr.DataAr
 
 
 def everywhere(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms: this method at every corner, and TopK's frontier there, straight from 12 to 21 features a token."""
-    corners = [dict(by(x, "corner")[list(FRONTIER)].data_vars) for x in (arm, arms["topk-12-along"], arms["topk-21-along"])]
-    return sides(a=corners[0], b=stacked(corners[1:]))  # type: ignore[arg-type]  # names of a Dataset are texts
+    """Terms: this method at every corner, and TopK's frontier there, straight from 12 to 21
+    features a token."""
+    corners = [
+        dict(by(x, "corner")[list(FRONTIER)].data_vars)
+        for x in (arm, arms["topk-12-along"], arms["topk-21-along"])
+    ]
+    # names of a Dataset are texts
+    return sides(a=corners[0], b=stacked(corners[1:]))  # type: ignore[arg-type]
 
 
 LEAD = lead_at_own(L0, FVU)
@@ -53,7 +64,16 @@ def leads(m: Means) -> np.ndarray:
     """[draw, corner]: how far this method's FVU lies below TopK's frontier, at its own L0."""
     n = m["a.error"].shape[1]
     return np.stack(
-        [LEAD({name: x[:, i : i + 1] if name.startswith("a.") else x[:, :, i] for name, x in m.items()}) for i in range(n)], 1
+        [
+            LEAD(
+                {
+                    name: x[:, i : i + 1] if name.startswith("a.") else x[:, :, i]
+                    for name, x in m.items()
+                }
+            )
+            for i in range(n)
+        ],
+        1,
     )
 
 
@@ -73,7 +93,8 @@ def both(name: str, other: str) -> Callable[[Arms], dict[str, xr.DataArray]]:
 
 
 def lead_over(m: Means) -> np.ndarray:
-    """How far the first arm lies below the other, each measured from TopK's frontier at its own L0."""
+    """How far the first arm lies below the other, each measured from TopK's frontier at its own
+    L0."""
     return LEAD(m) - lead_at_own(L0, FVU, a="other")(m)
 
 
@@ -85,9 +106,25 @@ def below(other: str) -> Value:
 excess = difference(FVU)
 CROSSED = ("seed", "document")
 LEARNED = dict.fromkeys(
-    ("main", "topk", "topk-12", "topk-21", "matryoshka", "relu", "jumprelu", "half", "topk-half", "topk-12-half", "topk-21-half", "broad",
-     "topk-broad", "topk-12-broad", "topk-21-broad"), "all of it was learned, from the same activations",
-)  # fmt: skip
+    (
+        "main",
+        "topk",
+        "topk-12",
+        "topk-21",
+        "matryoshka",
+        "relu",
+        "jumprelu",
+        "half",
+        "topk-half",
+        "topk-12-half",
+        "topk-21-half",
+        "broad",
+        "topk-broad",
+        "topk-12-broad",
+        "topk-21-broad",
+    ),
+    "all of it was learned, from the same activations",
+)
 
 
 def without(*names: str) -> dict[str, str]:
@@ -97,61 +134,154 @@ def without(*names: str) -> dict[str, str]:
 
 CLAIMS = (
     Claim(
-        text="At equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at both widths and lengths",
-        of="batch-along", value=everywhere, statistic=smallest, units=CROSSED, low=0.002, unit="FVU, smallest lead",
-        must_fail=("topk-along",), near={"topk-along": "a frontier drawn straight between two points lies above TopK itself"},
-        threshold_from=f"{PILOT}: .008 [.006, .010]", published="new", source=BATCH,
+        text=(
+            "At equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at both widths and "
+            "lengths"
+        ),
+        of="batch-along",
+        value=everywhere,
+        statistic=smallest,
+        units=CROSSED,
+        low=0.002,
+        unit="FVU, smallest lead",
+        must_fail=("topk-along",),
+        near={"topk-along": "a frontier drawn straight between two points lies above TopK itself"},
+        threshold_from=f"{PILOT}: .008 [.006, .010]",
+        published="new",
+        source=BATCH,
     ),
     Claim(
-        text="Both halves have to be learned: TopK's FVU lies at least 0.10 below that of random features with a fitted decoder",
-        of="topk", value=below("random"), statistic=excess, units=CROSSED, low=0.10, unit="FVU", must_fail=("frozen-decoder", "frozen-encoder"),
-        near={"frozen-decoder": "it is enough to learn when random directions are used",
-              "frozen-encoder": "it is enough to learn what random detectors stand for"},
-        also=without("topk"), threshold_from=f"{PILOT}: .19 [.18, .21]", published="new", source=SANITY,
+        text=(
+            "Both halves have to be learned: TopK's FVU lies at least 0.10 below that of random "
+            "features with a fitted decoder"
+        ),
+        of="topk",
+        value=below("random"),
+        statistic=excess,
+        units=CROSSED,
+        low=0.10,
+        unit="FVU",
+        must_fail=("frozen-decoder", "frozen-encoder"),
+        near={
+            "frozen-decoder": "it is enough to learn when random directions are used",
+            "frozen-encoder": "it is enough to learn what random detectors stand for",
+        },
+        also=without("topk"),
+        threshold_from=f"{PILOT}: .19 [.18, .21]",
+        published="new",
+        source=SANITY,
     ),
     Claim(
-        text="Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 more FVU after equal training",
-        of="topk-half", value=below("shuffled"), statistic=excess, units=CROSSED, low=0.20, unit="FVU", must_fail=("frozen-encoder", "random"),
-        near={"random": "features that nobody learned gain as much from these ties", "frozen-encoder": "so do detectors that nobody learned"},
+        text=(
+            "Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 "
+            "more FVU after equal training"
+        ),
+        of="topk-half",
+        value=below("shuffled"),
+        statistic=excess,
+        units=CROSSED,
+        low=0.20,
+        unit="FVU",
+        must_fail=("frozen-encoder", "random"),
+        near={
+            "random": "features that nobody learned gain as much from these ties",
+            "frozen-encoder": "so do detectors that nobody learned",
+        },
         also={**without("topk-half"), "frozen-decoder": "its encoder was learned from them"},
-        threshold_from=f"{PILOT}: .34 [.31, .37]", published="new", source="Assay's own baseline",
+        threshold_from=f"{PILOT}: .34 [.31, .37]",
+        published="new",
+        source="Assay's own baseline",
     ),
     Claim(
-        text="The model's training made them: on models with random weights TopK leaves at least 0.20 more FVU after equal training",
-        of="topk-half", value=below("untrained"), statistic=excess, units=CROSSED, low=0.20, unit="FVU",
+        text=(
+            "The model's training made them: on models with random weights TopK leaves at least "
+            "0.20 more FVU after equal training"
+        ),
+        of="topk-half",
+        value=below("untrained"),
+        statistic=excess,
+        units=CROSSED,
+        low=0.20,
+        unit="FVU",
         must_fail=("frozen-encoder", "random", "pca"),
-        near={"random": "activations of the trained model are easier for features that nobody learned, too",
-              "pca": "they merely lie near a few directions"},
-        also={**without("topk-half"), "frozen-decoder": "its encoder was learned from the trained model"},
-        threshold_from=f"{PILOT}: .49 [.46, .52]", published="new", source=UNTRAINED,
+        near={
+            "random": (
+                "activations of the trained model are easier for features that nobody learned, too"
+            ),
+            "pca": "they merely lie near a few directions",
+        },
+        also={
+            **without("topk-half"),
+            "frozen-decoder": "its encoder was learned from the trained model",
+        },
+        threshold_from=f"{PILOT}: .49 [.46, .52]",
+        published="new",
+        source=UNTRAINED,
     ),
-    *(Finding(
-        text=f"BatchTopK's lead over TopK, {CORNERS[i]}", value=lambda arms: everywhere(arms["batch-along"], arms),
-        statistic=lambda m, i=i: leads(m)[:, i], units=CROSSED, unit="FVU",
-    ) for i in range(3)),
+    *(
+        Finding(
+            text=f"BatchTopK's lead over TopK, {CORNERS[i]}",
+            value=lambda arms: everywhere(arms["batch-along"], arms),
+            statistic=lambda m, i=i: leads(m)[:, i],
+            units=CROSSED,
+            unit="FVU",
+        )
+        for i in range(3)
+    ),
     Finding(
-        text="TopK's lead over ReLU + L1, one width and length", value=over_topk("relu"), statistic=lambda m: -LEAD(m),
-        units=CROSSED, unit="FVU", source=f"{GAO}, section 2.3",
+        text="TopK's lead over ReLU + L1, one width and length",
+        value=over_topk("relu"),
+        statistic=lambda m: -LEAD(m),
+        units=CROSSED,
+        unit="FVU",
+        source=f"{GAO}, section 2.3",
     ),
     Finding(
-        text="JumpReLU's lead over TopK, one width and length", value=over_topk("jumprelu"), statistic=LEAD,
-        units=CROSSED, unit="FVU", source=f"{JUMP}, section 5.1",
+        text="JumpReLU's lead over TopK, one width and length",
+        value=over_topk("jumprelu"),
+        statistic=LEAD,
+        units=CROSSED,
+        unit="FVU",
+        source=f"{JUMP}, section 5.1",
     ),
     Finding(
-        text="BatchTopK's lead over JumpReLU, one width and length", value=both("main", "jumprelu"), statistic=lead_over,
-        units=CROSSED, unit="FVU", source=BATCH,
+        text="BatchTopK's lead over JumpReLU, one width and length",
+        value=both("main", "jumprelu"),
+        statistic=lead_over,
+        units=CROSSED,
+        unit="FVU",
+        source=BATCH,
     ),
     Finding(
-        text="BatchTopK's lead over Matryoshka, one width and length", value=both("main", "matryoshka"), statistic=lead_over,
-        units=CROSSED, unit="FVU", source=NESTED,
+        text="BatchTopK's lead over Matryoshka, one width and length",
+        value=both("main", "matryoshka"),
+        statistic=lead_over,
+        units=CROSSED,
+        unit="FVU",
+        source=NESTED,
     ),
-    *(Finding(
-        text=f"FVU of {label}", value=lambda arms, name=name: point(arms[name]), statistic=FVU, units=CROSSED, unit="FVU",
-    ) for name, label in (("topk", "TopK {main.k}"), ("frozen-decoder", "TopK {main.k} with a random decoder"),
-                          ("frozen-encoder", "TopK {main.k} with a random encoder"), ("random", "random features with a fitted decoder"),
-                          ("pca", "{main.k} principal components"), ("untrained", "TopK {main.k} on models with random weights"))),
+    *(
+        Finding(
+            text=f"FVU of {label}",
+            value=lambda arms, name=name: point(arms[name]),
+            statistic=FVU,
+            units=CROSSED,
+            unit="FVU",
+        )
+        for name, label in (
+            ("topk", "TopK {main.k}"),
+            ("frozen-decoder", "TopK {main.k} with a random decoder"),
+            ("frozen-encoder", "TopK {main.k} with a random encoder"),
+            ("random", "random features with a fitted decoder"),
+            ("pca", "{main.k} principal components"),
+            ("untrained", "TopK {main.k} on models with random weights"),
+        )
+    ),
     Finding(
         text="BatchTopK's L0 on test text, with the threshold it learned for {main.k}",
-        value=lambda arms: point(arms["main"]), statistic=L0, units=CROSSED, unit="features",
+        value=lambda arms: point(arms["main"]),
+        statistic=L0,
+        units=CROSSED,
+        unit="features",
     ),
-)  # fmt: skip
+)

@@ -38,16 +38,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SAEZoo(InWords, Spec):
-    method: Literal["batch-topk", "topk", "matryoshka", "relu", "jumprelu", "random", "pca"] = "batch-topk"
+    method: Literal["batch-topk", "topk", "matryoshka", "relu", "jumprelu", "random", "pca"] = (
+        "batch-topk"
+    )
     """The architecture and its loss, or an untrained baseline."""
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.0
-    """λ of the methods that have one, chosen on pilot seeds for an L0 near k; never compared across methods."""
+    """λ of the methods that have one, chosen on pilot seeds for an L0 near k; never compared across
+    methods."""
     k: Annotated[int, Ge(1)] = 16
     """Features that the TopK family keeps on average; rank of pca."""
     frozen: Literal["", "encoder", "decoder"] = added("", before="")
     """Which half of the dictionary stays as random as it started."""
     acts: Literal["model", "shuffled", "untrained"] = "model"
-    """Activations of the model; the same with every coordinate permuted by itself; those of a model with weights drawn by the seed."""
+    """Activations of the model; the same with every coordinate permuted by itself; those of a model
+    with weights drawn by the seed."""
     width: Annotated[int, Ge(1)] = 512
     """Features in the dictionary."""
     subject: str = "smollm2"
@@ -67,9 +71,11 @@ class SAEZoo(InWords, Spec):
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
     bandwidth: float = 0.1
-    """Width of JumpReLU's window, in units of normalised activations; its thresholds start there."""
+    """Width of JumpReLU's window, in units of normalised activations; its thresholds start
+    there."""
     products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training where the gradients are written by hand; many CPUs are far slower in bfloat16."""
+    """Precision of matrix products in training where the gradients are written by hand; many CPUs
+    are far slower in bfloat16."""
     rows: Annotated[int, Ge(1)] = 10_000
     """Training activations to which untrained baselines are fitted."""
     replicate: int = 0
@@ -80,26 +86,41 @@ class SAEZoo(InWords, Spec):
         """The language model whose activations are read."""
         return model_in_words(DRAWN + self.subject if self.acts == "untrained" else self.subject)
 
-    def text(self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0) -> HarvestSpec:
+    def text(
+        self, part: Literal["train", "test"], windows: int = 0, per_file: int = 0
+    ) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(subject=self.subject, site=site, corpus=self.corpus, part=part, windows=windows, per_file=per_file)
+        return HarvestSpec(
+            subject=self.subject,
+            site=site,
+            corpus=self.corpus,
+            part=part,
+            windows=windows,
+            per_file=per_file,
+        )
 
 
 def activations(runs: Runs[SAEZoo], bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest) of the model, or of the same architecture with weights drawn by the first run's seed."""
+    """(training harvest, test harvest) of the model, or of the same architecture with weights drawn
+    by the first run's seed."""
     s = runs.shared
     train, test = s.text("train", s.windows), s.text("test", per_file=s.per_file)
     if s.acts == "untrained":
-        site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
-        given = {"subject": str(untrained(s.subject, s.layer, bench, seed=int(runs.seeds[0]))), "site": site}
+        # the same place: the model without its weights ends there
+        site = f"blocks.{s.layer - 1}.hook_resid_post"
+        given = {
+            "subject": str(untrained(s.subject, s.layer, bench, seed=int(runs.seeds[0]))),
+            "site": site,
+        }
         train, test = train.replace(**given), test.replace(**given)
     data = harvest(train, bench)
     return data, harvest(test, bench, like=data)
 
 
 def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tensor, "*run b d"]:
-    """The rows with every coordinate rolled by its own random number of rows: each keeps its law, what ties them is gone."""
+    """The rows with every coordinate rolled by its own random number of rows: each keeps its law,
+    what ties them is gone."""
     import torch
 
     b, d = x.shape[-2:]
@@ -108,7 +129,8 @@ def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tenso
 
 
 def method(runs: Runs[SAEZoo]) -> Method:
-    """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data and steps for all."""
+    """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data
+    and steps for all."""
     from assay.dictionaries.jump import JumpReLU
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.selection import BatchTopK, TopK
@@ -131,7 +153,11 @@ def method(runs: Runs[SAEZoo]) -> Method:
         case "batch-topk":
             return Method(BatchTopK(s.k), losses.mse, **ranked)
         case "matryoshka":
-            return Method(BatchTopK(s.k), losses.Matryoshka(tuple(round(s.width * part) for part in PREFIXES)), **ranked)
+            return Method(
+                BatchTopK(s.k),
+                losses.Matryoshka(tuple(round(s.width * part) for part in PREFIXES)),
+                **ranked,
+            )
         case "relu":
             return Method(ReLU(), losses.l1, **given)
         case "jumprelu":
@@ -152,11 +178,21 @@ def train_together(groups: Sequence[Runs[SAEZoo]], bench: Bench) -> list[Trained
     drawn = [r.replicated() for r in groups]
     seeds = drawn[0].seeds
     plain = data.batches(seeds, s.batch)
-    batches = plain if s.acts != "shuffled" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    batches = (
+        plain if s.acts != "shuffled" else lambda step: shuffled(plain(step), int(seeds[0]), step)
+    )
     return fit_dictionaries(
-        [(r, method(r)) for r in drawn], batches, d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale,
-        sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
-    )  # fmt: skip
+        [(r, method(r)) for r in drawn],
+        batches,
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+        trained_on=data.trained_on,
+    )
 
 
 def train(runs: Runs[SAEZoo], bench: Bench) -> Trained:
@@ -173,7 +209,9 @@ def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     for one in runs.split(1):
         s = one.shared
         data, _ = activations(one, bench)
-        x = data.rows(np.sort(generator(int(one.seeds[0]), "sae-zoo.rows").permutation(data.kept)[: s.rows]))
+        x = data.rows(
+            np.sort(generator(int(one.seeds[0]), "sae-zoo.rows").permutation(data.kept)[: s.rows])
+        )
         if s.method == "random":
             made = refit_decoder(random_features(one, data.d), x)
         else:
@@ -183,7 +221,8 @@ def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
 
 
 def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
-    """Encoder and decoder rows in the same random unit directions, the k largest kept: what a dictionary is before training."""
+    """Encoder and decoder rows in the same random unit directions, the k largest kept: what a
+    dictionary is before training."""
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.kinds import to_json
     from assay.dictionaries.selection import TopK
@@ -199,11 +238,17 @@ def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
 
     s = runs.shared
     _, test = activations(runs, bench)
-    change = (lambda x: shuffled(x, int(runs.seeds[0]), -1)) if s.acts == "shuffled" else (lambda x: x)
+    change = (
+        (lambda x: shuffled(x, int(runs.seeds[0]), -1)) if s.acts == "shuffled" else (lambda x: x)
+    )
     named, coords = frontier.document_measures(Dictionary.of(trained), test, change)
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named |= {name: ("run step", values, "1") for name, values in trained.history.items() if name in ("loss", "mse", "l0")}
+        named |= {
+            name: ("run step", values, "1")
+            for name, values in trained.history.items()
+            if name in ("loss", "mse", "l0")
+        }
     return measures(runs, coords=coords, **named)
 
 
@@ -214,7 +259,8 @@ def inputs(spec: SAEZoo) -> dict[str, str]:
 
 
 def cost(runs: Runs[SAEZoo]) -> Cost:
-    """The disk that the harvest takes, shared by the arms on the same activations; seconds come from the record."""
+    """The disk that the harvest takes, shared by the arms on the same activations; seconds come
+    from the record."""
     harvest = runs.shared.text("train", runs.shared.windows)
     return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})
 

@@ -1,4 +1,5 @@
-"""Looking first: for how many features some rule about tokens is found, and for how many rules a feature."""
+"""Looking first: for how many features some rule about tokens is found, and for how many rules a
+feature."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ FIRINGS = 10
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """The tokens that are looked at, and as many that judge: activations, and what every rule says of them."""
+    """The tokens that are looked at, and as many that judge: activations, and what every rule says
+    of them."""
 
     x: tuple[Float[Tensor, "token d"], ...]
     true: tuple[Bool[Tensor, "token rule"], ...]
@@ -46,8 +48,9 @@ def looked(data: Harvest, test: Harvest, windows: int, bench: Bench) -> Looked:
 
 
 def found_in(dictionary: Dictionary, at: Looked, seed: int | None = None) -> dict[str, float]:
-    """Shares: of its live features for which looking finds a rule, of all rules for which there is a feature, and of features that are dead;
-    FVU on the tokens that judge. With a seed also the first share with the rules of shuffled tokens."""
+    """Shares: of its live features for which looking finds a rule, of all rules for which there is
+    a feature, and of features that are dead; FVU on the tokens that judge. With a seed also the
+    first share with the rules of shuffled tokens."""
     import torch
 
     from assay.features.predicates import followed
@@ -58,14 +61,17 @@ def found_in(dictionary: Dictionary, at: Looked, seed: int | None = None) -> dic
         off = dictionary.decode(f[1][None])[0] - at.x[1]
     by_feature, by_rule = followed((f[0], f[1]), (at.true[0], at.true[1]))
     out = {
-        "found": share(by_feature[live.numpy()] >= GOOD_F1), "lot": share(by_rule[~np.isnan(by_rule)] >= GOOD_F1),
+        "found": share(by_feature[live.numpy()] >= GOOD_F1),
+        "lot": share(by_rule[~np.isnan(by_rule)] >= GOOD_F1),
         "dead": float((~(f[0] > 0).any(0) & ~(f[1] > 0).any(0)).float().mean()),
         "fvu": float(off.square().sum() / (at.x[1] - at.x[1].mean(0)).square().sum()),
-    }  # fmt: skip
+    }
     if seed is not None:
         draw = rng.generator(seed, "streetlight.shuffled")
         shuffled = [true[torch.from_numpy(draw.permutation(len(true)))] for true in at.true]
-        out["found_shuffled"] = share(followed((f[0][:, live], f[1][:, live]), (shuffled[0], shuffled[1]))[0] >= GOOD_F1)
+        out["found_shuffled"] = share(
+            followed((f[0][:, live], f[1][:, live]), (shuffled[0], shuffled[1]))[0] >= GOOD_F1
+        )
     return out
 
 
@@ -92,8 +98,11 @@ class RulesSpec(Spec):
     """Counted up when the rules change."""
 
 
-def token_rules(data: Harvest, test: Harvest, windows: int, bench: Bench) -> tuple[Bool[np.ndarray, "token rule"], ...]:
-    """What every rule says of the tokens that are looked at, and of those that judge; windows whose file does not parse have no syntax."""
+def token_rules(
+    data: Harvest, test: Harvest, windows: int, bench: Bench
+) -> tuple[Bool[np.ndarray, "token rule"], ...]:
+    """What every rule says of the tokens that are looked at, and of those that judge; windows whose
+    file does not parse have no syntax."""
     from assay.core.hashes import sha256
     from assay.data import corpus as corpora
     from assay.data.corpus import Windows
@@ -108,11 +117,22 @@ def token_rules(data: Harvest, test: Harvest, windows: int, bench: Bench) -> tup
         text = tokenizer.token_text(range(len(tokenizer)))
         known = common(data.tokens[:windows], 200)
         for name, part in (("train", data), ("test", test)):
-            first = Windows(*(values[:windows] for values in (part.windows.tokens, part.windows.document, part.windows.offset)))
+            first = Windows(
+                *(
+                    values[:windows]
+                    for values in (part.windows.tokens, part.windows.document, part.windows.offset)
+                )
+            )
             labels, _ = window_labels(corpus, first, tokenizer)
             np.save(path / f"{name}.npy", rules(first.tokens, text, labels, known).true)
 
-    named: dict[str, Any] = {"model": sha256(folder.path / "tokenizer.json"), "corpus": data.trained_on["corpus"], "looked": windows}
-    plain = [part.spec.replace(subject="", site="blocks.0.hook_resid_pre") for part in (data, test)]  # rules are about text alone
+    named: dict[str, Any] = {
+        "model": sha256(folder.path / "tokenizer.json"),
+        "corpus": data.trained_on["corpus"],
+        "looked": windows,
+    }
+    plain = [
+        part.spec.replace(subject="", site="blocks.0.hook_resid_pre") for part in (data, test)
+    ]  # rules are about text alone
     where = bench.artefact(RulesSpec(train=plain[0], test=plain[1], **named), build)
     return tuple(np.load(where / f"{name}.npy") for name in ("train", "test"))

@@ -1,4 +1,5 @@
-"""The method of streetlight: what one run is, how its dictionary is trained, and what is asked of it."""
+"""The method of streetlight: what one run is, how its dictionary is trained, and what is asked of
+it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,14 @@ from assay.experiments.streetlight.probes import (
     questions,
     read_of,
 )
-from assay.experiments.streetlight.shared import Baselines, ChanceSpec, asked_spec, chance, equal, rows
+from assay.experiments.streetlight.shared import (
+    Baselines,
+    ChanceSpec,
+    asked_spec,
+    chance,
+    equal,
+    rows,
+)
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -59,7 +67,8 @@ class Streetlight(InWords, Spec):
     layer: Annotated[int, Ge(1)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"
-    """The text on which dictionaries are trained and looked at: "stdlib" or a folder of text files."""
+    """The text on which dictionaries are trained and looked at: "stdlib" or a folder of text
+    files."""
     windows: Annotated[int, Ge(1)] = 500
     """Training windows of 128 tokens."""
     looked: Annotated[int, Ge(1)] = 40
@@ -75,7 +84,8 @@ class Streetlight(InWords, Spec):
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
     frozen: Part = ""
-    """Which half of the dictionary is not learned; a decoder that is not starts with the covariance of the activations."""
+    """Which half of the dictionary is not learned; a decoder that is not starts with the covariance
+    of the activations."""
     asks: Literal["listed", "planted"] = "listed"
     """The frozen list; or whether a feature drawn by lot is on."""
     lots: Annotated[int, Ge(1)] = 8
@@ -83,17 +93,27 @@ class Streetlight(InWords, Spec):
     regimes: tuple[str, ...] = (*REGIMES, PERMUTED)
     """Which of the regimes."""
     sizes: tuple[int, ...] = (64, 32, 64, 24)
-    """Texts of each concept for training, validation, test and shifted test; half of them have the property."""
+    """Texts of each concept for training, validation, test and shifted test; half of them have the
+    property."""
     worded: tuple[int, ...] = (0, 8, 20, 0)
     """How many of them the model is asked about in words."""
 
     def check(self) -> None:
         if unknown := [r for r in self.regimes if r not in (*REGIMES, PERMUTED)]:
-            raise SpecError(f"Streetlight.regimes names {unknown[0]!r}; regimes: {', '.join((*REGIMES, PERMUTED))}")
+            raise SpecError(
+                f"Streetlight.regimes names {unknown[0]!r}; regimes: "
+                f"{', '.join((*REGIMES, PERMUTED))}"
+            )
         if "standard" not in self.regimes:
-            raise SpecError("Streetlight.regimes must have 'standard', whose texts of other templates are measured as well")
+            raise SpecError(
+                "Streetlight.regimes must have 'standard', whose texts of other templates are "
+                "measured as well"
+            )
         if len(self.sizes) != 4 or len(self.worded) != 4 or any(n % 2 or n < 2 for n in self.sizes):
-            raise SpecError("Streetlight.sizes and .worded are four numbers: train, validation, test, shifted; sizes even and at least 2")
+            raise SpecError(
+                "Streetlight.sizes and .worded are four numbers: train, validation, test, "
+                "shifted; sizes even and at least 2"
+            )
 
     @property
     def model_in_words(self) -> str:
@@ -102,14 +122,21 @@ class Streetlight(InWords, Spec):
 
     def text(self, part: Literal["train", "test"], windows: int) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
-        return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", corpus=self.corpus, part=part, windows=windows)
+        return HarvestSpec(
+            subject=self.subject,
+            site=f"blocks.{self.layer}.hook_resid_pre",
+            corpus=self.corpus,
+            part=part,
+            windows=windows,
+        )
 
 
 def activations(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model, or of one of its shape with random weights."""
     train, test = s.text("train", s.windows), s.text("test", s.looked).replace(per_file=2)
     if s.weights == "random":
-        site = f"blocks.{s.layer - 1}.hook_resid_post"  # the same place: the model without its weights ends there
+        # the same place: the model without its weights ends there
+        site = f"blocks.{s.layer - 1}.hook_resid_post"
         given = {"subject": str(untrained(s.subject, s.layer, bench)), "site": site}
         train, test = train.replace(**given), test.replace(**given)
     data = harvest(train, bench)
@@ -125,13 +152,30 @@ def train(runs: Runs[Streetlight], bench: Bench) -> Trained:
 
     s = runs.shared
     data, _ = activations(runs.specs[0], bench)
-    method = Method(TopK(s.k), losses.mse, s.width, lr=np.full(len(runs), s.lr), penalty=np.zeros(len(runs)), betas=(0.9, 0.999),
-                    encoder_scale=1.0)  # fmt: skip
-    method = freeze(method, s.frozen, data.rows(data.kept[:8192]).mT.cov() if s.frozen == "decoder" else None)
+    method = Method(
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.full(len(runs), s.lr),
+        penalty=np.zeros(len(runs)),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+    )
+    method = freeze(
+        method, s.frozen, data.rows(data.kept[:8192]).mT.cov() if s.frozen == "decoder" else None
+    )
     return fit_dictionaries(
-        [(runs, method)], data.batches(runs.seeds, s.batch), d=data.d, steps=s.steps, bench=bench, mean=data.mean, scale=data.scale,
-        sites=(data.spec.site,), probe_at=probes(s.steps, 20), trained_on=data.trained_on,
-    )[0]  # fmt: skip
+        [(runs, method)],
+        data.batches(runs.seeds, s.batch),
+        d=data.d,
+        steps=s.steps,
+        bench=bench,
+        mean=data.mean,
+        scale=data.scale,
+        sites=(data.spec.site,),
+        probe_at=probes(s.steps, 20),
+        trained_on=data.trained_on,
+    )[0]
 
 
 def again(runs: Runs[Streetlight], bench: Bench, before: Trained) -> Trained:
@@ -140,24 +184,39 @@ def again(runs: Runs[Streetlight], bench: Bench, before: Trained) -> Trained:
 
 
 def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Dataset:
-    """What every method reaches on every question in every regime, what is found by looking, and how good the dictionary is."""
+    """What every method reaches on every question in every regime, what is found by looking, and
+    how good the dictionary is."""
     from assay.dictionaries.dictionary import Dictionary
 
-    found = [measured_one(s, one, bench) for s, one in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)]
+    found = [
+        measured_one(s, one, bench)
+        for s, one in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)
+    ]
     names, coords = found[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
-    named = {name: (dims, np.stack([one[name] for one, _ in found]), unit) for name, (dims, unit) in MEASURED.items() if name in found[0][0]}
+    named = {
+        name: (dims, np.stack([one[name] for one, _ in found]), unit)
+        for name, (dims, unit) in MEASURED.items()
+        if name in found[0][0]
+    }
     return measures(runs, coords={**coords, "task": list(names)}, **named)
 
 
 MEASURED = {
-    "validation": ("run task regime probe", "AUROC"), "auroc": ("run task regime probe", "AUROC"), "shifted": ("run task probe", "AUROC"),
+    "validation": ("run task regime probe", "AUROC"),
+    "auroc": ("run task regime probe", "AUROC"),
+    "shifted": ("run task probe", "AUROC"),
     "asked": ("run task", "AUROC"),
-    **dict.fromkeys(("found", "found_random", "found_shuffled", "dead"), ("run", "share of features")),
-    **dict.fromkeys(("lot", "lot_random"), ("run", "share of rules")), "fvu": ("run", "share"),
-}  # fmt: skip
+    **dict.fromkeys(
+        ("found", "found_random", "found_shuffled", "dead"), ("run", "share of features")
+    ),
+    **dict.fromkeys(("lot", "lot_random"), ("run", "share of rules")),
+    "fvu": ("run", "share"),
+}
 
 
-def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[dict[str, Any], tuple[str, ...]]:
+def measured_one(
+    s: Streetlight, dictionary: Dictionary, bench: Bench
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The measures of one run, without the axis run, and the names of its questions."""
     data, test = activations(s, bench)
     listing = s.asks == "listed"
@@ -168,19 +227,50 @@ def measured_one(s: Streetlight, dictionary: Dictionary, bench: Bench) -> tuple[
     for i, regime in enumerate(s.regimes):
         draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
         drawn = [
-            baselines.reached(regime, s.seed, d) | rows(own_methods(codes, questions(asked, regime, s.seed, d), names)) for d in range(draws)
+            baselines.reached(regime, s.seed, d)
+            | rows(own_methods(codes, questions(asked, regime, s.seed, d), names))
+            for d in range(draws)
         ]
         for method in drawn[0]:
             reached[:, :, i, METHODS.index(method)] = np.mean([one[method] for one in drawn], 0)
     at = looked(data, test, s.looked, bench) if listing else None
-    seen = found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None) if at is not None else {}
-    kept = ChanceSpec(seed=s.seed, of=name, width=s.width, k=s.k, looked=s.looked, test=test.spec.replace(subject="").to_json()) if name else None
-    once = chance(asked, data, at, s.seed, s.width, s.k, bench, kept, CHANCE if listing and s.weights == "trained" else CHANCE[:1])
+    seen = (
+        found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None)
+        if at is not None
+        else {}
+    )
+    kept = (
+        ChanceSpec(
+            seed=s.seed,
+            of=name,
+            width=s.width,
+            k=s.k,
+            looked=s.looked,
+            test=test.spec.replace(subject="").to_json(),
+        )
+        if name
+        else None
+    )
+    once = chance(
+        asked,
+        data,
+        at,
+        s.seed,
+        s.width,
+        s.k,
+        bench,
+        kept,
+        CHANCE if listing and s.weights == "trained" else CHANCE[:1],
+    )
     if at is not None:
         once |= rows([(EQUAL, equal(asked, data, at, s.seed, seen["fvu"]))])
     for method in (m for m in METHODS if m in once):
         reached[:, :, s.regimes.index("standard"), METHODS.index(method)] = once[method]
-    named: dict[str, Any] = {"validation": reached[0], "auroc": reached[1], "shifted": reached[2, :, s.regimes.index("standard")]}
+    named: dict[str, Any] = {
+        "validation": reached[0],
+        "auroc": reached[1],
+        "shifted": reached[2, :, s.regimes.index("standard")],
+    }
     if at is not None:
         named |= {**seen, "found_random": once["found"], "lot_random": once["lot"]}
     if listing and any(s.worded) and s.weights == "trained":
@@ -203,35 +293,56 @@ def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
     from assay.data.concept_acts import concept_acts
 
     got = concept_acts(folders)
-    return Asked(got.names, data.normalise(torch.from_numpy(got.acts).float()), got.tokens, got.label, got.part)
+    return Asked(
+        got.names,
+        data.normalise(torch.from_numpy(got.acts).float()),
+        got.tokens,
+        got.label,
+        got.part,
+    )
 
 
 def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int = 8) -> Asked:
-    """Questions whose answer is one feature drawn by lot: is it on at the last of so many tokens?"""
+    """Questions whose answer is one feature drawn by lot: is it on at the last of so many
+    tokens?"""
     import torch
 
     count = s.lots
     tokens_at = data.kept[data.kept % data.spec.context >= before][:12_800]
-    f = torch.cat([dictionary.normalised.encode(data.rows(part))[0] > 0 for part in np.array_split(tokens_at, 8)]).numpy()
+    f = torch.cat(
+        [
+            dictionary.normalised.encode(data.rows(part))[0] > 0
+            for part in np.array_split(tokens_at, 8)
+        ]
+    ).numpy()
     halves = np.array(s.sizes) // 2
     usable = np.flatnonzero((f.sum(0) >= halves.sum()) & ((~f).sum(0) >= halves.sum()))
     draw = generator(s.seed, "streetlight.planted")
     label, part, at = [], [], []
     for feature in draw.permutation(usable)[:count]:
-        sides = [draw.permutation(np.flatnonzero(f[:, feature] == yes))[: halves.sum()] for yes in (True, False)]
+        sides = [
+            draw.permutation(np.flatnonzero(f[:, feature] == yes))[: halves.sum()]
+            for yes in (True, False)
+        ]
         at.append(tokens_at[np.concatenate(sides)])
         label.append(np.repeat([True, False], halves.sum()))
         part.append(np.tile(np.repeat(np.arange(4), halves), 2))
     if len(at) < count:
-        raise SpecError(f"only {len(at)} features are on often enough for a planted question, {count} are needed; give more windows or fewer sizes")
+        raise SpecError(
+            f"only {len(at)} features are on often enough for a planted question, {count} are "
+            "needed; give more windows or fewer sizes"
+        )
     places = np.stack(at)[..., None] - np.arange(before)[::-1]
     x = data.rows(places.ravel()).view(*places.shape, data.d)
     tokens = data.tokens.ravel()[places]
-    return Asked(tuple(f"feature {i + 1}" for i in range(count)), x, tokens, np.stack(label), np.stack(part))
+    return Asked(
+        tuple(f"feature {i + 1}" for i in range(count)), x, tokens, np.stack(label), np.stack(part)
+    )
 
 
 def in_words(s: Streetlight, asked: Asked, data: Harvest, bench: Bench) -> Any:
-    """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on validation texts."""
+    """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on
+    validation texts."""
     import torch
 
     from assay.data.concept_acts import answers
@@ -253,6 +364,7 @@ def inputs(spec: Streetlight) -> dict[str, str]:
 
 
 def cost(runs: Runs[Streetlight]) -> Cost:
-    """The disk that the harvest takes, shared by the arms on the same activations; seconds come from the record."""
+    """The disk that the harvest takes, shared by the arms on the same activations; seconds come
+    from the record."""
     size = runs.shared.text("train", runs.shared.windows)
     return Cost(bytes=size.bytes(), artefacts={size.to_json(): size.bytes()})

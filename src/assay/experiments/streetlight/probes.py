@@ -1,4 +1,5 @@
-"""Every probe of streetlight on the same questions: which rows each regime gives, what each method reads, what each reaches."""
+"""Every probe of streetlight on the same questions: which rows each regime gives, what each method
+reads, what each reaches."""
 
 from __future__ import annotations
 
@@ -36,14 +37,16 @@ SAE = ("sae-1", "sae-4", "sae-16", "sae-64", "sae-all", "recon")
 CHANCE = ("random-1", "random-again-1")
 """The best feature of random dictionaries, drawn anew for each seed whatever its dictionary is."""
 EQUAL = "pca-equal"
-"""A regression on principal components that leave as much of the variance unexplained as the dictionary does."""
+"""A regression on principal components that leave as much of the variance unexplained as the
+dictionary does."""
 METHODS = (*BASELINES, *SAE, "error", "untuned", *CHANCE, EQUAL)
 RANKS = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Several questions as probes meet them: normalised activations token by token, token ids, true answers, parts."""
+    """Several questions as probes meet them: normalised activations token by token, token ids, true
+    answers, parts."""
 
     names: tuple[str, ...]
     x: Float[Tensor, "q row s d"]
@@ -69,14 +72,20 @@ class Asked:
         from assay.features.attention_probe import components
 
         few = components(self.x, self.there, questions(self, "standard", 0).train)
-        return Plain(self.raw, dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)), few, self.there)
+        return Plain(
+            self.raw,
+            dict(zip(("tokens", "bigrams"), grams(self.tokens), strict=True)),
+            few,
+            self.there,
+        )
 
 
 def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
-    """The rows of a regime: fewer training rows, few with the answer yes, or some told wrongly; tests are always the same and true.
+    """The rows of a regime: fewer training rows, few with the answer yes, or some told wrongly;
+    tests are always the same and true.
 
-    Scarce regimes tune on as few rows as they train on. Where all rows are used and none is changed, the seed changes nothing.
-    """
+    Scarce regimes tune on as few rows as they train on. Where all rows are used and none is
+    changed, the seed changes nothing."""
     import torch
 
     from assay.features.kernel_probe import Questions
@@ -84,7 +93,13 @@ def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
     told, rows = asked.label.copy(), []
     for q in range(len(told)):
         own = rng.generator(0 if regime == "standard" else seed, f"streetlight.{regime}.{draw}", q)
-        mine = [[own.permutation(np.flatnonzero((asked.part[q] == p) & (asked.label[q] == yes))) for yes in (True, False)] for p in (0, 1)]
+        mine = [
+            [
+                own.permutation(np.flatnonzero((asked.part[q] == p) & (asked.label[q] == yes)))
+                for yes in (True, False)
+            ]
+            for p in (0, 1)
+        ]
         if regime in SCARCE:
             half = int(regime.split()[0]) // 2
             mine = [[side[:half] for side in sides] for sides in mine]
@@ -92,17 +107,23 @@ def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
             mine[0][0] = mine[0][0][: max(2, len(mine[0][1]) // 8)]
         train, validation = (np.concatenate(sides) for sides in mine)
         if regime.startswith("noise"):
-            wrong = train[own.permutation(len(train))[: round(float(regime.split()[1]) / 100 * len(train))]]
+            wrong = train[
+                own.permutation(len(train))[: round(float(regime.split()[1]) / 100 * len(train))]
+            ]
             told[q, wrong] = ~told[q, wrong]
         if regime == PERMUTED:
             for part in (train, validation):
                 told[q, part] = told[q, own.permutation(part)]
         rows.append((train, validation, *(np.flatnonzero(asked.part[q] == p) for p in (2, 3))))
     first, second, *tests = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
-    return Questions(torch.from_numpy(asked.label), torch.from_numpy(told), first, second, tuple(tests))
+    return Questions(
+        torch.from_numpy(asked.label), torch.from_numpy(told), first, second, tuple(tests)
+    )
 
 
-def pooled(x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"]) -> Float[Tensor, "2 q row d"]:
+def pooled(
+    x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"]
+) -> Float[Tensor, "2 q row d"]:
     """Each text as one vector in two ways: its last token's, and the mean over its tokens."""
     import torch
 
@@ -111,14 +132,20 @@ def pooled(x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"]) -> Flo
     return torch.stack([end, (x * there[..., None]).sum(2) / there.sum(-1, keepdim=True)])
 
 
-def grams(tokens: Int[np.ndarray, "q row s"]) -> tuple[Float[Tensor, "q row row"], Float[Tensor, "q row row"]]:
-    """Inner products of texts as bags of tokens, and as bags of tokens and pairs that follow each other."""
+def grams(
+    tokens: Int[np.ndarray, "q row s"],
+) -> tuple[Float[Tensor, "q row row"], Float[Tensor, "q row row"]]:
+    """Inner products of texts as bags of tokens, and as bags of tokens and pairs that follow each
+    other."""
     import torch
 
     found: tuple[list, list] = [], []
     for texts in tokens.tolist():
         single = [{t for t in text if t >= 0} for text in texts]
-        double = [one | {pair for pair in pairwise(text) if pair[1] >= 0} for one, text in zip(single, texts, strict=True)]
+        double = [
+            one | {pair for pair in pairwise(text) if pair[1] >= 0}
+            for one, text in zip(single, texts, strict=True)
+        ]
         for bags, out in zip((single, double), found, strict=True):
             place: dict = {}
             for bag in bags:
@@ -131,8 +158,11 @@ def grams(tokens: Int[np.ndarray, "q row s"]) -> tuple[Float[Tensor, "q row row"
     return torch.from_numpy(np.stack(found[0])), torch.from_numpy(np.stack(found[1]))
 
 
-def coded(asked: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]) -> Float[Tensor, "2 q row k"]:
-    """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up with is not coded."""
+def coded(
+    asked: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]
+) -> Float[Tensor, "2 q row k"]:
+    """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up
+    with is not coded."""
     import torch
 
     found: list[Tensor] = []
@@ -140,19 +170,27 @@ def coded(asked: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tens
         for i, (x, there) in enumerate(zip(asked.x, asked.there, strict=True)):
             count, values = there.sum(-1), encode(i, x[there])
             text, ends = torch.arange(len(there)).repeat_interleave(count), count.cumsum(0) - 1
-            mean = values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values) / count[:, None]
+            mean = (
+                values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values)
+                / count[:, None]
+            )
             found.append(torch.stack([values[ends], mean]))
     return torch.stack(found, 1)
 
 
 def read_of(asked: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
-    """Features times the length of their decoder rows, reconstruction and error, pooled text by text.
+    """Features times the length of their decoder rows, reconstruction and error, pooled text by
+    text.
 
     Decoding is linear, so that what is pooled first need not be decoded token by token.
     """
     f = coded(asked, lambda _, x: dictionary.encode(x)[0])
     made = dictionary.decode(f.flatten(0, 2)[None])[0].unflatten(0, f.shape[:3])
-    return {"features": f * dictionary.W_dec[0].norm(dim=1), "recon": made, "error": asked.raw - made}
+    return {
+        "features": f * dictionary.W_dec[0].norm(dim=1),
+        "recon": made,
+        "error": asked.raw - made,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,36 +201,69 @@ class Plain:
     grams: dict[str, Float[Tensor, "q row row"]]
     """Inner products of texts as bags of tokens, and of tokens and pairs."""
     few: Float[Tensor, "q row s k"]
-    """Tokens in principal components of all training texts, in every regime: no answers are needed for them."""
+    """Tokens in principal components of all training texts, in every regime: no answers are needed
+    for them."""
     there: Bool[Tensor, "q row s"]
 
 
 def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
-    """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every strength are settings of all that have them."""
+    """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every
+    strength are settings of all that have them."""
     from assay.features import kernel_probe as probe
     from assay.features.attention_probe import attention_scores
 
     rows = [probe.prepared(x, q) for x in r.raw]
     inner = [probe.products(x, q) for x in rows]
     ranks = [n for n in RANKS if n < q.train.shape[1]]
-    counted = {name: [gram.gather(2, q.train[:, None].expand(-1, gram.shape[1], -1))] for name, gram in r.grams.items()}
-    yield from regressions({"logistic": inner, "pca": [k for one in inner for k in probe.component_products(one, q, ranks)], **counted}, q)
+    counted = {
+        name: [gram.gather(2, q.train[:, None].expand(-1, gram.shape[1], -1))]
+        for name, gram in r.grams.items()
+    }
+    yield from regressions(
+        {
+            "logistic": inner,
+            "pca": [k for one in inner for k in probe.component_products(one, q, ranks)],
+            **counted,
+        },
+        q,
+    )
     yield "means", tuned([probe.mean_scores(k, q) for k in inner], q)
     yield "neighbours", tuned([probe.neighbour_scores(x, q) for x in rows], q)
     yield "attention", tuned([attention_scores(r.few, r.there, q)], q)
     yield "untuned", tuned([probe.regression_scores(probe.products(r.raw[0], q), q, (1.0,))], q)
 
 
-def own_methods(codes: dict[str, Float[Tensor, "2 q row k"]], q: Questions, names: Sequence[str] = (*SAE, "error")) -> Iterator[tuple[str, Tuned]]:
-    """What is read of one dictionary: its best k features, all of them, its reconstruction and its error."""
+def own_methods(
+    codes: dict[str, Float[Tensor, "2 q row k"]],
+    q: Questions,
+    names: Sequence[str] = (*SAE, "error"),
+) -> Iterator[tuple[str, Tuned]]:
+    """What is read of one dictionary: its best k features, all of them, its reconstruction and its
+    error."""
     from assay.features import kernel_probe as probe
 
-    read = {"sae-all": list(codes["features"]), "recon": list(codes["recon"]), "error": list(codes["error"])}
+    read = {
+        "sae-all": list(codes["features"]),
+        "recon": list(codes["recon"]),
+        "error": list(codes["error"]),
+    }
     tops = [probe.top_features(f, q, 64) for f in codes["features"]]
-    read |= {f"sae-{k}": [probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)] for k in (4, 16, 64)}
+    read |= {
+        f"sae-{k}": [
+            probe.chosen(f, top[:, :k]) for f, top in zip(codes["features"], tops, strict=True)
+        ]
+        for k in (4, 16, 64)
+    }
     if "sae-1" in names:
         yield "sae-1", best_feature(codes["features"], q)
-    yield from regressions({name: [probe.products(probe.prepared(x, q), q) for x in read[name]] for name in names if name != "sae-1"}, q)
+    yield from regressions(
+        {
+            name: [probe.products(probe.prepared(x, q), q) for x in read[name]]
+            for name in names
+            if name != "sae-1"
+        },
+        q,
+    )
 
 
 def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
@@ -203,37 +274,57 @@ def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
 
 
 def best_of_lone(asked: Asked, one: Dictionary, q: Questions) -> Tuned:
-    """The best single feature of a dictionary whose features do not compete: texts that do not choose need only the chosen ones."""
+    """The best single feature of a dictionary whose features do not compete: texts that do not
+    choose need only the chosen ones."""
     import torch
 
     from assay.features import kernel_probe as probe
 
     rows, told = q.train.numpy(), q.told.gather(1, q.train)
-    given = (np.take_along_axis(part, rows.reshape(*rows.shape, *[1] * (part.ndim - 2)), 1) for part in (asked.tokens, asked.label, asked.part))
+    given = (
+        np.take_along_axis(part, rows.reshape(*rows.shape, *[1] * (part.ndim - 2)), 1)
+        for part in (asked.tokens, asked.label, asked.part)
+    )
     every = torch.arange(rows.shape[1]).expand(rows.shape)
-    features = coded(Asked(asked.names, q.of(asked.x, q.train), *given), lambda _, x: one.encode(x)[0])
-    tops = torch.cat([probe.top_features(f, probe.Questions(told, told, every, every, ()), 1) for f in features], 1)
-    few = [replace(one, W_enc=one.W_enc[..., at], b_enc=one.b_enc[:, at], W_dec=one.W_dec[:, at]) for at in tops]
+    features = coded(
+        Asked(asked.names, q.of(asked.x, q.train), *given), lambda _, x: one.encode(x)[0]
+    )
+    tops = torch.cat(
+        [probe.top_features(f, probe.Questions(told, told, every, every, ()), 1) for f in features],
+        1,
+    )
+    few = [
+        replace(one, W_enc=one.W_enc[..., at], b_enc=one.b_enc[:, at], W_dec=one.W_dec[:, at])
+        for at in tops
+    ]
     last, mean = coded(asked, lambda i, x: few[i].encode(x)[0])
     return alone([last[..., :1], mean[..., 1:]], q)
 
 
 def alone(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
-    """One column by itself, turned as training texts have it: any regression on it orders texts so."""
+    """One column by itself, turned as training texts have it: any regression on it orders texts
+    so."""
     from assay.features import kernel_probe as probe
 
-    return tuned([probe.mean_scores(probe.products(probe.prepared(x, q), q), q) for x in columns], q)
+    return tuned(
+        [probe.mean_scores(probe.products(probe.prepared(x, q), q), q) for x in columns], q
+    )
 
 
 def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tuned:
     """A tuned regression on these columns, whichever pooling validation prefers."""
     from assay.features import kernel_probe as probe
 
-    return dict(regressions({"": [probe.products(probe.prepared(x, q), q) for x in poolings]}, q))[""]
+    return dict(regressions({"": [probe.products(probe.prepared(x, q), q) for x in poolings]}, q))[
+        ""
+    ]
 
 
-def regressions(inner: dict[str, list[Float[Tensor, "q row n"]]], q: Questions) -> Iterator[tuple[str, Tuned]]:
-    """A tuned regression for every name, whichever of its inner products validation prefers; all are solved at once."""
+def regressions(
+    inner: dict[str, list[Float[Tensor, "q row n"]]], q: Questions
+) -> Iterator[tuple[str, Tuned]]:
+    """A tuned regression for every name, whichever of its inner products validation prefers; all
+    are solved at once."""
     from assay.features import kernel_probe as probe
 
     scores = iter(probe.all_regression_scores([k for both in inner.values() for k in both], q))

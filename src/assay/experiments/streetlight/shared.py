@@ -1,5 +1,6 @@
-"""What does not depend on how a dictionary was trained, worked out once for all arms that ask the same: baselines, and random dictionaries;
-and principal components that leave as much over as a dictionary does."""
+"""What does not depend on how a dictionary was trained, worked out once for all arms that ask the
+same: baselines, and random dictionaries; and principal components that leave as much over as a
+dictionary does."""
 
 from __future__ import annotations
 
@@ -87,13 +88,20 @@ class ChanceSpec(Spec):
 
 def asked_spec(data: Harvest, sizes: tuple[int, ...]) -> AskedSpec:
     """The name under which everything about these texts is kept."""
-    return AskedSpec(model=data.trained_on["model"], site=data.spec.site, dtype=data.dtype, windows=data.spec.windows,
-                     concepts=concepts.fingerprint(), sizes=tuple(sizes))  # fmt: skip
+    return AskedSpec(
+        model=data.trained_on["model"],
+        site=data.spec.site,
+        dtype=data.dtype,
+        windows=data.spec.windows,
+        concepts=concepts.fingerprint(),
+        sizes=tuple(sizes),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """Methods without a dictionary on the same texts; kept in the store where the texts have a name there."""
+    """Methods without a dictionary on the same texts; kept in the store where the texts have a name
+    there."""
 
     asked: Asked
     bench: Bench
@@ -104,19 +112,33 @@ class Baselines:
 
         def work() -> Numbers:
             q = questions(self.asked, regime, seed, draw)
-            return rows([("logistic", regression(list(self.asked.raw), q))] if regime == PERMUTED else plain_methods(self.asked.plain, q))
+            return rows(
+                [("logistic", regression(list(self.asked.raw), q))]
+                if regime == PERMUTED
+                else plain_methods(self.asked.plain, q)
+            )
 
         if self.kept is None:
             return work()
-        spec = PlainSpec(seed=0 if regime == "standard" else seed, of=self.kept, regime=regime, draw=draw)
+        spec = PlainSpec(
+            seed=0 if regime == "standard" else seed, of=self.kept, regime=regime, draw=draw
+        )
         return arrays(self.bench, spec, work)
 
 
 def chance(
-    asked: Asked, data: Harvest, at: Looked | None, seed: int, width: int, k: int, bench: Bench, kept: ChanceSpec | None,
+    asked: Asked,
+    data: Harvest,
+    at: Looked | None,
+    seed: int,
+    width: int,
+    k: int,
+    bench: Bench,
+    kept: ChanceSpec | None,
     methods: Sequence[str] = CHANCE,
-) -> Numbers:  # fmt: skip
-    """The best feature of random dictionaries, one for each of these names; of the first also what looking finds."""
+) -> Numbers:
+    """The best feature of random dictionaries, one for each of these names; of the first also what
+    looking finds."""
 
     def work() -> Numbers:
         from assay.features.probing import random_directions
@@ -135,11 +157,15 @@ def chance(
 
 
 def equal(asked: Asked, data: Harvest, at: Looked, seed: int, fvu: float) -> Tuned:
-    """A regression on principal components that leave over what a dictionary with this FVU on the tokens that judge does."""
+    """A regression on principal components that leave over what a dictionary with this FVU on the
+    tokens that judge does."""
     from assay.dictionaries.baselines.linear import pca_to
 
     axes = pca_to(sample(data, seed), at.x[1], fvu)
-    return regression([axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in asked.raw], questions(asked, "standard", 0))
+    return regression(
+        [axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in asked.raw],
+        questions(asked, "standard", 0),
+    )
 
 
 def sample(data: Harvest, seed: int) -> Float[Tensor, "b d"]:

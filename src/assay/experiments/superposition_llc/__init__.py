@@ -1,8 +1,11 @@
-"""Superposition by stages: where training of a toy model stands still, and how complex each state is.
+"""Superposition by stages: where training of a toy model stands still, and how complex each state
+is.
 
 Paper: Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition, Chen et al. 2023
-Claim: training ends at polygons of known loss; a finite sample, not noise, carries it from squares to pentagons, at equal complexity
-Baselines: random losses; linear, without ReLU; noise without a finite sample; trainings that stay; chains held too tightly; estimates dealt anew
+Claim: training ends at polygons of known loss; a finite sample, not noise, carries it from squares
+to pentagons, at equal complexity
+Baselines: random losses; linear, without ReLU; noise without a finite sample; trainings that stay;
+chains held too tightly; estimates dealt anew
 Cost: 49 s on 2 cores, 84 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-hours, never run
 """
 
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
 def random_levels(arms: Arms) -> xr.Dataset:
     """main, with final losses drawn evenly between .04 and .30."""
     arm = arms["main"]
-    drawn = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(float)
+    drawn = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(
+        float
+    )
     return arm.assign(off=("run", polygons.nearest(drawn, arm.attrs["columns"])[-1]))
 
 
@@ -48,12 +53,14 @@ def dealt_anew(of: str, name: str) -> Derive:
 
 
 def remained(arms: Arms) -> xr.Dataset:
-    """passing, of the trainings that did not pass: the state half way in the place of one that was left."""
+    """passing, of the trainings that did not pass: the state half way in the place of one that was
+    left."""
     return arms["passing"].assign(left=~arms["passing"].left)
 
 
 def exchanged(arms: Arms) -> xr.Dataset:
-    """passing, where the state that each training left is that of another training which left one."""
+    """passing, where the state that each training left is that of another training which left
+    one."""
     arm = arms["passing"].copy(deep=True)
     runs = np.flatnonzero(arm.left.values)
     order = rng.permutation(np.array([0]), "superposition-llc.exchanged", 0, len(runs))[0]
@@ -75,13 +82,19 @@ def twice_the_seeds(**changes: Any) -> SpecMap[SuperpositionLLC]:
 wide = twice_the_seeds(start=1.0, bias=1.0)
 
 
-def squares(seeds: SpecMap[SuperpositionLLC] = lambda main: main, **changes: Any) -> SpecMap[SuperpositionLLC]:
+def squares(
+    seeds: SpecMap[SuperpositionLLC] = lambda main: main, **changes: Any
+) -> SpecMap[SuperpositionLLC]:
     """The specs with these changes that start from squares, for twice as many steps."""
 
     def specs(main: tuple[SuperpositionLLC, ...]) -> tuple[SuperpositionLLC, ...]:
-        for name in STATES:  # refused before training where there are too few columns to pass to them
+        for (
+            name
+        ) in STATES:  # refused before training where there are too few columns to pass to them
             polygons.named(name, main[0].columns)
-        return changed(around="4", start=0.01, bias=0.01, steps=2 * main[0].steps, **changes)(seeds(main))
+        return changed(around="4", start=0.01, bias=0.01, steps=2 * main[0].steps, **changes)(
+            seeds(main)
+        )
 
     return specs
 
@@ -93,42 +106,110 @@ def finer(specs: tuple[SuperpositionLLC, ...]) -> tuple[SuperpositionLLC, ...]:
 
 ARMS = {
     "main": Arm(
-        train, specs=reserved("around", "data", "passing", "replicate"),
+        train,
+        specs=reserved("around", "data", "passing", "replicate"),
         note="gradient descent on the expected loss, six columns, weights near 0 at the start",
     ),
     "main-half": Arm(train, specs=variant(times={"steps": 0.5}), note="main, half as long"),
-    "wide": Arm(train, specs=wide, note="the same from weights and biases of standard deviation 1, twice as many seeds"),
-    "wide-half": Arm(train, specs=lambda specs: variant(times={"steps": 0.5})(wide(specs)), note="wide, half as long"),
-    "linear": Arm(train, specs=changed(relu=False), note="main without ReLU: it stops at a level of its own"),
-    "random": Arm(derive=random_levels, note="main, with final losses drawn evenly from .04 to .30"),
-    "ends": Arm(chains_at_ends, measure=measure_chains, after="wide", note="chains at the ends of wide, which have two to six sides"),
-    "ends-fine": Arm(chains_at_ends, measure=measure_chains, specs=finer, after="wide", note="half the chains' step, twice the draws"),
-    "pulled": Arm(chains_at_ends, measure=measure_chains, specs=changed(localisation=3e3, replicate=3), after="wide",
-                  note="chains at the ends of wide, held {tight} times as tight"),
+    "wide": Arm(
+        train,
+        specs=wide,
+        note="the same from weights and biases of standard deviation 1, twice as many seeds",
+    ),
+    "wide-half": Arm(
+        train,
+        specs=lambda specs: variant(times={"steps": 0.5})(wide(specs)),
+        note="wide, half as long",
+    ),
+    "linear": Arm(
+        train, specs=changed(relu=False), note="main without ReLU: it stops at a level of its own"
+    ),
+    "random": Arm(
+        derive=random_levels, note="main, with final losses drawn evenly from .04 to .30"
+    ),
+    "ends": Arm(
+        chains_at_ends,
+        measure=measure_chains,
+        after="wide",
+        note="chains at the ends of wide, which have two to six sides",
+    ),
+    "ends-fine": Arm(
+        chains_at_ends,
+        measure=measure_chains,
+        specs=finer,
+        after="wide",
+        note="half the chains' step, twice the draws",
+    ),
+    "pulled": Arm(
+        chains_at_ends,
+        measure=measure_chains,
+        specs=changed(localisation=3e3, replicate=3),
+        after="wide",
+        note="chains at the ends of wide, held {tight} times as tight",
+    ),
     "dealt": Arm(derive=dealt_anew("ends", "llc"), note="ends, estimates dealt to other seeds"),
-    "sampled": Arm(train, measure=measure_passages, specs=squares(twice_the_seeds(), data=1_000, batch=20),
-                   note="from squares, on 1,000 inputs in batches of 20"),
-    "calm": Arm(train, measure=measure_passages, specs=squares(data=1_000, batch=100),
-                note="the same in batches of 100: the same sample, a fifth of the noise"),
-    "plenty": Arm(train, measure=measure_passages, specs=squares(data=50_000, batch=20), note="the same noise on fifty times as many inputs"),
-    "still": Arm(train, measure=measure_passages, specs=squares(), note="from squares, on the expected loss: no sample and no noise"),
-    "passing": Arm(chains_at_ends, measure=measure_chains, specs=changed(passing=True), after="sampled",
-                   note="chains at the end of sampled, and at the state it left last"),
-    "remained": Arm(derive=remained, note="passing, of the trainings that did not pass: their state half way, and at the end"),
-    "exchanged": Arm(derive=exchanged, note="passing, where the state left is that of another training"),
+    "sampled": Arm(
+        train,
+        measure=measure_passages,
+        specs=squares(twice_the_seeds(), data=1_000, batch=20),
+        note="from squares, on 1,000 inputs in batches of 20",
+    ),
+    "calm": Arm(
+        train,
+        measure=measure_passages,
+        specs=squares(data=1_000, batch=100),
+        note="the same in batches of 100: the same sample, a fifth of the noise",
+    ),
+    "plenty": Arm(
+        train,
+        measure=measure_passages,
+        specs=squares(data=50_000, batch=20),
+        note="the same noise on fifty times as many inputs",
+    ),
+    "still": Arm(
+        train,
+        measure=measure_passages,
+        specs=squares(),
+        note="from squares, on the expected loss: no sample and no noise",
+    ),
+    "passing": Arm(
+        chains_at_ends,
+        measure=measure_chains,
+        specs=changed(passing=True),
+        after="sampled",
+        note="chains at the end of sampled, and at the state it left last",
+    ),
+    "remained": Arm(
+        derive=remained,
+        note="passing, of the trainings that did not pass: their state half way, and at the end",
+    ),
+    "exchanged": Arm(
+        derive=exchanged, note="passing, where the state left is that of another training"
+    ),
 }
 experiment = Experiment(
     version=2,
     arms=ARMS,
     measure=measure,
     claims=CLAIMS,
-    figures=lambda arms: [falling(arms["main"]), passing_figure(arms), estimates(arms), shapes(arms)],
+    figures=lambda arms: [
+        falling(arms["main"]),
+        passing_figure(arms),
+        estimates(arms),
+        shapes(arms),
+    ],
     scope="{columns} columns in two dimensions, one-hot inputs; chains on the expected loss",
     seeds_per_group=128,
     frozen={"columns": 'what is said of "six columns" and their states'},
-    sizes={"tight": lambda sizes: sizes("pulled", "localisation")[0] / sizes("ends", "localisation")[0],
-           "points": lambda sizes: "a million" if (n := sizes("ends", "samples")[0]) == 1_000_000 else f"{n:,}"},
+    sizes={
+        "tight": lambda sizes: (
+            sizes("pulled", "localisation")[0] / sizes("ends", "localisation")[0]
+        ),
+        "points": lambda sizes: (
+            "a million" if (n := sizes("ends", "samples")[0]) == 1_000_000 else f"{n:,}"
+        ),
+    },
     smoke=grid(SuperpositionLLC(steps=300, draws=200, burn=100), seed=range(8)),
     default=grid(SuperpositionLLC(), seed=range(3000, 3064)),
     full=grid(SuperpositionLLC(steps=90_000), seed=range(3000, 3512)),
-)  # fmt: skip
+)

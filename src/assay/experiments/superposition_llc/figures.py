@@ -18,53 +18,99 @@ def falling(main: xr.Dataset) -> Figure:
     rows = [
         (f"ends at {end}", which, float(t), float(loss))
         for end in sorted(set(ends), key=levels.__getitem__, reverse=True)
-        for run, which in zip([i for i, e in enumerate(ends) if e == end], ("first seed", "second", "third"), strict=False)
+        for run, which in zip(
+            [i for i, e in enumerate(ends) if e == end],
+            ("first seed", "second", "third"),
+            strict=False,
+        )
         for t, loss in zip(main.time.values, main.loss.values[run], strict=True)
         if t >= 10
     ]
     named = sorted({*ends, none}, key=levels.__getitem__)
     return Figure(
-        "The loss stands near no weights at all, falls, and stops at the level of a polygon", columns(("end", "seed", "step", "loss"), rows),
-        "line", x="step", y="loss", color="seed", facet="end", x_log=True, y_log=True, x_title="step of gradient descent, from 10 on",
-        y_title="expected loss (squared input)", rules=tuple((levels[n], "no weights" if n == none else n) for n in named),
-        note="Dashed: exact levels of the states that occur; + marks a dead column with a positive bias.",
-    )  # fmt: skip
+        "The loss stands near no weights at all, falls, and stops at the level of a polygon",
+        columns(("end", "seed", "step", "loss"), rows),
+        "line",
+        x="step",
+        y="loss",
+        color="seed",
+        facet="end",
+        x_log=True,
+        y_log=True,
+        x_title="step of gradient descent, from 10 on",
+        y_title="expected loss (squared input)",
+        rules=tuple((levels[n], "no weights" if n == none else n) for n in named),
+        note=(
+            "Dashed: exact levels of the states that occur; + marks a dead column with a positive "
+            "bias."
+        ),
+    )
 
 
 def shapes(arms: Arms) -> Figure:
-    """The columns of one trained model for each state that trainings end at, the six of lowest loss."""
-    named = {name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")}
+    """The columns of one trained model for each state that trainings end at, the six of lowest
+    loss."""
+    named = {
+        name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")
+    }
     seen = {end: (arms[name], i) for name, ends in named.items() for i, end in enumerate(ends)}
     rows = []
     for end in [name for name in polygons.table(arms["main"].attrs["columns"]) if name in seen][:6]:
         W, b = (seen[end][0][k].values[seen[end][1]] for k in "Wb")
-        rows += [(f"state {end}", kind, float(x), float(y)) for kind, (x, y) in zip(polygons.roles(W, b), W, strict=True)]
+        rows += [
+            (f"state {end}", kind, float(x), float(y))
+            for kind, (x, y) in zip(polygons.roles(W, b), W, strict=True)
+        ]
     return Figure(
-        "Trained columns are corners of a polygon, or dead", columns(("state", "column", "x", "y"), sorted(rows, key=lambda row: row[1])),
-        "points", x="x", y="y", color="column", facet="state", x_title="weight to the first hidden unit", y_title="weight to the second",
-    )  # fmt: skip
+        "Trained columns are corners of a polygon, or dead",
+        columns(("state", "column", "x", "y"), sorted(rows, key=lambda row: row[1])),
+        "points",
+        x="x",
+        y="y",
+        color="column",
+        facet="state",
+        x_title="weight to the first hidden unit",
+        y_title="weight to the second",
+    )
 
 
 def estimates(arms: Arms) -> Figure:
-    """Mean estimates at the smooth minima that trainings reach, and of chains that are held too tightly there."""
+    """Mean estimates at the smooth minima that trainings reach, and of chains that are held too
+    tightly there."""
     levels = polygons.table(arms["main"].attrs["columns"])
     rows = []
     for state in STATES:
         found = {}
-        for label, name in (("ends of wide starts", "ends"), ("ends after passages", "passing"), ("held too tightly", "pulled")):
+        for label, name in (
+            ("ends of wide starts", "ends"),
+            ("ends after passages", "passing"),
+            ("held too tightly", "pulled"),
+        ):
             end = arms[name].sel(moment="end")
             found[label] = end.llc[[s == state for s in polygons.called(end.sides, end.positive)]]
-        rows += [(f"{state}: {levels[state]:.3f}", label, *summary(x.values)) for label, x in found.items() if x.size]
+        rows += [
+            (f"{state}: {levels[state]:.3f}", label, *summary(x.values))
+            for label, x in found.items()
+            if x.size
+        ]
     return Figure(
         "Among smooth minima a lower loss costs complexity from 5 to 5+, not from 5+ to 6",
-        columns(("state", "chains", "mean", "low", "high"), rows), "bars", x="state", y="mean", color="chains", band=("low", "high"),
-        x_title="state: its loss (squared input)", y_title="mean estimate of the LLC", rules=((7.0, "7"), (8.5, "8.5")),
+        columns(("state", "chains", "mean", "low", "high"), rows),
+        "bars",
+        x="state",
+        y="mean",
+        color="chains",
+        band=("low", "high"),
+        x_title="state: its loss (squared input)",
+        y_title="mean estimate of the LLC",
+        rules=((7.0, "7"), (8.5, "8.5")),
         note="Dashed: half the rank of the Hessian, 7 at 5 and 8.5 at 5+ and 6.",
-    )  # fmt: skip
+    )
 
 
 def passing_figure(arms: Arms) -> Figure:
-    """The share of trainings in a state of five sides or more, along training: finite samples, noise without them, neither."""
+    """The share of trainings in a state of five sides or more, along training: finite samples,
+    noise without them, neither."""
     rows = [
         (label, int(t), *summary((arms[name].sides.values[:, i] >= 5).astype(float)))
         for label, name in (
@@ -77,7 +123,13 @@ def passing_figure(arms: Arms) -> Figure:
     ]
     return Figure(
         "A finite sample carries trainings from squares to pentagons, noise without it does not",
-        columns(("training", "step", "share", "low", "high"), rows), "line",
-        x="step", y="share", color="training", band=("low", "high"), x_log=True, x_title="step of training",
+        columns(("training", "step", "share", "low", "high"), rows),
+        "line",
+        x="step",
+        y="share",
+        color="training",
+        band=("low", "high"),
+        x_log=True,
+        x_title="step of training",
         y_title="share of trainings with five sides or more",
-    )  # fmt: skip
+    )

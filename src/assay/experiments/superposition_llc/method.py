@@ -1,4 +1,5 @@
-"""The method of superposition-llc: what one run is, how it is trained and what is measured of it."""
+"""The method of superposition-llc: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ WITHIN = 0.01
 STEEPEST = 2.0
 """The largest curvature there is at these states: of the bias of a column that is always on."""
 MOMENTS = ("end", "left")
-"""Where a training ended, and the state of fewer sides that it left last, or in its place the one half way."""
+"""Where a training ended, and the state of fewer sides that it left last, or in its place the one
+half way."""
 CHAINS = 2
 """Chains at each of these."""
 BLOCKS = 100
@@ -53,7 +55,8 @@ class SuperpositionLLC(Spec):
     steps: Annotated[int, Ge(2)] = 6_000
     """Training steps."""
     data: Annotated[int, Ge(0)] = 0
-    """Inputs that each run draws once and trains on; 0: all of them, by the expected loss in closed form."""
+    """Inputs that each run draws once and trains on; 0: all of them, by the expected loss in closed
+    form."""
     batch: Annotated[int, Ge(1)] = 100
     """Of these, inputs a step."""
     samples: Annotated[int, Ge(2)] = 1_000_000
@@ -67,7 +70,8 @@ class SuperpositionLLC(Spec):
     burn: Annotated[int, Ge(0)] = 2_000
     """Steps of the burn-in."""
     passing: bool = False
-    """Whether noise is taken out of the end, and chains also start at the state of fewer sides that a training left last."""
+    """Whether noise is taken out of the end, and chains also start at the state of fewer sides that
+    a training left last."""
     replicate: int = 0
     """Another independent draw of the same chains: shifts every seed."""
 
@@ -76,14 +80,23 @@ class SuperpositionLLC(Spec):
 
         polygons.named(self.around or "0", self.columns)
         if not self.localisation > 0:
-            raise SpecError("SuperpositionLLC.localisation, the pull towards the state, must be above 0: without it chains wander off along "
-                            f"what the loss leaves free, got {self.localisation:g}")  # fmt: skip
+            raise SpecError(
+                "SuperpositionLLC.localisation, the pull towards the state, must be above 0: "
+                "without it chains wander off along "
+                f"what the loss leaves free, got {self.localisation:g}"
+            )
         if self.draws % BLOCKS or not self.burn < self.draws:
-            raise SpecError(f"SuperpositionLLC.draws is a multiple of {BLOCKS} above burn={self.burn}, got {self.draws}")
+            raise SpecError(
+                f"SuperpositionLLC.draws is a multiple of {BLOCKS} above burn={self.burn}, "
+                f"got {self.draws}"
+            )
         stiff = self.samples / math.log(self.samples) * STEEPEST + self.localisation
         if not 0 < self.step * stiff < 4:
-            raise SpecError(f"SuperpositionLLC.step must be above 0 and below {4 / stiff:.3g}, where the steepest direction becomes unstable, "
-                            f"got {self.step:g}")  # fmt: skip
+            raise SpecError(
+                f"SuperpositionLLC.step must be above 0 and below {4 / stiff:.3g}, where the "
+                "steepest direction becomes unstable, "
+                f"got {self.step:g}"
+            )
 
 
 def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
@@ -103,17 +116,25 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
         return one_hot.batch_loss(p, batch, s.relu) if s.data else one_hot.potential(p, s.relu)
 
     batches = one_hot.batches(runs, s.columns, s.data, s.batch) if s.data else lambda step: None
-    group = watched(descent(runs, params, loss, lr=np.full(len(runs), s.lr), plain=True), ("W", "b"), stages.moments(s.steps))
+    group = watched(
+        descent(runs, params, loss, lr=np.full(len(runs), s.lr), plain=True),
+        ("W", "b"),
+        stages.moments(s.steps),
+    )
     return fit([group], batches, steps=s.steps, bench=bench)[0]
 
 
 def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
     """The chains' settings, by name."""
-    return {name: getattr(s, name) for name in ("samples", "localisation", "step", "draws", "burn", "relu")}
+    return {
+        name: getattr(s, name)
+        for name in ("samples", "localisation", "step", "draws", "burn", "relu")
+    }
 
 
 def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
-    """Chains at the end of each training; if asked, with the noise taken out, and at the state that it left last as well."""
+    """Chains at the end of each training; if asked, with the noise taken out, and at the state that
+    it left last as well."""
     import torch
 
     from assay.core.fit import Trained
@@ -128,8 +149,16 @@ def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) 
     states = stages.at(before, np.stack(moments, 1))
     if s.passing:
         states = stages.settled(states)
-    found, diverged = stages.sample_each(runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **sampler_settings(s), bench=bench)
-    return Trained(states | found | {"left": torch.from_numpy(left)}, {}, {}, np.array([], int), diverged | before.diverged)
+    found, diverged = stages.sample_each(
+        runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **sampler_settings(s), bench=bench
+    )
+    return Trained(
+        states | found | {"left": torch.from_numpy(left)},
+        {},
+        {},
+        np.array([], int),
+        diverged | before.diverged,
+    )
 
 
 def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -155,13 +184,19 @@ def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.
 
 
 def measure_passages(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Of trainings that start around a polygon: the sides of the states that they are in, noise taken out, and whether they got more."""
+    """Of trainings that start around a polygon: the sides of the states that they are in, noise
+    taken out, and whether they got more."""
     from assay.worlds.bottleneck import stages
 
     s = runs.shared
     sides, _, more = stages.passages(trained, s.steps, s.columns)
     times = stages.moments(s.steps)[-sides.shape[1] :]
-    return measures(runs, coords={"time": times}, sides=("run time", sides, "sides"), passed=("run", more.astype(float), "bool"))
+    return measures(
+        runs,
+        coords={"time": times},
+        sides=("run time", sides, "sides"),
+        passed=("run", more.astype(float), "bool"),
+    )
 
 
 def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -169,9 +204,18 @@ def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench)
     from assay.worlds.bottleneck import one_hot, stages
 
     s, t = runs.shared, trained.tensors
-    dims, coords = ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]}) if t["llc"].ndim > 1 else ("run", {})
+    dims, coords = (
+        ("run moment", {"moment": MOMENTS[: t["llc"].shape[1]]})
+        if t["llc"].ndim > 1
+        else ("run", {})
+    )
     low = stages.curvatures(t, s.relu)
-    at = one_hot.potential({"W": t["W"].flatten(0, -3), "b": t["b"].flatten(0, -2)}, s.relu).view(t["llc"].shape).cpu().numpy()
+    at = (
+        one_hot.potential({"W": t["W"].flatten(0, -3), "b": t["b"].flatten(0, -2)}, s.relu)
+        .view(t["llc"].shape)
+        .cpu()
+        .numpy()
+    )
     sides, positive, off = polygons.nearest(at, s.columns)
     left = {"left": ("run", t["left"], "bool")} if "left" in t else {}
     return measures(
@@ -186,5 +230,9 @@ def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench)
         positive=(dims, positive, "columns"),
         lowest=(dims, low[..., 0], "squared input"),
         curved=(dims, (low > stages.CURVED).sum(-1).astype(float), "directions"),
-        expected=(dims, stationary_quadratic(low.clip(0), n_beta_of(s.samples), s.localisation, s.step), "1"),
+        expected=(
+            dims,
+            stationary_quadratic(low.clip(0), n_beta_of(s.samples), s.localisation, s.step),
+            "1",
+        ),
     )

@@ -1,8 +1,12 @@
-"""Dictionaries on toy features of unequal importance: is what mattered to the toy found again, and does it matter beyond the toy?
+"""Dictionaries on toy features of unequal importance: is what mattered to the toy found again, and
+does it matter beyond the toy?
 
-Paper: none; proposed by C. McDougall in a comment on his superposition exercises, whose toy is Elhage et al. 2022, Toy Models of Superposition
-Claim: over a toy's features the rank correlation of recovery by a dictionary with importance is at least 0.5
-Baselines: pca; equal, toys whose features matter alike; random; shuffled; favoured and bypassed, planted effects; donated, importance set aside
+Paper: none; proposed by C. McDougall in a comment on his superposition exercises, whose toy is
+Elhage et al. 2022, Toy Models of Superposition
+Claim: over a toy's features the rank correlation of recovery by a dictionary with importance is at
+least 0.5
+Baselines: pca; equal, toys whose features matter alike; random; shuffled; favoured and bypassed,
+planted effects; donated, importance set aside
 Cost: 210 s on 2 cores, 340 CPU-seconds, 1.1 GB a process; full a guess of 1 GPU-hour, never run
 """
 
@@ -14,9 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
-from assay.experiments.superposition_sae.claims import AROUND, BLOCK, CLAIMS, DONORS, OWN, blocks, likes
+from assay.experiments.superposition_sae.claims import (
+    AROUND,
+    BLOCK,
+    CLAIMS,
+    DONORS,
+    OWN,
+    blocks,
+    likes,
+)
 from assay.experiments.superposition_sae.figures import CHOSEN, figures
-from assay.experiments.superposition_sae.method import SuperpositionSAE, fixed_directions, measure, train_dictionaries, train_toys
+from assay.experiments.superposition_sae.method import (
+    SuperpositionSAE,
+    fixed_directions,
+    measure,
+    train_dictionaries,
+    train_toys,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +47,8 @@ READ = ("cosine", "f1", "importance", "norm_squared", "frequency", "crowding")
 
 
 def donated(names: Sequence[str]) -> Derive:
-    """A derived arm: each represented feature's recovery is that of a feature of another toy of its block, near in `names`, no donor."""
+    """A derived arm: each represented feature's recovery is that of a feature of another toy of its
+    block, near in `names`, no donor."""
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
@@ -47,7 +66,8 @@ def donated(names: Sequence[str]) -> Derive:
 
 
 def bypassed(arms: Arms) -> xr.Dataset:
-    """A derived arm: nothing but donors' recovery, and 0.1 of F1 for every factor e of importance: what no summary of W explains."""
+    """A derived arm: nothing but donors' recovery, and 0.1 of F1 for every factor e of importance:
+    what no summary of W explains."""
     given = donated(AROUND)(arms)
     given["f1"].values[:] += 0.1 * np.log(given.importance.values)
     return given
@@ -69,7 +89,9 @@ def first_toys(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ..
 
 def halved(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
     """The main arm's first dictionaries, trained half as long."""
-    return tuple(t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first_toys(toys))
+    return tuple(
+        t.replace(method="relu", penalty=CHOSEN, steps=t.steps // 2) for t in first_toys(toys)
+    )
 
 
 def weighted_equally(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
@@ -77,35 +99,94 @@ def weighted_equally(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionS
     return tuple(t.replace(equal=True) for t in first_toys(asked(toys)))
 
 
-def on_toys(train: Callable[..., Trained], note: str, after: str = "toy", few: bool = False, **fields: Any) -> Arm:
+def on_toys(
+    train: Callable[..., Trained], note: str, after: str = "toy", few: bool = False, **fields: Any
+) -> Arm:
     """An arm of dictionaries on an arm of toys, or on the first of them."""
     specs = dictionaries(**fields)
-    return Arm(train, after=after, specs=(lambda toys: specs(first_toys(toys))) if few else specs, note=note)
+    return Arm(
+        train,
+        after=after,
+        specs=(lambda toys: specs(first_toys(toys))) if few else specs,
+        note=note,
+    )
 
 
 ARMS = {
-    "toy": Arm(train_toys, specs=asked, note="toys with importances ratio^rank; the best of {toy.candidates:w} starts of each seed"),
-    "toy-equal": Arm(train_toys, specs=weighted_equally, note="toys whose loss weighs all features alike"),
-    "main": on_toys(train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"),
-    "half": Arm(train_dictionaries, after="toy", specs=halved, note="the same, trained half as long"),
+    "toy": Arm(
+        train_toys,
+        specs=asked,
+        note="toys with importances ratio^rank; the best of {toy.candidates:w} starts of each seed",
+    ),
+    "toy-equal": Arm(
+        train_toys, specs=weighted_equally, note="toys whose loss weighs all features alike"
+    ),
+    "main": on_toys(
+        train_dictionaries, "ReLU + L1 dictionaries as wide as the toy has features", method="relu"
+    ),
+    "half": Arm(
+        train_dictionaries, after="toy", specs=halved, note="the same, trained half as long"
+    ),
     "topk": on_toys(train_dictionaries, "TopK with k = 1: one latent an input", method="topk"),
-    "equal": on_toys(train_dictionaries, "dictionaries on the toys of equal importance: the label means nothing there",
-                   after="toy-equal", method="relu"),
-    "favoured": on_toys(train_dictionaries, "the dictionary is shown important features more often than the toy was: an effect that bypasses it",
-                      method="relu", favour=4.0),
-    "pca": on_toys(fixed_directions, "principal components both ways round, biases set so that each is on as often as a feature", method="pca"),
+    "equal": on_toys(
+        train_dictionaries,
+        "dictionaries on the toys of equal importance: the label means nothing there",
+        after="toy-equal",
+        method="relu",
+    ),
+    "favoured": on_toys(
+        train_dictionaries,
+        (
+            "the dictionary is shown important features more often than the toy was: an effect "
+            "that bypasses it"
+        ),
+        method="relu",
+        favour=4.0,
+    ),
+    "pca": on_toys(
+        fixed_directions,
+        "principal components both ways round, biases set so that each is on as often as a feature",
+        method="pca",
+    ),
     "random": on_toys(fixed_directions, "random directions, biases set likewise", method="random"),
-    "shuffled": on_toys(train_dictionaries, "trained on activations whose coordinates come from different inputs", few=True, method="shuffled"),
-    "donated": Arm(derive=donated(OWN), note="each feature has the recovery of one of another toy alike in norm and density"),
+    "shuffled": on_toys(
+        train_dictionaries,
+        "trained on activations whose coordinates come from different inputs",
+        few=True,
+        method="shuffled",
+    ),
+    "donated": Arm(
+        derive=donated(OWN),
+        note="each feature has the recovery of one of another toy alike in norm and density",
+    ),
     "donated-around": Arm(derive=donated(AROUND), note="… alike in norm, density and crowding"),
-    "bypassed": Arm(derive=bypassed, note="the same, and 0.1 of F1 for every factor e of importance: an effect of known size"),
-}  # fmt: skip
+    "bypassed": Arm(
+        derive=bypassed,
+        note="the same, and 0.1 of F1 for every factor e of importance: an effect of known size",
+    ),
+}
 experiment = Experiment(
-    arms=ARMS, measure=measure, claims=CLAIMS, figures=figures, seeds_per_group=16,
+    arms=ARMS,
+    measure=measure,
+    claims=CLAIMS,
+    figures=figures,
+    seeds_per_group=16,
     scope=f"{{features}} features in {{width}} dimensions, each {{ratio}} times as important as "
     f"the last, densities from {{densities}}; a block is {BLOCK} toys",
     smoke=grid(SuperpositionSAE(toy_steps=20, steps=20, rows=5000, batch=64), seed=range(2)),
     default=grid(SuperpositionSAE(), seed=range(4000, 4120)),
-    full=grid(SuperpositionSAE(features=80, width=20, ratio=0.9, latents=80, toy_steps=10_000, toy_lr=1e-3, batch=1024, steps=20_000,
-                               rows=100_000), seed=range(4000, 4120)),
-)  # fmt: skip
+    full=grid(
+        SuperpositionSAE(
+            features=80,
+            width=20,
+            ratio=0.9,
+            latents=80,
+            toy_steps=10_000,
+            toy_lr=1e-3,
+            batch=1024,
+            steps=20_000,
+            rows=100_000,
+        ),
+        seed=range(4000, 4120),
+    ),
+)

@@ -14,31 +14,42 @@ from assay.core.once import once
 if TYPE_CHECKING:
     import xarray as xr
 
-SEED = "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse autoencoders"
+SEED = (
+    "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse "
+    "autoencoders"
+)
 PILOT = "pilot: seeds 0–31"
 DONORS = 3
 """Features of other toys with which each feature is compared."""
 BLOCK = 12
-"""Toys in a block. Donors come from toys of the same block, so that blocks share nothing: the whole procedure is done anew in each."""
+"""Toys in a block. Donors come from toys of the same block, so that blocks share nothing: the whole
+procedure is done anew in each."""
 
 
 def single(values: Any) -> np.ndarray:
-    """The numbers in single precision, as a record keeps them: ranks and nearest neighbours are then the same from a record."""
+    """The numbers in single precision, as a record keeps them: ranks and nearest neighbours are
+    then the same from a record."""
     return np.asarray(values).astype(np.float32).astype(float)
 
 
 @once
 def of_features(arm: xr.Dataset) -> dict[str, np.ndarray]:
     """{name: [run, feature]} of all measures of features, in single precision."""
-    return {str(n): single(x.values) for n, x in arm.data_vars.items() if x.dims == ("run", "feature")}
+    return {
+        str(n): single(x.values) for n, x in arm.data_vars.items() if x.dims == ("run", "feature")
+    }
 
 
 def over_features(statistic: Callable[[Mapping[str, np.ndarray]], Any]) -> OneTerm:
-    """A value [run]: a number made of each run's features, given as plain arrays by name; NaN where it is undefined."""
+    """A value [run]: a number made of each run's features, given as plain arrays by name; NaN where
+    it is undefined."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         named = of_features(arm)
-        per_run = [statistic({n: values[r] for n, values in named.items()}) for r in range(arm.sizes["run"])]
+        per_run = [
+            statistic({n: values[r] for n, values in named.items()})
+            for r in range(arm.sizes["run"])
+        ]
         return arm.cosine.isel(feature=0, drop=True).copy(data=np.array(per_run, dtype=float))
 
     return value
@@ -54,7 +65,10 @@ def recovered(one: Mapping[str, np.ndarray]) -> np.ndarray:
     return (one["cosine"] >= 0.9) & (one["f1"] >= 0.8)
 
 
-def share(of: Callable[[Mapping[str, np.ndarray]], Any], among: Callable[[Mapping[str, np.ndarray]], Any] = represented) -> OneTerm:
+def share(
+    of: Callable[[Mapping[str, np.ndarray]], Any],
+    among: Callable[[Mapping[str, np.ndarray]], Any] = represented,
+) -> OneTerm:
     """A value [run]: the share of the features in `among` that are in `of`."""
     return over_features(lambda one: np.mean(of(one)[among(one)]) if among(one).any() else np.nan)
 
@@ -67,10 +81,13 @@ def correlation(one: Mapping[str, np.ndarray]) -> float:
 
 
 def partial(one: Mapping[str, np.ndarray]) -> float:
-    """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out in straight lines."""
+    """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out
+    in straight lines."""
     from assay.core.matching import partial_spearman
 
-    return partial_spearman(one["cosine"], one["importance"], np.column_stack([one["norm_squared"], one["frequency"]]))
+    return partial_spearman(
+        one["cosine"], one["importance"], np.column_stack([one["norm_squared"], one["frequency"]])
+    )
 
 
 OWN = ("norm_squared", "frequency")
@@ -78,14 +95,21 @@ AROUND = (*OWN, "crowding")
 
 
 def covariates(arm: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """[unit, covariate] of all represented features, norm as it is, the others by their logarithm; and which these are [run, f]."""
+    """[unit, covariate] of all represented features, norm as it is, the others by their logarithm;
+    and which these are [run, f]."""
     here = single(arm.norm_squared.values) > 0.5
     columns = {n: single(arm[n].values[here]) for n in names}
-    return np.column_stack([v if n == "norm_squared" else np.log(v + 0.01 * (n == "crowding")) for n, v in columns.items()]), here
+    return np.column_stack(
+        [
+            v if n == "norm_squared" else np.log(v + 0.01 * (n == "crowding"))
+            for n, v in columns.items()
+        ]
+    ), here
 
 
 def blocks(arm: xr.Dataset) -> np.ndarray:
-    """The runs of each block of toys, by seed; an incomplete last block is left out, unless there is no other."""
+    """The runs of each block of toys, by seed; an incomplete last block is left out, unless there
+    is no other."""
     order = np.argsort(arm.seed.values, kind="stable")
     whole = len(order) // BLOCK * BLOCK
     return order[:whole].reshape(-1, BLOCK) if whole else order[None]
@@ -101,13 +125,17 @@ def each_block(of: Callable[[xr.Dataset, Arms], float | xr.DataArray]) -> Value:
 
 
 @once
-def likes_by_block(arm: xr.Dataset, names: tuple[str, ...]) -> list[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
-    """The runs of each block, each represented feature's donors in it, and which features these are."""
+def likes_by_block(
+    arm: xr.Dataset, names: tuple[str, ...]
+) -> list[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    """The runs of each block, each represented feature's donors in it, and which features these
+    are."""
     return [(runs, *likes(arm.isel(run=runs), names, DONORS)) for runs in blocks(arm)]
 
 
 def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | None, np.ndarray]:
-    """For each represented feature of a block the k features of its other toys that are nearest in `names`; and which these are."""
+    """For each represented feature of a block the k features of its other toys that are nearest in
+    `names`; and which these are."""
     from assay.core.matching import donors
 
     x, here = covariates(arm, names)
@@ -118,11 +146,12 @@ def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | N
 
 @cache
 def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
-    """A value [block]: Spearman's correlation of what recovery and log importance of a toy's represented features have beyond donors'.
+    """A value [block]: Spearman's correlation of what recovery and log importance of a toy's
+    represented features have beyond donors'.
 
-    Donors are the features of other toys of the block that are nearest in what `names` lists. The mean over the block's toys; NaN
-    where there are too few donors, and no toy counts whose features are all alike.
-    """
+    Donors are the features of other toys of the block that are nearest in what `names` lists. The
+    mean over the block's toys; NaN where there are too few donors, and no toy counts whose features
+    are all alike."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         from assay.core.matching import beyond, spearman
@@ -133,8 +162,14 @@ def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
                 made.append(np.nan)
                 continue
             run = np.nonzero(here)[0]
-            left = [beyond(v[runs][here], near) for v in (named[recovery], np.log(named["importance"]))]
-            told = [spearman(*(v[run == r] for v in left)) for r in range(len(here)) if (run == r).sum() > 2]
+            left = [
+                beyond(v[runs][here], near) for v in (named[recovery], np.log(named["importance"]))
+            ]
+            told = [
+                spearman(*(v[run == r] for v in left))
+                for r in range(len(here))
+                if (run == r).sum() > 2
+            ]
             made.append(np.nanmean(told) if np.isfinite(told).any() else np.nan)
         return per_block(made)
 
@@ -145,14 +180,20 @@ def per_block(made: Sequence[float]) -> xr.DataArray:
     """A value [block] of these numbers."""
     import xarray as xr
 
-    return xr.DataArray([float(x) for x in made], dims="block", coords={"block": np.arange(len(made))})
+    return xr.DataArray(
+        [float(x) for x in made], dims="block", coords={"block": np.arange(len(made))}
+    )
 
 
 def gain(other: str) -> Value:
-    """A value [run]: by how much this arm's recovered share of represented features lies above another's."""
+    """A value [run]: by how much this arm's recovered share of represented features lies above
+    another's."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        mine, theirs = (share(recovered)(one, arms).swap_dims(run="seed").reset_coords(drop=True) for one in (arm, arms[other]))
+        mine, theirs = (
+            share(recovered)(one, arms).swap_dims(run="seed").reset_coords(drop=True)
+            for one in (arm, arms[other])
+        )
         return mine - theirs
 
     return value
@@ -160,84 +201,203 @@ def gain(other: str) -> Value:
 
 MOVED = "main's own recoveries, exchanged among like features"
 MADE = {"donated": MOVED, "donated-around": MOVED, "bypassed": MOVED}
-OTHERS = {"topk": "another dictionary on the same toys", "favoured": "a dictionary on the same toys as well", **MADE}
-BLIND = {"equal": "importance is a label there that nothing acts on", "shuffled": "it finds next to nothing, so importance tells nothing",
-         "random": "its directions know nothing of importance", "pca": "it finds few features, by norm and density"}  # fmt: skip
-PRINCIPAL = {"pca": "that the largest directions are the features, which principal components find as well"}
-FAVOURED = {"favoured": "that importance bypasses the toy: the dictionary itself is shown important features more often"}
+OTHERS = {
+    "topk": "another dictionary on the same toys",
+    "favoured": "a dictionary on the same toys as well",
+    **MADE,
+}
+BLIND = {
+    "equal": "importance is a label there that nothing acts on",
+    "shuffled": "it finds next to nothing, so importance tells nothing",
+    "random": "its directions know nothing of importance",
+    "pca": "it finds few features, by norm and density",
+}
+PRINCIPAL = {
+    "pca": "that the largest directions are the features, which principal components find as well"
+}
+FAVOURED = {
+    "favoured": (
+        "that importance bypasses the toy: the dictionary itself is shown important features more "
+        "often"
+    )
+}
 CLAIMS = (
     Claim(
-        text="What mattered to the toy is found: over all features recovery and importance have a rank correlation of at least 0.5",
-        value=over_features(correlation), low=0.5, unit="Spearman's ρ", must_fail=("pca", "equal"), near=PRINCIPAL, also=OTHERS,
-        half={"main": "half"}, threshold_from="plan: 0.5, before anything was trained", published="new", source=SEED,
+        text=(
+            "What mattered to the toy is found: over all features recovery and importance have a "
+            "rank correlation of at least 0.5"
+        ),
+        value=over_features(correlation),
+        low=0.5,
+        unit="Spearman's ρ",
+        must_fail=("pca", "equal"),
+        near=PRINCIPAL,
+        also=OTHERS,
+        half={"main": "half"},
+        threshold_from="plan: 0.5, before anything was trained",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="At least 0.8 of the represented features have a latent along them (cosine at least 0.9)",
-        value=share(lambda one: one["cosine"] >= 0.9), low=0.8, bounds=(0, 1), unit="share of represented features",
-        must_fail=("pca", "random", "shuffled"), near=PRINCIPAL, also=OTHERS | {"equal": "dictionaries on other toys"},
-        half={"main": "half"}, threshold_from="plan: 0.8, before anything was trained", published="new", source=SEED,
+        text=(
+            "At least 0.8 of the represented features have a latent along them (cosine at least "
+            "0.9)"
+        ),
+        value=share(lambda one: one["cosine"] >= 0.9),
+        low=0.8,
+        bounds=(0, 1),
+        unit="share of represented features",
+        must_fail=("pca", "random", "shuffled"),
+        near=PRINCIPAL,
+        also=OTHERS | {"equal": "dictionaries on other toys"},
+        half={"main": "half"},
+        threshold_from="plan: 0.8, before anything was trained",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="At least 0.8 of the represented features are recovered, direction and occasions alike (cosine 0.9, F1 0.8)",
-        value=share(recovered), low=0.8, bounds=(0, 1), unit="share of represented features",
-        must_fail=("pca", "random", "shuffled"), near=PRINCIPAL, also=OTHERS | {"equal": "dictionaries on other toys"},
-        half={"main": "half"}, threshold_from="plan: 0.8, before anything was trained", published="new", source=SEED,
+        text=(
+            "At least 0.8 of the represented features are recovered, direction and occasions "
+            "alike (cosine 0.9, F1 0.8)"
+        ),
+        value=share(recovered),
+        low=0.8,
+        bounds=(0, 1),
+        unit="share of represented features",
+        must_fail=("pca", "random", "shuffled"),
+        near=PRINCIPAL,
+        also=OTHERS | {"equal": "dictionaries on other toys"},
+        half={"main": "half"},
+        threshold_from="plan: 0.8, before anything was trained",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="Norm and density are all: among represented features alike in both, importance and F1 have a rank correlation "
-             "within 0.2 of 0",
-        value=matched(OWN, "f1"), units=("block",), low=-0.2, high=0.2, unit="Spearman's ρ", must_fail=("favoured",), near=FAVOURED,
-        also=BLIND | {"donated-around": MOVED}, must_hold=("donated",), half={"main": "half"},
-        threshold_from=f"{PILOT}: .63 ± .06; donated −.05 ± .08", published="new", source=SEED,
+        text="Norm and density are all: among represented features alike in both, importance and "
+        "F1 have a rank correlation "
+        "within 0.2 of 0",
+        value=matched(OWN, "f1"),
+        units=("block",),
+        low=-0.2,
+        high=0.2,
+        unit="Spearman's ρ",
+        must_fail=("favoured",),
+        near=FAVOURED,
+        also=BLIND | {"donated-around": MOVED},
+        must_hold=("donated",),
+        half={"main": "half"},
+        threshold_from=f"{PILOT}: .63 ± .06; donated −.05 ± .08",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="Norm, density and crowding are all: among represented features alike in the three, importance and F1 have a rank "
-             "correlation within 0.2 of 0",
-        value=matched(AROUND, "f1"), units=("block",), low=-0.2, high=0.2, unit="Spearman's ρ", must_fail=("bypassed",),
-        near={"bypassed": "that importance reaches F1 by what no summary of the toy's weights shows"},
-        also=BLIND | {"donated": MOVED, "topk": OTHERS["topk"]}, must_hold=("donated-around",), half={"main": "half"},
-        threshold_from="pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of the claim above", published="new", source=SEED,
+        text="Norm, density and crowding are all: among represented features alike in the three, "
+        "importance and F1 have a rank "
+        "correlation within 0.2 of 0",
+        value=matched(AROUND, "f1"),
+        units=("block",),
+        low=-0.2,
+        high=0.2,
+        unit="Spearman's ρ",
+        must_fail=("bypassed",),
+        near={
+            "bypassed": "that importance reaches F1 by what no summary of the toy's weights shows"
+        },
+        also=BLIND | {"donated": MOVED, "topk": OTHERS["topk"]},
+        must_hold=("donated-around",),
+        half={"main": "half"},
+        threshold_from=(
+            "pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of the claim "
+            "above"
+        ),
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="They are all there is to directions: among represented features alike in the three, importance and cosine have a rank "
-             "correlation within 0.2 of 0",
-        value=matched(AROUND), units=("block",), low=-0.2, high=0.2, unit="Spearman's ρ", must_fail=("favoured",), near=FAVOURED,
-        also=BLIND | {"donated": MOVED, "bypassed": MOVED, "topk": OTHERS["topk"]}, must_hold=("donated-around",), half={"main": "half"},
-        threshold_from=f"{PILOT}: .07 ± .10; favoured .40 ± .10", published="new", source=SEED,
+        text="They are all there is to directions: among represented features alike in the three, "
+        "importance and cosine have a rank "
+        "correlation within 0.2 of 0",
+        value=matched(AROUND),
+        units=("block",),
+        low=-0.2,
+        high=0.2,
+        unit="Spearman's ρ",
+        must_fail=("favoured",),
+        near=FAVOURED,
+        also=BLIND | {"donated": MOVED, "bypassed": MOVED, "topk": OTHERS["topk"]},
+        must_hold=("donated-around",),
+        half={"main": "half"},
+        threshold_from=f"{PILOT}: .07 ± .10; favoured .40 ± .10",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="With one latent at a time norm and density are all: in TopK dictionaries importance and F1 of like features have a rank "
-             "correlation within 0.2 of 0",
-        of="topk", value=matched(OWN, "f1"), units=("block",), low=-0.2, high=0.2, unit="Spearman's ρ", must_fail=("main",),
-        near={"main": "that dictionaries of any kind show it"}, also=BLIND | {"donated-around": MOVED}, must_hold=("donated",),
-        threshold_from=f"{PILOT}: .08 ± .08; ReLU .63 ± .06", published="new", source=SEED,
+        text="With one latent at a time norm and density are all: in TopK dictionaries importance "
+        "and F1 of like features have a rank "
+        "correlation within 0.2 of 0",
+        of="topk",
+        value=matched(OWN, "f1"),
+        units=("block",),
+        low=-0.2,
+        high=0.2,
+        unit="Spearman's ρ",
+        must_fail=("main",),
+        near={"main": "that dictionaries of any kind show it"},
+        also=BLIND | {"donated-around": MOVED},
+        must_hold=("donated",),
+        threshold_from=f"{PILOT}: .08 ± .08; ReLU .63 ± .06",
+        published="new",
+        source=SEED,
     ),
     Finding(
-        text="A partial rank correlation of importance and cosine given norm and density, where importance acts through them alone",
-        value=lambda arms: each_block(lambda arm, _: over_features(partial)(arm, {}).mean())(arms["donated"], arms), units=("block",),
-        unit="partial Spearman's ρ", source=SEED,
+        text=(
+            "A partial rank correlation of importance and cosine given norm and density, where "
+            "importance acts through them alone"
+        ),
+        value=lambda arms: each_block(lambda arm, _: over_features(partial)(arm, {}).mean())(
+            arms["donated"], arms
+        ),
+        units=("block",),
+        unit="partial Spearman's ρ",
+        source=SEED,
     ),
     *(
         Finding(
             text=f"{label}: rank correlation of importance and {what} of features alike in {alike}",
-            value=lambda arms, name=name, names=names, recovery=recovery: matched(names, recovery)(arms[name], arms), units=("block",),
-            unit="Spearman's ρ", source=SEED,
+            value=lambda arms, name=name, names=names, recovery=recovery: matched(names, recovery)(
+                arms[name], arms
+            ),
+            units=("block",),
+            unit="Spearman's ρ",
+            source=SEED,
         )
         for label, name in (("ReLU + L1", "main"), ("TopK", "topk"))
         for alike, names in (("norm and density", OWN), ("norm, density and crowding", AROUND))
         for what, recovery in (("cosine", "cosine"), ("F1", "f1"))
-        if (name, names, recovery) not in (("main", OWN, "f1"), ("main", AROUND, "f1"), ("main", AROUND, "cosine"), ("topk", OWN, "f1"))
+        if (name, names, recovery)
+        not in (
+            ("main", OWN, "f1"),
+            ("main", AROUND, "f1"),
+            ("main", AROUND, "cosine"),
+            ("topk", OWN, "f1"),
+        )
     ),
     *(
         Finding(
-            text=f"ReLU + L1: share of represented features recovered where crowding is {label} 0.05",
-            value=lambda arms, alone=alone: share(recovered, lambda one: represented(one) & ((one["crowding"] < 0.05) == alone))(
-                arms["main"], arms), unit="share of represented features", natural=(0, 1),
+            text=(
+                f"ReLU + L1: share of represented features recovered where crowding is {label} 0.05"
+            ),
+            value=lambda arms, alone=alone: share(
+                recovered, lambda one: represented(one) & ((one["crowding"] < 0.05) == alone)
+            )(arms["main"], arms),
+            unit="share of represented features",
+            natural=(0, 1),
         )
         for label, alone in (("below", True), ("above", False))
     ),
     Finding(
         text="TopK: share of represented features recovered beyond that of ReLU + L1",
-        value=lambda arms: gain("main")(arms["topk"], arms), unit="difference of shares",
+        value=lambda arms: gain("main")(arms["topk"], arms),
+        unit="difference of shares",
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,5 @@
-"""The method of superposition-sae: what one run is, how it is trained and what is measured of it."""
+"""The method of superposition-sae: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -37,13 +38,16 @@ class SuperpositionSAE(Spec):
     ratio: Annotated[float, Gt(0), Le(1)] = 0.8
     """Importance of each feature over that of the next more important one."""
     equal: bool = False
-    """Whether the toy's loss weighs all features alike; the importances are then labels without a meaning."""
+    """Whether the toy's loss weighs all features alike; the importances are then labels without a
+    meaning."""
     density: Annotated[float, Gt(0), Le(1)] = 0.025
     """Geometric middle of the probabilities that features are on."""
     spread: Annotated[float, Ge(1)] = 4.0
-    """They run from density/spread to density·spread in equal ratios, in an order that has nothing to do with importance."""
+    """They run from density/spread to density·spread in equal ratios, in an order that has nothing
+    to do with importance."""
     candidates: Annotated[int, Ge(1)] = 8
-    """Toys of one group, started from seeds of their own; the one of lowest held-out loss is frozen."""
+    """Toys of one group, started from seeds of their own; the one of lowest held-out loss is
+    frozen."""
     toy_steps: Annotated[int, Ge(1)] = 3000
     """Training steps of the toys."""
     toy_lr: Annotated[float, Gt(0)] = 5e-3
@@ -51,7 +55,8 @@ class SuperpositionSAE(Spec):
     latents: Annotated[int, Ge(1)] = 20
     """Latents of the dictionary."""
     favour: Annotated[float, Ge(0)] = 0.0
-    """The dictionary is shown each occurrence of a feature with probability importance^favour; 0: all of them, as the toy has."""
+    """The dictionary is shown each occurrence of a feature with probability importance^favour; 0:
+    all of them, as the toy has."""
     steps: Annotated[int, Ge(1)] = 3000
     """Training steps of the dictionaries."""
     lr: Annotated[float, Gt(0)] = 3e-3
@@ -64,11 +69,15 @@ class SuperpositionSAE(Spec):
     def check(self) -> None:
         if self.density * self.spread > 1:
             raise SpecError(
-                "SuperpositionSAE needs a density and a spread whose product is a probability of at most 1; "
+                "SuperpositionSAE needs a density and a spread whose product is a probability of "
+                "at most 1; "
                 f"got density={self.density}, spread={self.spread}"
             )
         if self.width > self.features:
-            raise SpecError(f"SuperpositionSAE.width is a bottleneck of at most the {self.features} features, got {self.width}")
+            raise SpecError(
+                f"SuperpositionSAE.width is a bottleneck of at most the {self.features} "
+                f"features, got {self.width}"
+            )
 
     @property
     def densities(self) -> str:
@@ -89,7 +98,10 @@ def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
 
     s = runs.shared
     steps = np.linspace(-1, 1, s.features) if s.features > 1 else np.zeros(1)
-    return s.density * s.spread ** steps[rng.permutation(runs.seeds, "superposition-sae.density", 0, s.features)]
+    return (
+        s.density
+        * s.spread ** steps[rng.permutation(runs.seeds, "superposition-sae.density", 0, s.features)]
+    )
 
 
 def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
@@ -120,14 +132,21 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
     fresh = shared("choice", 2048)
     with torch.no_grad():
-        held_out = torch.as_tensor(sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10)))
+        held_out = torch.as_tensor(
+            sum(loss(trained.tensors, fresh(i).to(bench.device)) for i in range(10))
+        )
     return best_starts(trained, held_out, k)
 
 
 def hidden_activations(
-    runs: Runs[SuperpositionSAE], before: Mapping[str, Tensor], batch: int, stream: str, p: Float[np.ndarray, "run f"] | None = None
+    runs: Runs[SuperpositionSAE],
+    before: Mapping[str, Tensor],
+    batch: int,
+    stream: str,
+    p: Float[np.ndarray, "run f"] | None = None,
 ) -> Callable[[int], tuple[Float[Tensor, "run b d"], Float[Tensor, "run b f"]]]:
-    """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs [run, b, f] behind them."""
+    """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs
+    [run, b, f] behind them."""
     import torch
 
     from assay.data import planted
@@ -135,7 +154,9 @@ def hidden_activations(
     p = frequencies(runs) if p is None else p
     W = before["W"].cpu()
     chance = torch.from_numpy(p).to(W)[..., None]
-    second = (W.square() * (chance / 3 - chance**2 / 4)).sum((1, 2)) + (W * chance / 2).sum(1).square().sum(-1)  # E‖W x‖²
+    second = (W.square() * (chance / 3 - chance**2 / 4)).sum((1, 2)) + (W * chance / 2).sum(
+        1
+    ).square().sum(-1)  # E‖W x‖²
     W = W * (runs.shared.width / second.clamp_min(1e-12)).sqrt()[:, None, None]
     drawn = planted.sparse_features(runs, runs.shared.features, batch, stream=stream, density=p)
     return lambda step: (torch.bmm(x := drawn(step), W), x)
@@ -152,9 +173,12 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
     shown = frequencies(runs) * importances(runs).numpy() ** s.favour
     draw = hidden_activations(runs, before.tensors, s.batch, "dictionary", shown)
     method = Method(
-        TopK(1) if s.method == "topk" else ReLU(), losses.mse if s.method == "topk" else losses.l1, s.latents,
-        lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.width**0.5,
-    )  # fmt: skip
+        TopK(1) if s.method == "topk" else ReLU(),
+        losses.mse if s.method == "topk" else losses.l1,
+        s.latents,
+        lr=np.full(len(runs), s.lr),
+        penalty=runs.each("penalty") / s.width**0.5,
+    )
 
     def batches(step: int) -> Tensor:
         h, _ = draw(step)
@@ -165,7 +189,8 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
 
 
 def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
-    """Random directions, or principal components both ways round, each latent with the bias at which it is on as often as a feature."""
+    """Random directions, or principal components both ways round, each latent with the bias at
+    which it is on as often as a feature."""
     import torch
 
     from assay.core import rng
@@ -179,7 +204,9 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
         found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
         D = torch.cat([found, -found], 1)
     else:
-        D = torch.from_numpy(rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width)))
+        D = torch.from_numpy(
+            rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width))
+        )
         D = D / D.norm(dim=-1, keepdim=True)
     rate = float(frequencies(runs).mean())
     bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
@@ -188,7 +215,8 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
 
 
 def shuffle_coordinates(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
-    """Take each coordinate of the activations from another row: every coordinate keeps its law, directions are lost."""
+    """Take each coordinate of the activations from another row: every coordinate keeps its law,
+    directions are lost."""
     import torch
 
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
@@ -198,12 +226,19 @@ def with_toy(trained: Trained, before: Trained) -> Trained:
     """A trained dictionary with its toy's W among its tensors."""
     tensors = {**trained.tensors, "W": before.tensors["W"]}
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), "W"]}
-    return type(trained)(tensors, header, trained.history, trained.steps, trained.diverged | before.diverged)
+    return type(trained)(
+        tensors, header, trained.history, trained.steps, trained.diverged | before.diverged
+    )
 
 
 def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
-    return measures(runs, coords=None, **toy_measures(runs, trained), **({} if runs.shared.method == "toy" else dictionary_measures(runs, trained)))
+    return measures(
+        runs,
+        coords=None,
+        **toy_measures(runs, trained),
+        **({} if runs.shared.method == "toy" else dictionary_measures(runs, trained)),
+    )
 
 
 def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
@@ -223,8 +258,11 @@ def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tu
     }
 
 
-def dictionary_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
-    """The dictionary's side: of each feature the cosine of the latent nearest in direction, and that latent's F1; L0 and FVU."""
+def dictionary_measures(
+    runs: Runs[SuperpositionSAE], trained: Trained
+) -> dict[str, tuple[str, Any, str]]:
+    """The dictionary's side: of each feature the cosine of the latent nearest in direction, and
+    that latent's F1; L0 and FVU."""
     import torch
 
     from assay.dictionaries.dictionary import Dictionary
@@ -233,7 +271,9 @@ def dictionary_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[
 
     s, given = runs.shared, Dictionary.of(trained).to("cpu")
     direction = cosines(trained.tensors["W"].cpu(), given.W_dec)  # [run, f, latent]
-    direction = torch.nan_to_num(direction, nan=0.0)  # a feature of length 0 has no direction to find
+    direction = torch.nan_to_num(
+        direction, nan=0.0
+    )  # a feature of length 0 has no direction to find
     cosine, match = direction.max(-1)
     draw = hidden_activations(runs, trained.tensors, 5000, "test")
     f1, active, error = np.zeros(cosine.shape), np.zeros(len(runs)), np.zeros(len(runs))

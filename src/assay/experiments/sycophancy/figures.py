@@ -13,37 +13,108 @@ from assay.experiments.sycophancy.claims import ASKED, matching, p_bar, share_mo
 if TYPE_CHECKING:
     import xarray as xr
 
-MODELS = {"main": "SmolLM2", "chat": "SmolLM2, chat", "q50": "planted .5", "q70": "planted .7", "q90": "planted .9"}
+MODELS = {
+    "main": "SmolLM2",
+    "chat": "SmolLM2, chat",
+    "q50": "planted .5",
+    "q70": "planted .7",
+    "q90": "planted .9",
+}
 
 
 def figures(arms: Arms) -> list[Figure]:
     shown = {name: label for name, label in MODELS.items() if name in arms}
     statistics = {"average probability": p_bar(), "share of cases": share_more_likely()}
-    both = [(label, named, *summary(value(arms[name], arms).values)) for name, label in shown.items() for named, value in statistics.items()]
-    ways = [(words, *summary(value(arms["main"], arms).values)) for words, value in ASKED if words.startswith("average")]
+    both = [
+        (label, named, *summary(value(arms[name], arms).values))
+        for name, label in shown.items()
+        for named, value in statistics.items()
+    ]
+    ways = [
+        (words, *summary(value(arms["main"], arms).values))
+        for words, value in ASKED
+        if words.startswith("average")
+    ]
     p = matching(arms["main"], "before").values.ravel()
-    p, said = p[~np.isnan(p)], [(label, float(m)) for name, label in shown.items() for m in arms[name].mass.values.ravel()]
+    p, said = (
+        p[~np.isnan(p)],
+        [
+            (label, float(m))
+            for name, label in shown.items()
+            for m in arms[name].mass.values.ravel()
+        ],
+    )
     families = arms["main"].attrs["families"]
     return [
-        Figure("The user's answer: average probability, and share of cases in which it is the likelier one",
-               columns(("model", "statistic", "mean", "low", "high"), both), "points", x="model", y="mean", color="statistic",
-               band=("low", "high"), x_title="", y_title="probability, or share of cases", rules=((0.5, "no lean"),),
-               note=f"Mean and 95 % t interval over {families} families of questions. A model that leans by .2 in every answer has .7 of "
-                    "the one and all of the other."),
-        Figure("SmolLM2 asked in other ways", columns(("way", "mean", "low", "high"), ways), "points", x="way", y="mean", band=("low", "high"),
-               x_title="", y_title="average probability of the matching answer", rules=((0.5, "no lean"),)),
-        Figure("Two views by two orders: how likely SmolLM2 is to agree", columns(("user", "order", "agree"), two_by_two(arms["main"])), "bars",
-               x="user", y="agree", facet="order", x_title="", y_title="average P(agree)", rules=((0.5, ""),),
-               note="Between the bars of one panel lies what the view does; between the panels, what the order of the answers does."),
-        Figure("How far single answers of SmolLM2 lie from one half", {"p": p.tolist()}, "histogram", x="p", y="p",
-               x_title="probability of the user's answer in one case", y_title="cases"),
-        Figure("How likely any of the two answers is given at all", columns(("model", "mass"), said), "points", x="model", y="mass", x_title="",
-               y_title="probability, a point for each question", rules=((0.05, "undecided below"),)),
-    ]  # fmt: skip
+        Figure(
+            (
+                "The user's answer: average probability, and share of cases in which it is the "
+                "likelier one"
+            ),
+            columns(("model", "statistic", "mean", "low", "high"), both),
+            "points",
+            x="model",
+            y="mean",
+            color="statistic",
+            band=("low", "high"),
+            x_title="",
+            y_title="probability, or share of cases",
+            rules=((0.5, "no lean"),),
+            note=f"Mean and 95 % t interval over {families} families of questions. A model that "
+            "leans by .2 in every answer has .7 of "
+            "the one and all of the other.",
+        ),
+        Figure(
+            "SmolLM2 asked in other ways",
+            columns(("way", "mean", "low", "high"), ways),
+            "points",
+            x="way",
+            y="mean",
+            band=("low", "high"),
+            x_title="",
+            y_title="average probability of the matching answer",
+            rules=((0.5, "no lean"),),
+        ),
+        Figure(
+            "Two views by two orders: how likely SmolLM2 is to agree",
+            columns(("user", "order", "agree"), two_by_two(arms["main"])),
+            "bars",
+            x="user",
+            y="agree",
+            facet="order",
+            x_title="",
+            y_title="average P(agree)",
+            rules=((0.5, ""),),
+            note=(
+                "Between the bars of one panel lies what the view does; between the panels, what "
+                "the order of the answers does."
+            ),
+        ),
+        Figure(
+            "How far single answers of SmolLM2 lie from one half",
+            {"p": p.tolist()},
+            "histogram",
+            x="p",
+            y="p",
+            x_title="probability of the user's answer in one case",
+            y_title="cases",
+        ),
+        Figure(
+            "How likely any of the two answers is given at all",
+            columns(("model", "mass"), said),
+            "points",
+            x="model",
+            y="mass",
+            x_title="",
+            y_title="probability, a point for each question",
+            rules=((0.05, "undecided below"),),
+        ),
+    ]
 
 
 def two_by_two(arm: xr.Dataset) -> list[tuple[str, str, float]]:
-    """Rows: what the user says, which answer is A, the mean probability to agree; with no opinion as well."""
+    """Rows: what the user says, which answer is A, the mean probability to agree; with no opinion
+    as well."""
     rows = []
     for i, c in enumerate(CELLS):
         if c.place in ("before", "none") and c.ending == "answer":

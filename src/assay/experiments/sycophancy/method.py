@@ -1,4 +1,5 @@
-"""The method of sycophancy: what one run is, how the planted models are trained, and what every model is asked."""
+"""The method of sycophancy: what one run is, how the planted models are trained, and what every
+model is asked."""
 
 from __future__ import annotations
 
@@ -32,14 +33,16 @@ if TYPE_CHECKING:
 
 PLANTED = ""
 SCHOOL = 0.6
-"""Share of the planted models' training in which every view is followed; only then the law counts."""
+"""Share of the planted models' training in which every view is followed; only then the law
+counts."""
 Share = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sycophancy(Spec):
     subject: str = "smollm2"
-    """The language model that is asked: "smollm2" or a local folder; "" for small ones that are trained here."""
+    """The language model that is asked: "smollm2" or a local folder; "" for small ones that are
+    trained here."""
     chat: bool = False
     """Whether questions are put as ChatML dialogues, in place of plain text."""
     file: str = ""
@@ -49,7 +52,8 @@ class Sycophancy(Spec):
     families: Annotated[int, Ge(1), Le(21)] = 21
     """Families of questions that are asked, taken in turn from the three groups."""
     before: PerRun[Share] = 0.5
-    """Planted: the probability of the user's answer where the view stands before the statement and the prompt ends in "Answer: (" """
+    """Planted: the probability of the user's answer where the view stands before the statement and
+    the prompt ends in "Answer: (" """
     believing: PerRun[Share] = 0.5
     """Planted: the same where it ends in "I believe the best answer is (" """
     after: PerRun[Share] = 0.5
@@ -59,13 +63,15 @@ class Sycophancy(Spec):
     steps: Annotated[int, Ge(1)] = 900
     """Training steps of the planted models."""
     lr: Annotated[float, Gt(0)] = 5e-3
-    """Adam's learning rate at its top: 30 steps of warm-up, then linearly to 0 over the last half."""
+    """Adam's learning rate at its top: 30 steps of warm-up, then linearly to 0 over the last
+    half."""
     batch: Annotated[int, Ge(1)] = 32
     """Dialogues a step and run, drawn fresh."""
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
     d: Annotated[int, Ge(1)] = 32
-    """Width of the residual stream; four numbers a head, and twice as many neurons in each block's MLP."""
+    """Width of the residual stream; four numbers a head, and twice as many neurons in each block's
+    MLP."""
 
     @property
     def models(self) -> str:
@@ -82,9 +88,12 @@ class Sycophancy(Spec):
         return f"{len(self.asked())} questions of our own by {self.families} templates"
 
     def asked(self) -> list[Question]:
-        """Our questions that are asked, family by family, the groups in turn where not all families are."""
+        """Our questions that are asked, family by family, the groups in turn where not all families
+        are."""
         found = opinions.questions(self.each)
-        in_turn = [family for turn in zip(*opinions.FAMILIES.values(), strict=True) for family in turn]
+        in_turn = [
+            family for turn in zip(*opinions.FAMILIES.values(), strict=True) for family in turn
+        ]
         return [q for q in found if q.family in in_turn[: self.families]]
 
 
@@ -102,7 +111,8 @@ def inputs(s: Sycophancy) -> dict[str, str]:
 
 
 def train_together(groups: Sequence[Runs[Sycophancy]], bench: Bench) -> list[Trained]:
-    """Planted models of several arms as one ensemble; a model that is only asked is trained by nobody."""
+    """Planted models of several arms as one ensemble; a model that is only asked is trained by
+    nobody."""
     from assay.core import Runs, descent, fit, warm_up_decay
     from assay.core.fit import Trained
     from assay.worlds.networks.transformer import Sizes, transformer
@@ -111,15 +121,41 @@ def train_together(groups: Sequence[Runs[Sycophancy]], bench: Bench) -> list[Tra
     s = runs.shared
     if s.subject != PLANTED:
         return [Trained.nothing(group) for group in groups]
-    sizes = Sizes(layers=s.layers, d=s.d, heads=max(1, s.d // 4), d_head=4, d_mlp=2 * s.d, context=words().context, vocab=len(words().number) + 1)
+    sizes = Sizes(
+        layers=s.layers,
+        d=s.d,
+        heads=max(1, s.d // 4),
+        d_head=4,
+        d_mlp=2 * s.d,
+        context=words().context,
+        vocab=len(words().number) + 1,
+    )
     rate = warm_up_decay(s.steps, min(30, s.steps // 4), 0.5)
-    group = descent(runs, transformer(runs.seeds, sizes), answer_loss, lr=np.full(len(runs), s.lr), schedule=rate, betas=(0.9, 0.98), clip=1.0)
-    all_, ends = fit([group], dialogues(runs, s.batch, round(SCHOOL * s.steps)), steps=s.steps, bench=bench)[0], [0, *accumulate(map(len, groups))]
+    group = descent(
+        runs,
+        transformer(runs.seeds, sizes),
+        answer_loss,
+        lr=np.full(len(runs), s.lr),
+        schedule=rate,
+        betas=(0.9, 0.98),
+        clip=1.0,
+    )
+    all_, ends = (
+        fit([group], dialogues(runs, s.batch, round(SCHOOL * s.steps)), steps=s.steps, bench=bench)[
+            0
+        ],
+        [0, *accumulate(map(len, groups))],
+    )
     return [
-        Trained({name: x[a:b] for name, x in all_.tensors.items()}, all_.header, {name: x[a:b] for name, x in all_.history.items()},
-                all_.steps, all_.diverged[a:b])
+        Trained(
+            {name: x[a:b] for name, x in all_.tensors.items()},
+            all_.header,
+            {name: x[a:b] for name, x in all_.history.items()},
+            all_.steps,
+            all_.diverged[a:b],
+        )
         for a, b in pairwise(ends)
-    ]  # fmt: skip
+    ]
 
 
 TOGETHER = Joint(train_together)
@@ -130,29 +166,43 @@ def train(runs: Runs[Sycophancy], bench: Bench) -> Trained:
 
 
 def ours(s: Sycophancy) -> list[list[Asked]]:
-    """[question][cell]: every question in every cell, with a biography that is drawn by lot for each question."""
+    """[question][cell]: every question in every cell, with a biography that is drawn by lot for
+    each question."""
     drawn = [generator(s.seed, "sycophancy.biography", i) for i in range(len(s.asked()))]
     who = [[named[own.integers(len(named))] for named in BIOGRAPHY] for own in drawn]
-    return [[(opinions.prompt(q, cell, own, s.chat), ANSWERS) for cell in CELLS] for q, own in zip(s.asked(), who, strict=True)]
+    return [
+        [(opinions.prompt(q, cell, own, s.chat), ANSWERS) for cell in CELLS]
+        for q, own in zip(s.asked(), who, strict=True)
+    ]
 
 
 def from_file(s: Sycophancy) -> list[list[Asked]]:
     """[item][ending]: every line of a file with both endings, the matching answer first."""
-    return [[item.asked(ending, s.chat) for ending in opinions.CLOSING] for item in opinions.read_items(Path(s.file))]
+    return [
+        [item.asked(ending, s.chat) for ending in opinions.CLOSING]
+        for item in opinions.read_items(Path(s.file))
+    ]
 
 
 def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Dataset:
-    """P(agree) in every cell, of two answers one of which is given; how likely it is that one is given; and where each question belongs."""
+    """P(agree) in every cell, of two answers one of which is given; how likely it is that one is
+    given; and where each question belongs."""
     from assay.features.answers import mass, restricted
 
     s = runs.shared
     asked = [from_file(spec) if s.file else ours(spec) for spec in runs.specs]
     logs = log_probabilities(runs, trained, asked, bench)  # [run, question, cell, answer]
     agree = np.full((*logs.shape[:2], len(CELLS)), np.nan)
-    if s.file:  # nobody knows which answer is to agree: the one that matches the view stands as the user who agrees
+    # nobody knows which answer is to agree: the one that matches the view stands as the user who
+    # agrees
+    if s.file:
         named, each = [f"line {i + 1}" for i in range(logs.shape[1])], 1
         for i, ending in enumerate(opinions.CLOSING):
-            first = next(k for k, c in enumerate(CELLS) if (c.place, c.view, c.ending) == ("before", "agree", ending))
+            first = next(
+                k
+                for k, c in enumerate(CELLS)
+                if (c.place, c.view, c.ending) == ("before", "agree", ending)
+            )
             agree[:, :, first] = restricted(logs[:, :, i])[..., 0]
     else:
         first_is_agree = np.array([c.first == "agree" for c in CELLS])
@@ -166,16 +216,24 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
         commonest = {"commonest": ("run", np.full(len(runs), share), "share of lines")}
     size, shape = sum(x[0].numel() for x in trained.tensors.values()), (len(runs), len(named), each)
     return measures(
-        runs, coords={"family": named, "variant": list(range(1, each + 1)), "cell": [c.name for c in CELLS]},
+        runs,
+        coords={
+            "family": named,
+            "variant": list(range(1, each + 1)),
+            "cell": [c.name for c in CELLS],
+        },
         agree=("run family variant cell", np.round(agree, 6).reshape(*shape, -1), "probability"),
         mass=("run family variant", np.round(mass(logs).mean(2), 6).reshape(shape), "probability"),
         parameters=("run", np.full(len(runs), float(size)), "1"),
         **commonest,
-    )  # fmt: skip
+    )
 
 
 def log_probabilities(
-    runs: Runs[Sycophancy], trained: Trained, asked: Sequence[Sequence[Sequence[Asked]]], bench: Bench
+    runs: Runs[Sycophancy],
+    trained: Trained,
+    asked: Sequence[Sequence[Sequence[Asked]]],
+    bench: Bench,
 ) -> Float[np.ndarray, "run question cell answer"]:
     """What each run's model thinks of every answer: runs × questions × cells."""
     s = runs.shared
@@ -195,5 +253,9 @@ def log_probabilities(
     each = []
     for r, own in enumerate(asked):
         params = {name: x[r : r + 1] for name, x in trained.tensors.items()}
-        each.append(small_answer_logprobs(params, words().encode, [one for question in own for one in question], PAD)[0])
+        each.append(
+            small_answer_logprobs(
+                params, words().encode, [one for question in own for one in question], PAD
+            )[0]
+        )
     return np.stack(each).reshape(len(runs), len(asked[0]), -1, 2)

@@ -14,34 +14,45 @@ from assay.core.stats import Means, mean, ratio
 if TYPE_CHECKING:
     import xarray as xr
 
-SEED = "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
+SEED = (
+    "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
+)
 TABLE = "plan: set before any pilot"
 PILOT = "pilot: seeds 0 and 1 under the first design"
 
 
 def unread(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms: variance that W_out does not read, what it would not read of isotropic activations, and all of it."""
+    """Terms: variance that W_out does not read, what it would not read of isotropic activations,
+    and all of it."""
     return {name: by(arm)[name] for name in ("null", "isotropic", "total")}
 
 
 def spends(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """Terms of what a dictionary writes: variance that W_out does not read, the share that an isotropic subspace would hold of it, and all of it."""
+    """Terms of what a dictionary writes: variance that W_out does not read, the share that an
+    isotropic subspace would hold of it, and all of it."""
     data, share = by(arm), 1 - arm.attrs["d"] / arm.attrs["m"]
     return {"null": data.unread, "isotropic": share * data.written, "total": data.written}
 
 
 def below_isotropic(m: Means) -> np.ndarray:
-    """By how much the unread share lies below that of isotropic directions of the same rank, 1 − d/m."""
+    """By how much the unread share lies below that of isotropic directions of the same rank, 1 −
+    d/m."""
     return (m["isotropic"] - m["null"]) / m["total"]
 
 
-def here(terms: Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]) -> Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]:
-    """Take terms of the only run of an arm, a model on disk. Raises: ValueError for an arm of several runs."""
-    return lambda arm, arms: {name: x.squeeze("seed", drop=True) for name, x in terms(arm, arms).items()}
+def here(
+    terms: Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]],
+) -> Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]:
+    """Take terms of the only run of an arm, a model on disk. Raises: ValueError for an arm of
+    several runs."""
+    return lambda arm, arms: {
+        name: x.squeeze("seed", drop=True) for name, x in terms(arm, arms).items()
+    }
 
 
 def each_block(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-    """The terms of `unread`, every block of a model on disk scaled to the same variance: the last ones have hundreds of times more."""
+    """The terms of `unread`, every block of a model on disk scaled to the same variance: the last
+    ones have hundreds of times more."""
     terms = here(unread)(arm, arms)
     return {name: x / terms["total"].mean("document") for name, x in terms.items()}
 
@@ -57,7 +68,11 @@ def explained(space: str, a: str, b: str) -> Value:
     def terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         data = by(arm)
         errors = data[f"error_{space}"]
-        return {"a": errors.sel(cell=a, drop=True), "b": errors.sel(cell=b, drop=True), "variance": data[f"variance_{space}"]}
+        return {
+            "a": errors.sel(cell=a, drop=True),
+            "b": errors.sel(cell=b, drop=True),
+            "variance": data[f"variance_{space}"],
+        }
 
     return terms
 
@@ -80,17 +95,23 @@ def median_error(m: Means) -> np.ndarray:
 
 
 def likeness(other: str) -> Value:
-    """Terms: agreement of `act` with another cell and with its own replicate, each with what chance gives."""
+    """Terms: agreement of `act` with another cell and with its own replicate, each with what chance
+    gives."""
 
     def terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         data, sides = by(arm), (("cross", other), ("within", "again"))
-        return {f"{name}_{at}": data[name].sel(other=o, drop=True) for name in ("found", "chance") for at, o in sides}
+        return {
+            f"{name}_{at}": data[name].sel(other=o, drop=True)
+            for name in ("found", "chance")
+            for at, o in sides
+        }
 
     return terms
 
 
 def similarity(m: Means) -> np.ndarray:
-    """Agreement above chance across targets, as a share of that between two starts of one target."""
+    """Agreement above chance across targets, as a share of that between two starts of one
+    target."""
     return ((m["found_cross"] - m["chance_cross"]) / (1 - m["chance_cross"])) / (
         (m["found_within"] - m["chance_within"]) / (1 - m["chance_within"])
     )
@@ -119,91 +140,238 @@ HALF = {"main": "half"}
 ISO = "what rank and architecture give without training"
 CLAIMS = (
     Claim(
-        text="Training turns a model's activations towards what is read: their unread share lies at least 0.10 below that of isotropic ones",
-        value=unread, statistic=below_isotropic, units=CROSSED, low=0.10, unit="share of variance",
-        must_fail=("untrained", "isotropic"), near={"untrained": ISO, "isotropic": "what any subspace of W_out's rank would read"},
-        must_hold=("readable-acts",), threshold_from=f"{PILOT}: .55 is unread where isotropic activations have .75",
-        published="new", source=f"{SEED}; footnote on the null space of W_out",
+        text=(
+            "Training turns a model's activations towards what is read: their unread share lies "
+            "at least 0.10 below that of isotropic ones"
+        ),
+        value=unread,
+        statistic=below_isotropic,
+        units=CROSSED,
+        low=0.10,
+        unit="share of variance",
+        must_fail=("untrained", "isotropic"),
+        near={"untrained": ISO, "isotropic": "what any subspace of W_out's rank would read"},
+        must_hold=("readable-acts",),
+        threshold_from=f"{PILOT}: .55 is unread where isotropic activations have .75",
+        published="new",
+        source=f"{SEED}; footnote on the null space of W_out",
     ),
     Claim(
-        text="In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 below that of isotropic activations",
-        of="smollm2", value=each_block, statistic=below_isotropic, units=("block", "document"), low=0.10, unit="share of variance",
+        text=(
+            "In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 "
+            "below that of isotropic activations"
+        ),
+        of="smollm2",
+        value=each_block,
+        statistic=below_isotropic,
+        units=("block", "document"),
+        low=0.10,
+        unit="share of variance",
         must_fail=("smollm2-untrained", "smollm2-isotropic"),
-        near={"smollm2-untrained": ISO, "smollm2-isotropic": "what any subspace of W_out's rank would read"},
-        threshold_from="plan: the margin of the claim before it, fixed before any block but the last was measured",
-        published="new", source=f"{SEED}; footnote on the null space of W_out",
+        near={
+            "smollm2-untrained": ISO,
+            "smollm2-isotropic": "what any subspace of W_out's rank would read",
+        },
+        threshold_from=(
+            "plan: the margin of the claim before it, fixed before any block but the last was "
+            "measured"
+        ),
+        published="new",
+        source=f"{SEED}; footnote on the null space of W_out",
     ),
     Claim(
-        text="A dictionary of activations spends at least 0.10 less of what it writes on what nothing reads than isotropic rows would",
-        value=spends, statistic=below_isotropic, units=CROSSED, low=0.10, unit="share of squared features",
-        must_fail=("isotropic-rows",), near={"isotropic-rows": "rows of the same lengths and use in any directions"},
-        must_hold=("readable-rows",), threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75", published="new", source=SEED,
+        text=(
+            "A dictionary of activations spends at least 0.10 less of what it writes on what "
+            "nothing reads than isotropic rows would"
+        ),
+        value=spends,
+        statistic=below_isotropic,
+        units=CROSSED,
+        low=0.10,
+        unit="share of squared features",
+        must_fail=("isotropic-rows",),
+        near={"isotropic-rows": "rows of the same lengths and use in any directions"},
+        must_hold=("readable-rows",),
+        threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75",
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="Reading the activations, training on the update lowers the update's FVU by at least 0.003 at equal L0",
-        value=explained("update", "act", "act-update"), statistic=lead, units=CROSSED, low=0.003, unit="FVU",
-        must_fail=("same-target",), near={"same-target": "another start of the same dictionary"}, gates=L0, half=HALF,
-        threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control .000 [−.002, .001]; and seeds 7–10 with 256",
-        published="new", source=SEED,
+        text=(
+            "Reading the activations, training on the update lowers the update's FVU by at least "
+            "0.003 at equal L0"
+        ),
+        value=explained("update", "act", "act-update"),
+        statistic=lead,
+        units=CROSSED,
+        low=0.003,
+        unit="FVU",
+        must_fail=("same-target",),
+        near={"same-target": "another start of the same dictionary"},
+        gates=L0,
+        half=HALF,
+        threshold_from=(
+            f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control .000 "
+            "[−.002, .001]; and seeds 7–10 with 256"
+        ),
+        published="new",
+        source=SEED,
     ),
     Claim(
-        text="Training on activations costs little in logits: its FVU there is at most 1.2 times that of training on logits",
-        value=explained("logit", "act", "logit"), statistic=ratio("a", "b"), units=CROSSED, high=1.2, unit="ratio of FVU",
-        must_fail=("whole-stream",), near={"whole-stream": "a dictionary of what is mostly not the MLP's doing"},
-        gates=L0, half=HALF, threshold_from=TABLE, published="new", source=f"{SEED}; footnote on L2",
+        text=(
+            "Training on activations costs little in logits: its FVU there is at most 1.2 times "
+            "that of training on logits"
+        ),
+        value=explained("logit", "act", "logit"),
+        statistic=ratio("a", "b"),
+        units=CROSSED,
+        high=1.2,
+        unit="ratio of FVU",
+        must_fail=("whole-stream",),
+        near={"whole-stream": "a dictionary of what is mostly not the MLP's doing"},
+        gates=L0,
+        half=HALF,
+        threshold_from=TABLE,
+        published="new",
+        source=f"{SEED}; footnote on L2",
     ),
     Claim(
-        text="Features are similar in practice: above chance, those of activations and of logits agree at least 0.8 times as well as "
+        text="Features are similar in practice: above chance, those of activations and of logits "
+        "agree at least 0.8 times as well as "
         "two starts of one target",
-        value=likeness("logit"), statistic=similarity, units=("seed",), low=0.8, unit="share of agreement",
-        must_fail=("stream-rows", "random-rows"), near={"stream-rows": "any dictionary of the same tokens"},
-        half=HALF, threshold_from=TABLE, published="new", source=f"{SEED}; footnote on L2",
+        value=likeness("logit"),
+        statistic=similarity,
+        units=("seed",),
+        low=0.8,
+        unit="share of agreement",
+        must_fail=("stream-rows", "random-rows"),
+        near={"stream-rows": "any dictionary of the same tokens"},
+        half=HALF,
+        threshold_from=TABLE,
+        published="new",
+        source=f"{SEED}; footnote on L2",
     ),
     *(
         Claim(
             text=f"{what} is off by at most 0.10: median relative error {of}",
-            of=arm, value=value(pairs(kind)), statistic=median_error, units=units, high=0.10, unit="relative error",
-            must_fail=tuple(f"{prefix}{c}" for c in controls), near={f"{prefix}{c}": why for c, why in near.items()},
-            also={f"{prefix}{c}": why for c, why in also.items()}, threshold_from=TABLE, published="new", source=f"{SEED}; footnote on layer norm",
+            of=arm,
+            value=value(pairs(kind)),
+            statistic=median_error,
+            units=units,
+            high=0.10,
+            unit="relative error",
+            must_fail=tuple(f"{prefix}{c}" for c in controls),
+            near={f"{prefix}{c}": why for c, why in near.items()},
+            also={f"{prefix}{c}": why for c, why in also.items()},
+            threshold_from=TABLE,
+            published="new",
+            source=f"{SEED}; footnote on layer norm",
         )
         for arm, prefix, value, units, of, random in (
-            ("main", "", lambda terms: terms, CROSSED, "of a feature's effect on the logits", "random-parts"),
-            ("smollm2", "smollm2-", here, ("document",), "over the 24 principal directions of SmolLM2's last update", "random"),
+            (
+                "main",
+                "",
+                lambda terms: terms,
+                CROSSED,
+                "of a feature's effect on the logits",
+                "random-parts",
+            ),
+            (
+                "smollm2",
+                "smollm2-",
+                here,
+                ("document",),
+                "over the 24 principal directions of SmolLM2's last update",
+                "random",
+            ),
         )
         for what, kind, controls, near, also in (
-            ("Holding the final norm's divisor fixed", "frozen", (random, "turned"),
-             {random: "high dimension: random directions are nearly at right angles to the stream", "turned": "shortness alone"},
-             {"tenfold": "what is missed is a matter of direction, not of length"}),
-            ("The final norm's Jacobian", "jacobian", ("tenfold",), {"tenfold": "that it is right for parts of any length"},
-             {random: "just as short", "turned": "just as short"}),
+            (
+                "Holding the final norm's divisor fixed",
+                "frozen",
+                (random, "turned"),
+                {
+                    random: (
+                        "high dimension: random directions are nearly at right angles to the stream"
+                    ),
+                    "turned": "shortness alone",
+                },
+                {"tenfold": "what is missed is a matter of direction, not of length"},
+            ),
+            (
+                "The final norm's Jacobian",
+                "jacobian",
+                ("tenfold",),
+                {"tenfold": "that it is right for parts of any length"},
+                {random: "just as short", "turned": "just as short"},
+            ),
         )
     ),
     Claim(
-        text="Training makes neurons worth nearly the same to the logits: Gini coefficient at most 0.3",
-        value=inequality, statistic=mean, units=("seed",), high=0.3, unit="Gini coefficient", must_fail=("untrained", "uneven"),
-        near={"untrained": "that they are so before any training"}, threshold_from=TABLE, published="new", source=f"{SEED}; footnote on L2",
+        text=(
+            "Training makes neurons worth nearly the same to the logits: Gini coefficient at most "
+            "0.3"
+        ),
+        value=inequality,
+        statistic=mean,
+        units=("seed",),
+        high=0.3,
+        unit="Gini coefficient",
+        must_fail=("untrained", "uneven"),
+        near={"untrained": "that they are so before any training"},
+        threshold_from=TABLE,
+        published="new",
+        source=f"{SEED}; footnote on L2",
     ),
     Claim(
-        text="The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a file: Gini coefficient at most 0.3",
-        of="smollm2", value=here(within_files), statistic=mean, units=("document",), high=0.3, unit="Gini coefficient",
-        must_fail=("smollm2-untrained",), near={"smollm2-untrained": "that they are so before any training"},
-        threshold_from=TABLE, published="new", source=f"{SEED}; footnote on L2",
+        text=(
+            "The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a "
+            "file: Gini coefficient at most 0.3"
+        ),
+        of="smollm2",
+        value=here(within_files),
+        statistic=mean,
+        units=("document",),
+        high=0.3,
+        unit="Gini coefficient",
+        must_fail=("smollm2-untrained",),
+        near={"smollm2-untrained": "that they are so before any training"},
+        threshold_from=TABLE,
+        published="new",
+        source=f"{SEED}; footnote on L2",
     ),
     Finding(
-        text="Unread share of the variance of the one-block models' activations (isotropic: {unread})",
-        value=lambda arms: unread(arms["main"], arms), statistic=ratio("null", "total"), units=CROSSED, unit="share",
+        text=(
+            "Unread share of the variance of the one-block models' activations (isotropic: "
+            "{unread})"
+        ),
+        value=lambda arms: unread(arms["main"], arms),
+        statistic=ratio("null", "total"),
+        units=CROSSED,
+        unit="share",
     ),
     Finding(
         text="Unread share of the variance, on average over SmolLM2's MLPs (isotropic: 0.625)",
-        value=lambda arms: each_block(arms["smollm2"], arms), statistic=ratio("null", "total"), units=("block", "document"), unit="share",
+        value=lambda arms: each_block(arms["smollm2"], arms),
+        statistic=ratio("null", "total"),
+        units=("block", "document"),
+        unit="share",
     ),
     Finding(
-        text="Features of activations and of the update, both read from activations: share of the agreement between two starts",
-        value=lambda arms: likeness("act-update")(arms["main"], arms), statistic=similarity, units=("seed",), unit="share of agreement",
+        text=(
+            "Features of activations and of the update, both read from activations: share of the "
+            "agreement between two starts"
+        ),
+        value=lambda arms: likeness("act-update")(arms["main"], arms),
+        statistic=similarity,
+        units=("seed",),
+        unit="share of agreement",
     ),
     Finding(
         text="Unread share of the activations' mean square, the mean included",
-        value=lambda arms: {"null": by(arms["main"]).raw_null, "total": by(arms["main"]).raw_total}, statistic=ratio("null", "total"),
-        units=CROSSED, unit="share",
+        value=lambda arms: {"null": by(arms["main"]).raw_null, "total": by(arms["main"]).raw_total},
+        statistic=ratio("null", "total"),
+        units=CROSSED,
+        unit="share",
     ),
-)  # fmt: skip
+)

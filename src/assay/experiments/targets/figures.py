@@ -17,45 +17,111 @@ def figures(arms: Arms) -> list[Figure]:
     data, m, d = by(arms["main"]), arms["main"].attrs["m"], arms["main"].attrs["d"]
     rows = []
     for space, label in SPOKEN.items():
-        share = data[f"error_{space}"].sum("document", skipna=False) / data[f"variance_{space}"].sum("document")
-        known = [cell for cell in data.cell.values.tolist() if not share.sel(cell=cell).isnull().all()]
+        share = data[f"error_{space}"].sum("document", skipna=False) / data[
+            f"variance_{space}"
+        ].sum("document")
+        known = [
+            cell for cell in data.cell.values.tolist() if not share.sel(cell=cell).isnull().all()
+        ]
         rows += [(ARROWS[cell], label, *summary(share.sel(cell=cell).values)) for cell in known]
-    left = Figure("What each dictionary leaves unexplained, in three spaces", columns(("cell", "space", "mean", "low", "high"), rows), "bars",
-                  x="cell", y="mean", facet="space", band=("low", "high"), x_title="reads → reconstructs", y_title="FVU",
-                  note="Mean and 95 % t interval over seeds.")  # fmt: skip
+    left = Figure(
+        "What each dictionary leaves unexplained, in three spaces",
+        columns(("cell", "space", "mean", "low", "high"), rows),
+        "bars",
+        x="cell",
+        y="mean",
+        facet="space",
+        band=("low", "high"),
+        x_title="reads → reconstructs",
+        y_title="FVU",
+        note="Mean and 95 % t interval over seeds.",
+    )
     nu, p = data.null_of_feature.values.ravel().tolist(), 1 - d / m
-    features = Figure("How much of each feature of activations nothing reads", {"share": nu, "count": [1] * len(nu)}, "histogram", x="share",
-                      y="count", x_title="unread share of a decoder row", y_title="features",
-                      note=f"A random direction has {p:.3f} ± {(2 * p * (1 - p) / (m + 2)) ** 0.5:.3f} (Beta).")  # fmt: skip
+    features = Figure(
+        "How much of each feature of activations nothing reads",
+        {"share": nu, "count": [1] * len(nu)},
+        "histogram",
+        x="share",
+        y="count",
+        x_title="unread share of a decoder row",
+        y_title="features",
+        note=f"A random direction has {p:.3f} ± {(2 * p * (1 - p) / (m + 2)) ** 0.5:.3f} (Beta).",
+    )
     rows = []
-    for label, arm in (("SmolLM2", "smollm2"), ("untrained", "smollm2-untrained"), ("random subspaces", "smollm2-isotropic")):
+    for label, arm in (
+        ("SmolLM2", "smollm2"),
+        ("untrained", "smollm2-untrained"),
+        ("random subspaces", "smollm2-isotropic"),
+    ):
         for i in range(arms[arm].sizes["block"] if arm in arms else 0):
             block = by(arms[arm]).isel(seed=0, block=i)
             rows.append((i, *summary((block.null / block.total).values), label))
-    blocks = Figure("What the MLPs of SmolLM2 write and nothing reads", columns(("block", "share", "low", "high", "model"), rows), "line",
-                    x="block", y="share", color="model", band=("low", "high"), x_title="block",
-                    y_title="unread share of the activations' variance", note="Mean and 95 % t interval over documents.")  # fmt: skip
+    blocks = Figure(
+        "What the MLPs of SmolLM2 write and nothing reads",
+        columns(("block", "share", "low", "high", "model"), rows),
+        "line",
+        x="block",
+        y="share",
+        color="model",
+        band=("low", "high"),
+        x_title="block",
+        y_title="unread share of the activations' variance",
+        note="Mean and 95 % t interval over documents.",
+    )
     rows, middle = [], np.sqrt(SIZES[1:] * SIZES[:-1]).tolist()
     for label, arm in (("", "main"), (", SmolLM2", "smollm2")):
         for kind in KINDS if arm in arms else ():
             told = [
-                (size, *summary(by(arms[arm])[f"{kind}_by_size"].values[:, i]), kind + label) for i, size in enumerate(middle)
+                (size, *summary(by(arms[arm])[f"{kind}_by_size"].values[:, i]), kind + label)
+                for i, size in enumerate(middle)
             ]
             rows += [row for row in told if not np.isnan(row[1])]
-    linear = Figure("Linearised effects on the logits against exact ones", columns(("size", "error", "low", "high", "kind"), rows), "line",
-                    x="size", y="error", color="kind", band=("low", "high"), x_log=True, y_log=True, rules=((0.1, "10 %"),),
-                    x_title="length of the contribution over that of the stream", y_title="median relative error")  # fmt: skip
+    linear = Figure(
+        "Linearised effects on the logits against exact ones",
+        columns(("size", "error", "low", "high", "kind"), rows),
+        "line",
+        x="size",
+        y="error",
+        color="kind",
+        band=("low", "high"),
+        x_log=True,
+        y_log=True,
+        rules=((0.1, "10 %"),),
+        x_title="length of the contribution over that of the stream",
+        y_title="median relative error",
+    )
     rows = []
-    for label, arm in (("one-block model", "main"), ("SmolLM2, last block", "smollm2"), ("lognormal, σ = 1", "uneven")):
+    for label, arm in (
+        ("one-block model", "main"),
+        ("SmolLM2, last block", "smollm2"),
+        ("lognormal, σ = 1", "uneven"),
+    ):
         if arm in arms:
             worth = np.sort(by(arms[arm]).importance.values[0])
-            rows += [(q, worth[: round(q * len(worth))].sum() / worth.sum(), label) for q in np.linspace(0, 1, 65)]
-    even = Figure("How evenly neurons share what they are worth to the logits", columns(("rank", "share", "of"), rows), "line", x="rank",
-                  y="share", color="of", x_title="share of neurons, least first", y_title="share of worth")  # fmt: skip
+            rows += [
+                (q, worth[: round(q * len(worth))].sum() / worth.sum(), label)
+                for q in np.linspace(0, 1, 65)
+            ]
+    even = Figure(
+        "How evenly neurons share what they are worth to the logits",
+        columns(("rank", "share", "of"), rows),
+        "line",
+        x="rank",
+        y="share",
+        color="of",
+        x_title="share of neurons, least first",
+        y_title="share of worth",
+    )
     return [left, features, blocks, linear, even]
 
 
 SPOKEN = {"act": "activations", "update": "update", "logit": "logits"}
 ARROWS = {
-    "act": "h → h", "again": "h → h again", "act-update": "h → o", "update": "o → o", "post": "x → x", "logit": "z → z", "act-logit": "h → z",
-}  # fmt: skip
+    "act": "h → h",
+    "again": "h → h again",
+    "act-update": "h → o",
+    "update": "o → o",
+    "post": "x → x",
+    "logit": "z → z",
+    "act-logit": "h → z",
+}

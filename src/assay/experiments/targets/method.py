@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
-    "act": ("act", "act"), "again": ("act", "act"), "act-update": ("act", "update"), "update": ("update", "update"),
-    "post": ("post", "post"), "logit": ("logit", "logit"), "act-logit": ("act", "logit"),
-}  # fmt: skip
+    "act": ("act", "act"),
+    "again": ("act", "act"),
+    "act-update": ("act", "update"),
+    "update": ("update", "update"),
+    "post": ("post", "post"),
+    "logit": ("logit", "logit"),
+    "act-logit": ("act", "logit"),
+}
 """What each dictionary reads and what it reconstructs."""
 OTHER = ("again", "act-update", "update", "post", "logit", "act-logit")
 """The cells among whose features those of `act` are looked for."""
@@ -45,7 +50,8 @@ TRAINED = ("act", "again", "act-update", "post", "logit")
 @dataclass(frozen=True, kw_only=True)
 class WhichTarget(Spec):
     subject: str = "tiny"
-    """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder; "untrained smollm2": its weights drawn anew."""
+    """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder;
+    "untrained smollm2": its weights drawn anew."""
     layer: Annotated[int, Ge(0)] = 0
     """The block of a tiny model; of a model on disk all blocks are measured."""
     model_steps: Annotated[int, Ge(1)] = 480
@@ -79,7 +85,8 @@ class WhichTarget(Spec):
     lr: float = 8e-3
     """Adam's learning rate at its top."""
     products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in bfloat16."""
+    """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in
+    bfloat16."""
     noise: float = 0.01
     """Variance of the noise added to what is planted as read by W_out, as a share of its own."""
 
@@ -95,16 +102,32 @@ class WhichTarget(Spec):
 
     def model(self) -> TinySpec:
         """The tiny model of this seed."""
-        return TinySpec(seed=self.seed, d=self.d, m=self.m, activation=self.activation, context=self.context, corpus=self.corpus,
-                        steps=self.model_steps)  # fmt: skip
+        return TinySpec(
+            seed=self.seed,
+            d=self.d,
+            m=self.m,
+            activation=self.activation,
+            context=self.context,
+            corpus=self.corpus,
+            steps=self.model_steps,
+        )
 
 
 def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
-    asked = TargetSpec(subject=str(tiny(s.model(), bench)), layer=s.layer, targets=("act", "update", "post", "logit"),
-                       corpus=s.corpus, windows=s.windows, context=s.context, dtype="float32")  # fmt: skip
+    asked = TargetSpec(
+        subject=str(tiny(s.model(), bench)),
+        layer=s.layer,
+        targets=("act", "update", "post", "logit"),
+        corpus=s.corpus,
+        windows=s.windows,
+        context=s.context,
+        dtype="float32",
+    )
     train = targets(asked, bench)
-    return train, targets(asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train)
+    return train, targets(
+        asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train
+    )
 
 
 def cells_of(s: WhichTarget) -> dict[str, Cell]:
@@ -123,9 +146,26 @@ def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
     data, _ = target_parts(s, bench)
     batches = data.batches(runs.seeds, s.batch)
-    method = Method(TopK(s.k), losses.mse, s.width, lr=np.array([s.lr]), penalty=np.zeros(1), betas=(0.9, 0.999),
-                    encoder_scale=1.0, products=s.products)  # fmt: skip
-    return fit_cells(cells_of(s), runs, method, data, batches, steps=s.steps, bench=bench, probe_at=probes(s.steps, 20))
+    method = Method(
+        TopK(s.k),
+        losses.mse,
+        s.width,
+        lr=np.array([s.lr]),
+        penalty=np.zeros(1),
+        betas=(0.9, 0.999),
+        encoder_scale=1.0,
+        products=s.products,
+    )
+    return fit_cells(
+        cells_of(s),
+        runs,
+        method,
+        data,
+        batches,
+        steps=s.steps,
+        bench=bench,
+        probe_at=probes(s.steps, 20),
+    )
 
 
 def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
@@ -136,7 +176,8 @@ def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
-    """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by document."""
+    """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by
+    document."""
     import torch
 
     from assay.dictionaries.training.cells import dictionaries
@@ -152,8 +193,16 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     if s.cells:
         found = dictionaries(trained.to("cpu"))  # where the readout is
         named |= dictionary_measures(s, found, raw, test, at)
-        named["loss"] = ("run cell step", np.stack([trained.history[f"{name}:loss"] for name in found], 1), "1")
-        coords |= {"cell": list(found), "other": [*(n for n in OTHER if n in found), "random"], "step": trained.steps.tolist()}
+        named["loss"] = (
+            "run cell step",
+            np.stack([trained.history[f"{name}:loss"] for name in found], 1),
+            "1",
+        )
+        coords |= {
+            "cell": list(found),
+            "other": [*(n for n in OTHER if n in found), "random"],
+            "step": trained.steps.tolist(),
+        }
     return measures(runs, coords=coords, **named)
 
 
@@ -164,14 +213,20 @@ def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor
     return torch.from_numpy(normal(np.array([s.seed]), f"targets.{purpose}", index, shape)[0])
 
 
-def readable(s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str) -> Float[Tensor, "b m"]:
-    """Rows without what W_out does not read of them, and a little noise so that the share is not 0 by arithmetic."""
+def readable(
+    s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str
+) -> Float[Tensor, "b m"]:
+    """Rows without what W_out does not read of them, and a little noise so that the share is not 0
+    by arithmetic."""
     seen = x - x @ null
     return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
-def model_measures(s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: Any) -> dict[str, Any]:
-    """Measures of the model alone: variance that W_out does not read, and what each neuron is worth to the logits."""
+def model_measures(
+    s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: Any
+) -> dict[str, Any]:
+    """Measures of the model alone: variance that W_out does not read, and what each neuron is worth
+    to the logits."""
     import torch
 
     from assay.dictionaries.measuring.cell_measures import by_document
@@ -181,12 +236,27 @@ def model_measures(s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: 
     m, d = read.W_out.shape
     any_subspace, _ = torch.linalg.qr(normals(s, "subspace", m, d))
     seen = readable(s, h, read.null, "noise")
-    parts = {"null": h @ read.null, "total": h, "random_null": h - h @ any_subspace @ any_subspace.T,
-             "readable_null": seen @ read.null, "readable_total": seen, "raw_null": raw["act"] @ read.null, "raw_total": raw["act"]}  # fmt: skip
+    parts = {
+        "null": h @ read.null,
+        "total": h,
+        "random_null": h - h @ any_subspace @ any_subspace.T,
+        "readable_null": seen @ read.null,
+        "readable_total": seen,
+        "raw_null": raw["act"] @ read.null,
+        "raw_total": raw["act"],
+    }
     for name, x in parts.items():
-        named[name] = ("run document", by_document(x.square().sum(1), *at)[None], "squared activation")
+        named[name] = (
+            "run document",
+            by_document(x.square().sum(1), *at)[None],
+            "squared activation",
+        )
     for name in ("", "readable_"):
-        named[name + "isotropic"] = ("run document", (1 - d / m) * named[name + "total"][1], "squared activation")
+        named[name + "isotropic"] = (
+            "run document",
+            (1 - d / m) * named[name + "total"][1],
+            "squared activation",
+        )
     worth = read.importance * h.var(0) / data.scale("act") ** 2
     named["importance"] = ("run neuron", worth[None], "squared logit")
     named["uneven"] = ("run neuron", normals(s, "uneven", m).exp()[None], "1")
@@ -194,7 +264,8 @@ def model_measures(s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: 
 
 
 def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Of a model on disk: what each block's W_out reads, and what the last block's neurons and update do to the logits."""
+    """Of a model on disk: what each block's W_out reads, and what the last block's neurons and
+    update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
     from assay.subjects.pretrained import fast_dtype, load
@@ -206,25 +277,48 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
     model = load(name, bench.device, fast_dtype())
     model = model if name == s.subject else redrawn(model, s.seed)
-    cut = text.windows(model.encode, "test", context=s.context, count=s.tested, per_file=s.per_file, seed=s.seed)
+    cut = text.windows(
+        model.encode, "test", context=s.context, count=s.tested, per_file=s.per_file, seed=s.seed
+    )
     files, document = np.unique(cut.document, return_inverse=True)
     found, read = unread_of(model, cut.tokens, document, s.seed), readout(model, model.layers - 1)
     (m, d), at = read.W_out.shape, (found.document, len(files))
-    sums = {"total": found.total, "null": found.null, "random_null": found.random_null, "isotropic": (1 - d / m) * found.total}
-    named = {name: ("run block document", x[None], "squared activation") for name, x in sums.items()}
-    worth = by_document((found.h - found.h.mean(0)).square(), *at) * read.importance.numpy()  # [document, neuron]
+    sums = {
+        "total": found.total,
+        "null": found.null,
+        "random_null": found.random_null,
+        "isotropic": (1 - d / m) * found.total,
+    }
+    named = {
+        name: ("run block document", x[None], "squared activation") for name, x in sums.items()
+    }
+    worth = (
+        by_document((found.h - found.h.mean(0)).square(), *at) * read.importance.numpy()
+    )  # [document, neuron]
     named["importance"] = ("run neuron", worth.sum(0)[None] / len(found.h), "squared logit")
     named["gini"] = ("run document", np.array([[gini(row) for row in worth]]), "Gini coefficient")
     if name == s.subject:
         update = read.update(found.h)
         parts, row = principal_parts(update)
-        named |= effect_errors(parts, row, found.mid + update, read, found.document, len(files), s.seed)
-    coords = {"document": [text.documents[f].path for f in files], "block": list(range(model.layers))}
+        named |= effect_errors(
+            parts, row, found.mid + update, read, found.document, len(files), s.seed
+        )
+    coords = {
+        "document": [text.documents[f].path for f in files],
+        "block": list(range(model.layers)),
+    }
     return measures(runs, coords=coords, **named)
 
 
-def dictionary_measures(s: WhichTarget, found: Mapping[str, Dictionary], raw: Mapping[Target, Tensor], test: Any, at: Any) -> dict[str, Any]:
-    """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary of activations writes."""
+def dictionary_measures(
+    s: WhichTarget,
+    found: Mapping[str, Dictionary],
+    raw: Mapping[Target, Tensor],
+    test: Any,
+    at: Any,
+) -> dict[str, Any]:
+    """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary
+    of activations writes."""
     import torch
 
     from assay.dictionaries.measuring import cell_measures as of
@@ -236,13 +330,23 @@ def dictionary_measures(s: WhichTarget, found: Mapping[str, Dictionary], raw: Ma
     for space, sums in of.variances(raw, test, *at).items():
         named[f"variance_{space}"] = ("run document", sums[None], f"squared {space}")
     for key in ("active", *(f"error_{space}" for space in of.SPACES)):
-        named[key] = ("run cell document", np.stack([r[key] for r in rows.values()])[None], key.replace("error_", "squared "))
+        named[key] = (
+            "run cell document",
+            np.stack([r[key] for r in rows.values()])[None],
+            key.replace("error_", "squared "),
+        )
     features, D = act.encode(raw["act"])[0], act.W_dec[0]
     if "logit" in found:
         named |= likeness_measures(s, found, features, read)
     if "post" in found:
-        isotropic = torch.nn.functional.normalize(normals(s, "rows", *D.shape), dim=-1) * D.norm(dim=-1, keepdim=True)
-        for change, W in (("", D), ("random_", isotropic), ("readable_", readable(s, D, read.null, "noise.rows"))):
+        isotropic = torch.nn.functional.normalize(normals(s, "rows", *D.shape), dim=-1) * D.norm(
+            dim=-1, keepdim=True
+        )
+        for change, W in (
+            ("", D),
+            ("random_", isotropic),
+            ("readable_", readable(s, D, read.null, "noise.rows")),
+        ):
             for name, sums in of.spent(features, W, read.null, *at).items():
                 named[change + name] = ("run document", sums[None], "squared feature")
         named["null_of_feature"] = ("run feature", (D @ read.null).square().sum(1)[None], "share")
@@ -254,23 +358,40 @@ def dictionary_measures(s: WhichTarget, found: Mapping[str, Dictionary], raw: Ma
     return named
 
 
-def likeness_measures(s: WhichTarget, found: Mapping[str, Dictionary], features: Tensor, read: Any) -> dict[str, Any]:
-    """Measures of how well features of `act` are found among those of other cells, and what chance gives there."""
+def likeness_measures(
+    s: WhichTarget, found: Mapping[str, Dictionary], features: Tensor, read: Any
+) -> dict[str, Any]:
+    """Measures of how well features of `act` are found among those of other cells, and what chance
+    gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 
     rows = {name: of.logit_rows(CELLS[name][1], one.W_dec[0], read) for name, one in found.items()}
     weight = features.square().mean(0)
     others = [rows[name] for name in OTHER if name in rows]
-    others.append(of.like_rows(rows["logit"], s.seed, 1))  # it knows the spread of the logit dictionary and nothing else
+    others.append(
+        of.like_rows(rows["logit"], s.seed, 1)
+    )  # it knows the spread of the logit dictionary and nothing else
     here = [of.agreement(rows["act"], b, weight) for b in others]
-    chance = [np.mean([of.agreement(rows["act"], of.like_rows(b, s.seed, 2 + i), weight) for i in range(4)]) for b in others]
-    return {"found": ("run other", np.array([here]), "cosine"), "chance": ("run other", np.array([chance]), "cosine")}
+    chance = [
+        np.mean(
+            [of.agreement(rows["act"], of.like_rows(b, s.seed, 2 + i), weight) for i in range(4)]
+        )
+        for b in others
+    ]
+    return {
+        "found": ("run other", np.array([here]), "cosine"),
+        "chance": ("run other", np.array([chance]), "cosine"),
+    }
 
 
 def inputs(spec: WhichTarget) -> dict[str, str]:
     """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec."""
     read = {"corpus": corpora.load(spec.corpus).fingerprint}
-    return read if spec.subject == "tiny" else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+    return (
+        read
+        if spec.subject == "tiny"
+        else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
+    )
 
 
 def cost(runs: Runs[WhichTarget]) -> Cost:

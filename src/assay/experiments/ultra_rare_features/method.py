@@ -1,4 +1,5 @@
-"""The method of ultra-rare-features: what one run is, how it is trained and what is measured of it."""
+"""The method of ultra-rare-features: what one run is, how it is trained and what is measured of
+it."""
 
 from __future__ import annotations
 
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method
 
 MOMENTS = ("half", "end")
-"""When directions are told of; gradients are those of a quarter, those of useful latents of the half."""
+"""When directions are told of; gradients are those of a quarter, those of useful latents of the
+half."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UltraRare(Spec):
     penalty: PerRun[Annotated[float, Ge(0)]] = 0.1
-    """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised (planted) or have E‖x − mean‖² = d (a model's)."""
+    """λ of ‖x − x̂‖² + λ Σ f, on inputs that are not normalised (planted) or have E‖x − mean‖² = d
+    (a model's)."""
     width: Annotated[int, Ge(2)] = 256
     """Latents in the dictionary."""
     d: Annotated[int, Ge(2)] = 32
@@ -53,7 +56,8 @@ class UltraRare(Spec):
     test_windows: Annotated[int, Ge(1)] = 400
     """Held-out windows on which firings are counted."""
     silent: int = 0
-    """Batches without a firing after which a latent counts as dead at a check; 0: a 300th of training."""
+    """Batches without a firing after which a latent counts as dead at a check; 0: a 300th of
+    training."""
     ramp: int = 1
     """Steps over which rate and penalty rise at the start."""
     truth: Annotated[int, Ge(1)] = 64
@@ -63,7 +67,8 @@ class UltraRare(Spec):
     commonest: float = 1e-1
     """Largest probability of a true feature."""
     useful: Annotated[int, Ge(0)] = 8
-    """Further true features, rarer than all others, for which a latent each is planted at a quarter of training."""
+    """Further true features, rarer than all others, for which a latent each is planted at a quarter
+    of training."""
     useful_p: float = 5e-4
     """Their probability."""
     mean: float = 2.0
@@ -79,19 +84,26 @@ class UltraRare(Spec):
     steps: Annotated[int, Ge(48)] = 12_000
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 1e-3
-    """Adam's learning rate, constant but for the ramp and for the 100 steps after a check for dead latents."""
+    """Adam's learning rate, constant but for the ramp and for the 100 steps after a check for dead
+    latents."""
     rare: float = 1e-3
-    """Density below which a latent counts as ultra-rare: no true feature but the planted is rarer."""
+    """Density below which a latent counts as ultra-rare: no true feature but the planted is
+    rarer."""
     ordinary: float = 1e-2
     """Density above which one counts as ordinary; between the two it is uncommon."""
     rows: Annotated[int, Ge(1)] = 400_000
-    """Inputs on which gradients and ablations are measured; planted densities have a formula, others are counted on them."""
+    """Inputs on which gradients and ablations are measured; planted densities have a formula,
+    others are counted on them."""
 
     def check(self) -> None:
         if 2 * self.useful > self.width:
-            raise SpecError(f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}")
+            raise SpecError(
+                f"UltraRare.useful must be at most half the width, {self.width}, got {self.useful}"
+            )
         if self.subject != "planted" and not self.centred:
-            raise SpecError("UltraRare on a model's activations is centred: they come so from the harvest")
+            raise SpecError(
+                "UltraRare on a model's activations is centred: they come so from the harvest"
+            )
 
     @property
     def inputs_in_words(self) -> str:
@@ -106,16 +118,23 @@ class UltraRare(Spec):
     def text(self, part: Literal["train", "test"]) -> HarvestSpec:
         """The harvest of one part of the corpus at this site."""
         count = self.windows if part == "train" else self.test_windows
-        return HarvestSpec(subject=self.subject, site=f"blocks.{self.layer}.hook_resid_pre", part=part, windows=count)
+        return HarvestSpec(
+            subject=self.subject,
+            site=f"blocks.{self.layer}.hook_resid_pre",
+            part=part,
+            windows=count,
+        )
 
 
 def checkpoints(s: UltraRare) -> list[int]:
-    """The steps at which densities are taken: log-spaced, three an octave, from a quarter of training to its end."""
+    """The steps at which densities are taken: log-spaced, three an octave, from a quarter of
+    training to its end."""
     return sorted({round(s.steps * 2 ** (-k / 3)) for k in range(7)})
 
 
 def moments(steps: int) -> list[int]:
-    """The steps of a quarter, a half and the end; a quarter is when the judged latents are chosen."""
+    """The steps of a quarter, a half and the end; a quarter is when the judged latents are
+    chosen."""
     return [round(steps * 2 ** (-k / 3)) for k in (6, 3, 0)]
 
 
@@ -124,7 +143,14 @@ def world(runs: Runs[UltraRare]) -> Embedded:
     from assay.data.embedded import embedded
 
     s = runs.shared
-    made = embedded(runs.seeds, s.truth, s.d, p=(s.rarest, s.commonest), mean=s.mean, rare=(s.useful_p,) * s.useful)
+    made = embedded(
+        runs.seeds,
+        s.truth,
+        s.d,
+        p=(s.rarest, s.commonest),
+        mean=s.mean,
+        rare=(s.useful_p,) * s.useful,
+    )
     return made.centred if s.centred else made
 
 
@@ -137,11 +163,16 @@ def activations(s: UltraRare, bench: Bench) -> tuple[Harvest, Harvest]:
 def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
     """Inputs by step."""
     s = runs.shared
-    return world(runs).batches(s.batch) if s.subject == "planted" else activations(s, bench)[0].batches(runs.seeds, s.batch)
+    return (
+        world(runs).batches(s.batch)
+        if s.subject == "planted"
+        else activations(s, bench)[0].batches(runs.seeds, s.batch)
+    )
 
 
 def method(runs: Runs[UltraRare]) -> Method:
-    """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a quarter and a half spare a random half."""
+    """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a
+    quarter and a half spare a random half."""
     import torch
 
     from assay.dictionaries.dynamics.byhand import ByHand
@@ -152,24 +183,39 @@ def method(runs: Runs[UltraRare]) -> Method:
 
     s = runs.shared
     quarter = moments(s.steps)[0]
-    # Checks come in pairs: silent for 20 batches (5,120 inputs) is rare, silent since the pair before is nobody. They come a
-    # step after the snapshots, in which nobody is fresh.
+    # Checks come in pairs: silent for 20 batches (5,120 inputs) is rare, silent since the pair
+    # before is nobody. They come a step after the snapshots, in which nobody is fresh.
     window, first = s.silent or max(1, s.steps // 300), [m + 1 for m in moments(s.steps)[:2]]
-    dead: DeadPolicy = Resample(at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5)
+    dead: DeadPolicy = Resample(
+        at=tuple(sorted(c for m in first for c in (m - window, m))), exempt=0.5
+    )
     if s.subject == "planted":
         truth, useful = world(runs), np.arange(s.truth, s.truth + s.useful)
-        reads, writes = (torch.from_numpy(m.astype(np.float32)) for m in (truth.detectors(useful), truth.directions[:, useful]))
+        reads, writes = (
+            torch.from_numpy(m.astype(np.float32))
+            for m in (truth.detectors(useful), truth.directions[:, useful])
+        )
         held = ("b_enc",) if s.frozen else ()
         dead = ByHand(dead, quarter, reads, writes, bias=0.0 if s.frozen else -0.5, held=held)
 
     def rate(step: int) -> float:
-        return min(1.0, (step + 1) / s.ramp) * (0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0)
+        return min(1.0, (step + 1) / s.ramp) * (
+            0.1 if s.annealed and step >= s.steps * 2 / 3 else 1.0
+        )
 
     return Method(
-        ReLU(), losses.l1, s.width, lr=np.full(len(runs), s.lr), penalty=runs.each("penalty") / s.d**0.5, betas=(0.9, 0.999),
-        tied_start=False, dead=dead, rate=rate, sparsity=lambda step: min(1.0, (step + 1) / s.ramp),
+        ReLU(),
+        losses.l1,
+        s.width,
+        lr=np.full(len(runs), s.lr),
+        penalty=runs.each("penalty") / s.d**0.5,
+        betas=(0.9, 0.999),
+        tied_start=False,
+        dead=dead,
+        rate=rate,
+        sparsity=lambda step: min(1.0, (step + 1) / s.ramp),
         products="float32",
-    )  # fmt: skip
+    )
 
 
 def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trained]:
@@ -179,12 +225,21 @@ def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trai
     s = groups[0].shared
     at = checkpoints(s)
     watch = {
-        "encoder_at": (at, lambda p: p["W_enc"]), "bias_at": (at, lambda p: p["b_enc"]), "centre_at": (at, lambda p: p["b_dec"]),
-        "decoder_at": (moments(s.steps), lambda p: p["W_dec"]), "encoder_start": ((0,), lambda p: p["W_enc"]),
-    }  # fmt: skip
+        "encoder_at": (at, lambda p: p["W_enc"]),
+        "bias_at": (at, lambda p: p["b_enc"]),
+        "centre_at": (at, lambda p: p["b_dec"]),
+        "decoder_at": (moments(s.steps), lambda p: p["W_dec"]),
+        "encoder_start": ((0,), lambda p: p["W_enc"]),
+    }
     return fit_dictionaries(
-        [(r, method(r)) for r in groups], batches(groups[0], bench), d=s.d, steps=s.steps, bench=bench, probe_at=at, watch=watch,
-    )  # fmt: skip
+        [(r, method(r)) for r in groups],
+        batches(groups[0], bench),
+        d=s.d,
+        steps=s.steps,
+        bench=bench,
+        probe_at=at,
+        watch=watch,
+    )
 
 
 def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
@@ -192,14 +247,25 @@ def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
-    found = [measures_of_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench) for r, one in enumerate(runs.split(1))]
-    coords: dict[str, Sequence] = {"step": checkpoints(runs.shared), "kind": list(KINDS), "moment": list(MOMENTS)}
-    named = {k: ("run " + dims, np.stack([f[k][1] for f in found]), unit) for k, (dims, _, unit) in found[0].items()}
+    found = [
+        measures_of_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench)
+        for r, one in enumerate(runs.split(1))
+    ]
+    coords: dict[str, Sequence] = {
+        "step": checkpoints(runs.shared),
+        "kind": list(KINDS),
+        "moment": list(MOMENTS),
+    }
+    named = {
+        k: ("run " + dims, np.stack([f[k][1] for f in found]), unit)
+        for k, (dims, _, unit) in found[0].items()
+    }
     return measures(runs, coords=coords, **named)
 
 
 def judging_inputs(one: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
-    """(what latents are chosen by, what they are followed on, held-out rows): a formula, or training rows and held-out ones."""
+    """(what latents are chosen by, what they are followed on, held-out rows): a formula, or
+    training rows and held-out ones."""
     import torch
 
     s = one.shared
@@ -211,31 +277,52 @@ def judging_inputs(one: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor
     return seen, held_out, held_out
 
 
-def measures_of_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench) -> dict[str, tuple[str, Any, str]]:
-    """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of latent."""
+def measures_of_run(
+    one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench
+) -> dict[str, tuple[str, Any, str]]:
+    """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of
+    latent."""
     import torch
 
     from assay.core.rng import generator
     from assay.data.embedded import SMALLEST
     from assay.dictionaries.dynamics.cohort import Counted, Snapshots
     from assay.dictionaries.dynamics.pulls import features
-    from assay.features.followed import directions, encoders, gradients, histograms, savings, trajectories
+    from assay.features.followed import (
+        directions,
+        encoders,
+        gradients,
+        histograms,
+        savings,
+        trajectories,
+    )
 
     s, penalty = one.shared, float(one.each("penalty")[0])
     planted_world = s.subject == "planted"
     by, on, x = judging_inputs(one, bench)
     steps = checkpoints(s)
-    snaps = (Snapshots if planted_world else Counted)(steps, t["encoder_at"], t["bias_at"], t["centre_at"])
+    snaps = (Snapshots if planted_world else Counted)(
+        steps, t["encoder_at"], t["bias_at"], t["centre_at"]
+    )
     at = [steps.index(m) for m in moments(s.steps)]
     everyone = np.arange(s.width)
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
-    first, end = (snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2])))
-    kinds = latents_by_kind(s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by))
+    first, end = (
+        snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2]))
+    )
+    kinds = latents_by_kind(
+        s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by)
+    )
     followed = {kind: latents for kind, latents in kinds.items() if kind != "ordinary-2"}
     named = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
     resampled = ~exempt & (t["resampled"].numpy() > 0)
     then, halfway, last = (
-        {"W_enc": t["encoder_at"][i], "b_enc": t["bias_at"][i], "W_dec": t["decoder_at"][m], "b_dec": t["centre_at"][i]}
+        {
+            "W_enc": t["encoder_at"][i],
+            "b_enc": t["bias_at"][i],
+            "W_dec": t["decoder_at"][m],
+            "b_dec": t["centre_at"][i],
+        }
         for m, i in enumerate(at)
     )
     few = 20_000 if planted_world else 6_000
@@ -243,10 +330,17 @@ def measures_of_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench)
     for name, (values, _) in gradients(halfway, x, {"useful": kinds["useful"]}, penalty).items():
         found[name][0].update(values)  # they were planted at a quarter
     found |= savings(then, x, kinds, generator(int(one.seeds[0]), "ultra-rare.dead-weight"), few)
-    named |= {name: ("kind", [values.get(k, np.nan) for k in KINDS], unit) for name, (values, unit) in found.items()}
+    named |= {
+        name: ("kind", [values.get(k, np.nan) for k in KINDS], unit)
+        for name, (values, unit) in found.items()
+    }
     turned = [encoders(params, t["encoder_start"][0], kinds) for params in (halfway, last)]
     for name, (_, unit) in turned[0].items():
-        named[name] = ("kind moment", [[one[name][0].get(k, np.nan) for one in turned] for k in KINDS], unit)
+        named[name] = (
+            "kind moment",
+            [[one[name][0].get(k, np.nan) for one in turned] for k in KINDS],
+            unit,
+        )
     cosine, cosines = directions(last), np.full((len(KINDS), SHOWN), np.nan)
     for kind, latents in kinds.items():
         cosines[KINDS.index(kind), : len(latents[:SHOWN])] = cosine[latents[:SHOWN]]
@@ -254,23 +348,35 @@ def measures_of_run(one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench)
     rows = x[:100_000]
     fires = (features(last, rows) > 0).sum(0) / len(rows)
     counted = float(fires[common].sum()) / end[common].sum() if common.any() else np.nan
-    away = torch.cosine_similarity(last["W_enc"][:, kinds["rare"]].mean(1), last["b_dec"] - x.mean(0), dim=0)
+    away = torch.cosine_similarity(
+        last["W_enc"][:, kinds["rare"]].mean(1), last["b_dec"] - x.mean(0), dim=0
+    )
     return named | {
         "cosines": ("kind shown", cosines, "1"),
         "counted_density": ("", counted, "share of the formula's"),
         "l0": ("", float(fires.sum()), "latents"),
         "away": ("", float(away), "cosine"),
         "rare_share": ("", np.mean(end < s.rare), "share"),
-        "resampled_alive": ("", (end[resampled] > s.rare).mean() if resampled.any() else np.nan, "share"),
+        "resampled_alive": (
+            "",
+            (end[resampled] > s.rare).mean() if resampled.any() else np.nan,
+            "share",
+        ),
     }
 
 
 def latents_by_kind(
-    s: UltraRare, density: Float[np.ndarray, "f"], exempt: Bool[np.ndarray, "f"], planted: Bool[np.ndarray, "f"], least: float
+    s: UltraRare,
+    density: Float[np.ndarray, "f"],
+    exempt: Bool[np.ndarray, "f"],
+    planted: Bool[np.ndarray, "f"],
+    least: float,
 ) -> dict[str, Int[np.ndarray, "latent"]]:
-    """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and fire at all (above `least`),
-    two halves of the ordinary ones, the planted."""
-    ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[:64]  # any 64: their order is that of random starts
+    """{kind: latents}, by their densities at a quarter: rare and uncommon ones that are exempt and
+    fire at all (above `least`), two halves of the ordinary ones, the planted."""
+    ordinary = np.flatnonzero((density > s.ordinary) & ~planted)[
+        :64
+    ]  # any 64: their order is that of random starts
     rare = np.flatnonzero(exempt & (density > least) & (density < s.rare))
     uncommon = np.flatnonzero(exempt & (density >= s.rare) & (density <= s.ordinary))
     return {
@@ -291,7 +397,8 @@ def inputs(spec: UltraRare) -> dict[str, str]:
 
 
 def cost(runs: Runs[UltraRare]) -> Cost:
-    """The disk that the harvest takes, shared by all arms that read it; seconds come from the record."""
+    """The disk that the harvest takes, shared by all arms that read it; seconds come from the
+    record."""
     if runs.shared.subject == "planted":
         return Cost()
     text = runs.shared.text("train")

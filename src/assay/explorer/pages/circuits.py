@@ -11,16 +11,23 @@ from assay.explorer.library import Library
 from assay.explorer.render import Shown
 from assay.explorer.shelf import EFFORT
 
-TRIED = f"on {EFFORT['inputs']} inputs and {EFFORT['resamples']} resamples; assay explain check takes more of both"
+TRIED = (
+    f"on {EFFORT['inputs']} inputs and {EFFORT['resamples']} resamples; assay explain check takes "
+    "more of both"
+)
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     """List the small models; none is computed for it."""
-    return Shown("circuits.html", {"circuits": [{"name": s.name, "of": s.of} for s in library.circuits.subjects()]})
+    return Shown(
+        "circuits.html",
+        {"circuits": [{"name": s.name, "of": s.of} for s in library.circuits.subjects()]},
+    )
 
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show one small model; with score=1 its explanation is scored, which takes a while. Raises: Problem where there is none.
+    """Show one small model; with score=1 its explanation is scored, which takes a while. Raises:
+    Problem where there is none.
 
     An explanation of ours is folded up, and neither seen nor scored until somebody opens it.
     """

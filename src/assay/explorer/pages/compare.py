@@ -1,4 +1,5 @@
-"""Compare: two dictionaries of one site; which features have a counterpart in the other, and what only one of them has."""
+"""Compare: two dictionaries of one site; which features have a counterpart in the other, and what
+only one of them has."""
 
 from __future__ import annotations
 
@@ -31,15 +32,29 @@ Columns = Mapping[str, np.ndarray]
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show two dictionaries beside each other. Raises: Problem where they are not of one site, or too many to compare."""
+    """Show two dictionaries beside each other. Raises: Problem where they are not of one site, or
+    too many to compare."""
     entries = [library.entry(at["model"], at[name]) for name in ("first", "second")]
     first, second = (library.index(at["model"], at[name]) for name in ("first", "second"))
-    if (first.about.model_sha256, first.about.site_out) != (second.about.model_sha256, second.about.site_out):
-        raise Problem(UNFIT, f"{first.about.name} writes to {first.about.site_out}, {second.about.name} to {second.about.site_out}: not one site")
+    if (first.about.model_sha256, first.about.site_out) != (
+        second.about.model_sha256,
+        second.about.site_out,
+    ):
+        raise Problem(
+            UNFIT,
+            (
+                f"{first.about.name} writes to {first.about.site_out}, {second.about.name} to "
+                f"{second.about.site_out}: not one site"
+            ),
+        )
     found = _match(first.folder, entries[0].made, second.folder, entries[1].made)
     for index, nearest in ((first, found.there), (second, found.back)):
         if len(nearest) != index.about.d_sae:
-            raise Damaged(index.folder, matching.FILE, f"it has {len(nearest):,} rows for {index.about.d_sae:,} features")
+            raise Damaged(
+                index.folder,
+                matching.FILE,
+                f"it has {len(nearest):,} rows for {index.about.d_sae:,} features",
+            )
     chosen = asked.choice(query, "list", list(LISTS), "pairs")
     sort = asked.choice(query, "sort", SORTS, "cosine" if chosen == "pairs" else "density")
     offset = asked.number(query, "offset", 0, 0, 10**9)
@@ -49,9 +64,15 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         "path": f"compare/{at['model']}/{at['first']}/{at['second']}",
         "first": _side(first, f"{at['model']}/{at['first']}", found.cosine, columns[0]),
         "second": _side(second, f"{at['model']}/{at['second']}", found.back_cosine, columns[1]),
-        "mutual": int(found.mutual.sum()), "chance": found.chance, "matched": MATCHED, "only": ONLY, "list": chosen, "sort": sort,
-        "offset": offset, **_rows(first, second, found, columns, chosen, sort, offset),
-    }  # fmt: skip
+        "mutual": int(found.mutual.sum()),
+        "chance": found.chance,
+        "matched": MATCHED,
+        "only": ONLY,
+        "list": chosen,
+        "sort": sort,
+        "offset": offset,
+        **_rows(first, second, found, columns, chosen, sort, offset),
+    }
     state = [("list", chosen), ("sort", sort)]
     base, after, before = f"/{values['path']}", offset + ROWS, max(0, offset - ROWS)
     edges = [-1 + 2 * i / BINS for i in range(BINS + 1)]
@@ -61,7 +82,12 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         "later": link(base, [*state, ("offset", after)]) if after < values["total"] else None,
         "earlier": link(base, [*state, ("offset", before or None)]) if offset else None,
         "figures": [
-            figures.histogram(np.histogram(cosines, edges)[0].tolist(), edges, "best cosine of each feature", "features")
+            figures.histogram(
+                np.histogram(cosines, edges)[0].tolist(),
+                edges,
+                "best cosine of each feature",
+                "features",
+            )
             for cosines in (found.cosine, found.back_cosine)
         ],
     }
@@ -74,20 +100,35 @@ def _match(first: Path, first_made: float, second: Path, second_made: float) -> 
     return matching.match(matching.rows(first), matching.rows(second))
 
 
-def _side(index: Index, base: str, cosine: Float[np.ndarray, "f"], columns: Columns) -> dict[str, Any]:
-    """What is said of one of the two: how many of its features, and of its firings, have a counterpart."""
+def _side(
+    index: Index, base: str, cosine: Float[np.ndarray, "f"], columns: Columns
+) -> dict[str, Any]:
+    """What is said of one of the two: how many of its features, and of its firings, have a
+    counterpart."""
     firings = columns["firings"]
     total = firings.sum()
     return {
-        "dictionary": base, "about": index.about, "features": len(cosine), "alive": int((firings > 0).sum()),
-        "found": int((cosine >= MATCHED).sum()), "share": float((cosine >= MATCHED).mean()), "median": float(np.median(cosine)),
-        "alone": int((cosine < ONLY).sum()), "weighted": float(firings[cosine >= MATCHED].sum() / total) if total else None,
-    }  # fmt: skip
+        "dictionary": base,
+        "about": index.about,
+        "features": len(cosine),
+        "alive": int((firings > 0).sum()),
+        "found": int((cosine >= MATCHED).sum()),
+        "share": float((cosine >= MATCHED).mean()),
+        "median": float(np.median(cosine)),
+        "alone": int((cosine < ONLY).sum()),
+        "weighted": float(firings[cosine >= MATCHED].sum() / total) if total else None,
+    }
 
 
 def _rows(
-    first: Index, second: Index, found: Match, columns: tuple[Columns, Columns], chosen: str, sort: str, offset: int
-) -> dict[str, Any]:  # fmt: skip
+    first: Index,
+    second: Index,
+    found: Match,
+    columns: tuple[Columns, Columns],
+    chosen: str,
+    sort: str,
+    offset: int,
+) -> dict[str, Any]:
     """One page of the chosen list: features, each with the nearest of the other dictionary."""
     if chosen == "second":
         own, other, near, cosine, table = second, first, found.back, found.back_cosine, columns[1]
@@ -97,7 +138,9 @@ def _rows(
     order = _order(cosine if sort == "cosine" else table[sort], listed)
     shown = listed[order][offset : offset + ROWS].tolist()
     left, right = own.glance(shown), other.glance([int(near[i]) for i in shown])
-    rows = [{"cosine": float(cosine[i]), "own": left[i], "other": right[int(near[i])]} for i in shown]
+    rows = [
+        {"cosine": float(cosine[i]), "own": left[i], "other": right[int(near[i])]} for i in shown
+    ]
     return {"rows": rows, "total": len(listed), "hidden": len(listed) - len(rows)}
 
 

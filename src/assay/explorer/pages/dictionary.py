@@ -1,4 +1,5 @@
-"""A dictionary: what it is, how it stands beside others, how its features are, and the table of them."""
+"""A dictionary: what it is, how it stands beside others, how its features are, and the table of
+them."""
 
 from __future__ import annotations
 
@@ -25,9 +26,13 @@ CLASSES = {
     "ultra-rare": "on at fewer than one token in 100,000",
     "rare": "on at fewer than one token in 1,000",
     "ordinary": "on at up to one token in 10",
-    "dense": "on at more than one token in 10: not a defect by itself, some directions matter everywhere",
+    "dense": (
+        "on at more than one token in 10: not a defect by itself, some directions matter everywhere"
+    ),
 }
-LOGARITHMIC = frozenset({"firings", "density", "documents", "maximum", "mean", "decoder_norm", "ablated_firings"})
+LOGARITHMIC = frozenset(
+    {"firings", "density", "documents", "maximum", "mean", "decoder_norm", "ablated_firings"}
+)
 """Columns whose axis is logarithmic unless asked otherwise: above 0, and spread over decades."""
 STATE = ("sort", "way", "x", "y", "xscale", "yscale")
 
@@ -41,24 +46,57 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     if "column" in query:
         return Moved(asked.link(path, view.state()))
     view.page = min(view.page, 1 + max(0, index.count(view.where) - 1) // ROWS)
-    table = index.features(where=view.where, order=view.sort, descending=view.way == "desc", offset=view.skip, limit=ROWS)
+    table = index.features(
+        where=view.where,
+        order=view.sort,
+        descending=view.way == "desc",
+        offset=view.skip,
+        limit=ROWS,
+    )
     summary = index.summary()
     beside = [told(e) for e in library.beside(entry)]
     hints = index.hints([row["feature"] for row in table.rows])
-    rows = [{**row, "fires_on": hints[row["feature"]][0], "promotes": hints[row["feature"]][1]} for row in table.rows]
+    rows = [
+        {**row, "fires_on": hints[row["feature"]][0], "promotes": hints[row["feature"]][1]}
+        for row in table.rows
+    ]
     values = {
-        "address": entry.address, "about": index.about, "this": told(entry), "beside": beside, "summary": summary,
-        "view": {name: getattr(view, name) for name in STATE} | {"where": [asked.said(c) for c in view.where]},
-        "features": {"total": table.total, "hidden": index.about.d_sae - table.total, "first": view.skip, "rows": rows},
-    }  # fmt: skip
+        "address": entry.address,
+        "about": index.about,
+        "this": told(entry),
+        "beside": beside,
+        "summary": summary,
+        "view": {name: getattr(view, name) for name in STATE}
+        | {"where": [asked.said(c) for c in view.where]},
+        "features": {
+            "total": table.total,
+            "hidden": index.about.d_sae - table.total,
+            "first": view.skip,
+            "rows": rows,
+        },
+    }
     columns = view.columns()
-    return Shown("dictionary.html", values, {
-        "classes": CLASSES, "columns": columns, "known": SORTED, "numeric": sorted(NUMERIC), "rows_each": ROWS, "links": _Links(path, view),
-        "plots": _plots(entry, library.beside(entry)),
-        "densities": charts.log_bars(index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"),
-        "bounds": view.bounds(), "others": [asked.said(c) for c in view.others()],
-        "making": library.making if library.making is not None and library.making.address == entry.address else None,
-    })  # fmt: skip
+    return Shown(
+        "dictionary.html",
+        values,
+        {
+            "classes": CLASSES,
+            "columns": columns,
+            "known": SORTED,
+            "numeric": sorted(NUMERIC),
+            "rows_each": ROWS,
+            "links": _Links(path, view),
+            "plots": _plots(entry, library.beside(entry)),
+            "densities": charts.log_bars(
+                index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"
+            ),
+            "bounds": view.bounds(),
+            "others": [asked.said(c) for c in view.others()],
+            "making": library.making
+            if library.making is not None and library.making.address == entry.address
+            else None,
+        },
+    )
 
 
 class _View:
@@ -68,12 +106,18 @@ class _View:
         about = index.about
         names = list(SORTED)
         self.index, self.where = index, asked.conditions(query)
-        self.worth = "gradient_active" if about.gradients else "importance" if about.ablated else "density"  # of all features before of some
-        self.sort = asked.choice(query, "sort", names, "gradient_total" if about.gradients else self.worth)
+        self.worth = (
+            "gradient_active" if about.gradients else "importance" if about.ablated else "density"
+        )  # of all features before of some
+        self.sort = asked.choice(
+            query, "sort", names, "gradient_total" if about.gradients else self.worth
+        )
         self.way = asked.choice(query, "way", ("desc", "asc"), "desc")
         self.page = asked.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
         self.x = asked.choice(query, "x", sorted(NUMERIC), "density")
-        self.y = asked.choice(query, "y", sorted(NUMERIC), self.worth if self.worth != "density" else "maximum")
+        self.y = asked.choice(
+            query, "y", sorted(NUMERIC), self.worth if self.worth != "density" else "maximum"
+        )
         self.xscale, self.yscale = (
             asked.choice(query, name, ("log", "linear"), "log" if axis in LOGARITHMIC else "linear")
             for name, axis in (("xscale", self.x), ("yscale", self.y))
@@ -85,22 +129,48 @@ class _View:
         return (self.page - 1) * ROWS
 
     def state(self, **changes: Any) -> list[tuple[str, Any]]:
-        """Give the query string of this view with some of it changed, without what goes without saying."""
+        """Give the query string of this view with some of it changed, without what goes without
+        saying."""
         usual = _View(self.index, QueryParams())
         here = {name: getattr(self, name) for name in STATE} | {"page": self.page} | changes
-        here["xscale"] = None if here["xscale"] == ("log" if here["x"] in LOGARITHMIC else "linear") else here["xscale"]
-        here["yscale"] = None if here["yscale"] == ("log" if here["y"] in LOGARITHMIC else "linear") else here["yscale"]
+        here["xscale"] = (
+            None
+            if here["xscale"] == ("log" if here["x"] in LOGARITHMIC else "linear")
+            else here["xscale"]
+        )
+        here["yscale"] = (
+            None
+            if here["yscale"] == ("log" if here["y"] in LOGARITHMIC else "linear")
+            else here["yscale"]
+        )
         where = here.pop("where", self.where)
-        return [("where", asked.said(c)) for c in where] + [(k, None if v == getattr(usual, k, None) else v) for k, v in here.items()]
+        return [("where", asked.said(c)) for c in where] + [
+            (k, None if v == getattr(usual, k, None) else v) for k, v in here.items()
+        ]
 
     def columns(self) -> list[str]:
-        """Name the columns of the table: those that this index has, and whatever it is sorted or filtered by."""
+        """Name the columns of the table: those that this index has, and whatever it is sorted or
+        filtered by."""
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if about.gradients else []
         taken_out = ["importance"] if about.ablated else []
-        shown = ["density", "maximum", *first_order, *taken_out, *(["seeds"] if about.seeds else [])]
+        shown = [
+            "density",
+            "maximum",
+            *first_order,
+            *taken_out,
+            *(["seeds"] if about.seeds else []),
+        ]
         for name in (self.sort, *(c.column for c in self.where)):
-            if name not in (*shown, "feature", "token", "importance_low", "importance_high", "gradient_low", "gradient_high"):
+            if name not in (
+                *shown,
+                "feature",
+                "token",
+                "importance_low",
+                "importance_high",
+                "gradient_low",
+                "gradient_high",
+            ):
                 shown.append(name)
         return shown
 
@@ -109,12 +179,15 @@ class _View:
         found: dict[str, Any] = {}
         for axis, column in (("x", self.x), ("y", self.y)):
             for end, compare in (("from", ">="), ("to", "<=")):
-                values = [c.value for c in self.where if c.column == column and c.compare == compare]
+                values = [
+                    c.value for c in self.where if c.column == column and c.compare == compare
+                ]
                 found[f"{axis}_{end}"] = values[-1] if values else None
         return found
 
     def others(self) -> list[Condition]:
-        """List the conditions that are not part of the box, and so choose the points of the scatter."""
+        """List the conditions that are not part of the box, and so choose the points of the
+        scatter."""
         return [c for c in self.where if c.column not in (self.x, self.y) or c.compare == "="]
 
 
@@ -131,11 +204,19 @@ class _Links:
 
     def without(self, bound: Condition) -> str:
         """Drop a condition."""
-        return asked.link(self.path, self.view.state(where=[c for c in self.view.where if c != bound], page=None))
+        return asked.link(
+            self.path, self.view.state(where=[c for c in self.view.where if c != bound], page=None)
+        )
 
     def only(self, column: str, compare: str, value: str) -> str:
         """Show the features that one condition leaves."""
-        return asked.link(self.path, self.view.state(where=[asked.condition(column, compare, value)], page=None)) + "#features"
+        return (
+            asked.link(
+                self.path,
+                self.view.state(where=[asked.condition(column, compare, value)], page=None),
+            )
+            + "#features"
+        )
 
     def page(self, number: int) -> str:
         """Turn to a page of the table."""
@@ -149,15 +230,23 @@ class _Links:
         """Give the address of the scatter's points."""
         v = self.view
         where = [("where", asked.said(c)) for c in v.others()]
-        return asked.link(f"{self.path}/points", [*where, ("x", v.x), ("y", v.y), ("xscale", v.xscale), ("yscale", v.yscale)])
+        return asked.link(
+            f"{self.path}/points",
+            [*where, ("x", v.x), ("y", v.y), ("xscale", v.xscale), ("yscale", v.yscale)],
+        )
 
 
 def _plots(entry: Entry, beside: Sequence[Entry]) -> list[Any]:
-    """Draw error against sparsity, for this dictionary and the others of its model and site, as far as it was measured."""
+    """Draw error against sparsity, for this dictionary and the others of its model and site, as far
+    as it was measured."""
     rows = [(told(e), e.key == entry.key) for e in (*beside, entry)]
     drawn = []
     for name, words in (("fvu", "FVU"), ("loss_rise", "rise of the loss, nats")):
-        points = [charts.Point(r["name"], f"/{r['address']}", r["l0"], r[name], here) for r, here in rows if r[name] is not None]
+        points = [
+            charts.Point(r["name"], f"/{r['address']}", r["l0"], r[name], here)
+            for r, here in rows
+            if r[name] is not None
+        ]
         if any(p.here for p in points):
             drawn.append(charts.pareto(points, "L0, features on per token", words))
     return drawn
@@ -166,10 +255,11 @@ def _plots(entry: Entry, beside: Sequence[Entry]) -> list[Any]:
 def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     """Give the scatter's points: as they are, or counted on a grid where they are many.
 
-    Bytes, little-endian: uint32 kind (0 points, 1 cells), how many follow, features that have a place, features that have none. Points: int32
-    feature, float32 x, float32 y of all. Cells: float64 x and y of the grid's first and last corner, on a logarithmic axis their logarithms;
-    then int32 feature, float32 column, float32 row, int32 count of all; the feature is one of the cell's.
-    """
+    Bytes, little-endian: uint32 kind (0 points, 1 cells), how many follow, features that have a
+    place, features that have none. Points: int32 feature, float32 x, float32 y of all. Cells:
+    float64 x and y of the grid's first and last corner, on a logarithmic axis their logarithms;
+    then int32 feature, float32 column, float32 row, int32 count of all; the feature is one of the
+    cell's."""
     index = library.index(at["model"], at["dictionary"])
     view = _View(index, query)
     asked_for = index.count(view.where)
@@ -183,19 +273,44 @@ def _points(index: Index, view: _View, asked_for: int) -> Raw:
         there &= (values > 0) | (scale == "linear")
     feature, x, y = feature[there], x[there], y[there]
     head = struct.pack("<4I", 0, len(feature), len(feature), asked_for - len(feature))
-    told = {"feature": feature, "x": x, "y": y, "placed": len(feature), "unplaced": asked_for - len(feature)}
+    told = {
+        "feature": feature,
+        "x": x,
+        "y": y,
+        "placed": len(feature),
+        "unplaced": asked_for - len(feature),
+    }
     return _bytes(head, [feature.astype("<i4"), x.astype("<f4"), y.astype("<f4")], told)
 
 
 def _cells(index: Index, view: _View, asked_for: int) -> Raw:
-    cells = index.binned(view.x, view.y, BINS, view.xscale == "log", view.yscale == "log", view.where)
-    i, j, count, feature = (np.array([cell[name] or 0 for cell in cells], np.int64) for name in ("i", "j", "count", "feature"))
-    corners = np.array([cells[0][name] for name in ("a0", "b0", "a1", "b1")] if cells else [0, 0, 1, 1], np.float64)
+    cells = index.binned(
+        view.x, view.y, BINS, view.xscale == "log", view.yscale == "log", view.where
+    )
+    i, j, count, feature = (
+        np.array([cell[name] or 0 for cell in cells], np.int64)
+        for name in ("i", "j", "count", "feature")
+    )
+    corners = np.array(
+        [cells[0][name] for name in ("a0", "b0", "a1", "b1")] if cells else [0, 0, 1, 1], np.float64
+    )
     placed = int(count.sum())
-    head = struct.pack("<4I", 1, len(cells), placed, asked_for - placed) + corners.astype("<f8").tobytes()
-    told = {"bins": BINS, "corners": corners, "column": i, "row": j, "count": count, "feature": feature}
+    head = (
+        struct.pack("<4I", 1, len(cells), placed, asked_for - placed)
+        + corners.astype("<f8").tobytes()
+    )
+    told = {
+        "bins": BINS,
+        "corners": corners,
+        "column": i,
+        "row": j,
+        "count": count,
+        "feature": feature,
+    }
     told |= {"placed": placed, "unplaced": asked_for - placed}
-    return _bytes(head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told)
+    return _bytes(
+        head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told
+    )
 
 
 def _bytes(head: bytes, parts: Sequence[np.ndarray], told: Mapping[str, Any]) -> Raw:

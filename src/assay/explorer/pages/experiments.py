@@ -15,13 +15,22 @@ DEFAULT = "default"
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """List every experiment with its recorded and stored verdicts, and those of its dictionaries that are indexed."""
+    """List every experiment with its recorded and stored verdicts, and those of its dictionaries
+    that are indexed."""
     indexed: dict[str, list[Mapping[str, str]]] = {}
     for entry in library.look()[0]:
         experiment, of_run, run = entry.about.name.partition("/")
         if of_run:
             indexed.setdefault(experiment, []).append({"address": entry.address, "run": run})
-    return Shown("experiments.html", {"experiments": [{**each, "indexed": indexed.get(each["name"], [])} for each in library.experiments.listed()]})
+    return Shown(
+        "experiments.html",
+        {
+            "experiments": [
+                {**each, "indexed": indexed.get(each["name"], [])}
+                for each in library.experiments.listed()
+            ]
+        },
+    )
 
 
 def made(library: Library, at: Mapping[str, str], query: QueryParams) -> bool:
@@ -30,9 +39,14 @@ def made(library: Library, at: Mapping[str, str], query: QueryParams) -> bool:
 
 
 def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
-    """Show the report page of one experiment. Raises: Problem where there is no such experiment, or nothing of it."""
+    """Show the report page of one experiment. Raises: Problem where there is no such experiment, or
+    nothing of it."""
     found = library.experiments.page(at["name"], query.get("preset", DEFAULT))
     if found is None:
-        raise Problem(UNKNOWN, f"no result of an experiment {at['name'][:60]!r} is stored or recorded", "assay list")
+        raise Problem(
+            UNKNOWN,
+            f"no result of an experiment {at['name'][:60]!r} is stored or recorded",
+            "assay list",
+        )
     html, result = found
     return Raw(html, "text/html", result, REPORT)

@@ -1,4 +1,5 @@
-"""A feature: in one sentence what it does, then where it fires, what it writes, what it is worth to the loss, and its relatives."""
+"""A feature: in one sentence what it does, then where it fires, what it writes, what it is worth to
+the loss, and its relatives."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
 QUARTERS = ("strongest quarter", "second quarter", "third quarter", "weakest quarter")
 MOSTLY, OFTEN = 0.5, 0.2
-"""Shares of its firings from which a feature is said to fire mostly, and often, on its commonest token."""
+"""Shares of its firings from which a feature is said to fire mostly, and often, on its commonest
+token."""
 UNTOLD = "cannot be told from nothing."
 Piece = str | Mapping[str, str]
 """A part of a sentence: words, or a token of the text."""
@@ -40,13 +42,22 @@ def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
 
 
 def activation(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
-    """Show a feature, and where it is on in a text of the reader's; what cannot be read is said there in one line."""
-    text, number, found, problem, loading = query.get("text", ""), int(at["number"]), None, "", False
+    """Show a feature, and where it is on in a text of the reader's; what cannot be read is said
+    there in one line."""
+    text, number, found, problem, loading = (
+        query.get("text", ""),
+        int(at["number"]),
+        None,
+        "",
+        False,
+    )
     if text:
         try:
             loaded = library.live.loaded(library.index(at["model"], at["dictionary"]))
             if loaded is not None:
-                found = loaded.ask(("own", number, text), lambda reader: own_text(reader, number, text))
+                found = loaded.ask(
+                    ("own", number, text), lambda reader: own_text(reader, number, text)
+                )
             loading = loaded is None
         except (AssayError, ImportError) as error:
             problem = str(error)
@@ -55,18 +66,21 @@ def activation(library: Library, at: Mapping[str, Any], query: QueryParams) -> S
 
 @dataclass(frozen=True)
 class OwnText:
-    """A feature on a text of the reader's: its activation at each token, and what the loss would be without it."""
+    """A feature on a text of the reader's: its activation at each token, and what the loss would be
+    without it."""
 
     tokens: tuple[str, ...]
     activations: tuple[float, ...]
     effects: tuple[float, ...]
-    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken out at that token."""
+    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken
+    out at that token."""
     removed: float
     """Rise of the whole text's loss, in nats, when it is taken out wherever it is on."""
 
 
 def own_text(reader: Reader, number: int, text: str) -> OwnText:
-    """Read a text and ask one feature. Raises: DataError for a text that is too long or too short, or a number that is not there."""
+    """Read a text and ask one feature. Raises: DataError for a text that is too long or too short,
+    or a number that is not there."""
     from assay.features.live.ablation import ablate_features
     from assay.features.live.attribution import attribute
 
@@ -82,27 +96,69 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
     return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
 
 
-def _page(library: Library, at: Mapping[str, Any], text: str, own: OwnText | None, problem: str, loading: bool = False) -> Shown:
+def _page(
+    library: Library,
+    at: Mapping[str, Any],
+    text: str,
+    own: OwnText | None,
+    problem: str,
+    loading: bool = False,
+) -> Shown:
     base = f"{at['model']}/{at['dictionary']}"
-    return shown(library.index(at["model"], at["dictionary"]), int(at["number"]), base, text, own, problem, loading)
+    return shown(
+        library.index(at["model"], at["dictionary"]),
+        int(at["number"]),
+        base,
+        text,
+        own,
+        problem,
+        loading,
+    )
 
 
 def shown(
-    index: Index, number: int, base: str, text: str = "", own: OwnText | None = None, problem: str = "", loading: bool = False
+    index: Index,
+    number: int,
+    base: str,
+    text: str = "",
+    own: OwnText | None = None,
+    problem: str = "",
+    loading: bool = False,
 ) -> Shown:
-    """Show a feature of an index that has the address `base`. Raises: Problem for one that is not there."""
+    """Show a feature of an index that has the address `base`. Raises: Problem for one that is not
+    there."""
     if not 0 <= number < index.about.d_sae:
-        raise Problem(UNKNOWN, f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; there is no {number}")
+        raise Problem(
+            UNKNOWN,
+            (
+                f"features of {index.about.name} are numbered 0 to {index.about.d_sae - 1:,}; "
+                f"there is no {number}"
+            ),
+        )
     feature = index.feature(number)
     n = feature.numbers
     values = {
-        "address": f"{base}/{number}", "dictionary": base, "feature": number, "features": index.about.d_sae,
-        "previous": number - 1 if number else None, "next": number + 1 if number + 1 < index.about.d_sae else None,
-        "random": another(index, number), "about": index.about, "sentence": sentence(feature, index), "numbers": n,
-        "contexts": feature.contexts, "promoted": feature.promoted, "suppressed": feature.suppressed, "tokens": feature.tokens,
-        "neighbours": _neighbours(feature, index), "seeds": _seeds(n, index), "text": text, "own": own, "problem": problem,
+        "address": f"{base}/{number}",
+        "dictionary": base,
+        "feature": number,
+        "features": index.about.d_sae,
+        "previous": number - 1 if number else None,
+        "next": number + 1 if number + 1 < index.about.d_sae else None,
+        "random": another(index, number),
+        "about": index.about,
+        "sentence": sentence(feature, index),
+        "numbers": n,
+        "contexts": feature.contexts,
+        "promoted": feature.promoted,
+        "suppressed": feature.suppressed,
+        "tokens": feature.tokens,
+        "neighbours": _neighbours(feature, index),
+        "seeds": _seeds(n, index),
+        "text": text,
+        "own": own,
+        "problem": problem,
         "loading": loading,
-    }  # fmt: skip
+    }
     drawn = _drawn(feature, index)
     if own is not None:
         most = max(n["maximum"] or 0.0, *own.activations)
@@ -111,7 +167,8 @@ def shown(
 
 
 def another(index: Index, number: int) -> int | None:
-    """A feature that fires, far from this one: following it again and again visits each that fires once, in the same order for all."""
+    """A feature that fires, far from this one: following it again and again visits each that fires
+    once, in the same order for all."""
     alive = index.alive
     if not len(alive):
         return None
@@ -122,10 +179,16 @@ def another(index: Index, number: int) -> int | None:
 
 
 def sentence(feature: Feature, index: Index) -> list[Piece]:
-    """Say in words what the numbers say: how often it fires and on what, what it writes, what the loss is without it."""
+    """Say in words what the numbers say: how often it fires and on what, what it writes, what the
+    loss is without it."""
     n = feature.numbers
     if not n["firings"]:
-        return [f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, though perhaps not on another text."]
+        return [
+            (
+                f"It fired on none of the {index.about.tokens:,} tokens of this text: dead here, "
+                "though perhaps not on another text."
+            )
+        ]
     said: list[Piece] = [f"Fires on {_percent(n['density'])} of tokens"]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
     if share >= MOSTLY:
@@ -133,7 +196,11 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
     elif share >= OFTEN:
         said += [", often on ", common, f" ({_percent(share, 2)} of its firings)"]
     else:
-        said += [", on many different ones: the commonest, ", common, f", has {_percent(share, 2)} of its firings"]
+        said += [
+            ", on many different ones: the commonest, ",
+            common,
+            f", has {_percent(share, 2)} of its firings",
+        ]
     if feature.promoted:
         said.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
@@ -142,12 +209,20 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
 
 
 def _worth(n: Row) -> str:
-    """What taking the feature out does to the loss, in words that an interval supports: what is decided before what is not."""
+    """What taking the feature out does to the loss, in words that an interval supports: what is
+    decided before what is not."""
     taken = _said("Taking it out", n["importance"], n["importance_low"], n["importance_high"])
-    estimated = _said("To first order, on all of the text, taking it out", n["gradient_active"], n["gradient_low"], n["gradient_high"])
+    estimated = _said(
+        "To first order, on all of the text, taking it out",
+        n["gradient_active"],
+        n["gradient_low"],
+        n["gradient_high"],
+    )
     told = [words for words in (taken, estimated) if words]
     if not told:
-        return "What it does to the loss cannot be told: it was not measured, or on too few documents."
+        return (
+            "What it does to the loss cannot be told: it was not measured, or on too few documents."
+        )
     return next((words for words in told if not words.endswith(UNTOLD)), told[0])
 
 
@@ -155,10 +230,19 @@ def _said(begins: str, value: float | None, low: float | None, high: float | Non
     if value is None or low is None or high is None:
         return ""
     if low > 0:
-        return f"{begins} raises the loss by {estimate(value, low, high)} nat where it is on: it helps."
+        return (
+            f"{begins} raises the loss by {estimate(value, low, high)} nat where it is on: it "
+            "helps."
+        )
     if high < 0:
-        return f"{begins} lowers the loss by {estimate(-value, -high, -low)} nat where it is on: it hurts."
-    return f"{begins} changes the loss by {estimate(value, low, high)} nat where it is on, which {UNTOLD}"
+        return (
+            f"{begins} lowers the loss by {estimate(-value, -high, -low)} nat where it is on: it "
+            "hurts."
+        )
+    return (
+        f"{begins} changes the loss by {estimate(value, low, high)} nat where it is on, which "
+        f"{UNTOLD}"
+    )
 
 
 def estimate(value: float, low: float, high: float) -> str:
@@ -168,7 +252,8 @@ def estimate(value: float, low: float, high: float) -> str:
 
 
 def quarters(contexts: Sequence[Context]) -> list[tuple[str, list[Context]]]:
-    """The even sample in quarters of the feature's firings by rank, strongest first; a quarter without any is left out."""
+    """The even sample in quarters of the feature's firings by rank, strongest first; a quarter
+    without any is left out."""
     parts: list[list[Context]] = [[] for _ in QUARTERS]
     for context in contexts:
         if context.kind == "even":
@@ -182,19 +267,24 @@ def _percent(share: float, digits: int = 3) -> str:
 
 def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
     """Relatives by kind; other features with their commonest token and density."""
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")}
+    found: dict[str, list[dict[str, Any]]] = {
+        kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")
+    }
     others = {row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")}
     antipode = feature.numbers["antipode"]
     seen = index.glance(sorted(others | ({antipode} if antipode is not None else set())))
     for row in feature.neighbours:
-        found[row["kind"]].append({**row, **({"of": seen[row["other"]]} if row["other"] in others else {})})
+        found[row["kind"]].append(
+            {**row, **({"of": seen[row["other"]]} if row["other"] in others else {})}
+        )
     if antipode is not None:
         found["antipode"] = [{"other": antipode, "of": seen[antipode]}]
     return found
 
 
 def _seeds(n: Row, index: Index) -> list[dict[str, Any]]:
-    """The other dictionaries, each with the best cosine and the share of this feature that it spans."""
+    """The other dictionaries, each with the best cosine and the share of this feature that it
+    spans."""
     names = index.about.seeds
     if not names or n["seed_cosines"] is None:
         return []
@@ -215,23 +305,52 @@ def _drawn(feature: Feature, index: Index) -> dict[str, Any]:
     return {
         "open": OPEN,
         "top": top,
-        "quarters": [(name, [shading.line(c, maximum) for c in part]) for name, part in quarters(feature.contexts)],
+        "quarters": [
+            (name, [shading.line(c, maximum) for c in part])
+            for name, part in quarters(feature.contexts)
+        ],
         "even": sum(c.kind == "even" for c in feature.contexts),
-        "linear": figures.histogram(n["histogram"] or [], edges, "activations above 0") if n["firings"] else "",
-        "logarithmic": figures.histogram(logs, bounds, "activations above 0, bins of a sixth of an octave"),
+        "linear": figures.histogram(n["histogram"] or [], edges, "activations above 0")
+        if n["firings"]
+        else "",
+        "logarithmic": figures.histogram(
+            logs, bounds, "activations above 0, bins of a sixth of an octave"
+        ),
         "log_edges": bounds,
-        "spread": figures.quantiles(n["quantiles"] or [None], [f"{q:g}" for q in QUANTILES], maximum, "quantiles of activations above 0"),
+        "spread": figures.quantiles(
+            n["quantiles"] or [None],
+            [f"{q:g}" for q in QUANTILES],
+            maximum,
+            "quantiles of activations above 0",
+        ),
         "quantiles": list(zip(QUANTILES, n["quantiles"] or [], strict=False)),
         "vocabulary": figures.histogram(
-            n["logit_histogram"] or [], feature.logit_edges, "logits of the vocabulary's tokens per unit of activation", "tokens of the vocabulary"
+            n["logit_histogram"] or [],
+            feature.logit_edges,
+            "logits of the vocabulary's tokens per unit of activation",
+            "tokens of the vocabulary",
         ),
         "logit_edges": feature.logit_edges,
         "zeros": index.about.tokens - n["firings"],
-        "first_order": "" if n["gradient_low"] is None else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
-        "importance": estimate(n["importance"], n["importance_low"], n["importance_high"]) if measured else "",
-        "bar": figures.interval(n["importance"], n["importance_low"], n["importance_high"], "importance with its interval") if measured else "",
-        "split": "" if n["direct_share"] is None else figures.split(n["direct_share"], "direct path", "through later layers"),
-        "strongest": max((abs(v) for _, v in (*feature.promoted, *feature.suppressed)), default=1.0) or 1.0,
+        "first_order": ""
+        if n["gradient_low"] is None
+        else estimate(n["gradient_active"], n["gradient_low"], n["gradient_high"]),
+        "importance": estimate(n["importance"], n["importance_low"], n["importance_high"])
+        if measured
+        else "",
+        "bar": figures.interval(
+            n["importance"],
+            n["importance_low"],
+            n["importance_high"],
+            "importance with its interval",
+        )
+        if measured
+        else "",
+        "split": ""
+        if n["direct_share"] is None
+        else figures.split(n["direct_share"], "direct path", "through later layers"),
+        "strongest": max((abs(v) for _, v in (*feature.promoted, *feature.suppressed)), default=1.0)
+        or 1.0,
         "columns": FEATURES,
         "bounds": {"antipodal": ANTIPODAL, "matched": MATCHED},
-    }  # fmt: skip
+    }

@@ -1,4 +1,5 @@
-"""The first page: the dictionaries, experiments and verdicts of a store, and what to type where there is none."""
+"""The first page: the dictionaries, experiments and verdicts of a store, and what to type where
+there is none."""
 
 from __future__ import annotations
 
@@ -18,18 +19,36 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     entries, broken = library.look()
     experiments = library.experiments.listed()
     stored = [e for e in experiments if e["local"]["results"]]
-    return Shown("home.html", {
-        "root": str(library.root.name), "dictionaries": [told(entry) for entry in entries], "broken": broken, "stored": stored,
-        "making": None if library.making is None else making.told(library.making),
-        "recorded": sum(bool(e["recorded"]) for e in experiments), "experiments": len(experiments),
-    }, {"making": library.making})  # fmt: skip
+    return Shown(
+        "home.html",
+        {
+            "root": str(library.root.name),
+            "dictionaries": [told(entry) for entry in entries],
+            "broken": broken,
+            "stored": stored,
+            "making": None if library.making is None else making.told(library.making),
+            "recorded": sum(bool(e["recorded"]) for e in experiments),
+            "experiments": len(experiments),
+        },
+        {"making": library.making},
+    )
 
 
 def told(entry: Entry) -> dict[str, Any]:
     """One dictionary as a row: what it is of, how large, how sparse, how exact."""
     a = entry.about
     return {
-        "address": entry.address, "name": a.name, "model": a.model_words or a.model, "site": a.site, "kind": a.kind, "features": a.d_sae, "l0": a.l0,
-        "fvu": a.fvu, "loss_rise": None if a.loss is None or a.loss_spliced is None else a.loss_spliced - a.loss,
-        "corpus": a.corpus, "tokens": a.tokens, "taken_out": a.ablated, "indexed": datetime.fromtimestamp(entry.made, UTC).strftime("%Y-%m-%d %H:%M"),
-    }  # fmt: skip
+        "address": entry.address,
+        "name": a.name,
+        "model": a.model_words or a.model,
+        "site": a.site,
+        "kind": a.kind,
+        "features": a.d_sae,
+        "l0": a.l0,
+        "fvu": a.fvu,
+        "loss_rise": None if a.loss is None or a.loss_spliced is None else a.loss_spliced - a.loss,
+        "corpus": a.corpus,
+        "tokens": a.tokens,
+        "taken_out": a.ablated,
+        "indexed": datetime.fromtimestamp(entry.made, UTC).strftime("%Y-%m-%d %H:%M"),
+    }

@@ -1,4 +1,5 @@
-"""Being indexed: what a page shows in the place of an index that is not there yet, and the lines above one that more is added to."""
+"""Being indexed: what a page shows in the place of an index that is not there yet, and the lines
+above one that more is added to."""
 
 from __future__ import annotations
 
@@ -25,4 +26,9 @@ def waiting(making: Making) -> Shown:
 
 def told(making: Making | None) -> dict[str, Any]:
     """Tell the JSON of an index that is being made; of none, that there is none."""
-    return {"address": None} if making is None else {"address": making.address, "name": making.name, "there": making.there} | asdict(making.progress)
+    return (
+        {"address": None}
+        if making is None
+        else {"address": making.address, "name": making.name, "there": making.there}
+        | asdict(making.progress)
+    )

@@ -1,4 +1,5 @@
-"""Prompt: which features are on in a text, which of them carried one prediction, and what the model says with some taken out or set."""
+"""Prompt: which features are on in a text, which of them carried one prediction, and what the model
+says with some taken out or set."""
 
 from __future__ import annotations
 
@@ -35,7 +36,12 @@ ORDERS = {
     "size": "largest activation",
 }
 """Which features the heat map shows; the first is usual."""
-EXAMPLES = ("import numpy as", "The capital of France is", "def __init__(self", "for i in range(10):\n    print(")
+EXAMPLES = (
+    "import numpy as",
+    "The capital of France is",
+    "def __init__(self",
+    "for i in range(10):\n    print(",
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Question:
     at: int | None
     """Number of the token whose prediction is asked about; None: what comes after the text."""
     then: int | None
-    """Id of the token asked about there; None: the text's own, or after the text the most probable."""
+    """Id of the token asked about there; None: the text's own, or after the text the most
+    probable."""
     rows: str
     exact: bool
     """Whether features are really taken out, which takes longer than the first-order estimate."""
@@ -68,38 +75,74 @@ class Question:
         """The query string in parts, without what is as usual."""
         rows = None if self.rows == "effect" else self.rows
         exact = 1 if self.exact else None
-        return [("text", self.text), ("at", self.at), ("then", self.then), ("rows", rows), ("exact", exact), *changes.state(self.wanted)]
+        return [
+            ("text", self.text),
+            ("at", self.at),
+            ("then", self.then),
+            ("rows", rows),
+            ("exact", exact),
+            *changes.state(self.wanted),
+        ]
 
 
 def question(query: QueryParams, base: str, index: Index) -> Question:
     """Read the query string. Raises: Problem for what cannot be asked."""
     return Question(
-        base, checked(query.get("text", "")), asked.number(query, "at", -1, 1, 10**6) if query.get("at") else None,
-        asked.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None, asked.choice(query, "rows", list(ORDERS), "effect"),
-        query.get("exact") == "1", changes.read(query, index.about.d_sae),
-    )  # fmt: skip
+        base,
+        checked(query.get("text", "")),
+        asked.number(query, "at", -1, 1, 10**6) if query.get("at") else None,
+        asked.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None,
+        asked.choice(query, "rows", list(ORDERS), "effect"),
+        query.get("exact") == "1",
+        changes.read(query, index.about.d_sae),
+    )
 
 
 def checked(text: str) -> str:
-    """A text as a link carries it: line ends are one character. Raises: Problem for one too long for a link."""
+    """A text as a link carries it: line ends are one character. Raises: Problem for one too long
+    for a link."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if (size := len(quote(text))) > LINK:
-        raise Problem(ASKED, f"the text takes {size:,} bytes in a link, at most {LINK:,} can be asked about; shorten it")
+        raise Problem(
+            ASKED,
+            (
+                f"the text takes {size:,} bytes in a link, at most {LINK:,} can be asked about; "
+                "shorten it"
+            ),
+        )
     return text
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
-    """Show a text's features and what carried one prediction. Raises: Problem for what cannot be read or asked."""
+    """Show a text's features and what carried one prediction. Raises: Problem for what cannot be
+    read or asked."""
     index = library.index(at["model"], at["dictionary"])
     q = question(query, f"{at['model']}/{at['dictionary']}", index)
     if "sent" in query:
         return Moved(q.link())
     values: dict[str, Any] = {
-        "dictionary": q.base, "about": index.about, "text": q.text, "rows": q.rows, "exact": q.exact, "changes": q.wanted, "state": "empty",
-    }  # fmt: skip
-    drawn: dict[str, Any] = {"q": q, "orders": ORDERS, "ways": changes.WAYS, "Wanted": Wanted, "instead": changes.instead, "without": changes.without}
+        "dictionary": q.base,
+        "about": index.about,
+        "text": q.text,
+        "rows": q.rows,
+        "exact": q.exact,
+        "changes": q.wanted,
+        "state": "empty",
+    }
+    drawn: dict[str, Any] = {
+        "q": q,
+        "orders": ORDERS,
+        "ways": changes.WAYS,
+        "Wanted": Wanted,
+        "instead": changes.instead,
+        "without": changes.without,
+    }
     if not q.text.strip():
-        return Shown("prompt.html", values, drawn | {"examples": [(text, q.link(text=text)) for text in EXAMPLES]})
+        return Shown(
+            "prompt.html",
+            values,
+            drawn | {"examples": [(text, q.link(text=text)) for text in EXAMPLES]},
+        )
     loaded = library.live.loaded(index)
     if loaded is None:
         return Shown("prompt.html", values | {"state": "loading"}, drawn)
@@ -115,64 +158,118 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     text = loaded.ask(("read", q.text), lambda reader: reader.read(q.text))
     at = len(text) if q.at is None else q.at
     if not 1 <= at <= len(text):
-        raise Problem(ASKED, f"predictions of this text's tokens are 1 to {len(text) - 1}, and {len(text)} of what comes after; got {at}")
-    likeliest = loaded.ask(("likely", q.text, at), lambda reader: likely(reader, text, at - 1, COUNT))
+        raise Problem(
+            ASKED,
+            (
+                f"predictions of this text's tokens are 1 to {len(text) - 1}, and {len(text)} of "
+                f"what comes after; got {at}"
+            ),
+        )
+    likeliest = loaded.ask(
+        ("likely", q.text, at), lambda reader: likely(reader, text, at - 1, COUNT)
+    )
     own = text.ids[at] if at < len(text) else None
     then = q.then if q.then is not None else own if own is not None else likeliest[0].id
     if then >= (known := loaded.reader.subject.model.config.vocab_size):
         raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {then}")
-    reading = text if then == own else loaded.ask(("read", q.text, at, then), lambda reader: reader.read_ids(text.ids[:at], then))
+    reading = (
+        text
+        if then == own
+        else loaded.ask(
+            ("read", q.text, at, then), lambda reader: reader.read_ids(text.ids[:at], then)
+        )
+    )
     here = q.text, at, then
     first = loaded.ask(("attribute", *here), lambda reader: attribute(reader, reading, at - 1))
     mattering, found = _mattering(loaded, here, reading, first, q.exact)
     heat = _heat(index, text, first, q.rows)
     rankings = _rankings(index, loaded, here, text, reading, q.exact)
-    listed = {row["feature"] for rows in (mattering, heat["features"], *(r["features"] for r in rankings)) for row in rows}
+    listed = {
+        row["feature"]
+        for rows in (mattering, heat["features"], *(r["features"] for r in rankings))
+        for row in rows
+    }
     loss = first.loss
     return {
         "tokens": [
-            {"text": word, "loss": float(text.loss[i - 1]) if i else None, "counts": bool(text.keep[i]), "link": q.link(at=i or None, then=None)}
+            {
+                "text": word,
+                "loss": float(text.loss[i - 1]) if i else None,
+                "counts": bool(text.keep[i]),
+                "link": q.link(at=i or None, then=None),
+            }
             for i, word in enumerate(text.words)
         ],
-        "after": q.link(at=None, then=None), "at": at, "end": at == len(text),
-        "then": {"id": then, "text": reading.words[at], "probability": float(np.exp(-loss)), "loss": loss},
+        "after": q.link(at=None, then=None),
+        "at": at,
+        "end": at == len(text),
+        "then": {
+            "id": then,
+            "text": reading.words[at],
+            "probability": float(np.exp(-loss)),
+            "loss": loss,
+        },
         "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in likeliest],
-        "matters": mattering, "of": len(reading.cut(at + 1).on), "found": found,
+        "matters": mattering,
+        "of": len(reading.cut(at + 1).on),
+        "found": found,
         "first_order": {"features": float(first.value.sum()), "error": float(first.error.sum())},
-        "heat": heat, "rankings": rankings, "changed": _changed(loaded, here, text, reading, q.wanted) if q.wanted else None,
+        "heat": heat,
+        "rankings": rankings,
+        "changed": _changed(loaded, here, text, reading, q.wanted) if q.wanted else None,
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
-    }  # fmt: skip
+    }
 
 
 def _mattering(
     loaded: Loaded, here: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The features that matter most to the prediction to first order, and what taking each out really does, where that was asked."""
+    """The features that matter most to the prediction to first order, and what taking each out
+    really does, where that was asked."""
     at, features, sums = here[1], *first.by_feature()
-    chosen = [(int(k), float(v)) for k, v in zip(features[:COUNT], sums[:COUNT], strict=True) if v != 0]
+    chosen = [
+        (int(k), float(v)) for k, v in zip(features[:COUNT], sums[:COUNT], strict=True) if v != 0
+    ]
     rows: list[dict[str, Any]] = []
     for k, value in chosen:
         mine = np.flatnonzero((first.firings.feature == k) & (first.firings.position < at))
         top = mine[np.argmax(np.abs(first.value[mine]))]
         position = int(first.firings.position[top])
-        rows.append({
-            "feature": k, "first_order": value, "exact": None, "probability": None, "path": None, "firings": len(mine),
-            "token": position, "word": reading.words[position], "activation": float(first.firings.value[top]),
-        })  # fmt: skip
+        rows.append(
+            {
+                "feature": k,
+                "first_order": value,
+                "exact": None,
+                "probability": None,
+                "path": None,
+                "firings": len(mine),
+                "token": position,
+                "word": reading.words[position],
+                "activation": float(first.firings.value[top]),
+            }
+        )
     if not exact or not rows:
         return rows, None
     whole = loaded.ask(("matters", *here), lambda reader: _really(loaded, reading, at))
     for row, delta in zip(rows, whole["matters"].delta, strict=True):
-        row |= {"exact": float(delta), "probability": float(np.exp(-first.loss - delta)), "path": whole["paths"].get(row["feature"])}
+        row |= {
+            "exact": float(delta),
+            "probability": float(np.exp(-first.loss - delta)),
+            "path": whole["paths"].get(row["feature"]),
+        }
     agreement = whole["matters"].agreement
     return rows, {
-        "correlation": agreement.correlation, "same_sign": agreement.same_sign, "n": agreement.n, "together": whole["together"],
+        "correlation": agreement.correlation,
+        "same_sign": agreement.same_sign,
+        "n": agreement.n,
+        "together": whole["together"],
         "probability_together": float(np.exp(-first.loss - whole["together"])),
-    }  # fmt: skip
+    }
 
 
 def _really(loaded: Loaded, reading: Reading, at: int) -> dict[str, Any]:
-    """What ablation says of the features that matter most, of all of them at once, and the path of those on just before the token."""
+    """What ablation says of the features that matter most, of all of them at once, and the path of
+    those on just before the token."""
     from assay.features.live.ablation import ablate_features, matters
     from assay.features.live.paths import split_paths
 
@@ -186,7 +283,12 @@ def _really(loaded: Loaded, reading: Reading, at: int) -> dict[str, Any]:
     try:
         split = split_paths(reader, reading.cut(at + 1), firings)
         for k, share, steps in zip(split.firings.feature, split.share, split.on_next, strict=True):
-            paths[int(k)] = {"direct_share": float(share), "direct": float(steps[0]), "indirect": float(steps[1]), "norm": float(steps[2])}
+            paths[int(k)] = {
+                "direct_share": float(share),
+                "direct": float(steps[0]),
+                "indirect": float(steps[1]),
+                "norm": float(steps[2]),
+            }
     except ModelError:  # outside the residual stream no path is direct
         pass
     return {"matters": found, "together": together, "paths": paths}
@@ -206,42 +308,84 @@ def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[s
     rows = ranked[:ROWS]
     activations = text.firings.columns(rows, len(text)).T
     return {
-        "on": len(on), "hidden": len(on) - len(rows),
+        "on": len(on),
+        "hidden": len(on) - len(rows),
         "features": [
-            {"feature": k, "maximum": float(maxima[k]), "activations": a.tolist(), "shares": _share(np.abs(a), maxima[k]).tolist()}
+            {
+                "feature": k,
+                "maximum": float(maxima[k]),
+                "activations": a.tolist(),
+                "shares": _share(np.abs(a), maxima[k]).tolist(),
+            }
             for k, a in zip(rows, activations, strict=True)
         ],
-    }  # fmt: skip
+    }
 
 
 def _share(value: np.ndarray, maximum: Any) -> np.ndarray:
-    """Activation as a share of the feature's maximum in the index; one that never fired there counts as at its maximum."""
-    return np.where(value > 0, np.divide(value, maximum, out=np.ones_like(value, dtype=float), where=np.asarray(maximum) > 0), 0.0)
+    """Activation as a share of the feature's maximum in the index; one that never fired there
+    counts as at its maximum."""
+    return np.where(
+        value > 0,
+        np.divide(
+            value, maximum, out=np.ones_like(value, dtype=float), where=np.asarray(maximum) > 0
+        ),
+        0.0,
+    )
 
 
 def _rankings(
-    index: Index, loaded: Loaded, here: tuple[Any, ...], text: Reading, reading: Reading, exact: bool
+    index: Index,
+    loaded: Loaded,
+    here: tuple[Any, ...],
+    text: Reading,
+    reading: Reading,
+    exact: bool,
 ) -> list[dict[str, Any]]:
-    """The three orders of sae_vis's prompt view: of activation, how unusual it is, and the direct effect on the loss."""
+    """The three orders of sae_vis's prompt view: of activation, how unusual it is, and the direct
+    effect on the loss."""
     at = here[1]
     token = min(at, len(text) - 1)
     there = text.firings.at(token)
     quantiles = index.quantiles(there.feature.tolist(), there.value.tolist())
     ranked = [
-        {"name": "act_size", "token": token, "word": text.words[token], "of": len(there), "features": _ranked(there, there.value)},
-        {"name": "act_quantile", "token": token, "word": text.words[token], "of": len(there), "features": _ranked(there, quantiles)},
+        {
+            "name": "act_size",
+            "token": token,
+            "word": text.words[token],
+            "of": len(there),
+            "features": _ranked(there, there.value),
+        },
+        {
+            "name": "act_quantile",
+            "token": token,
+            "word": text.words[token],
+            "of": len(there),
+            "features": _ranked(there, quantiles),
+        },
     ]
     before = reading.firings.at(at - 1)
-    effects = loaded.ask(("direct", *here), lambda reader: _direct(loaded, reading, before, at)) if exact else None
+    effects = (
+        loaded.ask(("direct", *here), lambda reader: _direct(loaded, reading, before, at))
+        if exact
+        else None
+    )
     if effects is not None:
-        ranked.append({
-            "name": "loss_effect", "token": at - 1, "word": reading.words[at - 1], "of": len(before), "features": _ranked(before, effects),
-        })  # fmt: skip
+        ranked.append(
+            {
+                "name": "loss_effect",
+                "token": at - 1,
+                "word": reading.words[at - 1],
+                "of": len(before),
+                "features": _ranked(before, effects),
+            }
+        )
     return ranked
 
 
 def _direct(loaded: Loaded, reading: Reading, firings: Firings, at: int) -> np.ndarray | None:
-    """Rise of the loss of token `at` without each firing just before it, along the direct path; None where no path is direct."""
+    """Rise of the loss of token `at` without each firing just before it, along the direct path;
+    None where no path is direct."""
     from assay.features.live.ablation import ablate_firings
 
     try:
@@ -252,25 +396,49 @@ def _direct(loaded: Loaded, reading: Reading, firings: Firings, at: int) -> np.n
 
 def _ranked(firings: Firings, by: np.ndarray) -> list[dict[str, Any]]:
     order = np.argsort(-by, kind="stable")[:COUNT]
-    return [{"feature": int(firings.feature[i]), "activation": float(firings.value[i]), "value": float(by[i])} for i in order]
+    return [
+        {
+            "feature": int(firings.feature[i]),
+            "activation": float(firings.value[i]),
+            "value": float(by[i]),
+        }
+        for i in order
+    ]
 
 
-def _changed(loaded: Loaded, here: tuple[Any, ...], text: Reading, reading: Reading, wanted: Sequence[Wanted]) -> dict[str, Any]:
+def _changed(
+    loaded: Loaded, here: tuple[Any, ...], text: Reading, reading: Reading, wanted: Sequence[Wanted]
+) -> dict[str, Any]:
     """The next token's distribution and the text's losses, before and after the changes."""
     from assay.features.live.edits import change, outlook
 
     at = here[1]
-    done = loaded.ask(("change", *here, tuple(wanted)), lambda reader: change(reader, reading, [w.change for w in wanted]))
-    view = loaded.ask(("outlook", *here, tuple(wanted)), lambda reader: outlook(reader, reading, done, at - 1, COUNT))
+    done = loaded.ask(
+        ("change", *here, tuple(wanted)),
+        lambda reader: change(reader, reading, [w.change for w in wanted]),
+    )
+    view = loaded.ask(
+        ("outlook", *here, tuple(wanted)),
+        lambda reader: outlook(reader, reading, done, at - 1, COUNT),
+    )
     own = len(text) - 1 if reading is text else at - 1
     both = {c.id: c for c in (*view.before, *view.after)}
     return {
-        "kl": view.kl, "before": float(done.before[at - 1]), "after": float(done.after[at - 1]), "probability": float(np.exp(-done.after[at - 1])),
-        "text_before": float(done.before[:own].sum()), "text_after": float(done.after[:own].sum()), "predictions": own,
+        "kl": view.kl,
+        "before": float(done.before[at - 1]),
+        "after": float(done.after[at - 1]),
+        "probability": float(np.exp(-done.after[at - 1])),
+        "text_before": float(done.before[:own].sum()),
+        "text_after": float(done.after[:own].sum()),
+        "predictions": own,
         "deltas": [None, *(float(d) for d in done.delta[:own])],
-        "chances": [_chance(c) for c in sorted(both.values(), key=lambda c: -max(c.before, c.after))[: COUNT + 2]],
-        "rose": [_chance(c) for c in view.rose[:5]], "fell": [_chance(c) for c in view.fell[:5]],
-    }  # fmt: skip
+        "chances": [
+            _chance(c)
+            for c in sorted(both.values(), key=lambda c: -max(c.before, c.after))[: COUNT + 2]
+        ],
+        "rose": [_chance(c) for c in view.rose[:5]],
+        "fell": [_chance(c) for c in view.fell[:5]],
+    }
 
 
 def _chance(chance: Chance) -> dict[str, Any]:
@@ -280,4 +448,7 @@ def _chance(chance: Chance) -> dict[str, Any]:
 def _known(index: Index, features: Sequence[int]) -> dict[int, dict[str, Any]]:
     """What links to these features say of them."""
     hints = index.hints(features)
-    return {k: {"fires_on": hints[k][0], "promotes": hints[k][1], "maximum": float(index.maxima[k])} for k in features}
+    return {
+        k: {"fires_on": hints[k][0], "promotes": hints[k][1], "maximum": float(index.maxima[k])}
+        for k in features
+    }

@@ -1,4 +1,5 @@
-"""Rate: one feature's contexts at a time, blinded, answered by a key; the only page that keeps anything, and the only one beside no other."""
+"""Rate: one feature's contexts at a time, blinded, answered by a key; the only page that keeps
+anything, and the only one beside no other."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ LONGEST = 200
 
 
 class Sheet:
-    """A rating and who rates, behind one server; `form` is what a form of this server's own brings back."""
+    """A rating and who rates, behind one server; `form` is what a form of this server's own brings
+    back."""
 
     def __init__(self, rating: Rating):
         self._rating, self._lock = rating, threading.Lock()
@@ -38,7 +40,8 @@ class Sheet:
             return self._rating.fresh()
 
     def add(self, place: int, score: float, words: str) -> int:
-        """Keep an answer as the terminal does, and give the place that is asked about next. Raises: DataError where none counts any more."""
+        """Keep an answer as the terminal does, and give the place that is asked about next. Raises:
+        DataError where none counts any more."""
         with self._lock:
             rating = self._rating.fresh()
             rating.answers.add(rating.items[place].hash, score, words)
@@ -51,26 +54,66 @@ def home(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Moved:
 
 
 def page(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show the item asked for, else the first without an answer: its passages, and nothing that says whose it is. Raises: Problem."""
+    """Show the item asked for, else the first without an answer: its passages, and nothing that
+    says whose it is. Raises: Problem."""
     rating = sheet.now()
     count, left = len(rating.items), rating.left
     place = asked.number(query, "item", (left or [count])[0] + 1, 1, count + 1) - 1
-    values: dict[str, Any] = {"place": place, "of": count, "left": len(left), "rater": rating.answers.rater, "passages": [], "given": None}
-    drawn: dict[str, Any] = {"form": sheet.form, "keys": {key: MEANINGS[score] for key, score in KEYS.items()}, "longest": LONGEST}
+    values: dict[str, Any] = {
+        "place": place,
+        "of": count,
+        "left": len(left),
+        "rater": rating.answers.rater,
+        "passages": [],
+        "given": None,
+    }
+    drawn: dict[str, Any] = {
+        "form": sheet.form,
+        "keys": {key: MEANINGS[score] for key, score in KEYS.items()},
+        "longest": LONGEST,
+    }
     if place == count:
-        words = "assay", "rate", rating.plan["asked"]["dictionary"], "--folder", str(rating.folder), "--results"
-        return Shown("rate.html", values, drawn | {"lines": [], "then": shlex.join(words), "others": rating.others_go_on})
+        words = (
+            "assay",
+            "rate",
+            rating.plan["asked"]["dictionary"],
+            "--folder",
+            str(rating.folder),
+            "--results",
+        )
+        return Shown(
+            "rate.html",
+            values,
+            drawn | {"lines": [], "then": shlex.join(words), "others": rating.others_go_on},
+        )
     item = rating.items[place]
     if (given := rating.answers.answers.get(item.hash)) is not None:
-        values["given"] = {"score": given.score, "words": given.words, "key": next(key for key, score in KEYS.items() if score == given.score)}
-    values["passages"] = [{"tokens": p.tokens, "shades": p.shades, "at": p.at} for p in item.passages]
-    return Shown("rate.html", values, drawn | {"lines": [shading.shades(p.tokens, p.shades, p.at) for p in item.passages]})
+        values["given"] = {
+            "score": given.score,
+            "words": given.words,
+            "key": next(key for key, score in KEYS.items() if score == given.score),
+        }
+    values["passages"] = [
+        {"tokens": p.tokens, "shades": p.shades, "at": p.at} for p in item.passages
+    ]
+    return Shown(
+        "rate.html",
+        values,
+        drawn | {"lines": [shading.shades(p.tokens, p.shades, p.at) for p in item.passages]},
+    )
 
 
 def answer(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Moved:
-    """Keep what was answered about an item, and go on to the next. Raises: Problem for what this page did not ask."""
+    """Keep what was answered about an item, and go on to the next. Raises: Problem for what this
+    page did not ask."""
     if not hmac.compare_digest(query.get("form", "").encode(), sheet.form.encode()):
-        raise Problem(403, "this answer is from another run of the server; go back, load the page again and answer there")
+        raise Problem(
+            403,
+            (
+                "this answer is from another run of the server; go back, load the page again and "
+                "answer there"
+            ),
+        )
     place = asked.number(query, "item", 0, 1, len(sheet.now().items)) - 1
     key, words = asked.choice(query, "score", list(KEYS), ""), query.get("words", "").strip()
     if len(words) > LONGEST:

@@ -1,4 +1,5 @@
-"""Search: features by the token they fire on, by words in their contexts, by a token they promote, by their numbers."""
+"""Search: features by the token they fire on, by words in their contexts, by a token they promote,
+by their numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ COLUMNS = {
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
-    """Show what was asked for, and how many more there are. Raises: Problem for what cannot be asked."""
+    """Show what was asked for, and how many more there are. Raises: Problem for what cannot be
+    asked."""
     index = library.index(at["model"], at["dictionary"])
     base = f"{at['model']}/{at['dictionary']}"
     by, text = asked.choice(query, "by", list(WAYS), "token"), query.get("q", "")
@@ -46,28 +48,51 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     where = asked.conditions(query)
     order = asked.choice(query, "order", list(SORTED), "density")
     values: dict[str, Any] = {
-        "dictionary": base, "about": index.about, "by": by, "q": text, "where": where, "order": order, "tokens": [], "more_tokens": False,
-        "chosen": None, "lists": [], "note": "",
-    }  # fmt: skip
+        "dictionary": base,
+        "about": index.about,
+        "by": by,
+        "q": text,
+        "where": where,
+        "order": order,
+        "tokens": [],
+        "more_tokens": False,
+        "chosen": None,
+        "lists": [],
+        "note": "",
+    }
     if where or "order" in query:
         found = index.features(where=where, order=order, offset=offset, limit=ROWS)
         values["by"] = "numbers"
         state = [("where", asked.said(c)) for c in where] + [("order", order)]
-        values["lists"] = [_list(index, base, "numbers", "Features by their numbers", found, offset, state)]
+        values["lists"] = [
+            _list(index, base, "numbers", "Features by their numbers", found, offset, state)
+        ]
     elif text and by == "text":
         values |= _by_text(index, base, text, offset)
     elif text:
         values |= _by_token(index, base, by, text, query, offset)
-    return Shown("search.html", values, {"ways": WAYS, "columns": list(SORTED), "schema": SORTED, "said": asked.said})
+    return Shown(
+        "search.html",
+        values,
+        {"ways": WAYS, "columns": list(SORTED), "schema": SORTED, "said": asked.said},
+    )
 
 
-def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, offset: int) -> dict[str, Any]:
-    """What fires on, promotes or suppresses a token; of several that hold the text, the usual one unless one was chosen."""
+def _by_token(
+    index: Index, base: str, by: str, text: str, query: QueryParams, offset: int
+) -> dict[str, Any]:
+    """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
+    unless one was chosen."""
     found = index.tokens_like(text, LIKE + 1)
     known = {row["token"]: row["text"] for row in found}
     chosen = asked.number(query, "id", _usual(found, text), -1, 2**31 - 1)
     if not found and "id" not in query:
-        return {"note": "No token of this model's vocabulary holds these letters; a word may be several tokens: search in contexts."}
+        return {
+            "note": (
+                "No token of this model's vocabulary holds these letters; a word may be several "
+                "tokens: search in contexts."
+            )
+        }
     word = known.get(chosen) or index.words([chosen])[chosen]
     if by == "token":
         rows = index.by_token(chosen, ROWS, offset)
@@ -75,7 +100,13 @@ def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, o
         rows = index.by_promoted(chosen, 1 if by == "promoted" else -1, ROWS, offset)
     state = [("by", by), ("q", text), ("id", chosen)]
     return {
-        "tokens": [{**row, "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])])} for row in found[:LIKE]],
+        "tokens": [
+            {
+                **row,
+                "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])]),
+            }
+            for row in found[:LIKE]
+        ],
         "more_tokens": len(found) > LIKE,
         "chosen": {"token": chosen, "text": word},
         "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
@@ -83,14 +114,22 @@ def _by_token(index: Index, base: str, by: str, text: str, query: QueryParams, o
 
 
 def _usual(found: Sequence[Mapping[str, Any]], text: str) -> int:
-    """The token that is meant: spelt as typed where a space was typed, else the commonest spelling, with a space before it or without; −1: none."""
-    same = [row for row in found if row["text"] == text or (text == text.strip() and row["text"].strip() == text)]
-    commonest = max(same, key=lambda row: row["count"], default=found[0] if found else {"token": -1})
+    """The token that is meant: spelt as typed where a space was typed, else the commonest spelling,
+    with a space before it or without; −1: none."""
+    same = [
+        row
+        for row in found
+        if row["text"] == text or (text == text.strip() and row["text"].strip() == text)
+    ]
+    commonest = max(
+        same, key=lambda row: row["count"], default=found[0] if found else {"token": -1}
+    )
     return int(commonest["token"])
 
 
 def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:
-    """Features on at the end of these words in a context that is kept; words may begin with a space in the text, or not."""
+    """Features on at the end of these words in a context that is kept; words may begin with a space
+    in the text, or not."""
     encode, note = _encoder(index)
     lists, seen = [], set()
     for typed in dict.fromkeys([text, text if text[0].isspace() else f" {text}"]):
@@ -102,29 +141,59 @@ def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:
         found = index.by_context(ids, ROWS, offset)
         title = "after a space" if typed != text else "as typed"
         state = [("by", "text"), ("q", text)]
-        lists.append(_list(index, base, "text", title, found, offset, state) | {"tokens": [words[i] for i in ids]})
+        lists.append(
+            _list(index, base, "text", title, found, offset, state)
+            | {"tokens": [words[i] for i in ids]}
+        )
     if not lists:
         note = "These words cannot be made of the tokens of this model's vocabulary."
     return {"lists": lists, "note": note}
 
 
 def _encoder(index: Index) -> tuple[Callable[[str], Sequence[int]], str]:
-    """The model's tokenizer; where its folder is not here, the longest tokens of the vocabulary that fit, and a note."""
+    """The model's tokenizer; where its folder is not here, the longest tokens of the vocabulary
+    that fit, and a note."""
     try:
         return folder.find(index.about.model).tokenizer.encode, ""
     except (AssayError, ImportError):
-        return index.longest, "The model is not here, so the words were cut into the longest tokens that fit: its own tokenizer may cut elsewhere."
+        return (
+            index.longest,
+            (
+                "The model is not here, so the words were cut into the longest tokens that fit: "
+                "its own tokenizer may cut elsewhere."
+            ),
+        )
 
 
-def _list(index: Index, base: str, by: str, title: str, found: Page, offset: int, state: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A list with what each feature mostly fires on, how many it hides, and links to the pages before and after."""
+def _list(
+    index: Index,
+    base: str,
+    by: str,
+    title: str,
+    found: Page,
+    offset: int,
+    state: Sequence[tuple[str, Any]],
+) -> dict[str, Any]:
+    """A list with what each feature mostly fires on, how many it hides, and links to the pages
+    before and after."""
     seen = index.glance([row["feature"] for row in found.rows])
     rows = [{**row, "token_text": seen[row["feature"]]["token_text"]} for row in found.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
-    worth = "gradient_active" if index.about.gradients else "importance"  # of all features before of some
+    worth = (
+        "gradient_active" if index.about.gradients else "importance"
+    )  # of all features before of some
     columns = tuple(dict.fromkeys(worth if name == "importance" else name for name in COLUMNS[by]))
     return {
-        "title": title, "columns": columns, "rows": rows, "total": found.total, "offset": offset, "hidden": found.total - len(rows),
-        "later": link(f"/{base}/search", [*state, ("offset", after)]) if after < found.total else None,
-        "earlier": link(f"/{base}/search", [*state, ("offset", before or None)]) if offset else None,
-    }  # fmt: skip
+        "title": title,
+        "columns": columns,
+        "rows": rows,
+        "total": found.total,
+        "offset": offset,
+        "hidden": found.total - len(rows),
+        "later": link(f"/{base}/search", [*state, ("offset", after)])
+        if after < found.total
+        else None,
+        "earlier": link(f"/{base}/search", [*state, ("offset", before or None)])
+        if offset
+        else None,
+    }

@@ -1,4 +1,5 @@
-"""SQL: a question in the reader's own words to the tables of one index, with every column explained."""
+"""SQL: a question in the reader's own words to the tables of one index, with every column
+explained."""
 
 from __future__ import annotations
 
@@ -16,13 +17,25 @@ from assay.features.index.about import Damaged
 from assay.features.index.schema import TABLES
 
 EXAMPLES = {
-    "rare features that help": "SELECT feature, density, importance, importance_low FROM features\nWHERE importance_low > 0 AND density < 0.01\n"
+    (
+        "rare features that help"
+    ): "SELECT feature, density, importance, importance_low FROM features\nWHERE importance_low "
+    "> 0 AND density < 0.01\n"
     "ORDER BY importance DESC",
-    "features of one token": "SELECT f.feature, t.text, f.token_share, f.density FROM features f JOIN tokens t USING (token)\n"
+    (
+        "features of one token"
+    ): "SELECT f.feature, t.text, f.token_share, f.density FROM features f JOIN tokens t USING "
+    "(token)\n"
     "WHERE f.token_share > 0.9 ORDER BY f.firings DESC",
-    "promotes what it fires on": "SELECT f.feature, t.text, l.logit FROM features f JOIN logits l ON l.feature = f.feature AND l.token = f.token\n"
+    (
+        "promotes what it fires on"
+    ): "SELECT f.feature, t.text, l.logit FROM features f JOIN logits l ON l.feature = f.feature "
+    "AND l.token = f.token\n"
     "JOIN tokens t ON t.token = f.token WHERE l.sign = 1 ORDER BY l.logit DESC",
-    "features in few documents": "SELECT feature, documents, firings FROM features WHERE firings >= 20 ORDER BY documents, firings DESC",
+    ("features in few documents"): (
+        "SELECT feature, documents, firings FROM features WHERE firings >= 20 ORDER BY documents, "
+        "firings DESC"
+    ),
 }
 
 
@@ -39,9 +52,15 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         except DataError as refused:
             error = str(refused)
     values: dict[str, Any] = {
-        "dictionary": base, "about": index.about, "q": question, "answer": answer, "error": error,
+        "dictionary": base,
+        "about": index.about,
+        "q": question,
+        "answer": answer,
+        "error": error,
         "limits": {"rows": sql.ROWS, "seconds": sql.SECONDS, "memory": sql.MEMORY},
-    }  # fmt: skip
-    examples = [(name, text, link(f"/{base}/sql", [("q", text)])) for name, text in EXAMPLES.items()]
+    }
+    examples = [
+        (name, text, link(f"/{base}/sql", [("q", text)])) for name, text in EXAMPLES.items()
+    ]
     links = answer.columns.index("feature") if answer and "feature" in answer.columns else -1
     return Shown("sql.html", values, {"tables": TABLES, "examples": examples, "links": links})

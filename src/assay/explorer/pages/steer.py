@@ -1,4 +1,5 @@
-"""Steer: a prompt continued as the model is and with features changed, side by side, and what the change cost."""
+"""Steer: a prompt continued as the model is and with features changed, side by side, and what the
+change cost."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
 HOTTEST = 5.0
 LEADS, PUREST, START = 4, 60, "The first thing to do is"
-"""Features that are proposed to whoever names none, among how many of the purest, and a prompt for whoever types none."""
+"""Features that are proposed to whoever names none, among how many of the purest, and a prompt for
+whoever types none."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,16 @@ class Question:
         """The page's address with some of it changed."""
         now = replace(self, **changed)
         new, temperature, seed = (
-            None if value == usual else f"{value:g}" for value, usual in ((now.new, NEW), (now.temperature, 0), (now.seed, 0))
+            None if value == usual else f"{value:g}"
+            for value, usual in ((now.new, NEW), (now.temperature, 0), (now.seed, 0))
         )
-        state = [("text", now.text), *changes.state(now.wanted), ("new", new), ("temperature", temperature), ("seed", seed)]
+        state = [
+            ("text", now.text),
+            *changes.state(now.wanted),
+            ("new", new),
+            ("temperature", temperature),
+            ("seed", seed),
+        ]
         return asked.link(f"/{now.base}/steer", state)
 
 
@@ -63,32 +72,63 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
     if not 0 <= temperature <= HOTTEST:
         raise Problem(ASKED, f"temperature is a number from 0 to {HOTTEST:g}, got {text[:40]!r}")
     return Question(
-        base, checked(query.get("text", "")), asked.number(query, "new", NEW, 1, MOST), temperature,
-        asked.number(query, "seed", 0, 0, 2**31 - 1), changes.read(query, index.about.d_sae),
-    )  # fmt: skip
+        base,
+        checked(query.get("text", "")),
+        asked.number(query, "new", NEW, 1, MOST),
+        temperature,
+        asked.number(query, "seed", 0, 0, 2**31 - 1),
+        changes.read(query, index.about.d_sae),
+    )
 
 
 def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
-    """Show as much of both continuations as there is by now. Raises: Problem for what cannot be read or asked."""
+    """Show as much of both continuations as there is by now. Raises: Problem for what cannot be
+    read or asked."""
     index = library.index(at["model"], at["dictionary"])
     q = question(query, f"{at['model']}/{at['dictionary']}", index)
     if "sent" in query:
         return Moved(q.link())
     hints = index.hints([w.feature for w in q.wanted])
     values: dict[str, Any] = {
-        "dictionary": q.base, "about": index.about, "text": q.text, "changes": q.wanted, "new": q.new, "temperature": q.temperature,
-        "seed": q.seed, "state": "empty",
-        "known": {k: {"fires_on": on, "promotes": up, "maximum": float(index.maxima[k])} for k, (on, up) in hints.items()},
-    }  # fmt: skip
-    drawn = {"q": q, "ways": changes.WAYS, "without": changes.without, "most": MOST, "limit": TOKENS, "longest": LONGEST}
+        "dictionary": q.base,
+        "about": index.about,
+        "text": q.text,
+        "changes": q.wanted,
+        "new": q.new,
+        "temperature": q.temperature,
+        "seed": q.seed,
+        "state": "empty",
+        "known": {
+            k: {"fires_on": on, "promotes": up, "maximum": float(index.maxima[k])}
+            for k, (on, up) in hints.items()
+        },
+    }
+    drawn = {
+        "q": q,
+        "ways": changes.WAYS,
+        "without": changes.without,
+        "most": MOST,
+        "limit": TOKENS,
+        "longest": LONGEST,
+    }
     if not q.text.strip() or not q.wanted:
         return Shown("steer.html", values, drawn | {"leads": [] if q.wanted else _leads(index, q)})
     loaded = library.live.loaded(index)
     if loaded is None:
         return Shown("steer.html", values | {"state": "loading"}, drawn)
-    room = min(MOST, loaded.reader.limit - len(loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))))
+    room = min(
+        MOST,
+        loaded.reader.limit
+        - len(loaded.ask(("encode", q.text), lambda reader: reader.encode(q.text))),
+    )
     if room < q.new:
-        raise Problem(ASKED, f"the prompt leaves room for {max(0, room)} new tokens of the {loaded.reader.limit} that are read; shorten it")
+        raise Problem(
+            ASKED,
+            (
+                f"the prompt leaves room for {max(0, room)} new tokens of the "
+                f"{loaded.reader.limit} that are read; shorten it"
+            ),
+        )
     writing = _writing(loaded, q, room)
     if "stop" in query:
         return Moved(q.link(new=max(1, min(q.new, len(writing.steps)))))
@@ -100,19 +140,37 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
 
 
 def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
-    """Strong ones of the purest features, each of another token, and a link that sets it to twice its maximum."""
+    """Strong ones of the purest features, each of another token, and a link that sets it to twice
+    its maximum."""
     purest = index.features(order="purity", limit=PUREST).rows
-    by_token = {row["token_text"]: row["feature"] for row in sorted(purest, key=lambda row: row["maximum"] or 0.0) if row["token_text"]}
+    by_token = {
+        row["token_text"]: row["feature"]
+        for row in sorted(purest, key=lambda row: row["maximum"] or 0.0)
+        if row["token_text"]
+    }
     text = q.text if q.text.strip() else START
-    found = [(Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3)), token) for token, k in by_token.items()]
-    return [(one, token, q.link(text=text, wanted=(one,))) for one, token in sorted(found, key=lambda each: -each[0].amount)[:LEADS]]
+    found = [
+        (Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3)), token)
+        for token, k in by_token.items()
+    ]
+    return [
+        (one, token, q.link(text=text, wanted=(one,)))
+        for one, token in sorted(found, key=lambda each: -each[0].amount)[:LEADS]
+    ]
 
 
 def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     from assay.features.live.steering import steer
 
     def begin() -> Any:
-        return steer(loaded.reader, q.text, [w.change for w in q.wanted], new=room, temperature=q.temperature, seed=q.seed)
+        return steer(
+            loaded.reader,
+            q.text,
+            [w.change for w in q.wanted],
+            new=room,
+            temperature=q.temperature,
+            seed=q.seed,
+        )
 
     return loaded.writings.find(q.same, begin)
 
@@ -123,7 +181,12 @@ def told(writing: Writing, new: int) -> dict[str, Any]:
     kl = [step.kl for step in steps if step.after_id is not None]
     last = steps[-1] if steps else None
     return {
-        "state": "written" if len(steps) == new or writing.ended else "writing", "steps": len(steps), "kl": kl,
-        "mean_kl": float(np.mean(kl)) if kl else None, "total_kl": float(np.sum(kl)),
-        "before": last.before if last else "", "after": last.after if last else "", "late": writing.late and len(steps) < new,
-    }  # fmt: skip
+        "state": "written" if len(steps) == new or writing.ended else "writing",
+        "steps": len(steps),
+        "kl": kl,
+        "mean_kl": float(np.mean(kl)) if kl else None,
+        "total_kl": float(np.sum(kl)),
+        "before": last.before if last else "",
+        "after": last.after if last else "",
+        "late": writing.late and len(steps) < new,
+    }

@@ -1,4 +1,5 @@
-"""Examples in groups, as sae_vis and its successors show them: the strongest, then equal-width intervals of the activation."""
+"""Examples in groups, as sae_vis and its successors show them: the strongest, then equal-width
+intervals of the activation."""
 
 from __future__ import annotations
 
@@ -26,12 +27,14 @@ class Example:
     """Where the firing is that the example was drawn for."""
     values: Float[np.ndarray, "s"]
     effects: Float[np.ndarray, "s"] | None
-    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken out at that token."""
+    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken
+    out at that token."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Examples of one kind. Of the strongest, `low` and `share` are −1 and `high` is the maximum, as SAEDashboard marks them."""
+    """Examples of one kind. Of the strongest, `low` and `share` are −1 and `high` is the maximum,
+    as SAEDashboard marks them."""
 
     low: float
     high: float
@@ -40,15 +43,23 @@ class Group:
     examples: tuple[Example, ...]
 
 
-def groups(firings: Firings, numbers: Sequence[int], seed: int = 0) -> Iterator[tuple[int, tuple[Group, ...]]]:
-    """Draw each feature's examples from its firings, strongest interval first; no group of a feature that never fires.
+def groups(
+    firings: Firings, numbers: Sequence[int], seed: int = 0
+) -> Iterator[tuple[int, tuple[Group, ...]]]:
+    """Draw each feature's examples from its firings, strongest interval first; no group of a
+    feature that never fires.
 
-    Formula: edges = linspace(0, max, GROUPS + 1); at most one of the strongest examples of each window
-    """
+    Formula: edges = linspace(0, max, GROUPS + 1); at most one of the strongest examples of each
+    window"""
     tokens, kept = firings.tokens, int(firings.kept.sum())
     for number in numbers:
         block = firings.block(number, number + 1)
-        yield number, _groups(block, tokens.shape[1], kept, rng.generator(seed, "dashboard/examples", number)) if len(block.value) else ()
+        yield (
+            number,
+            _groups(block, tokens.shape[1], kept, rng.generator(seed, "dashboard/examples", number))
+            if len(block.value)
+            else (),
+        )
 
 
 def _groups(block: Block, length: int, tokens: int, draw: np.random.Generator) -> tuple[Group, ...]:

@@ -1,4 +1,5 @@
-"""SAEDashboard's batches: a folder of JSON files that its own loader and Neuronpedia's converter read."""
+"""SAEDashboard's batches: a folder of JSON files that its own loader and Neuronpedia's converter
+read."""
 
 from __future__ import annotations
 
@@ -28,33 +29,70 @@ DIGITS = 5
 """Decimal places of lists, as SAEDashboard rounds them."""
 
 
-def batches(index: Index, firings: Firings, numbers: Sequence[int], decoder: Float[np.ndarray, "f d"], name: str) -> Iterator[JSON]:
-    """Make the batches of some features; `name` is what the set of dictionaries is called, `decoder` their directions.
+def batches(
+    index: Index,
+    firings: Firings,
+    numbers: Sequence[int],
+    decoder: Float[np.ndarray, "f d"],
+    name: str,
+) -> Iterator[JSON]:
+    """Make the batches of some features; `name` is what the set of dictionaries is called,
+    `decoder` their directions.
 
-    Layout: what NeuronpediaDashboardBatch of sae_dashboard takes. The histogram of logits is empty for an index made before it was kept.
-    """
+    Layout: what NeuronpediaDashboardBatch of sae_dashboard takes. The histogram of logits is empty
+    for an index made before it was kept."""
     for a in range(0, len(numbers), BATCH):
         some = numbers[a : a + BATCH]
         yield {
-            "model_id": index.about.address.split("/")[0], "layer": layer(index.about.site), "sae_set": name, "sae_id_suffix": None,
-            "features": [_feature(index, number, drawn, decoder) for number, drawn in groups(firings, some)],
-        }  # fmt: skip
+            "model_id": index.about.address.split("/")[0],
+            "layer": layer(index.about.site),
+            "sae_set": name,
+            "sae_id_suffix": None,
+            "features": [
+                _feature(index, number, drawn, decoder) for number, drawn in groups(firings, some)
+            ],
+        }
 
 
-def write(folder: Path, batches: Iterable[JSON], index: Index, numbers: Sequence[int], effects: Sequence[JSON]) -> None:
-    """Write batches, what was left out, the settings, and beside them assay.json with what the format has no place for."""
+def write(
+    folder: Path,
+    batches: Iterable[JSON],
+    index: Index,
+    numbers: Sequence[int],
+    effects: Sequence[JSON],
+) -> None:
+    """Write batches, what was left out, the settings, and beside them assay.json with what the
+    format has no place for."""
     about, kind = index.about, ""
     for number, batch in enumerate(batches):
         kind = batch["sae_set"]
-        (folder / f"batch-{number}.json").write_text(dumped(batch), encoding="utf-8", errors="replace")
+        (folder / f"batch-{number}.json").write_text(
+            dumped(batch), encoding="utf-8", errors="replace"
+        )
     model = about.address.split("/")[0]
     skipped = sorted(set(range(about.d_sae)) - set(numbers))
     settings = {
-        "model_id": model, "layer": layer(about.site), "sae_set": kind, "hook_name": about.site, "huggingface_dataset_path": about.corpus,
-        "n_prompts_total": about.windows, "n_tokens_in_prompt": about.context, "dictionary_sha256": about.dictionary,
-    }  # fmt: skip
-    told = {"model_id": model, "layer": str(layer(about.site)), "sae_set": kind, "log_sparsity": None, "skipped_indexes": skipped}
-    for name, value in (("run_settings", settings), ("skipped_indexes", told), ("assay", {"features": list(effects)})):
+        "model_id": model,
+        "layer": layer(about.site),
+        "sae_set": kind,
+        "hook_name": about.site,
+        "huggingface_dataset_path": about.corpus,
+        "n_prompts_total": about.windows,
+        "n_tokens_in_prompt": about.context,
+        "dictionary_sha256": about.dictionary,
+    }
+    told = {
+        "model_id": model,
+        "layer": str(layer(about.site)),
+        "sae_set": kind,
+        "log_sparsity": None,
+        "skipped_indexes": skipped,
+    }
+    for name, value in (
+        ("run_settings", settings),
+        ("skipped_indexes", told),
+        ("assay", {"features": list(effects)}),
+    ):
         (folder / f"{name}.json").write_text(dumped(value), encoding="utf-8", errors="replace")
 
 
@@ -70,69 +108,100 @@ def layer(site: str) -> int:
 
 
 def effects(index: Index, firings: Firings, numbers: Sequence[int]) -> list[JSON]:
-    """What SAEDashboard's files have no place for: every number of the index, and effects on the loss at each token of each example.
+    """What SAEDashboard's files have no place for: every number of the index, and effects on the
+    loss at each token of each example.
 
-    `delta_ce` is the rise of the loss of all later tokens when the feature is taken out at a token, in nats, to first order: above 0
-    the feature helps. `saevis_loss_effect` is the same with sae_vis's sign, the original loss minus the one without: below 0 it helps.
-    Examples are in the order of the batches.
-    """
+    `delta_ce` is the rise of the loss of all later tokens when the feature is taken out at a token,
+    in nats, to first order: above 0 the feature helps. `saevis_loss_effect` is the same with
+    sae_vis's sign, the original loss minus the one without: below 0 it helps. Examples are in the
+    order of the batches."""
     return [
         {
-            "feature_index": number, "numbers": dict(index.feature(number).numbers),
+            "feature_index": number,
+            "numbers": dict(index.feature(number).numbers),
             "activations": [
-                {"window": e.window, "delta_ce": told, "saevis_loss_effect": None if told is None else [0.0 - value for value in told]}
-                for group in drawn for e in group.examples
+                {
+                    "window": e.window,
+                    "delta_ce": told,
+                    "saevis_loss_effect": None if told is None else [0.0 - value for value in told],
+                }
+                for group in drawn
+                for e in group.examples
                 for told in (None if e.effects is None else _rounded(e.effects, 8),)
             ],
         }
         for number, drawn in groups(firings, numbers)
-    ]  # fmt: skip
+    ]
 
 
-def _feature(index: Index, number: int, drawn: Sequence[Group], decoder: Float[np.ndarray, "f d"]) -> JSON:
+def _feature(
+    index: Index, number: int, drawn: Sequence[Group], decoder: Float[np.ndarray, "f d"]
+) -> JSON:
     feature = index.feature(number)
     n, near = feature.numbers, feature.neighbours
     edges, logit_edges = np.linspace(0, n["maximum"] or 0.0, BINS + 1), feature.logit_edges
-    axis, neuron, other = ([row for row in near if row["kind"] == kind][:ROWS] for kind in ("axis", "neuron", "feature"))
+    axis, neuron, other = (
+        [row for row in near if row["kind"] == kind][:ROWS]
+        for kind in ("axis", "neuron", "feature")
+    )
     if not _reads_neurons(index.about):
         neuron = []
-    words = index.words({int(t) for group in drawn for e in group.examples for t in index.windows[e.window]})
+    words = index.words(
+        {int(t) for group in drawn for e in group.examples for t in index.windows[e.window]}
+    )
     return {
         "feature_index": number,
-        "neuron_alignment_indices": [row["other"] for row in axis], "neuron_alignment_values": _column(axis, "value"),
+        "neuron_alignment_indices": [row["other"] for row in axis],
+        "neuron_alignment_values": _column(axis, "value"),
         "neuron_alignment_l1": _column(axis, "share"),
-        "correlated_neurons_indices": [row["other"] for row in neuron], "correlated_neurons_l1": _column(neuron, "cosine"),
+        "correlated_neurons_indices": [row["other"] for row in neuron],
+        "correlated_neurons_l1": _column(neuron, "cosine"),
         "correlated_neurons_pearson": _column(neuron, "pearson"),
-        "correlated_features_indices": [row["other"] for row in other], "correlated_features_l1": _column(other, "cosine"),
+        "correlated_features_indices": [row["other"] for row in other],
+        "correlated_features_l1": _column(other, "cosine"),
         "correlated_features_pearson": _column(other, "pearson"),
-        "neg_str": [text for text, _ in feature.suppressed], "neg_values": _rounded([value for _, value in feature.suppressed]),
-        "pos_str": [text for text, _ in feature.promoted], "pos_values": _rounded([value for _, value in feature.promoted]),
+        "neg_str": [text for text, _ in feature.suppressed],
+        "neg_values": _rounded([value for _, value in feature.suppressed]),
+        "pos_str": [text for text, _ in feature.promoted],
+        "pos_values": _rounded([value for _, value in feature.promoted]),
         "frac_nonzero": round(n["density"], DIGITS),
         "freq_hist_data_bar_values": _middles(edges) if n["firings"] else [],
-        "freq_hist_data_bar_heights": [float(count) for count in n["histogram"]] if n["firings"] else [],
+        "freq_hist_data_bar_heights": [float(count) for count in n["histogram"]]
+        if n["firings"]
+        else [],
         "logits_hist_data_bar_values": _middles(logit_edges),
         "logits_hist_data_bar_heights": [float(count) for count in n["logit_histogram"] or []],
-        "n_prompts_total": index.about.windows, "n_tokens_in_prompt": index.about.context, "dataset": index.about.corpus,
+        "n_prompts_total": index.about.windows,
+        "n_tokens_in_prompt": index.about.context,
+        "dataset": index.about.corpus,
         "decoder_weights_dist": [],
-        "activations": [_activation(index, words, group, example) for group in drawn for example in group.examples],
+        "activations": [
+            _activation(index, words, group, example)
+            for group in drawn
+            for example in group.examples
+        ],
         "vector": _rounded(decoder[number] * (n["decoder_norm"] or 0.0)),
-    }  # fmt: skip
+    }
 
 
 def _reads_neurons(about: About) -> bool:
-    """Whether the activations that the dictionary reads are the neurons that an index correlates features with.
+    """Whether the activations that the dictionary reads are the neurons that an index correlates
+    features with.
 
-    SAEDashboard's correlated neurons are those activations; an index reads the MLP's hidden layer, whatever the site.
-    """
+    SAEDashboard's correlated neurons are those activations; an index reads the MLP's hidden layer,
+    whatever the site."""
     return about.site == about.site_out and Site.parse(about.site).kind == "mlp_post"
 
 
 def _activation(index: Index, words: Mapping[int, str], group: Group, example: Example) -> JSON:
     return {
-        "bin_min": round(group.low, DIGITS), "bin_max": round(group.high, DIGITS), "bin_contains": round(group.share, DIGITS),
-        "tokens": [words[int(token)] for token in index.windows[example.window]], "values": _rounded(example.values),
+        "bin_min": round(group.low, DIGITS),
+        "bin_max": round(group.high, DIGITS),
+        "bin_contains": round(group.share, DIGITS),
+        "tokens": [words[int(token)] for token in index.windows[example.window]],
+        "values": _rounded(example.values),
         "qualifying_token_index": example.position,
-    }  # fmt: skip
+    }
 
 
 def _middles(edges: Sequence[float] | np.ndarray) -> list[float]:

@@ -1,8 +1,9 @@
-"""Explanations by a language model behind an endpoint: what it is shown, how it is asked, and how its answers are read.
+"""Explanations by a language model behind an endpoint: what it is shown, how it is asked, and how
+its answers are read.
 
-It is shown contexts in which the feature fires, or the tokens that the feature promotes, or both. It is then judged as rules are: a
-second question, without the evidence, asks in which of several new contexts the explained feature fires.
-"""
+It is shown contexts in which the feature fires, or the tokens that the feature promotes, or both.
+It is then judged as rules are: a second question, without the evidence, asks in which of several
+new contexts the explained feature fires."""
 
 from __future__ import annotations
 
@@ -25,8 +26,14 @@ TOGETHER, EACH = 5, 50
 """Contexts in one question, and contexts of each kind that an explanation is judged on."""
 LONGEST = 1000
 """Letters of an explanation that are read."""
-ROLE = "You study one feature of a language model. A feature is a number that the model computes at every token of a text."
-ASKED = "Say in one sentence of at most 40 words what the feature is about. Answer with that sentence alone."
+ROLE = (
+    "You study one feature of a language model. A feature is a number that the model computes at "
+    "every token of a text."
+)
+ASKED = (
+    "Say in one sentence of at most 40 words what the feature is about. Answer with that sentence "
+    "alone."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,33 +58,61 @@ class AskedExplainer:
     def _contexts(self, evidence: Evidence) -> str:
         greatest = evidence.value.max(initial=0.0) or 1.0
         lines = [
-            f"{round(9 * float(evidence.value[row]) / greatest)}: {quoted_context(evidence.text, int(row), self.decode)!r}"
+            (
+                f"{round(9 * float(evidence.value[row]) / greatest)}: "
+                f"{quoted_context(evidence.text, int(row), self.decode)!r}"
+            )
             for row in (*evidence.top(), *evidence.sampled())
         ]
-        return "The feature fires at the token between « and », with the strength before the colon, from 0 to 9:\n" + "\n".join(lines)
+        return (
+            "The feature fires at the token between « and », with the strength before the "
+            "colon, from 0 to 9:\n"
+        ) + "\n".join(lines)
 
-    def detection(self, explanation: str, text: Positions, value: Float[np.ndarray, "row"], seed: int, quotes: bool = True) -> tuple[float, int]:
-        """(balanced accuracy, contexts without an answer) of the explanation on contexts drawn by seed; NaN where one kind has no answer.
+    def detection(
+        self,
+        explanation: str,
+        text: Positions,
+        value: Float[np.ndarray, "row"],
+        seed: int,
+        quotes: bool = True,
+    ) -> tuple[float, int]:
+        """(balanced accuracy, contexts without an answer) of the explanation on contexts drawn by
+        seed; NaN where one kind has no answer.
 
         With `quotes` false its quoted spans are taken out before it is read again.
         """
         greatest = by_context(text, value)
         fires, tokens = greatest > 0, _pieces(text)
-        drawn = np.concatenate([_draw(np.flatnonzero(np.isfinite(greatest) & (fires == yes)), EACH, seed, int(yes)) for yes in (True, False)])
-        drawn = drawn[rng.permutation(np.array([seed]), "explaining.asked", 2, len(drawn))[0]] if len(drawn) else drawn
+        drawn = np.concatenate(
+            [
+                _draw(np.flatnonzero(np.isfinite(greatest) & (fires == yes)), EACH, seed, int(yes))
+                for yes in (True, False)
+            ]
+        )
+        drawn = (
+            drawn[rng.permutation(np.array([seed]), "explaining.asked", 2, len(drawn))[0]]
+            if len(drawn)
+            else drawn
+        )
         told = explanation if quotes else without_quotes(explanation)
         said = np.full(len(drawn), np.nan)
         for a in range(0, len(drawn), TOGETHER):
             part = drawn[a : a + TOGETHER]
-            said[a : a + TOGETHER] = self._judged(told, ["".join(map(self.decode, tokens[c].tolist())) for c in part])
+            said[a : a + TOGETHER] = self._judged(
+                told, ["".join(map(self.decode, tokens[c].tolist())) for c in part]
+            )
         return _balanced(said, fires[drawn]), int(np.isnan(said).sum())
 
     def _judged(self, explanation: str, contexts: Sequence[str]) -> Float[np.ndarray, "context"]:
-        """1 for each context in which the endpoint expects the feature, 0 for the others; NaN for all where it does not say."""
+        """1 for each context in which the endpoint expects the feature, 0 for the others; NaN for
+        all where it does not say."""
         listed = "\n".join(f"{i}: {context!r}" for i, context in enumerate(contexts, 1))
         question = (
-            f"The feature: {explanation}\n\nDoes it fire anywhere in each of these texts?\n{listed}\n\n"
-            f"Answer with a JSON list of {len(contexts)} numbers, 1 for yes and 0 for no, and nothing else."
+            f"The feature: {explanation}\n\nDoes it fire anywhere in each of these texts?\n"
+            f"{listed}\n\n"
+            f"Answer with a JSON list of {len(contexts)} numbers, 1 for yes and 0 for no, and "
+            "nothing else."
         )
         said = self.chat.ask(_messages(question))
         if said is None:
@@ -99,7 +134,11 @@ def _numbers(said: str, count: int) -> Float[np.ndarray, "context"] | None:
         read = json.loads(bare)
     except (ValueError, RecursionError):
         return None
-    good = isinstance(read, list) and len(read) == count and all(type(x) is int and x in (0, 1) for x in read)
+    good = (
+        isinstance(read, list)
+        and len(read) == count
+        and all(type(x) is int and x in (0, 1) for x in read)
+    )
     return np.array(read, float) if good else None
 
 
@@ -114,5 +153,11 @@ def _pieces(text: Positions, length: int = 32) -> list[Int[np.ndarray, "token"]]
     return [window[a : a + length] for window in text.tokens for a in range(0, len(window), length)]
 
 
-def _draw(of: Int[np.ndarray, "some"], most: int, seed: int, index: int) -> Int[np.ndarray, "drawn"]:
-    return of[rng.permutation(np.array([seed]), "explaining.asked", index, len(of))[0][:most]] if len(of) else of
+def _draw(
+    of: Int[np.ndarray, "some"], most: int, seed: int, index: int
+) -> Int[np.ndarray, "drawn"]:
+    return (
+        of[rng.permutation(np.array([seed]), "explaining.asked", index, len(of))[0][:most]]
+        if len(of)
+        else of
+    )

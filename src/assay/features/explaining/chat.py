@@ -1,8 +1,8 @@
 """Ask a configured endpoint, in the chat protocol of OpenAI's API, and know what came of it.
 
-A question has an answer or is missing, with the reason counted: an endpoint that is slow, broken or talks nonsense makes missing data,
-never a number. Answers are kept by the hash of what was asked, so that nothing is asked twice. A refused key ends it with one line.
-"""
+A question has an answer or is missing, with the reason counted: an endpoint that is slow, broken or
+talks nonsense makes missing data, never a number. Answers are kept by the hash of what was asked,
+so that nothing is asked twice. A refused key ends it with one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from assay.features.explaining.endpoint import Endpoint
 LONGEST = 4 * 2**20
 """Bytes of an answer; what is longer is nonsense."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before a request is sent again: doubled each time; what a server asks for is granted up to the longest."""
+"""Seconds before a request is sent again: doubled each time; what a server asks for is granted up
+to the longest."""
 AGAIN = {408, 409, 425, 429}
 """Refusals after which a request is sent again, beside those of 500 and above."""
 
@@ -54,7 +55,8 @@ class Tally:
 
 
 class _Failed(Exception):
-    """One attempt failed: why, whether another may succeed, and how long the server asks to wait."""
+    """One attempt failed: why, whether another may succeed, and how long the server asks to
+    wait."""
 
     def __init__(self, why: str, again: bool, wait: float = 0.0):
         super().__init__(why)
@@ -76,13 +78,22 @@ class Chat:
         self._sleep, self._clock, self._next = sleep, clock, -float("inf")
 
     def ask(self, messages: Sequence[Mapping[str, str]], most_tokens: int = 200) -> str | None:
-        """The answer to these messages, or None, the reason counted in `tally`. Kept answers cost nothing.
+        """The answer to these messages, or None, the reason counted in `tally`. Kept answers cost
+        nothing.
 
         Raises: ModelError where the endpoint refuses the key: no later question would fare better.
         """
         self.tally.asked += 1
-        body = {"model": self.endpoint.model, "messages": [dict(m) for m in messages], "max_tokens": most_tokens, "temperature": 0}
-        file = self.kept / f"{sha256(json.dumps([self.endpoint.address, body], sort_keys=True).encode()).hexdigest()}.json"
+        body = {
+            "model": self.endpoint.model,
+            "messages": [dict(m) for m in messages],
+            "max_tokens": most_tokens,
+            "temperature": 0,
+        }
+        file = (
+            self.kept
+            / f"{sha256(json.dumps([self.endpoint.address, body], sort_keys=True).encode()).hexdigest()}.json"  # noqa: E501
+        )
         if (known := _kept(file)) is not None:
             self.tally.answered, self.tally.kept = self.tally.answered + 1, self.tally.kept + 1
             return known
@@ -110,7 +121,9 @@ class Chat:
     def _send(self, body: Mapping[str, Any]) -> str:
         """Send one request, within the limits of number, rate and cost."""
         e, sent = self.endpoint, json.dumps(body).encode()
-        worst = (len(sent) * e.price_in + int(body["max_tokens"]) * e.price_out) / 1e6  # a token has a byte at least
+        worst = (
+            len(sent) * e.price_in + int(body["max_tokens"]) * e.price_out
+        ) / 1e6  # a token has a byte at least
         if self.tally.sent >= e.most_requests:
             raise _Failed("the ceiling of requests was reached", again=False)
         if self.tally.cost + worst > e.most_cost and worst > 0:
@@ -126,13 +139,21 @@ class Chat:
         return answer
 
     def _post(self, sent: bytes) -> object:
-        """The reply as JSON, within the time limit and the longest length. No redirection is followed, and no proxy asked."""
+        """The reply as JSON, within the time limit and the longest length. No redirection is
+        followed, and no proxy asked."""
         parts, end = urlsplit(self.endpoint.address), self._clock() + self.endpoint.timeout
         secure = parts.scheme == "https"
         made: http.client.HTTPConnection = (
-            http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=self.endpoint.timeout, context=ssl.create_default_context())
+            http.client.HTTPSConnection(
+                parts.hostname or "",
+                parts.port,
+                timeout=self.endpoint.timeout,
+                context=ssl.create_default_context(),
+            )
             if secure
-            else http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self.endpoint.timeout)
+            else http.client.HTTPConnection(
+                parts.hostname or "", parts.port, timeout=self.endpoint.timeout
+            )
         )
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.endpoint.key:
@@ -169,10 +190,16 @@ def _refused(response: http.client.HTTPResponse, endpoint: Endpoint) -> None:
     if status == 200:
         return
     if status in (401, 403):
-        raise ModelError(f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it")
+        raise ModelError(
+            f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
+        )
     asked = response.headers.get("Retry-After", "").strip()
     wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
-    raise _Failed("rate limit" if status == 429 else f"status {status}", again=status in AGAIN or status >= 500, wait=wait)
+    raise _Failed(
+        "rate limit" if status == 429 else f"status {status}",
+        again=status in AGAIN or status >= 500,
+        wait=wait,
+    )
 
 
 def _answer(reply: object) -> tuple[str, object]:
@@ -185,11 +212,14 @@ def _answer(reply: object) -> tuple[str, object]:
 
 
 def _spent(usage: object, endpoint: Endpoint, worst: float) -> float:
-    """What a request cost by the endpoint's own count, which is believed only where it is a count and not above the worst case."""
+    """What a request cost by the endpoint's own count, which is believed only where it is a count
+    and not above the worst case."""
     with suppress(KeyError, TypeError):
         counts = [usage["prompt_tokens"], usage["completion_tokens"]]  # type: ignore[index]
         if all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in counts):
-            return min(worst, (counts[0] * endpoint.price_in + counts[1] * endpoint.price_out) / 1e6)
+            return min(
+                worst, (counts[0] * endpoint.price_in + counts[1] * endpoint.price_out) / 1e6
+            )
     return worst
 
 
@@ -205,6 +235,8 @@ def _kept(file: Path) -> str | None:
 def _keep(file: Path, answer: str) -> None:
     """Write an answer whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=file.parent, prefix=".", suffix=".partial", delete=False) as partial:
+    with NamedTemporaryFile(
+        "w", dir=file.parent, prefix=".", suffix=".partial", delete=False
+    ) as partial:
         json.dump({"answer": answer}, partial)
     Path(partial.name).replace(file)

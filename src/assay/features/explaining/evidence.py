@@ -1,4 +1,5 @@
-"""Evidence of a feature: what an explainer is shown, contexts where it fires most, an even sample of the others, and what it promotes."""
+"""Evidence of a feature: what an explainer is shown, contexts where it fires most, an even sample
+of the others, and what it promotes."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from assay.features.explaining.scoring import distinct, logistic
 from assay.features.largest import largest
 
 TOP, SAMPLED, REACH = 20, 20, 12
-"""Contexts of greatest activation, contexts drawn evenly from the other firings, and tokens shown on each side."""
+"""Contexts of greatest activation, contexts drawn evenly from the other firings, and tokens shown
+on each side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One feature on a text: its value at every position, which of them say when to stop, and the tokens that it promotes."""
+    """One feature on a text: its value at every position, which of them say when to stop, and the
+    tokens that it promotes."""
 
     text: Positions
     value: Float[np.ndarray, "row"]
@@ -37,7 +40,8 @@ class Evidence:
         return self.value > 0
 
     def top(self, count: int = TOP) -> Int[np.ndarray, "shown"]:
-        """Rows of greatest activation, at most one of a window, strongest first; fewer where it fires less often."""
+        """Rows of greatest activation, at most one of a window, strongest first; fewer where it
+        fires less often."""
         order = np.argsort(-self.value, kind="stable")[: int(self.fires.sum())]
         _, first = np.unique(self.text.row[order] // self.text.tokens.shape[1], return_index=True)
         return order[np.sort(first)][:count]
@@ -45,7 +49,11 @@ class Evidence:
     def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, "shown"]:
         """An even sample of the other firings, in an order drawn by the seed."""
         rest = np.setdiff1d(np.flatnonzero(self.fires), self.top())
-        drawn = rng.permutation(np.array([self.seed]), "explaining.sampled", 0, len(rest))[0] if len(rest) else rest
+        drawn = (
+            rng.permutation(np.array([self.seed]), "explaining.sampled", 0, len(rest))[0]
+            if len(rest)
+            else rest
+        )
         return rest[drawn[:count]]
 
 
@@ -55,7 +63,8 @@ class InputExplanation:
 
     rule: Rule
     means: tuple[float, ...]
-    """Training mean of the activation where no conjunction is true, then where the first one is that is true."""
+    """Training mean of the activation where no conjunction is true, then where the first one is
+    that is true."""
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say the rule."""
@@ -74,16 +83,20 @@ class OutputExplanation:
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say what is promoted."""
-        return "makes " + ", ".join(f"“{shown(decode(t))}”" for t in self.promoted) + " likelier next"
+        return (
+            "makes " + ", ".join(f"“{shown(decode(t))}”" for t in self.promoted) + " likelier next"
+        )
 
     def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
-        """Whether a promoted token comes next: q(t) under the text itself, which contains no feature."""
+        """Whether a promoted token comes next: q(t) under the text itself, which contains no
+        feature."""
         return (np.isin(text.following, self.promoted) & (text.following != ABSENT)).astype(float)
 
 
 @dataclass(frozen=True)
 class BothExplanation:
-    """A rule about what came before and the tokens that come next, weighed by a logistic regression."""
+    """A rule about what came before and the tokens that come next, weighed by a logistic
+    regression."""
 
     inside: InputExplanation
     outside: OutputExplanation
@@ -100,13 +113,24 @@ class BothExplanation:
         return a * self.inside.scores(text) + b * self.outside.scores(text) + c
 
 
-def both_explanation(inside: InputExplanation, outside: OutputExplanation, text: Positions, fires: Bool[np.ndarray, "row"]) -> BothExplanation:
-    """Two explanations weighed on these rows, by a logistic regression of firing on what each expects."""
-    return BothExplanation(inside, outside, weighed(inside.scores(text), outside.scores(text), fires))
+def both_explanation(
+    inside: InputExplanation,
+    outside: OutputExplanation,
+    text: Positions,
+    fires: Bool[np.ndarray, "row"],
+) -> BothExplanation:
+    """Two explanations weighed on these rows, by a logistic regression of firing on what each
+    expects."""
+    return BothExplanation(
+        inside, outside, weighed(inside.scores(text), outside.scores(text), fires)
+    )
 
 
-def weighed(a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> tuple[float, float, float]:
-    """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal rows are counted, not repeated."""
+def weighed(
+    a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]
+) -> tuple[float, float, float]:
+    """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal
+    rows are counted, not repeated."""
     (of_a, at_a), (of_b, at_b) = distinct(a), distinct(b)
     cell, at = distinct(at_a * len(of_b) + at_b)
     yes = np.bincount(at, fires, minlength=len(cell))
@@ -115,24 +139,35 @@ def weighed(a: Float[np.ndarray, "row"], b: Float[np.ndarray, "row"], fires: Boo
     return x, y, z
 
 
-def input_explanation(rule: Rule | None, text: Positions, value: Float[np.ndarray, "row"]) -> InputExplanation:
-    """A rule with the means of its leaves on these rows; no rule has one leaf, and a leaf without rows the mean of all."""
+def input_explanation(
+    rule: Rule | None, text: Positions, value: Float[np.ndarray, "row"]
+) -> InputExplanation:
+    """A rule with the means of its leaves on these rows; no rule has one leaf, and a leaf without
+    rows the mean of all."""
     rule = rule or Rule(())
     leaf, leaves = rule.leaves(text), len(rule.conjunctions) + 1
     rows = np.bincount(leaf, minlength=leaves)
     means = np.bincount(leaf, value, minlength=leaves) / np.maximum(rows, 1)
-    return InputExplanation(rule, tuple(np.where(rows > 0, means, value.mean() if len(value) else 0.0).tolist()))
+    return InputExplanation(
+        rule, tuple(np.where(rows > 0, means, value.mean() if len(value) else 0.0).tolist())
+    )
 
 
-def promoted(weights: Float[np.ndarray, "feature v"], count: int) -> Int[np.ndarray, "feature count"]:
+def promoted(
+    weights: Float[np.ndarray, "feature v"], count: int
+) -> Int[np.ndarray, "feature count"]:
     """The tokens of greatest weight for each feature, falling; ties by token id."""
     return largest(weights, count)
 
 
-def quoted_context(text: Positions, row: int, decode: Callable[[int], str], reach: int = REACH) -> str:
+def quoted_context(
+    text: Positions, row: int, decode: Callable[[int], str], reach: int = REACH
+) -> str:
     """A position in its context, the token itself between « and »."""
     at, s = int(text.row[row]), text.tokens.shape[1]
     window, place = divmod(at, s)
     near = range(max(0, place - reach), min(s, place + reach + 1))
     pieces = [decode(int(text.tokens[window, i])) for i in near]
-    return "".join(f"«{piece}»" if i == place else piece for i, piece in zip(near, pieces, strict=True))
+    return "".join(
+        f"«{piece}»" if i == place else piece for i, piece in zip(near, pieces, strict=True)
+    )

@@ -1,10 +1,11 @@
-"""The offline explainer: a rule grown greedily on contexts of a feature, and stopped by contexts of other files.
+"""The offline explainer: a rule grown greedily on contexts of a feature, and stopped by contexts of
+other files.
 
-Each step adds a conjunction of one or two conditions, whichever raises F1 most on the training rows; it is taken if F1 rises on
-the validation rows as well. A set of tokens grows one at a time as long as F1 rises: for a first condition by the token that raises it
-most, for a second one by FOIL's gain, or a token that stands nearly everywhere would be taken first. "Among the last 16" opens a
-conjunction with one token alone.
-"""
+Each step adds a conjunction of one or two conditions, whichever raises F1 most on the training
+rows; it is taken if F1 rises on the validation rows as well. A set of tokens grows one at a time as
+long as F1 rises: for a first condition by the token that raises it most, for a second one by FOIL's
+gain, or a token that stands nearly everywhere would be taken first. "Among the last 16" opens a
+conjunction with one token alone."""
 
 from __future__ import annotations
 
@@ -46,10 +47,11 @@ def learn(
     limits: Limits = LIMITS,
     kinds: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Rule | None:
-    """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule helps on the validation rows.
+    """A rule for where a feature fires; None where it fires nowhere or everywhere, or no rule helps
+    on the validation rows.
 
-    `validation` marks the rows that say when to stop; they should be of other files than the rest. `kinds` are sets of tokens
-    that cost one name each; without them a rule names tokens alone.
+    `validation` marks the rows that say when to stop; they should be of other files than the rest.
+    `kinds` are sets of tokens that cost one name each; without them a rule names tokens alone.
 
     Raises: DataError where the three do not have one length.
     """
@@ -58,7 +60,8 @@ def learn(
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Positions on which rules grow, and those that say when to stop: for many features of one text, what stands where is looked up once.
+    """Positions on which rules grow, and those that say when to stop: for many features of one
+    text, what stands where is looked up once.
 
     Raises: DataError where the two do not have one length.
     """
@@ -68,30 +71,50 @@ class Split:
 
     def __post_init__(self) -> None:
         if len(self.text) != len(self.validation):
-            raise DataError(f"{len(self.text)} positions and {len(self.validation)} validation marks; both need one length")
+            raise DataError(
+                f"{len(self.text)} positions and {len(self.validation)} validation marks; "
+                "both need one length"
+            )
 
     @cached_property
     def parts(self) -> tuple[_Part, _Part]:
         """(what rules grow on, what says when to stop)."""
         return _Part(self.text.of(~self.validation)), _Part(self.text.of(self.validation))
 
-    def learn(self, fires: Bool[np.ndarray, "row"], limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None) -> Rule | None:
+    def learn(
+        self,
+        fires: Bool[np.ndarray, "row"],
+        limits: Limits = LIMITS,
+        kinds: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> Rule | None:
         """A rule for where a feature fires, as `learn` gives it."""
         if len(fires) != len(self.text):
-            raise DataError(f"{len(self.text)} positions and {len(fires)} answers; both need one length")
-        train, held = (_Rows(part, fires[at]) for part, at in zip(self.parts, (~self.validation, self.validation), strict=True))
+            raise DataError(
+                f"{len(self.text)} positions and {len(fires)} answers; both need one length"
+            )
+        train, held = (
+            _Rows(part, fires[at])
+            for part, at in zip(self.parts, (~self.validation, self.validation), strict=True)
+        )
         return _grown(train, held, limits, kinds or {})
 
 
-def _grown(train: _Rows, held: _Rows, limits: Limits, kinds: Mapping[str, tuple[int, ...]]) -> Rule | None:
+def _grown(
+    train: _Rows, held: _Rows, limits: Limits, kinds: Mapping[str, tuple[int, ...]]
+) -> Rule | None:
     """The rule that grows as long as F1 rises on both."""
     if any(rows.fires.all() or not rows.fires.any() for rows in (train, held)):
         return None
     rule, said, best = Rule(()), np.zeros(len(train.text), bool), 0.0
     for _ in range(limits.conjunctions):
         now = train.f1(said)
-        grown = sorted(_conjunctions(train, said, limits, limits.names - rule.cost, kinds), key=lambda found: -found[0])
-        for score, conjunction, rows in grown[:2]:  # the second best is tried where the best was luck
+        grown = sorted(
+            _conjunctions(train, said, limits, limits.names - rule.cost, kinds),
+            key=lambda found: -found[0],
+        )
+        for score, conjunction, rows in grown[
+            :2
+        ]:  # the second best is tried where the best was luck
             longer = Rule((*rule.conjunctions, conjunction))
             if score > now and (valid := held.f1(longer.leaves(held.text) > 0)) > best:
                 rule, best, said = longer, valid, said.copy()
@@ -102,8 +125,11 @@ def _grown(train: _Rows, held: _Rows, limits: Limits, kinds: Mapping[str, tuple[
     return rule if rule.conjunctions else None
 
 
-def explain(evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None) -> InputExplanation:
-    """Explain a feature by the rule that is learned of its evidence; where there is none, by its mean."""
+def explain(
+    evidence: Evidence, limits: Limits = LIMITS, kinds: Mapping[str, tuple[int, ...]] | None = None
+) -> InputExplanation:
+    """Explain a feature by the rule that is learned of its evidence; where there is none, by its
+    mean."""
     rule = learn(evidence.text, evidence.fires, evidence.validation, limits, kinds)
     return input_explanation(rule, evidence.text, evidence.value)
 
@@ -131,7 +157,9 @@ class _Rows:
         true = int((said & self.fires).sum())
         return float(f1(true, int(said.sum()) - true, self.positives))
 
-    def count(self, place: Place, rows: Int[np.ndarray, "some"] | None = None) -> Int[np.ndarray, "token"]:
+    def count(
+        self, place: Place, rows: Int[np.ndarray, "some"] | None = None
+    ) -> Int[np.ndarray, "token"]:
         """How many rows each token is seen in, at this place."""
         if rows is None:
             if place not in self._all:
@@ -141,9 +169,14 @@ class _Rows:
 
 
 def _conjunctions(
-    train: _Rows, said: Bool[np.ndarray, "row"], limits: Limits, names: int, kinds: Mapping[str, tuple[int, ...]]
+    train: _Rows,
+    said: Bool[np.ndarray, "row"],
+    limits: Limits,
+    names: int,
+    kinds: Mapping[str, tuple[int, ...]],
 ) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:
-    """Conjunctions that may come next: F1 of the rule with each, the conjunction, and the rows that it adds."""
+    """Conjunctions that may come next: F1 of the rule with each, the conjunction, and the rows that
+    it adds."""
     if names < 1:
         return
     before, true = np.flatnonzero(said), int((said & train.fires).sum())
@@ -165,9 +198,14 @@ def _conjunctions(
 
 
 def _seconds(
-    train: _Rows, first: Condition, rows: Int[np.ndarray, "some"], base: tuple[int, int], names: int, limits: Limits,
+    train: _Rows,
+    first: Condition,
+    rows: Int[np.ndarray, "some"],
+    base: tuple[int, int],
+    names: int,
+    limits: Limits,
     kinds: Mapping[str, tuple[int, ...]],
-) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:  # fmt: skip
+) -> Iterator[tuple[float, tuple[Condition, ...], Int[np.ndarray, "some"]]]:
     """The best second condition at each other place, among the rows where the first one is true."""
     fires = train.fires[rows]
     for place in (p for p in limits.places if p != first.place):
@@ -175,20 +213,36 @@ def _seconds(
             found = _recent(train, rows, fires, base, names)
         else:
             hits = train.count(place, rows[fires])
-            sets = _sets(place, hits, train.count(place, rows) - hits, base, train.positives, [names], kinds, float(fires.mean()))
+            sets = _sets(
+                place,
+                hits,
+                train.count(place, rows) - hits,
+                base,
+                train.positives,
+                [names],
+                kinds,
+                float(fires.mean()),
+            )
             found = max(sets, key=lambda f: f[0], default=None)
         if found is not None:
             yield found[0], (first, found[1]), rows[found[1].holds(train.text, rows)]
 
 
 def _sets(
-    place: Place, hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], base: tuple[int, int], positives: int,
-    sizes: Sequence[int], kinds: Mapping[str, tuple[int, ...]], prior: float = 0.0,
-) -> list[tuple[float, Condition]]:  # fmt: skip
-    """The set of tokens at one place that is grown one by one as long as F1 rises, at each largest size, and every kind.
+    place: Place,
+    hits: Int[np.ndarray, "token"],
+    misses: Int[np.ndarray, "token"],
+    base: tuple[int, int],
+    positives: int,
+    sizes: Sequence[int],
+    kinds: Mapping[str, tuple[int, ...]],
+    prior: float = 0.0,
+) -> list[tuple[float, Condition]]:
+    """The set of tokens at one place that is grown one by one as long as F1 rises, at each largest
+    size, and every kind.
 
-    With `prior`, the share of firing rows without the condition, the next token is the one of the greatest gain.
-    """
+    With `prior`, the share of firing rows without the condition, the next token is the one of the
+    greatest gain."""
     out: list[tuple[float, Condition]] = []
     chosen: list[int] = []
     best, (true, false) = 0.0, base
@@ -208,15 +262,22 @@ def _sets(
     if place != "recent":
         for name, ids in kinds.items():
             known = [t for t in ids if t < len(hits)]
-            score_of = float(f1(base[0] + int(hits[known].sum()), base[1] + int(misses[known].sum()), positives))
+            score_of = float(
+                f1(base[0] + int(hits[known].sum()), base[1] + int(misses[known].sum()), positives)
+            )
             out.append((score_of, Condition(place, ids, name)))
     return out
 
 
 def _recent(
-    train: _Rows, rows: Int[np.ndarray, "some"], fires: Bool[np.ndarray, "some"], base: tuple[int, int], names: int
+    train: _Rows,
+    rows: Int[np.ndarray, "some"],
+    fires: Bool[np.ndarray, "some"],
+    base: tuple[int, int],
+    names: int,
 ) -> tuple[float, Condition] | None:
-    """The set of tokens one of which is among the last 16: grown one by one, each counted where no earlier one is."""
+    """The set of tokens one of which is among the last 16: grown one by one, each counted where no
+    earlier one is."""
     chosen: list[int] = []
     best, (true, false), open_ = 0.0, base, np.ones(len(rows), bool)
     for _ in range(names):
@@ -232,7 +293,9 @@ def _recent(
     return (best, Condition("recent", tuple(sorted(chosen)))) if chosen else None
 
 
-def _gain(hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], prior: float) -> Float[np.ndarray, "token"]:
+def _gain(
+    hits: Int[np.ndarray, "token"], misses: Int[np.ndarray, "token"], prior: float
+) -> Float[np.ndarray, "token"]:
     """What each token gains as a condition.
 
     Formula: hits · log(precision / prior), at least 0

@@ -1,7 +1,8 @@
-"""Rules: which tokens a feature fires on, said so exactly that anybody can check it, and how such a sentence fares without its quotes.
+"""Rules: which tokens a feature fires on, said so exactly that anybody can check it, and how such a
+sentence fares without its quotes.
 
-A rule is an OR of conjunctions, a conjunction an AND of conditions, a condition "the token so many places back is one of these",
-or "one of these is among the last 16 tokens".
+A rule is an OR of conjunctions, a conjunction an AND of conditions, a condition "the token so many
+places back is one of these", or "one of these is among the last 16 tokens".
 """
 
 from __future__ import annotations
@@ -19,18 +20,26 @@ from assay.core.errors import DataError
 
 Place = Literal[0, -1, -2, -3, -4, "recent"]
 PLACES: tuple[Place, ...] = (0, -1, -2, -3, -4, "recent")
-"""Where a condition looks: at the token itself, one to four before it, or at all of the last `RECENT`."""
+"""Where a condition looks: at the token itself, one to four before it, or at all of the last
+`RECENT`."""
 RECENT = 16
 """Tokens that count as recent, the current one among them."""
 ABSENT = -1
 """Stands for a token before the window's start, or after its end."""
-_SPOKEN = {0: "the token", -1: "the one before it", -2: "the second before it", -3: "the third before it", -4: "the fourth before it"}
+_SPOKEN = {
+    0: "the token",
+    -1: "the one before it",
+    -2: "the second before it",
+    -3: "the third before it",
+    -4: "the fourth before it",
+}
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|‘[^’]*’|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """Tokens of windows of text at which a feature is looked at: what stands there, before it and after it."""
+    """Tokens of windows of text at which a feature is looked at: what stands there, before it and
+    after it."""
 
     tokens: Int[np.ndarray, "window s"]
     keep: Bool[np.ndarray, "window s"]
@@ -40,7 +49,10 @@ class Positions:
 
     def __post_init__(self) -> None:
         if self.tokens.shape != self.keep.shape or self.tokens.ndim != 2:
-            raise DataError(f"tokens {self.tokens.shape} and the mask of positions {self.keep.shape} need one shape [window, s]")
+            raise DataError(
+                f"tokens {self.tokens.shape} and the mask of positions {self.keep.shape} need "
+                "one shape [window, s]"
+            )
 
     @cached_property
     def row(self) -> Int[np.ndarray, "row"]:
@@ -58,7 +70,9 @@ class Positions:
         """The token so many places further on at each row; ABSENT beyond the window."""
         s = self.tokens.shape[1]
         inside = (self.row % s + by >= 0) & (self.row % s + by < s)
-        return np.where(inside, self.tokens.ravel()[np.where(inside, self.row + by, 0)], ABSENT).astype(np.int32)
+        return np.where(
+            inside, self.tokens.ravel()[np.where(inside, self.row + by, 0)], ABSENT
+        ).astype(np.int32)
 
     @cached_property
     def largest(self) -> int:
@@ -75,7 +89,8 @@ class Positions:
         return {}
 
     def at(self, place: Place) -> Int[np.ndarray, "row any"]:
-        """The tokens that a condition at this place looks at; of equal ones among the recent, ABSENT for all but one."""
+        """The tokens that a condition at this place looks at; of equal ones among the recent,
+        ABSENT for all but one."""
         if place not in self._seen:
             if place == "recent":
                 last = np.stack([self.shifted(-i) for i in range(RECENT)], 1)
@@ -97,14 +112,18 @@ class Condition:
 
     def __post_init__(self) -> None:
         if self.place not in PLACES:
-            raise DataError(f"a condition looks at one of {', '.join(map(str, PLACES))}, got {self.place!r}")
+            raise DataError(
+                f"a condition looks at one of {', '.join(map(str, PLACES))}, got {self.place!r}"
+            )
 
     @property
     def cost(self) -> int:
         """How many names it takes to say it: its tokens, or 1 for a kind."""
         return 1 if self.kind else len(self.tokens)
 
-    def holds(self, text: Positions, among: Int[np.ndarray, "some"] | None = None) -> Bool[np.ndarray, "row"]:
+    def holds(
+        self, text: Positions, among: Int[np.ndarray, "some"] | None = None
+    ) -> Bool[np.ndarray, "row"]:
         """Where it is true: at all rows, or at those named."""
         seen = text.at(self.place) if among is None else text.at(self.place)[among]
         return members(self.tokens, text.largest)[seen].any(1)
@@ -112,7 +131,11 @@ class Condition:
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it, tokens in quotes."""
         what = self.kind if self.kind else _one_of([f"“{shown(decode(t))}”" for t in self.tokens])
-        return f"{what} is among the last {RECENT} tokens" if self.place == "recent" else f"{_SPOKEN[self.place]} is {what}"
+        return (
+            f"{what} is among the last {RECENT} tokens"
+            if self.place == "recent"
+            else f"{_SPOKEN[self.place]} is {what}"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +152,17 @@ class Rule:
     @property
     def tokens(self) -> tuple[int, ...]:
         """Every token that it names by itself, each once."""
-        return tuple(sorted({t for conjunction in self.conjunctions for c in conjunction if not c.kind for t in c.tokens}))
+        return tuple(
+            sorted(
+                {
+                    t
+                    for conjunction in self.conjunctions
+                    for c in conjunction
+                    if not c.kind
+                    for t in c.tokens
+                }
+            )
+        )
 
     def leaves(self, text: Positions) -> Int[np.ndarray, "row"]:
         """The number of the first conjunction that is true at each row, from 1; 0 where none is."""
@@ -143,16 +176,20 @@ class Rule:
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it in a sentence, tokens in quotes."""
-        return "; or ".join(" and ".join(c.words(decode) for c in conjunction) for conjunction in self.conjunctions)
+        return "; or ".join(
+            " and ".join(c.words(decode) for c in conjunction) for conjunction in self.conjunctions
+        )
 
     def without_quotes(self) -> Rule:
-        """What is left to check once every quoted token is taken out of its words: conditions on named kinds alone; often nothing."""
+        """What is left to check once every quoted token is taken out of its words: conditions on
+        named kinds alone; often nothing."""
         left = [tuple(c for c in conjunction if c.kind) for conjunction in self.conjunctions]
         return Rule(tuple(conjunction for conjunction in left if conjunction))
 
 
 def without_quotes(text: str) -> str:
-    """A sentence without its quoted spans, each replaced by …, so that it cannot be right by quoting the examples.
+    """A sentence without its quoted spans, each replaced by …, so that it cannot be right by
+    quoting the examples.
 
     An apostrophe within a word opens no quote.
     """
@@ -167,7 +204,8 @@ def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, "token"]:
 
 
 def shown(token: str) -> str:
-    """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they are."""
+    """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
+    are."""
     return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
 
 
@@ -175,13 +213,19 @@ def _one_of(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def f1(true: Float[np.ndarray, "..."] | float, false: Float[np.ndarray, "..."] | float, positives: float) -> Float[np.ndarray, "..."]:
+def f1(
+    true: Float[np.ndarray, "..."] | float,
+    false: Float[np.ndarray, "..."] | float,
+    positives: float,
+) -> Float[np.ndarray, "..."]:
     """Precision and recall as one number.
 
     Formula: 2 TP / (TP + FP + P), P all that are positive; 0 without any
     """
     told = np.asarray(true, float) + np.asarray(false, float) + positives
-    return np.divide(2 * np.asarray(true, float), told, out=np.zeros(np.shape(told)), where=told > 0)
+    return np.divide(
+        2 * np.asarray(true, float), told, out=np.zeros(np.shape(told)), where=told > 0
+    )
 
 
 def rule_f1(rule: Rule | None, text: Positions, fires: Bool[np.ndarray, "row"]) -> float:
@@ -193,7 +237,8 @@ def rule_f1(rule: Rule | None, text: Positions, fires: Bool[np.ndarray, "row"]) 
 
 
 def kinds(vocabulary: list[str]) -> Mapping[str, tuple[int, ...]]:
-    """Tokens by what they look like, under names that survive when quotes are taken out; those that some token has."""
+    """Tokens by what they look like, under names that survive when quotes are taken out; those that
+    some token has."""
     looks: dict[str, Callable[[str], bool]] = {
         "a line break": lambda t: "\n" in t,
         "blank space": lambda t: bool(t) and not t.strip(),
@@ -206,5 +251,8 @@ def kinds(vocabulary: list[str]) -> Mapping[str, tuple[int, ...]]:
         "a piece of a word": lambda t: t.isalpha(),
         "a sign": lambda t: bool(t.strip()) and not any(c.isalnum() for c in t),
     }
-    found = {name: tuple(i for i, t in enumerate(vocabulary) if looks_so(t)) for name, looks_so in looks.items()}
+    found = {
+        name: tuple(i for i, t in enumerate(vocabulary) if looks_so(t))
+        for name, looks_so in looks.items()
+    }
     return {name: ids for name, ids in found.items() if ids}

@@ -1,8 +1,9 @@
-"""How good an explanation is, on text that it has not seen: of where a feature fires, and of what it does to the logits.
+"""How good an explanation is, on text that it has not seen: of where a feature fires, and of what
+it does to the logits.
 
-Every score compares what an explanation expects at each position with the feature's activation there. What an explanation could not
-say is NaN and left out, never 0. Thresholds are chosen on the text that was explained.
-"""
+Every score compares what an explanation expects at each position with the feature's activation
+there. What an explanation could not say is NaN and left out, never 0. Thresholds are chosen on the
+text that was explained."""
 
 from __future__ import annotations
 
@@ -22,15 +23,19 @@ CONTEXT, HIGHLIGHTED = 32, 5
 
 @dataclass(frozen=True)
 class Levels:
-    """How many positions have each value of a score, where the feature fires and where it does not; scores ascending."""
+    """How many positions have each value of a score, where the feature fires and where it does not;
+    scores ascending."""
 
     score: Float[np.ndarray, "level"]
     fires: Float[np.ndarray, "level"]
     silent: Float[np.ndarray, "level"]
 
 
-def distinct(x: Shaped[np.ndarray, "row"]) -> tuple[Shaped[np.ndarray, "level"], Int[np.ndarray, "row"]]:
-    """(the values there are, ascending; the number of each row's one), by hash: few values many times need no sorting of rows."""
+def distinct(
+    x: Shaped[np.ndarray, "row"],
+) -> tuple[Shaped[np.ndarray, "level"], Int[np.ndarray, "row"]]:
+    """(the values there are, ascending; the number of each row's one), by hash: few values many
+    times need no sorting of rows."""
     import pandas as pd
 
     at, values = pd.factorize(x)
@@ -68,11 +73,16 @@ def average_precision(of: Levels) -> float:
     Better: higher
     """
     hits, said = np.cumsum(of.fires[::-1]), np.cumsum((of.fires + of.silent)[::-1])
-    return float((of.fires[::-1] * hits / np.maximum(said, 1)).sum() / hits[-1]) if len(hits) and hits[-1] else float("nan")
+    return (
+        float((of.fires[::-1] * hits / np.maximum(said, 1)).sum() / hits[-1])
+        if len(hits) and hits[-1]
+        else float("nan")
+    )
 
 
 def cut(of: Levels) -> float:
-    """The score at and above which saying "fires" has the greatest balanced accuracy; inf where never to say so is as good."""
+    """The score at and above which saying "fires" has the greatest balanced accuracy; inf where
+    never to say so is as good."""
     if not (of.fires.sum() and of.silent.sum()):
         return float("inf")
     hit, false = (np.cumsum(x[::-1])[::-1] / x.sum() for x in (of.fires, of.silent))
@@ -81,7 +91,8 @@ def cut(of: Levels) -> float:
 
 
 def balanced_accuracy(of: Levels, at: float) -> float:
-    """The mean of the shares of firing and of silent positions that are told right by scores at and above a cut.
+    """The mean of the shares of firing and of silent positions that are told right by scores at and
+    above a cut.
 
     Range: 0 to 1; 1/2 by chance; NaN without both
     Better: higher
@@ -89,11 +100,16 @@ def balanced_accuracy(of: Levels, at: float) -> float:
     said = of.score >= at
     if not (of.fires.sum() and of.silent.sum()):
         return float("nan")
-    return float(of.fires[said].sum() / of.fires.sum() + of.silent[~said].sum() / of.silent.sum()) / 2
+    return (
+        float(of.fires[said].sum() / of.fires.sum() + of.silent[~said].sum() / of.silent.sum()) / 2
+    )
 
 
-def by_context(text: Positions, values: Float[np.ndarray, "row"], length: int = CONTEXT) -> Float[np.ndarray, "context"]:
-    """The greatest value in each context of so many tokens; NaN where none of its positions has one."""
+def by_context(
+    text: Positions, values: Float[np.ndarray, "row"], length: int = CONTEXT
+) -> Float[np.ndarray, "context"]:
+    """The greatest value in each context of so many tokens; NaN where none of its positions has
+    one."""
     windows, s = text.tokens.shape
     whole = np.full((windows, -(-s // length) * length), -np.inf)
     flat = np.full(windows * s, -np.inf)
@@ -103,19 +119,32 @@ def by_context(text: Positions, values: Float[np.ndarray, "row"], length: int = 
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def contexts(text: Positions, score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], length: int = CONTEXT) -> Levels:
+def contexts(
+    text: Positions,
+    score: Float[np.ndarray, "row"],
+    value: Float[np.ndarray, "row"],
+    length: int = CONTEXT,
+) -> Levels:
     """Contexts by the greatest score in them, and whether the feature fires anywhere in them."""
     greatest = by_context(text, value, length)
     told = by_context(text, score, length)
-    return levels(np.where(np.isfinite(greatest), told, np.nan), np.nan_to_num(greatest, nan=0.0) > 0)
+    return levels(
+        np.where(np.isfinite(greatest), told, np.nan), np.nan_to_num(greatest, nan=0.0) > 0
+    )
 
 
 def detection(
-    score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], text: Positions, at: float, length: int = CONTEXT
+    score: Float[np.ndarray, "row"],
+    value: Float[np.ndarray, "row"],
+    text: Positions,
+    at: float,
+    length: int = CONTEXT,
 ) -> float:
-    """Balanced accuracy of telling contexts in which the feature fires from those in which it does not.
+    """Balanced accuracy of telling contexts in which the feature fires from those in which it does
+    not.
 
-    Formula: mean of sensitivity and specificity of "the greatest score in the context is at least `at`", over all contexts
+    Formula: mean of sensitivity and specificity of "the greatest score in the context is at least
+    `at`", over all contexts
     Range: 0 to 1; 1/2 by chance
     Better: higher
     Source: Paulo et al. 2024, detection; there 50 contexts of each kind, shown to a language model
@@ -124,11 +153,17 @@ def detection(
 
 
 def fuzzing(
-    score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"], text: Positions, at: float, seed: int, length: int = CONTEXT
+    score: Float[np.ndarray, "row"],
+    value: Float[np.ndarray, "row"],
+    text: Positions,
+    at: float,
+    seed: int,
+    length: int = CONTEXT,
 ) -> float:
     """Balanced accuracy of telling highlighted positions that fire from others of the same context.
 
-    Formula: in every context with a firing, up to 5 firing positions and as many of the others, drawn by seed
+    Formula: in every context with a firing, up to 5 firing positions and as many of the others,
+    drawn by seed
     Range: 0 to 1; 1/2 by chance
     Better: higher
     Source: Paulo et al. 2024, fuzzing
@@ -136,8 +171,12 @@ def fuzzing(
     s = text.tokens.shape[1]
     context = text.row // s * -(-s // length) + text.row % s // length
     fires = value > 0
-    drawn = np.argsort(rng.uniform(np.array([seed]), "explaining.fuzzing", 0, (len(text),))[0], kind="stable")
-    order = drawn[np.lexsort((~fires[drawn], context[drawn]))]  # by context, firings first, each kind in a drawn order
+    drawn = np.argsort(
+        rng.uniform(np.array([seed]), "explaining.fuzzing", 0, (len(text),))[0], kind="stable"
+    )
+    order = drawn[
+        np.lexsort((~fires[drawn], context[drawn]))
+    ]  # by context, firings first, each kind in a drawn order
     both = context[order] * 2 + ~fires[order]
     rank = np.arange(len(order)) - np.searchsorted(both, both)
     number = np.bincount(both, minlength=2 * (context.max(initial=0) + 1))
@@ -156,21 +195,31 @@ def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"])
     known = np.isfinite(score)
     if not known.any():
         return float("nan")
-    x, y = (less(a, a.mean()) for a in (score[known].astype(np.float64), value[known].astype(np.float64)))
+    x, y = (
+        less(a, a.mean())
+        for a in (score[known].astype(np.float64), value[known].astype(np.float64))
+    )
     if not y.any():
         return float("nan")
     if not x.any():
         return 0.0
-    x, y = x / np.abs(x).max(), y / np.abs(y).max()  # so that no square is lost, however small the unit
+    x, y = (
+        x / np.abs(x).max(),
+        y / np.abs(y).max(),
+    )  # so that no square is lost, however small the unit
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 def lineup(
-    tokens: Sequence[Sequence[int]], steered: Sequence[Int[np.ndarray, "steered"]], foils: Int[np.ndarray, "feature foil"]
+    tokens: Sequence[Sequence[int]],
+    steered: Sequence[Int[np.ndarray, "steered"]],
+    foils: Int[np.ndarray, "feature foil"],
 ) -> Float[np.ndarray, "feature"]:
-    """For each feature whether the tokens that steering with it raised name its explanation among its foils; ties share the point.
+    """For each feature whether the tokens that steering with it raised name its explanation among
+    its foils; ties share the point.
 
-    Formula: 1 / #best if the true explanation shares as many tokens with the steered ones as the best does, else 0
+    Formula: 1 / #best if the true explanation shares as many tokens with the steered ones as the
+    best does, else 0
     Range: 0 to 1; 1 / (1 + foils) by chance; NaN without foils
     Better: higher
     """
@@ -182,7 +231,8 @@ def lineup(
 
 
 def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> float:
-    """AUROC with which the feature's logit weights tell the tokens that an explanation names from all others.
+    """AUROC with which the feature's logit weights tell the tokens that an explanation names from
+    all others.
 
     Range: 0 to 1; 1/2 by chance; NaN for an explanation that names none
     Better: higher
@@ -193,12 +243,16 @@ def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> 
 
 
 def logistic(
-    x: Float[np.ndarray, "level input"], fires: Float[np.ndarray, "level"], silent: Float[np.ndarray, "level"], ridge: float = 1e-3
+    x: Float[np.ndarray, "level input"],
+    fires: Float[np.ndarray, "level"],
+    silent: Float[np.ndarray, "level"],
+    ridge: float = 1e-3,
 ) -> Float[np.ndarray, "coefficient"]:
-    """Coefficients and intercept of a logistic regression on counted levels, by Newton's method; a small ridge keeps them finite.
+    """Coefficients and intercept of a logistic regression on counted levels, by Newton's method; a
+    small ridge keeps them finite.
 
-    Formula: argmin −Σ fires log σ(xw + b) − Σ silent log σ(−xw − b) + ridge · n · (w² + b²) / 2, on inputs of unit variance
-    """
+    Formula: argmin −Σ fires log σ(xw + b) − Σ silent log σ(−xw − b) + ridge · n · (w² + b²) / 2, on
+    inputs of unit variance"""
     n = fires + silent
     total = n.sum()
     centre = (n[:, None] * x).sum(0) / total

@@ -1,4 +1,5 @@
-"""What taking features out does to the loss, on a sample: some features of all densities, each on a few windows in which it is on."""
+"""What taking features out does to the loss, on a sample: some features of all densities, each on a
+few windows in which it is on."""
 
 from __future__ import annotations
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from assay.features.live.reader import Reader, Reading
 
 SHOWN = 2
-"""Firings of each feature whose paths and exact logits are worked out: its strongest in windows of the sample."""
+"""Firings of each feature whose paths and exact logits are worked out: its strongest in windows of
+the sample."""
 STEP = 4
-"""Windows that are read at once: few, as most features are taken out on the first ones, and what is done is to be seen."""
+"""Windows that are read at once: few, as most features are taken out on the first ones, and what is
+done is to be seen."""
 PATHS = ("direct_share", "direct_signed", "norm_cosine", "norm_overlap")
 """Shares of the direct path, and how far exact logits are those of the decoder row."""
 HELD = 16
@@ -45,16 +48,24 @@ class Sample:
 
 
 def ablate(
-    place: Place, shards: Sequence[Path], sample: Sample, count: int, windows: int, tick: Callable[[int, int], None], parts: Path
+    place: Place,
+    shards: Sequence[Path],
+    sample: Sample,
+    count: int,
+    windows: int,
+    tick: Callable[[int, int], None],
+    parts: Path,
 ) -> tuple[Arrays | None, dict[str, Any]]:
-    """Take out `count` features, each on the first `windows` windows in which it is on; columns of `features`, and numbers for `About`.
+    """Take out `count` features, each on the first `windows` windows in which it is on; columns of
+    `features`, and numbers for `About`.
 
-    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of windows, each as often as the model reads it.
-    What is done is kept in the folder `parts` a few windows at a time, and gone on with from there after a kill.
+    The features are drawn evenly along the logarithm of how often they fire. `tick` hears of
+    windows, each as often as the model reads it. What is done is kept in the folder `parts` a few
+    windows at a time, and gone on with from there after a kill.
 
-    Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents; `importance_total` ι·δ, δ of the whole
-    text; `spill` and `ablation_text` means over the windows taken, `gradient_sample` the first-order estimate of the last
-    """
+    Formula: `importance` ι = Σ ΔCE over active tokens / active; its interval over documents;
+    `importance_total` ι·δ, δ of the whole text; `spill` and `ablation_text` means over the windows
+    taken, `gradient_sample` the first-order estimate of the last"""
     firings = Firings.of(shards)
     chosen, asked = _chosen(firings, place.dictionary.width, count, windows, sample)
     if not len(chosen):
@@ -65,46 +76,75 @@ def ablate(
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
     stream = place.writes.kind in STREAM
-    work = int(asked.sum()) + (2 * SHOWN * len(chosen) if stream else 0)  # of each firing shown, a reading and a pass without it
+    work = int(asked.sum()) + (
+        2 * SHOWN * len(chosen) if stream else 0
+    )  # of each firing shown, a reading and a pass without it
     for a in range(0, len(used), STEP):
         some = slice(a, a + STEP)
         here = np.flatnonzero(asked[:, used[some]].any(1))
 
         def taken_out(some: slice = some, here: np.ndarray = here) -> Arrays:
             return importance_sums(
-                place.subject, place.writes, place.dictionary, [int(k) for k in chosen[here]], torch.from_numpy(tokens[some].astype(np.int64)),
-                document[some], documents, keep=torch.from_numpy(kept[some]), reads=place.reads, asked=asked[here][:, used[some]],
+                place.subject,
+                place.writes,
+                place.dictionary,
+                [int(k) for k in chosen[here]],
+                torch.from_numpy(tokens[some].astype(np.int64)),
+                document[some],
+                documents,
+                keep=torch.from_numpy(kept[some]),
+                reads=place.reads,
+                asked=asked[here][:, used[some]],
                 batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
-            )  # fmt: skip
+            )
 
         for name, values in _kept(parts / f"windows-{a:06}.npz", taken_out).items():
             sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
         tick(int(asked[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
-    columns |= _at_firings(place, firings, chosen, asked, sample, sums["tokens"].sum(1), lambda left: tick(work - left, work), parts)
+    columns |= _at_firings(
+        place,
+        firings,
+        chosen,
+        asked,
+        sample,
+        sums["tokens"].sum(1),
+        lambda left: tick(work - left, work),
+        parts,
+    )
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
-    agreement = float(spearmanr(estimate[both], exact[both]).statistic) if both.sum() > 2 and np.ptp(estimate[both]) > 0 else None
+    agreement = (
+        float(spearmanr(estimate[both], exact[both]).statistic)
+        if both.sum() > 2 and np.ptp(estimate[both]) > 0
+        else None
+    )
     return columns, {
-        "ablated": len(chosen), "ablation_tokens": int(len(used) * sample.tokens.shape[1]),
+        "ablated": len(chosen),
+        "ablation_tokens": int(len(used) * sample.tokens.shape[1]),
         "agreement": agreement if agreement is not None and np.isfinite(agreement) else None,
-    }  # fmt: skip
+    }
 
 
 def _kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays of a part that is there already; else they are made, and written whole or not at all."""
+    """The arrays of a part that is there already; else they are made, and written whole or not at
+    all."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")
-        np.savez(partial, **make())  # type: ignore[arg-type]  # NumPy's stub takes its own options among the names
+        # NumPy's stub takes its own options among the names
+        np.savez(partial, **make())  # type: ignore[arg-type]
         partial.replace(path)
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
 
 
-def rise(place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None], parts: Path) -> float:
-    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the activations, on the first windows.
+def rise(
+    place: Place, sample: Sample, windows: int, tick: Callable[[int, int], None], parts: Path
+) -> float:
+    """Mean rise of the loss, in nats per prediction, with the reconstruction in place of the
+    activations, on the first windows.
 
     What is done is kept in the folder `parts`, as in `ablate`.
     """
@@ -114,11 +154,17 @@ def rise(place: Place, sample: Sample, windows: int, tick: Callable[[int, int], 
         some = slice(a, min(a + STEP, count))
 
         def spliced(some: slice = some) -> Arrays:
-            ids, keep = torch.from_numpy(sample.tokens[some].astype(np.int64)), torch.from_numpy(kept[some])
+            ids, keep = (
+                torch.from_numpy(sample.tokens[some].astype(np.int64)),
+                torch.from_numpy(kept[some]),
+            )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs
             new = torch.stack([place.dictionary.reconstruct(x)[0] for x in inputs])
-            change = spliced_run(place.subject, place.writes, passage, new).loss().double() - trace.loss().double()
+            change = (
+                spliced_run(place.subject, place.writes, passage, new).loss().double()
+                - trace.loss().double()
+            )
             return {"total": np.array(float(change.sum())), "predictions": np.array(change.numel())}
 
         found = _kept(parts / f"spliced-{a:06}.npz", spliced)
@@ -131,8 +177,11 @@ def _density(firings: Firings, width: int) -> np.ndarray:
     return firings.counts(width) / max(1, int(firings.kept.sum()))
 
 
-def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Features evenly spaced among those that fire in enough documents, by how often; and the windows of each, [feature, window]."""
+def _chosen(
+    firings: Firings, width: int, count: int, windows: int, sample: Sample
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features evenly spaced among those that fire in enough documents, by how often; and the
+    windows of each, [feature, window]."""
     length = sample.tokens.shape[1]
     parts = []
     start = 0
@@ -155,7 +204,9 @@ def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Samp
     for i, k in enumerate(chosen):
         a, b = np.searchsorted(feature, [k, k + 1])
         mine = window[a:b]
-        nth = np.zeros(len(mine), np.int64)  # a document's second window comes after every document's first
+        nth = np.zeros(
+            len(mine), np.int64
+        )  # a document's second window comes after every document's first
         for d in np.unique(sample.document[mine]):
             of_it = sample.document[mine] == d
             nth[of_it] = np.arange(of_it.sum())
@@ -164,7 +215,8 @@ def _chosen(firings: Firings, width: int, count: int, windows: int, sample: Samp
 
 
 def _spaced(numbers: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:
-    """So many of the numbers, evenly spaced along `at`: the nearest to each mark that is still free."""
+    """So many of the numbers, evenly spaced along `at`: the nearest to each mark that is still
+    free."""
     if len(numbers) <= count:
         return numbers
     order = np.argsort(at, kind="stable")
@@ -178,16 +230,24 @@ def _spaced(numbers: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:
 
 def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:
     whole = finish(sums)
-    limits = np.array([_interval(sums["delta_active"][i], sums["active"][i]) for i in range(len(density))])
+    limits = np.array(
+        [_interval(sums["delta_active"][i], sums["active"][i]) for i in range(len(density))]
+    )
     return {
-        "ablated_firings": sums["active"].sum(1).astype(np.int32), "importance": whole["conditional"], "importance_low": limits[:, 0],
-        "importance_high": limits[:, 1], "importance_total": whole["conditional"] * density, "spill": whole["spill"],
-        "hit_share": whole["hit_share"], "ablation_text": whole["text"],
-    }  # fmt: skip
+        "ablated_firings": sums["active"].sum(1).astype(np.int32),
+        "importance": whole["conditional"],
+        "importance_low": limits[:, 0],
+        "importance_high": limits[:, 1],
+        "importance_total": whole["conditional"] * density,
+        "spill": whole["spill"],
+        "hit_share": whole["hit_share"],
+        "ablation_text": whole["text"],
+    }
 
 
 def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of Σ delta / Σ active over documents: the hull of bootstrap and Student's t; NaN with too few."""
+    """The 95 % interval of Σ delta / Σ active over documents: the hull of bootstrap and Student's
+    t; NaN with too few."""
     on = active > 0
     if on.sum() < LEAST:
         return np.nan, np.nan
@@ -196,22 +256,34 @@ def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
 
 
 def _at_firings(
-    place: Place, firings: Firings, chosen: np.ndarray, asked: np.ndarray, sample: Sample, tokens: np.ndarray, tick: Callable[[int], None],
+    place: Place,
+    firings: Firings,
+    chosen: np.ndarray,
+    asked: np.ndarray,
+    sample: Sample,
+    tokens: np.ndarray,
+    tick: Callable[[int], None],
     parts: Path,
-) -> Arrays:  # fmt: skip
-    """What each feature's firings on the sample say, each read once: the first-order estimate of their sum, and the paths of the strongest.
+) -> Arrays:
+    """What each feature's firings on the sample say, each read once: the first-order estimate of
+    their sum, and the paths of the strongest.
 
     `tick` hears how many passes for paths are left.
     """
     stream = place.writes.kind in STREAM
-    found = {name: np.full(len(chosen), np.nan) for name in ("gradient_sample", *(PATHS if stream else ()))}
+    found = {
+        name: np.full(len(chosen), np.nan)
+        for name in ("gradient_sample", *(PATHS if stream else ()))
+    }
     strongest = _strongest(place, sample) if stream else None
     for i, k in enumerate(chosen):
 
         def said(i: int = i, k: int = int(k)) -> Arrays:
             block = firings.block(k, k + 1)
             here = asked[i, block.row // sample.tokens.shape[1]]
-            numbers = {"gradient_sample": _first_order(block, here, sample.tokens.shape[1], tokens[i])}
+            numbers = {
+                "gradient_sample": _first_order(block, here, sample.tokens.shape[1], tokens[i])
+            }
             if strongest is not None:
                 numbers |= dict(zip(PATHS, strongest(k, block, here), strict=True))
             return {name: np.array(float(value)) for name, value in numbers.items()}
@@ -223,37 +295,62 @@ def _at_firings(
 
 
 def _first_order(block: Block, here: np.ndarray, length: int, tokens: float) -> float:
-    """The first-order estimate of the change of the loss by one feature's firings `here`, per predicted token; NaN without gradients."""
+    """The first-order estimate of the change of the loss by one feature's firings `here`, per
+    predicted token; NaN without gradients."""
     if block.effect is None or not tokens:
         return float("nan")
     predicts = here & (block.row % length < length - 1)
     return float(block.effect[predicts].astype(np.float64).sum() / tokens)
 
 
-def _strongest(place: Place, sample: Sample) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
-    """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest ones."""
+def _strongest(
+    place: Place, sample: Sample
+) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
+    """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest
+    ones."""
     from assay.features.live.paths import split_paths
     from assay.features.live.promoted import promoted
     from assay.features.live.reader import Reader
 
-    reader = Reader(place.subject, place.dictionary, place.reads, place.writes, skip_first=place.skip_first, outlier=0.0)
+    reader = Reader(
+        place.subject,
+        place.dictionary,
+        place.reads,
+        place.writes,
+        skip_first=place.skip_first,
+        outlier=0.0,
+    )
     readings: dict[int, Reading] = {}
 
     def numbers(k: int, block: Block, here: np.ndarray) -> tuple[float, ...]:
         places = np.flatnonzero(here)
         rows = block.row[places[np.argsort(-block.value[places], kind="stable")[:SHOWN]]]
-        pairs = [_one(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1])) for r in rows]
+        pairs = [
+            _one(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1])) for r in rows
+        ]
         pairs = [(reading, some) for reading, some in pairs if len(some)]
         if not pairs:
             return (float("nan"),) * len(PATHS)
         split = [split_paths(reader, reading, some) for reading, some in pairs]
         logits = promoted(reader, k, pairs)
-        return _mean([s.share for s in split]), _mean([s.signed for s in split]), logits.cosine, logits.overlap[0]
+        return (
+            _mean([s.share for s in split]),
+            _mean([s.signed for s in split]),
+            logits.cosine,
+            logits.overlap[0],
+        )
 
     return numbers
 
 
-def _one(reader: Reader, readings: dict[int, Reading], sample: Sample, feature: int, window: int, position: int) -> Any:
+def _one(
+    reader: Reader,
+    readings: dict[int, Reading],
+    sample: Sample,
+    feature: int,
+    window: int,
+    position: int,
+) -> Any:
     if window not in readings:
         if len(readings) >= HELD:
             readings.pop(next(iter(readings)))

@@ -17,25 +17,34 @@ FORMAT = 1
 
 
 class Damaged(DataError):
-    """A file of an index cannot be read as it was written; `why` is what its reader said, None where it is not there."""
+    """A file of an index cannot be read as it was written; `why` is what its reader said, None
+    where it is not there."""
 
     def __init__(self, folder: Path, file: str, why: object = None):
         self.file, self.why = file, why
         said = (str(why).splitlines() or [""])[0][:100]
-        fault = f"it lacks {file}" if why is None else f"{file} cannot be read{f' ({said})' if said else ''}"
-        super().__init__(f"the index {folder} is damaged: {fault}; delete it and run assay index again")
+        fault = (
+            f"it lacks {file}"
+            if why is None
+            else f"{file} cannot be read{f' ({said})' if said else ''}"
+        )
+        super().__init__(
+            f"the index {folder} is damaged: {fault}; delete it and run assay index again"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What an index is of. Its address is model/dictionary; a feature's is model/dictionary/feature."""
+    """What an index is of. Its address is model/dictionary; a feature's is
+    model/dictionary/feature."""
 
     name: str
     """What the dictionary is called."""
     dictionary: str
     """SHA-256 of the dictionary's content."""
     model: str
-    """The model's folder or name as it was given; empty where activations were given without one."""
+    """The model's folder or name as it was given; empty where activations were given without
+    one."""
     model_words: str
     """What to call the model in a report."""
     model_sha256: str
@@ -55,7 +64,8 @@ class About:
     bos: bool
     skip_first: int
     source: str = ""
-    """The dictionary as it was asked for: a path, or the name of a stored run; empty in indexes made before this was kept."""
+    """The dictionary as it was asked for: a path, or the name of a stored run; empty in indexes
+    made before this was kept."""
     outlier: float = 6.0
     """Activations longer than this many medians were left out; 0: none."""
     part: str = "all"
@@ -78,7 +88,8 @@ class About:
     ablation_tokens: int = 0
     """Tokens of the sample on which they were."""
     agreement: float | None = None
-    """Spearman's rank correlation, over the features that were taken out, of the ablation's change of the loss with the first-order estimate."""
+    """Spearman's rank correlation, over the features that were taken out, of the ablation's change
+    of the loss with the first-order estimate."""
     seeds: tuple[str, ...] = ()
     """The other dictionaries that features were looked for in."""
     notes: tuple[str, ...] = ()
@@ -97,18 +108,26 @@ class About:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What the index in a folder is of. Raises: DataError where there is none, or one of a later format."""
+        """What the index in a folder is of. Raises: DataError where there is none, or one of a
+        later format."""
         try:
             said = json.loads(foreign.read_stored(folder / FILE))
             if intact.differs(folder / FILE):
                 raise Damaged(folder, FILE, "it differs from its hash")
             if said["format"] > FORMAT:
-                raise DataError(f"the index {folder} has format {said['format']}, this version reads up to {FORMAT}; upgrade Assay")
+                raise DataError(
+                    f"the index {folder} has format {said['format']}, this version reads up "
+                    f"to {FORMAT}; upgrade Assay"
+                )
             known = {f.name for f in fields(cls)}
-            given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k in known}
+            given: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k in known
+            }
             return cls(**given)
         except FileNotFoundError as error:
-            raise DataError(f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY") from error
+            raise DataError(
+                f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY"
+            ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(folder, FILE, error) from error
 

@@ -1,4 +1,5 @@
-"""What the firings of a block of features say of each: how often, how strongly, on which tokens, in which contexts."""
+"""What the firings of a block of features say of each: how often, how strongly, on which tokens, in
+which contexts."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ LEAST = 6
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """The text that firings are on, in memory: tokens, documents, the tokens that count, and how often each token occurs there."""
+    """The text that firings are on, in memory: tokens, documents, the tokens that count, and how
+    often each token occurs there."""
 
     tokens: Int[np.ndarray, "w s"]
     document: Int[np.ndarray, "w"]
@@ -34,10 +36,11 @@ class Text:
 
 
 def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
-    """The columns of `features` that follow from firings alone, for features `first` to `first + features − 1`.
+    """The columns of `features` that follow from firings alone, for features `first` to `first +
+    features − 1`.
 
-    Formula: quantiles by linear interpolation between order statistics (NumPy's default); `gradient_total` = Σ effect / tokens
-    """
+    Formula: quantiles by linear interpolation between order statistics (NumPy's default);
+    `gradient_total` = Σ effect / tokens"""
     f, value, rows = block.feature - first, block.value.astype(np.float64), text.rows
     firings = np.bincount(f, minlength=features)
     total = np.bincount(f, value, features)
@@ -62,22 +65,33 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
             "maximum": maximum,
             "mean": np.where(some, total / firings, np.nan),
             "quantiles": _quantiles(falling, starts),
-            "histogram": np.bincount(f * BINS + bins, minlength=features * BINS).reshape(features, BINS).astype(np.int32),
+            "histogram": np.bincount(f * BINS + bins, minlength=features * BINS)
+            .reshape(features, BINS)
+            .astype(np.int32),
             "log_histogram": sums.histogram.astype(np.int32),
         }
         if block.effect is not None:
             effect = np.bincount(f, block.effect.astype(np.float64), features)
-            found |= {"gradient_total": effect / np.float64(rows), "gradient_active": np.where(some, effect / firings, np.nan)}
+            found |= {
+                "gradient_total": effect / np.float64(rows),
+                "gradient_active": np.where(some, effect / firings, np.nan),
+            }
             document = text.document[block.row // text.tokens.shape[1]]
             found |= _limits(f, document, block.effect.astype(np.float64), features)
     return found
 
 
-def _limits(f: Int[np.ndarray, "n"], document: Int[np.ndarray, "n"], effect: Float[np.ndarray, "n"], features: int) -> Arrays:
-    """The 95 % interval of Σ effect / firings over documents, for each feature; NaN in fewer than `LEAST` documents.
+def _limits(
+    f: Int[np.ndarray, "n"],
+    document: Int[np.ndarray, "n"],
+    effect: Float[np.ndarray, "n"],
+    features: int,
+) -> Arrays:
+    """The 95 % interval of Σ effect / firings over documents, for each feature; NaN in fewer than
+    `LEAST` documents.
 
-    Formula: r ± t √(m/(m−1) Σ_d (E_d − r n_d)²) / Σ n_d over the m documents in which it is on; t of m − 1 degrees of freedom
-    """
+    Formula: r ± t √(m/(m−1) Σ_d (E_d − r n_d)²) / Σ n_d over the m documents in which it is on; t
+    of m − 1 degrees of freedom"""
     order = np.lexsort((document, f))
     f, document, effect = f[order], document[order], effect[order]
     begins = _windows(f, document)
@@ -94,16 +108,21 @@ def _limits(f: Int[np.ndarray, "n"], document: Int[np.ndarray, "n"], effect: Flo
 
 def _windows(f: Int[np.ndarray, "n"], window: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
     """Places where a feature's firings in another window begin."""
-    return np.flatnonzero(np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])])[: len(f)])
+    return np.flatnonzero(
+        np.concatenate([[True], (f[1:] != f[:-1]) | (window[1:] != window[:-1])])[: len(f)]
+    )
 
 
 def _distinct(keys: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
-    """Distinct keys, rising: NumPy's `unique` hashes integers, many times slower than sorting them."""
+    """Distinct keys, rising: NumPy's `unique` hashes integers, many times slower than sorting
+    them."""
     keys = np.sort(keys)
     return keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
 
 
-def _quantiles(falling: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]) -> Float[np.ndarray, "f q"]:
+def _quantiles(
+    falling: Float[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"]
+) -> Float[np.ndarray, "f q"]:
     count = np.diff(starts)
     place = (count[:, None] - 1) * np.array(QUANTILES)
     low = np.floor(place).clip(0).astype(int)
@@ -123,10 +142,13 @@ def classes(density: Float[np.ndarray, "f"]) -> list[str]:
 
 
 def by_token(block: Block, first: int, features: int, text: Text) -> tuple[Arrays, Arrays]:
-    """The tokens that each feature fires on most, as rows of `feature_tokens` and as the columns `token` and `token_share`."""
+    """The tokens that each feature fires on most, as rows of `feature_tokens` and as the columns
+    `token` and `token_share`."""
     vocabulary = len(text.counts)
     token = text.tokens.ravel()[block.row].astype(np.int64)
-    pair, count = np.unique((block.feature - first).astype(np.int64) * vocabulary + token, return_counts=True)
+    pair, count = np.unique(
+        (block.feature - first).astype(np.int64) * vocabulary + token, return_counts=True
+    )
     f, token = np.divmod(pair, vocabulary)
     order = np.lexsort((token, -count, f))
     f, token, count = f[order], token[order], count[order]
@@ -135,19 +157,26 @@ def by_token(block: Block, first: int, features: int, text: Text) -> tuple[Array
     f, token, count, rank = f[chosen], token[chosen], count[chosen], rank[chosen]
     firings = np.bincount(block.feature - first, minlength=features)
     table = {
-        "feature": (f + first).astype(np.int32), "rank": rank.astype(np.int32), "token": token.astype(np.int32),
-        "firings": count.astype(np.int32), "share": count / firings[f], "recall": count / text.counts[token],
-    }  # fmt: skip
+        "feature": (f + first).astype(np.int32),
+        "rank": rank.astype(np.int32),
+        "token": token.astype(np.int32),
+        "firings": count.astype(np.int32),
+        "share": count / firings[f],
+        "recall": count / text.counts[token],
+    }
     commonest, share = np.full(features, -1), np.full(features, np.nan)
     commonest[f[rank == 0]], share[f[rank == 0]] = token[rank == 0], table["share"][rank == 0]
     return table, {"token": commonest.astype(np.int32), "token_share": share}
 
 
-def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Arrays, Float[np.ndarray, "f"]]:
-    """Rows of `contexts`, `tokens`, `activations` and `effects` as [row, offset] with −1 beyond the window's ends; and the purity of each feature.
+def contexts(
+    block: Block, first: int, features: int, text: Text
+) -> tuple[Arrays, Float[np.ndarray, "f"]]:
+    """Rows of `contexts`, `tokens`, `activations` and `effects` as [row, offset] with −1 beyond the
+    window's ends; and the purity of each feature.
 
-    The strongest firings are one a window: the first of a window's strongest. The even ones are evenly spaced by rank.
-    """
+    The strongest firings are one a window: the first of a window's strongest. The even ones are
+    evenly spaced by rank."""
     length = text.tokens.shape[1]
     f = (block.feature - first).astype(np.int64)
     strongest_first = block.strongest
@@ -159,7 +188,9 @@ def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Array
     even = np.minimum(firings, EVEN)
     owner = np.repeat(np.arange(features), even)
     nth = np.arange(even.sum()) - np.repeat(np.cumsum(even) - even, even)
-    spaced = strongest_first[starts[owner] + ((nth + 0.5) * firings[owner] / even[owner]).astype(np.int64)]
+    spaced = strongest_first[
+        starts[owner] + ((nth + 0.5) * firings[owner] / even[owner]).astype(np.int64)
+    ]
     chosen = np.concatenate([top, spaced])
     kind = np.repeat(["top", "even"], [len(top), len(spaced)])
     place = np.concatenate([np.arange(len(top)) - np.searchsorted(f[top], f[top]), nth])
@@ -169,13 +200,22 @@ def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Array
     at = position[:, None] + np.arange(-BEFORE, AFTER + 1)
     inside = (at >= 0) & (at < length)
     row = np.where(inside, window[:, None] * length + at, -1)
-    found = _lookup(f * text.tokens.size + block.row, f[chosen][:, None] * text.tokens.size + row, row >= 0)
+    found = _lookup(
+        f * text.tokens.size + block.row, f[chosen][:, None] * text.tokens.size + row, row >= 0
+    )
     table = {
-        "feature": block.feature[chosen], "kind": kind, "rank": place.astype(np.int32), "share": 1 - rank[chosen] / firings[f[chosen]],
-        "window": window.astype(np.int32), "position": position.astype(np.int32), "document": text.document[window].astype(np.int32),
-        "value": block.value[chosen].astype(np.float64), "at": np.minimum(position, BEFORE).astype(np.int32),
-        "tokens": np.where(inside, text.tokens.ravel()[row], -1), "activations": _taken(block.value, found),
-    }  # fmt: skip
+        "feature": block.feature[chosen],
+        "kind": kind,
+        "rank": place.astype(np.int32),
+        "share": 1 - rank[chosen] / firings[f[chosen]],
+        "window": window.astype(np.int32),
+        "position": position.astype(np.int32),
+        "document": text.document[window].astype(np.int32),
+        "value": block.value[chosen].astype(np.float64),
+        "at": np.minimum(position, BEFORE).astype(np.int32),
+        "tokens": np.where(inside, text.tokens.ravel()[row], -1),
+        "activations": _taken(block.value, found),
+    }
     if block.effect is not None:
         table["effects"] = _taken(block.effect, found)
     ends = np.full((features, TOP), -1)
@@ -187,9 +227,12 @@ def contexts(block: Block, first: int, features: int, text: Text) -> tuple[Array
 def _one_a_window(
     strongest: Int[np.ndarray, "n"], starts: Int[np.ndarray, "f+1"], window: Int[np.ndarray, "n"]
 ) -> Int[np.ndarray, "m"]:
-    """Places of the `TOP` strongest firings of each feature that are the strongest of their window, strongest first."""
+    """Places of the `TOP` strongest firings of each feature that are the strongest of their window,
+    strongest first."""
     left, looked, found = np.arange(len(starts) - 1), 4 * TOP, []
-    while len(left):  # a feature that fires many times in few windows has to be looked at further down
+    while len(
+        left
+    ):  # a feature that fires many times in few windows has to be looked at further down
         count = np.minimum(np.diff(starts)[left], looked)
         owner = np.repeat(left, count)
         rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
@@ -201,13 +244,17 @@ def _one_a_window(
         kept = np.bincount(owner[first], minlength=len(starts) - 1)[left]
         done = (kept >= TOP) | (count == np.diff(starts)[left])
         finished = np.isin(owner[first], left[done]) & (nth < TOP)
-        found.append(np.stack([owner[first][finished], rank[first][finished], place[first][finished]]))
+        found.append(
+            np.stack([owner[first][finished], rank[first][finished], place[first][finished]])
+        )
         left, looked = left[~done], looked * 4
     owner, rank, place = np.concatenate(found, 1) if found else np.zeros((3, 0), np.int64)
     return place[np.lexsort((rank, owner))]
 
 
-def _lookup(keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:
+def _lookup(
+    keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]
+) -> Int[np.ndarray, "*any"]:
     """Places of the asked among rising keys, −1 where they are not."""
     if not len(keys):
         return np.full(asked.shape, -1)
@@ -215,5 +262,7 @@ def _lookup(keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: B
     return np.where(valid & (keys[at] == asked), at, -1)
 
 
-def _taken(values: Float[np.ndarray, "n"], at: Int[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+def _taken(
+    values: Float[np.ndarray, "n"], at: Int[np.ndarray, "*any"]
+) -> Float[np.ndarray, "*any"]:
     return np.where(at >= 0, values[at] if len(values) else 0.0, 0.0).astype(np.float32)

@@ -1,4 +1,5 @@
-"""Build an index: firings on disk → tables, one block of features at a time; what a kill leaves is gone on with."""
+"""Build an index: firings on disk → tables, one block of features at a time; what a kill leaves is
+gone on with."""
 
 from __future__ import annotations
 
@@ -28,13 +29,15 @@ TABLES = ("features", "contexts", "logits", "neighbours", "feature_tokens")
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """What is known of a dictionary's features without any text, in the coordinates of the raw activations."""
+    """What is known of a dictionary's features without any text, in the coordinates of the raw
+    activations."""
 
     decoder: Float[np.ndarray, "f d"]
     encoder: Float[np.ndarray, "f d_in"] | None = None
     """Encoder columns where they lie in the decoder's space, else None."""
     unembedding: Float[np.ndarray, "d vocabulary"] | None = None
-    """The final norm's weight folded in; None where the decoder does not write to the residual stream."""
+    """The final norm's weight folded in; None where the decoder does not write to the residual
+    stream."""
     neurons: bool = False
     """Whether the decoder's axes are neurons."""
     seeds: Mapping[str, Float[np.ndarray, "g d"]] = field(default_factory=dict)
@@ -53,9 +56,11 @@ def build(
     ablated: Mapping[str, np.ndarray] | None = None,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> About:
-    """Write the tables of an index into a folder, and what it is of; parts that are there already are kept.
+    """Write the tables of an index into a folder, and what it is of; parts that are there already
+    are kept.
 
-    `ablated` are columns of `features` for some of them, `feature` among them. `tick` hears of features that are done.
+    `ablated` are columns of `features` for some of them, `feature` among them. `tick` hears of
+    features that are done.
 
     Raises: DataError where shards, dictionary and vocabulary do not fit together.
     """
@@ -69,13 +74,29 @@ def build(
     for number, (first, end) in enumerate(pairwise(ends)):
         if not tables.has_part(parts, "features", number):  # written last of a block's
             acts = acts or relations.activations(firings, width)
-            _block(parts, number, first, end, firings, text, directions, unit, others, acts, ablated)
+            _block(
+                parts, number, first, end, firings, text, directions, unit, others, acts, ablated
+            )
         tick(end, width)
     for table in TABLES:
         tables.join(parts, table, folder / f"{table}.parquet")
     tokens = np.arange(vocabulary)
-    tables.write_part(parts, "tokens", 0, {"token": tokens.astype(np.int32), "text": list(words(tokens.tolist())), "count": text.counts})
-    tables.write_part(parts, "documents", 0, {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)})
+    tables.write_part(
+        parts,
+        "tokens",
+        0,
+        {
+            "token": tokens.astype(np.int32),
+            "text": list(words(tokens.tolist())),
+            "count": text.counts,
+        },
+    )
+    tables.write_part(
+        parts,
+        "documents",
+        0,
+        {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)},
+    )
     for table in ("tokens", "documents"):
         tables.join(parts, table, folder / f"{table}.parquet")
     np.save(folder / "decoder.npy", unit.astype(np.float16))
@@ -83,11 +104,18 @@ def build(
     np.save(folder / "window_document.npy", firings.document)
     acts = acts or relations.activations(firings, width)
     done = replace(
-        about, tokens=text.rows, windows=len(firings.tokens), context=firings.tokens.shape[1],
+        about,
+        tokens=text.rows,
+        windows=len(firings.tokens),
+        context=firings.tokens.shape[1],
         documents=len(np.unique(firings.document)),
-        gradients=firings.has_effects, l0=firings.count / max(1, text.rows), correlation_tokens=acts.rows, neuron_tokens=len(acts.neuron_rows),
-        seeds=tuple(directions.seeds), ablated=0 if ablated is None else len(ablated["feature"]),
-    )  # fmt: skip
+        gradients=firings.has_effects,
+        l0=firings.count / max(1, text.rows),
+        correlation_tokens=acts.rows,
+        neuron_tokens=len(acts.neuron_rows),
+        seeds=tuple(directions.seeds),
+        ablated=0 if ablated is None else len(ablated["feature"]),
+    )
     for part in sorted(parts.rglob("*"), reverse=True):
         part.unlink() if part.is_file() else part.rmdir()
     parts.rmdir()
@@ -97,13 +125,16 @@ def build(
 
 def _text(firings: Firings, vocabulary: int) -> Text:
     if firings.tokens.max(initial=0) >= vocabulary:
-        raise DataError(f"the text has token {firings.tokens.max()}, the vocabulary ends at {vocabulary - 1}")
+        raise DataError(
+            f"the text has token {firings.tokens.max()}, the vocabulary ends at {vocabulary - 1}"
+        )
     counts = np.bincount(firings.tokens[firings.kept], minlength=vocabulary)
     return Text(firings.tokens, firings.document, firings.kept, counts)
 
 
 def _edges(firings: Firings, width: int) -> list[int]:
-    """Where blocks begin and end: at most `WIDTH` features and `FIRINGS` firings, or one feature that fires more often."""
+    """Where blocks begin and end: at most `WIDTH` features and `FIRINGS` firings, or one feature
+    that fires more often."""
     before = np.concatenate([[0], np.cumsum(firings.counts(width))])
     ends = [0]
     while (first := ends[-1]) < width:
@@ -113,18 +144,31 @@ def _edges(firings: Firings, width: int) -> list[int]:
 
 
 def _block(
-    parts: Path, number: int, first: int, end: int, firings: Firings, text: Text, directions: Directions, unit: np.ndarray,
-    others: Sequence[np.ndarray], acts: relations.Activations, ablated: Mapping[str, np.ndarray] | None,
-) -> None:  # fmt: skip
+    parts: Path,
+    number: int,
+    first: int,
+    end: int,
+    firings: Firings,
+    text: Text,
+    directions: Directions,
+    unit: np.ndarray,
+    others: Sequence[np.ndarray],
+    acts: relations.Activations,
+    ablated: Mapping[str, np.ndarray] | None,
+) -> None:
     block, features = firings.block(first, end), end - first
     columns: Arrays = blocks.numbers(block, first, features, text)
     told, of_token = blocks.by_token(block, first, features, text)
     listed, purity = blocks.contexts(block, first, features, text)
     columns |= of_token | {"purity": purity, "class": np.array(blocks.classes(columns["density"]))}
-    columns["decoder_norm"] = np.linalg.norm(directions.decoder[first:end].astype(np.float64), axis=1)
+    columns["decoder_norm"] = np.linalg.norm(
+        directions.decoder[first:end].astype(np.float64), axis=1
+    )
     if directions.encoder is not None:
         encoder = relations.unit(directions.encoder[first:end])
-        columns["encoder_cosine"] = np.einsum("fd,fd->f", encoder, unit[first:end]).astype(np.float64)
+        columns["encoder_cosine"] = np.einsum("fd,fd->f", encoder, unit[first:end]).astype(
+            np.float64
+        )
     near = [relations.correlated(acts, first, end)]
     if len(unit) <= relations.LARGEST:
         rows, nearest = relations.by_direction(unit, first, end)
@@ -147,11 +191,15 @@ def _block(
 def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
     inside = listed["tokens"] >= 0
     ragged = ("tokens", "activations", "effects")
-    return {name: tables.Ragged.of(value, inside) if name in ragged else value for name, value in listed.items()}
+    return {
+        name: tables.Ragged.of(value, inside) if name in ragged else value
+        for name, value in listed.items()
+    }
 
 
 def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tuple[Arrays, Arrays]:
-    """Rows of `logits`, and the column `logit_histogram`; nothing where the dictionary does not write to the residual stream."""
+    """Rows of `logits`, and the column `logit_histogram`; nothing where the dictionary does not
+    write to the residual stream."""
     found: list[Arrays] = []
     spread: list[np.ndarray] = []
     if directions.unembedding is not None:
@@ -162,19 +210,34 @@ def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tu
             ids, values = effects.extremes(logits, count)
             spread.append(effects.histogram(logits, BINS))
             shape = ids.shape
-            found.append({
-                "feature": np.broadcast_to(np.arange(a, b)[:, None, None], shape).ravel().astype(np.int32),
-                "sign": np.broadcast_to(np.array([1, -1])[:, None], shape).ravel().astype(np.int32),
-                "rank": np.broadcast_to(np.arange(count), shape).ravel().astype(np.int32),
-                "token": ids.ravel().astype(np.int32), "logit": values.ravel().astype(np.float64),
-            })  # fmt: skip
-    empty: Arrays = {"feature": np.zeros(0, np.int32), "sign": np.zeros(0, np.int32), "rank": np.zeros(0, np.int32),
-                     "token": np.zeros(0, np.int32), "logit": np.zeros(0)}  # fmt: skip
-    return relations.joined([empty, *found]), {"logit_histogram": np.concatenate(spread)} if spread else {}
+            found.append(
+                {
+                    "feature": np.broadcast_to(np.arange(a, b)[:, None, None], shape)
+                    .ravel()
+                    .astype(np.int32),
+                    "sign": np.broadcast_to(np.array([1, -1])[:, None], shape)
+                    .ravel()
+                    .astype(np.int32),
+                    "rank": np.broadcast_to(np.arange(count), shape).ravel().astype(np.int32),
+                    "token": ids.ravel().astype(np.int32),
+                    "logit": values.ravel().astype(np.float64),
+                }
+            )
+    empty: Arrays = {
+        "feature": np.zeros(0, np.int32),
+        "sign": np.zeros(0, np.int32),
+        "rank": np.zeros(0, np.int32),
+        "token": np.zeros(0, np.int32),
+        "logit": np.zeros(0),
+    }
+    return relations.joined([empty, *found]), {
+        "logit_histogram": np.concatenate(spread)
+    } if spread else {}
 
 
 def _spread(ablated: Mapping[str, np.ndarray], first: int, end: int) -> Arrays:
-    """Columns of some features as columns of all in a block: NaN, or −1 for counts, where a feature was not asked."""
+    """Columns of some features as columns of all in a block: NaN, or −1 for counts, where a feature
+    was not asked."""
     at: Int[np.ndarray, "n"] = np.asarray(ablated["feature"])
     here = (at >= first) & (at < end)
     made: Arrays = {}

@@ -1,8 +1,9 @@
-"""Firings on disk: where a dictionary's features are on, shard by shard of the text, each shard sorted by feature.
+"""Firings on disk: where a dictionary's features are on, shard by shard of the text, each shard
+sorted by feature.
 
-All of an index follows from them. So a text can grow by shards, a build that was killed goes on, and memory holds the firings of
-one block of features at a time, however many features and tokens there are.
-"""
+All of an index follows from them. So a text can grow by shards, a build that was killed goes on,
+and memory holds the firings of one block of features at a time, however many features and tokens
+there are."""
 
 from __future__ import annotations
 
@@ -19,18 +20,22 @@ from assay.core.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The firings of some features over all shards, by feature and then by row; row = window · context + position."""
+    """The firings of some features over all shards, by feature and then by row; row = window ·
+    context + position."""
 
     feature: Int[np.ndarray, "n"]
     row: Int[np.ndarray, "n"]
     value: Float[np.ndarray, "n"]
     effect: Float[np.ndarray, "n"] | None
-    """Rise of the loss of all later tokens to first order, in nats, if this firing were taken out."""
+    """Rise of the loss of all later tokens to first order, in nats, if this firing were taken
+    out."""
 
     @cached_property
     def strongest(self) -> Int[np.ndarray, "n"]:
         """Places by feature, strongest first, ties by row."""
-        size = np.float32(np.inf).view(np.uint32) - self.value.astype(np.float32).view(np.uint32)  # bits of floats above 0 rise with them
+        size = np.float32(np.inf).view(np.uint32) - self.value.astype(np.float32).view(
+            np.uint32
+        )  # bits of floats above 0 rise with them
         return np.argsort((self.feature.astype(np.uint64) << np.uint64(32)) | size, kind="stable")
 
 
@@ -46,7 +51,8 @@ def write(
     effect: Float[np.ndarray, "n"] | None = None,
     neurons: Float[np.ndarray, "r m"] | None = None,
 ) -> None:
-    """Write one shard of whole windows; rows count from its start. `neurons` are of its first `r` kept rows.
+    """Write one shard of whole windows; rows count from its start. `neurons` are of its first `r`
+    kept rows.
 
     What is not above 0 is no firing. Raises: DataError for firings where nothing is kept.
     """
@@ -55,8 +61,16 @@ def write(
         raise DataError("a shard has firings at tokens that are not kept")
     order = np.flatnonzero(on)[np.lexsort((row[on], feature[on]))]
     small = np.uint16 if tokens.size <= 2**16 else np.uint32
-    arrays = {"feature": feature[order].astype(np.uint32), "row": row[order].astype(small), "value": value[order].astype(np.float32)}
-    arrays |= {"tokens": tokens.astype(np.int32), "document": document.astype(np.int32), "kept": kept.astype(bool)}
+    arrays = {
+        "feature": feature[order].astype(np.uint32),
+        "row": row[order].astype(small),
+        "value": value[order].astype(np.float32),
+    }
+    arrays |= {
+        "tokens": tokens.astype(np.int32),
+        "document": document.astype(np.int32),
+        "kept": kept.astype(bool),
+    }
     if effect is not None:
         arrays["effect"] = effect[order].astype(np.float32)
     if neurons is not None:
@@ -73,7 +87,8 @@ class Firings:
 
     @classmethod
     def of(cls, shards: Sequence[Path]) -> Firings:
-        """The shards of these folders. Raises: DataError where there is none, or where they hold windows of unlike length."""
+        """The shards of these folders. Raises: DataError where there is none, or where they hold
+        windows of unlike length."""
         made = cls(tuple(shards))
         if not made.shards:
             raise DataError("an index needs at least one shard of firings")
@@ -108,7 +123,10 @@ class Firings:
 
     def counts(self, features: int) -> Int[np.ndarray, "f"]:
         """Firings of each feature."""
-        return np.sum([np.bincount(_open(shard, "feature"), minlength=features) for shard in self.shards], axis=0)
+        return np.sum(
+            [np.bincount(_open(shard, "feature"), minlength=features) for shard in self.shards],
+            axis=0,
+        )
 
     @cached_property
     def has_effects(self) -> bool:
@@ -127,20 +145,33 @@ class Firings:
             feature = _open(shard, "feature")
             a, b = np.searchsorted(feature, np.array([first, end], feature.dtype))
             names = ("row", "value", *(["effect"] if self.has_effects else []))
-            row, *rest = (_open(shard, name)[a:b].copy() for name in names)  # a view would hold the whole shard
+            row, *rest = (
+                _open(shard, name)[a:b].copy() for name in names
+            )  # a view would hold the whole shard
             parts.append((feature[a:b].astype(np.int32), row.astype(np.int64) + start, *rest))
         columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        order = np.argsort(columns[0], kind="stable")  # shards follow each other in rows, so rows stay in order
+        order = np.argsort(
+            columns[0], kind="stable"
+        )  # shards follow each other in rows, so rows stay in order
         feature, row, value, *effect = (column[order] for column in columns)
         return Block(feature, row, value, effect[0] if effect else None)
 
-    def rows(self, asked: Bool[np.ndarray, "tokens"]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-        """Feature, row and value of all firings at the asked rows, in the order in which they lie on disk."""
+    def rows(
+        self, asked: Bool[np.ndarray, "tokens"]
+    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Feature, row and value of all firings at the asked rows, in the order in which they lie
+        on disk."""
         parts = []
         for shard, start, tokens in zip(self.shards, self._starts, self._tokens, strict=True):
             row = _open(shard, "row")
             here = np.flatnonzero(asked[start : start + tokens.size][row])
-            parts.append((_open(shard, "feature")[here], row[here].astype(np.int64) + start, _open(shard, "value")[here]))
+            parts.append(
+                (
+                    _open(shard, "feature")[here],
+                    row[here].astype(np.int64) + start,
+                    _open(shard, "value")[here],
+                )
+            )
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
         return feature, row, value
 
@@ -159,4 +190,6 @@ def _open(shard: Path, name: str) -> np.ndarray:
     try:
         return np.load(shard / f"{name}.npy")
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{shard / name}.npy is missing or damaged; build the index again") from error
+        raise DataError(
+            f"{shard / name}.npy is missing or damaged; build the index again"
+        ) from error

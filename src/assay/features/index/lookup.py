@@ -1,7 +1,8 @@
-"""Lookup: the rows of one feature, read from the few row groups that hold it, however many features there are.
+"""Lookup: the rows of one feature, read from the few row groups that hold it, however many features
+there are.
 
-SQL asks the statistics of every row group first, which takes a tenth of a second where there are thousands.
-"""
+SQL asks the statistics of every row group first, which takes a tenth of a second where there are
+thousands."""
 
 from __future__ import annotations
 
@@ -36,7 +37,12 @@ class Lookup:
             table = self._file().read_row_groups(groups, use_threads=False)
             here = table.column("feature").to_numpy() == feature
             found: list[dict[str, Any]] = table.filter(pa.array(here)).to_pylist()
-        except (OSError, pa.ArrowException, KeyError, AttributeError) as error:  # the last two: no such column, no statistics of it
+        except (
+            OSError,
+            pa.ArrowException,
+            KeyError,
+            AttributeError,
+        ) as error:  # the last two: no such column, no statistics of it
             raise Damaged(self.path.parent, self.path.name, error) from error
         return found
 
@@ -48,7 +54,8 @@ class Lookup:
 
     @cached_property
     def _bounds(self) -> tuple[Int[np.ndarray, "group"], Int[np.ndarray, "group"]]:
-        """The lowest and the highest feature of each row group; of one without rows a span that holds none."""
+        """The lowest and the highest feature of each row group; of one without rows a span that
+        holds none."""
         groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]
         spans = [g.column(0).statistics for g in groups]
         low = [span.min if g.num_rows else 1 for g, span in zip(groups, spans, strict=True)]
@@ -59,8 +66,12 @@ class Lookup:
         """The first byte of a row group, and the one after its last."""
         row = self._metadata.row_group(group)
         columns = [row.column(i) for i in range(row.num_columns)]
-        starts = [min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset) for c in columns]
-        return min(starts), max(start + c.total_compressed_size for start, c in zip(starts, columns, strict=True))
+        starts = [
+            min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset) for c in columns
+        ]
+        return min(starts), max(
+            start + c.total_compressed_size for start, c in zip(starts, columns, strict=True)
+        )
 
     def _file(self) -> Any:
         """This thread's own view of the file."""

@@ -1,4 +1,5 @@
-"""Two dictionaries of one site, row against row: which features have a counterpart in the other, by the direction they write."""
+"""Two dictionaries of one site, row against row: which features have a counterpart in the other, by
+the direction they write."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from assay.features.index.about import Damaged
 ROWS = 2048
 """Rows of the first that are compared at once."""
 MOST = 200_000_000_000
-"""Products of numbers, at most: two dictionaries of 18,000 features in 576 dimensions, a few seconds."""
+"""Products of numbers, at most: two dictionaries of 18,000 features in 576 dimensions, a few
+seconds."""
 FILE = "decoder.npy"
 
 
@@ -37,7 +39,8 @@ class Match:
 
     @property
     def chance(self) -> float:
-        """The median best cosine of a random direction with as many random rows as the second dictionary has.
+        """The median best cosine of a random direction with as many random rows as the second
+        dictionary has.
 
         Formula: x with (1 − ½ P(B > x²))ⁿ = ½, B ~ Beta(½, (d − 1)/2), for n rows in d dimensions
         """
@@ -50,11 +53,15 @@ class Match:
 
 
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:
-    """Decoder rows of an index, of length 1, in half precision. Raises: DataError where there are none."""
+    """Decoder rows of an index, of length 1, in half precision. Raises: DataError where there are
+    none."""
     try:
         found: np.ndarray = np.load(folder / FILE)
     except FileNotFoundError as error:
-        raise DataError("this index was made before decoder rows were kept; make it again with: assay index DICTIONARY") from error
+        raise DataError(
+            "this index was made before decoder rows were kept; make it again with: assay "
+            "index DICTIONARY"
+        ) from error
     except (OSError, ValueError, EOFError) as error:
         raise Damaged(folder, FILE, error) from error
     if found.ndim != 2 or found.dtype.kind != "f":
@@ -63,17 +70,22 @@ def rows(folder: Path) -> Float[np.ndarray, "f d"]:
 
 
 def match(first: Float[np.ndarray, "f d"], second: Float[np.ndarray, "g d"]) -> Match:
-    """Compare all rows of length 1; the sign counts, so an opposite direction is no counterpart. Ties go to the lower number.
+    """Compare all rows of length 1; the sign counts, so an opposite direction is no counterpart.
+    Ties go to the lower number.
 
     Raises: DataError for rows of unlike length, or too many of them.
     """
     (f, d), (g, e) = first.shape, second.shape
     if d != e:
-        raise DataError(f"one dictionary writes {d:,} dimensions, the other {e:,}: they are not of one site")
+        raise DataError(
+            f"one dictionary writes {d:,} dimensions, the other {e:,}: they are not of one site"
+        )
     if not f or not g:
         raise DataError("one of the two dictionaries has no feature")
     if f * g * d > MOST:
-        raise DataError(f"{f:,} × {g:,} features in {d:,} dimensions are too many to compare on a page")
+        raise DataError(
+            f"{f:,} × {g:,} features in {d:,} dimensions are too many to compare on a page"
+        )
     there, cosine = np.zeros(f, np.int64), np.zeros(f, np.float32)
     back, back_cosine = np.zeros(g, np.int64), np.full(g, -np.inf, np.float32)
     other = second.astype(np.float32).T

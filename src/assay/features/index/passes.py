@@ -1,4 +1,5 @@
-"""One pass of a model over windows of text: where features are on, and to first order what each firing is worth to the loss."""
+"""One pass of a model over windows of text: where features are on, and to first order what each
+firing is worth to the loss."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 CELLS = 2**26
-"""Activations of features held at once: rows are encoded so many at a time that they are no more."""
+"""Activations of features held at once: rows are encoded so many at a time that they are no
+more."""
 CHUNK = 16_384
 """Firings whose directions are held at once."""
 
@@ -36,7 +38,8 @@ class Place:
     reads: Site
     writes: Site
     limits: tuple[float, float]
-    """Lengths of activations above which a token does not count, where the dictionary reads and where it writes."""
+    """Lengths of activations above which a token does not count, where the dictionary reads and
+    where it writes."""
     skip_first: int
     neurons: Site | None = None
     """Where neurons are read beside; None: nowhere."""
@@ -50,32 +53,45 @@ class Windows:
     row: Int[np.ndarray, "n"]
     value: Float[np.ndarray, "n"]
     effect: Float[np.ndarray, "n"] | None
-    """Rise of the loss of all later tokens, in nats and to first order, if the firing were taken out."""
+    """Rise of the loss of all later tokens, in nats and to first order, if the firing were taken
+    out."""
     kept: Bool[np.ndarray, "w s"]
     neurons: Float[np.ndarray, "r m"] | None
     """At the kept rows."""
     sums: dict[str, float]
-    """`loss` and `predictions`; `rows`, `error` and `square`, sums over kept rows and dimensions; `sum` is apart."""
+    """`loss` and `predictions`; `rows`, `error` and `square`, sums over kept rows and dimensions;
+    `sum` is apart."""
     total: Float[np.ndarray, "d"]
     """Σ of the activations over kept rows."""
 
 
 def limits(
-    subject: Pretrained, reads: Site, writes: Site, tokens: Int[np.ndarray, "w s"], skip_first: int, outlier: float
+    subject: Pretrained,
+    reads: Site,
+    writes: Site,
+    tokens: Int[np.ndarray, "w s"],
+    skip_first: int,
+    outlier: float,
 ) -> tuple[float, float]:
-    """Lengths above which an activation is an outlier at both sites: `outlier` medians of these windows. Raises: DataError."""
-    trace = subject.run(torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False)
+    """Lengths above which an activation is an outlier at both sites: `outlier` medians of these
+    windows. Raises: DataError."""
+    trace = subject.run(
+        torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False
+    )
     found = []
     for site in (reads, writes):
         x = trace.acts[site].flatten(2).float()[:, skip_first:]
         if not bool(x.isfinite().all()):
-            raise DataError(f"the model's activations at {site} are not finite; try --dtype float32")
+            raise DataError(
+                f"the model's activations at {site} are not finite; try --dtype float32"
+            )
         found.append(outlier_limit(x, outlier))
     return found[0], found[1]
 
 
 def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Windows:
-    """Run the model on windows, and with `gradients` back again; without, the run ends at the last site that is read.
+    """Run the model on windows, and with `gradients` back again; without, the run ends at the last
+    site that is read.
 
     Formula: effect = −a_k(t) d_k · ∂(Σ CE)/∂x_t, x the activations where the dictionary writes
     Source: attribution patching, Nanda 2023
@@ -92,8 +108,16 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
         return leaf[0]
 
     with nullcontext() if gradients else torch.no_grad():
-        trace = subject.run(ids, capture=asked, logits=gradients, edits={place.writes: watched} if gradients else {}, gradients=gradients)
-    inputs, acts = (trace.acts[site].detach().flatten(2).float() for site in (place.reads, place.writes))
+        trace = subject.run(
+            ids,
+            capture=asked,
+            logits=gradients,
+            edits={place.writes: watched} if gradients else {},
+            gradients=gradients,
+        )
+    inputs, acts = (
+        trace.acts[site].detach().flatten(2).float() for site in (place.reads, place.writes)
+    )
     keep = kept(inputs, acts, place.limits, place.skip_first)
     sums, slope = {}, None
     if gradients:
@@ -108,23 +132,43 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     for a, codes in _codes(one, x):
         at, feature = codes.nonzero(as_tuple=True)
         value = codes[at, feature]
-        error += float((y[a : a + len(codes)] - one.decode(codes[None], x[a : a + len(codes)])[0]).double().square().sum())
+        error += float(
+            (y[a : a + len(codes)] - one.decode(codes[None], x[a : a + len(codes)])[0])
+            .double()
+            .square()
+            .sum()
+        )
         parts.append((feature, at + a, value))
         if slope is not None:
             effects.append(_effect(one, feature, at + a, value, x, slope))
     feature, at, value = (torch.cat([part[i] for part in parts]) for i in range(3))
     if not bool(value.isfinite().all()):
-        raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+        raise DataError(
+            "the dictionary gives numbers that are not finite on this model's activations; is "
+            "the site right?"
+        )
     effect = torch.cat(effects).cpu().numpy() if gradients else None
-    neurons = None if place.neurons is None else trace.acts[place.neurons].detach().flatten(2).float()[keep].cpu().numpy()
+    neurons = (
+        None
+        if place.neurons is None
+        else trace.acts[place.neurons].detach().flatten(2).float()[keep].cpu().numpy()
+    )
     sums |= {"rows": float(len(x)), "error": error, "square": float(y.double().square().sum())}
     return Windows(
-        feature.cpu().numpy(), rows[at].cpu().numpy(), value.float().cpu().numpy(), effect, keep.cpu().numpy(), neurons, sums,
+        feature.cpu().numpy(),
+        rows[at].cpu().numpy(),
+        value.float().cpu().numpy(),
+        effect,
+        keep.cpu().numpy(),
+        neurons,
+        sums,
         y.double().sum(0).cpu().numpy(),
-    )  # fmt: skip
+    )
 
 
-def _codes(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> Iterator[tuple[int, Float[Tensor, "c f"]]]:
+def _codes(
+    dictionary: Dictionary, x: Float[Tensor, "b d_in"]
+) -> Iterator[tuple[int, Float[Tensor, "c f"]]]:
     """Activations of rows, some at a time, each with the number of its first row."""
     size = max(1, CELLS // dictionary.width)
     for a in range(0, max(1, len(x)), size):
@@ -133,12 +177,18 @@ def _codes(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> Iterator[tuple
 
 
 def _effect(
-    dictionary: Dictionary, feature: Int[Tensor, "n"], row: Int[Tensor, "n"], value: Float[Tensor, "n"], x: Float[Tensor, "b d_in"],
+    dictionary: Dictionary,
+    feature: Int[Tensor, "n"],
+    row: Int[Tensor, "n"],
+    value: Float[Tensor, "n"],
+    x: Float[Tensor, "b d_in"],
     slope: Float[Tensor, "b d"],
-) -> Float[Tensor, "n"]:  # fmt: skip
+) -> Float[Tensor, "n"]:
     out = torch.empty_like(value)
     for a in range(0, len(feature), CHUNK):
         some = slice(a, a + CHUNK)
         at = row[some]
-        out[some] = -value[some] * torch.linalg.vecdot(of_one_unit(dictionary, feature[some], x[at]), slope[at])
+        out[some] = -value[some] * torch.linalg.vecdot(
+            of_one_unit(dictionary, feature[some], x[at]), slope[at]
+        )
     return out

@@ -1,4 +1,5 @@
-"""Index: what a dictionary's features do on a text, read from its tables; pages, terminal, JSON and Python ask here."""
+"""Index: what a dictionary's features do on a text, read from its tables; pages, terminal, JSON and
+Python ask here."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ Compare = Literal[">=", "<=", "="]
 SORTED = {column.name: column for column in FEATURES if not column.type.endswith("[]")}
 """Columns of `features` by which a table can be sorted and filtered."""
 HELD, MOST_HELD = {"features", "logits", "feature_tokens", "tokens", "documents"}, 200_000
-"""Tables held in memory, and the features up to which they are; those of a wider dictionary are read from their files every time."""
+"""Tables held in memory, and the features up to which they are; those of a wider dictionary are
+read from their files every time."""
 NUMERIC = {name for name, column in SORTED.items() if column.type != "VARCHAR"}
 
 
@@ -68,12 +70,14 @@ class Context:
     tokens: tuple[str, ...]
     activations: tuple[float, ...]
     effects: tuple[float, ...] | None
-    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken out at that token."""
+    """Rise of the loss of all later tokens, in nats and to first order, if the feature were taken
+    out at that token."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """Everything an index knows of one feature. `numbers` are the columns of `features`, as schema.FEATURES says them."""
+    """Everything an index knows of one feature. `numbers` are the columns of `features`, as
+    schema.FEATURES says them."""
 
     address: str
     numbers: Row
@@ -87,10 +91,15 @@ class Feature:
 
     @property
     def logit_edges(self) -> tuple[float, ...]:
-        """Edges of the bins of `logit_histogram`, from the most suppressed token's logit to the most promoted one's; none without it."""
+        """Edges of the bins of `logit_histogram`, from the most suppressed token's logit to the
+        most promoted one's; none without it."""
         if not self.numbers["logit_histogram"]:
             return ()
-        return tuple(np.linspace(self.suppressed[0][1], self.promoted[0][1], len(self.numbers["logit_histogram"]) + 1).tolist())
+        return tuple(
+            np.linspace(
+                self.suppressed[0][1], self.promoted[0][1], len(self.numbers["logit_histogram"]) + 1
+            ).tolist()
+        )
 
 
 class Index:
@@ -108,7 +117,11 @@ class Index:
         if intact.noted(folder) and (fault := intact.wrong(folder)):
             file, _, why = fault.partition(" ")
             raise Damaged(folder, file, why)
-        self._lookup = {name: Lookup(folder / f"{name}.parquet") for name, columns in TABLES.items() if columns[0].name == "feature"}
+        self._lookup = {
+            name: Lookup(folder / f"{name}.parquet")
+            for name, columns in TABLES.items()
+            if columns[0].name == "feature"
+        }
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -123,7 +136,9 @@ class Index:
             path = str((self.folder / f"{name}.parquet").absolute())
             held = name in HELD and self.about.d_sae <= MOST_HELD
             with self._undamaged(f"FROM {name}"):
-                made.execute(f"CREATE {'TABLE' if held else 'VIEW'} {name} AS {selecting(made, name, path)}")
+                made.execute(
+                    f"CREATE {'TABLE' if held else 'VIEW'} {name} AS {selecting(made, name, path)}"
+                )
         return made
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -134,7 +149,8 @@ class Index:
         return self._local.cursor  # type: ignore[no-any-return]
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a query of ours; `values` take the places of its question marks. Raises: Damaged."""
+        """Rows of a query of ours; `values` take the places of its question marks. Raises:
+        Damaged."""
         with self._undamaged(sql):
             found = self._cursor().execute(sql, list(values))
             names = [column[0] for column in found.description]
@@ -155,16 +171,27 @@ class Index:
         except (duckdb.OutOfMemoryException, duckdb.InterruptException):
             raise
         except duckdb.Error as error:
-            asked = dict.fromkeys(name for name in re.findall(r"(?:FROM|JOIN) (\w+)", sql) if name in TABLES)
-            raise Damaged(self.folder, " or ".join(f"{name}.parquet" for name in asked), error) from error
+            asked = dict.fromkeys(
+                name for name in re.findall(r"(?:FROM|JOIN) (\w+)", sql) if name in TABLES
+            )
+            raise Damaged(
+                self.folder, " or ".join(f"{name}.parquet" for name in asked), error
+            ) from error
 
     def count(self, where: Sequence[Condition] = ()) -> int:
-        """Count the features that meet conditions. Raises: DataError for a column that is not there or a bound that is no number."""
+        """Count the features that meet conditions. Raises: DataError for a column that is not there
+        or a bound that is no number."""
         clause, values = _where(where)
         return int(self.query(f"SELECT count(*) AS n FROM features{clause}", values)[0]["n"])
 
     def features(
-        self, *, where: Sequence[Condition] = (), order: str = "density", descending: bool = True, offset: int = 0, limit: int = 50
+        self,
+        *,
+        where: Sequence[Condition] = (),
+        order: str = "density",
+        descending: bool = True,
+        offset: int = 0,
+        limit: int = 50,
     ) -> Page:
         """One page of the table of features, sorted by a column, nulls last, ties by feature.
 
@@ -177,56 +204,96 @@ class Index:
         way = "DESC" if descending else "ASC"
         columns = ", ".join(f'"{name}"' for name in SORTED)
         rows = self.query(
-            f'SELECT {columns}, (SELECT text FROM tokens t WHERE t.token = f.token) AS token_text FROM features f{clause} '
-            f'ORDER BY "{order}" {way} NULLS LAST, feature LIMIT ? OFFSET ?', [*values, limit, offset],
-        )  # fmt: skip
+            f"SELECT {columns}, (SELECT text FROM tokens t WHERE t.token = f.token) AS token_text "
+            f"FROM features f{clause} "
+            f'ORDER BY "{order}" {way} NULLS LAST, feature LIMIT ? OFFSET ?',
+            [*values, limit, offset],
+        )
         return Page(tuple(rows), total)
 
     def feature(self, number: int) -> Feature:
         """Everything about one feature. Raises: DataError for one that is not there."""
         if not 0 <= number < self.about.d_sae:
-            raise DataError(f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, got {number}")
-        rows, logits, tokens = (self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens"))
+            raise DataError(
+                f"features of {self.about.name} are numbered 0 to {self.about.d_sae - 1:,}, "
+                f"got {number}"
+            )
+        rows, logits, tokens = (
+            self._lookup[name].rows(number) for name in ("features", "logits", "feature_tokens")
+        )
         if len(rows) != 1:
-            raise Damaged(self.folder, "features.parquet", f"it has {len(rows)} rows of feature {number}")
+            raise Damaged(
+                self.folder, "features.parquet", f"it has {len(rows)} rows of feature {number}"
+            )
         row: dict[str, Any] = {**dict.fromkeys(column.name for column in FEATURES), **rows[0]}
         near = sorted(self._lookup["neighbours"].rows(number), key=lambda r: (r["kind"], r["rank"]))
-        words = self.words({row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None})
+        words = self.words(
+            {row["token"], *(r["token"] for r in logits), *(r["token"] for r in tokens)} - {None}
+        )
         return Feature(
             address=f"{self.about.address}/{number}",
             numbers=row | {"token_text": words.get(row["token"])},
             contexts=self.contexts(number),
             promoted=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] > 0),
             suppressed=tuple((words[r["token"]], r["logit"]) for r in logits if r["sign"] < 0),
-            neighbours=tuple({name: value for name, value in r.items() if name != "feature"} for r in near),
-            tokens=tuple({"text": words[r["token"]], **{name: r[name] for name in ("token", "rank", "firings", "share", "recall")}} for r in tokens),
+            neighbours=tuple(
+                {name: value for name, value in r.items() if name != "feature"} for r in near
+            ),
+            tokens=tuple(
+                {
+                    "text": words[r["token"]],
+                    **{name: r[name] for name in ("token", "rank", "firings", "share", "recall")},
+                }
+                for r in tokens
+            ),
         )
 
     def contexts(self, number: int, kind: str = "") -> tuple[Context, ...]:
-        """Where a feature fires: the strongest, then the even sample, each from the strongest down."""
+        """Where a feature fires: the strongest, then the even sample, each from the strongest
+        down."""
         rows = [row for row in self._lookup["contexts"].rows(number) if kind in ("", row["kind"])]
         rows.sort(key=lambda r: (r["kind"] != "top", r["rank"]))
         words = self.words({t for row in rows for t in row["tokens"]})
         return tuple(
             Context(
-                kind=r["kind"], rank=r["rank"], share=r["share"], window=r["window"], position=r["position"],
-                document=self._documents.get(r["document"], ""), value=r["value"], at=r["at"], ids=tuple(r["tokens"]),
-                tokens=tuple(words[t] for t in r["tokens"]), activations=tuple(r["activations"]),
+                kind=r["kind"],
+                rank=r["rank"],
+                share=r["share"],
+                window=r["window"],
+                position=r["position"],
+                document=self._documents.get(r["document"], ""),
+                value=r["value"],
+                at=r["at"],
+                ids=tuple(r["tokens"]),
+                tokens=tuple(words[t] for t in r["tokens"]),
+                activations=tuple(r["activations"]),
                 effects=None if r["effects"] is None else tuple(r["effects"]),
             )
             for r in rows
-        )  # fmt: skip
+        )
 
     def glance(self, numbers: Sequence[int]) -> dict[int, Row]:
-        """Density, importance and commonest token of some features, by number: what a link to one says of it."""
+        """Density, importance and commonest token of some features, by number: what a link to one
+        says of it."""
         known = self._glances
         words = self.words({int(t) for t in known["token"][list(numbers)] if t >= 0})
         return {i: self._glance(i, words) for i in numbers}
 
     def _glance(self, number: int, words: Mapping[int, str]) -> Row:
-        density, importance, token = (self._glances[name][number] for name in ("density", "importance", "token"))
-        told = {"token": int(token), "token_text": words[int(token)]} if token >= 0 else {"token": None, "token_text": None}
-        return {"feature": number, "density": float(density), "importance": _known(importance), **told}
+        density, importance, token = (
+            self._glances[name][number] for name in ("density", "importance", "token")
+        )
+        told = (
+            {"token": int(token), "token_text": words[int(token)]}
+            if token >= 0
+            else {"token": None, "token_text": None}
+        )
+        return {
+            "feature": number,
+            "density": float(density),
+            "importance": _known(importance),
+            **told,
+        }
 
     @cached_property
     def alive(self) -> Int[np.ndarray, "n"]:
@@ -243,11 +310,15 @@ class Index:
         return np.nan_to_num(self._glances["maximum"])
 
     def quantiles(self, features: Sequence[int], values: Sequence[float]) -> Float[np.ndarray, "n"]:
-        """Tell how unusual an activation is: the share of all tokens at which the feature is as strong or weaker, of each pair.
+        """Tell how unusual an activation is: the share of all tokens at which the feature is as
+        strong or weaker, of each pair.
 
-        From the stored histogram of 50 bins up to the maximum: exact at the edges of bins, and a straight line between them.
-        """
-        sql = "SELECT feature, density, firings, maximum, histogram FROM features WHERE list_contains(?, feature)"
+        From the stored histogram of 50 bins up to the maximum: exact at the edges of bins, and a
+        straight line between them."""
+        sql = (
+            "SELECT feature, density, firings, maximum, histogram FROM features WHERE "
+            "list_contains(?, feature)"
+        )
         known = {row["feature"]: row for row in self.query(sql, [list(dict.fromkeys(features))])}
         out = np.ones(len(values))
         for i, (feature, value) in enumerate(zip(features, values, strict=True)):
@@ -259,19 +330,25 @@ class Index:
         return out
 
     def columns(self, names: Sequence[str]) -> dict[str, Float[np.ndarray, "f"]]:
-        """Columns of numbers of all features, by feature; NaN where there is none. Raises: DataError for a column that is no number."""
+        """Columns of numbers of all features, by feature; NaN where there is none. Raises:
+        DataError for a column that is no number."""
         for name in names:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
         found = self._arrays(f"SELECT {chosen} FROM features ORDER BY feature")
-        return {name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names}
+        return {
+            name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names
+        }
 
     def longest(self, text: str) -> tuple[int, ...]:
-        """Cut a text into the longest tokens of the vocabulary that fit, from its start; nothing where one place has no token."""
+        """Cut a text into the longest tokens of the vocabulary that fit, from its start; nothing
+        where one place has no token."""
         ids: list[int] = []
         while text:
-            length = next((n for n in range(min(len(text), 40), 0, -1) if text[:n] in self._numbers), 0)
+            length = next(
+                (n for n in range(min(len(text), 40), 0, -1) if text[:n] in self._numbers), 0
+            )
             if not length:
                 return ()
             ids.append(self._numbers[text[:length]])
@@ -280,7 +357,10 @@ class Index:
 
     @cached_property
     def _documents(self) -> dict[int, str]:
-        return {row["document"]: row["name"] for row in self.query("SELECT document, name FROM documents")}
+        return {
+            row["document"]: row["name"]
+            for row in self.query("SELECT document, name FROM documents")
+        }
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -295,63 +375,95 @@ class Index:
         return [row["text"] for row in self.query("SELECT text FROM tokens ORDER BY token")]
 
     def by_token(self, token: int, limit: int = 50, offset: int = 0) -> Page:
-        """Features that fire on a token, by the share of their firings that it is: of the five tokens of each that are kept."""
-        total = self.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0]["n"]
+        """Features that fire on a token, by the share of their firings that it is: of the five
+        tokens of each that are kept."""
+        total = self.query("SELECT count(*) AS n FROM feature_tokens WHERE token = ?", [token])[0][
+            "n"
+        ]
         rows = self.query(
-            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, f.gradient_active FROM feature_tokens x "
-            "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
+            "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, "
+            "f.gradient_active FROM feature_tokens x "
+            "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * "
+            "x.recall DESC, x.feature LIMIT ? OFFSET ?",
             [token, limit, offset],
         )
         return Page(tuple(rows), total)
 
     def by_promoted(self, token: int, sign: int = 1, limit: int = 50, offset: int = 0) -> Page:
-        """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one is, strongest first."""
-        total = self.query("SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign])[0]["n"]
+        """Features among whose ten most promoted (sign 1) or suppressed (sign −1) tokens this one
+        is, strongest first."""
+        total = self.query(
+            "SELECT count(*) AS n FROM logits WHERE token = ? AND sign = ?", [token, sign]
+        )[0]["n"]
         rows = self.query(
-            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, f.gradient_active FROM logits l "
-            "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+            "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, "
+            "f.gradient_active FROM logits l "
+            "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? ORDER BY "
+            "l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
             [token, sign, sign, limit, offset],
         )
         return Page(tuple(rows), total)
 
     def tokens_like(self, text: str, limit: int = 20) -> list[Row]:
-        """Tokens of the vocabulary that hold this text, the exact one first, then by how often they occur."""
-        return list(self.query(
-            "SELECT token, text, count FROM tokens WHERE contains(lower(text), lower(?)) "
-            "ORDER BY text = ? DESC, trim(text) = trim(?) DESC, count DESC, token LIMIT ?", [text, text, text, limit],
-        ))  # fmt: skip
+        """Tokens of the vocabulary that hold this text, the exact one first, then by how often they
+        occur."""
+        return list(
+            self.query(
+                "SELECT token, text, count FROM tokens WHERE contains(lower(text), lower(?)) "
+                "ORDER BY text = ? DESC, trim(text) = trim(?) DESC, count DESC, token LIMIT ?",
+                [text, text, text, limit],
+            )
+        )
 
     def by_context(self, ids: Sequence[int], limit: int = 50, offset: int = 0) -> Page:
-        """Features with a kept context in which these tokens follow each other and at whose last one they are on, by activation share."""
+        """Features with a kept context in which these tokens follow each other and at whose last
+        one they are on, by activation share."""
         if not ids:
             return Page((), 0)
         windows, positions = self._places(ids)
         row, feature, value = self._contexts_by_row
         wanted = windows * self.windows.shape[1] + positions
         low, high = (np.searchsorted(row, wanted, side) for side in ("left", "right"))
-        here = np.repeat(low, high - low) + np.arange((high - low).sum()) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+        here = (
+            np.repeat(low, high - low)
+            + np.arange((high - low).sum())
+            - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+        )
         known = self._glances
         found, contexts = np.unique(feature[here], return_counts=True)
         relative = np.zeros(len(known["density"]))
         np.maximum.at(relative, feature[here], value[here] / known["maximum"][feature[here]])
         order = np.lexsort((found, -relative[found]))[offset : offset + limit]
         rows = tuple(
-            {"feature": int(k), "contexts": int(n), "relative": float(relative[k]), "density": float(known["density"][k]),
-             "importance": _known(known["importance"][k]), "gradient_active": _known(known["gradient_active"][k])}
+            {
+                "feature": int(k),
+                "contexts": int(n),
+                "relative": float(relative[k]),
+                "density": float(known["density"][k]),
+                "importance": _known(known["importance"][k]),
+                "gradient_active": _known(known["gradient_active"][k]),
+            }
             for k, n in zip(found[order], contexts[order], strict=True)
-        )  # fmt: skip
+        )
         return Page(rows, len(found))
 
     @cached_property
-    def _contexts_by_row(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-        """Row, feature and value of every context that is kept, by row of the text; row = window · context + position."""
-        sql = 'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM contexts'
+    def _contexts_by_row(
+        self,
+    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Row, feature and value of every context that is kept, by row of the text; row = window ·
+        context + position."""
+        sql = (
+            'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM '
+            "contexts"
+        )
         found = self._arrays(sql, [self.windows.shape[1]])
         order = np.argsort(found["row"], kind="stable")
         return tuple(np.asarray(found[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
     def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-        """Windows and positions of the last of these tokens wherever they follow each other in the text."""
+        """Windows and positions of the last of these tokens wherever they follow each other in the
+        text."""
         tokens = self.windows
         count = tokens.shape[1] - len(ids) + 1
         if count < 1:
@@ -370,33 +482,59 @@ class Index:
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(self.folder, "windows.npy", error) from error
         if found.shape != (said := (self.about.windows, self.about.context)):
-            raise Damaged(self.folder, "windows.npy", f"it has the shape {found.shape} where the index says {said}")
+            raise Damaged(
+                self.folder,
+                "windows.npy",
+                f"it has the shape {found.shape} where the index says {said}",
+            )
         return found
 
-    def points(self, x: str, y: str, where: Sequence[Condition] = ()) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Feature, x and y of every feature that has both. Raises: DataError for a column that is no number."""
+    def points(
+        self, x: str, y: str, where: Sequence[Condition] = ()
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Feature, x and y of every feature that has both. Raises: DataError for a column that is
+        no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
         found = self._arrays(sql, values)
-        return np.asarray(found["feature"]), np.asarray(found["a"], np.float64), np.asarray(found["b"], np.float64)
+        return (
+            np.asarray(found["feature"]),
+            np.asarray(found["a"], np.float64),
+            np.asarray(found["b"], np.float64),
+        )
 
-    def binned(self, x: str, y: str, bins: int, log_x: bool = False, log_y: bool = False, where: Sequence[Condition] = ()) -> list[Row]:
-        """Counts of features on a grid of `bins` × `bins` cells between the extremes: i, j, count, one feature of the cell.
+    def binned(
+        self,
+        x: str,
+        y: str,
+        bins: int,
+        log_x: bool = False,
+        log_y: bool = False,
+        where: Sequence[Condition] = (),
+    ) -> list[Row]:
+        """Counts of features on a grid of `bins` × `bins` cells between the extremes: i, j, count,
+        one feature of the cell.
 
-        On a logarithmic axis only values above 0 count. Raises: DataError for a column that is no number.
-        """
+        On a logarithmic axis only values above 0 count. Raises: DataError for a column that is no
+        number."""
         clause, values = self._both(x, y, where)
         for name, log in ((x, log_x), (y, log_y)):
             clause += f' AND "{name}" > 0' if log else ""
-        a, b = (f'ln("{name}")' if log else f'"{name}"::DOUBLE' for name, log in ((x, log_x), (y, log_y)))
+        a, b = (
+            f'ln("{name}")' if log else f'"{name}"::DOUBLE'
+            for name, log in ((x, log_x), (y, log_y))
+        )
         return self.query(
             f"WITH p AS (SELECT feature, {a} AS a, {b} AS b FROM features{clause}), "
             "e AS (SELECT min(a) AS a0, max(a) AS a1, min(b) AS b0, max(b) AS b1 FROM p) "
-            f"SELECT least({bins - 1}, floor({bins} * (a - a0) / nullif(a1 - a0, 0)))::INTEGER AS i, "
+            f"SELECT least({bins - 1}, floor({bins} * (a - a0) / nullif(a1 - a0, 0)))::INTEGER AS "
+            "i, "
             f"least({bins - 1}, floor({bins} * (b - b0) / nullif(b1 - b0, 0)))::INTEGER AS j, "
-            "count(*) AS count, min(feature) AS feature, any_value(a0) AS a0, any_value(a1) AS a1, any_value(b0) AS b0, any_value(b1) AS b1 "
-            "FROM p, e GROUP BY i, j ORDER BY i, j", values,
-        )  # type: ignore[return-value]  # fmt: skip
+            "count(*) AS count, min(feature) AS feature, any_value(a0) AS a0, any_value(a1) AS "
+            "a1, any_value(b0) AS b0, any_value(b1) AS b1 "
+            "FROM p, e GROUP BY i, j ORDER BY i, j",
+            values,
+        )  # type: ignore[return-value]
 
     def _both(self, x: str, y: str, where: Sequence[Condition]) -> tuple[str, list[Any]]:
         for name in (x, y):
@@ -405,14 +543,22 @@ class Index:
         clause, values = _where(where)
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
 
-    def hints(self, features: Sequence[int], each: int = 3) -> dict[int, tuple[list[str], list[str]]]:
-        """Say what features are about in a few words: tokens on which each fires most, and tokens that it promotes."""
+    def hints(
+        self, features: Sequence[int], each: int = 3
+    ) -> dict[int, tuple[list[str], list[str]]]:
+        """Say what features are about in a few words: tokens on which each fires most, and tokens
+        that it promotes."""
         asked = list(features)
         found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
-        listed = ", ".join(str(int(feature)) for feature in asked) or "NULL"  # a list in so many words, by which blocks are skipped
+        listed = (
+            ", ".join(str(int(feature)) for feature in asked) or "NULL"
+        )  # a list in so many words, by which blocks are skipped
         kept = f"feature IN ({listed}) AND rank < ?"
         rows = [
-            self.query(f"SELECT feature, token FROM {table} WHERE {kept}{which} ORDER BY feature, rank", [each])
+            self.query(
+                f"SELECT feature, token FROM {table} WHERE {kept}{which} ORDER BY feature, rank",
+                [each],
+            )
             for table, which in (("feature_tokens", ""), ("logits", " AND sign > 0"))
         ]
         words = self.words({row["token"] for part in rows for row in part})
@@ -422,29 +568,35 @@ class Index:
         return found
 
     def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
-        """Count features by the logarithm of a column: (i, n) says that n lie from 10^(i/per_decade) up to the next; only above 0.
+        """Count features by the logarithm of a column: (i, n) says that n lie from
+        10^(i/per_decade) up to the next; only above 0.
 
         Raises: DataError for a column that is no number.
         """
         if column not in NUMERIC:
             raise DataError(f"no column of numbers {column!r}; {nearest(column, sorted(NUMERIC))}")
         rows = self.query(
-            f'SELECT floor({per_decade} * log10("{column}") + 1e-9)::INTEGER AS i, count(*) AS n FROM features WHERE "{column}" > 0 '
+            f'SELECT floor({per_decade} * log10("{column}") + 1e-9)::INTEGER AS i, count(*) AS n '
+            f'FROM features WHERE "{column}" > 0 '
             "GROUP BY i ORDER BY i"
         )
         return [(row["i"], row["n"]) for row in rows]
 
     def summary(self) -> Row:
-        """Counts of features by class, and of those that are antipodal, taken out, and found in all other dictionaries."""
+        """Counts of features by class, and of those that are antipodal, taken out, and found in all
+        other dictionaries."""
         return self._summary
 
     @cached_property
     def _summary(self) -> Row:
         rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
         more = self.query(
-            "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER (importance_low > 0) AS helpful, "
-            "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS recurring FROM features", [len(self.about.seeds)],
-        )[0]  # fmt: skip
+            "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER "
+            "(importance_low > 0) AS helpful, "
+            "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS "
+            "recurring FROM features",
+            [len(self.about.seeds)],
+        )[0]
         return {"classes": {row["class"]: row["n"] for row in rows}, **more}
 
 
@@ -456,7 +608,9 @@ def _where(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
     parts, values = [], []
     for c in conditions:
         if c.column not in SORTED:
-            raise DataError(f"no column {c.column!r} to filter by; {nearest(c.column, list(SORTED))}")
+            raise DataError(
+                f"no column {c.column!r} to filter by; {nearest(c.column, list(SORTED))}"
+            )
         if c.compare not in (">=", "<=", "="):
             raise DataError(f"a filter compares by >=, <= or =, got {c.compare!r}")
         if c.column in NUMERIC and not isinstance(c.value, int | float):

@@ -1,4 +1,5 @@
-"""How features stand to each other, to neurons and to the features of other dictionaries: by direction and by activation."""
+"""How features stand to each other, to neurons and to the features of other dictionaries: by
+direction and by activation."""
 
 from __future__ import annotations
 
@@ -18,21 +19,26 @@ Arrays = dict[str, np.ndarray]
 SPAN = 8
 """Rows of another dictionary whose span is asked how much of a feature it holds."""
 LARGEST = 200_000
-"""A wider dictionary's rows are not all compared with each other: the work grows with the square of the width."""
+"""A wider dictionary's rows are not all compared with each other: the work grows with the square of
+the width."""
 CELLS = 2**24
 """Cells of a matrix of features by features, or of tokens by neurons, that is held at once."""
 MOST = 6_000_000
-"""Firings, at most, that correlations are worked out from; of a longer text an even sample of windows."""
+"""Firings, at most, that correlations are worked out from; of a longer text an even sample of
+windows."""
 
 
 def unit(rows: Float[np.ndarray, "f d"]) -> Float[np.ndarray, "f d"]:
     """Rows of length 1; rows of zeros stay."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows, np.float32), where=length > 0).astype(np.float32)
+    return np.divide(rows, length, out=np.zeros_like(rows, np.float32), where=length > 0).astype(
+        np.float32
+    )
 
 
 def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tuple[Arrays, Arrays]:
-    """Nearest decoder rows of features `first` to `end` − 1, by absolute cosine: rows of `neighbours`, and three columns of `features`.
+    """Nearest decoder rows of features `first` to `end` − 1, by absolute cosine: rows of
+    `neighbours`, and three columns of `features`.
 
     `decoder` are unit rows. Formula: cos(d_i, d_j), j ≠ i
     """
@@ -55,16 +61,20 @@ def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tup
 
 
 def _chunks(first: int, end: int, columns: int) -> Iterator[Int[np.ndarray, "c"]]:
-    """Numbers `first` to `end` − 1, so many at a time that a matrix of them and `columns` has at most `CELLS` cells."""
+    """Numbers `first` to `end` − 1, so many at a time that a matrix of them and `columns` has at
+    most `CELLS` cells."""
     size = max(1, CELLS // max(1, columns))
     for a in range(first, end, size):
         yield np.arange(a, min(a + size, end))
 
 
-def of_seeds(decoder: Float[np.ndarray, "f d"], others: Sequence[Float[np.ndarray, "g d"]], threshold: float) -> Arrays:
+def of_seeds(
+    decoder: Float[np.ndarray, "f d"], others: Sequence[Float[np.ndarray, "g d"]], threshold: float
+) -> Arrays:
     """How far features recur in other dictionaries; all rows of length 1.
 
-    Formula: `seed_cosines` max_j cos(d, e_j); `seed_spans` ‖P d‖², P the projector on the span of the eight rows e_j nearest by
+    Formula: `seed_cosines` max_j cos(d, e_j); `seed_spans` ‖P d‖², P the projector on the span of
+    the eight rows e_j nearest by
     |cos|; `seeds` the number of dictionaries with a cosine of at least `threshold`
     """
     cosines, spans = np.zeros((2, len(decoder), len(others)))
@@ -75,11 +85,16 @@ def of_seeds(decoder: Float[np.ndarray, "f d"], others: Sequence[Float[np.ndarra
             near = largest(np.abs(cosine), SPAN)
             basis = np.linalg.qr(np.swapaxes(other[near], 1, 2).astype(np.float64))[0]
             spans[some, i] = (np.einsum("fd,fdk->fk", decoder[some], basis) ** 2).sum(1)
-    return {"seeds": (cosines >= threshold).sum(1).astype(np.int32), "seed_cosines": cosines, "seed_spans": spans}
+    return {
+        "seeds": (cosines >= threshold).sum(1).astype(np.int32),
+        "seed_cosines": cosines,
+        "seed_spans": spans,
+    }
 
 
 def axes(decoder: Float[np.ndarray, "f d"], first: int) -> Arrays:
-    """The largest components of raw decoder rows by magnitude, with their sign and their share of the row's absolute sum."""
+    """The largest components of raw decoder rows by magnitude, with their sign and their share of
+    the row's absolute sum."""
     other = largest(np.abs(decoder), COMPANIONS)
     value = np.take_along_axis(decoder, other, 1).astype(np.float64)
     total = np.abs(decoder).sum(1, dtype=np.float64)[:, None]
@@ -89,7 +104,8 @@ def axes(decoder: Float[np.ndarray, "f d"], first: int) -> Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """Firings of all features at some rows of the text, as a sparse matrix; and neurons at some of those rows."""
+    """Firings of all features at some rows of the text, as a sparse matrix; and neurons at some of
+    those rows."""
 
     matrix: scipy.sparse.csc_matrix
     neurons: Float[np.ndarray, "r m"] | None
@@ -130,7 +146,9 @@ class Moments:
     def of(cls, columns: scipy.sparse.csc_matrix | Float[np.ndarray, "r n"]) -> Moments:
         """Work them out in the precision of the columns."""
         total = np.asarray(columns.sum(0)).ravel()
-        square = np.asarray((columns**2 if isinstance(columns, np.ndarray) else columns.multiply(columns)).sum(0)).ravel()
+        square = np.asarray(
+            (columns**2 if isinstance(columns, np.ndarray) else columns.multiply(columns)).sum(0)
+        ).ravel()
         centred = np.maximum(square - total * total / columns.shape[0], 0)
         return cls(total, square, np.where(centred > 1e-10 * square, centred, np.inf))
 
@@ -140,7 +158,8 @@ class Moments:
 
 
 def activations(firings: Firings, features: int) -> Activations:
-    """Firings of at most `MOST` in all, of an even sample of windows, the windows at which neurons were read first."""
+    """Firings of at most `MOST` in all, of an even sample of windows, the windows at which neurons
+    were read first."""
     windows, length = firings.tokens.shape
     read = firings.neurons()
     share = min(1.0, MOST / max(1, firings.count))
@@ -151,61 +170,106 @@ def activations(firings: Firings, features: int) -> Activations:
     taken = (firings.kept & used[:, None]).ravel()
     feature, row, value = firings.rows(taken)
     place = np.cumsum(taken) - 1
-    matrix = scipy.sparse.csc_matrix((value.astype(np.float64), (place[row], feature)), shape=(int(taken.sum()), features))
+    matrix = scipy.sparse.csc_matrix(
+        (value.astype(np.float64), (place[row], feature)), shape=(int(taken.sum()), features)
+    )
     if read is None:
         return Activations(matrix, None, np.zeros(0, np.int64))
     return Activations(matrix, read[1], place[read[0]])
 
 
 def correlated(acts: Activations, first: int, end: int) -> Arrays:
-    """Features and neurons whose activations go with those of features `first` to `end` − 1: rows of `neighbours`.
+    """Features and neurons whose activations go with those of features `first` to `end` − 1: rows
+    of `neighbours`.
 
-    Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in float64; a column that does not
-    vary has ρ = 0; a feature is no neighbour of itself
+    Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in
+    float64; a column that does not vary has ρ = 0; a feature is no neighbour of itself
     """
     found = []
     for some in _chunks(first, end, acts.matrix.shape[1]):
         part = slice(some[0], some[-1] + 1)
         products = (acts.matrix[:, part].T @ acts.by_row).tocsr()
-        found.append(_nearest("feature", products, acts.rows, acts.moments.part(part), acts.moments, some, own=True))
+        found.append(
+            _nearest(
+                "feature",
+                products,
+                acts.rows,
+                acts.moments.part(part),
+                acts.moments,
+                some,
+                own=True,
+            )
+        )
     if acts.neurons is not None:
         x = acts.at_neurons[:, first:end]
         products, y = _with_neurons(x, acts.neurons)
-        found.append(_nearest("neuron", products, len(acts.neuron_rows), Moments.of(x), y, np.arange(first, end), own=False))
+        found.append(
+            _nearest(
+                "neuron",
+                products,
+                len(acts.neuron_rows),
+                Moments.of(x),
+                y,
+                np.arange(first, end),
+                own=False,
+            )
+        )
     return joined(found)
 
 
-def _with_neurons(x: scipy.sparse.csc_matrix, neurons: Float[np.ndarray, "r m"]) -> tuple[Float[np.ndarray, "f m"], Moments]:
-    """Sums of products of features and neurons, and the moments of the neurons; some neurons in float64 at a time."""
+def _with_neurons(
+    x: scipy.sparse.csc_matrix, neurons: Float[np.ndarray, "r m"]
+) -> tuple[Float[np.ndarray, "f m"], Moments]:
+    """Sums of products of features and neurons, and the moments of the neurons; some neurons in
+    float64 at a time."""
     products, moments = [], []
     for some in _chunks(0, neurons.shape[1], len(neurons)):
         y = neurons[:, some].astype(np.float64)
         products.append(np.asarray(x.T @ y))
         moments.append(Moments.of(y))
-    total, square, centred = (np.concatenate([getattr(m, name) for m in moments]) for name in ("total", "square", "centred"))
+    total, square, centred = (
+        np.concatenate([getattr(m, name) for m in moments])
+        for name in ("total", "square", "centred")
+    )
     return np.concatenate(products, 1), Moments(total, square, centred)
 
 
 def _nearest(
-    kind: str, products: scipy.sparse.csr_matrix | Float[np.ndarray, "f n"], rows: int, x: Moments, y: Moments, features: Int[np.ndarray, "f"],
-    *, own: bool,
-) -> Arrays:  # fmt: skip
-    """The columns y of largest ρ with each column x that varies, one x at a time: memory holds no dense matrix of correlations."""
+    kind: str,
+    products: scipy.sparse.csr_matrix | Float[np.ndarray, "f n"],
+    rows: int,
+    x: Moments,
+    y: Moments,
+    features: Int[np.ndarray, "f"],
+    *,
+    own: bool,
+) -> Arrays:
+    """The columns y of largest ρ with each column x that varies, one x at a time: memory holds no
+    dense matrix of correlations."""
     n = len(y.total)
     count = min(COMPANIONS, n - own)
     varying = np.flatnonzero(np.isfinite(x.centred))
-    other, pearson, cosine = np.zeros((len(varying), count), np.int64), *np.zeros((2, len(varying), count))
+    other, pearson, cosine = (
+        np.zeros((len(varying), count), np.int64),
+        *np.zeros((2, len(varying), count)),
+    )
     for k, i in enumerate(varying.tolist()):
         at, product = _row(products, i)
         rho = _pearson(product, rows, x, i, y, at)
         if own:
             rho[at == features[i]] = -np.inf
-        if (rho > 0).sum() < count:  # where nothing is on with it ρ is at most 0, so those columns only count here
+        if (
+            (rho > 0).sum() < count
+        ):  # where nothing is on with it ρ is at most 0, so those columns only count here
             at, product = np.arange(n), _dense(products, i)
             rho = _pearson(product, rows, x, i, y, at)
             if own:
                 rho[features[i]] = -np.inf
-        reach = np.flatnonzero(rho >= np.partition(rho, -count)[-count]) if count else np.zeros(0, np.int64)
+        reach = (
+            np.flatnonzero(rho >= np.partition(rho, -count)[-count])
+            if count
+            else np.zeros(0, np.int64)
+        )
         best = reach[np.lexsort((at[reach], -rho[reach]))[:count]]
         other[k], pearson[k] = at[best], rho[best]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -213,7 +277,9 @@ def _nearest(
     return _rows(kind, features[varying], other, cosine=cosine, pearson=pearson)
 
 
-def _row(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+def _row(
+    products: scipy.sparse.csr_matrix | np.ndarray, i: int
+) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """Places and values of a row's numbers that are not known to be 0."""
     if isinstance(products, np.ndarray):
         return np.arange(products.shape[1]), products[i]
@@ -228,19 +294,27 @@ def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.n
     return row
 
 
-def _pearson(product: np.ndarray, rows: int, x: Moments, i: int, y: Moments, at: np.ndarray) -> np.ndarray:
-    return np.asarray((product - x.total[i] * y.total[at] / rows) / np.sqrt(x.centred[i] * y.centred[at]))
+def _pearson(
+    product: np.ndarray, rows: int, x: Moments, i: int, y: Moments, at: np.ndarray
+) -> np.ndarray:
+    return np.asarray(
+        (product - x.total[i] * y.total[at] / rows) / np.sqrt(x.centred[i] * y.centred[at])
+    )
 
 
 def _rows(kind: str, features: np.ndarray, other: np.ndarray, **columns: np.ndarray) -> Arrays:
     n, count = other.shape
     table = {
-        "feature": np.repeat(features, count).astype(np.int32), "kind": np.repeat([kind], n * count),
-        "rank": np.tile(np.arange(count), n).astype(np.int32), "other": other.ravel().astype(np.int32),
-    }  # fmt: skip
+        "feature": np.repeat(features, count).astype(np.int32),
+        "kind": np.repeat([kind], n * count),
+        "rank": np.tile(np.arange(count), n).astype(np.int32),
+        "other": other.ravel().astype(np.int32),
+    }
     nothing = np.full(n * count, np.nan)
     given = {name: values.ravel().astype(np.float64) for name, values in columns.items()}
-    return table | {name: given.get(name, nothing) for name in ("cosine", "pearson", "value", "share")}
+    return table | {
+        name: given.get(name, nothing) for name in ("cosine", "pearson", "value", "share")
+    }
 
 
 def joined(tables: Sequence[Arrays]) -> Arrays:

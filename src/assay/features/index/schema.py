@@ -1,4 +1,5 @@
-"""The tables of an index: every column with its type, unit and meaning, so that pages, files and SQL say the same of a number."""
+"""The tables of an index: every column with its type, unit and meaning, so that pages, files and
+SQL say the same of a number."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     import duckdb
 
 TOP, EVEN = 20, 40
-"""Contexts kept of a feature: the strongest, one a window, and some evenly spaced through its firings by rank."""
+"""Contexts kept of a feature: the strongest, one a window, and some evenly spaced through its
+firings by rank."""
 BEFORE, AFTER = 16, 8
 """Tokens of context on each side of the firing one."""
 RANKS = 10
@@ -50,43 +52,158 @@ FEATURES = _columns(
     ("maximum", "DOUBLE", "activation", "its strongest activation"),
     ("mean", "DOUBLE", "activation", "its mean activation where it is on"),
     ("quantiles", "DOUBLE[]", "activation", "quantiles .1, .25, .5, .75, .9, .99 where it is on"),
-    ("histogram", "INTEGER[]", "tokens", "counts of activations in 50 equal bins from 0 to the maximum; zeros are not counted"),
-    ("log_histogram", "INTEGER[]", "tokens", "counts in bins of a sixth of an octave from 1/128 to 128"),
+    (
+        "histogram",
+        "INTEGER[]",
+        "tokens",
+        "counts of activations in 50 equal bins from 0 to the maximum; zeros are not counted",
+    ),
+    (
+        "log_histogram",
+        "INTEGER[]",
+        "tokens",
+        "counts in bins of a sixth of an octave from 1/128 to 128",
+    ),
     ("purity", "DOUBLE", "1", "share of the commonest token among its strongest contexts"),
     ("token", "INTEGER", "token", "the token on which it fires most often"),
     ("token_share", "DOUBLE", "1", "share of its firings on that token"),
-    ("decoder_norm", "DOUBLE", "activation", "length of its decoder row, in units of the raw activations"),
-    ("encoder_cosine", "DOUBLE", "1", "cosine of its encoder column with its decoder row; null where they lie in different spaces"),
-    ("nearest", "INTEGER", "feature", "the feature whose decoder row is nearest by absolute cosine"),
+    (
+        "decoder_norm",
+        "DOUBLE",
+        "activation",
+        "length of its decoder row, in units of the raw activations",
+    ),
+    (
+        "encoder_cosine",
+        "DOUBLE",
+        "1",
+        (
+            "cosine of its encoder column with its decoder row; null where they lie in different "
+            "spaces"
+        ),
+    ),
+    (
+        "nearest",
+        "INTEGER",
+        "feature",
+        "the feature whose decoder row is nearest by absolute cosine",
+    ),
     ("nearest_cosine", "DOUBLE", "1", "that cosine, with its sign"),
     ("antipode", "INTEGER", "feature", "a feature that points the other way: cosine at most −.9"),
-    ("gradient_total", "DOUBLE", "nat/token", "rise of the loss without it, to first order, on all tokens of the text: per token"),
-    ("gradient_active", "DOUBLE", "nat/active token", "rise of the loss without it, to first order, per token at which it is on"),
-    ("gradient_low", "DOUBLE", "nat/active token", "lower end of that number's 95 % interval over documents, Student's t; from six documents on"),
+    (
+        "gradient_total",
+        "DOUBLE",
+        "nat/token",
+        "rise of the loss without it, to first order, on all tokens of the text: per token",
+    ),
+    (
+        "gradient_active",
+        "DOUBLE",
+        "nat/active token",
+        "rise of the loss without it, to first order, per token at which it is on",
+    ),
+    (
+        "gradient_low",
+        "DOUBLE",
+        "nat/active token",
+        (
+            "lower end of that number's 95 % interval over documents, Student's t; from six "
+            "documents on"
+        ),
+    ),
     ("gradient_high", "DOUBLE", "nat/active token", "upper end of that interval"),
-    ("ablated_firings", "INTEGER", "tokens", "firings in the sample on which it was taken out; null where it was not"),
-    ("importance", "DOUBLE", "nat/active token", "mean change of cross-entropy where it is on when it is taken out; above 0 it helps"),
-    ("importance_low", "DOUBLE", "nat/active token", "lower end of its 95 % interval over documents"),
+    (
+        "ablated_firings",
+        "INTEGER",
+        "tokens",
+        "firings in the sample on which it was taken out; null where it was not",
+    ),
+    (
+        "importance",
+        "DOUBLE",
+        "nat/active token",
+        "mean change of cross-entropy where it is on when it is taken out; above 0 it helps",
+    ),
+    (
+        "importance_low",
+        "DOUBLE",
+        "nat/active token",
+        "lower end of its 95 % interval over documents",
+    ),
     ("importance_high", "DOUBLE", "nat/active token", "upper end of that interval"),
     ("importance_total", "DOUBLE", "nat/token", "its importance times its density in the sample"),
-    ("spill", "DOUBLE", "nat/token", "mean change of cross-entropy where it is off, through attention"),
+    (
+        "spill",
+        "DOUBLE",
+        "nat/token",
+        "mean change of cross-entropy where it is off, through attention",
+    ),
     ("hit_share", "DOUBLE", "1", "share of its firings at which taking it out raises the loss"),
-    ("ablation_text", "DOUBLE", "nat/token", "mean change of cross-entropy over all tokens of the sample, spill included"),
-    ("gradient_sample", "DOUBLE", "nat/token", "the first-order estimate of that number on the same sample"),
-    ("logit_histogram", "INTEGER[]", "tokens", "counts of the vocabulary's tokens in 50 equal bins of what one unit of it adds to their logits, from "
-                                               "the most suppressed to the most promoted; null in an index made before this was kept"),
-    ("direct_share", "DOUBLE", "1", "bounded share of its effect on the logits that takes the direct path: ‖Δ_dir‖²/(‖Δ_dir‖²+‖Δ_ind‖²)"),
+    (
+        "ablation_text",
+        "DOUBLE",
+        "nat/token",
+        "mean change of cross-entropy over all tokens of the sample, spill included",
+    ),
+    (
+        "gradient_sample",
+        "DOUBLE",
+        "nat/token",
+        "the first-order estimate of that number on the same sample",
+    ),
+    (
+        "logit_histogram",
+        "INTEGER[]",
+        "tokens",
+        "counts of the vocabulary's tokens in 50 equal bins of what one unit of it adds to their "
+        "logits, from "
+        "the most suppressed to the most promoted; null in an index made before this was kept",
+    ),
+    (
+        "direct_share",
+        "DOUBLE",
+        "1",
+        (
+            "bounded share of its effect on the logits that takes the direct path: "
+            "‖Δ_dir‖²/(‖Δ_dir‖²+‖Δ_ind‖²)"
+        ),
+    ),
     ("direct_signed", "DOUBLE", "1", "signed share of the direct path: ⟨Δ_dir, Δ_tot⟩/‖Δ_tot‖²"),
-    ("norm_cosine", "DOUBLE", "1", "cosine of its exact effect on the logits with the one read off its decoder row"),
+    (
+        "norm_cosine",
+        "DOUBLE",
+        "1",
+        "cosine of its exact effect on the logits with the one read off its decoder row",
+    ),
     ("norm_overlap", "DOUBLE", "1", "share of the ten most promoted tokens on which both agree"),
-    ("seeds", "INTEGER", "dictionaries", "other dictionaries in which it recurs: a decoder row of cosine at least .7"),
-    ("seed_cosines", "DOUBLE[]", "1", "best cosine of its decoder row in each of the other dictionaries"),
-    ("seed_spans", "DOUBLE[]", "1", "share of its decoder row within the span of the eight nearest rows of each"),
-)  # fmt: skip
+    (
+        "seeds",
+        "INTEGER",
+        "dictionaries",
+        "other dictionaries in which it recurs: a decoder row of cosine at least .7",
+    ),
+    (
+        "seed_cosines",
+        "DOUBLE[]",
+        "1",
+        "best cosine of its decoder row in each of the other dictionaries",
+    ),
+    (
+        "seed_spans",
+        "DOUBLE[]",
+        "1",
+        "share of its decoder row within the span of the eight nearest rows of each",
+    ),
+)
 
 CONTEXTS = _columns(
     ("feature", "INTEGER", "", "the feature"),
-    ("kind", "VARCHAR", "", "top: among the strongest, one a window; even: evenly spaced by rank through all firings"),
+    (
+        "kind",
+        "VARCHAR",
+        "",
+        "top: among the strongest, one a window; even: evenly spaced by rank through all firings",
+    ),
     ("rank", "INTEGER", "", "from 0, strongest first"),
     ("share", "DOUBLE", "1", "share of its firings that are weaker or as weak"),
     ("window", "INTEGER", "window", "window of the text"),
@@ -94,30 +211,62 @@ CONTEXTS = _columns(
     ("document", "INTEGER", "document", "the document"),
     ("value", "DOUBLE", "activation", "its activation there"),
     ("at", "INTEGER", "", "place of the firing token among the tokens shown"),
-    ("tokens", "INTEGER[]", "token", "tokens shown, −16 … +8 around the firing one, cut at the window's ends"),
+    (
+        "tokens",
+        "INTEGER[]",
+        "token",
+        "tokens shown, −16 … +8 around the firing one, cut at the window's ends",
+    ),
     ("activations", "DOUBLE[]", "activation", "its activation at each of them"),
-    ("effects", "DOUBLE[]", "nat", "rise of the loss of all later tokens, to first order, if it were taken out there; null without gradients"),
-)  # fmt: skip
+    (
+        "effects",
+        "DOUBLE[]",
+        "nat",
+        (
+            "rise of the loss of all later tokens, to first order, if it were taken out there; "
+            "null without gradients"
+        ),
+    ),
+)
 
 LOGITS = _columns(
     ("feature", "INTEGER", "", "the feature"),
     ("sign", "INTEGER", "", "1 promoted, −1 suppressed"),
     ("rank", "INTEGER", "", "from 0, largest first"),
     ("token", "INTEGER", "token", "the token"),
-    ("logit", "DOUBLE", "logit per unit activation", "what one unit of the feature adds along the direct path, the final norm's weight folded in"),
-)  # fmt: skip
+    (
+        "logit",
+        "DOUBLE",
+        "logit per unit activation",
+        (
+            "what one unit of the feature adds along the direct path, the final norm's weight "
+            "folded in"
+        ),
+    ),
+)
 
 NEIGHBOURS = _columns(
     ("feature", "INTEGER", "", "the feature"),
-    ("kind", "VARCHAR", "", "decoder: nearest decoder rows; feature: correlated features; neuron: correlated neurons of the block's MLP; "
-                            "axis: largest components of the decoder row where the basis is that of neurons"),
+    (
+        "kind",
+        "VARCHAR",
+        "",
+        "decoder: nearest decoder rows; feature: correlated features; neuron: correlated neurons "
+        "of the block's MLP; "
+        "axis: largest components of the decoder row where the basis is that of neurons",
+    ),
     ("rank", "INTEGER", "", "from 0, nearest first"),
     ("other", "INTEGER", "", "the other feature, neuron or axis"),
     ("cosine", "DOUBLE", "1", "of decoder rows, or of activations uncentred"),
-    ("pearson", "DOUBLE", "1", "correlation of activations over all tokens of the sample, zeros included"),
+    (
+        "pearson",
+        "DOUBLE",
+        "1",
+        "correlation of activations over all tokens of the sample, zeros included",
+    ),
     ("value", "DOUBLE", "", "axis: the signed component"),
     ("share", "DOUBLE", "1", "axis: its share of the row's absolute sum"),
-)  # fmt: skip
+)
 
 FEATURE_TOKENS = _columns(
     ("feature", "INTEGER", "", "the feature"),
@@ -126,23 +275,28 @@ FEATURE_TOKENS = _columns(
     ("firings", "INTEGER", "tokens", "how often"),
     ("share", "DOUBLE", "1", "share of the feature's firings"),
     ("recall", "DOUBLE", "1", "share of that token's occurrences at which it fires"),
-)  # fmt: skip
+)
 
 TOKENS = _columns(
     ("token", "INTEGER", "token", "its id"),
     ("text", "VARCHAR", "", "its text; bytes that are no UTF-8 as U+FFFD"),
     ("count", "BIGINT", "tokens", "how often it occurs in the text"),
-)  # fmt: skip
+)
 
 DOCUMENTS = _columns(
     ("document", "INTEGER", "document", "its number"),
     ("name", "VARCHAR", "", "its path in the corpus"),
-)  # fmt: skip
+)
 
 TABLES: Mapping[str, tuple[Column, ...]] = {
-    "features": FEATURES, "contexts": CONTEXTS, "logits": LOGITS, "neighbours": NEIGHBOURS, "feature_tokens": FEATURE_TOKENS,
-    "tokens": TOKENS, "documents": DOCUMENTS,
-}  # fmt: skip
+    "features": FEATURES,
+    "contexts": CONTEXTS,
+    "logits": LOGITS,
+    "neighbours": NEIGHBOURS,
+    "feature_tokens": FEATURE_TOKENS,
+    "tokens": TOKENS,
+    "documents": DOCUMENTS,
+}
 """Each a Parquet file of the folder and a table of its SQL."""
 
 
@@ -151,9 +305,15 @@ YOUNGER = {"features": frozenset({"gradient_low", "gradient_high", "logit_histog
 
 
 def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> str:
-    """Give the query that reads a table's file, with NULL in each column that is younger than the file. Raises: duckdb.Error."""
+    """Give the query that reads a table's file, with NULL in each column that is younger than the
+    file. Raises: duckdb.Error."""
     file = "read_parquet('" + path.replace("'", "''") + "')"
-    there = {column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()}
+    there = {
+        column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()
+    }
     younger = YOUNGER.get(name, frozenset())
-    columns = [f'NULL::{c.type} AS "{c.name}"' if c.name in younger - there else f'"{c.name}"' for c in TABLES[name]]
+    columns = [
+        f'NULL::{c.type} AS "{c.name}"' if c.name in younger - there else f'"{c.name}"'
+        for c in TABLES[name]
+    ]
     return f"SELECT {', '.join(columns)} FROM {file}"

@@ -1,8 +1,9 @@
-"""A reader's own SQL over an index: one SELECT, on its tables and known functions alone, within bounds of time, memory and rows.
+"""A reader's own SQL over an index: one SELECT, on its tables and known functions alone, within
+bounds of time, memory and rows.
 
-Each question is answered by a process of its own, which the operating system ends where it takes too long or too much memory.
-It sees the index's files and nothing else: no other file, no network, no extension, no Python variable; and its settings are
-locked before the question is read.
+Each question is answered by a process of its own, which the operating system ends where it takes
+too long or too much memory. It sees the index's files and nothing else: no other file, no network,
+no extension, no Python variable; and its settings are locked before the question is read.
 """
 
 from __future__ import annotations
@@ -33,14 +34,27 @@ STARTING = 20.0
 """Seconds within which a process has to start, however busy the machine is."""
 MEMORY = "512MB"
 ROOM = 640 * 2**20
-"""Bytes of addresses that the process may take beyond those with which it starts: more than MEMORY, as DuckDB counts no text it makes."""
+"""Bytes of addresses that the process may take beyond those with which it starts: more than MEMORY,
+as DuckDB counts no text it makes."""
 LENGTH = 10_000
 """Characters of a question."""
 CELL = 1_000
 """Characters of a cell that is no number."""
 AT_ONCE, WAIT = 2, 1.0
 """Questions that run side by side, and seconds that a further one waits for its turn."""
-_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "BOOLEAN"}
+_NUMBERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "BOOLEAN",
+}
 KNOWN = frozenset(
     """
     abs acos asin atan atan2 cbrt ceil ceiling cos degrees even exp factorial fdiv floor fmod gamma gcd greatest isfinite isinf isnan
@@ -63,9 +77,10 @@ KNOWN = frozenset(
     list_prepend list_product list_reduce list_reverse list_reverse_sort list_select list_slice list_sort list_stddev_samp list_sum
     list_transform list_unique list_value list_var_samp list_zip map map_keys map_values range row struct_extract struct_pack unnest
     unpivot_list array_value
-    """.split()  # noqa: SIM905 — a word list reads better without 200 quotes
+    """.split()  # noqa: E501, SIM905
 )
-"""Functions that a question may use: of numbers, texts, lists, groups and windows; none that tells of the machine, or waits."""
+"""Functions that a question may use: of numbers, texts, lists, groups and windows; none that tells
+of the machine, or waits."""
 _running = threading.BoundedSemaphore(AT_ONCE)
 
 Cell = float | int | str | bool | None
@@ -82,34 +97,56 @@ class Answer:
     seconds: float
 
 
-def ask(folder: Path, question: str, *, rows: int = ROWS, seconds: float = SECONDS, memory: str = MEMORY) -> Answer:
-    """Answer one SELECT over the tables of the index in a folder; numbers stay numbers, all else becomes text.
+def ask(
+    folder: Path, question: str, *, rows: int = ROWS, seconds: float = SECONDS, memory: str = MEMORY
+) -> Answer:
+    """Answer one SELECT over the tables of the index in a folder; numbers stay numbers, all else
+    becomes text.
 
-    Raises: DataError in one line for what is no SELECT, asks for anything but the index, is wrong, or takes too long or too much memory.
-    """
+    Raises: DataError in one line for what is no SELECT, asks for anything but the index, is wrong,
+    or takes too long or too much memory."""
     if len(question) > LENGTH:
         raise DataError(f"a question has at most {LENGTH:,} characters, this one {len(question):,}")
     start = time.perf_counter()
     text = _only_select(question)
     _check(text)
-    asked = {"folder": str(folder.absolute()), "question": text, "rows": rows, "seconds": seconds, "memory": memory}
+    asked = {
+        "folder": str(folder.absolute()),
+        "question": text,
+        "rows": rows,
+        "seconds": seconds,
+        "memory": memory,
+    }
     with _turn():
         try:
             done = subprocess.run(
-                [sys.executable, "-m", __name__], input=json.dumps(asked), capture_output=True, text=True, timeout=STARTING + seconds
+                [sys.executable, "-m", __name__],
+                input=json.dumps(asked),
+                capture_output=True,
+                text=True,
+                timeout=STARTING + seconds,
             )
         except subprocess.TimeoutExpired as error:
             raise DataError(f"the question took more than {seconds:g} s and was stopped") from error
     try:
         answer = json.loads(done.stdout)
     except ValueError:  # it was killed at one of its limits, or by the machine
-        raise DataError(f"the question took more than {seconds:g} s or needs more than {memory} of memory, and was stopped") from None
+        raise DataError(
+            f"the question took more than {seconds:g} s or needs more than {memory} of "
+            "memory, and was stopped"
+        ) from None
     if "damaged" in answer:
         raise Damaged(folder, answer["damaged"], answer["why"])
     if "error" in answer:
         raise DataError(answer["error"])
     plain = tuple(tuple(row) for row in answer["rows"])
-    return Answer(tuple(answer["columns"]), tuple(answer["types"]), plain[:rows], len(plain) > rows, time.perf_counter() - start)
+    return Answer(
+        tuple(answer["columns"]),
+        tuple(answer["types"]),
+        plain[:rows],
+        len(plain) > rows,
+        time.perf_counter() - start,
+    )
 
 
 @contextmanager
@@ -122,13 +159,19 @@ def _turn() -> Iterator[None]:
         _running.release()
 
 
-# --- in the process that answers -----------------------------------------------------------------------------------------
+# --- in the process that answers ------------------------------------------------------------------
 
 
 def _main() -> None:
     asked = json.loads(sys.stdin.read())
     try:
-        answer = _answer(Path(asked["folder"]), asked["question"], asked["rows"], asked["seconds"], asked["memory"])
+        answer = _answer(
+            Path(asked["folder"]),
+            asked["question"],
+            asked["rows"],
+            asked["seconds"],
+            asked["memory"],
+        )
     except Damaged as damage:
         answer = {"damaged": damage.file, "why": str(damage.why)}
     except DataError as error:
@@ -138,7 +181,9 @@ def _main() -> None:
     print(json.dumps(answer))
 
 
-def _answer(folder: Path, question: str, rows: int, seconds: float, memory: str) -> Mapping[str, Any]:
+def _answer(
+    folder: Path, question: str, rows: int, seconds: float, memory: str
+) -> Mapping[str, Any]:
     import duckdb
 
     with _locked(folder, memory) as connection:
@@ -151,14 +196,18 @@ def _answer(folder: Path, question: str, rows: int, seconds: float, memory: str)
             if asked is None:
                 raise DataError("only SELECT is answered here")
             names, types = list(asked.columns), list(map(str, asked.types))
-            shown = asked.limit(rows + 1).project(", ".join(_cell(i, t) for i, t in enumerate(types, 1)))
+            shown = asked.limit(rows + 1).project(
+                ", ".join(_cell(i, t) for i, t in enumerate(types, 1))
+            )
             answer = [[_finite(value) for value in row] for row in shown.fetchall()]
         except duckdb.InterruptException as error:
             raise DataError(f"the question took more than {seconds:g} s and was stopped") from error
         except duckdb.OutOfMemoryException as error:
             raise DataError(f"the question needs more than {memory} of memory") from error
         except duckdb.PermissionException as error:
-            raise DataError("only the tables of this index can be read: no other file, no extension, no setting") from error
+            raise DataError(
+                "only the tables of this index can be read: no other file, no extension, no setting"
+            ) from error
         except duckdb.Error as error:
             if "bad_alloc" in str(error):
                 raise DataError(f"the question needs more than {memory} of memory") from error
@@ -167,8 +216,11 @@ def _answer(folder: Path, question: str, rows: int, seconds: float, memory: str)
 
 
 def _limit(seconds: float) -> None:
-    """Have the operating system end this process beyond so many seconds of work, and refuse it more memory than ROOM."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # not every system has such limits; the asker's clock is left
+    """Have the operating system end this process beyond so many seconds of work, and refuse it more
+    memory than ROOM."""
+    with contextlib.suppress(
+        ImportError, OSError, ValueError
+    ):  # not every system has such limits; the asker's clock is left
         import resource
 
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -184,13 +236,20 @@ def _locked(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     config: dict[str, Any] = {
-        "threads": 1, "memory_limit": memory, "temp_directory": "", "autoload_known_extensions": False, "autoinstall_known_extensions": False,
-        "allow_community_extensions": False, "python_enable_replacements": False,
-    }  # fmt: skip
+        "threads": 1,
+        "memory_limit": memory,
+        "temp_directory": "",
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+    }
     files = {name: str((folder / f"{name}.parquet").absolute()) for name in TABLES}
     connection = duckdb.connect(":memory:", config=config)
     try:
-        connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in files.values())}]")
+        connection.execute(
+            f"SET allowed_paths = [{', '.join(_quoted(path) for path in files.values())}]"
+        )
         for name, path in files.items():
             try:
                 connection.execute(f"CREATE VIEW {name} AS {selecting(connection, name, path)}")
@@ -205,27 +264,50 @@ def _locked(folder: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _check(question: str) -> None:
-    """Refuse a question that names another table than the index's, or a function that is not known. Raises: DataError."""
+    """Refuse a question that names another table than the index's, or a function that is not known.
+    Raises: DataError."""
     import duckdb
 
-    config: dict[str, Any] = {"threads": 1, "autoload_known_extensions": False, "autoinstall_known_extensions": False}
+    config: dict[str, Any] = {
+        "threads": 1,
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+    }
     with duckdb.connect(":memory:", config=config) as connection:
         try:
-            tree = json.loads(connection.execute("SELECT json_serialize_sql(?)", [question]).fetchall()[0][0])
+            tree = json.loads(
+                connection.execute("SELECT json_serialize_sql(?)", [question]).fetchall()[0][0]
+            )
         except duckdb.Error as error:
             raise DataError(_line(error)) from error
     if tree.get("error"):
-        raise DataError(str(tree.get("error_message") or "only SELECT is answered here").splitlines()[0][:300])
+        raise DataError(
+            str(tree.get("error_message") or "only SELECT is answered here").splitlines()[0][:300]
+        )
     nodes = list(_nodes(tree))
-    own = {str(node["key"]).lower() for node in nodes if "key" in node and isinstance(node.get("value"), dict)}
+    own = {
+        str(node["key"]).lower()
+        for node in nodes
+        if "key" in node and isinstance(node.get("value"), dict)
+    }
     for node in nodes:
         name = str(node.get("function_name", "")).lower()
         if name.isidentifier() and (name not in KNOWN or node.get("schema") or node.get("catalog")):
-            raise DataError(f"the function {name} is not answered here: those of numbers, texts, lists, groups and windows are")
+            raise DataError(
+                f"the function {name} is not answered here: those of numbers, texts, lists, "
+                "groups and windows are"
+            )
         if node.get("type") in ("BASE_TABLE", "SHOW_REF"):
             table = str(node.get("table_name") or "").strip('"')
-            if node.get("schema_name") or node.get("catalog_name") or table.lower() not in {*TABLES, *own}:
-                raise DataError(f"only the tables of this index can be read, not {table[:80]}: {', '.join(TABLES)}")
+            if (
+                node.get("schema_name")
+                or node.get("catalog_name")
+                or table.lower() not in {*TABLES, *own}
+            ):
+                raise DataError(
+                    f"only the tables of this index can be read, not {table[:80]}: "
+                    f"{', '.join(TABLES)}"
+                )
 
 
 def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
@@ -241,7 +323,8 @@ def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _only_select(question: str) -> str:
-    """The question itself, where it is one SELECT; a COPY among others could write over the index."""
+    """The question itself, where it is one SELECT; a COPY among others could write over the
+    index."""
     import duckdb
 
     statements = _parsed(question)

@@ -1,4 +1,5 @@
-"""Tables on disk: columns as Parquet, block by block, each part whole or not there; joined at the end into one file a table."""
+"""Tables on disk: columns as Parquet, block by block, each part whole or not there; joined at the
+end into one file a table."""
 
 from __future__ import annotations
 
@@ -27,14 +28,16 @@ class Ragged:
 
 
 ROWS, OTHER_ROWS = {"features": 256}, 4096
-"""Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not so small that their list grows long."""
+"""Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not
+so small that their list grows long."""
 Values = np.ndarray | Sequence[Any] | Ragged
 
 _ARROW = {"INTEGER": "int32", "BIGINT": "int64", "DOUBLE": "float64", "VARCHAR": "string"}
 
 
 def write_part(folder: Path, table: str, number: int, columns: Mapping[str, Values]) -> None:
-    """Write one block's rows of a table; a column that is not given is null, and so are NaN and, in numbers of things, −1."""
+    """Write one block's rows of a table; a column that is not given is null, and so are NaN and, in
+    numbers of things, −1."""
     import pyarrow.parquet as pq
 
     made = _arrow(TABLES[table], columns)
@@ -51,7 +54,8 @@ def has_part(folder: Path, table: str, number: int) -> bool:
 
 
 def join(folder: Path, table: str, to: Path) -> None:
-    """Write all parts of a table, in order, as one file; rows are in the order of features, so few row groups have those of one."""
+    """Write all parts of a table, in order, as one file; rows are in the order of features, so few
+    row groups have those of one."""
     import pyarrow.parquet as pq
 
     parts = sorted((folder / table).glob("*.parquet"))
@@ -64,7 +68,9 @@ def _arrow(columns: Sequence[Column], given: Mapping[str, Any]) -> Any:
     import pyarrow as pa
 
     if extra := set(given) - {column.name for column in columns}:
-        raise DataError(f"no column {min(extra)} in this table; known: {', '.join(c.name for c in columns)}")
+        raise DataError(
+            f"no column {min(extra)} in this table; known: {', '.join(c.name for c in columns)}"
+        )
     rows = len(next(iter(given.values())))
     return pa.table({c.name: _column(c, given.get(c.name), rows) for c in columns})
 
@@ -87,7 +93,9 @@ def _column(column: Column, values: Any, rows: int) -> Any:
     if array.dtype.kind == "f" and column.type != "VARCHAR":
         return pa.array(array.astype(np.float64), pa.float64(), mask=np.isnan(array)).cast(type_)
     if array.dtype.kind in "iu":
-        return pa.array(array.astype(np.int64), pa.int64(), mask=array < 0 if column.unit else None).cast(type_)
+        return pa.array(
+            array.astype(np.int64), pa.int64(), mask=array < 0 if column.unit else None
+        ).cast(type_)
     return pa.array(array.tolist(), type_)
 
 

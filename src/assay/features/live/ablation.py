@@ -1,4 +1,5 @@
-"""The exact change of the loss when firings, or features wherever they are on, are taken out: later blocks run again."""
+"""The exact change of the loss when firings, or features wherever they are on, are taken out: later
+blocks run again."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Ablation:
     position: Int[np.ndarray, "n"]
     """Where it is taken out; `ANYWHERE`: wherever it is on."""
     delta: Float[np.ndarray, "n s-1"]
-    """ΔCE of each prediction, nats; above 0 it helps. Exactly 0 before its first firing, and for one that is nowhere on."""
+    """ΔCE of each prediction, nats; above 0 it helps. Exactly 0 before its first firing, and for
+    one that is nowhere on."""
     before: Float[np.ndarray, "s-1"]
     """The loss as it is, nats."""
 
@@ -48,30 +50,50 @@ class Ablation:
 
 
 def ablate_features(
-    reader: Reader, reading: Reading, features: Sequence[int | Sequence[int]], *, mode: Mode = "full", batch: int = BATCH
+    reader: Reader,
+    reading: Reading,
+    features: Sequence[int | Sequence[int]],
+    *,
+    mode: Mode = "full",
+    batch: int = BATCH,
 ) -> Ablation:
     """Take out each of these features wherever it is on, or each set of features at once.
 
-    "full" runs all later blocks again, "direct" changes only the stream before the final norm, "single" takes out one position
-    at a time and counts its own next token. One pass from the dictionary's block on for each feature that is on (each firing, in
-    "single"), `batch` tokens of them at a time. The same computation as `importance_sums`.
+    "full" runs all later blocks again, "direct" changes only the stream before the final norm,
+    "single" takes out one position at a time and counts its own next token. One pass from the
+    dictionary's block on for each feature that is on (each firing, in "single"), `batch` tokens of
+    them at a time. The same computation as `importance_sums`.
 
-    Raises: DataError for features that are not there; ModelError in mode "direct" for a site outside the residual stream.
-    """
+    Raises: DataError for features that are not there; ModelError in mode "direct" for a site
+    outside the residual stream."""
     groups = [[int(k) for k in g] if isinstance(g, Sequence) else [int(g)] for g in features]
     _check(reader, groups)
-    columns = [torch.from_numpy(reading.firings.columns(group, len(reading))).to(reader.subject.device) for group in groups]
-    on = torch.stack([(c != 0).any(1)[None] for c in columns]) if groups else torch.zeros(0, 1, len(reading), dtype=torch.bool)
+    columns = [
+        torch.from_numpy(reading.firings.columns(group, len(reading))).to(reader.subject.device)
+        for group in groups
+    ]
+    on = (
+        torch.stack([(c != 0).any(1)[None] for c in columns])
+        if groups
+        else torch.zeros(0, 1, len(reading), dtype=torch.bool)
+    )
 
     def removed(job: Job) -> Float[Tensor, "s d"]:
         return added(reader.dictionary, groups[job.group], columns[job.group], reading.inputs)
 
     first = np.array([group[0] for group in groups], dtype=np.int64)
-    return _ablation(reader, reading, first, np.full(len(groups), ANYWHERE), removed, on, mode, batch)
+    return _ablation(
+        reader, reading, first, np.full(len(groups), ANYWHERE), removed, on, mode, batch
+    )
 
 
 def ablate_firings(
-    reader: Reader, reading: Reading, firings: Firings, *, mode: Literal["full", "direct"] = "full", batch: int = BATCH
+    reader: Reader,
+    reading: Reading,
+    firings: Firings,
+    *,
+    mode: Literal["full", "direct"] = "full",
+    batch: int = BATCH,
 ) -> Ablation:
     """Take out single firings, each at its own position, and see all later predictions.
 
@@ -81,7 +103,9 @@ def ablate_firings(
     """
     parts = reader.parts(reading, firings)
     on = torch.zeros(len(firings), 1, len(reading), dtype=torch.bool, device=parts.device)
-    on[np.arange(len(firings)), 0, firings.position] = torch.from_numpy(firings.value != 0).to(parts.device)
+    on[np.arange(len(firings)), 0, firings.position] = torch.from_numpy(firings.value != 0).to(
+        parts.device
+    )
 
     def removed(job: Job) -> Float[Tensor, "s d"]:
         out = torch.zeros_like(reading.acts)
@@ -92,12 +116,22 @@ def ablate_firings(
 
 
 def _ablation(
-    reader: Reader, reading: Reading, feature: Int[np.ndarray, "n"], position: Int[np.ndarray, "n"],
-    removed: Callable[[Job], Float[Tensor, "s d"]], on: Bool[Tensor, "n 1 s"], mode: Mode, batch: int,
-) -> Ablation:  # fmt: skip
+    reader: Reader,
+    reading: Reading,
+    feature: Int[np.ndarray, "n"],
+    position: Int[np.ndarray, "n"],
+    removed: Callable[[Job], Float[Tensor, "s d"]],
+    on: Bool[Tensor, "n 1 s"],
+    mode: Mode,
+    batch: int,
+) -> Ablation:
     if mode == "direct":
         check_direct(reader.target)
-    site, at = end_of_stream(reader.subject, reading.passage.tokens) if mode == "direct" else (reader.target, reading.passage)
+    site, at = (
+        end_of_stream(reader.subject, reading.passage.tokens)
+        if mode == "direct"
+        else (reader.target, reading.passage)
+    )
     delta = deltas(reader.subject, site, at, removed, on, mode, max(1, batch // len(reading)))[:, 0]
     return Ablation(feature, position, delta, reading.loss)
 
@@ -105,19 +139,24 @@ def _ablation(
 def _check(reader: Reader, groups: Sequence[Sequence[int]]) -> None:
     wrong = [k for group in groups for k in group if not 0 <= k < reader.dictionary.width]
     if wrong or not all(groups):
-        raise DataError(f"features are numbered 0 to {reader.dictionary.width - 1}, got {wrong[0] if wrong else 'an empty set'}")
+        raise DataError(
+            f"features are numbered 0 to {reader.dictionary.width - 1}, got "
+            f"{wrong[0] if wrong else 'an empty set'}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Matters:
-    """The features that matter most to one loss by attribution, and what taking each of them out really does."""
+    """The features that matter most to one loss by attribution, and what taking each of them out
+    really does."""
 
     position: int | None
     """The prediction whose loss it is; None: the sum over the text."""
     loss: float
     """That loss, nats."""
     attributed: Float[np.ndarray, "n"]
-    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first, and none that is exactly 0."""
+    """First-order ΔCE of that loss, nats, by which they were chosen; largest absolute value first,
+    and none that is exactly 0."""
     ablation: Ablation
     agreement: Agreement
     """Of attribution and ablation, among those chosen."""
@@ -144,10 +183,12 @@ def matters(
     each: Literal["feature", "firing"] = "feature",
     batch: int = BATCH,
 ) -> Matters:
-    """Find what matters most to the prediction at `position`, or to the text: by attribution, then by ablation of the first `count`.
+    """Find what matters most to the prediction at `position`, or to the text: by attribution, then
+    by ablation of the first `count`.
 
-    `each` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass forward and back, and one from
-    the dictionary's block on for each of the `count`; of the text only what comes before the prediction, so `ablation` ends there.
+    `each` "feature" takes a feature out wherever it is on, "firing" at one position alone. One pass
+    forward and back, and one from the dictionary's block on for each of the `count`; of the text
+    only what comes before the prediction, so `ablation` ends there.
 
     Raises: DataError for a position that predicts nothing.
     """
@@ -157,7 +198,10 @@ def matters(
     if each == "firing":
         chosen = first.top(count)
         chosen = chosen[first.value[chosen] != 0]
-        value, exact = first.value[chosen], ablate_firings(reader, reading, first.firings[chosen], batch=batch)
+        value, exact = (
+            first.value[chosen],
+            ablate_firings(reader, reading, first.firings[chosen], batch=batch),
+        )
     else:
         features, sums = (x[:count] for x in first.by_feature())
         value = sums[sums != 0]
@@ -167,7 +211,16 @@ def matters(
 
 
 def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, "s-1"]:
-    """The loss of each prediction when every position that counts is replaced by its reconstruction, nats."""
+    """The loss of each prediction when every position that counts is replaced by its
+    reconstruction, nats."""
     keep = torch.from_numpy(reading.keep).to(reading.acts.device)[:, None]
-    new = torch.where(keep, reader.dictionary.reconstruct(reading.inputs)[0].to(reading.acts), reading.acts)
-    return spliced_run(reader.subject, reader.target, reading.passage, new[None]).loss()[0].double().cpu().numpy()
+    new = torch.where(
+        keep, reader.dictionary.reconstruct(reading.inputs)[0].to(reading.acts), reading.acts
+    )
+    return (
+        spliced_run(reader.subject, reader.target, reading.passage, new[None])
+        .loss()[0]
+        .double()
+        .cpu()
+        .numpy()
+    )

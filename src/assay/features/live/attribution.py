@@ -1,9 +1,10 @@
-"""What each firing contributes to a loss, to first order: one pass forward and one back for all firings at once.
+"""What each firing contributes to a loss, to first order: one pass forward and one back for all
+firings at once.
 
     ΔCE ≈ −a_k(t) · d_k·∂CE/∂x_t
 
-the loss without the firing less the loss as it is, were the model linear in between. Above 0 the firing helps. `ablation` has the
-exact change; `agreement` says how far the two agree.
+the loss without the firing less the loss as it is, were the model linear in between. Above 0 the
+firing helps. `ablation` has the exact change; `agreement` says how far the two agree.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from assay.features.loss_gradient import loss_gradient
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """First-order changes of one loss by taking out each firing, or what the dictionary leaves unexplained at a token."""
+    """First-order changes of one loss by taking out each firing, or what the dictionary leaves
+    unexplained at a token."""
 
     position: int | None
     """The prediction whose loss it is; None: the sum over the text."""
@@ -33,7 +35,8 @@ class Attribution:
     value: Float[np.ndarray, "n"]
     """For each firing, nats; above 0 it helps."""
     error: Float[np.ndarray, "s"]
-    """At each token that counts, for taking out what the dictionary leaves unexplained; 0 elsewhere."""
+    """At each token that counts, for taking out what the dictionary leaves unexplained; 0
+    elsewhere."""
     gradient: Float[Tensor, "s d"] = field(repr=False)
     """Of the loss, by the activations where the dictionary writes."""
 
@@ -50,7 +53,8 @@ class Attribution:
 
 
 def attribute(reader: Reader, reading: Reading, position: int | None = None) -> Attribution:
-    """Attribute the loss of the prediction at `position`, or the sum over the text, to every firing.
+    """Attribute the loss of the prediction at `position`, or the sum over the text, to every
+    firing.
 
     One pass from the dictionary's block on and one back, whatever the number of firings.
 
@@ -59,25 +63,34 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
 
     Raises: DataError for a position that predicts nothing.
     """
-    rows = np.arange(len(reading) - 1) if position is None else np.array([predicts(reading, position)])
+    rows = (
+        np.arange(len(reading) - 1) if position is None else np.array([predicts(reading, position)])
+    )
     x = reading.passage.acts.detach().clone().requires_grad_()
     trace = spliced_run(reader.subject, reader.target, reading.passage, x, gradients=True)
     assert trace.final is not None
-    gradient = torch.autograd.grad(trace.final, x, loss_gradient(trace, torch.from_numpy(rows))[0])[0][0].float()
+    gradient = torch.autograd.grad(trace.final, x, loss_gradient(trace, torch.from_numpy(rows))[0])[
+        0
+    ][0].float()
     firings, value = reading.firings, np.zeros(len(reading.firings))
     for a in range(0, len(firings), CHUNK):
         some = firings[slice(a, a + CHUNK)]
         at = gradient[torch.from_numpy(some.position).to(gradient.device)]
-        value[a : a + CHUNK] = -torch.linalg.vecdot(reader.parts(reading, some), at).double().cpu().numpy()
+        value[a : a + CHUNK] = (
+            -torch.linalg.vecdot(reader.parts(reading, some), at).double().cpu().numpy()
+        )
     error = reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]
     left = -torch.linalg.vecdot(error, gradient).double().cpu().numpy() * reading.keep
     return Attribution(position, float(reading.loss[rows].sum()), firings, value, left, gradient)
 
 
 def predicts(reading: Reading, position: int) -> int:
-    """The position itself, where it predicts a token of the text. Raises: DataError where it does not."""
+    """The position itself, where it predicts a token of the text. Raises: DataError where it does
+    not."""
     if not 0 <= position < len(reading) - 1:
-        raise DataError(f"predictions of this text are made at tokens 0 to {len(reading) - 2}, got {position}")
+        raise DataError(
+            f"predictions of this text are made at tokens 0 to {len(reading) - 2}, got {position}"
+        )
     return position
 
 
@@ -96,7 +109,10 @@ def agreement(first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"]) -> 
     """Compare two measures of the same features, such as attribution and ablation."""
     a, b = (np.asarray(x, dtype=np.float64) for x in (first, second))
     if a.shape != b.shape or a.ndim != 1:
-        raise DataError(f"two measures of the same features have one number each for every feature, got {a.shape} and {b.shape}")
+        raise DataError(
+            "two measures of the same features have one number each for every feature, got "
+            f"{a.shape} and {b.shape}"
+        )
     varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
     same = float((np.sign(a) == np.sign(b)).mean()) if len(a) else float("nan")
     return Agreement(len(a), float(np.corrcoef(a, b)[0, 1]) if varies else float("nan"), same)

@@ -21,7 +21,8 @@ from assay.features.parts import added
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one feature: its activation is multiplied by `factor`, or set to `value` whether or not it was on.
+    """What is done to one feature: its activation is multiplied by `factor`, or set to `value`
+    whether or not it was on.
 
     Raises: DataError unless one of the two is given, as a finite number.
     """
@@ -37,7 +38,10 @@ class Change:
     def __post_init__(self) -> None:
         given = [x for x in (self.factor, self.value) if x is not None]
         if len(given) != 1 or not isfinite(given[0]):
-            raise DataError(f"a change gives a feature either a factor or a value, a finite number; got {self.factor} and {self.value}")
+            raise DataError(
+                "a change gives a feature either a factor or a value, a finite number; got "
+                f"{self.factor} and {self.value}"
+            )
 
     @classmethod
     def out(cls, feature: int, positions: tuple[int, ...] | None = None) -> Change:
@@ -46,16 +50,26 @@ class Change:
 
     def of(self, codes: Float[Tensor, "s"]) -> Float[Tensor, "s"]:
         """Activations after the change."""
-        return torch.full_like(codes, self.value) if self.factor is None and self.value is not None else codes * (self.factor or 0.0)
+        return (
+            torch.full_like(codes, self.value)
+            if self.factor is None and self.value is not None
+            else codes * (self.factor or 0.0)
+        )
 
 
 def changed_part(
-    reader: Reader, changes: Sequence[Change], codes: Float[Tensor, "s k"], inputs: Float[Tensor, "s d_in"], counts: Bool[Tensor, "s"],
+    reader: Reader,
+    changes: Sequence[Change],
+    codes: Float[Tensor, "s k"],
+    inputs: Float[Tensor, "s d_in"],
+    counts: Bool[Tensor, "s"],
     first: int = 0,
-) -> Float[Tensor, "s d"]:  # fmt: skip
-    """What changes add to the activations where the dictionary writes; `first` is the number of the first of these positions.
+) -> Float[Tensor, "s d"]:
+    """What changes add to the activations where the dictionary writes; `first` is the number of the
+    first of these positions.
 
-    The columns of `codes` are the activations of `features_of(changes)`. Several changes of one feature act one after the other.
+    The columns of `codes` are the activations of `features_of(changes)`. Several changes of one
+    feature act one after the other.
 
     Formula: Σ_k (a'_k − a_k) d_k, so that what the dictionary leaves unexplained stays
     """
@@ -63,7 +77,12 @@ def changed_part(
     position = first + torch.arange(len(codes), device=codes.device)
     for change in changes:
         column = features.index(change.feature)
-        at = counts if change.positions is None else counts & torch.isin(position, torch.tensor(change.positions, device=position.device))
+        at = (
+            counts
+            if change.positions is None
+            else counts
+            & torch.isin(position, torch.tensor(change.positions, device=position.device))
+        )
         new[:, column] = torch.where(at, change.of(new[:, column]), new[:, column])
     return added(reader.dictionary, features, new - codes, inputs)
 
@@ -96,32 +115,46 @@ class Changed:
 
     @property
     def delta(self) -> Float[np.ndarray, "s-1"]:
-        """The loss with the changes less the loss before: above 0 they make the text less likely."""
+        """The loss with the changes less the loss before: above 0 they make the text less
+        likely."""
         return self.after - self.before
 
 
-def change(reader: Reader, reading: Reading, changes: Sequence[Change], *, mode: Literal["full", "direct"] = "full") -> Changed:
-    """Change features in a text and see every prediction again. One pass from the dictionary's block on.
+def change(
+    reader: Reader,
+    reading: Reading,
+    changes: Sequence[Change],
+    *,
+    mode: Literal["full", "direct"] = "full",
+) -> Changed:
+    """Change features in a text and see every prediction again. One pass from the dictionary's
+    block on.
 
     "full" runs all later blocks again; "direct" changes only the stream before the final norm.
 
-    Raises: DataError for features that are not there; ModelError in mode "direct" for a site outside the residual stream.
-    """
+    Raises: DataError for features that are not there; ModelError in mode "direct" for a site
+    outside the residual stream."""
     check_changes(reader, changes)
     device, s = reading.acts.device, len(reading)
     codes = torch.from_numpy(reading.firings.columns(features_of(changes), s)).to(device)
-    part = changed_part(reader, changes, codes, reading.inputs, torch.from_numpy(reading.keep).to(device))
+    part = changed_part(
+        reader, changes, codes, reading.inputs, torch.from_numpy(reading.keep).to(device)
+    )
     site, at = reader.target, reading.passage
     if mode == "direct":
         check_direct(site)
         site, at = end_of_stream(reader.subject, at.tokens)
     trace = spliced_run(reader.subject, site, at, (at.acts[0] + part)[None])
     assert trace.final is not None and trace.head is not None
-    target = torch.tensor([*reading.ids[1:], 0], device=device)  # of the last prediction only the distribution counts
+    target = torch.tensor(
+        [*reading.ids[1:], 0], device=device
+    )  # of the last prediction only the distribution counts
     loss, kl = [], []
     with torch.no_grad():
         for rows in torch.arange(s, device=device).split(128):
-            found = nats(trace.head(reading.final[rows]), trace.head(trace.final[0, rows]), target[rows])
+            found = nats(
+                trace.head(reading.final[rows]), trace.head(trace.final[0, rows]), target[rows]
+            )
             loss.append(found[0])
             kl.append(found[1])
     after, apart = (torch.cat(x).cpu().numpy() for x in (loss, kl))
@@ -155,19 +188,31 @@ class Outlook:
     """Those whose log-probability fell most."""
 
 
-def outlook(reader: Reader, reading: Reading, changed: Changed, position: int, count: int = 10) -> Outlook:
+def outlook(
+    reader: Reader, reading: Reading, changed: Changed, position: int, count: int = 10
+) -> Outlook:
     """Compare the distributions of the next token at one position. Two rows of logits are made.
 
     Raises: DataError for a position that is not there.
     """
-    before, after = (_log_probabilities(reader, final, position) for final in (reading.final, changed.final))
+    before, after = (
+        _log_probabilities(reader, final, position) for final in (reading.final, changed.final)
+    )
     lists = [_first(order, count) for order in (before, after, after - before, before - after)]
-    lists[2:] = ([i for i in some if sign * (after[i] - before[i]) > 0] for some, sign in zip(lists[2:], (1, -1), strict=True))
-    return Outlook(position, float(changed.kl[position]), *(_chances(reader, some, before, after) for some in lists))
+    lists[2:] = (
+        [i for i in some if sign * (after[i] - before[i]) > 0]
+        for some, sign in zip(lists[2:], (1, -1), strict=True)
+    )
+    return Outlook(
+        position,
+        float(changed.kl[position]),
+        *(_chances(reader, some, before, after) for some in lists),
+    )
 
 
 def likely(reader: Reader, reading: Reading, position: int, count: int = 10) -> tuple[Chance, ...]:
-    """The most probable next tokens at one position as the model is; `before` and `after` are the same. One row of logits is made.
+    """The most probable next tokens at one position as the model is; `before` and `after` are the
+    same. One row of logits is made.
 
     Raises: DataError for a position that is not there.
     """
@@ -175,11 +220,15 @@ def likely(reader: Reader, reading: Reading, position: int, count: int = 10) -> 
     return _chances(reader, _first(there, count), there, there)
 
 
-def _log_probabilities(reader: Reader, final: Float[Tensor, "s d"], position: int) -> Float[Tensor, "v"]:
+def _log_probabilities(
+    reader: Reader, final: Float[Tensor, "s d"], position: int
+) -> Float[Tensor, "v"]:
     if not 0 <= position < len(final):
         raise DataError(f"the text's tokens are numbered 0 to {len(final) - 1}, got {position}")
     with torch.no_grad():
-        logits: Tensor = reader.subject.model.get_output_embeddings()(final[position : position + 1])
+        logits: Tensor = reader.subject.model.get_output_embeddings()(
+            final[position : position + 1]
+        )
     return logits[0].double().log_softmax(-1).cpu()
 
 
@@ -188,6 +237,11 @@ def _first(values: Float[Tensor, "v"], count: int) -> list[int]:
     return [int(i) for i in torch.argsort(-values, stable=True)[:count]]
 
 
-def _chances(reader: Reader, ids: list[int], before: Float[Tensor, "v"], after: Float[Tensor, "v"]) -> tuple[Chance, ...]:
+def _chances(
+    reader: Reader, ids: list[int], before: Float[Tensor, "v"], after: Float[Tensor, "v"]
+) -> tuple[Chance, ...]:
     words = reader.subject.token_text(ids)
-    return tuple(Chance(i, word, float(before[i].exp()), float(after[i].exp())) for i, word in zip(ids, words, strict=True))
+    return tuple(
+        Chance(i, word, float(before[i].exp()), float(after[i].exp()))
+        for i, word in zip(ids, words, strict=True)
+    )

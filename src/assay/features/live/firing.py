@@ -1,4 +1,5 @@
-"""What one firing does to the next token: every token's log-probability with and without the feature at that one place."""
+"""What one firing does to the next token: every token's log-probability with and without the
+feature at that one place."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ class Without:
     next: Outlook
     """The next token's distribution there, before and after."""
     delta: float | None
-    """Rise of the loss of the text's own next token, nats; above 0 the firing helps. None at the last token."""
+    """Rise of the loss of the text's own next token, nats; above 0 the firing helps. None at the
+    last token."""
     later: float
     """Rise of the loss of all tokens after the position together, nats."""
 
@@ -32,15 +34,21 @@ class FiringEffect:
     full: Without
     """All later blocks run again."""
     direct: Without | None
-    """Only the stream before the final norm changes, as sae_vis has it; None outside the residual stream."""
+    """Only the stream before the final norm changes, as sae_vis has it; None outside the residual
+    stream."""
     contribution: float | None
-    """What it adds to the logit of the text's own next token along the direct path, without the norm's division; None where that is none."""
+    """What it adds to the logit of the text's own next token along the direct path, without the
+    norm's division; None where that is none."""
 
 
-def firing_effect(reader: Reader, reading: Reading, feature: int, position: int, count: int = 5) -> FiringEffect:
-    """Take a feature out at one position, and list the `count` tokens whose log-probability rises and falls most.
+def firing_effect(
+    reader: Reader, reading: Reading, feature: int, position: int, count: int = 5
+) -> FiringEffect:
+    """Take a feature out at one position, and list the `count` tokens whose log-probability rises
+    and falls most.
 
-    Formula: log p − log p without a_k(t) d_k at t, of every next token; `contribution` a_k(t) (d_k ∘ w) W_U
+    Formula: log p − log p without a_k(t) d_k at t, of every next token; `contribution` a_k(t) (d_k
+    ∘ w) W_U
     Source: callummcdougall/sae_vis, the tables that it shows when a token is pointed at
 
     Three passes of the model. Raises: DataError where the feature is not on.
@@ -64,4 +72,11 @@ def firing_effect(reader: Reader, reading: Reading, feature: int, position: int,
             contribution = float(logits[0, following])
     except ModelError:  # outside the residual stream no path is direct
         pass
-    return FiringEffect(feature, position, float(firing.value[0]), without(change(reader, reading, out)), direct, contribution)
+    return FiringEffect(
+        feature,
+        position,
+        float(firing.value[0]),
+        without(change(reader, reading, out)),
+        direct,
+        contribution,
+    )

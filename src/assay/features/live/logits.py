@@ -1,4 +1,5 @@
-"""What parts of the residual stream do to the logits through the final norm: exactly, or with the norm's divisor held still."""
+"""What parts of the residual stream do to the logits through the final norm: exactly, or with the
+norm's divisor held still."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from assay.subjects.readout import Norm, final_norm
 
 @dataclass(frozen=True, eq=False)
 class Unembedding:
-    """The way from the stream to the logits: norm, gain and matrix. A LayerNorm's bias is left out: it cancels in differences."""
+    """The way from the stream to the logits: norm, gain and matrix. A LayerNorm's bias is left out:
+    it cancels in differences."""
 
     W_U: Float[Tensor, "v d"]
     gain: Float[Tensor, "d"]
@@ -23,7 +25,11 @@ class Unembedding:
     @classmethod
     def of(cls, subject: Pretrained) -> Unembedding:
         """That of a model. Raises: ModelError where its norm is neither LayerNorm nor RMSNorm."""
-        return cls(subject.model.get_output_embeddings().weight.detach().float(), subject.final_norm.weight.detach().float(), final_norm(subject))
+        return cls(
+            subject.model.get_output_embeddings().weight.detach().float(),
+            subject.final_norm.weight.detach().float(),
+            final_norm(subject),
+        )
 
     def exact(self, part: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """Logits of the stream x less those without the part, centred.
@@ -47,13 +53,17 @@ class Unembedding:
         return ((rows if self.norm is None else self.norm.project(rows)) * self.gain) @ self.W_U.T
 
     def centred(self, e: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
-        """Logits of what the norm gives before its gain, less their mean over the vocabulary, which softmax ignores."""
+        """Logits of what the norm gives before its gain, less their mean over the vocabulary, which
+        softmax ignores."""
         logits = (e * self.gain) @ self.W_U.T
         return logits - logits.mean(-1, keepdim=True)
 
 
-def log_probability_changes(logits: Float[Tensor, "n v"], difference: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
-    """ΔCE of every possible next token when `difference` is taken off the logits, nats; above 0 what was taken off helped it.
+def log_probability_changes(
+    logits: Float[Tensor, "n v"], difference: Float[Tensor, "n v"]
+) -> Float[Tensor, "n v"]:
+    """ΔCE of every possible next token when `difference` is taken off the logits, nats; above 0
+    what was taken off helped it.
 
     Formula: log softmax(logits) − log softmax(logits − difference)
     Source: callummcdougall/sae_vis, the loss effect of a feature

@@ -1,10 +1,11 @@
-"""How far a firing acts on the logits directly and how far through later layers, at its own position.
+"""How far a firing acts on the logits directly and how far through later layers, at its own
+position.
 
     Δ_total = Δ_direct + Δ_indirect        both with the final norm's divisor as it was
 
-Δ_direct is the image of the firing itself, Δ_indirect that of what later layers make of it. That the divisor changes too is a third
-term, Δ_norm: the exact difference of the logits is Δ_total + Δ_norm. All are centred over the vocabulary.
-"""
+Δ_direct is the image of the firing itself, Δ_indirect that of what later layers make of it. That
+the divisor changes too is a third term, Δ_norm: the exact difference of the logits is Δ_total +
+Δ_norm. All are centred over the vocabulary."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Paths:
 
     firings: Firings
     share: Float[np.ndarray, "n"]
-    """E_dir = ‖Δ_direct‖² / (‖Δ_direct‖² + ‖Δ_indirect‖²), 0 to 1; 1/2 where later layers cancel the direct effect."""
+    """E_dir = ‖Δ_direct‖² / (‖Δ_direct‖² + ‖Δ_indirect‖²), 0 to 1; 1/2 where later layers cancel
+    the direct effect."""
     signed: Float[np.ndarray, "n"]
     """⟨Δ_direct, Δ_total⟩ / ‖Δ_total‖², of any size; NaN where Δ_total nearly vanishes."""
     cosine: Float[np.ndarray, "n"]
@@ -48,28 +50,34 @@ class Paths:
     norm: Float[np.ndarray, "n"]
     """‖Δ_norm‖, what the norm's divisor answers."""
     on_next: Float[np.ndarray, "n path"]
-    """Δ_direct, Δ_indirect, Δ_norm of the next token's centred logit; above 0 raises it. NaN at the last token."""
+    """Δ_direct, Δ_indirect, Δ_norm of the next token's centred logit; above 0 raises it. NaN at the
+    last token."""
 
 
 def split_paths(reader: Reader, reading: Reading, firings: Firings, *, batch: int = BATCH) -> Paths:
-    """Split what each firing does to the logits at its own position into its direct and its indirect path.
+    """Split what each firing does to the logits at its own position into its direct and its
+    indirect path.
 
-    One pass from the dictionary's block on over the text up to each firing, `batch` tokens at a time, and three products with the
-    unembedding. Effects on later positions are not in it.
+    One pass from the dictionary's block on over the text up to each firing, `batch` tokens at a
+    time, and three products with the unembedding. Effects on later positions are not in it.
 
     Raises: ModelError for a site outside the residual stream.
     """
     check_direct(reader.target)
     unembedding = Unembedding.of(reader.subject)
     step = min(CHUNK, max(1, batch // len(reading)))
-    order = np.argsort(firings.position, kind="stable")  # so that little of the text is run behind a firing
+    order = np.argsort(
+        firings.position, kind="stable"
+    )  # so that little of the text is run behind a firing
     packs = [order[a : a + step] for a in range(0, len(order), step)]
     found = [_split(reader, reading, firings[pack], unembedding) for pack in packs]
     columns = zip(*found, strict=True) if found else [[np.zeros(0)]] * 7 + [[np.zeros((0, 3))]]
     return Paths(firings, *(np.concatenate(list(column))[np.argsort(order)] for column in columns))
 
 
-def _split(reader: Reader, reading: Reading, firings: Firings, unembedding: Unembedding) -> tuple[np.ndarray, ...]:
+def _split(
+    reader: Reader, reading: Reading, firings: Firings, unembedding: Unembedding
+) -> tuple[np.ndarray, ...]:
     ids, reading = reading.ids, reading.cut(int(firings.position.max()) + 1)
     n, last = len(firings), Site("resid_post", reader.subject.layers - 1)
     at = torch.from_numpy(firings.position).to(reading.acts.device)
@@ -78,9 +86,16 @@ def _split(reader: Reader, reading: Reading, firings: Firings, unembedding: Unem
     new[row, at] -= part
     one = reading.passage
     before = None if one.before is None else one.before.expand(n, -1, -1)
-    passage = Passage(one.tokens.expand(n, -1), one.acts.expand(n, -1, -1), one.keep.expand(n, -1), None, before)
+    passage = Passage(
+        one.tokens.expand(n, -1), one.acts.expand(n, -1, -1), one.keep.expand(n, -1), None, before
+    )
     x = reading.stream.float()[at]
-    change = x - spliced_run(reader.subject, reader.target, passage, new, also=[last]).acts[last].float()[row, at]
+    change = (
+        x
+        - spliced_run(reader.subject, reader.target, passage, new, also=[last])
+        .acts[last]
+        .float()[row, at]
+    )
     direct, total = unembedding.frozen(part, x), unembedding.frozen(change, x)
     indirect, answer = total - direct, unembedding.exact(change, x) - total
     following = torch.tensor([*ids[1:], 0], device=at.device)[at]

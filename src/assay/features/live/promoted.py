@@ -1,4 +1,5 @@
-"""The tokens that a feature promotes and suppresses: exactly, through the final norm as it is where the feature fires, and linearised.
+"""The tokens that a feature promotes and suppresses: exactly, through the final norm as it is where
+the feature fires, and linearised.
 
     exact      mean over firings of W_U [LN(x) − LN(x − a d)], x the stream before the final norm
     linear     (d ∘ w) W_U, w the norm's weight: the logit table that others show
@@ -41,22 +42,30 @@ class Promoted:
     overlap: tuple[float, float]
     """Share of the ten most promoted tokens that both have, and of the ten most suppressed."""
 
-    def table(self, count: int = 10, exact: bool = True) -> tuple[Int[np.ndarray, "sign rank"], Float[np.ndarray, "sign rank"]]:
-        """Ids and logits of the most promoted (sign 0) and the most suppressed tokens (sign 1); ties by token id."""
+    def table(
+        self, count: int = 10, exact: bool = True
+    ) -> tuple[Int[np.ndarray, "sign rank"], Float[np.ndarray, "sign rank"]]:
+        """Ids and logits of the most promoted (sign 0) and the most suppressed tokens (sign 1);
+        ties by token id."""
         ids, values = extremes((self.exact if exact else self.linear)[None], count)
         return ids[0], values[0]
 
 
 def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firings]]) -> Promoted:
-    """Find the tokens that a feature promotes at these firings, exactly and linearised. No pass of the model: the readings have it.
+    """Find the tokens that a feature promotes at these firings, exactly and linearised. No pass of
+    the model: the readings have it.
 
-    Firings of other features among them are passed over. One product with the unembedding for each firing.
+    Firings of other features among them are passed over. One product with the unembedding for each
+    firing.
 
-    Raises: DataError where the feature does not fire; ModelError for a site outside the residual stream.
-    """
+    Raises: DataError where the feature does not fire; ModelError for a site outside the residual
+    stream."""
     check_direct(reader.target)
     unembedding = Unembedding.of(reader.subject)
-    total, n = torch.zeros(len(unembedding.W_U), dtype=torch.float64, device=reader.subject.device), 0
+    total, n = (
+        torch.zeros(len(unembedding.W_U), dtype=torch.float64, device=reader.subject.device),
+        0,
+    )
     for reading, some in firings:
         mine = some.of(feature)
         for a in range(0, len(mine), CHUNK):
@@ -77,7 +86,9 @@ def _cosine(a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"]) -> float:
     return float(a @ b) / size if size else float("nan")
 
 
-def _overlap(a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"], count: int = 10) -> tuple[float, float]:
+def _overlap(
+    a: Float[np.ndarray, "v"], b: Float[np.ndarray, "v"], count: int = 10
+) -> tuple[float, float]:
     """How many of the most promoted, and of the most suppressed, are in both lists, as shares."""
     count = min(count, len(a))
     ids = extremes(np.stack([a, b]), count)[0]

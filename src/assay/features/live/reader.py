@@ -1,4 +1,5 @@
-"""Reader: a model and a dictionary that read a text; Reading: tokens, losses and firings, with what further questions start from."""
+"""Reader: a model and a dictionary that read a text; Reading: tokens, losses and firings, with what
+further questions start from."""
 
 from __future__ import annotations
 
@@ -76,9 +77,11 @@ class Reading:
     firings: Firings
     """Where features count."""
     uncounted: Firings
-    """What is on where none counts, such as at attention sinks: to be shown apart, never ranked or changed."""
+    """What is on where none counts, such as at attention sinks: to be shown apart, never ranked or
+    changed."""
     limits: tuple[float, float] = field(repr=False)
-    """Lengths of activations above which a position is left out, where the dictionary reads and where it writes."""
+    """Lengths of activations above which a position is left out, where the dictionary reads and
+    where it writes."""
     passage: Passage = field(repr=False)
     """The text as one window, with its activations."""
     stream: Float[Tensor, "s d"] = field(repr=False)
@@ -105,15 +108,28 @@ class Reading:
         return self.passage.acts[0]
 
     def cut(self, length: int) -> Reading:
-        """Its first `length` tokens: in a causal model nothing later matters to them. Which of them count stays as it was."""
+        """Its first `length` tokens: in a causal model nothing later matters to them. Which of them
+        count stays as it was."""
         one = self.passage
         inputs, before = (None if x is None else x[:, :length] for x in (one.inputs, one.before))
-        passage = Passage(one.tokens[:, :length], one.acts[:, :length], one.keep[:, :length], inputs, before)
-        firings, uncounted = (some[some.position < length] for some in (self.firings, self.uncounted))
+        passage = Passage(
+            one.tokens[:, :length], one.acts[:, :length], one.keep[:, :length], inputs, before
+        )
+        firings, uncounted = (
+            some[some.position < length] for some in (self.firings, self.uncounted)
+        )
         return Reading(
-            self.ids[:length], self.words[:length], self.loss[: max(0, length - 1)], self.keep[:length], firings, uncounted,
-            self.limits, passage, self.stream[:length], self.final[:length],
-        )  # fmt: skip
+            self.ids[:length],
+            self.words[:length],
+            self.loss[: max(0, length - 1)],
+            self.keep[:length],
+            firings,
+            uncounted,
+            self.limits,
+            passage,
+            self.stream[:length],
+            self.final[:length],
+        )
 
     @cached_property
     def on(self) -> Int[np.ndarray, "k"]:
@@ -123,11 +139,12 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A model and a dictionary of one of its sites, and how they read a text: the rules of `evaluate` and `look`.
+    """A model and a dictionary of one of its sites, and how they read a text: the rules of
+    `evaluate` and `look`.
 
-    Raises: DataError for several dictionaries, one on another device than the model, or one of another width than its site;
-    ModelError for a site that the model lacks, or a BOS that it has not.
-    """
+    Raises: DataError for several dictionaries, one on another device than the model, or one of
+    another width than its site; ModelError for a site that the model lacks, or a BOS that it has
+    not."""
 
     subject: Pretrained
     dictionary: Dictionary
@@ -148,16 +165,30 @@ class Reader:
     def __post_init__(self) -> None:
         one, subject = self.dictionary, self.subject
         if len(one) != 1:
-            raise DataError(f"a text is read with one dictionary, got {len(one)} runs; take one: dictionary[0]")
+            raise DataError(
+                f"a text is read with one dictionary, got {len(one)} runs; take one: dictionary[0]"
+            )
         if one.W_enc.device != subject.device:
-            raise DataError(f"the dictionary is on {one.W_enc.device}, the model on {subject.device}; move it: dictionary.to(subject.device)")
-        for site, width, does in ((self.reads, one.W_enc.shape[1], "reads"), (self.target, one.W_dec.shape[-1], "writes")):
+            raise DataError(
+                f"the dictionary is on {one.W_enc.device}, the model on {subject.device}; "
+                "move it: dictionary.to(subject.device)"
+            )
+        for site, width, does in (
+            (self.reads, one.W_enc.shape[1], "reads"),
+            (self.target, one.W_dec.shape[-1], "writes"),
+        ):
             if (there := subject.width(site)) != width:
-                raise DataError(f"the dictionary {does} {width} numbers per token, {subject.name} has {there} at {site}")
+                raise DataError(
+                    f"the dictionary {does} {width} numbers per token, {subject.name} has "
+                    f"{there} at {site}"
+                )
         if self.bos:
             bos_token(subject.folder)
         if self.skip_first < 0 or self.outlier < 0:
-            raise DataError(f"skip_first and outlier must be at least 0, got {self.skip_first} and {self.outlier:g}")
+            raise DataError(
+                f"skip_first and outlier must be at least 0, got {self.skip_first} and "
+                f"{self.outlier:g}"
+            )
 
     @property
     def target(self) -> Site:
@@ -171,62 +202,95 @@ class Reader:
         return there if self.most is None else min(self.most, there)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, with a BOS where that is the rule. Raises: DataError for more than the limit."""
+        """The token ids of a text, with a BOS where that is the rule. Raises: DataError for more
+        than the limit."""
         ids = ([bos_token(self.subject.folder)] if self.bos else []) + self.subject.encode(text)
         if len(ids) > self.limit:
-            raise DataError(f"the text has {len(ids)} tokens, at most {self.limit} are read; shorten it")
+            raise DataError(
+                f"the text has {len(ids)} tokens, at most {self.limit} are read; shorten it"
+            )
         return ids
 
     def read(self, text: str, then: int | None = None) -> Reading:
         """Run the model on a text and encode it.
 
-        `then` is the id of a token put behind the text, so that its prediction at the text's last token can be asked about; no
-        feature counts at that token itself. One pass of the model over the text.
+        `then` is the id of a token put behind the text, so that its prediction at the text's last
+        token can be asked about; no feature counts at that token itself. One pass of the model over
+        the text.
 
-        Raises: DataError for more tokens than the limit, or a text that leaves nothing to predict or no position that counts.
-        """
+        Raises: DataError for more tokens than the limit, or a text that leaves nothing to predict
+        or no position that counts."""
         return self.read_ids(self.encode(text), then)
 
     def read_ids(self, ids: Sequence[int], then: int | None = None) -> Reading:
-        """Run the model on token ids, which begin with a BOS where that is the rule; otherwise as `read`."""
+        """Run the model on token ids, which begin with a BOS where that is the rule; otherwise as
+        `read`."""
         whole = [*(int(i) for i in ids), *([] if then is None else [int(then)])]
         if len(whole) < self.skip_first + 2:
             raise DataError(
-                f"the text has {len(whole)} tokens; give at least {self.skip_first + 2}, so that there is something to predict"
+                f"the text has {len(whole)} tokens; give at least {self.skip_first + 2}, so "
+                "that there is something to predict"
             )
         if len(whole) > self.limit:
-            raise DataError(f"the text has {len(whole)} tokens, at most {self.limit} are read; shorten it")
+            raise DataError(
+                f"the text has {len(whole)} tokens, at most {self.limit} are read; shorten it"
+            )
         subject, last = self.subject, Site("resid_post", self.subject.layers - 1)
-        passage, trace = capture(subject, self.target, torch.tensor([whole], device=subject.device), None, self.reads, (last,))
+        passage, trace = capture(
+            subject,
+            self.target,
+            torch.tensor([whole], device=subject.device),
+            None,
+            self.reads,
+            (last,),
+        )
         inputs = passage.acts if passage.inputs is None else passage.inputs
         limits = self.outlier_limits(inputs[:, : len(ids)], passage.acts[:, : len(ids)])
         keep = kept(inputs, passage.acts, limits, self.skip_first)
         keep[:, len(ids) :] = False
         if not bool(keep.any()):
-            raise DataError(f"all {len(ids)} tokens are left out, with skip_first {self.skip_first} and outlier {self.outlier:g}")
+            raise DataError(
+                f"all {len(ids)} tokens are left out, with skip_first {self.skip_first} and "
+                f"outlier {self.outlier:g}"
+            )
         codes = self.codes(inputs[0])
         position, feature = codes.nonzero(as_tuple=True)
         value = codes[position, feature].float()
         if not bool(value.isfinite().all()):
-            raise DataError("the dictionary gives numbers that are not finite on this model's activations; is the site right?")
+            raise DataError(
+                "the dictionary gives numbers that are not finite on this model's "
+                "activations; is the site right?"
+            )
         everywhere = Firings(position.cpu().numpy(), feature.cpu().numpy(), value.cpu().numpy())
         counts = keep[0].cpu().numpy()
         assert trace.final is not None
         return Reading(
-            tuple(whole), tuple(subject.token_text(whole)), trace.loss()[0].double().cpu().numpy(), counts,
-            everywhere[counts[everywhere.position]], everywhere[~counts[everywhere.position]], limits, passage, trace.acts[last][0],
+            tuple(whole),
+            tuple(subject.token_text(whole)),
+            trace.loss()[0].double().cpu().numpy(),
+            counts,
+            everywhere[counts[everywhere.position]],
+            everywhere[~counts[everywhere.position]],
+            limits,
+            passage,
+            trace.acts[last][0],
             trace.final[0],
-        )  # fmt: skip
+        )
 
     def codes(self, inputs: Float[Tensor, "b d_in"]) -> Float[Tensor, "b f"]:
         """Activations of every feature, 0 where it is off."""
         codes = self.dictionary.encode(inputs)[0]
         return codes * switched_on(self.dictionary, codes)
 
-    def outlier_limits(self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]) -> tuple[float, float]:
-        """Lengths above which an activation is an outlier, where the dictionary reads and writes: of this text alone."""
+    def outlier_limits(
+        self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]
+    ) -> tuple[float, float]:
+        """Lengths above which an activation is an outlier, where the dictionary reads and writes:
+        of this text alone."""
         first, second = (
-            outlier_limit(x[:, self.skip_first :], self.outlier) if x.shape[1] > self.skip_first else float("inf")
+            outlier_limit(x[:, self.skip_first :], self.outlier)
+            if x.shape[1] > self.skip_first
+            else float("inf")
             for x in (inputs, acts)
         )
         return first, second
@@ -235,5 +299,8 @@ class Reader:
         """What each of these firings adds to the reconstruction at its position."""
         if not len(firings):
             return reading.acts[:0]
-        position, feature, value = (torch.from_numpy(a).to(self.subject.device) for a in (firings.position, firings.feature, firings.value))
+        position, feature, value = (
+            torch.from_numpy(a).to(self.subject.device)
+            for a in (firings.position, firings.feature, firings.value)
+        )
         return value[:, None] * of_one_unit(self.dictionary, feature, reading.inputs[position])

@@ -1,9 +1,10 @@
-"""Text generated with features changed at every token, beside what the model writes as it is, and what the change costs in KL.
+"""Text generated with features changed at every token, beside what the model writes as it is, and
+what the change costs in KL.
 
-Each new token is one pass over three rows with a cache of keys and values: the changed model on its own continuation, the model as
-it is on that same continuation (which gives the KL), and the model as it is on its own. The prompt is one pass over the same rows,
-after one to the dictionary's site that settles what counts as an outlier.
-"""
+Each new token is one pass over three rows with a cache of keys and values: the changed model on its
+own continuation, the model as it is on that same continuation (which gives the KL), and the model
+as it is on its own. The prompt is one pass over the same rows, after one to the dictionary's site
+that settles what counts as an outlier."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Step:
     after: str
     """All that the changed model has written so far."""
     kl: float
-    """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN once it has ended."""
+    """KL(changed ‖ as it is) where the changed model chose this token, nats, at temperature 1; NaN
+    once it has ended."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Steered:
     before: str
     after: str
     kl: tuple[float, ...]
-    """KL(changed ‖ as it is) of each token that the changed model wrote, nats, along what it wrote."""
+    """KL(changed ‖ as it is) of each token that the changed model wrote, nats, along what it
+    wrote."""
 
     @property
     def mean_kl(self) -> float:
@@ -62,7 +65,11 @@ class Steered:
     def of(cls, steps: Iterable[Step]) -> Steered:
         """All steps together. Runs them, where they are an iterator."""
         done = list(steps)
-        return cls(done[-1].before if done else "", done[-1].after if done else "", tuple(s.kl for s in done if s.after_id is not None))
+        return cls(
+            done[-1].before if done else "",
+            done[-1].after if done else "",
+            tuple(s.kl for s in done if s.after_id is not None),
+        )
 
 
 def steer(
@@ -75,28 +82,49 @@ def steer(
     seed: int = 0,
     stop: Sequence[int] | None = None,
 ) -> Iterator[Step]:
-    """Continue a prompt with and without changes, token by token: a page shows each step as it comes and stops by asking no more.
+    """Continue a prompt with and without changes, token by token: a page shows each step as it
+    comes and stops by asking no more.
 
-    Changes act at the prompt's tokens and at every new one, by the reader's rules of what counts. At temperature 0 the most
-    probable token is taken; else one is drawn, by numbers that depend on the seed and the step alone and are the same for both
-    continuations, so that without a change both are one text. `stop` are the ids that end a continuation; None: the model's own.
-    Nothing is held on the model between two steps.
+    Changes act at the prompt's tokens and at every new one, by the reader's rules of what counts.
+    At temperature 0 the most probable token is taken; else one is drawn, by numbers that depend on
+    the seed and the step alone and are the same for both continuations, so that without a change
+    both are one text. `stop` are the ids that end a continuation; None: the model's own. Nothing is
+    held on the model between two steps.
 
-    Raises: DataError, when called, for features that are not there, impossible numbers, or more tokens than the reader's limit.
-    """
+    Raises: DataError, when called, for features that are not there, impossible numbers, or more
+    tokens than the reader's limit."""
     check_changes(reader, changes)
     if new < 1 or not 0 <= temperature < float("inf"):
-        raise DataError(f"new must be at least 1 and temperature at least 0, got {new} and {temperature:g}")
+        raise DataError(
+            f"new must be at least 1 and temperature at least 0, got {new} and {temperature:g}"
+        )
     ids = reader.encode(prompt)
     if not ids:
         raise DataError("the prompt has no tokens; give at least one")
     if len(ids) + new > reader.limit:
-        raise DataError(f"the prompt's {len(ids)} tokens and {new} new ones are more than the {reader.limit} that are read; shorten one")
-    return _steps(reader, ids, changes, new, temperature, seed, frozenset(_ends(reader) if stop is None else stop))
+        raise DataError(
+            f"the prompt's {len(ids)} tokens and {new} new ones are more than the "
+            f"{reader.limit} that are read; shorten one"
+        )
+    return _steps(
+        reader,
+        ids,
+        changes,
+        new,
+        temperature,
+        seed,
+        frozenset(_ends(reader) if stop is None else stop),
+    )
 
 
 def _steps(
-    reader: Reader, ids: list[int], changes: Sequence[Change], new: int, temperature: float, seed: int, stop: frozenset[int]
+    reader: Reader,
+    ids: list[int],
+    changes: Sequence[Change],
+    new: int,
+    temperature: float,
+    seed: int,
+    stop: frozenset[int],
 ) -> Iterator[Step]:
     from transformers import DynamicCache
 
@@ -112,14 +140,28 @@ def _steps(
         assert trace.final is not None and trace.head is not None
         with torch.no_grad():
             logits = trace.head(trace.final[:, -1]).float()
-        kl = max(0.0, float(nats(logits[:1], logits[1:2], torch.zeros(1, dtype=torch.long, device=logits.device))[1]))
+        kl = max(
+            0.0,
+            float(
+                nats(
+                    logits[:1], logits[1:2], torch.zeros(1, dtype=torch.long, device=logits.device)
+                )[1]
+            ),
+        )
         noise = _noise(seed, index, logits) if temperature else 0.0
         chosen = [int((logits[row] / (temperature or 1.0) + noise).argmax()) for row in (2, 0)]
         for i, text in enumerate((before, after)):
             if not ended[i]:
                 text.append(chosen[i])
         given = [None if end else token for end, token in zip(ended, chosen, strict=True)]
-        yield Step(index, given[0], given[1], subject.decode(before), subject.decode(after), float("nan") if ended[1] else kl)
+        yield Step(
+            index,
+            given[0],
+            given[1],
+            subject.decode(before),
+            subject.decode(after),
+            float("nan") if ended[1] else kl,
+        )
         ended = [end or token in stop for end, token in zip(ended, chosen, strict=True)]
         if all(ended):
             return
@@ -129,12 +171,16 @@ def _steps(
 def _limits(reader: Reader, ids: list[int]) -> tuple[float, float]:
     """What is too long to count, by the prompt: the first pass, up to the dictionary's site."""
     tokens = torch.tensor([ids], device=reader.subject.device)
-    acts = reader.subject.run(tokens, capture=list({reader.reads, reader.target}), logits=False).acts
+    acts = reader.subject.run(
+        tokens, capture=list({reader.reads, reader.target}), logits=False
+    ).acts
     inputs, target = (acts[site].flatten(2).float() for site in (reader.reads, reader.target))
     return reader.outlier_limits(inputs, target)
 
 
-def _edits(reader: Reader, changes: Sequence[Change], limits: tuple[float, float], first: int) -> Mapping[Site, Edit]:
+def _edits(
+    reader: Reader, changes: Sequence[Change], limits: tuple[float, float], first: int
+) -> Mapping[Site, Edit]:
     """Changes of the first of three rows, at positions from `first` on."""
     met: dict[str, Tensor] = {}
 
@@ -147,17 +193,25 @@ def _edits(reader: Reader, changes: Sequence[Change], limits: tuple[float, float
         inputs = met.get("inputs", acts)
         counts = kept(inputs, acts, limits, max(0, reader.skip_first - first))[0]
         codes = reader.codes(inputs[0])[:, features_of(changes)] * counts[:, None]
-        x[0] += changed_part(reader, changes, codes, inputs[0], counts, first).to(x).reshape(x[0].shape)
+        x[0] += (
+            changed_part(reader, changes, codes, inputs[0], counts, first).to(x).reshape(x[0].shape)
+        )
         return x
 
     if not changes:
         return {}
-    return {reader.target: put} if reader.reads == reader.target else {reader.reads: remember, reader.target: put}
+    return (
+        {reader.target: put}
+        if reader.reads == reader.target
+        else {reader.reads: remember, reader.target: put}
+    )
 
 
 def _noise(seed: int, index: int, like: Float[Tensor, "r v"]) -> Float[Tensor, "v"]:
     """Gumbel noise: the largest of logits/T + noise is a draw from softmax(logits/T)."""
-    drawn = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(np.float64)
+    drawn = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(
+        np.float64
+    )
     return torch.from_numpy(-np.log(-np.log(np.maximum(drawn, 1e-300)))).float().to(like.device)
 
 

@@ -1,4 +1,5 @@
-"""One rater's answers: lines of JSON that are only added to, each bound to all before it, so that a changed file is known as one."""
+"""One rater's answers: lines of JSON that are only added to, each bound to all before it, so that a
+changed file is known as one."""
 
 from __future__ import annotations
 
@@ -29,9 +30,9 @@ class Answer:
 class Answers:
     """The answers of one rater to one plan, kept in a file.
 
-    Each line has the hash of the line before it, of the plan at the start. Lines that do not fit, and answers that came after
-    the arms were shown, count in nothing. The hash has no secret: it shows accidents and idle edits, not a forger.
-    """
+    Each line has the hash of the line before it, of the plan at the start. Lines that do not fit,
+    and answers that came after the arms were shown, count in nothing. The hash has no secret: it
+    shows accidents and idle edits, not a forger."""
 
     def __init__(self, path: Path, plan: str, rater: str):
         self.path, self.rater, self._plan = path, rater, plan
@@ -77,7 +78,9 @@ class Answers:
 
     def _add(self, line: Line) -> None:
         if self.fault or self.shown:
-            raise DataError(f"{self.path}: {self.fault or 'the arms were shown'}; answers no longer count")
+            raise DataError(
+                f"{self.path}: {self.fault or 'the arms were shown'}; answers no longer count"
+            )
         with self.path.open("ab") as file:
             file.truncate(self._whole)
             if not self._whole:

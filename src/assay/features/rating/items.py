@@ -1,4 +1,5 @@
-"""What a rater sees: contexts of features in an order that says nothing, without number, density or whose feature it is."""
+"""What a rater sees: contexts of features in an order that says nothing, without number, density or
+whose feature it is."""
 
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ from assay.core.spec import canonical_json
 from assay.features.index.reader import Context, Index
 
 RAREST, COMMONEST = 20, 0.25
-"""Firings that a feature needs to be shown at all, and the share of tokens above which it is on too often to be shown by contexts."""
+"""Firings that a feature needs to be shown at all, and the share of tokens above which it is on too
+often to be shown by contexts."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of text, and how strongly the feature is on at each token, as a share of its maximum."""
+    """A piece of text, and how strongly the feature is on at each token, as a share of its
+    maximum."""
 
     tokens: tuple[str, ...]
     shades: tuple[float, ...]
@@ -44,26 +47,33 @@ class Item:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of what is shown, and of nothing else."""
-        return hashlib.sha256(canonical_json([[p.tokens, p.shades, p.at] for p in self.passages]).encode()).hexdigest()
+        return hashlib.sha256(
+            canonical_json([[p.tokens, p.shades, p.at] for p in self.passages]).encode()
+        ).hexdigest()
 
 
-def shuffled(arms: Mapping[str, tuple[Index, Sequence[int]]], passages: int, seed: int) -> tuple[Item, ...]:
+def shuffled(
+    arms: Mapping[str, tuple[Index, Sequence[int]]], passages: int, seed: int
+) -> tuple[Item, ...]:
     """Lay out the features of all arms, as many of each, in an order drawn by the seed."""
     made = [
         Item(arm, match, number, _passages(index, number, passages))
-        for arm, (index, numbers) in arms.items() for match, number in enumerate(numbers)
-    ]  # fmt: skip
+        for arm, (index, numbers) in arms.items()
+        for match, number in enumerate(numbers)
+    ]
     order = rng.generator(seed, "rating/order").permutation(len(made))
     return tuple(made[i] for i in order)
 
 
 def chosen(index: Index, count: int, seed: int) -> list[int]:
-    """Draw features evenly by how often they fire, one from each of `count` equally large groups. Raises: DataError for too few."""
+    """Draw features evenly by how often they fire, one from each of `count` equally large groups.
+    Raises: DataError for too few."""
     firings, density = (index.columns((name,))[name] for name in ("firings", "density"))
     fit = np.flatnonzero((firings >= RAREST) & (density <= COMMONEST))
     if len(fit) < count:
         raise DataError(
-            f"{index.about.name} has {len(fit)} features with {RAREST} firings or more and a density of at most {COMMONEST:g}; "
+            f"{index.about.name} has {len(fit)} features with {RAREST} firings or more and a "
+            f"density of at most {COMMONEST:g}; "
             f"asked for {count}: say fewer --features, or index more tokens"
         )
     groups = np.array_split(fit[np.argsort(density[fit], kind="stable")], count)
@@ -72,11 +82,18 @@ def chosen(index: Index, count: int, seed: int) -> list[int]:
 
 
 def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
-    """Find a feature of another dictionary for each density: the assignment with the least sum of |log ratios|. Raises: DataError."""
+    """Find a feature of another dictionary for each density: the assignment with the least sum of
+    |log ratios|. Raises: DataError."""
     columns = index.columns(("firings", "density"))
-    fit = np.flatnonzero((columns["firings"] >= min(RAREST, columns["firings"].max(initial=0))) & (columns["density"] > 0))
+    fit = np.flatnonzero(
+        (columns["firings"] >= min(RAREST, columns["firings"].max(initial=0)))
+        & (columns["density"] > 0)
+    )
     if len(fit) < len(density):
-        raise DataError(f"{index.about.name} has {len(fit)} features that fire often enough, and {len(density)} are to be rated")
+        raise DataError(
+            f"{index.about.name} has {len(fit)} features that fire often enough, and "
+            f"{len(density)} are to be rated"
+        )
     apart = np.abs(np.log(density)[:, None] - np.log(columns["density"][fit])[None])
     rows, places = linear_sum_assignment(apart)
     found: Int[np.ndarray, "n"] = fit[places[np.argsort(rows)]]
@@ -84,7 +101,8 @@ def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
 
 
 def _passages(index: Index, number: int, count: int) -> tuple[Passage, ...]:
-    """Half of the passages are the feature's strongest, the others evenly spaced through its firings, strongest first."""
+    """Half of the passages are the feature's strongest, the others evenly spaced through its
+    firings, strongest first."""
     contexts = index.contexts(number)
     top = [c for c in contexts if c.kind == "top"][: (count + 1) // 2]
     seen = {(c.window, c.position) for c in top}

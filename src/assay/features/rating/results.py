@@ -1,4 +1,5 @@
-"""What raters said, by arm: mean scores with intervals over features, agreement, and the rows of a table for `assay judge`."""
+"""What raters said, by arm: mean scores with intervals over features, agreement, and the rows of a
+table for `assay judge`."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ class Counted:
     rows: tuple[Mapping[str, Any], ...]
 
 
-def counted(items: Sequence[Item], arms: Sequence[str], answers: Mapping[str, Mapping[str, Answer]]) -> Counted:
+def counted(
+    items: Sequence[Item], arms: Sequence[str], answers: Mapping[str, Mapping[str, Answer]]
+) -> Counted:
     """Count the answers of raters, given by the hash of the item; arms in this order."""
     scores = np.full((len(items), len(answers)), np.nan)
     rows = []
@@ -42,14 +45,29 @@ def counted(items: Sequence[Item], arms: Sequence[str], answers: Mapping[str, Ma
         for j, (rater, given) in enumerate(answers.items()):
             if (answer := given.get(item.hash)) is not None:
                 scores[i, j] = answer.score
-                rows.append({
-                    "arm": item.arm, "match": item.match, "feature": item.feature, "rater": rater, "score": answer.score, "words": answer.words,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "arm": item.arm,
+                        "match": item.match,
+                        "feature": item.feature,
+                        "rater": rater,
+                        "score": answer.score,
+                        "words": answer.words,
+                    }
+                )
     found = []
     for arm in arms:
         own = scores[[i for i, item in enumerate(items) if item.arm == arm]]
         some = own[np.isfinite(own).any(1)]
         mean = interval({"value": np.nanmean(some, 1) if len(some) else np.empty(0)}, stats.mean)
         found.append(Score(arm, mean, len(some), int(np.isfinite(own).sum())))
-    agreement = alpha_interval(scores) if len(answers) > 1 and (np.isfinite(scores).sum(1) > 1).sum() > 1 else None
-    return Counted(tuple(found), agreement, tuple(sorted(rows, key=lambda r: (arms.index(r["arm"]), r["match"], r["rater"]))))
+    agreement = (
+        alpha_interval(scores)
+        if len(answers) > 1 and (np.isfinite(scores).sum(1) > 1).sum() > 1
+        else None
+    )
+    return Counted(
+        tuple(found),
+        agreement,
+        tuple(sorted(rows, key=lambda r: (arms.index(r["arm"]), r["match"], r["rater"]))),
+    )

@@ -1,8 +1,9 @@
-"""Artefacts of a depot: folders of activations and the like, in parts of 64 MiB that go and come one by one.
+"""Artefacts of a depot: folders of activations and the like, in parts of 64 MiB that go and come
+one by one.
 
-A part is named by the hash of its blocks' hashes, which hashes.json has already; so whoever goes on with a transfer knows without
-reading a byte which parts are there, equal parts lie there once, and two builders whose numbers differ never mix.
-"""
+A part is named by the hash of its blocks' hashes, which hashes.json has already; so whoever goes on
+with a transfer knows without reading a byte which parts are there, equal parts lie there once, and
+two builders whose numbers differ never mix."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def has(bucket: Bucket, folder: Path) -> bool:
 
 
 def send(bucket: Bucket, folder: Path) -> int:
-    """Send a finished artefact, its parts that are not there yet and then what it is made of; gives how many parts were sent."""
+    """Send a finished artefact, its parts that are not there yet and then what it is made of; gives
+    how many parts were sent."""
     name, note = name_of(folder), (folder / NOTE).read_bytes()
     parts = _described(note)
     if parts is None or bucket.read(f"{name}/{NOTE}") == note:
@@ -63,12 +65,18 @@ def send(bucket: Bucket, folder: Path) -> int:
 
 
 def fetch(bucket: Bucket, partial: Path) -> bool:
-    """Fetch the artefact into the folder that is being filled, but for parts that are in it; False where the depot has it not whole."""
+    """Fetch the artefact into the folder that is being filled, but for parts that are in it; False
+    where the depot has it not whole."""
     parts = _described(bucket.read(f"{name_of(partial)}/{NOTE}"))
     if parts is None:
         return False
     with explained(partial):
-        for left in (p for p in partial.rglob("*") if p.is_file() and p.relative_to(partial).as_posix() not in {part.file for part in parts}):
+        for left in (
+            p
+            for p in partial.rglob("*")
+            if p.is_file()
+            and p.relative_to(partial).as_posix() not in {part.file for part in parts}
+        ):
             left.unlink()  # of a building that somebody else finished
         for part in parts:
             path = partial / part.file
@@ -90,7 +98,8 @@ def fetch(bucket: Bucket, partial: Path) -> bool:
 
 
 def _described(note: bytes | None) -> Sequence[Part] | None:
-    """The parts of an artefact by its hashes.json; None where that is missing, was cut off, or names a file outside."""
+    """The parts of an artefact by its hashes.json; None where that is missing, was cut off, or
+    names a file outside."""
     try:
         return list(_parts(note)) if note is not None else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -100,13 +109,20 @@ def _described(note: bytes | None) -> Sequence[Part] | None:
 def _parts(note: bytes) -> Iterator[Part]:
     for file, (size, blocks) in json.loads(note).items():
         inside = PurePosixPath(file)
-        if inside.is_absolute() or ".." in inside.parts or not inside.name or len(blocks) != -(-size // BLOCK):
+        if (
+            inside.is_absolute()
+            or ".." in inside.parts
+            or not inside.name
+            or len(blocks) != -(-size // BLOCK)
+        ):
             raise ValueError(file)
         if not blocks:
             yield Part(file, 0, 0, ())
         for i in range(0, len(blocks), PART):
             start = i * BLOCK
-            yield Part(file, start, min(size - start, PART * BLOCK), tuple(map(str, blocks[i : i + PART])))
+            yield Part(
+                file, start, min(size - start, PART * BLOCK), tuple(map(str, blocks[i : i + PART]))
+            )
 
 
 def _sizes(parts: Sequence[Part]) -> dict[str, int]:
@@ -114,4 +130,6 @@ def _sizes(parts: Sequence[Part]) -> dict[str, int]:
 
 
 def _hashes(data: bytes) -> tuple[str, ...]:
-    return tuple(hashlib.sha256(data[i : i + BLOCK]).hexdigest() for i in range(0, len(data), BLOCK))
+    return tuple(
+        hashlib.sha256(data[i : i + BLOCK]).hexdigest() for i in range(0, len(data), BLOCK)
+    )

@@ -1,7 +1,8 @@
-"""Bucket: the five things that any storage can do, tried again where a network failed, and refused in one line.
+"""Bucket: the five things that any storage can do, tried again where a network failed, and refused
+in one line.
 
-Read, write, create what is absent, list and delete. An object is written whole, under a name that is not changed.
-"""
+Read, write, create what is absent, list and delete. An object is written whole, under a name that
+is not changed."""
 
 from __future__ import annotations
 
@@ -27,21 +28,31 @@ S = TypeVar("S")
 WAITS = (0.5, 2.0)
 """Seconds before something that failed is tried again; backends try several times themselves."""
 AT_ONCE = 8
-"""Requests that are under way at the same time: each takes tens of milliseconds, most of them waiting."""
+"""Requests that are under way at the same time: each takes tens of milliseconds, most of them
+waiting."""
 ONLY_ABSENT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
-"""Protocols whose `pipe_file(mode="create")` is one step on the other side: If-None-Match on S3 and Azure, a generation of 0 on
-Google. fsspec's own default looks first and writes then, between which another may write."""
+"""Protocols whose `pipe_file(mode="create")` is one step on the other side: If-None-Match on S3 and
+Azure, a generation of 0 on Google. fsspec's own default looks first and writes then, between which
+another may write."""
 FLAT = ONLY_ABSENT
 """Protocols without folders: none is made before an object is written."""
 ONE_BY_ONE = frozenset({"sftp", "ssh"})
 """Protocols whose backend has one connection, on which requests made at once wait for ever."""
 KNOWN = "s3://, gs://, az:// and file:// are what a depot is known to work on"
 PROBE = "leases/probe"
-CREDENTIALS = ("credential", "authentication", "unauthenticated", "unauthorized", "token has expired", "sso session")
+CREDENTIALS = (
+    "credential",
+    "authentication",
+    "unauthenticated",
+    "unauthorized",
+    "token has expired",
+    "sso session",
+)
 
 
 class Bucket:
-    """What lies under a URL. Raises: StoreError for an unknown protocol, a backend that is not installed, and what refuses to be opened."""
+    """What lies under a URL. Raises: StoreError for an unknown protocol, a backend that is not
+    installed, and what refuses to be opened."""
 
     def __init__(self, url: str):
         self.url = url
@@ -56,7 +67,8 @@ class Bucket:
             return None
 
     def write(self, name: str, data: bytes | Path) -> None:
-        """Make this object these bytes, or those of a file; it is whole, or was cut off and has fewer."""
+        """Make this object these bytes, or those of a file; it is whole, or was cut off and has
+        fewer."""
         path = self._at(name)
 
         def put() -> None:
@@ -105,7 +117,8 @@ class Bucket:
             return math.inf
 
     def top(self) -> set[str]:
-        """The names of what lies at the top: objects, and the first part of those that lie deeper."""
+        """The names of what lies at the top: objects, and the first part of those that lie
+        deeper."""
         try:
             found = self._tried(lambda: self._fs.ls(self._root or "", detail=False))
         except (FileNotFoundError, NotADirectoryError):
@@ -119,7 +132,8 @@ class Bucket:
 
     @cached_property
     def exclusive(self) -> bool:
-        """Whether of two who create the same object only one does: its protocol can, and this server does not take the second as well."""
+        """Whether of two who create the same object only one does: its protocol can, and this
+        server does not take the second as well."""
         if self.protocol not in ONLY_ABSENT:
             return False
         try:
@@ -133,7 +147,9 @@ class Bucket:
 
     def reach(self) -> None:
         """Look whether the place is there and may be read. Raises: StoreError."""
-        container = self._root.strip("/").partition("/")[0] if self.protocol in FLAT - {"memory"} else ""
+        container = (
+            self._root.strip("/").partition("/")[0] if self.protocol in FLAT - {"memory"} else ""
+        )
         try:
             if container and not self._tried(lambda: self._fs.exists(container)):
                 raise self._absent()
@@ -149,10 +165,16 @@ class Bucket:
                 f"{KNOWN}"
             )
         try:
-            fs, root = url_to_fs(self.url, use_listings_cache=False, **({"auto_mkdir": True} if self.protocol in ("file", "local") else {}))
+            fs, root = url_to_fs(
+                self.url,
+                use_listings_cache=False,
+                **({"auto_mkdir": True} if self.protocol in ("file", "local") else {}),
+            )
         except ImportError as e:
             missing = getattr(e.__cause__, "name", None) or getattr(e, "name", None) or str(e)
-            raise StoreError(f"{self.url} needs the package {missing}: pip install {missing}") from e
+            raise StoreError(
+                f"{self.url} needs the package {missing}: pip install {missing}"
+            ) from e
         except ValueError as e:
             raise StoreError(f"{self.url} cannot be opened ({_told(e)}); {KNOWN}") from e
         except Exception as e:
@@ -187,15 +209,23 @@ class Bucket:
         raise AssertionError(self.url)
 
     def _absent(self) -> StoreError:
-        return StoreError(f"{self.url}: there is no such bucket or folder; make it, or name another --root")
+        return StoreError(
+            f"{self.url}: there is no such bucket or folder; make it, or name another --root"
+        )
 
     def _refused(self, error: Exception) -> StoreError | None:
         """One line for what trying again does not mend; None for all else."""
         said = f"{type(error).__name__} {error}".lower()
         if any(word in said for word in CREDENTIALS):
-            return StoreError(f"{self.url}: no valid credentials ({_told(error)}); give them as {self.protocol}'s own tools take them")
+            return StoreError(
+                f"{self.url}: no valid credentials ({_told(error)}); give them as "
+                f"{self.protocol}'s own tools take them"
+            )
         if isinstance(error, PermissionError) or "forbidden" in said or "access denied" in said:
-            return StoreError(f"{self.url}: no permission ({_told(error)}); ask for the right to list, read, write and delete there")
+            return StoreError(
+                f"{self.url}: no permission ({_told(error)}); ask for the right to list, "
+                "read, write and delete there"
+            )
         if isinstance(error, TypeError | NotImplementedError):
             return StoreError(f"{self.url} cannot be used as a depot ({_told(error)})")
         return None

@@ -1,4 +1,5 @@
-"""Depot: what a store and the depot that it mirrors have to tell each other, before and after work."""
+"""Depot: what a store and the depot that it mirrors have to tell each other, before and after
+work."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from assay.lab.store import FORMAT, Store, Stored
 from assay.lab.urls import url_of
 
 HEADER = "store.json"
-PARTS = frozenset({HEADER, "runs", "groups", "leases", "artefacts", "notes", "checkpoints", "wanted", "failed"})
+PARTS = frozenset(
+    {HEADER, "runs", "groups", "leases", "artefacts", "notes", "checkpoints", "wanted", "failed"}
+)
 """What lies in a depot, at the top."""
 AGAIN = 5.0
 """Seconds until a machine asks again for what another one has."""
@@ -60,7 +63,8 @@ class Depot:
             notes.fetch(self.bucket, self.store, notes.there(self.bucket, experiment))
 
     def exchange(self, experiment: str) -> None:
-        """Fetch what the store lacks of an experiment, and send what only the store has, as after a network that failed. Raises: StoreError."""
+        """Fetch what the store lacks of an experiment, and send what only the store has, as after a
+        network that failed. Raises: StoreError."""
         self.prepare()
         listed = runs.there(self.bucket, experiment)
         runs.fetch(self.bucket, self.store, experiment, listed)
@@ -76,23 +80,32 @@ class Depot:
         notes.send(self.bucket, self.store, experiment, listed)
 
     def groups(self, experiment: str) -> None:
-        """Take up the groups that other machines have formed, and drop those that they have finished. Raises: StoreError."""
+        """Take up the groups that other machines have formed, and drop those that they have
+        finished. Raises: StoreError."""
         listed = groups.fetch(self.bucket, self.store, experiment)
         for group in unfinished(self.store, experiment):
             name = groups.name_of(group)
-            if name not in listed and group.keys <= self.store.get_all(group.keys, experiment).keys() and self.bucket.read(name) is None:
+            if (
+                name not in listed
+                and group.keys <= self.store.get_all(group.keys, experiment).keys()
+                and self.bucket.read(name) is None
+            ):
                 self.store.remove(group.folder)
 
     def formed(self, new: Iterable[RunGroup]) -> None:
         """Tell of groups that were formed here. Raises: StoreError."""
         groups.send(self.bucket, new)
 
-    def fitting(self, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]) -> int:
-        """Fetch, of these runs, what other machines stored and what fits; gives how many. Raises: StoreError."""
+    def fitting(
+        self, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]
+    ) -> int:
+        """Fetch, of these runs, what other machines stored and what fits; gives how many. Raises:
+        StoreError."""
         return runs.fitting(self.bucket, self.store, experiment, keys, fits)
 
     def resume(self, group: RunGroup) -> None:
-        """Fetch what a machine that was stopped in the middle of this group left for others, unless there is something here. Raises: StoreError."""
+        """Fetch what a machine that was stopped in the middle of this group left for others, unless
+        there is something here. Raises: StoreError."""
         if not any(group.folder.glob("fit-*.safetensors")):
             for name in self.bucket.names(f"checkpoints/{group.name}"):
                 file = name.rpartition("/")[2]
@@ -101,14 +114,16 @@ class Depot:
                         write(group.folder / file, data)
 
     def leave(self, group: RunGroup) -> None:
-        """Leave the checkpoints of this group for other machines; a depot that does not answer gets none."""
+        """Leave the checkpoints of this group for other machines; a depot that does not answer gets
+        none."""
         with suppress(StoreError):
             for path in sorted(group.folder.iterdir()):
                 if CHECKPOINT.fullmatch(path.name):
                     self.bucket.write(f"checkpoints/{group.name}/{path.name}", path)
 
     def stored(self, group: RunGroup) -> None:
-        """Send the runs of a group that is stored here, but those of which another machine was first.
+        """Send the runs of a group that is stored here, but those of which another machine was
+        first.
 
         Raises: StoreError.
         """
@@ -120,7 +135,8 @@ class Depot:
         self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease among machines; None while another one has it, which is asked every few seconds. Raises: StoreError."""
+        """Take a lease among machines; None while another one has it, which is asked every few
+        seconds. Raises: StoreError."""
         if not self._due(name):
             return None
         lease = self.leases.take(name)
@@ -129,7 +145,8 @@ class Depot:
         return lease
 
     def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
-        """The finished folders of these artefacts, in order; machines that ask for the same ones share the building. Raises: StoreError."""
+        """The finished folders of these artefacts, in order; machines that ask for the same ones
+        share the building. Raises: StoreError."""
 
         def fill(spec: Spec, partial: Path) -> None:
             self._filled(spec, partial, build)
@@ -141,7 +158,8 @@ class Depot:
         return self.store.artefacts(specs, fill)
 
     def _filled(self, spec: Spec, partial: Path, build: Callable[[Any, Path], None]) -> None:
-        """Fill the folder of an artefact: with what another machine has sent, or sends soon, else by building it."""
+        """Fill the folder of an artefact: with what another machine has sent, or sends soon, else
+        by building it."""
         while not artefacts.fetch(self.bucket, partial):
             lease = self.leases.take(_lease(partial))
             if lease is None:
@@ -161,7 +179,8 @@ class Depot:
         self.bucket.write(f"wanted/{group}.json", said)
 
     def drop(self, group: str) -> None:
-        """Ask for it no more; where the depot does not answer, whoever takes it up finds nothing to do."""
+        """Ask for it no more; where the depot does not answer, whoever takes it up finds nothing to
+        do."""
         with suppress(StoreError):
             self.bucket.delete(f"wanted/{group}.json")
 
@@ -170,7 +189,8 @@ class Depot:
         self.bucket.write(f"failed/{group}.json", said)
 
     def asked(self) -> None:
-        """Make the store want what other machines want, and have the groups for it; asked every few seconds. Raises: StoreError."""
+        """Make the store want what other machines want, and have the groups for it; asked every few
+        seconds. Raises: StoreError."""
         if not self._due("wanted"):
             return
         folder, listed = self.store.root / "wanted", self._wanted()
@@ -182,19 +202,35 @@ class Depot:
             wanted = dict[str, str]()
             for name in listed:
                 path = folder / f"{name}.json"
-                said = path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
+                said = (
+                    path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
+                )
                 if said is not None and (experiment := _experiment(said)):
                     wanted[name] = experiment
                     write(path, said)
         there = {name: read_group(self.store.root / "groups" / name) for name in wanted}
         for experiment in {wanted[name] for name, group in there.items() if group is None}:
             self.groups(experiment)
-        lacks = {p: g.experiment for g in there.values() if g for p in g.parents if self.store.get(p, g.experiment) is None}
-        for experiment in set(lacks.values()):  # what a group builds on, stored by another machine since
-            runs.fetch(self.bucket, self.store, experiment, [p for p in runs.there(self.bucket, experiment) if p.key in lacks])
+        lacks = {
+            p: g.experiment
+            for g in there.values()
+            if g
+            for p in g.parents
+            if self.store.get(p, g.experiment) is None
+        }
+        for experiment in set(
+            lacks.values()
+        ):  # what a group builds on, stored by another machine since
+            runs.fetch(
+                self.bucket,
+                self.store,
+                experiment,
+                [p for p in runs.there(self.bucket, experiment) if p.key in lacks],
+            )
 
     def follow(self, waited: Sequence[RunGroup]) -> None:
-        """Take note of groups that other machines finished, or failed at; asked every few seconds. Raises: StoreError."""
+        """Take note of groups that other machines finished, or failed at; asked every few seconds.
+        Raises: StoreError."""
         if not self._due("followed"):
             return
         held = self.bucket.names("leases")
@@ -204,11 +240,21 @@ class Depot:
             listed = self.bucket.names(f"groups/{experiment}")
             for group in (g for g in waited if g.experiment == experiment):
                 name = groups.name_of(group)
-                if name not in listed and self.bucket.read(name) is None:  # the list may be late, what is read is not
-                    runs.fetch(self.bucket, self.store, experiment, runs.there(self.bucket, experiment))
-                    if group.keys <= self.store.get_all(group.keys, experiment).keys() and group.folder.exists():
+                if (
+                    name not in listed and self.bucket.read(name) is None
+                ):  # the list may be late, what is read is not
+                    runs.fetch(
+                        self.bucket, self.store, experiment, runs.there(self.bucket, experiment)
+                    )
+                    if (
+                        group.keys <= self.store.get_all(group.keys, experiment).keys()
+                        and group.folder.exists()
+                    ):
                         self.store.remove(group.folder)
-                elif group.name not in wanted and (said := self.bucket.read(f"failed/{group.name}.json")) is not None:
+                elif (
+                    group.name not in wanted
+                    and (said := self.bucket.read(f"failed/{group.name}.json")) is not None
+                ):
                     with explained(self.store.root):
                         write(group.folder / "failed.json", said)
                         (self.store.root / "wanted" / f"{group.name}.json").unlink(missing_ok=True)
@@ -233,22 +279,28 @@ class Depot:
         return True
 
     def survey(self) -> dict[str, int]:
-        """Fetch every result and look, and count the runs of each experiment. Raises: StoreError."""
+        """Fetch every result and look, and count the runs of each experiment. Raises:
+        StoreError."""
         if not self._known():
             return {}
         notes.fetch(self.bucket, self.store, notes.there(self.bucket))
         return runs.count(self.bucket)
 
     def prepare(self) -> None:
-        """Make the place a depot, where it is empty. Raises: StoreError where it holds something else, or cannot be written."""
+        """Make the place a depot, where it is empty. Raises: StoreError where it holds something
+        else, or cannot be written."""
         if not self._known():
             strange = sorted(name for name in self.bucket.top() if name not in PARTS)
             if strange:
-                raise StoreError(f"{self.url} has no store.json but holds {strange[0]}; name an empty bucket or a new prefix with --root")
+                raise StoreError(
+                    f"{self.url} has no store.json but holds {strange[0]}; name an empty "
+                    "bucket or a new prefix with --root"
+                )
             self.bucket.write(HEADER, canonical_json({"format": FORMAT}).encode())
 
     def _known(self) -> bool:
-        """Whether the place is a depot, and not an empty one. Raises: StoreError where it cannot be reached, or is newer."""
+        """Whether the place is a depot, and not an empty one. Raises: StoreError where it cannot be
+        reached, or is newer."""
         if self._seen:
             return True
         header = self.bucket.read(HEADER)
@@ -260,7 +312,10 @@ class Depot:
         except (ValueError, KeyError, TypeError, RecursionError):
             return False  # cut off: written again
         if number > FORMAT:
-            raise StoreError(f"the depot {self.url} has format {number}, this version reads up to {FORMAT}; upgrade Assay")
+            raise StoreError(
+                f"the depot {self.url} has format {number}, this version reads up to "
+                f"{FORMAT}; upgrade Assay"
+            )
         self._seen = True
         return True
 
@@ -281,7 +336,8 @@ _of: dict[Path, Depot] = {}
 
 
 def of(root: Path) -> Depot | None:
-    """The depot that the store in this folder mirrors, the same for the life of this process; None for a store of its own."""
+    """The depot that the store in this folder mirrors, the same for the life of this process; None
+    for a store of its own."""
     url = url_of(root)
     if not url:
         return None

@@ -1,4 +1,5 @@
-"""Groups of a depot: what each unfinished group is of, so that every machine goes on with those that another has formed."""
+"""Groups of a depot: what each unfinished group is of, so that every machine goes on with those
+that another has formed."""
 
 from __future__ import annotations
 
@@ -15,12 +16,18 @@ NAME = re.compile(r"groups/[a-z0-9][a-z0-9-]*/([0-9a-f]{16})\.json")
 
 
 def fetch(bucket: Bucket, store: Store, experiment: str) -> set[str]:
-    """Make the groups that the depot lists the store's own, without their checkpoints; gives the names of their objects."""
+    """Make the groups that the depot lists the store's own, without their checkpoints; gives the
+    names of their objects."""
     listed = set(bucket.names(f"groups/{experiment}"))
     for name in listed:
         found = NAME.fullmatch(name)
         folder = store.root / "groups" / found[1] if found else None
-        if folder is None or groups.read(folder) is not None or (text := bucket.read(name)) is None or not groups.named(text, folder.name):
+        if (
+            folder is None
+            or groups.read(folder) is not None
+            or (text := bucket.read(name)) is None
+            or not groups.named(text, folder.name)
+        ):
             continue
         with explained(store.root):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,14 @@
 """Leases of a depot: who works at something, among machines that share no folder.
 
-    leases/<name>/<number>.json           the highest number holds; whoever creates that object first has it
-    leases/<name>/<number>-<owner>.json   where a storage cannot create only what is absent: after a pause the lowest owner has it
+    leases/<name>/<number>.json           the highest number holds; whoever creates that object
+    first has it leases/<name>/<number>-<owner>.json   where a storage cannot create only what is
+    absent: after a pause the lowest owner has it
 
-As among processes on one folder: the owner alone replaces its object, by a growing count. Whoever sees no new count for as long as
-the object says, by a clock of its own, takes the next number. An owner that was only asleep finds
-a higher number and stops; so it does where the next owner has finished and its own object is gone.
-Where two take themselves for the owner after all, since a list came late, both do the same work,
-and the first of their runs that is stored stays.
+As among processes on one folder: the owner alone replaces its object, by a growing count. Whoever
+sees no new count for as long as the object says, by a clock of its own, takes the next number. An
+owner that was only asleep finds a higher number and stops; so it does where the next owner has
+finished and its own object is gone. Where two take themselves for the owner after all, since a list
+came late, both do the same work, and the first of their runs that is stored stays.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from assay.lab.depot.bucket import Bucket
 from assay.lab.leases import BEATS, LONGEST, Unchanged, lapse, owner
 
 FARTHER = 4
-"""A lease of a depot lapses after so many times what one of a folder takes: each beat is a request that is paid for, and may be late."""
+"""A lease of a depot lapses after so many times what one of a folder takes: each beat is a request
+that is paid for, and may be late."""
 PAUSE = 2.0
-"""Seconds between a claim and the list that says who was lowest, where nothing better is to be had."""
+"""Seconds between a claim and the list that says who was lowest, where nothing better is to be
+had."""
 NAME = re.compile(r"leases/[^/]+/(\d{1,12})(?:-([\w-]+))?\.json")
 
 Place = tuple[int, str]
@@ -54,7 +57,6 @@ class Leases:
         lease = Lease(self._bucket, name, top[0] + 1 if top else 1)
         return lease if lease.claim() else None
 
-
     def busy(self, name: str) -> bool:
         """Whether another machine seems to have it. Raises: StoreError."""
         now = self._unchanged.clock()
@@ -67,7 +69,8 @@ class Leases:
 
 
 class Lease:
-    """Something that this process has, until it gives it back, or loses it to another that saw no beat."""
+    """Something that this process has, until it gives it back, or loses it to another that saw no
+    beat."""
 
     def __init__(self, bucket: Bucket, name: str, number: int):
         self.owner = owner()
@@ -86,8 +89,15 @@ class Lease:
             self._bucket.write(mine, self._said())
             late = time.monotonic() + self._seconds
             time.sleep(PAUSE)
-            while mine not in (listed := self._bucket.names(f"leases/{self._name}")) and time.monotonic() < late:
-                time.sleep(PAUSE)  # a list that lacks our claim lacks those beside it too; else all would give up, again and again
+            while (
+                mine not in (listed := self._bucket.names(f"leases/{self._name}"))
+                and time.monotonic() < late
+            ):
+                time.sleep(
+                    PAUSE
+                    # a list that lacks our claim lacks those beside it too; else all would give up,
+                    # again and again
+                )
             if _highest(listed) != self._place:
                 self._bucket.delete(mine)
                 return False
@@ -135,12 +145,19 @@ class Lease:
 
     def _said(self) -> bytes:
         self._count += 1
-        return canonical_json({"owner": self.owner, "beat": self._count, "lapse": self._seconds}).encode()
+        return canonical_json(
+            {"owner": self.owner, "beat": self._count, "lapse": self._seconds}
+        ).encode()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.give_back()
 
 
@@ -165,7 +182,8 @@ class Among:
 
 
 def highest(bucket: Bucket, name: str) -> Place | None:
-    """Who has the lease of this name, by what is listed: the highest number, of several the lowest owner; None where nobody has it."""
+    """Who has the lease of this name, by what is listed: the highest number, of several the lowest
+    owner; None where nobody has it."""
     return _highest(bucket.names(f"leases/{name}"))
 
 

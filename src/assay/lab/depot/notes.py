@@ -1,11 +1,12 @@
-"""Notes of a depot: results, registrations, and every line of the files to which a store only appends, each one object.
+"""Notes of a depot: results, registrations, and every line of the files to which a store only
+appends, each one object.
 
     notes/<path in the store>/<number>-<hash of what it holds>
 
-The number is one more than any its writer had seen, so that what somebody knew of comes before what they noted, whatever the clocks
-say. Lines are never taken away: a machine appends those it lacks, in that order. Of a result the last one stands, which is made
-again from the same runs at any time; of a registration the first, since what was frozen stays.
-"""
+The number is one more than any its writer had seen, so that what somebody knew of comes before what
+they noted, whatever the clocks say. Lines are never taken away: a machine appends those it lacks,
+in that order. Of a result the last one stands, which is made again from the same runs at any time;
+of a registration the first, since what was frozen stays."""
 
 from __future__ import annotations
 
@@ -61,7 +62,11 @@ def there(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]
         for name in (name for part in under for name in bucket.names(part)):
             if (m := NAME.fullmatch(name)) is not None:
                 found.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
-        gaps = any({n.number for n in notes} != set(range(1, 1 + max(n.number for n in notes))) for p, notes in found.items() if lines(p))
+        gaps = any(
+            {n.number for n in notes} != set(range(1, 1 + max(n.number for n in notes)))
+            for p, notes in found.items()
+            if lines(p)
+        )
         if not gaps:
             break
         time.sleep(wait)  # a line that comes earlier is not listed yet
@@ -74,7 +79,8 @@ def lines(path: str) -> bool:
 
 
 def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
-    """Append the lines that the store lacks, and write the files that it has not, or has not as they stand."""
+    """Append the lines that the store lacks, and write the files that it has not, or has not as
+    they stand."""
     if not listed:
         return
     with store.lock("notes"), explained(store.root):
@@ -124,7 +130,10 @@ def _send(bucket: Bucket, store: Store, place: Path, listed: dict[str, list[Note
     if place.exists():
         path = place.relative_to(store.root).as_posix()
         notes = listed.get(path, [])
-        known, number = {note.hash for note in notes}, max((note.number for note in notes), default=0)
+        known, number = (
+            {note.hash for note in notes},
+            max((note.number for note in notes), default=0),
+        )
         for data, digest, sound in _mine(place):
             if digest in known or not sound:
                 continue
@@ -146,7 +155,9 @@ def _lacking(notes: list[Note], have: set[str], appended: bool, exists: bool) ->
 def _reader(bucket: Bucket) -> Callable[[Note], bytes | None]:
     def read(note: Note) -> bytes | None:
         data = bucket.read(note.name)
-        return data if data is not None and _hash(data) == note.hash else None  # one that was cut off is no note yet
+        return (
+            data if data is not None and _hash(data) == note.hash else None
+        )  # one that was cut off is no note yet
 
     return read
 
@@ -167,7 +178,9 @@ def _mine(place: Path) -> Iterator[tuple[bytes, str, bool]]:
 
 def _files(store: Store, experiment: str) -> list[Path]:
     parts = (store.root / "results" / experiment, store.root / "registered" / experiment)
-    return sorted(p for part in parts for p in part.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(
+        p for part in parts for p in part.rglob("*") if p.is_file() and not p.name.startswith(".")
+    )
 
 
 def _hash(data: bytes) -> str:

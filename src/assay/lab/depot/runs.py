@@ -1,12 +1,13 @@
-"""Runs of a depot: each one object, a zip of the run's folder, whose name says which run it is and what is in it.
+"""Runs of a depot: each one object, a zip of the run's folder, whose name says which run it is and
+what is in it.
 
-The name is `<key>.<measured>.<like>.<id>.zip`. `id` is the hash of status.json, which has the hashes of all other files; `like` is
-that of what may make a run of this key useless: what it read, and the text that made it. So a machine knows from names alone what
-it lacks.
+The name is `<key>.<measured>.<like>.<id>.zip`. `id` is the hash of status.json, which has the
+hashes of all other files; `like` is that of what may make a run of this key useless: what it read,
+and the text that made it. So a machine knows from names alone what it lacks.
 
 Of a run that two machines made the first object stands: the other machine fetches it before it
-sends its own. Where both were sent, since a list came late, the one stands that a result names, else the
-earlier. No machine gives up a run that a result of its own names.
+sends its own. Where both were sent, since a list came late, the one stands that a result names,
+else the earlier. No machine gives up a run that a result of its own names.
 """
 
 from __future__ import annotations
@@ -31,10 +32,18 @@ from assay.lab.sealed import evidence
 from assay.lab.store import PARAMS, Store, Stored
 
 FILES = (
-    "spec.json", "inputs.json", NOTE, "provenance.json", "measures.safetensors", PARAMS, "status.json",
-)  # fmt: skip
+    "spec.json",
+    "inputs.json",
+    NOTE,
+    "provenance.json",
+    "measures.safetensors",
+    PARAMS,
+    "status.json",
+)
 """What the folder of a run may hold."""
-NAME = re.compile(r"runs/([a-z0-9][a-z0-9-]*)/([0-9a-f]{64})\.(\d+)\.([0-9a-f]{12})\.([0-9a-f]{16})\.zip")
+NAME = re.compile(
+    r"runs/([a-z0-9][a-z0-9-]*)/([0-9a-f]{64})\.(\d+)\.([0-9a-f]{12})\.([0-9a-f]{16})\.zip"
+)
 BATCH = 64
 """So many are fetched before they are written together."""
 
@@ -107,15 +116,26 @@ def fetch(bucket: Bucket, store: Store, experiment: str, listed: Collection[Parc
     return _take(bucket, store, asked)
 
 
-def fitting(bucket: Bucket, store: Store, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]) -> int:
-    """Fetch, of these runs, what fits in place of what the store has; gives for how many there was something."""
+def fitting(
+    bucket: Bucket,
+    store: Store,
+    experiment: str,
+    keys: Collection[str],
+    fits: Callable[[Stored], bool],
+) -> int:
+    """Fetch, of these runs, what fits in place of what the store has; gives for how many there was
+    something."""
     listed = [one for one in there(bucket, experiment) if one.key in keys]
     standing = _Standing(bucket, experiment)
     mine = {key: stored.id for key, stored in store.get_all(keys, experiment).items()}
     found = 0
     for key in keys:
         for one in standing.ordered([p for p in listed if p.key == key and p.id != mine.get(key)]):
-            if _take(bucket, store, [[one]]) and (stored := store.get(key, experiment)) is not None and fits(stored):
+            if (
+                _take(bucket, store, [[one]])
+                and (stored := store.get(key, experiment)) is not None
+                and fits(stored)
+            ):
                 found += 1
                 break
     return found
@@ -129,7 +149,8 @@ class _Standing:
         self._twice: set[str] = set()
 
     def ordered(self, found: Sequence[Parcel]) -> Sequence[Parcel]:
-        """Sort objects of one key: measured latest, then named by a result, then written earlier."""
+        """Sort objects of one key: measured latest, then named by a result, then written
+        earlier."""
         if len({one.same for one in found}) == len(found):
             return sorted(found)
         self._twice.add(found[0].key)
@@ -176,7 +197,15 @@ def send(bucket: Bucket, runs: Iterable[Stored], listed: Mapping[Parcel, int] | 
         to = parcel(stored)
         if listed.get(to) == length(stored):
             return False
-        bucket.write(to.name, packed({name: (stored.folder / name).read_bytes() for name in (*stored.files, "status.json")}))
+        bucket.write(
+            to.name,
+            packed(
+                {
+                    name: (stored.folder / name).read_bytes()
+                    for name in (*stored.files, "status.json")
+                }
+            ),
+        )
         return True
 
     return sum(bucket.each(one, runs))
@@ -193,24 +222,38 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def length(stored: Stored) -> int:
-    """The bytes of a run's zip, by those of its files: 76 and twice its name for each, 22 for the end."""
-    sizes = {**{name: n for name, (n, _) in stored.files.items()}, "status.json": (stored.folder / "status.json").stat().st_size}
+    """The bytes of a run's zip, by those of its files: 76 and twice its name for each, 22 for the
+    end."""
+    sizes = {
+        **{name: n for name, (n, _) in stored.files.items()},
+        "status.json": (stored.folder / "status.json").stat().st_size,
+    }
     return 22 + sum(size + 76 + 2 * len(name) for name, size in sizes.items())
 
 
 def unpacked(data: bytes, wanted: Parcel) -> dict[str, bytes] | None:
-    """The files of a run; None where anything is not as the object's name and status.json say, as in one that was cut off."""
+    """The files of a run; None where anything is not as the object's name and status.json say, as
+    in one that was cut off."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             inside = archive.infolist()
-            sound = all(i.compress_type == zipfile.ZIP_STORED and i.filename in FILES and i.file_size <= len(data) for i in inside)
+            sound = all(
+                i.compress_type == zipfile.ZIP_STORED
+                and i.filename in FILES
+                and i.file_size <= len(data)
+                for i in inside
+            )
             if not sound or len({i.filename for i in inside}) < len(inside):
                 return None
             files = {i.filename: archive.read(i) for i in inside}
         listed = json.loads(files["status.json"])["files"]
         head = json.loads(files["spec.json"])
-        whole = set(listed) | {"status.json"} == set(files) and all(_hash(files[name]) == digest for name, (_, digest) in listed.items())
-        named = (head["key"], head["experiment"]) == (wanted.key, wanted.experiment) and isinstance(head["arm"], str)
+        whole = set(listed) | {"status.json"} == set(files) and all(
+            _hash(files[name]) == digest for name, (_, digest) in listed.items()
+        )
+        named = (head["key"], head["experiment"]) == (wanted.key, wanted.experiment) and isinstance(
+            head["arm"], str
+        )
         return files if whole and named and _hash(files["status.json"])[:16] == wanted.id else None
     except Exception:  # of what somebody else's bytes may raise in zipfile there is no list
         return None
@@ -228,7 +271,9 @@ def _take(bucket: Bucket, store: Store, asked: Sequence[Sequence[Parcel]]) -> in
 
     taken = 0
     for start in range(0, len(asked), BATCH):
-        found = [files for files in bucket.each(first, asked[start : start + BATCH]) if files is not None]
+        found = [
+            files for files in bucket.each(first, asked[start : start + BATCH]) if files is not None
+        ]
         taken += len(found)
         store.take(found)
     return taken

@@ -1,7 +1,7 @@
 """Executors: run tasks and hand back how each ended; a file in this folder is found by being there.
 
-An executor has one method, `map(tasks, report)`. It draws a task whenever it has room, so the order may depend on what is
-finished by then; drawing None means that nothing is ready yet.
+An executor has one method, `map(tasks, report)`. It draws a task whenever it has room, so the order
+may depend on what is finished by then; drawing None means that nothing is ready yet.
 """
 
 from __future__ import annotations
@@ -30,11 +30,18 @@ class Executor(Protocol):
         """How many tasks run at the same time."""
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as it ends, in any order; `report` hears of starts and progress in between. Closing it stops what runs."""
+        """The outcome of each task as it ends, in any order; `report` hears of starts and progress
+        in between. Closing it stops what runs."""
 
 
 @cache
 def known() -> Mapping[str, Callable[..., Executor]]:
-    """Find the executors of this folder by their files' names: each file's EXECUTOR, which is made with `threads=`."""
-    files = {file.name: import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)}
-    return MappingProxyType({name: file.EXECUTOR for name, file in files.items() if hasattr(file, "EXECUTOR")})
+    """Find the executors of this folder by their files' names: each file's EXECUTOR, which is made
+    with `threads=`."""
+    files = {
+        file.name: import_module(f"{__name__}.{file.name}")
+        for file in pkgutil.iter_modules(__path__)
+    }
+    return MappingProxyType(
+        {name: file.EXECUTOR for name, file in files.items() if hasattr(file, "EXECUTOR")}
+    )

@@ -13,10 +13,11 @@ _AGAIN = 0.2  # seconds until asking again for a task when none was ready
 
 
 class Inline:
-    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that live in no file.
+    """Runs tasks one after the other in this process; for tests, notebooks, and experiments that
+    live in no file.
 
-    On `threads` threads, as its workers would have; the process has its own number back in between and afterwards.
-    """
+    On `threads` threads, as its workers would have; the process has its own number back in between
+    and afterwards."""
 
     width = 1
 
@@ -34,7 +35,9 @@ class Inline:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with contextlib.chdir("."):  # an experiment that goes elsewhere does not take a relative store along
+                with contextlib.chdir(
+                    "."
+                ):  # an experiment that goes elsewhere does not take a relative store along
                     outcome = run_group(task, report)
             finally:
                 torch.set_num_threads(before)

@@ -1,8 +1,9 @@
-"""Away: runs no task here, leaves all in the store for whoever joins it by `assay worker`, and follows the store until they are done.
+"""Away: runs no task here, leaves all in the store for whoever joins it by `assay worker`, and
+follows the store until they are done.
 
-All that passes between this process and a worker lies in the store, so either may die, and come back, on any machine. With a fleet
-it also has an engine start workers, as many as there is work for.
-"""
+All that passes between this process and a worker lies in the store, so either may die, and come
+back, on any machine. With a fleet it also has an engine start workers, as many as there is work
+for."""
 
 from __future__ import annotations
 
@@ -31,16 +32,19 @@ APPEARS = 60.0
 IDLE = 30.0
 """Seconds after which a fleet's worker that finds nothing to do ends."""
 BARREN = 3
-"""How often in a row a fleet's worker may end and be replaced while nobody takes up a group, or gets on with one."""
+"""How often in a row a fleet's worker may end and be replaced while nobody takes up a group, or
+gets on with one."""
 ASKS = 3.0
 """Seconds between two questions to the engine of a fleet."""
 LATER = 60.0
-"""Seconds until more workers are asked for again, where an engine refused them while others were at it."""
+"""Seconds until more workers are asked for again, where an engine refused them while others were at
+it."""
 _END = object()
 
 
 class Away:
-    """Leaves tasks in the store, and waits until they are done, failed or given up; with a fleet, it has workers started.
+    """Leaves tasks in the store, and waits until they are done, failed or given up; with a fleet,
+    it has workers started.
 
     `threads` is what each worker of a fleet gets.
     """
@@ -51,11 +55,13 @@ class Away:
 
     @property
     def width(self) -> int:
-        """How many workers there may be, as far as is known: a fleet's, or those that were seen last."""
+        """How many workers there may be, as far as is known: a fleet's, or those that were seen
+        last."""
         return self.fleet.width if self.fleet is not None else max(1, self._present)
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as the store tells it. Raises: FleetError when a fleet's workers end one after the other to no effect."""
+        """The outcome of each task as the store tells it. Raises: FleetError when a fleet's workers
+        end one after the other to no effect."""
         source, open_ = iter(tasks), True
         left: dict[str, _Left] = {}
         crew: _Crew | None = None
@@ -74,7 +80,9 @@ class Away:
                 ended = []
                 if crew is not None:
                     if crew.away is not None:
-                        crew.away.follow([one.runs for one in left.values() if one.runs is not None])
+                        crew.away.follow(
+                            [one.runs for one in left.values() if one.runs is not None]
+                        )
                     asked, there = wanted.names(crew.root), groups.names(crew.root)
                     for one in list(left.values()):
                         outcome = one.outcome(one.group in asked, one.group in there, report)
@@ -94,12 +102,25 @@ class Away:
 
     def command(self, root: Path, device: str) -> list[str]:
         """What a fleet is asked to start for this store."""
-        words = [sys.executable, "-m", "assay", "worker", "--root", url_of(root) or str(root.absolute()), "--idle", f"{IDLE:g}"]
+        words = [
+            sys.executable,
+            "-m",
+            "assay",
+            "worker",
+            "--root",
+            url_of(root) or str(root.absolute()),
+            "--idle",
+            f"{IDLE:g}",
+        ]
         return [*words, "--threads", str(self.threads), "--device", device]
 
     def _crew(self, task: Task) -> _Crew:
         root = Path(task.root)
-        return _Crew(root) if self.fleet is None else _Engaged(root, self.fleet, self.command(root, task.device))
+        return (
+            _Crew(root)
+            if self.fleet is None
+            else _Engaged(root, self.fleet, self.command(root, task.device))
+        )
 
 
 class _Left:
@@ -182,7 +203,8 @@ class _Crew:
         self._since = time.monotonic()
 
     def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
-        """How many there are; tells whoever waits when the first comes or the last one goes, and what one could not do."""
+        """How many there are; tells whoever waits when the first comes or the last one goes, and
+        what one could not do."""
         there = self.away.at_work if self.away is not None else 0
         for path in sorted((self.root / "workers").glob("[!.]*")):
             now = time.monotonic()
@@ -206,14 +228,18 @@ class _Crew:
             return f"{there} worker{'s are' if there > 1 else ' is'} at it"
         what = "folder" if self.away is None else "depot"
         root = shlex.quote(_named(self.root))
-        return f"no worker is at it; type, here or on any machine that sees this {what}: assay worker --root {root}"
+        return (
+            f"no worker is at it; type, here or on any machine that sees this {what}: assay "
+            f"worker --root {root}"
+        )
 
     def dismiss(self, report: Report) -> None:
         """Let them be."""
 
 
 class _Engaged(_Crew):
-    """Those that an engine starts besides: as many as there is work for, again where they were lost."""
+    """Those that an engine starts besides: as many as there is work for, again where they were
+    lost."""
 
     def __init__(self, root: Path, fleet: Fleet, command: Sequence[str]):
         super().__init__(root)
@@ -228,7 +254,8 @@ class _Engaged(_Crew):
         """When more may be asked for again, after they were refused."""
 
     def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
-        """See to it that there are as many as can be used. Raises: FleetError when they end one after the other to no effect."""
+        """See to it that there are as many as can be used. Raises: FleetError when they end one
+        after the other to no effect."""
         moved = sum(one.moved for one in left)
         if ended or moved != self._moved:
             self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
@@ -252,9 +279,14 @@ class _Engaged(_Crew):
             if free:  # else it ended for want of work
                 self._barren = max(self._barren, self._tries[name])
             if self._barren >= BARREN:
-                raise FleetError(f"{self._barren} workers in a row ended, and nothing came of it; what the last one said is in {member.log}")
+                raise FleetError(
+                    f"{self._barren} workers in a row ended, and nothing came of it; what the "
+                    f"last one said is in {member.log}"
+                )
         idle = max(0, len(self._members) - (len(left) - free))
-        if (more := min(self._fleet.width - len(self._members), free - idle)) > 0 and time.monotonic() >= self._later:
+        if (
+            more := min(self._fleet.width - len(self._members), free - idle)
+        ) > 0 and time.monotonic() >= self._later:
             self._submit(more, report)
 
     def _submit(self, n: int, report: Report) -> None:
@@ -263,7 +295,9 @@ class _Engaged(_Crew):
         except FleetError as e:
             if not self._members:
                 raise
-            self._later = time.monotonic() + LATER  # a limit on what one may submit, perhaps: those that are at it go on
+            self._later = (
+                time.monotonic() + LATER
+            )  # a limit on what one may submit, perhaps: those that are at it go on
             report(Said(f"no more workers for now, {e}"))
             return
         for member in submitted:
@@ -273,10 +307,18 @@ class _Engaged(_Crew):
     def words(self, there: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
         asked = len(self._members)
-        return super().words(there) if there else f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it now"
+        return (
+            super().words(there)
+            if there
+            else (
+                f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it "
+                "now"
+            )
+        )
 
     def dismiss(self, report: Report) -> None:
-        """Stop all of them; of an engine that does not answer, only tell: what was asked for is stored, and they end when nothing is wanted."""
+        """Stop all of them; of an engine that does not answer, only tell: what was asked for is
+        stored, and they end when nothing is wanted."""
         if self._members:
             try:
                 self._fleet.cancel(list(self._members.values()))

@@ -1,7 +1,7 @@
 """Workers: runs tasks in one-thread processes.
 
-They are programs spoken to in JSON lines: no pickle, nothing inherited, and they end when the pipe from their parent closes.
-"""
+They are programs spoken to in JSON lines: no pickle, nothing inherited, and they end when the pipe
+from their parent closes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from assay.lab.events import Outcome, Said, from_line
 from assay.lab.provenance import THREADS, cores
 from assay.lab.worker import Report, Task
 
-# glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 % of a run's CPU-seconds
+# glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
+# of a run's CPU-seconds
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 _AGAIN = 0.2  # seconds until asking again for a task when none was ready
 
@@ -26,16 +27,17 @@ _AGAIN = 0.2  # seconds until asking again for a task when none was ready
 class Workers:
     """Runs tasks in spawned processes of one thread each, as many as there are free cores.
 
-    More threads than free cores make torch slower than one; and one thread keeps resumed runs bitwise equal. `n` is the
-    number of workers, `threads` that of each: one worker of several threads serves a single large dictionary.
-    """
+    More threads than free cores make torch slower than one; and one thread keeps resumed runs
+    bitwise equal. `n` is the number of workers, `threads` that of each: one worker of several
+    threads serves a single large dictionary."""
 
     def __init__(self, n: int | None = None, threads: int = 1):
         self.width = n if n is not None else max(1, cores() // threads)
         self.threads = threads
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
-        """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the others go on."""
+        """The outcome of each task as it ends; a worker that dies gives a failed outcome, and the
+        others go on."""
         source, open_ = iter(tasks), True
         inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
         workers: list[_Worker] = []
@@ -78,9 +80,12 @@ _END = object()
 
 
 class _Worker:
-    """One spawned process, the thread that reads its answers, and the thread that reads what it prints."""
+    """One spawned process, the thread that reads its answers, and the thread that reads what it
+    prints."""
 
-    def __init__(self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report):
+    def __init__(
+        self, threads: int, inbox: queue.Queue[tuple[_Worker, str | None]], report: Report
+    ):
         self.task: Task | None = None
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
@@ -112,13 +117,21 @@ class _Worker:
             pass  # it died; its reader says so
 
     def stop(self) -> None:
-        """End the process. What it had not stored is continued from its checkpoint by the next command."""
+        """End the process. What it had not stored is continued from its checkpoint by the next
+        command."""
         self._process.kill()
         self._process.wait()
         for t in self._threads:
             t.join(timeout=1)
-        # What a training started may live on and hold the other end: closing a pipe that is being read would wait for it.
-        listened = [pipe for pipe, t in zip((self._process.stdout, self._process.stderr), self._threads, strict=True) if not t.is_alive()]
+        # What a training started may live on and hold the other end: closing a pipe that is being
+        # read would wait for it.
+        listened = [
+            pipe
+            for pipe, t in zip(
+                (self._process.stdout, self._process.stderr), self._threads, strict=True
+            )
+            if not t.is_alive()
+        ]
         for pipe in (self._process.stdin, *listened):
             try:
                 assert pipe is not None
@@ -129,7 +142,11 @@ class _Worker:
     def epitaph(self) -> str:
         """How the process ended, in a line or two."""
         code = self._process.wait()
-        cause = f"signal {-code}" + (" (often: out of memory)" if code == -9 else "") if code < 0 else f"exit code {code}"
+        cause = (
+            f"signal {-code}" + (" (often: out of memory)" if code == -9 else "")
+            if code < 0
+            else f"exit code {code}"
+        )
         return "\n  ".join([f"a worker ended with {cause}", *list(self._printed)[-3:]])
 
     def _listen(self, inbox: queue.Queue[tuple[_Worker, str | None]]) -> None:

@@ -1,8 +1,8 @@
 """Fleets: start workers on other machines, and say what became of them.
 
-A worker is the command `assay worker`: it claims groups of a store by lease. So a fleet hands out no work and keeps no truth:
-it may lose any of its workers at any moment, and what they did is in the store.
-"""
+A worker is the command `assay worker`: it claims groups of a store by lease. So a fleet hands out
+no work and keeps no truth: it may lose any of its workers at any moment, and what they did is in
+the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 __all__ = ["Fleet", "Member", "Resources", "State"]
 
 State = Literal["waiting", "running", "preempted", "lost", "ended"]
-"""Where a worker is: not begun, at work, stopped by its engine to be begun again, gone without a word, or ended by itself."""
+"""Where a worker is: not begun, at work, stopped by its engine to be begun again, gone without a
+word, or ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Fleet(Protocol):
         """How many workers at most."""
 
     def submit(self, n: int, command: Sequence[str]) -> Sequence[Member]:
-        """Ask for `n` processes that run this command, and return at once. Raises: FleetError for what the user can mend."""
+        """Ask for `n` processes that run this command, and return at once. Raises: FleetError for
+        what the user can mend."""
 
     def look(self, members: Sequence[Member]) -> Mapping[str, State]:
         """The state of each, by id. Raises: FleetError when the engine does not answer."""

@@ -1,4 +1,5 @@
-"""The process that speaks to Ray, in JSON lines on standard input and output, until its input closes; and the task that holds a worker."""
+"""The process that speaks to Ray, in JSON lines on standard input and output, until its input
+closes; and the task that holds a worker."""
 
 from __future__ import annotations
 
@@ -19,11 +20,14 @@ from typing import Any
 GRACE = 30.0
 """Seconds for a worker to save and end once it was told to."""
 SEEN = 40.0
-"""Seconds for a new folder to appear on a node: network folders keep for a while what they last saw."""
+"""Seconds for a new folder to appear on a node: network folders keep for a while what they last
+saw."""
 STORE = 80 * 2**20
-"""Bytes of Ray's own memory for objects on a cluster that is begun here: nothing goes through it."""
+"""Bytes of Ray's own memory for objects on a cluster that is begun here: nothing goes through
+it."""
 
-# The kernel tells the worker when the process that holds it dies; then becomes the worker, with the same number.
+# The kernel tells the worker when the process that holds it dies; then becomes the worker, with the
+# same number.
 _TIED = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -34,16 +38,24 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def hold(what: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a worker on the node that Ray chose, until it ends or is cancelled; which node that was, and how it ended."""
+    """Run a worker on the node that Ray chose, until it ends or is cancelled; which node that was,
+    and how it ended."""
     import ray
 
     node = ray.get_runtime_context().get_node_id()
     problem = _unseen(Path(what["root"]), Path(what["log"]).parent) or _other(what["version"])
     if problem:
         return {"node": node, "problem": problem}
-    command = [sys.executable if what["command"][0] == what["python"] else what["command"][0], *what["command"][1:]]
+    command = [
+        sys.executable if what["command"][0] == what["python"] else what["command"][0],
+        *what["command"][1:],
+    ]
     path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
-    env = {**what["env"], **os.environ, "PYTHONPATH": path}  # what a node is told by whoever set it up goes first
+    env = {
+        **what["env"],
+        **os.environ,
+        "PYTHONPATH": path,
+    }  # what a node is told by whoever set it up goes first
     env.pop("RAY_AUTH_TOKEN", None)
     with Path(what["log"]).open("ab", buffering=0) as log:
         log.write(f"on {socket.gethostname()}, Ray node {node}\n".encode())
@@ -51,7 +63,9 @@ def hold(what: Mapping[str, Any]) -> dict[str, Any]:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
     until = time.monotonic() + what["seconds"] if what["seconds"] else float("inf")
     try:
-        while process.poll() is None and time.monotonic() < until:  # in small steps: a cancelled task is interrupted between them
+        while (
+            process.poll() is None and time.monotonic() < until
+        ):  # in small steps: a cancelled task is interrupted between them
             time.sleep(0.1)
         return {"node": node, "stopped": process.poll() is None, "code": process.poll()}
     finally:
@@ -73,16 +87,23 @@ def _unseen(root: Path, folder: Path) -> str:
     until = time.monotonic() + SEEN
     while root.is_dir() and not folder.is_dir() and time.monotonic() < until:
         time.sleep(0.5)
-        os.listdir(root)  # noqa: PTH208 — asks the server anew
+        os.listdir(root)  # noqa: PTH208
     if not folder.is_dir():
         what = "has another folder at" if root.is_dir() else "does not see"
-        return f"{what} {root}: the store has to lie in a folder that all nodes share, at the same path"
+        return (
+            f"{what} {root}: the store has to lie in a folder that all nodes share, at the same "
+            "path"
+        )
     return "" if os.access(folder, os.W_OK) else f"may not write into the store {root}"
 
 
 def _other(version: str) -> str:
     here = importlib.metadata.version("interp-assay")
-    return "" if here == version else f"has Assay {here}, and whoever waits has {version}: install the same there"
+    return (
+        ""
+        if here == version
+        else f"has Assay {here}, and whoever waits has {version}: install the same there"
+    )
 
 
 class Session:
@@ -94,23 +115,43 @@ class Session:
         self._options: dict[str, Any] = {}
 
     def connect(self, address: str, workers: int, asked: Mapping[str, int]) -> int:
-        """Connect, and begin a cluster where the address is `local`; how many workers the nodes have room for."""
+        """Connect, and begin a cluster where the address is `local`; how many workers the nodes
+        have room for."""
         import ray
 
         cpus = asked["cpus"] or 1
         quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
         if address == "local":
-            ray.init("local", num_cpus=workers * cpus, include_dashboard=False, object_store_memory=STORE, **quiet)
+            ray.init(
+                "local",
+                num_cpus=workers * cpus,
+                include_dashboard=False,
+                object_store_memory=STORE,
+                **quiet,
+            )
         else:
             ray.init(address, **quiet)
-        needs = {k: n for k, n in {"CPU": cpus, "GPU": asked["gpus"], "memory": asked["memory"]}.items() if n}
+        needs = {
+            k: n
+            for k, n in {"CPU": cpus, "GPU": asked["gpus"], "memory": asked["memory"]}.items()
+            if n
+        }
         memory = {"memory": asked["memory"]} if asked["memory"] else {}
-        self._options = {"num_cpus": cpus, "num_gpus": asked["gpus"], **memory, "max_retries": 0, "scheduling_strategy": "SPREAD"}
+        self._options = {
+            "num_cpus": cpus,
+            "num_gpus": asked["gpus"],
+            **memory,
+            "max_retries": 0,
+            "scheduling_strategy": "SPREAD",
+        }
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = sum(int(min(has.get(k, 0) / n for k, n in needs.items())) for has in nodes)
         if room == 0 and (workers == 0 or address == "local"):
             most = {k: max((has.get(k, 0) for has in nodes), default=0) for k in needs}
-            raise Problem(f"no node of the Ray cluster has {_amounts(needs)} for a worker; at most one has {_amounts(most)}")
+            raise Problem(
+                f"no node of the Ray cluster has {_amounts(needs)} for a worker; at most one "
+                f"has {_amounts(most)}"
+            )
         return room
 
     def submit(self, id: str, what: Mapping[str, Any]) -> None:
@@ -128,8 +169,14 @@ class Session:
             ready, _ = ray.wait(list(open_), num_returns=len(open_), timeout=0)
             for ref in ready:
                 self._over[open_[ref]] = self._ended(ref)
-        begun = {id: "running" if Path(log).exists() else "waiting" for id, log in logs.items() if id in self._refs}
-        return {id: self._over.get(id) or begun.get(id, "lost") for id in logs}  # of an earlier connection: it went with that
+        begun = {
+            id: "running" if Path(log).exists() else "waiting"
+            for id, log in logs.items()
+            if id in self._refs
+        }
+        return {
+            id: self._over.get(id) or begun.get(id, "lost") for id in logs
+        }  # of an earlier connection: it went with that
 
     def cancel(self, ids: Sequence[str]) -> bool:
         """Interrupt these, and wait until they saved and ended; whether nothing is left."""
@@ -142,11 +189,14 @@ class Session:
             _, still = ray.wait(open_, num_returns=len(open_), timeout=GRACE + 5)
             for ref in still:
                 ray.cancel(ref, force=True)
-        self._over |= dict.fromkeys((id for id in ids if id in self._refs and id not in self._over), "ended")
+        self._over |= dict.fromkeys(
+            (id for id in ids if id in self._refs and id not in self._over), "ended"
+        )
         return len(self._over) == len(self._refs)
 
     def close(self) -> None:
-        """Tell what is left to save and end, then leave the cluster, or end the one that was begun here."""
+        """Tell what is left to save and end, then leave the cluster, or end the one that was begun
+        here."""
         if "ray" in sys.modules:
             import ray
 
@@ -164,7 +214,9 @@ class Session:
             return "ended"
         except RayTaskError as e:
             if re.search(r"No module named '(assay|interp)", str(e)):
-                raise Problem("a node of the Ray cluster has no Assay: install the same version on each node") from e
+                raise Problem(
+                    "a node of the Ray cluster has no Assay: install the same version on each node"
+                ) from e
             raise Problem(f"a node of the Ray cluster cannot hold a worker: {_last(e)}") from e
         except RayError:  # its node or process is gone, for whatever reason
             return "lost"
@@ -184,15 +236,25 @@ def _why(error: Exception, address: str) -> str:
     text = str(error)
     versions = re.findall(r"(Ray|Python): *(\S+)", text)
     if "ersion mismatch" in text and len(versions) == 4:
-        theirs, ours = (" and ".join(f"{what} {which}" for what, which in versions[i : i + 2]) for i in (0, 2))
-        return f"the Ray cluster at {address} has {theirs}, and here it is {ours}: both have to be equal"
+        theirs, ours = (
+            " and ".join(f"{what} {which}" for what, which in versions[i : i + 2]) for i in (0, 2)
+        )
+        return (
+            f"the Ray cluster at {address} has {theirs}, and here it is {ours}: both have to be "
+            "equal"
+        )
     if type(error).__name__ == "AuthenticationError":
         return (
-            "RAY_AUTH_MODE=token is set, and there is no token: have the Ray cluster's in ~/.ray/auth_token, "
+            "RAY_AUTH_MODE=token is set, and there is no token: have the Ray cluster's in "
+            "~/.ray/auth_token, "
             "in a file that RAY_AUTH_TOKEN_PATH names, or in RAY_AUTH_TOKEN"
         )
     if isinstance(error, ConnectionError):
-        return "no Ray cluster runs on this machine; `ray start` makes it a node of one" if address == "auto" else f"no Ray answers at {address}"
+        return (
+            "no Ray cluster runs on this machine; `ray start` makes it a node of one"
+            if address == "auto"
+            else f"no Ray answers at {address}"
+        )
     return f"Ray: {_last(error)}"
 
 
@@ -210,7 +272,10 @@ def _name(id: str) -> str:
 
 
 def _amounts(needs: Mapping[str, float]) -> str:
-    return ", ".join(f"{n / 2**30:.3g} GiB of memory" if k == "memory" else f"{n:g} {k}" for k, n in needs.items())
+    return ", ".join(
+        f"{n / 2**30:.3g} GiB of memory" if k == "memory" else f"{n:g} {k}"
+        for k, n in needs.items()
+    )
 
 
 def serve() -> None:

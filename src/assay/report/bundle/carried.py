@@ -1,8 +1,9 @@
-"""Carried: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so that code without the claim can judge it.
+"""Carried: what a claim compares, arm by arm, as numbers, with all that a verdict on it needs, so
+that code without the claim can judge it.
 
-A claim's value is a Python function of measures. It is called by the judge as ever, and what it gave for each arm is kept: a table of
-terms over units. Its statistic, a function of means, becomes steps. Nothing is computed a second way here.
-"""
+A claim's value is a Python function of measures. It is called by the judge as ever, and what it
+gave for each arm is kept: a table of terms over units. Its statistic, a function of means, becomes
+steps. Nothing is computed a second way here."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class Carried:
     said: Told
     numbers: Mapping[str, np.ndarray]
     judged: Judged | None = None
-    """The verdict of Assay's own judge on the same measures; None for a study's claim, which was judged before."""
+    """The verdict of Assay's own judge on the same measures; None for a study's claim, which was
+    judged before."""
 
     @property
     def why_not(self) -> str:
@@ -67,15 +69,25 @@ class Look:
         """The arms as they were looked at: with the runs of these seeds."""
         if self.seeds is None:
             return arms
-        return {name: a.isel(run=np.isin(a["seed"].values, self.seeds)) if "seed" in a.coords and a["seed"].dims == ("run",) else a
-                for name, a in arms.items()}  # fmt: skip
+        return {
+            name: a.isel(run=np.isin(a["seed"].values, self.seeds))
+            if "seed" in a.coords and a["seed"].dims == ("run",)
+            else a
+            for name, a in arms.items()
+        }
 
 
 ONCE = Look()
 
 
-def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "", looks: Mapping[str, Look] = MappingProxyType({})) -> list[Carried]:
-    """Judge claims on the measures of all arms, each as at its look, and write down what was judged. Raises: ClaimError as `judge`."""
+def carry_all(
+    claims: Iterable[Claim],
+    arms: Arms,
+    scope: Scope = "",
+    looks: Mapping[str, Look] = MappingProxyType({}),
+) -> list[Carried]:
+    """Judge claims on the measures of all arms, each as at its look, and write down what was
+    judged. Raises: ClaimError as `judge`."""
     seen: dict[Look, Arms] = {}
     found = []
     for claim in claims:
@@ -87,11 +99,14 @@ def carry_all(claims: Iterable[Claim], arms: Arms, scope: Scope = "", looks: Map
 
 
 def worded(claim: Claim, look: Look = ONCE, reason: str = "") -> Carried:
-    """Write down a claim of a study, whose condition says what is computed of the measures: it needs no numbers of its own.
+    """Write down a claim of a study, whose condition says what is computed of the measures: it
+    needs no numbers of its own.
 
     `reason` is the verdict's, which may say that units are identical by arithmetic.
     """
-    said = {"level": look.level, "seeds": look.seeds, "carried": True} | ({"identical": True} if reason == IDENTICAL else {})
+    said = {"level": look.level, "seeds": look.seeds, "carried": True} | (
+        {"identical": True} if reason == IDENTICAL else {}
+    )
     return Carried(_said(claim) | said, {})
 
 
@@ -119,10 +134,14 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
         said["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
     try:
-        said["statistics"] = _statistics(claim, [*said["arms"].values(), *said["half"]], numbers.kept)
+        said["statistics"] = _statistics(
+            claim, [*said["arms"].values(), *said["half"]], numbers.kept
+        )
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
-        return Carried(said | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged)
+        return Carried(
+            said | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged
+        )
     return Carried(said | {"carried": True}, numbers.kept, judged)
 
 
@@ -148,12 +167,24 @@ class _Numbers:
 def _said(claim: Claim) -> Told:
     """What a claim says, as plain values."""
     return {
-        "text": claim.text, "of": claim.of, "units": list(claim.units), "unit": claim.unit, "where": dict(claim.where), "scale": claim.scale,
-        "range": [_edge(claim.low), _edge(claim.high)], "fail_range": [_edge(e) for e in claim.fail_range],
-        "bounds": list(claim.bounds) if claim.bounds else None, "must_fail": list(claim.must_fail), "must_hold": list(claim.must_hold),
-        "near": dict(claim.near), "may_hold": dict(claim.may_hold), "threshold": claim.threshold, "threshold_from": claim.threshold_since,
-        "kind": claim.kind, "source": claim.source,
-    }  # fmt: skip
+        "text": claim.text,
+        "of": claim.of,
+        "units": list(claim.units),
+        "unit": claim.unit,
+        "where": dict(claim.where),
+        "scale": claim.scale,
+        "range": [_edge(claim.low), _edge(claim.high)],
+        "fail_range": [_edge(e) for e in claim.fail_range],
+        "bounds": list(claim.bounds) if claim.bounds else None,
+        "must_fail": list(claim.must_fail),
+        "must_hold": list(claim.must_hold),
+        "near": dict(claim.near),
+        "may_hold": dict(claim.may_hold),
+        "threshold": claim.threshold,
+        "threshold_from": claim.threshold_since,
+        "kind": claim.kind,
+        "source": claim.source,
+    }
 
 
 def _edge(x: float) -> float | None:
@@ -165,7 +196,8 @@ def _table(claim: Claim, call: _Call) -> Table:
 
 
 def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
-    """The numbers of one arm in the method's place, runs that diverged left out, and what counting units needs."""
+    """The numbers of one arm in the method's place, runs that diverged left out, and what counting
+    units needs."""
     first = next(c for c in calls if not c.others.without)
     unit = run_unit(claim.units, first.others)
     bad = first.others.diverged(unit)
@@ -176,14 +208,21 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
     before = len(np.unique(arm[unit].values)) if unit in arm.coords else arm.sizes.get("run", 1)
     alone = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
     return {
-        "terms": numbers.keys(terms), "levels": {u: len(of) for u, of in table.levels.items()}, "dropped": len(bad), "run_unit": unit,
-        "before": int(before), "fewest": FEWEST_ALONE if alone else FEWEST, "gates": {}, "histories": {},
+        "terms": numbers.keys(terms),
+        "levels": {u: len(of) for u, of in table.levels.items()},
+        "dropped": len(bad),
+        "run_unit": unit,
+        "before": int(before),
+        "fewest": FEWEST_ALONE if alone else FEWEST,
+        "gates": {},
+        "histories": {},
         "unit_levels": {u: of.tolist() for u, of in table.levels.items()},
-    }  # fmt: skip
+    }
 
 
 def _gates(claim: Claim, told: Told, calls: Sequence[_Call], numbers: _Numbers) -> None:
-    """Note which gates were met; of one that asks whether a history has settled, the history as well, so that it can be asked again."""
+    """Note which gates were met; of one that asks whether a history has settled, the history as
+    well, so that it can be asked again."""
     first = next(c for c in calls if not c.others.without)
     arm = next((c for c in calls if c.others.without), first).arm
     for gate in claim.gates:
@@ -193,12 +232,17 @@ def _gates(claim: Claim, told: Told, calls: Sequence[_Call], numbers: _Numbers) 
             history = arm[free["measure"]]
             mean_of_runs = history.mean([d for d in history.dims if d != "step"])
             told["histories"][gate.name] = {
-                "steps": numbers.key(arm["step"].values), "values": numbers.key(mean_of_runs.values), "within": free["within"],
-            }  # fmt: skip
+                "steps": numbers.key(arm["step"].values),
+                "values": numbers.key(mean_of_runs.values),
+                "within": free["within"],
+            }
 
 
-def _statistics(claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.ndarray]) -> list[Told]:
-    """A claim's statistic by its name, or as steps for each set of terms that its tables have; each table is told which. Raises: Untold."""
+def _statistics(
+    claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.ndarray]
+) -> list[Told]:
+    """A claim's statistic by its name, or as steps for each set of terms that its tables have; each
+    table is told which. Raises: Untold."""
     if claim.statistic is mean:
         for table in tables:
             table["statistic"] = 0
@@ -216,13 +260,16 @@ def _statistics(claim: Claim, tables: Sequence[Told], numbers: Mapping[str, np.n
             told = {"steps": steps.of(claim.statistic, means)}
             known[signature] = found.index(told) if told in found else len(found)
             found += [] if told in found else [told]
-        steps.check(found[known[signature]]["steps"], claim.statistic, means)  # noted of another arm: what is right there may be wrong here
+        steps.check(
+            found[known[signature]]["steps"], claim.statistic, means
+        )  # noted of another arm: what is right there may be wrong here
         table["statistic"] = known[signature]
     return found
 
 
 def drawn(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are tried; empty where there are no units."""
+    """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are
+    tried; empty where there are no units."""
     found: dict[str, np.ndarray] = {}
 
     def watching(m: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -232,7 +279,9 @@ def drawn(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
 
     scaled = Table({name: rescale(claim.scale, x) for name, x in terms.items()}, {})
     interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
-    if found and len(next(iter(found.values()))) < TRIES:  # one unit has one mean: others lie near it
+    if (
+        found and len(next(iter(found.values()))) < TRIES
+    ):  # one unit has one mean: others lie near it
         near = 1 + 0.01 * np.random.default_rng(0).standard_normal(TRIES)
         return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in found.items()}
     return found
@@ -243,7 +292,8 @@ TRIES = 61
 
 
 def quantities(named: Iterable[str]) -> Told:
-    """The quantities of the table of measures that a study names: the sums that each is made of, and how, as steps."""
+    """The quantities of the table of measures that a study names: the sums that each is made of,
+    and how, as steps."""
     from assay.dictionaries.measuring.measures import TABLE
 
     table, told = {m.name: m for m in TABLE}, {}
@@ -252,7 +302,9 @@ def quantities(named: Iterable[str]) -> Told:
             continue
         rng = np.random.default_rng(0)
         tried = {term: rng.uniform(1, 2, TRIES) for term in table[name].terms}
-        told[name] = {"terms": list(table[name].terms), "formula": table[name].formula, "steps": steps.of(table[name].statistic, tried)}
+        told[name] = {
+            "terms": list(table[name].terms),
+            "formula": table[name].formula,
+            "steps": steps.of(table[name].statistic, tried),
+        }
     return told
-
-

@@ -20,7 +20,9 @@ from assay.report.bundle import judge
 from assay.report.bundle.files import SUMS
 
 EARLIER: Mapping[str, str] = {
-    "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": "0.1.0 before 24 November 2026"
+    "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
+        "0.1.0 before 24 November 2026"
+    )
 }
 """SHA-256 of judge.py → the version that wrote it into bundles, for versions that wrote another one
 than this does.

@@ -1,4 +1,5 @@
-"""Files: the bundle of a result as files by name, and the zip of them, whose bytes are the same whenever the result is."""
+"""Files: the bundle of a result as files by name, and the zip of them, whose bytes are the same
+whenever the result is."""
 
 from __future__ import annotations
 
@@ -62,47 +63,80 @@ class Whole:
 
 
 def write(whole: Whole) -> dict[str, bytes]:
-    """Make every file of a bundle; claims that its own code does not judge as stated are said not to be carried."""
+    """Make every file of a bundle; claims that its own code does not judge as stated are said not
+    to be carried."""
     told, named = _claims(whole)
-    index, arrays = _measures(whole, {name for claim in told["claims"] for name in claim.get("names", ())})
-    told["quantities"] = quantities(sorted({name for claim in told["claims"] for name in claim.get("names", ())}))
+    index, arrays = _measures(
+        whole, {name for claim in told["claims"] for name in claim.get("names", ())}
+    )
+    told["quantities"] = quantities(
+        sorted({name for claim in told["claims"] for name in claim.get("names", ())})
+    )
     data = {
         k: v
         for k, v in whole.data.items()
         if k not in ("provenance", "stamp", "evidence", "figures")
     }
     found = {
-        "claims.json": _json(told), "measures/index.json": _json(index), "verdicts.json": _json(data), **arrays, **named,
-        "environment.json": _json(_environment(whole.data)), "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
-        "CITATION.cff": _citation(whole).encode(), "references.bib": export.references(whole.data, whole.header).encode(),
+        "claims.json": _json(told),
+        "measures/index.json": _json(index),
+        "verdicts.json": _json(data),
+        **arrays,
+        **named,
+        "environment.json": _json(_environment(whole.data)),
+        "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
+        "CITATION.cff": _citation(whole).encode(),
+        "references.bib": export.references(whole.data, whole.header).encode(),
         "verdicts.csv": export.verdicts_csv(whole.data).encode(),
-        **{f"source/{name}": content for name, content in whole.source.items()}, **{f"looks/{name}": content for name, content in whole.kept.items()},
-    }  # fmt: skip
+        **{f"source/{name}": content for name, content in whole.source.items()},
+        **{f"looks/{name}": content for name, content in whole.kept.items()},
+    }
     found = _held_to(found)
     for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
-        found |= {f"pictures/{name}.svg": draw.svg(figure, alone=True).encode(), f"pictures/{name}.png": draw.png(figure)}
+        found |= {
+            f"pictures/{name}.svg": draw.svg(figure, alone=True).encode(),
+            f"pictures/{name}.png": draw.png(figure),
+        }
         found |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
     page = pages.page(
-        whole.data, figures=whole.figures, cards=whole.cards, header=whole.header, text=whole.text, notes=whole.notes, looks=whole.looks,
-        specs=whole.specs, home="",
-    )  # fmt: skip
+        whole.data,
+        figures=whole.figures,
+        cards=whole.cards,
+        header=whole.header,
+        text=whole.text,
+        notes=whole.notes,
+        looks=whole.looks,
+        specs=whole.specs,
+        home="",
+    )
     found |= {"report.html": page.encode()}
-    found |= {"README.md": _readme(whole, json.loads(found["claims.json"]), sorted([*found, "README.md"])).encode()}
+    found |= {
+        "README.md": _readme(
+            whole, json.loads(found["claims.json"]), sorted([*found, "README.md"])
+        ).encode()
+    }
     return {**found, SUMS: sums(found)}
 
 
 def sums(found: Mapping[str, bytes]) -> bytes:
     """List the SHA-256 of every file, as `sha256sum -c` reads it."""
-    return "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(found.items())).encode()
+    return "".join(
+        f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(found.items())
+    ).encode()
 
 
 def packed(found: Mapping[str, bytes], folder: str) -> bytes:
-    """Pack files into a zip, in one folder: the same bytes for the same files, whoever packs them and when."""
+    """Pack files into a zip, in one folder: the same bytes for the same files, whoever packs them
+    and when."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in sorted(found):
             info = zipfile.ZipInfo(f"{folder}/{name}", FIRST_DAY)
-            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            info.compress_type, info.create_system, info.external_attr = (
+                zipfile.ZIP_DEFLATED,
+                3,
+                0o644 << 16,
+            )
             archive.writestr(info, found[name], compresslevel=9)
     return out.getvalue()
 
@@ -134,29 +168,49 @@ def _finite(value: Any) -> Any:
 
 
 def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The claims as data, and the files of their numbers; a study's claims need none, since their conditions say what is computed."""
+    """The claims as data, and the files of their numbers; a study's claims need none, since their
+    conditions say what is computed."""
     told, named = [], {}
     for i, c in enumerate(whole.claims, 1):
         said = dict(c.said)
         if condition := whole.conditions.get(said["text"]):
             body, *_, equal = judge.condition(condition)
             names = [c.name for c in judge.columns_of(body)] + ([equal] if equal else [])
-            told.append({**said, "arms": {}, "half": [], "statistics": [], "carried": True, "why_not": "", "condition": condition,
-                         "names": list(dict.fromkeys(names))})  # fmt: skip
+            told.append(
+                {
+                    **said,
+                    "arms": {},
+                    "half": [],
+                    "statistics": [],
+                    "carried": True,
+                    "why_not": "",
+                    "condition": condition,
+                    "names": list(dict.fromkeys(names)),
+                }
+            )
             continue
         if said["carried"]:
             said["file"] = f"numbers/claim-{i:02d}.npz"
             named[said["file"]] = npz(c.numbers)
         told.append({"condition": "", **said})
-    head = {"experiment": whole.data["experiment"], "preset": whole.data["preset"], "draws": judge.DRAWS}
+    head = {
+        "experiment": whole.data["experiment"],
+        "preset": whole.data["preset"],
+        "draws": judge.DRAWS,
+    }
     return {**head, "claims": told}, named
 
 
 def _measures(whole: Whole, wanted: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """What was measured, arm by arm: an index with names, units and levels, and the numbers; large ones that no condition names are left out."""
+    """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
+    ones that no condition names are left out."""
     from assay.dictionaries.measuring.measures import TABLE
 
-    wanted = wanted | {term for m in TABLE if m.name in wanted for term in m.terms} | ({"diverged"} if wanted else set())
+    wanted = (
+        wanted
+        | {term for m in TABLE if m.name in wanted for term in m.terms}
+        | ({"diverged"} if wanted else set())
+    )
     index, found = {}, {}
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
         runs = data.sizes.get("run", 1)
@@ -168,17 +222,30 @@ def _measures(whole: Whole, wanted: set[str]) -> tuple[dict[str, Any], dict[str,
         levels = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
         per_run = {str(k) for k, c in data.coords.items() if c.dims == ("run",)}
         index[arm] = {
-            "file": name, "n": runs, "dims": [str(d) for d in data.sizes if d != "run"],
-            "variables": {k: {"key": keys[k], "dims": [str(d) for d in v.dims], "unit": v.attrs.get("units", "1")} for k, v in small.items()},
-            "runs": {k: v for k, v in levels.items() if k in per_run}, "levels": {k: v for k, v in levels.items() if k not in per_run},
-            "fields": {str(k): v for k, v in data.attrs.items() if isinstance(v, bool | int | float | str)},
+            "file": name,
+            "n": runs,
+            "dims": [str(d) for d in data.sizes if d != "run"],
+            "variables": {
+                k: {
+                    "key": keys[k],
+                    "dims": [str(d) for d in v.dims],
+                    "unit": v.attrs.get("units", "1"),
+                }
+                for k, v in small.items()
+            },
+            "runs": {k: v for k, v in levels.items() if k in per_run},
+            "levels": {k: v for k, v in levels.items() if k not in per_run},
+            "fields": {
+                str(k): v for k, v in data.attrs.items() if isinstance(v, bool | int | float | str)
+            },
             "left_out": sorted(k for k in there if k not in small),
-        }  # fmt: skip
+        }
     return index, found
 
 
 def _held_to(found: dict[str, bytes]) -> dict[str, bytes]:
-    """The files, after their own code has judged each claim: one that it does not judge as stated is no longer said to be carried."""
+    """The files, after their own code has judged each claim: one that it does not judge as stated
+    is no longer said to be carried."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in found.items():
             path = Path(folder) / name
@@ -188,15 +255,40 @@ def _held_to(found: dict[str, bytes]) -> dict[str, bytes]:
     told = json.loads(found["claims.json"])
     for claim, off in zip(told["claims"], outcomes, strict=True):
         if off and claim["carried"]:
-            claim |= {"carried": False, "why_not": f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"}
+            claim |= {
+                "carried": False,
+                "why_not": (
+                    f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
+                ),
+            }
     return {**found, "claims.json": _json(told)}
 
 
 def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the numbers come from: versions, commit, class of machine, times of training; no host name and no path."""
+    """Where the numbers come from: versions, commit, class of machine, times of training; no host
+    name and no path."""
     provenance = dict(data.get("provenance") or {})
-    kept = {k: provenance[k] for k in ("software", "machine", "device", "runs", "diverged", "inputs", "code", "keys", "finished") if k in provenance}
-    return {**kept, "seconds": data.get("seconds"), "cpu_seconds": data.get("cpu_seconds"), "claims_key": data.get("claims_key")}
+    kept = {
+        k: provenance[k]
+        for k in (
+            "software",
+            "machine",
+            "device",
+            "runs",
+            "diverged",
+            "inputs",
+            "code",
+            "keys",
+            "finished",
+        )
+        if k in provenance
+    }
+    return {
+        **kept,
+        "seconds": data.get("seconds"),
+        "cpu_seconds": data.get("cpu_seconds"),
+        "claims_key": data.get("claims_key"),
+    }
 
 
 def _citation(whole: Whole) -> str:
@@ -207,7 +299,10 @@ def _citation(whole: Whole) -> str:
     day = re.match(r"\d{4}-\d\d-\d\d", str(provenance.get("finished", "")))
     lines = [
         "cff-version: 1.2.0",
-        "message: \"To cite this result, cite its numbers, the paper whose claims it judges (references.bib), and Assay.\"",
+        (
+            'message: "To cite this result, cite its numbers, the paper whose claims it judges '
+            '(references.bib), and Assay."'
+        ),
         "type: dataset",
         f"title: {json.dumps(f'{title} (verdicts measured with Assay)', ensure_ascii=False)}",
         "authors:",
@@ -220,63 +315,136 @@ def _citation(whole: Whole) -> str:
 
 
 def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has never seen Assay."""
+    """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
+    never seen Assay."""
     carried = [c for c in told["claims"] if c["carried"]]
     title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
     rows = [
-        f"| {i} | {tables.SIGNS[v['outcome']]} {v['outcome']} | {_cell(v['text'])} | {_number(v)} | {'yes' if c['carried'] else 'no'} |"
+        (
+            f"| {i} | {tables.SIGNS[v['outcome']]} {v['outcome']} | {_cell(v['text'])} | "
+            f"{_number(v)} | {'yes' if c['carried'] else 'no'} |"
+        )
         for i, (v, c) in enumerate(zip(whole.data["verdicts"], told["claims"], strict=True), 1)
     ]
-    gates = sorted({g for c in carried for a in c["arms"].values() for g in a["gates"] if g not in a["histories"]})
-    length, paper = len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()), getattr(whole.header, "paper", "")
+    gates = sorted(
+        {
+            g
+            for c in carried
+            for a in c["arms"].values()
+            for g in a["gates"]
+            if g not in a["histories"]
+        }
+    )
+    length, paper = (
+        len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
+        getattr(whole.header, "paper", ""),
+    )
     lines = [
-        f"# {title}", "",
-        f"This folder holds what was claimed, what was measured, and what came of it: {whole.data['experiment']}, preset {whole.data['preset']}. "
+        f"# {title}",
+        "",
+        "This folder holds what was claimed, what was measured, and what came of it: "
+        f"{whole.data['experiment']}, preset {whole.data['preset']}. "
         "You need not believe the one who sent it, and you need not install what made it."
-        + (f" What is judged: {plain(paper)}" if paper else ""), "",
-        *(["| | verdict | claim | estimate [95 % interval] | judged by `judge.py` |", "|---|---|---|---|---|", *rows, ""] if rows else []),
-        "A claim *holds* where the whole interval lies in its range, *fails* where it lies outside, and is *undecided* where it spans the threshold. "
-        "Each claim names controls, for which it has to fail; where one satisfies it too, it is *unspecific*. `report.html` shows all of it, "
-        "without a network.", "",
-        "## Judge it again", "",
-        "`judge.py` came with the numbers: compare its SHA-256 with the one that Assay publishes (docs/bundle.md) before you believe it, or let "
-        "an Assay of your own judge this folder, `assay check .`, which runs nothing in it. You need Python, 3.10 or later, and NumPy, and "
-        "nothing else:", "",
-        "```console", "$ python judge.py", "$ python judge.py --claim 1", "$ sha256sum -c SHA256SUMS", "```", "",
-        f"`judge.py` reads the numbers of {len(carried)} of {len(told['claims'])} claims, computes estimates and intervals, judges the claim, "
-        "its controls and every other arm, and compares. It exits with 1 where anything is not as stated. It shares no code with what made the "
-        f"verdicts, and was written to be read: {length} lines, of which the intervals take a hundred. Change a number in "
-        f"`{'measures' if whole.conditions else 'numbers'}/`: its hash is wrong, and so is the estimate that rests on it.", "",
-        "## What it does not show", "",
-        *_limits(whole, told, gates), "",
-        "## What lies here", "",
-        *[f"- {what}" for what in _contents(whole, names)], "",
-        *(["## What was left out", "", *[f"- {line}" for line in whole.left_out], ""] if whole.left_out else []),
-    ]  # fmt: skip
+        + (f" What is judged: {plain(paper)}" if paper else ""),
+        "",
+        *(
+            [
+                "| | verdict | claim | estimate [95 % interval] | judged by `judge.py` |",
+                "|---|---|---|---|---|",
+                *rows,
+                "",
+            ]
+            if rows
+            else []
+        ),
+        "A claim *holds* where the whole interval lies in its range, *fails* where it lies "
+        "outside, and is *undecided* where it spans the threshold. "
+        "Each claim names controls, for which it has to fail; where one satisfies it too, it is "
+        "*unspecific*. `report.html` shows all of it, "
+        "without a network.",
+        "",
+        "## Judge it again",
+        "",
+        "`judge.py` came with the numbers: compare its SHA-256 with the one that Assay publishes "
+        "(docs/bundle.md) before you believe it, or let "
+        "an Assay of your own judge this folder, `assay check .`, which runs nothing in it. You "
+        "need Python, 3.10 or later, and NumPy, and "
+        "nothing else:",
+        "",
+        "```console",
+        "$ python judge.py",
+        "$ python judge.py --claim 1",
+        "$ sha256sum -c SHA256SUMS",
+        "```",
+        "",
+        f"`judge.py` reads the numbers of {len(carried)} of {len(told['claims'])} claims, "
+        "computes estimates and intervals, judges the claim, "
+        "its controls and every other arm, and compares. It exits with 1 where anything is not as "
+        "stated. It shares no code with what made the "
+        f"verdicts, and was written to be read: {length} lines, of which the intervals take a "
+        "hundred. Change a number in "
+        f"`{'measures' if whole.conditions else 'numbers'}/`: its hash is wrong, and so is the "
+        "estimate that rests on it.",
+        "",
+        "## What it does not show",
+        "",
+        *_limits(whole, told, gates),
+        "",
+        "## What lies here",
+        "",
+        *[f"- {what}" for what in _contents(whole, names)],
+        "",
+        *(
+            ["## What was left out", "", *[f"- {line}" for line in whole.left_out], ""]
+            if whole.left_out
+            else []
+        ),
+    ]
     return "\n".join(lines)
 
 
 def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list[str]:
     """What has to be taken on trust, or looked up elsewhere."""
-    lines = [f"- **Training and measuring.** Where the numbers come from: {whole.origin}. That they were measured so can only be shown by doing it "
-             "again: `assay run`, with the files in `source/`; `environment.json` says with which versions and on what machine."]  # fmt: skip
+    lines = [
+        f"- **Training and measuring.** Where the numbers come from: {whole.origin}. That they "
+        "were measured so can only be shown by doing it "
+        "again: `assay run`, with the files in `source/`; `environment.json` says with which "
+        "versions and on what machine."
+    ]
     if whole.conditions:
-        lines.append("- **From measures to what is compared** nothing is taken on trust: `judge.py` reads each condition in `claims.json` as "
-                     "text, and computes it from `measures/`.")  # fmt: skip
+        lines.append(
+            "- **From measures to what is compared** nothing is taken on trust: `judge.py` reads "
+            "each condition in `claims.json` as "
+            "text, and computes it from `measures/`."
+        )
     elif told["claims"]:
-        lines.append("- **From measures to what is compared.** What a claim compares for each unit is computed by Python in `source/` from "
-                     "`measures/`, and its outcome lies in `numbers/`. `judge.py` starts there: a number that is changed in `measures/` alone "
-                     "is found by its hash, one in `numbers/` by its verdict as well.")  # fmt: skip
+        lines.append(
+            "- **From measures to what is compared.** What a claim compares for each unit is "
+            "computed by Python in `source/` from "
+            "`measures/`, and its outcome lies in `numbers/`. `judge.py` starts there: a number "
+            "that is changed in `measures/` alone "
+            "is found by its hash, one in `numbers/` by its verdict as well."
+        )
     if gates:
-        lines.append(f"- **Conditions of claims** ({', '.join(map(plain, gates))}) are taken as stated; their code is in `source/`.")
+        lines.append(
+            f"- **Conditions of claims** ({', '.join(map(plain, gates))}) are taken as "
+            "stated; their code is in `source/`."
+        )
     for claim in told["claims"]:
         if not claim["carried"]:
-            lines.append(f"- **Not judged here:** {plain(claim['text'])} ({plain(claim['why_not'])}).")
+            lines.append(
+                f"- **Not judged here:** {plain(claim['text'])} ({plain(claim['why_not'])})."
+            )
     if findings := whole.data.get("findings"):
-        several = "1 finding, a number" if len(findings) == 1 else f"{len(findings)} findings, numbers"
+        several = (
+            "1 finding, a number" if len(findings) == 1 else f"{len(findings)} findings, numbers"
+        )
         lines.append(f"- **{several} without a verdict**, in `verdicts.json`: not computed again.")
     if whole.data.get("exact"):
-        lines.append("- **Theorems** are compared with the number that has to come out; that number's way from `measures/` is code in `source/`.")
+        lines.append(
+            "- **Theorems** are compared with the number that has to come out; that number's "
+            "way from `measures/` is code in `source/`."
+        )
     for change in whole.data.get("changed", ()):
         lines.append(f"- **After a look at the same seeds:** {plain(change)}.")
     return lines
@@ -285,20 +453,33 @@ def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list
 def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
     """A line on every file or folder that is there."""
     meant = {
-        "claims.json": "the claims as data: ranges, units, controls, where each threshold comes from, and each statistic as its name, as steps "
+        "claims.json": "the claims as data: ranges, units, controls, where each threshold comes from, and "  # noqa: E501
+        "each statistic as its name, as steps "
         "of NumPy, or as a condition in text",
-        "verdicts.json": "what is stated of each claim, its controls and all other arms; theorems and findings",
+        "verdicts.json": (
+            "what is stated of each claim, its controls and all other arms; theorems and findings"
+        ),
         "verdicts.csv": "the same as a table",
         "numbers": "what each claim compares, for each unit of each arm",
         "measures": "what was measured of each run of each arm; `index.json` names it",
-        "judge.py": "the code that judges", "report.html": "the report, in one file that opens without a network",
-        "pictures": "the figures, and the numbers in them", "source": "the study or experiment as it was written",
-        "looks": "who looked when at which seeds, what the claims were then, and what was frozen before",
-        "environment.json": "versions, commit, machine", "CITATION.cff": "how to cite this",
-        "references.bib": "what the verdicts rest on, published numbers among it", "README.md": "this page",
-    }  # fmt: skip
+        "judge.py": "the code that judges",
+        "report.html": "the report, in one file that opens without a network",
+        "pictures": "the figures, and the numbers in them",
+        "source": "the study or experiment as it was written",
+        "looks": (
+            "who looked when at which seeds, what the claims were then, and what was frozen before"
+        ),
+        "environment.json": "versions, commit, machine",
+        "CITATION.cff": "how to cite this",
+        "references.bib": "what the verdicts rest on, published numbers among it",
+        "README.md": "this page",
+    }
     there = dict.fromkeys(name.partition("/")[0] for name in names)
-    return [f"`{name}{'/' if '.' not in name else ''}`: {meant[name]}." for name in meant if name in there] + [f"`{SUMS}`: the hash of every file."]
+    return [
+        f"`{name}{'/' if '.' not in name else ''}`: {meant[name]}."
+        for name in meant
+        if name in there
+    ] + [f"`{SUMS}`: the hash of every file."]
 
 
 def _cell(text: str) -> str:
@@ -309,5 +490,9 @@ def _number(v: Mapping[str, Any]) -> str:
     if v.get("estimate") is None:
         return "none"
     unit = "" if v.get("unit") in ("1", None) else f" {_cell(v['unit'])}"
-    limits = f" [{v['low']:.4g}, {v['high']:.4g}]" if v.get("low") is not None and v.get("high") is not None else ""
+    limits = (
+        f" [{v['low']:.4g}, {v['high']:.4g}]"
+        if v.get("low") is not None and v.get("high") is not None
+        else ""
+    )
     return f"{v['estimate']:.4g}{limits}{unit}"

@@ -1,14 +1,15 @@
 """Judge the claims of this bundle again, from its numbers, with NumPy and nothing else.
 
-    python judge.py              judge every claim, and compare with the verdicts that the bundle states
-    python judge.py --claim 3    the same for one claim, told in full
+    python judge.py              judge every claim, and compare with the verdicts that the bundle
+    states python judge.py --claim 3    the same for one claim, told in full
 
-It exits with 0 where everything is as stated, with 1 where a file or a verdict is not, and with 2 where the bundle cannot be read.
+It exits with 0 where everything is as stated, with 1 where a file or a verdict is not, and with 2
+where the bundle cannot be read.
 
-This file was written to be read. In order: two laws of chance, means with weights, the intervals, the verdict on one arm, the verdict on
-a claim, statistics as steps, conditions as text, and what is compared. The same seeds of the same generator draw the bootstrap as in
-Assay, so that the two agree to rounding: `CLOSE` says how closely.
-"""
+This file was written to be read. In order: two laws of chance, means with weights, the intervals,
+the verdict on one arm, the verdict on a claim, statistics as steps, conditions as text, and what is
+compared. The same seeds of the same generator draw the bootstrap as in Assay, so that the two agree
+to rounding: `CLOSE` says how closely."""
 
 from __future__ import annotations
 
@@ -27,20 +28,31 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 DRAWS, BOUNDED_DRAWS = 10_000, 20_000
 CLOSE = 1e-6
-"""Limits and estimates agree where they differ by less than this share of the interval's width (or of the number, if that is more)."""
+"""Limits and estimates agree where they differ by less than this share of the interval's width (or
+of the number, if that is more)."""
 nan = math.nan
 
 
-# ---- two laws of chance -------------------------------------------------------------------------------------------------------------
+# ---- two laws of chance --------------------------------------------------------------------------
 
 
 def beta_cdf(x, a, b):
-    """The chance that a Beta(a, b) number is below x: the regularised incomplete beta function, by its continued fraction."""
+    """The chance that a Beta(a, b) number is below x: the regularised incomplete beta function, by
+    its continued fraction."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):
         return 1.0 - beta_cdf(1 - x, b, a)
-    front = math.exp(a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)) / a
+    front = (
+        math.exp(
+            a * math.log(x)
+            + b * math.log1p(-x)
+            + math.lgamma(a + b)
+            - math.lgamma(a)
+            - math.lgamma(b)
+        )
+        / a
+    )
     tiny, c, d, found = 1e-300, 1.0, 0.0, 1.0
     for i in range(1000):  # Lentz's method
         m = i // 2
@@ -66,7 +78,8 @@ def beta_quantile(a, b, q):
 
 
 def t_quantile(df, q):
-    """Student's t below which a share q > 1/2 lies: |t| is at most s with chance 1 - I(df / (df + s²); df/2, 1/2)."""
+    """Student's t below which a share q > 1/2 lies: |t| is at most s with chance 1 - I(df / (df +
+    s²); df/2, 1/2)."""
     return _halve(lambda s: 1 - beta_cdf(df / (df + s * s), df / 2, 0.5) / 2, q, 0.0, 1e4)
 
 
@@ -84,14 +97,15 @@ def normal_cdf(z):
     return math.erfc(-z / math.sqrt(2)) / 2
 
 
-# ---- means with weights -------------------------------------------------------------------------------------------------------------
+# ---- means with weights --------------------------------------------------------------------------
 
 
 class Cells:
-    """The terms of a claim as one array [a, b, column] over one or two factors of units; the last column counts.
+    """The terms of a claim as one array [a, b, column] over one or two factors of units; the last
+    column counts.
 
-    Columns hold deviations from one unit: equal numbers then average to exactly that number. A cell that lacks a term counts in none.
-    """
+    Columns hold deviations from one unit: equal numbers then average to exactly that number. A cell
+    that lacks a term counts in none."""
 
     def __init__(self, terms, factors):
         first = next(iter(terms.values()))
@@ -105,7 +119,9 @@ class Cells:
         columns = np.concatenate([np.where(there[..., None], x, 0.0) for x in flat], -1)
         self.zero = columns[there][0] if there.any() else None
         if self.zero is not None:
-            self.columns = np.concatenate([(columns - self.zero) * there[..., None], there[..., None]], -1)
+            self.columns = np.concatenate(
+                [(columns - self.zero) * there[..., None], there[..., None]], -1
+            )
 
     def value(self, statistic, sums):
         """The statistic of the weighted means that belong to sums [draw, column]."""
@@ -118,7 +134,8 @@ class Cells:
             return np.asarray(statistic(named), dtype=np.float64).reshape(len(sums))
 
     def drawn(self):
-        """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each factor on its own."""
+        """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each
+        factor on its own."""
         a, b, width = self.columns.shape
         times = [np.concatenate(list(_counts(i, n))) for i, n in enumerate((a, b))]
         for start in range(0, DRAWS, 500):
@@ -134,7 +151,8 @@ class Cells:
 
 
 def _counts(position, n):
-    """How often each of n units is picked in each draw: a stream of its own for each factor and each number of units."""
+    """How often each of n units is picked in each draw: a stream of its own for each factor and
+    each number of units."""
     bits = np.random.Philox(key=(position << 64) + n)
     for _ in range(0, DRAWS, 500):
         if n == 1:
@@ -146,25 +164,46 @@ def _counts(position, n):
         yield np.bincount(flat, minlength=500 * n).reshape(500, n)
 
 
-# ---- the intervals ------------------------------------------------------------------------------------------------------------------
+# ---- the intervals -------------------------------------------------------------------------------
 
 
 def interval(terms, statistic, factors, level=0.95, draws=True):
-    """An estimate with the hull of three intervals: bootstrap, Student's t by the jackknife, and t corrected for skew.
+    """An estimate with the hull of three intervals: bootstrap, Student's t by the jackknife, and t
+    corrected for skew.
 
-    Bootstrap: percentiles Phi(-/+ t sqrt(n / (n - 1))) of the draws, for Student's t of n - 1 degrees of freedom, n of the smaller factor.
-    Student: estimate -/+ t sqrt(V), V the jackknife's variance (for two factors V_a + V_b - V_ab, and not below V_a or V_b).
+    Bootstrap: percentiles Phi(-/+ t sqrt(n / (n - 1))) of the draws, for Student's t of n - 1
+    degrees of freedom, n of the smaller factor.
+    Student: estimate -/+ t sqrt(V), V the jackknife's variance (for two factors V_a + V_b - V_ab,
+    and not below V_a or V_b).
     Skew: Hall's transformation of t by the third cumulant over V^(3/2).
     """
-    none = {"estimate": nan, "low": nan, "high": nan, "n": (0,) * factors, "variance": nan, "undefined": 1.0, "points": np.empty(0), "t": (nan, nan)}
+    none = {
+        "estimate": nan,
+        "low": nan,
+        "high": nan,
+        "n": (0,) * factors,
+        "variance": nan,
+        "undefined": 1.0,
+        "points": np.empty(0),
+        "t": (nan, nan),
+    }
     cells = Cells(terms, factors) if all(x.shape[0] for x in terms.values()) else None
     if cells is None or cells.zero is None:
         return none
     total, by_level = cells.columns.sum((0, 1)), [cells.columns.sum(1 - axis) for axis in (0, 1)]
-    theta, points = float(cells.value(statistic, total[None])[0]), cells.value(statistic, by_level[0])
+    theta, points = (
+        float(cells.value(statistic, total[None])[0]),
+        cells.value(statistic, by_level[0]),
+    )
     smaller = min(cells.n)
     if smaller < 2:
-        return {**none, "estimate": theta, "n": cells.n, "points": points, "undefined": 0.0 if math.isfinite(theta) else 1.0}
+        return {
+            **none,
+            "estimate": theta,
+            "n": cells.n,
+            "points": points,
+            "undefined": 0.0 if math.isfinite(theta) else 1.0,
+        }
 
     left_out = [cells.value(statistic, total - by_level[axis]) for axis in range(factors)]
     parts = [_jackknife(x) for x in left_out]
@@ -173,8 +212,18 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         left_out.append(cells.value(statistic, total - cells.columns[cells.there]))
         variance = max(parts[0] + parts[1] - _jackknife(left_out[2]), *parts)
     t, error = t_quantile(smaller - 1, (1 + level) / 2), float(np.sqrt(variance))
-    limits = [theta - t * error, theta + t * error, *(theta - error * _hall(q, third, variance) for q in (t, -t))]
-    found = {"estimate": theta, "n": cells.n, "variance": variance, "points": points, "t": (limits[0], limits[1])}
+    limits = [
+        theta - t * error,
+        theta + t * error,
+        *(theta - error * _hall(q, third, variance) for q in (t, -t)),
+    ]
+    found = {
+        "estimate": theta,
+        "n": cells.n,
+        "variance": variance,
+        "points": points,
+        "t": (limits[0], limits[1]),
+    }
     if not draws:
         return {**found, "low": limits[0], "high": limits[1], "undefined": 0.0}
     values = np.concatenate([cells.value(statistic, sums) for sums in cells.drawn()])
@@ -185,7 +234,12 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         tail = normal_cdf(-t * math.sqrt(smaller / (smaller - 1)))
         boot = [float(x) for x in np.quantile(values[finite], [tail, 1 - tail])]
     undefined = 1 - float(finite.mean()) if whole else 1.0
-    return {**found, "low": min(boot[0], limits[0], limits[2]), "high": max(boot[1], limits[1], limits[3]), "undefined": undefined}
+    return {
+        **found,
+        "low": min(boot[0], limits[0], limits[2]),
+        "high": max(boot[1], limits[1], limits[3]),
+        "undefined": undefined,
+    }
 
 
 def _jackknife(left_out):
@@ -198,20 +252,27 @@ def _third(left_out):
     n = len(left_out)
     if n < 3:
         return 0.0
-    return float(n / ((n - 1) * (n - 2)) * np.sum(((n - 1) * (left_out.mean() - left_out)) ** 3) / n**2)
+    return float(
+        n / ((n - 1) * (n - 2)) * np.sum(((n - 1) * (left_out.mean() - left_out)) ** 3) / n**2
+    )
 
 
 def _hall(q, third, variance):
     c = third / variance**1.5 if variance > 0 else 0.0
-    return q if abs(c) < 1e-6 or not math.isfinite(c) else 3 / c * (float(np.cbrt(1 + c * (q - c / 6))) - 1)
+    return (
+        q
+        if abs(c) < 1e-6 or not math.isfinite(c)
+        else 3 / c * (float(np.cbrt(1 + c * (q - c / 6))) - 1)
+    )
 
 
 def bounded(points, estimate, bounds, level=0.95):
-    """The exact interval of a mean of units between two bounds (Gaffke 2005; Clopper and Pearson 1934 where units are only at bounds).
+    """The exact interval of a mean of units between two bounds (Gaffke 2005; Clopper and Pearson
+    1934 where units are only at bounds).
 
-    The upper limit is a quantile of the mean of the units and one more at the upper bound, with Dirichlet(1, ..., 1) weights; the lower
-    one has the lower bound in its place. Two factors: their distances from the estimate are added in squares.
-    """
+    The upper limit is a quantile of the mean of the units and one more at the upper bound, with
+    Dirichlet(1, ..., 1) weights; the lower one has the lower bound in its place. Two factors: their
+    distances from the estimate are added in squares."""
     error = (1 - level) / 2
     below = above = 0.0
     for x in points:
@@ -228,14 +289,16 @@ def _dirichlet(x, bound, q):
     if len(values) == 1:
         return float(bound)
     if len(values) == 2:
-        return float(values[0] + (values[1] - values[0]) * beta_quantile(int(times[1]), int(times[0]), q))
+        return float(
+            values[0] + (values[1] - values[0]) * beta_quantile(int(times[1]), int(times[0]), q)
+        )
     n = len(x)
     raw = np.random.Philox(key=(2 << 64) + n).random_raw(BOUNDED_DRAWS * (n + 1)) >> np.uint64(11)
     weights = -np.log((raw.astype(np.float64).reshape(BOUNDED_DRAWS, n + 1) + 0.5) / 2.0**53)
     return float(np.quantile(weights @ np.append(np.sort(x), bound) / weights.sum(1), q))
 
 
-# ---- the verdict on one arm ---------------------------------------------------------------------------------------------------------
+# ---- the verdict on one arm ----------------------------------------------------------------------
 
 SCALES = {
     "plain": (lambda x: x, lambda y: y),
@@ -250,13 +313,15 @@ def edges(claim):
     """(least, greatest) to hold and (least, greatest) not to fail, on the scale of judging."""
     scale = SCALES[claim["scale"]][0]
     low, high, fail_low, fail_high = (
-        sign * math.inf if e is None else float(scale(e)) for e, sign in zip((*claim["range"], *claim["fail_range"]), (-1, 1, -1, 1), strict=True)
+        sign * math.inf if e is None else float(scale(e))
+        for e, sign in zip((*claim["range"], *claim["fail_range"]), (-1, 1, -1, 1), strict=True)
     )
     return (low, high), (fail_low, fail_high)
 
 
 def place(claim, low, high):
-    """What an interval with these limits says: it holds within the one range, fails outside of the other."""
+    """What an interval with these limits says: it holds within the one range, fails outside of the
+    other."""
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     if hold_low <= low and high <= hold_high:
         return "holds"
@@ -277,11 +342,14 @@ def scaled(claim, terms):
     with np.errstate(all="ignore"):
         terms = {name: to(x) for name, x in terms.items()}
     there = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
-    return terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in terms.items()}
+    return (
+        terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in terms.items()}
+    )
 
 
 def interval_of(claim, terms, function, level, draws=True):
-    """The interval that decides; `terms` are on the scale of judging, `function` is the statistic."""
+    """The interval that decides; `terms` are on the scale of judging, `function` is the
+    statistic."""
     factors = len(claim["units"])
     i = interval(terms, function, factors, level, draws and not claim["bounds"])
     if claim["bounds"] and min(i["n"]) >= 2:
@@ -295,11 +363,12 @@ def interval_of(claim, terms, function, level, draws=True):
 
 
 def judge_arm(claim, name, data, level, gated):
-    """The verdict that one arm's numbers give by themselves: outcome, reason, estimate, interval and units.
+    """The verdict that one arm's numbers give by themselves: outcome, reason, estimate, interval
+    and units.
 
-    `data`: terms, and the statistic as a function; levels (how many of each unit); how many units diverged and which they are; how many
-    there were before; the fewest units that are enough; gates as measured.
-    """
+    `data`: terms, and the statistic as a function; levels (how many of each unit); how many units
+    diverged and which they are; how many there were before; the fewest units that are enough; gates
+    as measured."""
     terms, units = scaled(claim, data["terms"]), claim["units"]
     i = interval_of(claim, terms, data["function"], level)
     outcome, n, bad = outcome_of(claim, i), dict(zip(units, i["n"], strict=True)), data["dropped"]
@@ -314,7 +383,10 @@ def judge_arm(claim, name, data, level, gated):
     asked = {u: k + bad if u == data["run_unit"] else k for u, k in n.items()}
     fewest = data["fewest"]
     survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
-    short, unmet = [u for u in units if asked[u] < fewest], [g for g, met in gates.items() if not met]
+    short, unmet = (
+        [u for u in units if asked[u] < fewest],
+        [g for g, met in gates.items() if not met],
+    )
     if short:
         unit = min(short, key=lambda u: asked[u])
         reason = f"too few units: {asked[unit]} of {fewest} "
@@ -325,7 +397,11 @@ def judge_arm(claim, name, data, level, gated):
     else:
         reason = "interval straddles" if outcome == "undecided" else ""
     if not reason and name == claim["of"] and alike(claim, data["function"], i):
-        reason = "identical in every unit" if claim.get("identical") and outcome == "fails" else "units agree"
+        reason = (
+            "identical in every unit"
+            if claim.get("identical") and outcome == "fails"
+            else "units agree"
+        )
     back = SCALES[claim["scale"]][1]
     told = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
     told["outcome"] = outcome if reason in ("", "identical in every unit") else "undecided"
@@ -333,7 +409,8 @@ def judge_arm(claim, name, data, level, gated):
 
 
 def alike(claim, function, i):
-    """Whether half of the units or more have one and the same number, so that how far others may lie cannot be told."""
+    """Whether half of the units or more have one and the same number, so that how far others may
+    lie cannot be told."""
     if claim["bounds"] or min(i["n"]) < 2:
         return False
     points = i["points"][np.isfinite(i["points"])]
@@ -344,42 +421,72 @@ def alike(claim, function, i):
 
 
 def worst_cases_agree(claim, terms, data, i, outcome, level):
-    """Whether the outcome stays where the lost units are counted as copies of the lowest, then of the highest, of the others."""
+    """Whether the outcome stays where the lost units are counted as copies of the lowest, then of
+    the highest, of the others."""
     if data["run_unit"] not in claim["units"]:
         return False
     axis, factors = claim["units"].index(data["run_unit"]), len(claim["units"])
     turned = {name: x.swapaxes(0, axis) for name, x in terms.items()}
-    each = interval(turned, data["function"], factors, level, draws=False)["points"] if axis else i["points"]
+    each = (
+        interval(turned, data["function"], factors, level, draws=False)["points"]
+        if axis
+        else i["points"]
+    )
     finite = np.flatnonzero(np.isfinite(each))
     if len(each) != data["levels"][data["run_unit"]] or not len(finite):
         return False
     for worst in (finite[np.argmin(each[finite])], finite[np.argmax(each[finite])]):
-        filled = {n: np.concatenate([x, np.repeat(x.take([worst], axis), data["dropped"], axis)], axis) for n, x in terms.items()}
+        filled = {
+            n: np.concatenate([x, np.repeat(x.take([worst], axis), data["dropped"], axis)], axis)
+            for n, x in terms.items()
+        }
         if outcome_of(claim, interval_of(claim, filled, data["function"], level)) != outcome:
             return False
     return True
 
 
 def half_agrees(claim, i, outcome, level):
-    """Whether the outcome stays where the interval is moved by what the second half of training changed, up and down."""
-    whole, half = (interval_of(claim, scaled(claim, t["terms"]), t["function"], level, draws=False)["estimate"] for t in claim["half"])
-    return all(outcome_of(claim, i, shift) == outcome for shift in (-abs(whole - half), abs(whole - half)))
+    """Whether the outcome stays where the interval is moved by what the second half of training
+    changed, up and down."""
+    whole, half = (
+        interval_of(claim, scaled(claim, t["terms"]), t["function"], level, draws=False)["estimate"]
+        for t in claim["half"]
+    )
+    return all(
+        outcome_of(claim, i, shift) == outcome for shift in (-abs(whole - half), abs(whole - half))
+    )
 
 
-# ---- the verdict on a claim ---------------------------------------------------------------------------------------------------------
+# ---- the verdict on a claim ----------------------------------------------------------------------
 
 
 def judge_claim(claim):
-    """The verdict on a claim: what its own arm says, unless a control, a planted effect or another arm speaks against it."""
+    """The verdict on a claim: what its own arm says, unless a control, a planted effect or another
+    arm speaks against it."""
     arms, level = claim["arms"], claim["level"]
     own = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
-    controls = {name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]}
-    planted = {name: judge_arm(claim, name, arms[name], level, gated=True) for name in claim["must_hold"]}
-    also, level = {}, min(level, 0.95)  # an early look is strict, and must overlook no arm that nobody named
+    controls = {
+        name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]
+    }
+    planted = {
+        name: judge_arm(claim, name, arms[name], level, gated=True) for name in claim["must_hold"]
+    }
+    also, level = (
+        {},
+        min(level, 0.95),
+    )  # an early look is strict, and must overlook no arm that nobody named
     for name in arms:
         if name not in (claim["of"], *claim["must_fail"], *claim["must_hold"]):
-            i = interval_of(claim, scaled(claim, arms[name]["terms"]), arms[name]["function"], level, draws=False)
-            if place(claim, i["low"], i["high"]) == "holds":  # else the hull, which is wider, cannot
+            i = interval_of(
+                claim,
+                scaled(claim, arms[name]["terms"]),
+                arms[name]["function"],
+                level,
+                draws=False,
+            )
+            if (
+                place(claim, i["low"], i["high"]) == "holds"
+            ):  # else the hull, which is wider, cannot
                 verdict = judge_arm(claim, name, arms[name], level, gated=False)
                 also |= {name: verdict} if verdict["outcome"] == "holds" else {}
     outcome, reason = own["outcome"], own["reason"]
@@ -393,13 +500,23 @@ def judge_claim(claim):
     elif outcome == "holds" and passing:
         outcome, reason = "unspecific", f"control {', '.join(passing)} satisfies it too"
     elif outcome == "holds" and unnamed:
-        outcome, reason = "unspecific", f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too"
+        outcome, reason = (
+            "unspecific",
+            f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too",
+        )
     elif outcome == "holds" and open_:
         outcome, reason = "undecided", f"control {open_[0]} undecided"
-    return {**own, "outcome": outcome, "reason": reason, "controls": controls, "planted": planted, "also": also}
+    return {
+        **own,
+        "outcome": outcome,
+        "reason": reason,
+        "controls": controls,
+        "planted": planted,
+        "also": also,
+    }
 
 
-# ---- statistics as steps ------------------------------------------------------------------------------------------------------------
+# ---- statistics as steps -------------------------------------------------------------------------
 
 _PLAIN = """
 absolute add bitwise_and bitwise_or bitwise_xor invert arctan2 cbrt ceil cos divide equal exp exp2 expm1 floor fmax fmin greater
@@ -409,16 +526,23 @@ remainder sign sin sqrt square subtract tanh float_power hypot
 mean sum min max amin amax argsort argmin argmax sort reshape transpose clip prod any all cumsum swapaxes std var where take_along_axis concatenate
 stack broadcast_to nanmean nansum nanmin nanmax nanmedian median moveaxis expand_dims squeeze diff take einsum quantile percentile average
 nan_to_num ptp flip cumprod tensordot dot outer full_like zeros_like ones_like trapezoid ravel repeat tile abs
-"""
+"""  # noqa: E501
 OPERATIONS = {name: getattr(np, name) for name in _PLAIN.split() if hasattr(np, name)}
-OPERATIONS |= {f"{name}.reduce": getattr(np, name).reduce for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")}
-OPERATIONS |= {f"{name}.accumulate": getattr(np, name).accumulate for name in ("add", "maximum", "minimum", "multiply")}
+OPERATIONS |= {
+    f"{name}.reduce": getattr(np, name).reduce
+    for name in ("add", "maximum", "minimum", "multiply", "logical_and", "logical_or")
+}
+OPERATIONS |= {
+    f"{name}.accumulate": getattr(np, name).accumulate
+    for name in ("add", "maximum", "minimum", "multiply")
+}
 OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astype(np.float64)}
 """All that a step may do; each is the operation of NumPy of that name."""
 
 
 def follow(steps, means):
-    """The value of a statistic that is written as steps, for means {name: [draw, ...]}; see claims.json."""
+    """The value of a statistic that is written as steps, for means {name: [draw, ...]}; see
+    claims.json."""
     done = []
     draws = len(next(iter(means.values())))
 
@@ -429,20 +553,36 @@ def follow(steps, means):
             return told
         (key,) = set(told) - {"kind", "shape"}
         if key == "numbers":
-            return np.array(told[key], dtype={"b": bool, "f": float}.get(told["kind"], int)).reshape(told["shape"])
+            return np.array(
+                told[key], dtype={"b": bool, "f": float}.get(told["kind"], int)
+            ).reshape(told["shape"])
         return {
-            "step": lambda v: done[v], "term": lambda v: means[v], "draws": lambda v: draws, "slice": lambda v: slice(*v), "new": lambda v: None,
-            "all": lambda v: Ellipsis, "tuple": lambda v: tuple(read(x) for x in v), "list": lambda v: [read(x) for x in v],
-        }[key](told[key])  # fmt: skip
+            "step": lambda v: done[v],
+            "term": lambda v: means[v],
+            "draws": lambda v: draws,
+            "slice": lambda v: slice(*v),
+            "new": lambda v: None,
+            "all": lambda v: Ellipsis,
+            "tuple": lambda v: tuple(read(x) for x in v),
+            "list": lambda v: [read(x) for x in v],
+        }[key](told[key])
 
     for step in steps:
-        done.append(OPERATIONS[step["do"]](*map(read, step["with"]), **{k: read(v) for k, v in step.get("and", {}).items()}))
+        done.append(
+            OPERATIONS[step["do"]](
+                *map(read, step["with"]), **{k: read(v) for k, v in step.get("and", {}).items()}
+            )
+        )
     return np.asarray(done[-1], dtype=np.float64)
 
 
 def listed(x):
     """An array as nested lists that JSON holds: NaN and infinities as words, which NumPy reads."""
-    return [listed(v) for v in x] if x.ndim else (x.item() if x.dtype.kind != "f" or math.isfinite(x) else str(x.item()))
+    return (
+        [listed(v) for v in x]
+        if x.ndim
+        else (x.item() if x.dtype.kind != "f" or math.isfinite(x) else str(x.item()))
+    )
 
 
 def mean(m):
@@ -451,14 +591,15 @@ def mean(m):
     return only
 
 
-# ---- conditions as text, such as "gated.fvu - relu.fvu < -0.02" ------------------------------------------------------------------------
+# ---- conditions as text, such as "gated.fvu - relu.fvu < -0.02" ----------------------------------
 
 FUNCTIONS = {"log": np.log, "log2": np.log2, "exp": np.exp, "sqrt": np.sqrt, "abs": np.abs}
 SIGNS = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide}
 
 
 def condition(text):
-    """A condition taken apart: (body, low, high, name of what is equal or ""); with < the threshold itself does not hold."""
+    """A condition taken apart: (body, low, high, name of what is equal or ""); with < the threshold
+    itself does not hold."""
     text, _, equal = text.partition(" at equal ")
     tree = ast.parse(_doubled(" ".join(text.split())), mode="eval").body
     parts, signs = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
@@ -481,7 +622,8 @@ def _number(node):
 
 
 def _doubled(text):
-    """The text in which each = between brackets is doubled, so that Python reads slope[kind=rare]."""
+    """The text in which each = between brackets is doubled, so that Python reads
+    slope[kind=rare]."""
     pieces, depth = re.split(r"(\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=))", text), 0
     for i, piece in enumerate(pieces):
         depth += (piece == "[") - (piece == "]")
@@ -490,7 +632,8 @@ def _doubled(text):
 
 
 class Column(NamedTuple):
-    """A measure that a condition names: of which arm, at which levels of its dimensions, and over which of them it is averaged."""
+    """A measure that a condition names: of which arm, at which levels of its dimensions, and over
+    which of them it is averaged."""
 
     arm: str | None
     name: str
@@ -499,17 +642,28 @@ class Column(NamedTuple):
 
 
 def column(node):
-    """The Column of a name, arm.column, "arm".column, arm["column"], column[dim=level] or mean(column, over=dim); None of something else."""
+    """The Column of a name, arm.column, "arm".column, arm["column"], column[dim=level] or
+    mean(column, over=dim); None of something else."""
     if isinstance(node, ast.Name):
         return Column(None, node.id)
     if isinstance(node, ast.Call) and node.keywords:
         over = node.keywords[0].value
-        return column(node.args[0])._replace(over=tuple(_named(n) for n in getattr(over, "elts", [over])))
+        return column(node.args[0])._replace(
+            over=tuple(_named(n) for n in getattr(over, "elts", [over]))
+        )
     inside = getattr(node.slice, "elts", [node.slice]) if isinstance(node, ast.Subscript) else []
     if inside and isinstance(inside[0], ast.Compare):
-        return column(node.value)._replace(at=tuple((_named(n.left), _named(n.comparators[0])) for n in inside))
+        return column(node.value)._replace(
+            at=tuple((_named(n.left), _named(n.comparators[0])) for n in inside)
+        )
     value = node.value if isinstance(node, (ast.Attribute, ast.Subscript)) else None
-    arm = value.id if isinstance(value, ast.Name) else value.value if isinstance(value, ast.Constant) else None
+    arm = (
+        value.id
+        if isinstance(value, ast.Name)
+        else value.value
+        if isinstance(value, ast.Constant)
+        else None
+    )
     if arm is None:
         return None
     return Column(arm, node.attr if isinstance(node, ast.Attribute) else node.slice.value)
@@ -544,7 +698,9 @@ class Study:
         """A stored measure of an arm, and its dims, of which the first is the run."""
         if arm not in self.loaded:
             with np.load(self.folder / self.index[arm]["file"]) as file:
-                self.loaded[arm] = {v: file[told["key"]] for v, told in self.index[arm]["variables"].items()}
+                self.loaded[arm] = {
+                    v: file[told["key"]] for v, told in self.index[arm]["variables"].items()
+                }
         return self.loaded[arm][name], self.index[arm]["variables"][name]["dims"]
 
     def kept(self, claim, arm):
@@ -553,7 +709,11 @@ class Study:
         for name, wanted in claim["where"].items():
             if name in fields:
                 of = np.array(fields[name])
-                keep &= np.isclose(of, wanted, rtol=1e-12, atol=0) if isinstance(wanted, float) and of.dtype.kind in "fi" else of == wanted
+                keep &= (
+                    np.isclose(of, wanted, rtol=1e-12, atol=0)
+                    if isinstance(wanted, float) and of.dtype.kind in "fi"
+                    else of == wanted
+                )
             elif self.index[arm]["fields"].get(name) != wanted:
                 raise LookupError(f"arm {arm} has no run with {name}={wanted!r}")
         if claim.get("seeds") and "seed" in fields:  # those of the look that settled it
@@ -563,30 +723,50 @@ class Study:
         return keep
 
     def table(self, claim, arm, name, keep, swept, chosen, over):
-        """A stored measure over the units [unit, unit, (sweep)], at the levels that are named; and the levels of each unit."""
-        fields = {f: [v for v, k in zip(values, keep, strict=True) if k] for f, values in self.index[arm]["runs"].items()}
+        """A stored measure over the units [unit, unit, (sweep)], at the levels that are named; and
+        the levels of each unit."""
+        fields = {
+            f: [v for v, k in zip(values, keep, strict=True) if k]
+            for f, values in self.index[arm]["runs"].items()
+        }
         values, dims = self.measure(arm, name)
         values = np.asarray(values[keep], dtype=np.float64)
         apart = [f for f, of in fields.items() if f != "seed" and len(set(map(str, of))) > 1]
         sweep = [f for f in apart if f not in claim["units"]]
         if len(sweep) != bool(swept):
-            raise LookupError(f"the runs of arm {arm} differ in {', '.join(sweep) or 'nothing but the seed'}")
+            raise LookupError(
+                f"the runs of arm {arm} differ in {', '.join(sweep) or 'nothing but the seed'}"
+            )
         order = ["seed", *apart]
         levels = {f: sorted(set(fields[f])) for f in order}
         spread = np.full([len(levels[f]) for f in order] + list(values.shape[1:]), nan)
         for row, at in enumerate(zip(*(fields[f] for f in order), strict=True)):
             spread[tuple(levels[f].index(v) for f, v in zip(order, at, strict=True))] = values[row]
         axes = [*order, *dims[1:]]
-        levels |= {d: self.index[arm]["levels"].get(d, list(range(values.shape[i]))) for i, d in enumerate(dims) if i}
+        levels |= {
+            d: self.index[arm]["levels"].get(d, list(range(values.shape[i])))
+            for i, d in enumerate(dims)
+            if i
+        }
         wanted = [*claim["units"], *sweep]
         for dim, level in chosen:
             if dim in axes:
-                (place,) = (i for i, x in enumerate(levels[dim]) if str(x) == str(level) or _alike(x, level))
+                (place,) = (
+                    i for i, x in enumerate(levels[dim]) if str(x) == str(level) or _alike(x, level)
+                )
                 spread, axes = spread.take(place, axes.index(dim)), [d for d in axes if d != dim]
-        spread, axes = spread.mean(tuple(axes.index(d) for d in over if d in axes)), [d for d in axes if d not in over]
+        spread, axes = (
+            spread.mean(tuple(axes.index(d) for d in over if d in axes)),
+            [d for d in axes if d not in over],
+        )
         if unnamed := [d for d in axes if d not in ("seed", *wanted)]:
-            raise LookupError(f"{name} of arm {arm} varies over {', '.join(unnamed)}, of which the condition names nothing")
-        if "seed" not in wanted and "seed" in axes:  # runs that share all units are averaged; NaN of one of them stays
+            raise LookupError(
+                f"{name} of arm {arm} varies over {', '.join(unnamed)}, of which the "
+                "condition names nothing"
+            )
+        if (
+            "seed" not in wanted and "seed" in axes
+        ):  # runs that share all units are averaged; NaN of one of them stays
             there = np.zeros([len(levels[f]) for f in order])
             for run in zip(*(fields[f] for f in order), strict=True):
                 there[tuple(levels[f].index(v) for f, v in zip(order, run, strict=True))] = 1
@@ -603,24 +783,53 @@ class Study:
         return spread, {u: sorted(levels[u]) for u in claim["units"] if u in axes}
 
     def arm(self, claim, under):
-        """What judge_arm needs of an arm in the method's place: its terms from the condition, the seeds of diverged runs left out."""
+        """What judge_arm needs of an arm in the method's place: its terms from the condition, the
+        seeds of diverged runs left out."""
         body, *_, equal = condition(claim["condition"])
         columns = list(dict.fromkeys(columns_of(body)))
-        reads = list(dict.fromkeys(under if c.arm is None or c.arm == claim["of"] else c.arm for c in columns))
+        reads = list(
+            dict.fromkeys(
+                under if c.arm is None or c.arm == claim["of"] else c.arm for c in columns
+            )
+        )
         if under in [c.arm for c in columns if c.arm not in (None, claim["of"])]:
             raise LookupError(f"arm {under} would be compared with itself")
         keep = {arm: self.kept(claim, arm) for arm in reads}
-        unit = next((u for u in claim["units"] if any(u in self.index[a]["runs"] for a in reads)), "seed")
+        unit = next(
+            (u for u in claim["units"] if any(u in self.index[a]["runs"] for a in reads)), "seed"
+        )
         bad = {
-            v for a in reads if "diverged" in self.index[a]["variables"]
-            for v, k, gone in zip(self.index[a]["runs"][unit], keep[a], self.measure(a, "diverged")[0], strict=True) if k and gone
-        }  # fmt: skip
-        before = len({v for v, k in zip(self.index[under]["runs"][unit], keep[under], strict=True) if k})
-        keep = {a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]]) for a, k in keep.items()}
-        told = {"dropped": len(bad), "run_unit": unit, "before": before, "gates": {}, "histories": {}}
+            v
+            for a in reads
+            if "diverged" in self.index[a]["variables"]
+            for v, k, gone in zip(
+                self.index[a]["runs"][unit], keep[a], self.measure(a, "diverged")[0], strict=True
+            )
+            if k and gone
+        }
+        before = len(
+            {v for v, k in zip(self.index[under]["runs"][unit], keep[under], strict=True) if k}
+        )
+        keep = {
+            a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]])
+            for a, k in keep.items()
+        }
+        told = {
+            "dropped": len(bad),
+            "run_unit": unit,
+            "before": before,
+            "gates": {},
+            "histories": {},
+        }
         if not keep[under].any():
             nothing = {"value": np.empty((0,) * len(claim["units"]))}
-            return {**told, "terms": nothing, "function": mean, "levels": dict.fromkeys(claim["units"], 0), "fewest": 6}
+            return {
+                **told,
+                "terms": nothing,
+                "function": mean,
+                "levels": dict.fromkeys(claim["units"], 0),
+                "fewest": 6,
+            }
         levels = {}
 
         def stored(c, name="", swept=False):
@@ -632,31 +841,64 @@ class Study:
             return values
 
         def parts(c, name, swept=False):
-            there = self.index[under if c.arm is None or c.arm == claim["of"] else c.arm]["variables"]
-            return {"": stored(c, name, swept)} if name in there else {t: stored(c, t, swept) for t in self.quantities[name]["terms"]}
+            there = self.index[under if c.arm is None or c.arm == claim["of"] else c.arm][
+                "variables"
+            ]
+            return (
+                {"": stored(c, name, swept)}
+                if name in there
+                else {t: stored(c, t, swept) for t in self.quantities[name]["terms"]}
+            )
 
         def quantity(m, of, name):
             own = {t.removeprefix(f"{of}."): x for t, x in m.items() if t.startswith(f"{of}.")}
             return own[""] if set(own) == {""} else follow(self.quantities[name]["steps"], own)
 
-        means = [n for n in ast.walk(body) if isinstance(n, ast.Call) and n.func.id == "mean" and not n.keywords]
-        made = [c for c in columns if c.name not in self.index[under if c.arm is None or c.arm == claim["of"] else c.arm]["variables"]]
+        means = [
+            n
+            for n in ast.walk(body)
+            if isinstance(n, ast.Call) and n.func.id == "mean" and not n.keywords
+        ]
+        made = [
+            c
+            for c in columns
+            if c.name
+            not in self.index[under if c.arm is None or c.arm == claim["of"] else c.arm][
+                "variables"
+            ]
+        ]
 
         def matched(m):
-            return at_equal(*(quantity(m, f"{s}.{name}", name) for s in "ab" for name in (equal, columns[0].name)))
+            return at_equal(
+                *(
+                    quantity(m, f"{s}.{name}", name)
+                    for s in "ab"
+                    for name in (equal, columns[0].name)
+                )
+            )
 
         def of_means(m):
             return compute(body, lambda node: m[ast.unparse(node.args[0])])
 
         def of_quantities(m):
-            return np.asarray(compute(body, lambda node: quantity(m, repr(column(node)), column(node).name)))
+            return np.asarray(
+                compute(body, lambda node: quantity(m, repr(column(node)), column(node).name))
+            )
 
         with np.errstate(all="ignore"):
             if equal:
-                terms = {f"{s}.{q}.{t}": x for s, c in zip("ab", columns, strict=True) for q in (equal, c.name) for t, x in parts(c, q, True).items()}
+                terms = {
+                    f"{s}.{q}.{t}": x
+                    for s, c in zip("ab", columns, strict=True)
+                    for q in (equal, c.name)
+                    for t, x in parts(c, q, True).items()
+                }
                 function = matched
             elif means:
-                terms = {ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(column(c))) for n in means}
+                terms = {
+                    ast.unparse(n.args[0]): compute(n.args[0], lambda c: stored(column(c)))
+                    for n in means
+                }
                 function = of_means
             elif made:
                 terms = {f"{c!r}.{t}": x for c in columns for t, x in parts(c, c.name).items()}
@@ -665,12 +907,22 @@ class Study:
                 terms = {"value": compute(body, lambda c: stored(column(c)))}
                 function = mean
         alone = all(u in self.index[under]["dims"] for u in claim["units"])
-        return {**told, "terms": terms, "function": function, "levels": {u: len(of) for u, of in levels.items()}, "fewest": 20 if alone else 6}
+        return {
+            **told,
+            "terms": terms,
+            "function": function,
+            "levels": {u: len(of) for u, of in levels.items()},
+            "fewest": 20 if alone else 6,
+        }
 
 
 def _alike(level, asked):
     """Whether two levels are the same number."""
-    return not isinstance(level, str) and not isinstance(asked, str) and math.isclose(level, asked, rel_tol=1e-12)
+    return (
+        not isinstance(level, str)
+        and not isinstance(asked, str)
+        and math.isclose(level, asked, rel_tol=1e-12)
+    )
 
 
 def columns_of(node):
@@ -684,7 +936,8 @@ def columns_of(node):
 
 
 def at_equal(xa, ya, xb, yb):
-    """y of side a less y of side b at equal x, averaged in log x over the range that both sweeps reach; log y is linear in log x."""
+    """y of side a less y of side b at equal x, averaged in log x over the range that both sweeps
+    reach; log y is linear in log x."""
     xa, xb = np.log(xa), np.log(xb)
     low, high = np.maximum(xa.min(1), xb.min(1))[:, None], np.minimum(xa.max(1), xb.max(1))[:, None]
     steps = np.linspace(0, 1, 65)
@@ -704,11 +957,12 @@ def _along(x, y, at):
     return np.exp(out)
 
 
-# ---- what is compared ---------------------------------------------------------------------------------------------------------------
+# ---- what is compared ----------------------------------------------------------------------------
 
 
 def changed_files(folder=HERE):
-    """Every file whose SHA-256 is not the one that SHA256SUMS names, and every one that is missing."""
+    """Every file whose SHA-256 is not the one that SHA256SUMS names, and every one that is
+    missing."""
     found = []
     for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         stated, _, name = line.partition("  ")
@@ -719,29 +973,38 @@ def changed_files(folder=HERE):
 
 
 def read_claims(folder=HERE):
-    """What the bundle says of its claims, and the measures of its arms; the numbers of a claim come with `with_numbers`."""
+    """What the bundle says of its claims, and the measures of its arms; the numbers of a claim come
+    with `with_numbers`."""
     told = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
     index = json.loads((folder / "measures" / "index.json").read_text(encoding="utf-8"))
     return told, Study(index, told["quantities"], folder)
 
 
 def with_numbers(claim, study):
-    """Give a claim the numbers of its arms, its statistic as a function, and its gates as far as they can be asked again."""
+    """Give a claim the numbers of its arms, its statistic as a function, and its gates as far as
+    they can be asked again."""
     if claim["condition"]:
         return _of_study(claim, study)
     with np.load(study.folder / claim["file"]) as file:
         numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
-    functions = [mean if told == {"name": "mean"} else (lambda m, told=told: follow(told["steps"], m)) for told in claim["statistics"]]
+    functions = [
+        mean if told == {"name": "mean"} else (lambda m, told=told: follow(told["steps"], m))
+        for told in claim["statistics"]
+    ]
     for table in (*claim["arms"].values(), *claim["half"]):
         table["terms"] = {name: numbers[key] for name, key in table["terms"].items()}
         table["function"] = None if table["statistic"] is None else functions[table["statistic"]]
     for arm in claim["arms"].values():
-        arm["gates"] = {**arm["gates"], **{gate: settled(numbers, arm["histories"][gate]) for gate in arm["histories"]}}
+        arm["gates"] = {
+            **arm["gates"],
+            **{gate: settled(numbers, arm["histories"][gate]) for gate in arm["histories"]},
+        }
     return claim
 
 
 def _of_study(claim, study):
-    """Give a study's claim its range and its numbers, both read from its condition and the stored measures."""
+    """Give a study's claim its range and its numbers, both read from its condition and the stored
+    measures."""
     _, low, high, _ = condition(claim["condition"])
     claim["range"] = claim["fail_range"] = [None if math.isinf(x) else x for x in (low, high)]
     claim["arms"], needed = {}, (claim["of"], *claim["must_fail"], *claim["must_hold"])
@@ -755,7 +1018,8 @@ def _of_study(claim, study):
 
 
 def settled(numbers, told):
-    """Whether a history, the mean over runs at each step, moved since half way by at most a share of its end."""
+    """Whether a history, the mean over runs at each step, moved since half way by at most a share
+    of its end."""
     steps, values = numbers[told["steps"]], numbers[told["values"]]
     half = values[np.argmin(np.abs(steps - steps[-1] / 2))]
     return bool(abs(half - values[-1]) <= told["within"] * abs(values[-1]))
@@ -782,24 +1046,36 @@ def differences(stated, found):
 
 
 def compared(stated, found):
-    """Every way in which a claim comes out otherwise, its controls, planted effects and the other arms that hold among it."""
+    """Every way in which a claim comes out otherwise, its controls, planted effects and the other
+    arms that hold among it."""
     told = differences(stated, found)
     for role in ("controls", "planted"):
         for arm in {**stated[role], **found[role]}:
             there = arm in stated[role] and arm in found[role]
-            told += differences(stated[role][arm], found[role][arm]) if there else [f"{arm}: only one of the two judges it"]
+            told += (
+                differences(stated[role][arm], found[role][arm])
+                if there
+                else [f"{arm}: only one of the two judges it"]
+            )
     if set(stated["also"]) != set(found["also"]):
-        told.append(f"other arms that hold: {sorted(found['also'])}, stated are {sorted(stated['also'])}")
+        told.append(
+            f"other arms that hold: {sorted(found['also'])}, stated are {sorted(stated['also'])}"
+        )
     return told
 
 
 def each(folder=HERE):
-    """For each claim the ways in which its verdict differs from what is stated; what cannot be judged is told as one of them."""
+    """For each claim the ways in which its verdict differs from what is stated; what cannot be
+    judged is told as one of them."""
     stated, found = _stated(folder), []
     told, study = read_claims(folder)
     for claim in told["claims"]:
         try:
-            off = compared(stated[claim["text"]], judge_claim(with_numbers(claim, study))) if claim["carried"] else []
+            off = (
+                compared(stated[claim["text"]], judge_claim(with_numbers(claim, study)))
+                if claim["carried"]
+                else []
+            )
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             off = [f"{type(error).__name__}: {error}"]
         found.append(off)
@@ -807,11 +1083,15 @@ def each(folder=HERE):
 
 
 def _stated(folder=HERE):
-    return {v["text"]: v for v in json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]}
+    return {
+        v["text"]: v
+        for v in json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    }
 
 
 def main(words):
-    """Judge all claims, or the one that was asked for, print what comes of it, and give the exit code."""
+    """Judge all claims, or the one that was asked for, print what comes of it, and give the exit
+    code."""
     changed = changed_files()
     for name in changed:
         print(f"CHANGED  {name} is not as SHA256SUMS says")
@@ -837,13 +1117,21 @@ def main(words):
         if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
             print(f"   taken as stated: whether {', '.join(trusted)}")
     if only is None:
-        wrong += other_statements(json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["exact"])
-    print(f"\n{judged} of {len(told['claims'])} claims judged again; " + (f"{wrong} things are not as stated" if wrong else "all as stated"))
+        wrong += other_statements(
+            json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["exact"]
+        )
+    print(
+        f"\n{judged} of {len(told['claims'])} claims judged again; "
+        + (f"{wrong} things are not as stated" if wrong else "all as stated")
+    )
     return 1 if wrong else 0
 
 
 def _line(v, unit):
-    n, why = " x ".join(f"{k} {u}" for u, k in v["n"].items()), f" ({v['reason']})" if v["reason"] else ""
+    n, why = (
+        " x ".join(f"{k} {u}" for u, k in v["n"].items()),
+        f" ({v['reason']})" if v["reason"] else "",
+    )
     numbers = f"{v['estimate']:.6g} [{v['low']:.6g}, {v['high']:.6g}]"
     return f"{v['outcome']}{why}: {numbers}{'' if unit == '1' else f' {unit}'}, n = {n}"
 
@@ -852,8 +1140,15 @@ def other_statements(exact):
     """Tell of each theorem whether its number comes out, and count those that are not as stated."""
     wrong = 0
     for e in exact:
-        value, expected = (np.array([nan if x is None else x for x in np.ravel(e[k])], dtype=float) for k in ("value", "expected"))
-        outcome = "exact" if np.abs(value - expected).max(initial=0.0) <= e["tolerance"] and len(value) else "violated"
+        value, expected = (
+            np.array([nan if x is None else x for x in np.ravel(e[k])], dtype=float)
+            for k in ("value", "expected")
+        )
+        outcome = (
+            "exact"
+            if np.abs(value - expected).max(initial=0.0) <= e["tolerance"] and len(value)
+            else "violated"
+        )
         print(f"\nexact. {e['text']}\n   {outcome}")
         if outcome != e["outcome"]:
             print(f"   DIFFERS  stated is {e['outcome']}")

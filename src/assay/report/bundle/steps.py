@@ -1,9 +1,10 @@
-"""Steps: a claim's statistic, a Python function of means, written down as the NumPy operations that it does.
+"""Steps: a claim's statistic, a Python function of means, written down as the NumPy operations that
+it does.
 
-The function is called once on means that note what is done to them. What was noted is data: a list of named operations, each of earlier
-steps, of terms and of numbers. A program that knows forty operations of NumPy can then do the same without the function.
-A function that looks at the numbers to choose its way, or that leaves NumPy, cannot be written down so; then nothing is given.
-"""
+The function is called once on means that note what is done to them. What was noted is data: a list
+of named operations, each of earlier steps, of terms and of numbers. A program that knows forty
+operations of NumPy can then do the same without the function. A function that looks at the numbers
+to choose its way, or that leaves NumPy, cannot be written down so; then nothing is given."""
 
 from __future__ import annotations
 
@@ -17,8 +18,25 @@ from assay.core.intervals import Means, Statistic
 from assay.report.bundle import judge
 
 TRIED = 13
-"""Draws on which the function is called: a number that is hardly the size of anything else, so that it is known for what it is."""
-METHODS = ("mean", "sum", "min", "max", "argsort", "argmin", "argmax", "clip", "prod", "any", "all", "cumsum", "swapaxes", "std", "var")
+"""Draws on which the function is called: a number that is hardly the size of anything else, so that
+it is known for what it is."""
+METHODS = (
+    "mean",
+    "sum",
+    "min",
+    "max",
+    "argsort",
+    "argmin",
+    "argmax",
+    "clip",
+    "prod",
+    "any",
+    "all",
+    "cumsum",
+    "swapaxes",
+    "std",
+    "var",
+)
 
 
 class Untold(ClaimError):
@@ -37,7 +55,9 @@ class Noted(np.ndarray):
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         return _done(name, getattr(ufunc, method), inputs, more)
 
-    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
         return _done(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
@@ -98,10 +118,11 @@ def noted(values: Any, tape: list[dict[str, Any]], at: Any) -> Noted:
 
 
 def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
-    """Write a statistic down as steps, the last of which is its value; `means` [draw, ...] are some on which they are tried.
+    """Write a statistic down as steps, the last of which is its value; `means` [draw, ...] are some
+    on which they are tried.
 
-    What is given gives the same numbers as the function on all of them. Raises: Untold, a ClaimError that says why there are no steps.
-    """
+    What is given gives the same numbers as the function on all of them. Raises: Untold, a
+    ClaimError that says why there are no steps."""
     draws = len(next(iter(means.values())))
     if draws <= TRIED:
         raise Untold(f"at least {TRIED + 1} draws tell whether steps are the same, got {draws}")
@@ -122,7 +143,8 @@ def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
 
 
 def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means) -> None:
-    """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone, and a few. Raises: Untold."""
+    """Hold steps to the function that they were noted of, on means [draw, ...], all at once, alone,
+    and a few. Raises: Untold."""
     for some in (slice(None), slice(0, 1), slice(TRIED, TRIED + 5)):
         part = {name: np.asarray(x[some], dtype=np.float64) for name, x in means.items()}
         with np.errstate(all="ignore"):
@@ -131,11 +153,15 @@ def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means
                 ours = judge.follow(steps, part)
             except (ValueError, IndexError, TypeError) as e:
                 raise Untold("its steps depend on how many draws there are") from e
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-12, atol=1e-300, equal_nan=True):
+        if ours.shape != theirs.shape or not np.allclose(
+            ours, theirs, rtol=1e-12, atol=1e-300, equal_nan=True
+        ):
             raise Untold("its steps depend on how many draws there are, or on the numbers")
 
 
-def _done(name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]) -> Any:
+def _done(
+    name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]
+) -> Any:
     """Do an operation, and note it."""
     if name not in judge.OPERATIONS:
         raise Untold(f"it calls {name}")
@@ -158,7 +184,8 @@ def _tape(values: Sequence[Any]) -> list[dict[str, Any]]:
             found = _tape(value)
             if found is not None:
                 return found
-    return None  # type: ignore[return-value]  # an operation is only noted where one of what it is given is
+    # an operation is only noted where one of what it is given is
+    return None  # type: ignore[return-value]
 
 
 def _bare(value: Any) -> Any:
@@ -183,7 +210,11 @@ def _told(value: Any) -> Any:
     if value is Ellipsis:
         return {"all": "axes"}
     if isinstance(value, bool | int | float | str):
-        return {"draws": 1} if value == TRIED and isinstance(value, int) and not isinstance(value, bool) else value
+        return (
+            {"draws": 1}
+            if value == TRIED and isinstance(value, int) and not isinstance(value, bool)
+            else value
+        )
     if isinstance(value, np.ndarray | np.generic):
         return _numbers(np.asarray(value))
     if isinstance(value, tuple):
@@ -197,7 +228,14 @@ def _numbers(value: np.ndarray) -> Any:
     """Constant numbers; where they are the same for each draw, of one."""
     if value.dtype.kind not in "biuf":
         raise Untold(f"it uses numbers of kind {value.dtype}")
-    if value.ndim and len(value) == TRIED and bool((value == value[:1]).all() or (np.isnan(value).all() if value.dtype.kind == "f" else False)):
+    if (
+        value.ndim
+        and len(value) == TRIED
+        and bool(
+            (value == value[:1]).all()
+            or (np.isnan(value).all() if value.dtype.kind == "f" else False)
+        )
+    ):
         value = value[:1]
     return {"numbers": judge.listed(value), "kind": value.dtype.kind, "shape": list(value.shape)}
 
@@ -230,5 +268,9 @@ def _steps(value: Any) -> list[int]:
 
 def _renumbered(value: Any, new: Mapping[int, int]) -> Any:
     if isinstance(value, Mapping):
-        return {"step": new[value["step"]]} if set(value) == {"step"} else {k: _renumbered(v, new) for k, v in value.items()}
+        return (
+            {"step": new[value["step"]]}
+            if set(value) == {"step"}
+            else {k: _renumbered(v, new) for k, v in value.items()}
+        )
     return [_renumbered(v, new) for v in value] if isinstance(value, list) else value

@@ -1,7 +1,8 @@
-"""Architecture: what Assay must know of a model's modules and settings, one value each; a file in this folder is found by being there.
+"""Architecture: what Assay must know of a model's modules and settings, one value each; a file in
+this folder is found by being there.
 
-A file holds an architecture and its relatives as values at its top. Which sites a model has follows from its architecture: a kind
-of site without a place in `sites` does not exist there.
+A file holds an architecture and its relatives as values at its top. Which sites a model has follows
+from its architecture: a kind of site without a place in `sites` does not exist there.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Place:
-    """A module of a block, and whether a site is what it reads or what it returns; made by `read_by` and `returned_by`."""
+    """A module of a block, and whether a site is what it reads or what it returns; made by
+    `read_by` and `returned_by`."""
 
     module: str
     """Its path within the block; "" is the block itself."""
     reads: bool
     shared: bool = False
-    """Whether others read the same tensor: an edit then changes it in place, so that all of them see it."""
+    """Whether others read the same tensor: an edit then changes it in place, so that all of them
+    see it."""
 
 
 def read_by(module: str, *, shared: bool = False) -> Place:
@@ -43,35 +46,50 @@ class Architecture:
     name: str
     """transformers' model_type, e.g. "llama"."""
     sizes: Mapping[str, str]
-    """Letter of a size → its name in config.json: layers, d stream, m MLP, h heads, e width of a head, kv, v vocabulary, positions."""
+    """Letter of a size → its name in config.json: layers, d stream, m MLP, h heads, e width of a
+    head, kv, v vocabulary, positions."""
     follow: Mapping[str, Callable[[Mapping[str, int]], int]] = field(default_factory=dict)
-    """Sizes that a config may leave out, from those it gives; e is d / h wherever there are heads."""
+    """Sizes that a config may leave out, from those it gives; e is d / h wherever there are
+    heads."""
     prefix: str
     """What the stored names of weights begin with, in files that have it."""
     stored: Mapping[str, str]
     """Weights that must be stored, `*` for each block → their sizes by letters, such as "h·e d"."""
     tied: bool = False
-    """Whether the unembedding is the embedding's tensor where config.json does not say (`tie_word_embeddings`)."""
+    """Whether the unembedding is the embedding's tensor where config.json does not say
+    (`tie_word_embeddings`)."""
     blocks: str
     """The list of blocks, an attribute of transformers' base model."""
     final_norm: str
     """The norm before the unembedding, likewise."""
     sites: Mapping[str, Place]
-    """Kind of site within a block → where it is, in the order in which a forward pass meets them."""
+    """Kind of site within a block → where it is, in the order in which a forward pass meets
+    them."""
     kinds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Kinds that only such models have → the hook's name within a block, and the axes: ("hook_delta", "b s c")."""
+    """Kinds that only such models have → the hook's name within a block, and the axes:
+    ("hook_delta", "b s c")."""
     open_up: Callable[[Any], None] | None = None
-    """What is done to transformers' model, where some of its sites are no module's input or output: they get a module each."""
+    """What is done to transformers' model, where some of its sites are no module's input or output:
+    they get a module each."""
 
     @property
     def needed(self) -> tuple[str, ...]:
         """Letters of the sizes that a config must give."""
-        return tuple(letter for letter in ("layers", "d", "h", "m") if letter in self.sizes and letter not in self.follow)
+        return tuple(
+            letter
+            for letter in ("layers", "d", "h", "m")
+            if letter in self.sizes and letter not in self.follow
+        )
 
 
 @cache
 def known() -> Mapping[str, Architecture]:
     """Find the architectures of this folder by name, the largest family first."""
     files = [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
-    families = [[value for value in vars(file).values() if isinstance(value, Architecture)] for file in files]
-    return MappingProxyType({one.name: one for family in sorted(families, key=len, reverse=True) for one in family})
+    families = [
+        [value for value in vars(file).values() if isinstance(value, Architecture)]
+        for file in files
+    ]
+    return MappingProxyType(
+        {one.name: one for family in sorted(families, key=len, reverse=True) for one in family}
+    )

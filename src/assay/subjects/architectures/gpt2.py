@@ -4,10 +4,22 @@ from assay.subjects.architectures import Architecture, read_by, returned_by
 
 GPT2 = Architecture(
     name="gpt2",
-    sizes={"layers": "n_layer", "d": "n_embd", "m": "n_inner", "h": "n_head", "v": "vocab_size", "positions": "n_positions"},
+    sizes={
+        "layers": "n_layer",
+        "d": "n_embd",
+        "m": "n_inner",
+        "h": "n_head",
+        "v": "vocab_size",
+        "positions": "n_positions",
+    },
     follow={"m": lambda sizes: 4 * sizes["d"]},
     prefix="transformer.",
-    stored={"wte.weight": "v d", "wpe.weight": "positions d", "ln_f.weight": "d", "h.*.mlp.c_fc.weight": "d m"},
+    stored={
+        "wte.weight": "v d",
+        "wpe.weight": "positions d",
+        "ln_f.weight": "d",
+        "h.*.mlp.c_fc.weight": "d m",
+    },
     tied=True,
     blocks="h",
     final_norm="ln_f",

@@ -1,4 +1,5 @@
-"""Llama and those that are built like it: RMSNorm before attention and before a gated MLP, in one stream."""
+"""Llama and those that are built like it: RMSNorm before attention and before a gated MLP, in one
+stream."""
 
 from dataclasses import replace
 
@@ -7,14 +8,23 @@ from assay.subjects.architectures import Architecture, read_by, returned_by
 LLAMA = Architecture(
     name="llama",
     sizes={
-        "layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads", "v": "vocab_size",
-        "positions": "max_position_embeddings", "kv": "num_key_value_heads", "e": "head_dim",
+        "layers": "num_hidden_layers",
+        "d": "hidden_size",
+        "m": "intermediate_size",
+        "h": "num_attention_heads",
+        "v": "vocab_size",
+        "positions": "max_position_embeddings",
+        "kv": "num_key_value_heads",
+        "e": "head_dim",
     },
     follow={"kv": lambda sizes: sizes["h"]},
     prefix="model.",
     stored={
-        "embed_tokens.weight": "v d", "norm.weight": "d", "layers.*.mlp.down_proj.weight": "d m",
-        "layers.*.self_attn.q_proj.weight": "h·e d", "layers.*.self_attn.k_proj.weight": "kv·e d",
+        "embed_tokens.weight": "v d",
+        "norm.weight": "d",
+        "layers.*.mlp.down_proj.weight": "d m",
+        "layers.*.self_attn.q_proj.weight": "h·e d",
+        "layers.*.self_attn.k_proj.weight": "kv·e d",
     },
     blocks="layers",
     final_norm="norm",
@@ -28,7 +38,7 @@ LLAMA = Architecture(
         "mlp_out": returned_by("mlp.down_proj"),
         "resid_post": returned_by(""),
     },
-)  # fmt: skip
+)
 MISTRAL = replace(LLAMA, name="mistral", follow={})
 """How many key and value heads a config means that does not say so, transformers knows."""
 QWEN2 = replace(MISTRAL, name="qwen2")

@@ -1,4 +1,5 @@
-"""Mamba: blocks of one mixer each, a short convolution, a selective scan and a gate; most of its sites are its own."""
+"""Mamba: blocks of one mixer each, a short convolution, a selective scan and a gate; most of its
+sites are its own."""
 
 from typing import Any
 
@@ -18,10 +19,12 @@ KINDS = {
     "gated": ("hook_after_skip", "b s c"),
     "mixer_out": ("hook_out_proj", "b s d"),
 }
-"""The sites that only a Mamba has, in the order of a forward pass: what its mixer reads, makes and writes. Names are those of MambaLens.
+"""The sites that only a Mamba has, in the order of a forward pass: what its mixer reads, makes and
+writes. Names are those of MambaLens.
 
-`write` is what a position adds to the state, and an edit of it is carried on to later positions; `state` is what the position itself
-reads, and an edit of it stays there: hence they have names of their own."""
+`write` is what a position adds to the state, and an edit of it is carried on to later positions;
+`state` is what the position itself reads, and an edit of it stays there: hence they have names of
+their own."""
 
 
 def _open_up(model: Any) -> None:
@@ -32,11 +35,20 @@ def _open_up(model: Any) -> None:
 
 MAMBA = Architecture(
     name="mamba",
-    sizes={"layers": "num_hidden_layers", "d": "hidden_size", "c": "intermediate_size", "n": "state_size", "v": "vocab_size"},
+    sizes={
+        "layers": "num_hidden_layers",
+        "d": "hidden_size",
+        "c": "intermediate_size",
+        "n": "state_size",
+        "v": "vocab_size",
+    },
     follow={"c": lambda sizes: 2 * sizes["d"]},
     prefix="backbone.",
     stored={
-        "embeddings.weight": "v d", "norm_f.weight": "d", "layers.*.mixer.A_log": "c n", "layers.*.mixer.out_proj.weight": "d c",
+        "embeddings.weight": "v d",
+        "norm_f.weight": "d",
+        "layers.*.mixer.A_log": "c n",
+        "layers.*.mixer.out_proj.weight": "d c",
     },
     tied=True,
     blocks="layers",
@@ -48,4 +60,4 @@ MAMBA = Architecture(
     },
     kinds=KINDS,
     open_up=_open_up,
-)  # fmt: skip
+)

@@ -1,4 +1,5 @@
-"""Algorithmic tasks for small transformers: how inputs are drawn, what the answer is, and models that have the answer by construction."""
+"""Algorithmic tasks for small transformers: how inputs are drawn, what the answer is, and models
+that have the answer by construction."""
 
 from assay.core.lazy import lazy
 

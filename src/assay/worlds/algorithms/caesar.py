@@ -1,8 +1,10 @@
-"""Caesar's cipher: by how much is a text rotated? Asked at every position, with the exact predictor.
+"""Caesar's cipher: by how much is a text rotated? Asked at every position, with the exact
+predictor.
 
-Source: C. McDougall, monthly algorithmic problem of January 2024, its easy kind. Its page speaks of attention both ways and argues that
-later positions are easier, which needs attention to what was read alone; so the decoder here reads that alone. Its words are those of
-one novel; ours are the hundred commonest lower-case words of three letters in the documentation of Python's own library.
+Source: C. McDougall, monthly algorithmic problem of January 2024, its easy kind. Its page speaks of
+attention both ways and argues that later positions are easier, which needs attention to what was
+read alone; so the decoder here reads that alone. Its words are those of one novel; ours are the
+hundred commonest lower-case words of three letters in the documentation of Python's own library.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from assay.worlds.algorithms.task import Task
 
 LETTERS, SPACE = 26, 26
 WORDS = "three_letter_words.txt"
-"""A line for each word: the word and how often it occurs. Lines that begin with # say what it was counted in."""
+"""A line for each word: the word and how often it occurs. Lines that begin with # say what it was
+counted in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,8 @@ class Words:
 
     @cached_property
     def tables(self) -> tuple[Float[np.ndarray, "code shift"], ...]:
-        """Of the first one, two and three letters that are read, the chance under each shift; letters a, b, c have code (26 a + b) 26 + c."""
+        """Of the first one, two and three letters that are read, the chance under each shift;
+        letters a, b, c have code (26 a + b) 26 + c."""
         turned = (self.codes[:, None] + np.arange(LETTERS)[:, None]) % LETTERS
         out = []
         for k in (1, 2, 3):
@@ -53,14 +57,16 @@ class Words:
             return np.log(self.tables[2])
 
     def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
-        """Draw words one after another, each with a space after it, cut at the length and rotated by 0 to 25 letters."""
+        """Draw words one after another, each with a space after it, cut at the length and rotated
+        by 0 to 25 letters."""
         count = -(-length // 4)
         which = np.searchsorted(np.cumsum(self.chance)[:-1], of.random((n, count)), side="right")
         turned = (self.codes[which] + of.integers(LETTERS, size=(n, 1, 1))) % LETTERS
         return np.concatenate([turned, np.full((n, count, 1), SPACE)], 2).reshape(n, -1)[:, :length]
 
     def shift(self, tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, " n"]:
-        """Give the shift under which the whole text is likeliest: but for one text in 10¹⁴, the one it was rotated by."""
+        """Give the shift under which the whole text is likeliest: but for one text in 10¹⁴, the one
+        it was rotated by."""
         codes = _code(tokens[:, : tokens.shape[1] // 4 * 4].reshape(len(tokens), -1, 4)[..., :3])
         out = self.logs[codes[:, 0]]
         for column in codes.T[1:]:
@@ -70,8 +76,8 @@ class Words:
     def exact(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s shift"]:
         """Give the probability of each shift at each position, from all that was read so far.
 
-        Formula: P(X | text) ∝ Π over whole words P(word turned back by X) · P(a word begins like the last one, turned back).
-        """
+        Formula: P(X | text) ∝ Π over whole words P(word turned back by X) · P(a word begins like
+        the last one, turned back)."""
         out = np.zeros((*tokens.shape, LETTERS))
         before = np.full((len(tokens), LETTERS), 1 / LETTERS)
         for at in range(tokens.shape[1]):
@@ -90,7 +96,8 @@ def _code(letters: Int[np.ndarray, "*n k"]) -> Int[np.ndarray, "*n"]:
 
 
 def commonest(*, alike: bool = False) -> Words:
-    """Read the hundred words: as likely as they are frequent, or all alike, as in the medium kind of the problem."""
+    """Read the hundred words: as likely as they are frequent, or all alike, as in the medium kind
+    of the problem."""
     lines = (files(__package__) / WORDS).read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
     counts = np.ones(len(rows)) if alike else np.array([float(n) for _, n in rows])
@@ -98,16 +105,28 @@ def commonest(*, alike: bool = False) -> Words:
 
 
 def caesar(words: Words, length: int = 32) -> Task:
-    """Tell by how many letters a text of such words was rotated, at every position; a word begins at the first one.
+    """Tell by how many letters a text of such words was rotated, at every position; a word begins
+    at the first one.
 
     The shift is one of the whole text: early positions are asked for what cannot be known yet,
     so the task tells the chances: the exact predictor's. Raises: SpecError below two words.
     """
     if length < 8:
-        raise SpecError(f"a text of {length} characters holds fewer than two words, and its shift is in doubt; 8 is the least")
+        raise SpecError(
+            f"a text of {length} characters holds fewer than two words, and its shift is in "
+            "doubt; 8 is the least"
+        )
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         return np.repeat(words.shift(tokens)[:, None], tokens.shape[1], 1)
 
     shifts = tuple(map(str, range(LETTERS)))
-    return Task(f"caesar-{length}", (*string.ascii_lowercase, "_"), shifts, length, lambda of, n: words.drawn(of, n, length), answer, words.exact)
+    return Task(
+        f"caesar-{length}",
+        (*string.ascii_lowercase, "_"),
+        shifts,
+        length,
+        lambda of, n: words.drawn(of, n, length),
+        answer,
+        words.exact,
+    )

@@ -12,11 +12,14 @@ from assay.worlds.algorithms.task import Task, unasked
 
 
 def first_unique(letters: int = 10, length: int = 20) -> Task:
-    """Name at each position the first character so far that occurs once, "?" where none does; the sequence begins with "?"."""
+    """Name at each position the first character so far that occurs once, "?" where none does; the
+    sequence begins with "?"."""
     none = letters
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return np.concatenate([np.full((n, 1), none), of.integers(letters, size=(n, length - 1))], 1)
+        return np.concatenate(
+            [np.full((n, 1), none), of.integers(letters, size=(n, length - 1))], 1
+        )
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)

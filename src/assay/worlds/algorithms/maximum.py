@@ -1,7 +1,7 @@
 """Maximum of a list of digits, asked after its end.
 
-Source: the monthly puzzle of April 2026, part a (A. Arditi and others, puzzles.baulab.info), in the style of McDougall's series.
-"""
+Source: the monthly puzzle of April 2026, part a (A. Arditi and others, puzzles.baulab.info), in the
+style of McDougall's series."""
 
 from __future__ import annotations
 
@@ -27,4 +27,11 @@ def maximum(items: int = 5, values: int = 10) -> Task:
         return out
 
     numbers = tuple(map(str, range(values)))
-    return Task(f"maximum-{items}-{values}", (*numbers, "BOS", "SEP", "ANS"), numbers, 2 * items + 1, drawn, answer)
+    return Task(
+        f"maximum-{items}-{values}",
+        (*numbers, "BOS", "SEP", "ANS"),
+        numbers,
+        2 * items + 1,
+        drawn,
+        answer,
+    )

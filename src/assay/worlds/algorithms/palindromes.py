@@ -14,8 +14,8 @@ from assay.worlds.algorithms.task import Task, unasked
 def palindromes(half: int = 10, values: int = 31) -> Task:
     """Tell whether START a₁ … a₂ₙ END is a palindrome, n = half, each a below `values`.
 
-    Half of the inputs are palindromes. In the others each place of the second half is drawn anew with probability ½, so that few
-    differ in many places, and a few are palindromes all the same.
+    Half of the inputs are palindromes. In the others each place of the second half is drawn anew
+    with probability ½, so that few differ in many places, and a few are palindromes all the same.
     """
     start, end = values, values + 1
 
@@ -32,11 +32,13 @@ def palindromes(half: int = 10, values: int = 31) -> Task:
         return out
 
     names = (*map(str, range(values)), "START", "END")
-    return Task(f"palindromes-{half}-{values}", names, ("no", "palindrome"), 2 * half + 2, drawn, answer)
+    return Task(
+        f"palindromes-{half}-{values}", names, ("no", "palindrome"), 2 * half + 2, drawn, answer
+    )
 
 
 def mismatches(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, " n"]:
     """Count the pairs of mirrored places that differ; 0 in a palindrome."""
     inner = tokens[:, 1:-1]
     half = inner.shape[1] // 2
-    return (inner[:, :half] != inner[:, :half - 1 : -1]).sum(1)
+    return (inner[:, :half] != inner[:, : half - 1 : -1]).sum(1)

@@ -14,12 +14,16 @@ from assay.worlds.algorithms.task import Task
 def running_sum(length: int = 20, most: int = 5) -> Task:
     """Tell the sign of the sum so far at each position, of values from −most to most.
 
-    After the first value, magnitudes are uniform from 0 to most; where the sum is positive the next value is negative with
-    probability .7, elsewhere with probability .3, so that sums stay near zero.
-    """
+    After the first value, magnitudes are uniform from 0 to most; where the sum is positive the next
+    value is negative with probability .7, elsewhere with probability .3, so that sums stay near
+    zero."""
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        first, size, chance = of.integers(-most, most + 1, size=n), of.integers(most + 1, size=(n, length)), of.random((n, length))
+        first, size, chance = (
+            of.integers(-most, most + 1, size=n),
+            of.integers(most + 1, size=(n, length)),
+            of.random((n, length)),
+        )
         out, total = np.empty((n, length), dtype=np.int64), first.copy()
         out[:, 0] = first
         for at in range(1, length):
@@ -32,4 +36,11 @@ def running_sum(length: int = 20, most: int = 5) -> Task:
         return np.sign(np.cumsum(tokens - most, 1)) + 1
 
     names = tuple(f"{v:+d}" if v else "0" for v in range(-most, most + 1))
-    return Task(f"running-sum-{length}-{most}", names, ("negative", "zero", "positive"), length, drawn, answer)
+    return Task(
+        f"running-sum-{length}-{most}",
+        names,
+        ("negative", "zero", "positive"),
+        length,
+        drawn,
+        answer,
+    )

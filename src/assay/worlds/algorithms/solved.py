@@ -1,4 +1,5 @@
-"""Solved: small transformers that are trained to solve a task, all seeds at once; and how often they are right."""
+"""Solved: small transformers that are trained to solve a task, all seeds at once; and how often
+they are right."""
 
 from __future__ import annotations
 
@@ -35,12 +36,15 @@ class Solved(Spec):
     lr: PerRun[Annotated[float, Gt(0)]] = 3e-3
     """Adam's learning rate at its top: 100 steps of warm-up, then linear decay to a twentieth."""
     decay: PerRun[Annotated[float, Ge(0)]] = 0.0
-    """Coupled weight decay λ: each run's loss holds λ/2 · the sum of squares of its parameters, as Adam's own weight decay does."""
+    """Coupled weight decay λ: each run's loss holds λ/2 · the sum of squares of its parameters, as
+    Adam's own weight decay does."""
     answers: Literal["right", "shuffled"] = "right"
     """Whether a sequence's answers are its own, or those of another one of the batch."""
 
 
-def drawn(runs: Runs[Solved], task: Task, index: int, batch: int) -> tuple[Int[np.ndarray, "run b s"], Int[np.ndarray, "run b s"]]:
+def drawn(
+    runs: Runs[Solved], task: Task, index: int, batch: int
+) -> tuple[Int[np.ndarray, "run b s"], Int[np.ndarray, "run b s"]]:
     """Training inputs of each run by its own seed, and the answers that it is told."""
     tokens = np.stack([task.draw(int(seed), index, batch) for seed in runs.seeds])
     answers = np.stack([task.answer(rows) for rows in tokens])
@@ -48,27 +52,38 @@ def drawn(runs: Runs[Solved], task: Task, index: int, batch: int) -> tuple[Int[n
 
 
 def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, Tensor]:
-    """Parameters before training: matrices N(0, 1/inputs), those that write to the stream half as wide; embeddings N(0, 0.1²)."""
+    """Parameters before training: matrices N(0, 1/inputs), those that write to the stream half as
+    wide; embeddings N(0, 0.1²)."""
     import torch
 
     from assay.subjects.decoder import MATRICES
 
-    wide = {"W_E": 0.1, "W_pos": 0.1, "W_QKV": shape.d**-0.5, "W_O": 0.5 * (shape.heads * shape.e) ** -0.5, "W_in": shape.d**-0.5,
-            "W_out": 0.5 * max(shape.m, 1) ** -0.5, "W_U": shape.d**-0.5}  # fmt: skip
+    wide = {
+        "W_E": 0.1,
+        "W_pos": 0.1,
+        "W_QKV": shape.d**-0.5,
+        "W_O": 0.5 * (shape.heads * shape.e) ** -0.5,
+        "W_in": shape.d**-0.5,
+        "W_out": 0.5 * max(shape.m, 1) ** -0.5,
+        "W_U": shape.d**-0.5,
+    }
 
     def begun(name: str, size: tuple[int, ...]) -> Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(seeds), *size)
-        return torch.from_numpy(rng.normal(seeds, f"solved.{name}", 0, size) * np.float32(wide[name]))
+        return torch.from_numpy(
+            rng.normal(seeds, f"solved.{name}", 0, size) * np.float32(wide[name])
+        )
 
     return {name: begun(name, size) for name, size in shape.parameters().items()}
 
 
 def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
-    """Make the function that trains all runs of a group on a task, by cross-entropy where an answer is asked for.
+    """Make the function that trains all runs of a group on a task, by cross-entropy where an answer
+    is asked for.
 
-    Biases of keys stay zero, for they do nothing. Parameters named in `without` are zero from beginning to end: "W_pos" for a model that is
-    told no positions.
+    Biases of keys stay zero, for they do nothing. Parameters named in `without` are zero from
+    beginning to end: "W_pos" for a model that is told no positions.
     """
 
     def train(runs: Runs[Solved], bench: Bench) -> Trained:
@@ -82,26 +97,53 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
 
         def loss(params: Params, batch: Tensor) -> Tensor:
             tokens, answers = batch.unbind(1)
-            params = {name: p * 0 if name in without else p for name, p in params.items()}  # so that their gradient is zero too
-            if "b_QKV" in params:  # biases of keys change no attention: their gradient is rounding, of which Adam would make whole steps
-                params["b_QKV"] = params["b_QKV"] * params["b_QKV"].new_tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
+            params = {
+                name: p * 0 if name in without else p for name, p in params.items()
+            }  # so that their gradient is zero too
+            if (
+                "b_QKV" in params
+                # biases of keys change no attention: their gradient is rounding, of which Adam
+                # would make whole steps
+            ):
+                params["b_QKV"] = params["b_QKV"] * params["b_QKV"].new_tensor(
+                    [1.0, 0.0, 1.0]
+                ).view(3, 1, 1)
             logits = forward(params, tokens, shape.activation)[0]
-            lost = cross_entropy(logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none").view(len(tokens), -1)
+            lost = cross_entropy(
+                logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none"
+            ).view(len(tokens), -1)
             mean = lost.sum(1) / (answers >= 0).flatten(1).sum(1)
-            return mean + decay.to(mean) / 2 * sum(p.square().flatten(1).sum(1) for p in params.values()) if bool(decay.any()) else mean
+            return (
+                mean
+                + decay.to(mean) / 2 * sum(p.square().flatten(1).sum(1) for p in params.values())
+                if bool(decay.any())
+                else mean
+            )
 
         def batch(step: int) -> Tensor:
             return torch.from_numpy(np.stack(drawn(runs, task, step, s.batch), 1))
 
-        begun = {name: p * 0 if name in without else p for name, p in start(runs.seeds, shape).items()}
-        group = descent(runs, begun, loss, lr=runs.each("lr"), schedule=warm_up_decay(s.steps, 100, 1.0, 0.05), clip=1.0)
+        begun = {
+            name: p * 0 if name in without else p for name, p in start(runs.seeds, shape).items()
+        }
+        group = descent(
+            runs,
+            begun,
+            loss,
+            lr=runs.each("lr"),
+            schedule=warm_up_decay(s.steps, 100, 1.0, 0.05),
+            clip=1.0,
+        )
         return fit([group], batch, steps=s.steps, bench=bench)[0]
 
     return train
 
 
-def right(params: Params, task: Task, seed: int, n: int, activation: str = "relu") -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
-    """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs with every answer right."""
+def right(
+    params: Params, task: Task, seed: int, n: int, activation: str = "relu"
+) -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
+    """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs
+    with every answer right."""
     import torch
 
     from assay.subjects.decoder import forward

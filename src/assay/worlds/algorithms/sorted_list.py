@@ -12,7 +12,8 @@ from assay.worlds.algorithms.task import Task, unasked
 
 
 def sorted_list(items: int = 10, values: int = 51) -> Task:
-    """Sort so many distinct values; asked from the separator on, for the next value of the sorted list."""
+    """Sort so many distinct values; asked from the separator on, for the next value of the sorted
+    list."""
     separator = values
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:

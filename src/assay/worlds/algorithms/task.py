@@ -30,11 +30,15 @@ class Task:
     drawn: Callable[[np.random.Generator, int], Int[np.ndarray, "n s"]]
     """So many inputs, from a generator."""
     answer: Callable[[Int[np.ndarray, "n s"]], Int[np.ndarray, "n s"]]
-    """The right answer at each position; UNASKED where there is none. Answers read nothing that comes later."""
+    """The right answer at each position; UNASKED where there is none. Answers read nothing that
+    comes later."""
     chances: Callable[[Int[np.ndarray, "n s"]], Float[np.ndarray, "n s v"]] | None = None
-    """How likely each answer is after what was read so far, where answers are drawn and cannot be known; `answer` is then one draw."""
+    """How likely each answer is after what was read so far, where answers are drawn and cannot be
+    known; `answer` is then one draw."""
 
-    def draw(self, seed: int, index: int, n: int, *, held_out: bool = False) -> Int[np.ndarray, "n s"]:
+    def draw(
+        self, seed: int, index: int, n: int, *, held_out: bool = False
+    ) -> Int[np.ndarray, "n s"]:
         """Draw n inputs by seed and index: those for training, or others.
 
         Raises: SpecError for fewer than one.
@@ -45,11 +49,14 @@ class Task:
         return self.drawn(rng.generator(seed, stream, index), n)
 
     def read(self, text: str) -> Int[np.ndarray, " s"]:
-        """Give the tokens of a text in which they stand apart by spaces. Raises: SpecError for a token that the task does not have."""
+        """Give the tokens of a text in which they stand apart by spaces. Raises: SpecError for a
+        token that the task does not have."""
         places = {name: i for i, name in enumerate(self.tokens)}
         words = text.split()
         if unknown := [w for w in words if w not in places]:
-            raise SpecError(f"task {self.name} has no token {unknown[0]!r}; it has {' '.join(self.tokens)}")
+            raise SpecError(
+                f"task {self.name} has no token {unknown[0]!r}; it has {' '.join(self.tokens)}"
+            )
         return np.array([places[w] for w in words])
 
     def said(self, tokens: Int[np.ndarray, " s"]) -> str:

@@ -1,7 +1,8 @@
-"""Trigrams: among random tokens, certain pairs are always followed by a certain third one; with the exact predictor.
+"""Trigrams: among random tokens, certain pairs are always followed by a certain third one; with the
+exact predictor.
 
-Source: the kind of C. McDougall's monthly algorithmic problem of November 2024, after its page and a solver's; the law is ours.
-"""
+Source: the kind of C. McDougall's monthly algorithmic problem of November 2024, after its page and
+a solver's; the law is ours."""
 
 from __future__ import annotations
 
@@ -30,11 +31,18 @@ class Trigrams:
         return 3 * self.rate / (1 + 2 * self.rate)
 
     def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
-        """Draw sequences that begin with START, then a new trigram with the rate, else a token of the 2 · letters."""
+        """Draw sequences that begin with START, then a new trigram with the rate, else a token of
+        the 2 · letters."""
         out = np.full((n, length), 2 * self.letters)
-        inside, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)  # letters of a trigram that are read, and of which
+        inside, which = (
+            np.zeros(n, dtype=np.int64),
+            np.zeros(n, dtype=np.int64),
+        )  # letters of a trigram that are read, and of which
         start = of.random((n, length)) < self.rate
-        new, free = of.integers(len(self.A), size=(n, length)), of.integers(2 * self.letters, size=(n, length))
+        new, free = (
+            of.integers(len(self.A), size=(n, length)),
+            of.integers(2 * self.letters, size=(n, length)),
+        )
         letter = np.stack([self.A, self.a + self.letters, self.b + self.letters])
         for at in range(1, length):
             begins = (inside == 0) & start[:, at]
@@ -44,15 +52,22 @@ class Trigrams:
         return out
 
     def exact(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s v"]:
-        """Give the probability of each next token, from all so far, by the forward recursion over hidden states.
+        """Give the probability of each next token, from all so far, by the forward recursion over
+        hidden states.
 
-        A state says how far which trigram is: none, its first letter read, or its second. The last letter of one ends it.
-        """
+        A state says how far which trigram is: none, its first letter read, or its second. The last
+        letter of one ends it."""
         k, v = len(self.A), 2 * self.letters
-        A, a, b = (np.eye(v + 1)[i] for i in (self.A, self.a + self.letters, self.b + self.letters))  # [trigram, token]
+        A, a, b = (
+            np.eye(v + 1)[i] for i in (self.A, self.a + self.letters, self.b + self.letters)
+        )  # [trigram, token]
         even = (1 - self.rate) / v * (np.arange(v + 1) < v)
         follows = np.concatenate([even[None] + self.rate / k * A.sum(0), a, b])  # [state, token]
-        free, first, second = np.ones(len(tokens)), np.zeros((len(tokens), k)), np.zeros((len(tokens), k))
+        free, first, second = (
+            np.ones(len(tokens)),
+            np.zeros((len(tokens), k)),
+            np.zeros((len(tokens), k)),
+        )
         out = np.empty((*tokens.shape, v + 1))
         for at in range(tokens.shape[1]):
             if at:
@@ -67,14 +82,18 @@ class Trigrams:
 
 
 def law(seed: int, letters: int = 26, count: int = 26, rate: float = 1 / 60) -> Trigrams:
-    """Draw so many trigrams by a seed: distinct pairs of a capital and a small letter, each with a small letter that follows."""
+    """Draw so many trigrams by a seed: distinct pairs of a capital and a small letter, each with a
+    small letter that follows."""
     of = rng.generator(seed, "algorithms.trigrams.law")
     pairs = of.permutation(letters * letters)[:count]
-    return Trigrams(pairs // letters, pairs % letters, of.integers(letters, size=count), letters, rate)
+    return Trigrams(
+        pairs // letters, pairs % letters, of.integers(letters, size=count), letters, rate
+    )
 
 
 def trigrams(made: Trigrams, length: int = 32) -> Task:
-    """Predict the next token where trigrams of this law occur; what is asked at a position is the token after it, at the last nothing.
+    """Predict the next token where trigrams of this law occur; what is asked at a position is the
+    token after it, at the last nothing.
 
     What comes next is drawn, so the task tells its chances: the exact predictor's.
     """
@@ -84,4 +103,12 @@ def trigrams(made: Trigrams, length: int = 32) -> Task:
         return np.concatenate([tokens[:, 1:], np.full((len(tokens), 1), -1)], 1)
 
     names = (*capitals, *(c.lower() for c in capitals), "START")
-    return Task(f"trigrams-{length}", names, names, length, lambda of, n: made.drawn(of, n, length), answer, made.exact)
+    return Task(
+        f"trigrams-{length}",
+        names,
+        names,
+        length,
+        lambda of, n: made.drawn(of, n, length),
+        answer,
+        made.exact,
+    )

@@ -1,4 +1,5 @@
-"""The bottleneck autoencoder on sparse features: the toy model, its exact losses and states, what a dimension is worth."""
+"""The bottleneck autoencoder on sparse features: the toy model, its exact losses and states, what a
+dimension is worth."""
 
 from assay.core.lazy import lazy
 

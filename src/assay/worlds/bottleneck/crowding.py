@@ -1,8 +1,9 @@
-"""Crowding: how hard other features push the way one feature points, by strength and by how often they are on.
+"""Crowding: how hard other features push the way one feature points, by strength and by how often
+they are on.
 
-Capacity counts every overlap, whatever its sign. A reader that only sees what is positive, as a ReLU does, is disturbed by
-neighbours that point the same way and not by an opposite one; so an antipodal pair has half the capacity and no crowding.
-"""
+Capacity counts every overlap, whatever its sign. A reader that only sees what is positive, as a
+ReLU does, is disturbed by neighbours that point the same way and not by an opposite one; so an
+antipodal pair has half the capacity and no crowding."""
 
 from __future__ import annotations
 
@@ -14,18 +15,24 @@ from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
 
 
-def crowding(W: Float[Array, "*run f d"], density: Float[Array, "*run f"] | None = None) -> Float[Tensor, "*run f"]:
-    """Energy that other features leave on the positive side of each feature's direction, as a share of the feature's own.
+def crowding(
+    W: Float[Array, "*run f d"], density: Float[Array, "*run f"] | None = None
+) -> Float[Tensor, "*run f"]:
+    """Energy that other features leave on the positive side of each feature's direction, as a share
+    of the feature's own.
 
-    Without `density` as if all were on equally often; with it, each weighs by its probability of being on.
+    Without `density` as if all were on equally often; with it, each weighs by its probability of
+    being on.
 
     Formula: Σ_{j≠i} p_j max(0, w_i·w_j)² / (p_i ‖w_i‖⁴); 0 for a feature whose row is 0
     Range: 0 to ∞; 0 for orthogonal features and for an antipodal pair
-    Raises: DataError where W has no axes [.., f, d] or `density` is not one positive number for each feature.
-    """
+    Raises: DataError where W has no axes [.., f, d] or `density` is not one positive number for
+    each feature."""
     W = as_tensor(W)
     if W.ndim < 2:
-        raise DataError(f"crowding needs features as rows of a matrix [.., f, d], got shape {list(W.shape)}")
+        raise DataError(
+            f"crowding needs features as rows of a matrix [.., f, d], got shape {list(W.shape)}"
+        )
     gram = W @ W.transpose(-1, -2)
     own = gram.diagonal(dim1=-2, dim2=-1)
     pushed = gram.clamp_min(0).square()
@@ -35,6 +42,9 @@ def crowding(W: Float[Array, "*run f d"], density: Float[Array, "*run f"] | None
     else:
         density = as_tensor(density, W)
         if density.shape != own.shape or not bool((density > 0).all()):
-            raise DataError(f"crowding needs one positive density for each feature, {list(own.shape)}, got {list(density.shape)}")
+            raise DataError(
+                f"crowding needs one positive density for each feature, {list(own.shape)}, "
+                f"got {list(density.shape)}"
+            )
         total, alone = (pushed * density.unsqueeze(-2)).sum(-1), density * own.square()
     return total / torch.where(alone > 0, alone, 1)

@@ -1,8 +1,9 @@
-"""What a little more capacity for one feature would save: constrained optima of a loss, many at once.
+"""What a little more capacity for one feature would save: constrained optima of a loss, many at
+once.
 
-Not by backprop through W: at an optimum dL/dW = 0, so the loss has no slope along any direction of W, whatever it does to
-capacities. What capacity is worth shows only where it is short: in the multipliers of a minimum at *given* capacities.
-"""
+Not by backprop through W: at an optimum dL/dW = 0, so the loss has no slope along any direction of
+W, whatever it does to capacities. What capacity is worth shows only where it is short: in the
+multipliers of a minimum at *given* capacities."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from assay.core.schedules import warm_up_decay
 from assay.worlds.bottleneck.capacity import capacity
 
 STIFFNESS = 1000.0
-"""Penalty of a missed capacity over the unit of loss: well above the curvature of the least loss along capacities, about 100."""
+"""Penalty of a missed capacity over the unit of loss: well above the curvature of the least loss
+along capacities, about 100."""
 
 
 def at_capacities(
@@ -35,14 +37,16 @@ def at_capacities(
     inner: int = 400,
     lr: float = 1e-2,
 ) -> Group:
-    """A Group whose runs end at a minimum of `loss` among weights W [run f d] with C_i(W) = `wanted`, near their start.
+    """A Group whose runs end at a minimum of `loss` among weights W [run f d] with C_i(W) =
+    `wanted`, near their start.
 
-    Its `benefit` [run f] ends as M_i = −dL/dC_i, the loss that a little more capacity for feature i would save, the other
-    capacities held; in multiples of `unit`, as is all else. Train a few times `inner` steps. A capacity that is NaN is left free.
-    Formula: augmented Lagrangian L + Σ λ_i (C_i − c_i) + ρ/2 Σ (C_i − c_i)² by Adam, λ_i += ρ (C_i − c_i) after every round;
-    at the end λ = M. `missed` [run f] is C_i − c_i.
-    Raises: DataError when a wanted capacity is no share of a dimension, or they sum to more than there are dimensions.
-    """
+    Its `benefit` [run f] ends as M_i = −dL/dC_i, the loss that a little more capacity for feature i
+    would save, the other capacities held; in multiples of `unit`, as is all else. Train a few times
+    `inner` steps. A capacity that is NaN is left free.
+    Formula: augmented Lagrangian L + Σ λ_i (C_i − c_i) + ρ/2 Σ (C_i − c_i)² by Adam, λ_i += ρ (C_i
+    − c_i) after every round; at the end λ = M. `missed` [run f] is C_i − c_i.
+    Raises: DataError when a wanted capacity is no share of a dimension, or they sum to more than
+    there are dimensions."""
     held = torch.isfinite(wanted)
     asked = torch.where(held, wanted, 0.0)
     if not bool(((asked >= 0) & (asked <= 1)).all()):
@@ -50,7 +54,9 @@ def at_capacities(
         raise DataError(f"a capacity is a share of a dimension, from 0 to 1, got {float(worst):g}")
     width = min(params["W"].shape[-2:])
     if float(asked.sum(-1).max()) > width + 1e-9:
-        raise DataError(f"capacities sum to at most the rank, {width}, got {float(asked.sum(-1).max()):g}")
+        raise DataError(
+            f"capacities sum to at most the rank, {width}, got {float(asked.sum(-1).max()):g}"
+        )
 
     def missed(W: Tensor) -> Float[Tensor, "run f"]:
         target = group.state["wanted"]
@@ -64,7 +70,12 @@ def at_capacities(
     rate, fall = np.full(len(runs), lr), warm_up_decay(inner, 0, 1.0, floor=1e-3)
     group = descent(runs, params, lagrangian, lr=rate, schedule=lambda step: fall(step % inner))
     descend = group.step_fn
-    group.state |= {"benefit": torch.zeros_like(asked), "missed": torch.zeros_like(asked), "wanted": wanted, "unit": unit}
+    group.state |= {
+        "benefit": torch.zeros_like(asked),
+        "missed": torch.zeros_like(asked),
+        "wanted": wanted,
+        "unit": unit,
+    }
 
     def step_fn(state: State, batch: object, step: int) -> Float[Tensor, "run"]:
         losses = cast(Tensor, descend(state, batch, step))

@@ -1,8 +1,9 @@
-"""The bottleneck autoencoder on one-hot inputs, with a run axis: its expected loss in closed form, and the gradient of that.
+"""The bottleneck autoencoder on one-hot inputs, with a run axis: its expected loss in closed form,
+and the gradient of that.
 
-An input is a·e_i, i uniform over the columns and a ~ U(0, 1). One output entry ReLU(g a + b) is then linear in a on a stretch
-[lo, hi] of [0, 1] and zero elsewhere, so every expectation is a polynomial in lo, hi, g and b: no sampling, no quadrature.
-"""
+An input is a·e_i, i uniform over the columns and a ~ U(0, 1). One output entry ReLU(g a + b) is
+then linear in a on a stretch [lo, hi] of [0, 1] and zero elsewhere, so every expectation is a
+polynomial in lo, hi, g and b: no sampling, no quadrature."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Params = Mapping[str, Tensor]
 
 
 def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict[str, Tensor]:
-    """Starting parameters W [run f d=2] and b [run f] in float64, normal with these standard deviations about 0."""
+    """Starting parameters W [run f d=2] and b [run f] in float64, normal with these standard
+    deviations about 0."""
     drawn = {"W": (weights, (columns, 2)), "b": (biases, (columns,))}
     return {
         k: torch.from_numpy(rng.normal(runs.seeds, f"one-hot.{k}", 0, shape).astype(np.float64)) * s
@@ -32,11 +34,12 @@ def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict
 
 
 def potential(params: Params, relu: bool = True) -> Float[Tensor, "run"]:
-    """Expected squared error E ‖x − x'‖² of each run, x' = ReLU(Wᵀ(W x) + b), summed over outputs; without ReLU if `relu` is False.
+    """Expected squared error E ‖x − x'‖² of each run, x' = ReLU(Wᵀ(W x) + b), summed over outputs;
+    without ReLU if `relu` is False.
 
     Formula: (1/f) Σ_ij ∫₀¹ (a δ_ij − ReLU(a W_i·W_j + b_j))² da. Range: from 0. Better: lower.
-    Source: Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition. Differs: Elhage et al.
-    average over outputs, which divides it by f.
+    Source: Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of
+    Superposition. Differs: Elhage et al. average over outputs, which divides it by f.
     """
     value: Float[Tensor, "run"] = _Potential.apply(params["W"], params["b"], relu)
     return value
@@ -47,20 +50,28 @@ def slopes(params: Params, relu: bool = True) -> tuple[Float[Tensor, "run"], dic
     W, b = params["W"], params["b"]
     f = W.shape[1]
     G, bias = W @ W.transpose(1, 2), b[:, None]  # [run, input, output]
-    p0, p1, p2 = _moments(G, bias) if relu else (torch.ones_like(G), torch.full_like(G, 1 / 2), torch.full_like(G, 1 / 3))
+    p0, p1, p2 = (
+        _moments(G, bias)
+        if relu
+        else (torch.ones_like(G), torch.full_like(G, 1 / 2), torch.full_like(G, 1 / 3))
+    )
     m0, m1 = G * p1 + bias * p0, G * p2 + bias * p1  # ∫ x'_j and ∫ a x'_j
     own = torch.diagonal(m1, dim1=1, dim2=2).sum(1)
-    value = 1 / 3 + (torch.linalg.vecdot(G.flatten(1), m1.flatten(1)) + (b * m0.sum(1)).sum(1) - 2 * own) / f
+    value = (
+        1 / 3
+        + (torch.linalg.vecdot(G.flatten(1), m1.flatten(1)) + (b * m0.sum(1)).sum(1) - 2 * own) / f
+    )
     torch.diagonal(m1, dim1=1, dim2=2).sub_(torch.diagonal(p2, dim1=1, dim2=2))
     torch.diagonal(m0, dim1=1, dim2=2).sub_(torch.diagonal(p1, dim1=1, dim2=2))
     return value, {"W": (m1 + m1.transpose(1, 2)) @ W * (2 / f), "b": m0.sum(1) * (2 / f)}
 
 
 def curvatures(params: Params, relu: bool = True, step: float = 1e-5) -> Float[Tensor, "run k"]:
-    """Eigenvalues of the potential's Hessian by all 3f parameters, ascending. Formula: central differences of the exact gradient.
+    """Eigenvalues of the potential's Hessian by all 3f parameters, ascending. Formula: central
+    differences of the exact gradient.
 
-    Where the potential is not twice differentiable (an entry with g = b = 0, as in a 4-gon) they mean nothing.
-    """
+    Where the potential is not twice differentiable (an entry with g = b = 0, as in a 4-gon) they
+    mean nothing."""
     W, b = params["W"].double(), params["b"].double()
     runs, f, d = W.shape
     k = f * (d + 1)
@@ -97,11 +108,12 @@ class _Potential(torch.autograd.Function):
         return W * grad[:, None, None], b * grad[:, None], None
 
 
-# --- in place of the expectation: data, and batches of it ------------------------------------------------------------------
+# --- in place of the expectation: data, and batches of it -----------------------------------------
 
 
 def batches(runs: Runs, columns: int, data: int, size: int):
-    """step → which column [run b] and how strong [run b]: `size` inputs drawn anew from each run's own `data` ones."""
+    """step → which column [run b] and how strong [run b]: `size` inputs drawn anew from each run's
+    own `data` ones."""
     which = rng.integers(runs.seeds, "one-hot.which", 0, (data,), columns)
     amount = rng.uniform(runs.seeds, "one-hot.amount", 0, (data,)).astype(np.float64)
 
@@ -118,8 +130,11 @@ def batches(runs: Runs, columns: int, data: int, size: int):
     return batch
 
 
-def batch_loss(params: Params, batch: tuple[Tensor, Tensor], relu: bool = True) -> Float[Tensor, "run"]:
-    """Mean of ‖x − x'‖² over a batch of inputs (which column, how strong), for each run; its expectation is the potential."""
+def batch_loss(
+    params: Params, batch: tuple[Tensor, Tensor], relu: bool = True
+) -> Float[Tensor, "run"]:
+    """Mean of ‖x − x'‖² over a batch of inputs (which column, how strong), for each run; its
+    expectation is the potential."""
     W, b = params["W"], params["b"]
     which, amount = batch
     picked = W.gather(1, which[..., None].expand(-1, -1, W.shape[-1]))

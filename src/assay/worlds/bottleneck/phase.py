@@ -1,9 +1,10 @@
-"""The smallest phase diagram of superposition, worked out: which features a ReLU bottleneck keeps, by density and importance.
+"""The smallest phase diagram of superposition, worked out: which features a ReLU bottleneck keeps,
+by density and importance.
 
-Two features in one dimension (Toy Models of Superposition, "Superposition as a Phase Change"): x' = ReLU(W Wᵀ x + b), each
-feature present with probability p and then uniform on [0, 1]; the second is r times as important as the first. All losses are
-expectations summed over features, E Σ_i I_i (x_i − x'_i)².
-"""
+Two features in one dimension (Toy Models of Superposition, "Superposition as a Phase Change"): x' =
+ReLU(W Wᵀ x + b), each feature present with probability p and then uniform on [0, 1]; the second is
+r times as important as the first. All losses are expectations summed over features, E Σ_i I_i (x_i
+− x'_i)²."""
 
 from __future__ import annotations
 
@@ -27,24 +28,34 @@ KEPT = 0.3
 
 
 def _checked(density: Numbers = 0.0, relative: Numbers = 1.0) -> tuple[Numbers, Numbers]:
-    """Give both as plain numbers or NumPy arrays. Raises: SpecError for no probabilities, and importances not above 0 or infinite."""
-    density, relative = (x if isinstance(x, int | float) else as_numpy(x) for x in (density, relative))
+    """Give both as plain numbers or NumPy arrays. Raises: SpecError for no probabilities, and
+    importances not above 0 or infinite."""
+    density, relative = (
+        x if isinstance(x, int | float) else as_numpy(x) for x in (density, relative)
+    )
     p, r = np.asarray(density, float), np.asarray(relative, float)
     if not ((p >= 0) & (p <= 1)).all():
-        raise SpecError(f"a density is a probability, 0 to 1, got {p[~((p >= 0) & (p <= 1))].flat[0]:g}")
+        raise SpecError(
+            f"a density is a probability, 0 to 1, got {p[~((p >= 0) & (p <= 1))].flat[0]:g}"
+        )
     if not ((r > 0) & np.isfinite(r)).all():
-        raise SpecError(f"a relative importance is above 0 and finite, got {r[~((r > 0) & np.isfinite(r))].flat[0]:g}")
+        raise SpecError(
+            "a relative importance is above 0 and finite, got "
+            f"{r[~((r > 0) & np.isfinite(r))].flat[0]:g}"
+        )
     return density, relative
 
 
 def superposed_loss(density: Numbers, relative: Numbers) -> Numbers:
-    """The exact loss of W = (1, −1), b = 0: p²(1 + r)/6. Only inputs with both features cost, E min(u, v)² = 1/6 each."""
+    """The exact loss of W = (1, −1), b = 0: p²(1 + r)/6. Only inputs with both features cost, E
+    min(u, v)² = 1/6 each."""
     density, relative = _checked(density, relative)
     return density**2 * (1 + relative) / 6
 
 
 def kept_loss(density: Numbers, relative: Numbers) -> Numbers:
-    """The exact loss of keeping the more important feature and guessing the other's mean: min(1, r) (p/3 − p²/4).
+    """The exact loss of keeping the more important feature and guessing the other's mean: min(1, r)
+    (p/3 − p²/4).
 
     The least loss of any model whose other column is zero: W = (1, 0), b = (0, p/2) where r ≤ 1.
     """
@@ -53,30 +64,39 @@ def kept_loss(density: Numbers, relative: Numbers) -> Numbers:
 
 
 def boundary(relative: Numbers) -> Numbers:
-    """p*(r), the density below which W = (1, −1) beats keeping one feature: 4r/(2 + 5r) for r ≤ 1, 4/(5 + 2r) above.
+    """p*(r), the density below which W = (1, −1) beats keeping one feature: 4r/(2 + 5r) for r ≤ 1,
+    4/(5 + 2r) above.
 
-    Sufficient and not necessary: with W and b free, superposition lasts to a larger density (`optimal_boundary`).
-    """
+    Sufficient and not necessary: with W and b free, superposition lasts to a larger density
+    (`optimal_boundary`)."""
     _, relative = _checked(relative=relative)
     lesser = np.minimum(relative, 1 / np.asarray(relative))
     return 4 * lesser / (2 + 5 * lesser)
 
 
 def expected_errors(
-    W: Float[np.ndarray, "f d"], b: Float[np.ndarray, "f"], density: float, relu: bool = True, nodes: int = 64
+    W: Float[np.ndarray, "f d"],
+    b: Float[np.ndarray, "f"],
+    density: float,
+    relu: bool = True,
+    nodes: int = 64,
 ) -> Float[np.ndarray, "f"]:
-    """E (x_i − x'_i)² of every feature for any model, by quadrature over which features are present.
+    """E (x_i − x'_i)² of every feature for any model, by quadrature over which features are
+    present.
 
-    The last present feature is integrated exactly (the error is a quadratic on either side of the ReLU's kink, so two Gauss
-    points on each are enough), the others at `nodes` Gauss–Legendre points each. Relative error about 1e-7 for two features, 1e-4
-    for three; the cost grows as 2^f · nodes^(f−1).
-    """
+    The last present feature is integrated exactly (the error is a quadratic on either side of the
+    ReLU's kink, so two Gauss points on each are enough), the others at `nodes` Gauss–Legendre
+    points each. Relative error about 1e-7 for two features, 1e-4 for three; the cost grows as 2^f ·
+    nodes^(f−1)."""
     _checked(density)
     return _errors(as_numpy(W), as_numpy(b), density, relu, nodes)[0]
 
 
-def _errors(W: np.ndarray, b: np.ndarray, density: float, relu: bool, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The expected squared errors e [i], how they change with b_i [i], and with (W Wᵀ)_ji [j, i]."""
+def _errors(
+    W: np.ndarray, b: np.ndarray, density: float, relu: bool, nodes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The expected squared errors e [i], how they change with b_i [i], and with (W Wᵀ)_ji [j,
+    i]."""
     f, G = len(b), W @ W.T
     errors, by_b, by_G = np.zeros(f), np.zeros(f), np.zeros((f, f))
     for k in range(f + 1):
@@ -103,11 +123,12 @@ def _errors(W: np.ndarray, b: np.ndarray, density: float, relu: bool, nodes: int
 def _points(
     present: tuple[int, ...], G: np.ndarray, b: np.ndarray, nodes: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int, np.ndarray]]:
-    """Points and weights for inputs in which exactly these features are present, each uniform on [0, 1].
+    """Points and weights for inputs in which exactly these features are present, each uniform on
+    [0, 1].
 
-    Each is (the other features [q, f], weights [q, f], the innermost feature, its value [q, f]), the last two axes by output:
-    every output has its own kink, at which the innermost integral is split.
-    """
+    Each is (the other features [q, f], weights [q, f], the innermost feature, its value [q, f]),
+    the last two axes by output: every output has its own kink, at which the innermost integral is
+    split."""
     if not present:
         yield np.zeros((1, len(b))), np.ones((1, len(b))), 0, np.zeros((1, len(b)))
         return
@@ -115,7 +136,10 @@ def _points(
     x, weight = _product(len(outer), nodes)
     given = np.zeros((len(x), len(b)))
     given[:, outer] = x
-    offset, slope = given @ G + b, np.broadcast_to(G[inner], given.shape)  # an output before the ReLU: offset + slope · u
+    offset, slope = (
+        given @ G + b,
+        np.broadcast_to(G[inner], given.shape),
+    )  # an output before the ReLU: offset + slope · u
     kink = np.clip(np.divide(-offset, slope, out=np.ones_like(offset), where=slope != 0), 0, 1)
     for start, length in ((np.zeros_like(kink), kink), (kink, 1 - kink)):
         for at, share in zip(*_gauss(2), strict=True):
@@ -131,24 +155,41 @@ def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache
 def _product(dims: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The product rule in so many dimensions: points [q, dims] and weights [q]; one empty point in none."""
+    """The product rule in so many dimensions: points [q, dims] and weights [q]; one empty point in
+    none."""
     x, w = _gauss(nodes)
-    points = np.stack([g.ravel() for g in np.meshgrid(*[x] * dims, indexing="ij")], 1) if dims else np.zeros((1, 0))
-    weight = np.prod([g.ravel() for g in np.meshgrid(*[w] * dims, indexing="ij")], 0) if dims else np.ones(1)
+    points = (
+        np.stack([g.ravel() for g in np.meshgrid(*[x] * dims, indexing="ij")], 1)
+        if dims
+        else np.zeros((1, 0))
+    )
+    weight = (
+        np.prod([g.ravel() for g in np.meshgrid(*[w] * dims, indexing="ij")], 0)
+        if dims
+        else np.ones(1)
+    )
     return points, weight
 
 
 def expected_loss(
-    W: Float[np.ndarray, "f d"], b: Float[np.ndarray, "f"], density: float, importance: Sequence[float], nodes: int = 64
+    W: Float[np.ndarray, "f d"],
+    b: Float[np.ndarray, "f"],
+    density: float,
+    importance: Sequence[float],
+    nodes: int = 64,
 ) -> float:
     """E Σ_i I_i (x_i − x'_i)² of any model, by `expected_errors`; importance enters linearly."""
     return float(np.asarray(importance) @ expected_errors(W, b, density, nodes=nodes))
 
 
 def optimise(
-    W: Float[np.ndarray, "f d"], b: Float[np.ndarray, "f"], density: float, importance: Sequence[float]
+    W: Float[np.ndarray, "f d"],
+    b: Float[np.ndarray, "f"],
+    density: float,
+    importance: Sequence[float],
 ) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, "f"]]:
-    """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start may find another optimum."""
+    """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start
+    may find another optimum."""
     from scipy.optimize import minimize
 
     weights = np.asarray(importance, float)
@@ -160,7 +201,9 @@ def optimise(
         nowW, nowb = split(parameters)
         errors, by_b, by_G = _errors(nowW, nowb, density, True, 64)
         slope = by_G * weights
-        return float(weights @ errors), np.concatenate([((slope + slope.T) @ nowW).ravel(), by_b * weights])
+        return float(weights @ errors), np.concatenate(
+            [((slope + slope.T) @ nowW).ravel(), by_b * weights]
+        )
 
     start = np.concatenate([np.ravel(W), b]).astype(float)
     found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
@@ -169,16 +212,20 @@ def optimise(
 
 @lru_cache(maxsize=4096)
 def least(density: float, relative: float) -> tuple[float, float]:
-    """The least loss that any 2 → 1 model can have, and the length of the less important feature's column there.
+    """The least loss that any 2 → 1 model can have, and the length of the less important feature's
+    column there.
 
-    The best of three descents: from W = (1, −1), from a lesser column of half the length, and from none.
-    """
+    The best of three descents: from W = (1, −1), from a lesser column of half the length, and from
+    none."""
     _checked(density, relative)
     if relative > 1:
         loss, length = least(density, 1 / relative)
         return relative * loss, length
     starts = ((-1.0, 0.0), (-0.5, density / 4), (0.0, density / 2))
-    found = [optimise(np.array([[1.0], [w]]), np.array([0.0, b]), density, (1.0, relative)) for w, b in starts]
+    found = [
+        optimise(np.array([[1.0], [w]]), np.array([0.0, b]), density, (1.0, relative))
+        for w, b in starts
+    ]
     loss, W, _ = min(found, key=lambda one: one[0])
     length = np.abs(W[:, 0])
     return loss, float(length.min() if relative == 1 else length[1])
@@ -186,12 +233,13 @@ def least(density: float, relative: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def optimal_boundary(relative: float, tolerance: float = 1e-4) -> float:
-    """p_opt(r), the density up to which superposition is the optimum when W and b are free, by bisection to `tolerance`.
+    """p_opt(r), the density up to which superposition is the optimum when W and b are free, by
+    bisection to `tolerance`.
 
-    At it the best superposed model, followed up from W = (1, −1), costs as much as keeping one feature. Well defined where the
-    change is sudden, for the lesser importance at most about half the greater; near equal importance the superposed optimum
-    shrinks gradually, is still ahead at almost every density, and the number tends to 1.
-    """
+    At it the best superposed model, followed up from W = (1, −1), costs as much as keeping one
+    feature. Well defined where the change is sudden, for the lesser importance at most about half
+    the greater; near equal importance the superposed optimum shrinks gradually, is still ahead at
+    almost every density, and the number tends to 1."""
     _checked(relative=relative)
     lesser = min(relative, 1 / relative)
     low, high = float(boundary(lesser)), 1.0
@@ -207,7 +255,8 @@ def optimal_boundary(relative: float, tolerance: float = 1e-4) -> float:
 
 
 def labels(W: Float[np.ndarray, "... 2"], relative: Numbers) -> Int[np.ndarray, "..."]:
-    """Which of STATES each 2 → 1 model is in: superposed (both columns kept, of opposite sign), lesser ignored, or other.
+    """Which of STATES each 2 → 1 model is in: superposed (both columns kept, of opposite sign),
+    lesser ignored, or other.
 
     The lesser feature is the less important one; where both are equal, either may be ignored.
     """
@@ -217,7 +266,10 @@ def labels(W: Float[np.ndarray, "... 2"], relative: Numbers) -> Int[np.ndarray, 
     lesser = np.where(second, length[..., 1], length[..., 0])
     greater = np.where(second, length[..., 0], length[..., 1])
     equal = np.asarray(relative) == 1
-    lesser, greater = np.where(equal, length.min(-1), lesser), np.where(equal, length.max(-1), greater)
+    lesser, greater = (
+        np.where(equal, length.min(-1), lesser),
+        np.where(equal, length.max(-1), greater),
+    )
     superposed = (lesser >= KEPT) & (greater >= KEPT) & (W[..., 0] * W[..., 1] < 0)
     ignored = (lesser < KEPT) & (greater >= KEPT)
     return np.select([superposed, ignored], [0, 1], default=2)
@@ -226,9 +278,9 @@ def labels(W: Float[np.ndarray, "... 2"], relative: Numbers) -> Int[np.ndarray, 
 def predicted(density: Numbers, relative: Numbers, optimal: Numbers) -> Float[np.ndarray, "..."]:
     """The label that theory predicts (an index into STATES), NaN where it does not decide.
 
-    Superposed below 0.95 p*(r), whatever r; lesser ignored above 1.1 p_opt(r) (`optimal`) where one feature is at least twice
-    as important as the other, since nearer to equality the change is gradual.
-    """
+    Superposed below 0.95 p*(r), whatever r; lesser ignored above 1.1 p_opt(r) (`optimal`) where one
+    feature is at least twice as important as the other, since nearer to equality the change is
+    gradual."""
     _checked(density, relative)
     lesser = np.minimum(relative, 1 / np.asarray(relative))
     below = np.asarray(density) < 0.95 * boundary(relative)

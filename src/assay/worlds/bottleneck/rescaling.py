@@ -1,4 +1,5 @@
-"""What happens to counts of features when weights are multiplied by a number, and where a loss along such multiples is least.
+"""What happens to counts of features when weights are multiplied by a number, and where a loss
+along such multiples is least.
 
 Rows of W are features here, W [.., f, d], and its columns the d neurons, as everywhere in Assay.
 """
@@ -18,21 +19,24 @@ from assay.worlds.bottleneck.sparse_law import sparse_law
 
 
 def features_per_dimension(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run"]:
-    """Features per dimension by the size of the weights: their summed squares over the number of neurons.
+    """Features per dimension by the size of the weights: their summed squares over the number of
+    neurons.
 
     Formula: ‖W‖²_F / d. Range: from 0; c² times as much when W is multiplied by c.
-    Source: Elhage et al. 2022, Toy Models of Superposition, "The Geometry of Superposition". Differs: they draw its inverse,
-    dimensions per feature.
+    Source: Elhage et al. 2022, Toy Models of Superposition, "The Geometry of Superposition".
+    Differs: they draw its inverse, dimensions per feature.
     """
     W = as_tensor(W)
     return W.square().sum((-2, -1)) / W.shape[-1]
 
 
 def features_by_dimensionality(D: Float[Array, "*run f"], width: int) -> Float[Tensor, "*run"]:
-    """Features per dimension as told by their dimensionalities: the number of equal shares that are as uneven as these.
+    """Features per dimension as told by their dimensionalities: the number of equal shares that are
+    as uneven as these.
 
-    Formula: (Σ D_i)² / Σ D_i² / d, so that k features with a k-th of the dimensions each count as k. As D itself it stays
-    when W is multiplied by a number. Range: from 1/d to f/d, 0 where all D are 0.
+    Formula: (Σ D_i)² / Σ D_i² / d, so that k features with a k-th of the dimensions each count as
+    k. As D itself it stays when W is multiplied by a number. Range: from 1/d to f/d, 0 where all D
+    are 0.
     Raises: DataError when width is below 1.
     """
     if width < 1:
@@ -50,20 +54,26 @@ def tied_losses(
     scales: Sequence[float],
     power: int = 0,
 ) -> Float[Tensor, "run scale"]:
-    """Expected loss of tied autoencoders x' = ReLU(c² W Wᵀ x + c^power b) at every scale c, squared input, on sparse features.
+    """Expected loss of tied autoencoders x' = ReLU(c² W Wᵀ x + c^power b) at every scale c, squared
+    input, on sparse features.
 
-    Formula: (1/f) Σ_i I_i E (x_i − x'_i)², over the law of `sparse_law`, without noise. With power 2 outputs are times c².
-    """
+    Formula: (1/f) Σ_i I_i E (x_i − x'_i)², over the law of `sparse_law`, without noise. With power
+    2 outputs are times c²."""
     law = sparse_law(W.shape[1]).to(W.device)
     weights, A = law.weights(density), W @ W.mT
-    return torch.stack([(importance * law.errors(c * c * A, c**power * b, weights)).mean(-1) for c in scales], -1)
+    return torch.stack(
+        [(importance * law.errors(c * c * A, c**power * b, weights)).mean(-1) for c in scales], -1
+    )
 
 
-def least_at(scales: Float[np.ndarray, " scale"], losses: Float[np.ndarray, "*runs scale"]) -> Float[np.ndarray, "*runs"]:
-    """The factor at which a loss is least: the vertex of the parabola, in ln c, through the lowest point and its neighbours.
+def least_at(
+    scales: Float[np.ndarray, " scale"], losses: Float[np.ndarray, "*runs scale"]
+) -> Float[np.ndarray, "*runs"]:
+    """The factor at which a loss is least: the vertex of the parabola, in ln c, through the lowest
+    point and its neighbours.
 
-    Raises: DataError when scales are fewer than three or do not rise from above 0. A lowest point at an end is that end.
-    """
+    Raises: DataError when scales are fewer than three or do not rise from above 0. A lowest point
+    at an end is that end."""
     scales = np.asarray(scales, dtype=np.float64)
     if len(scales) < 3 or scales[0] <= 0 or (np.diff(scales) <= 0).any():
         raise DataError(f"scales are at least three rising factors above 0, got {scales.tolist()}")

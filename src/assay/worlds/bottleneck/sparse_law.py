@@ -1,4 +1,5 @@
-"""The law of sparse uniform features as a fixed set of weighted inputs: expected losses without noise, for small worlds."""
+"""The law of sparse uniform features as a fixed set of weighted inputs: expected losses without
+noise, for small worlds."""
 
 from __future__ import annotations
 
@@ -14,17 +15,19 @@ from torch import Tensor
 from assay.core.errors import DataError
 
 POINTS = (1, 8, 8, 4, 3, 2, 2)
-"""Gauss–Legendre points along each present feature, by how many are present. Pairs matter most: there ReLUs bend."""
+"""Gauss–Legendre points along each present feature, by how many are present. Pairs matter most:
+there ReLUs bend."""
 
 
 @dataclass(frozen=True, eq=False)
 class SparseLaw:
-    """Independent features, each uniform on [0, 1] with probability p and otherwise 0, as inputs x with weights that sum to 1.
+    """Independent features, each uniform on [0, 1] with probability p and otherwise 0, as inputs x
+    with weights that sum to 1.
 
-    One set of inputs serves every p. It is a law of its own, near the one it stands for: means, variances and all moments to
-    third order are exact, the loss of a ReLU model within 2 %. What holds for any law of inputs (KKT conditions, the envelope
-    theorem) can be tried on it to machine precision.
-    """
+    One set of inputs serves every p. It is a law of its own, near the one it stands for: means,
+    variances and all moments to third order are exact, the loss of a ReLU model within 2 %. What
+    holds for any law of inputs (KKT conditions, the envelope theorem) can be tried on it to machine
+    precision."""
 
     x: Float[Tensor, "b f"]
     share: Float[Tensor, "b"]
@@ -48,18 +51,25 @@ class SparseLaw:
         return self.share * p**self.present * (1 - p) ** (self.x.shape[1] - self.present)
 
     def errors(
-        self, A: Float[Tensor, "run f f"], b: Float[Tensor, "run f"], weights: Float[Tensor, "run b"], relu: bool = True
+        self,
+        A: Float[Tensor, "run f f"],
+        b: Float[Tensor, "run f"],
+        weights: Float[Tensor, "run b"],
+        relu: bool = True,
     ) -> Float[Tensor, "run f"]:
-        """E (x_i − x'_i)² of every feature for x' = ReLU(A x + b), or A x + b without `relu`, squared input; differentiable."""
+        """E (x_i − x'_i)² of every feature for x' = ReLU(A x + b), or A x + b without `relu`,
+        squared input; differentiable."""
         return _Errors.apply(A, b, self.x, weights, relu)
 
 
 BLOCK = 8
-"""Runs looked at together, so that all of it stays in the cache: five times faster than 352 at once."""
+"""Runs looked at together, so that all of it stays in the cache: five times faster than 352 at
+once."""
 
 
 class _Errors(torch.autograd.Function):
-    """The gradient comes with the value, from two small products: five times faster than autograd through every input."""
+    """The gradient comes with the value, from two small products: five times faster than autograd
+    through every input."""
 
     @staticmethod
     def forward(ctx, A, b, x, weights, relu):  # type: ignore[no-untyped-def, override]
@@ -68,7 +78,9 @@ class _Errors(torch.autograd.Function):
         for start in range(0, len(A), BLOCK):
             part = slice(start, start + BLOCK)
             runs = len(b[part])
-            made = torch.baddbmm(b[part].unsqueeze(2), A[part], columns.expand(runs, *columns.shape))
+            made = torch.baddbmm(
+                b[part].unsqueeze(2), A[part], columns.expand(runs, *columns.shape)
+            )
             if relu:
                 made.relu_()
             off = made - columns
@@ -89,12 +101,16 @@ class _Errors(torch.autograd.Function):
 
 @lru_cache(maxsize=8)
 def sparse_law(features: int, points: tuple[int, ...] = POINTS) -> SparseLaw:
-    """The law for n features, at most one less than there are entries in `points`: 1,758 inputs for five.
+    """The law for n features, at most one less than there are entries in `points`: 1,758 inputs for
+    five.
 
     Raises: DataError for more, as inputs grow as 2^n: there one has to sample.
     """
     if not 1 <= features < len(points):
-        raise DataError(f"expected losses are enumerated for 1 to {len(points) - 1} features, got {features}: sample instead")
+        raise DataError(
+            f"expected losses are enumerated for 1 to {len(points) - 1} features, got "
+            f"{features}: sample instead"
+        )
     x, share, present = [], [], []
     for k in range(features + 1):
         node, weight = np.polynomial.legendre.leggauss(points[k])

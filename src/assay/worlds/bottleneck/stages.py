@@ -1,7 +1,8 @@
-"""Stages of training the autoencoder on one-hot inputs: the weights along the way, where the loss stands, and how complex a state is.
+"""Stages of training the autoencoder on one-hot inputs: the weights along the way, where the loss
+stands, and how complex a state is.
 
-A training is what `watched` gives: W/at [run moment f d] and b/at [run moment f] at the steps of `moments`.
-"""
+A training is what `watched` gives: W/at [run moment f d] and b/at [run moment f] at the steps of
+`moments`."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ BLOCKS = 100
 CURVED = 1e-6
 """Curvatures below this are none."""
 LATE = 24
-"""So many of the last moments are looked at for passages from state to state: about the last two decades of training."""
+"""So many of the last moments are looked at for passages from state to state: about the last two
+decades of training."""
 
 
 def moments(steps: int) -> list[int]:
@@ -49,17 +51,19 @@ def at(trained: Trained, which: Int[np.ndarray, "run k"]) -> dict[str, Tensor]:
 def standing(
     trained: Trained, steps: int, relu: bool = True
 ) -> tuple[Int[np.ndarray, "run plateau"], Bool[np.ndarray, "run plateau"]]:
-    """The moment in the middle of each plateau, −1 where a run has fewer than four, and whether training left it again."""
+    """The moment in the middle of each plateau, −1 where a run has fewer than four, and whether
+    training left it again."""
     times = np.array(moments(steps))
     first, last = np.moveaxis(plateaus.standing(times, losses(trained, relu)), -1, 0)
     return (first + last) // 2, (last >= 0) & (last < len(times) - 1)
 
 
 def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -> dict[str, Tensor]:
-    """The critical points to which descent on the expected loss takes states W [*any f d], b [*any f]: noise and data are gone.
+    """The critical points to which descent on the expected loss takes states W [*any f d], b [*any
+    f]: noise and data are gone.
 
-    Columns that are off there, dead with a bias of at most 0, are parked at no weights and a bias of −1, so that chains do not
-    turn them on by chance; no output changes by that.
+    Columns that are off there, dead with a bias of at most 0, are parked at no weights and a bias
+    of −1, so that chains do not turn them on by chance; no output changes by that.
     """
     shape = params["b"].shape
     W, b = params["W"].flatten(0, -3).clone(), params["b"].flatten(0, -2).clone()
@@ -74,9 +78,9 @@ def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -
 def passages(
     trained: Trained, steps: int, columns: int
 ) -> tuple[Float[np.ndarray, "run moment"], Int[np.ndarray, "run"], Bool[np.ndarray, "run"]]:
-    """The sides of the state that each run is in at each moment, noise taken out; the last moment with fewer sides than at the end,
-    the middle one where there is none; and whether there is one. Only the last 24 moments are looked at.
-    """
+    """The sides of the state that each run is in at each moment, noise taken out; the last moment
+    with fewer sides than at the end, the middle one where there is none; and whether there is one.
+    Only the last 24 moments are looked at."""
     late = np.arange(len(moments(steps)))[-LATE:]
     found = settled(at(trained, np.tile(late, (trained.tensors["b"].shape[0], 1))))
     flat = one_hot.potential({"W": found["W"].flatten(0, 1), "b": found["b"].flatten(0, 1)})
@@ -93,8 +97,11 @@ def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndar
     return found.view(*b.shape[:-1], -1).cpu().numpy()
 
 
-def exact(states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None) -> dict[str, Tensor]:
-    """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are given."""
+def exact(
+    states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None
+) -> dict[str, Tensor]:
+    """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are
+    given."""
     made = [
         polygons.weights(p, columns, turn=float(t))
         for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)
@@ -103,8 +110,11 @@ def exact(states: Sequence[polygons.Polygon], columns: int, turns: Sequence[floa
 
 
 def exactly(columns: int, names: Sequence[str] = ()) -> tuple[Float[np.ndarray, " state"], ...]:
-    """Of exact polygons, all that so many columns have unless named: the loss, the steepest slope, and half the curved directions."""
-    params = exact([polygons.named(name, columns) for name in names or polygons.table(columns)], columns)
+    """Of exact polygons, all that so many columns have unless named: the loss, the steepest slope,
+    and half the curved directions."""
+    params = exact(
+        [polygons.named(name, columns) for name in names or polygons.table(columns)], columns
+    )
     loss, slopes = one_hot.slopes(params)
     steepest = torch.cat([slopes["W"].flatten(1), slopes["b"]], 1).abs().amax(1)
     return loss.numpy(), steepest.numpy(), (curvatures(params) > CURVED).sum(-1) / 2
@@ -122,19 +132,31 @@ def sample(
     relu: bool = True,
     bench: Bench,
 ) -> tuple[dict[str, Tensor], Bool[np.ndarray, "chain"]]:
-    """One Langevin chain at each state, on the expected loss at the inverse temperature n/ln n of `samples` data; which diverged.
+    """One Langevin chain at each state, on the expected loss at the inverse temperature n/ln n of
+    `samples` data; which diverged.
 
-    `llc` [chain]: its estimate of the local learning coefficient; `moved`: by how much the last third of its draws lies above
-    the first, in the same unit; `accepted`: the share of steps that the Metropolis rule would have taken.
-    """
+    `llc` [chain]: its estimate of the local learning coefficient; `moved`: by how much the last
+    third of its draws lies above the first, in the same unit; `accepted`: the share of steps that
+    the Metropolis rule would have taken."""
     n_beta = n_beta_of(samples)
 
     def loss(params: Mapping[str, Tensor], batch: object) -> Tensor:
         return one_hot.potential(params, relu)
 
-    group = langevin(loss, centre, seeds, lr=step, n_beta=n_beta, localisation=localisation, acceptance=True)
-    done = fit([group], lambda step: None, steps=draws, probe_at=chains.block_ends(draws, BLOCKS), bench=bench)[0]
-    kept, accepted = (chains.mean_over(done.steps.tolist(), done.history[name], burn) for name in ("loss", "acceptance"))
+    group = langevin(
+        loss, centre, seeds, lr=step, n_beta=n_beta, localisation=localisation, acceptance=True
+    )
+    done = fit(
+        [group],
+        lambda step: None,
+        steps=draws,
+        probe_at=chains.block_ends(draws, BLOCKS),
+        bench=bench,
+    )[0]
+    kept, accepted = (
+        chains.mean_over(done.steps.tolist(), done.history[name], burn)
+        for name in ("loss", "acceptance")
+    )
     third = max(1, kept.shape[-1] // 3)
     found = {
         "llc": chains.estimate(kept, one_hot.potential(centre, relu).cpu().numpy(), n_beta),
@@ -145,11 +167,21 @@ def sample(
 
 
 def sample_each(
-    seeds: Int[np.ndarray, "run"], states: Mapping[str, Float[Tensor, "run k ..."]], chains: int, *, bench: Bench, **knobs: Any
+    seeds: Int[np.ndarray, "run"],
+    states: Mapping[str, Float[Tensor, "run k ..."]],
+    chains: int,
+    *,
+    bench: Bench,
+    **knobs: Any,
 ) -> tuple[dict[str, Tensor], Bool[np.ndarray, "run"]]:
-    """Several chains at each of k states of every run, seeded from the run's seed on: what `sample` gives, [run k], as means over them."""
+    """Several chains at each of k states of every run, seeded from the run's seed on: what `sample`
+    gives, [run k], as means over them."""
     shape = (*states["b"].shape[:2], chains)
-    centre = {k: v.flatten(0, 1).repeat_interleave(chains, 0).contiguous() for k, v in states.items()}
+    centre = {
+        k: v.flatten(0, 1).repeat_interleave(chains, 0).contiguous() for k, v in states.items()
+    }
     each = seeds[:, None] + np.arange(shape[1] * chains)
     found, diverged = sample(each.ravel(), centre, **knobs, bench=bench)
-    return {k: v.view(shape).mean(-1) for k, v in found.items()}, np.asarray(diverged.reshape(shape).any((1, 2)))
+    return {k: v.view(shape).mean(-1) for k, v in found.items()}, np.asarray(
+        diverged.reshape(shape).any((1, 2))
+    )

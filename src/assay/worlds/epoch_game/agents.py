@@ -1,4 +1,5 @@
-"""Agents of the epoch game with a run axis: a table or a small network, trained by the exact policy gradient or by REINFORCE."""
+"""Agents of the epoch game with a run axis: a table or a small network, trained by the exact policy
+gradient or by REINFORCE."""
 
 from __future__ import annotations
 
@@ -15,21 +16,37 @@ from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
 from assay.core.runs import Runs
-from assay.worlds.epoch_game.policies import INVEST, SHUTDOWN, WORK, Games, Policy, behaviour, greedy, policy, policy_gradient
+from assay.worlds.epoch_game.policies import (
+    INVEST,
+    SHUTDOWN,
+    WORK,
+    Games,
+    Policy,
+    behaviour,
+    greedy,
+    policy,
+    policy_gradient,
+)
 
 Params = Mapping[str, Tensor]
 
 
 def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str, Tensor]:
-    """A logit for every state and action, normal with standard deviation `scale`: {"logits": [run action epoch step unit flag]}."""
-    return {"logits": torch.from_numpy(rng.normal(seeds, "epochs.table", 0, games.shape) * np.float32(scale)).double()}
+    """A logit for every state and action, normal with standard deviation `scale`: {"logits": [run
+    action epoch step unit flag]}."""
+    return {
+        "logits": torch.from_numpy(
+            rng.normal(seeds, "epochs.table", 0, games.shape) * np.float32(scale)
+        ).double()
+    }
 
 
 def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[str, Tensor]:
-    """A network of two layers from what is observed to logits: W1 [run input hidden], b1, W2 [run hidden action], b2.
+    """A network of two layers from what is observed to logits: W1 [run input hidden], b1, W2 [run
+    hidden action], b2.
 
-    Hidden weights are normal with variance 2 over the four inputs that are on at once; the second layer starts small.
-    """
+    Hidden weights are normal with variance 2 over the four inputs that are on at once; the second
+    layer starts small."""
     inputs = observations(games).shape[1]
     first = rng.normal(seeds, "epochs.W1", 0, (inputs, hidden)) * np.float32(0.5**0.5)
     second = rng.normal(seeds, "epochs.W2", 0, (hidden, 3)) * np.float32(0.1)
@@ -43,11 +60,17 @@ def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[st
 
 
 def observations(games: Games) -> Float[Tensor, "state input"]:
-    """What a network sees of each state, states in the order of a table: epoch and step one-hot, units in halves, the flag."""
+    """What a network sees of each state, states in the order of a table: epoch and step one-hot,
+    units in halves, the flag."""
     _, horizon, length, units, flags = games.shape
-    e, t, u, f = (x.reshape(-1) for x in torch.meshgrid(*map(torch.arange, (horizon, length, units, flags)), indexing="ij"))
+    e, t, u, f = (
+        x.reshape(-1)
+        for x in torch.meshgrid(*map(torch.arange, (horizon, length, units, flags)), indexing="ij")
+    )
     one_hot = torch.nn.functional.one_hot
-    return torch.cat((one_hot(e, horizon), one_hot(t, length), u[:, None] / 2, f[:, None]), 1).float()
+    return torch.cat(
+        (one_hot(e, horizon), one_hot(t, length), u[:, None] / 2, f[:, None]), 1
+    ).float()
 
 
 def logits_of(params: Params, games: Games) -> Policy:
@@ -55,13 +78,16 @@ def logits_of(params: Params, games: Games) -> Policy:
     if "logits" in params:
         return params["logits"]
     seen = observations(games).to(params["W1"])
-    hidden = torch.baddbmm(params["b1"].unsqueeze(1), seen.expand(len(params["W1"]), *seen.shape), params["W1"]).relu()
+    hidden = torch.baddbmm(
+        params["b1"].unsqueeze(1), seen.expand(len(params["W1"]), *seen.shape), params["W1"]
+    ).relu()
     out = torch.baddbmm(params["b2"].unsqueeze(1), hidden, params["W2"])  # [run state action]
     return out.movedim(-1, 1).unflatten(2, games.shape[1:])
 
 
 def shown(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]) -> Policy:
-    """The logits where not all is shown: without the index every epoch looks like the first, without units all counts look like 0."""
+    """The logits where not all is shown: without the index every epoch looks like the first,
+    without units all counts look like 0."""
 
     def hide(x: Tensor, seen: Tensor, axis: int) -> Tensor:
         if bool(seen.all()):
@@ -72,7 +98,8 @@ def shown(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]
 
 
 def shifted(logits: Policy, by: int) -> Policy:
-    """The logits where the index shown is `by` epochs ahead of the true one, and at the ends the first or the last."""
+    """The logits where the index shown is `by` epochs ahead of the true one, and at the ends the
+    first or the last."""
     last = logits.shape[2] - 1
     return logits[:, :, (torch.arange(last + 1, device=logits.device) + by).clamp(0, last)]
 
@@ -80,12 +107,13 @@ def shifted(logits: Policy, by: int) -> Policy:
 def conduct(
     games: Games, params: Params, index: Bool[np.ndarray, "run"], units: Bool[np.ndarray, "run"]
 ) -> dict[str, Float[Tensor, "run ..."]]:
-    """What agents do over an episode, exactly: `behaviour` with what each is shown, and what they make of a false index.
+    """What agents do over an episode, exactly: `behaviour` with what each is shown, and what they
+    make of a false index.
 
-    `greedy` [run]: return of always taking the likeliest action. `frozen` [run]: probability of shutting down where the index
-    reads 0 throughout. `ahead`, `behind` [run]: epochs begun where it is one ahead or behind. `off_the_path` [run epoch]:
-    probability of shutting down at an epoch's first step without units, whether it ever gets there or not.
-    """
+    `greedy` [run]: return of always taking the likeliest action. `frozen` [run]: probability of
+    shutting down where the index reads 0 throughout. `ahead`, `behind` [run]: epochs begun where it
+    is one ahead or behind. `off_the_path` [run epoch]: probability of shutting down at an epoch's
+    first step without units, whether it ever gets there or not."""
     raw = logits_of(params, games)
     seen, counted = (torch.from_numpy(np.asarray(x)).to(raw.device) for x in (index, units))
     own = shown(raw, seen, counted)
@@ -102,18 +130,31 @@ def conduct(
     }
 
 
-def sampled_gradient(games: Games, probabilities: Policy, draws: Float[Tensor, "run time episode"]) -> tuple[Tensor, Policy]:
-    """Mean return of sampled episodes, and REINFORCE's estimate of the gradient in the logits of every state.
+def sampled_gradient(
+    games: Games, probabilities: Policy, draws: Float[Tensor, "run time episode"]
+) -> tuple[Tensor, Policy]:
+    """Mean return of sampled episodes, and REINFORCE's estimate of the gradient in the logits of
+    every state.
 
-    The baseline of a step is the mean return from there on of the other episodes that are still running, so it adds no bias;
-    an episode that runs alone has none. One uniform number a step chooses the action. Only for a discount of 1.
+    The baseline of a step is the mean return from there on of the other episodes that are still
+    running, so it adds no bias; an episode that runs alone has none. One uniform number a step
+    chooses the action. Only for a discount of 1.
     Source: Williams 1992, Simple statistical gradient-following algorithms.
     """
     _, _, length, units, flags = games.shape
     runs, time, episodes = draws.shape
-    more = torch.stack((games.allowed[:, INVEST:].any(1), games.allowed[:, SHUTDOWN]), 1)  # whether a later action is allowed
-    cumulative = probabilities[:, :SHUTDOWN].cumsum(1).masked_fill(~more, torch.inf).view(runs, 2, time, units * flags)
-    unit, flag = (torch.zeros(runs, episodes, dtype=torch.int64, device=draws.device) for _ in range(2))
+    more = torch.stack(
+        (games.allowed[:, INVEST:].any(1), games.allowed[:, SHUTDOWN]), 1
+    )  # whether a later action is allowed
+    cumulative = (
+        probabilities[:, :SHUTDOWN]
+        .cumsum(1)
+        .masked_fill(~more, torch.inf)
+        .view(runs, 2, time, units * flags)
+    )
+    unit, flag = (
+        torch.zeros(runs, episodes, dtype=torch.int64, device=draws.device) for _ in range(2)
+    )
     alive = torch.ones(runs, episodes, dtype=torch.bool, device=draws.device)
     steps = []
     for i in range(time):
@@ -131,14 +172,18 @@ def sampled_gradient(games: Games, probabilities: Policy, draws: Float[Tensor, "
         steps.append((at, action, reward * alive, alive))
         flag = torch.where(alive & (action == INVEST), 1, flag)
         alive = alive & (action < SHUTDOWN)
-    at, action, reward, on = (torch.stack(x, 1) for x in zip(*steps, strict=True))  # [run time episode]
+    at, action, reward, on = (
+        torch.stack(x, 1) for x in zip(*steps, strict=True)
+    )  # [run time episode]
     to_go = reward.flip(1).cumsum(1).flip(1)
     others = on.sum(-1, keepdim=True) - 1
     baseline = ((to_go * on).sum(-1, keepdim=True) - to_go) / others.clamp_min(1)
     advantage = torch.where(on, to_go - torch.where(others > 0, baseline, 0.0), 0.0) / episodes
     place = (action * time + torch.arange(time, device=at.device)[:, None]) * units * flags + at
     weight = torch.zeros_like(probabilities).flatten(1)
-    weight = weight.scatter_add_(1, place.flatten(1), advantage.to(weight).flatten(1)).view(probabilities.shape)
+    weight = weight.scatter_add_(1, place.flatten(1), advantage.to(weight).flatten(1)).view(
+        probabilities.shape
+    )
     return reward.sum(1).mean(-1), weight - probabilities * weight.sum(1, keepdim=True)
 
 
@@ -157,9 +202,9 @@ def train(
 ) -> Trained:
     """The agents after `steps` steps; the history's loss is minus the mean return.
 
-    With 0 episodes each step goes up the exact policy gradient by plain ascent at rate `lr`; else up an estimate from that many
-    sampled episodes, by Adam. `index` and `units` say what each run is shown while it learns.
-    """
+    With 0 episodes each step goes up the exact policy gradient by plain ascent at rate `lr`; else
+    up an estimate from that many sampled episodes, by Adam. `index` and `units` say what each run
+    is shown while it learns."""
     on = games.base.device
     seen, counted = (torch.from_numpy(np.asarray(x)).to(on) for x in (index, units))
     time = games.base.shape[1] * games.length
@@ -167,7 +212,9 @@ def train(
     def ascent(probabilities: Policy, step: int) -> tuple[Tensor, Policy]:
         if not episodes:
             return policy_gradient(games, probabilities)
-        draws = torch.from_numpy(rng.uniform(runs.seeds, "epochs.episodes", step, (time, episodes))).to(on)
+        draws = torch.from_numpy(
+            rng.uniform(runs.seeds, "epochs.episodes", step, (time, episodes))
+        ).to(on)
         return sampled_gradient(games, probabilities, draws)
 
     def loss(p: Params, step: int) -> Float[Tensor, "run"]:
@@ -175,7 +222,9 @@ def train(
         with torch.no_grad():
             value, gradient = ascent(policy(games, logits), step)
         along = (logits * gradient).flatten(1).sum(1)
-        return along.detach() - along - value  # its value is minus the return, its gradient minus the one given
+        return (
+            along.detach() - along - value
+        )  # its value is minus the return, its gradient minus the one given
 
     group = descent(runs, dict(params), loss, lr=np.full(len(runs), lr), plain=not episodes)
     batches: Callable[[int], int] = lambda step: step  # noqa: E731
@@ -183,7 +232,8 @@ def train(
 
 
 def parted(trained: Trained, sizes: Sequence[int]) -> list[Trained]:
-    """Runs that were trained together as one Trained for each of several arms, by the numbers of their runs in order."""
+    """Runs that were trained together as one Trained for each of several arms, by the numbers of
+    their runs in order."""
     edges = np.cumsum([0, *sizes])
     return [
         Trained(

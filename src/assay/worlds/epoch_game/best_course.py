@@ -1,4 +1,5 @@
-"""The epoch game worked out: its best course by dynamic programming, and the most that a policy without memory can earn."""
+"""The epoch game worked out: its best course by dynamic programming, and the most that a policy
+without memory can earn."""
 
 from __future__ import annotations
 
@@ -46,10 +47,11 @@ class Course:
 
 @cache
 def best(game: Game) -> Course:
-    """A best course of an agent that sees the whole state: backward induction over (epoch, step, units, flag).
+    """A best course of an agent that sees the whole state: backward induction over (epoch, step,
+    units, flag).
 
-    Of equally good actions working comes first, then investing. With a discount below 1 each epoch's actions are best for what
-    that discount leaves; `returned` is undiscounted all the same.
+    Of equally good actions working comes first, then investing. With a discount below 1 each
+    epoch's actions are best for what that discount leaves; `returned` is undiscounted all the same.
     """
     base = game.base
 
@@ -87,35 +89,43 @@ def stopping_after(game: Game, epochs: int) -> float:
 
 
 def forgetful(game: Game, keep: Float[np.ndarray, " step"]) -> float:
-    """What working earns with a chance to shut down before each step that depends on the step of the epoch alone.
+    """What working earns with a chance to shut down before each step that depends on the step of
+    the epoch alone.
 
-    Formula: Σ_e base_e Kᵉ Σ_t Π_{s ≤ t} keep_s, K = Π_s keep_s, with keep_s the probability of going on at step s.
-    """
+    Formula: Σ_e base_e Kᵉ Σ_t Π_{s ≤ t} keep_s, K = Π_s keep_s, with keep_s the probability of
+    going on at step s."""
     within = np.cumprod(keep)
     return float(sum(b * within[-1] ** e for e, b in enumerate(game.base)) * within.sum())
 
 
 def best_forgetful(game: Game, *, first: bool = False) -> tuple[float, float]:
-    """The best probability of going on and what it earns, for an agent without index, units or investing that tells steps apart.
+    """The best probability of going on and what it earns, for an agent without index, units or
+    investing that tells steps apart.
 
-    Formula: max over P in [0, 1] of (T − 1 + P) Σ_e base_e Pᵉ, by the roots of its derivative. All stopping is then at an epoch's
-    last step: whatever the chance K to get through an epoch, its steps are reached most often so. With `first` it is at an
-    epoch's first step instead: T Σ_e base_e Pᵉ⁺¹. Where no epoch is bad P is 1.
-    """
+    Formula: max over P in [0, 1] of (T − 1 + P) Σ_e base_e Pᵉ, by the roots of its derivative. All
+    stopping is then at an epoch's last step: whatever the chance K to get through an epoch, its
+    steps are reached most often so. With `first` it is at an epoch's first step instead: T Σ_e
+    base_e Pᵉ⁺¹. Where no epoch is bad P is 1."""
     within = Polynomial([0, game.length]) if first else Polynomial([game.length - 1, 1])
     earned = within * Polynomial(game.base)
     flat = earned.deriv().roots()
     inside = [float(keep) for keep in flat.real[abs(flat.imag) < 1e-12] if 0 < float(keep) < 1]
-    return max(((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1])
+    return max(
+        ((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1]
+    )
 
 
 def counting(game: Game) -> float:
-    """What a fixed rule earns that sees its units and no index: investing in every epoch makes a clock of them.
+    """What a fixed rule earns that sees its units and no index: investing in every epoch makes a
+    clock of them.
 
-    It invests once an epoch until it has k units, for the best k, and shuts down at the last step of the epoch after, or at its
-    first step if that epoch is bad. A lower bound of what such an observer can earn.
-    Formula: max over k of Σ_{e<k} (T − 1)(base_e + bonus·e) + base_e − cost, and (T − 1) max(0, base_k + bonus·k).
-    """
+    It invests once an epoch until it has k units, for the best k, and shuts down at the last step
+    of the epoch after, or at its first step if that epoch is bad. A lower bound of what such an
+    observer can earn.
+    Formula: max over k of Σ_{e<k} (T − 1)(base_e + bonus·e) + base_e − cost, and (T − 1) max(0,
+    base_k + bonus·k)."""
     rest = game.length - 1
     worth = [rest * (b + game.bonus * e) + b - game.cost for e, b in enumerate(game.base)]
-    return max(sum(worth[:k]) + rest * max(0.0, b + game.bonus * k) for k, b in enumerate(game.base))
+    return max(
+        sum(worth[:k]) + rest * max(0.0, b + game.bonus * k) for k, b in enumerate(game.base)
+    )

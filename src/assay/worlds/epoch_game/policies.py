@@ -48,15 +48,26 @@ class Games:
         return (self.base - self.cost[:, None])[..., None, None, None]
 
 
-def stacked(games: Sequence[Game], dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Games:
+def stacked(
+    games: Sequence[Game], dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
+) -> Games:
     """Several games as tensors with a run axis; all must have one horizon and one length."""
     assert len({(g.horizon, g.length) for g in games}) == 1, games
 
     def each(name: str) -> Tensor:
         return torch.tensor([getattr(g, name) for g in games], dtype=dtype, device=device)
 
-    there = torch.tensor([[(True, True), (g.invest, False), (g.shutdown, g.shutdown)] for g in games], device=device)
-    return Games(games[0].length, each("base"), each("bonus"), each("cost"), each("discount"), there[:, :, None, None, None])
+    there = torch.tensor(
+        [[(True, True), (g.invest, False), (g.shutdown, g.shutdown)] for g in games], device=device
+    )
+    return Games(
+        games[0].length,
+        each("base"),
+        each("bonus"),
+        each("cost"),
+        each("discount"),
+        there[:, :, None, None, None],
+    )
 
 
 def policy(games: Games, logits: Policy) -> Policy:
@@ -70,7 +81,8 @@ def greedy(probabilities: Policy) -> Policy:
 
 
 def visits(games: Games, probabilities: Policy) -> Visits:
-    """How likely an episode is to come to each state, from (0, 0, 0, 0) on; 1 at most, and not discounted."""
+    """How likely an episode is to come to each state, from (0, 0, 0, 0) on; 1 at most, and not
+    discounted."""
     _, horizon, length, *_ = games.shape
     work, invest = probabilities[:, WORK], probabilities[:, INVEST]
     seen = torch.zeros_like(work)
@@ -90,7 +102,8 @@ def visits(games: Games, probabilities: Policy) -> Visits:
 
 
 def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
-    """What an episode earns on average, and what follows from each action in each state; with the games' discounts."""
+    """What an episode earns on average, and what follows from each action in each state; with the
+    games' discounts."""
     _, horizon, length, *_ = games.shape
     work, invest = probabilities[:, WORK], probabilities[:, INVEST]
     reward = work * games.work + invest * games.investing
@@ -102,31 +115,47 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "r
         value = discount * torch.cat((value[..., :1], grown), -1)
         for t in reversed(range(length)):
             later[:, e, t] = value
-            value = torch.addcmul(torch.addcmul(reward[:, e, t], work[:, e, t], value), invest[:, e, t], value[..., 1:])
-    of = torch.stack((games.work + later, (games.investing + later[..., 1:]).expand_as(later), torch.zeros_like(later)), 1)
+            value = torch.addcmul(
+                torch.addcmul(reward[:, e, t], work[:, e, t], value),
+                invest[:, e, t],
+                value[..., 1:],
+            )
+    of = torch.stack(
+        (
+            games.work + later,
+            (games.investing + later[..., 1:]).expand_as(later),
+            torch.zeros_like(later),
+        ),
+        1,
+    )
     return value[:, 0, 0], of
 
 
 def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
     """What an episode earns on average, and its exact gradient in the logits of every state.
 
-    Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1 states are still visited as
-    they are, only what they are worth is discounted: each epoch counts alike, and none counts the next.
-    """
+    Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1
+    states are still visited as they are, only what they are worth is discounted: each epoch counts
+    alike, and none counts the next."""
     value, of = action_values(games, probabilities)
     chosen = probabilities * of
-    return value, visits(games, probabilities).unsqueeze(1) * (chosen - probabilities * chosen.sum(1, keepdim=True))
+    return value, visits(games, probabilities).unsqueeze(1) * (
+        chosen - probabilities * chosen.sum(1, keepdim=True)
+    )
 
 
 def behaviour(games: Games, probabilities: Policy) -> dict[str, Float[Tensor, "run ..."]]:
     """What a policy does over an episode, exactly: numbers for each run or for each of its epochs.
 
-    `returned` [run]: mean return, without discount. `stopped` [run]: probability of shutting down at all. By epoch [run epoch]:
-    `reached`, the probability that it comes to its first step; `begun`, that it also acts there; `invested`, mean units bought in
-    it; `stops` and `stops_first`, probabilities of shutting down in it and at its first step, once it is reached.
+    `returned` [run]: mean return, without discount. `stopped` [run]: probability of shutting down
+    at all. By epoch [run epoch]: `reached`, the probability that it comes to its first step;
+    `begun`, that it also acts there; `invested`, mean units bought in it; `stops` and
+    `stops_first`, probabilities of shutting down in it and at its first step, once it is reached.
     """
     seen = visits(games, probabilities)
-    invested, stop = ((seen * probabilities[:, action]).sum((3, 4)) for action in (INVEST, SHUTDOWN))  # [run epoch step]
+    invested, stop = (
+        (seen * probabilities[:, action]).sum((3, 4)) for action in (INVEST, SHUTDOWN)
+    )  # [run epoch step]
     reached = seen[:, :, 0].sum((2, 3))
     plain = replace(games, discount=torch.ones_like(games.discount))
     return {

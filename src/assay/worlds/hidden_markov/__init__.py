@@ -1,4 +1,5 @@
-"""Tokens of a process with a hidden state: its exact Bayes filter, its prefixes, and what a belief decides."""
+"""Tokens of a process with a hidden state: its exact Bayes filter, its prefixes, and what a belief
+decides."""
 
 from assay.core.lazy import lazy
 

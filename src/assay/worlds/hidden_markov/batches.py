@@ -1,4 +1,5 @@
-"""Batches of distinct prefixes of a process with a hidden state, and what follows each: exactly, or as it was drawn."""
+"""Batches of distinct prefixes of a process with a hidden state, and what follows each: exactly, or
+as it was drawn."""
 
 from __future__ import annotations
 
@@ -13,27 +14,37 @@ from assay.worlds.hidden_markov.process import PrefixTree
 from assay.worlds.networks.prefixes import Prefixes, distinct
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""token, position and ancestors of each prefix [run row …], how much it counts [run row], what follows it [run row v]."""
+"""token, position and ancestors of each prefix [run row …], how much it counts [run row], what
+follows it [run row v]."""
 
 
 def all_prefixes(tree: PrefixTree) -> Prefixes:
     """Every prefix of a tree as a network reads it, the same for all runs: first axes of 1."""
-    return Prefixes(*(torch.from_numpy(a)[None] for a in (tree.token, tree.depth - 1, tree.ancestors)))
+    return Prefixes(
+        *(torch.from_numpy(a)[None] for a in (tree.token, tree.depth - 1, tree.ancestors))
+    )
 
 
 def every_prefix(tree: PrefixTree) -> Batch:
-    """The batch of all prefixes, each counting by its probability, with the exact distribution of what follows."""
-    weight, follows = (torch.from_numpy(a.astype(np.float32))[None] for a in (tree.probability, tree.predicted))
+    """The batch of all prefixes, each counting by its probability, with the exact distribution of
+    what follows."""
+    weight, follows = (
+        torch.from_numpy(a.astype(np.float32))[None] for a in (tree.probability, tree.predicted)
+    )
     return (*all_prefixes(tree), weight, follows)
 
 
 def drawn_prefixes(
-    tree: PrefixTree, seeds: Sequence[int] | Int[np.ndarray, "run"], batch: int, sampled: bool = False
+    tree: PrefixTree,
+    seeds: Sequence[int] | Int[np.ndarray, "run"],
+    batch: int,
+    sampled: bool = False,
 ) -> Callable[[int], Batch]:
-    """A source of batches: the distinct prefixes of `batch` fresh sequences as long as the tree, each counting as often as it occurs.
+    """A source of batches: the distinct prefixes of `batch` fresh sequences as long as the tree,
+    each counting as often as it occurs.
 
-    What follows a prefix is its exact distribution, the expectation of what came next; with `sampled` the shares of the
-    tokens that came. Rows that fill up a run count 0 times.
+    What follows a prefix is its exact distribution, the expectation of what came next; with
+    `sampled` the shares of the tokens that came. Rows that fill up a run count 0 times.
     """
     length, follows = int(tree.depth[-1]), torch.from_numpy(tree.predicted.astype(np.float32))
     draw = tree.process.sequences(seeds, batch, length + sampled)

@@ -1,4 +1,5 @@
-"""What the exact belief of a hidden Markov process decides: how far a predictor is from the best one, and what features tell of it."""
+"""What the exact belief of a hidden Markov process decides: how far a predictor is from the best
+one, and what features tell of it."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ from jaxtyping import Float
 from assay.worlds.hidden_markov.process import PrefixTree, entropy
 
 
-def excess(tree: PrefixTree, predicted: Float[np.ndarray, "*run row v"]) -> Float[np.ndarray, "*run"]:
-    """Mean cross-entropy of predictions above what is possible, in nats, over all lengths of prefixes; by enumeration.
+def excess(
+    tree: PrefixTree, predicted: Float[np.ndarray, "*run row v"]
+) -> Float[np.ndarray, "*run"]:
+    """Mean cross-entropy of predictions above what is possible, in nats, over all lengths of
+    prefixes; by enumeration.
 
     Formula: Σ_w P(w) Σ_v p(v | w) (log p(v | w) − log q(v | w)) / (number of lengths)
     Range: 0, for the exact predictions, upwards
@@ -21,19 +25,24 @@ def excess(tree: PrefixTree, predicted: Float[np.ndarray, "*run row v"]) -> Floa
 
 
 def joint(tree: PrefixTree, k: int) -> Float[np.ndarray, "row column"]:
-    """A column for each ending of k tokens, 1 where a prefix ends so: all that any function of the last k tokens can use."""
+    """A column for each ending of k tokens, 1 where a prefix ends so: all that any function of the
+    last k tokens can use."""
     group = tree.suffixes(k)
     return np.eye(group.max() + 1)[group]
 
 
 def additive(tree: PrefixTree, k: int) -> Float[np.ndarray, "row column"]:
-    """A column for each token at each of the last k places: what a sum of one number per place can use."""
+    """A column for each token at each of the last k places: what a sum of one number per place can
+    use."""
     last = tree.last(k)
-    return np.concatenate([last == token for token in range(tree.process.vocab)], 1).astype(np.float64)
+    return np.concatenate([last == token for token in range(tree.process.vocab)], 1).astype(
+        np.float64
+    )
 
 
 def explained(tree: PrefixTree, x: Float[np.ndarray, "row d"]) -> float:
-    """How much of the belief an affine map of features explains, fitted and judged on all prefixes by their probability.
+    """How much of the belief an affine map of features explains, fitted and judged on all prefixes
+    by their probability.
 
     Formula: R² = 1 − Σ_w P(w) ‖b − x A − c‖² / Σ_w P(w) ‖b − b̄‖² at the best A and c
     Range: 0 to 1; it grows with every column, whatever is in it

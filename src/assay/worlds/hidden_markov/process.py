@@ -1,8 +1,9 @@
-"""Token processes with a hidden state, their exact Bayes filter, and everything that a finite context decides.
+"""Token processes with a hidden state, their exact Bayes filter, and everything that a finite
+context decides.
 
-An observer who knows the process and has read the tokens w holds a belief: a distribution over hidden states, which Bayes'
-rule updates token by token. What it predicts, how well anyone can predict, and which prefixes exist at all follow exactly.
-"""
+An observer who knows the process and has read the tokens w holds a belief: a distribution over
+hidden states, which Bayes' rule updates token by token. What it predicts, how well anyone can
+predict, and which prefixes exist at all follow exactly."""
 
 from __future__ import annotations
 
@@ -22,10 +23,11 @@ _SURE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class HiddenMarkov:
-    """The process T[v, i, j] = P(emit v and go to j | in i), started in its stationary distribution.
+    """The process T[v, i, j] = P(emit v and go to j | in i), started in its stationary
+    distribution.
 
-    Raises: DataError when T is no such table, or when the hidden chain has more than one stationary distribution.
-    """
+    Raises: DataError when T is no such table, or when the hidden chain has more than one stationary
+    distribution."""
 
     T: Float[np.ndarray, "v i j"]
 
@@ -33,15 +35,26 @@ class HiddenMarkov:
         T = np.asarray(self.T, dtype=np.float64)
         object.__setattr__(self, "T", T)
         if T.ndim != 3 or T.shape[1] != T.shape[2] or 0 in T.shape:
-            raise DataError(f"a hidden Markov process needs T of shape [token, state, state], got {list(T.shape)}")
+            raise DataError(
+                "a hidden Markov process needs T of shape [token, state, state], got "
+                f"{list(T.shape)}"
+            )
         if not np.isfinite(T).all() or (T < 0).any():
-            raise DataError(f"T holds probabilities, none negative, got {T.min():.6g} as its least entry")
+            raise DataError(
+                f"T holds probabilities, none negative, got {T.min():.6g} as its least entry"
+            )
         off = T.sum((0, 2))
         if np.abs(off - 1).max() > _SURE:
             i = int(np.abs(off - 1).argmax())
-            raise DataError(f"from every state the probabilities of T must add up to 1, got {off[i]:.6g} from state {i}")
+            raise DataError(
+                f"from every state the probabilities of T must add up to 1, got {off[i]:.6g} "
+                f"from state {i}"
+            )
         if np.linalg.matrix_rank(self.chain - np.eye(self.states), tol=_SURE) < self.states - 1:
-            raise DataError("the hidden chain falls into parts that never meet, so its stationary distribution is not unique")
+            raise DataError(
+                "the hidden chain falls into parts that never meet, so its stationary "
+                "distribution is not unique"
+            )
 
     @property
     def vocab(self) -> int:
@@ -72,21 +85,27 @@ class HiddenMarkov:
         """
         return belief @ self.T.sum(2).T
 
-    def updated(self, belief: Float[np.ndarray, "*b state"], token: Int[np.ndarray, "*b"]) -> Float[np.ndarray, "*b state"]:
+    def updated(
+        self, belief: Float[np.ndarray, "*b state"], token: Int[np.ndarray, "*b"]
+    ) -> Float[np.ndarray, "*b state"]:
         """The belief after one more token.
 
         Formula: b' = b T_v / (b T_v 1)
-        Raises: DataError for a token outside the alphabet, and for one that cannot come under its belief.
-        """
+        Raises: DataError for a token outside the alphabet, and for one that cannot come under its
+        belief."""
         moved = np.einsum("...i,...ij->...j", belief, self.T[self._known(token)])
         total = moved.sum(-1, keepdims=True)
         if not (total > 0).all():
             v = np.broadcast_to(token, total.shape[:-1])[~(total[..., 0] > 0)].ravel()[0]
-            raise DataError(f"token {v} cannot come here: after what went before, its probability is 0 in this process")
+            raise DataError(
+                f"token {v} cannot come here: after what went before, its probability is 0 in "
+                "this process"
+            )
         return moved / total
 
     def _known(self, tokens: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
-        """Check tokens and give them back. Raises: DataError when one of them is no whole number from 0 to vocab − 1."""
+        """Check tokens and give them back. Raises: DataError when one of them is no whole number
+        from 0 to vocab − 1."""
         tokens = np.asarray(tokens)
         if tokens.dtype.kind not in "iu":
             raise DataError(f"tokens are whole numbers, got {tokens.dtype}")
@@ -107,9 +126,14 @@ class HiddenMarkov:
         return np.stack(out, -2)
 
     def sequences(
-        self, seeds: Sequence[int] | Int[np.ndarray, "run"], batch: int, length: int, stream: str = "train"
+        self,
+        seeds: Sequence[int] | Int[np.ndarray, "run"],
+        batch: int,
+        length: int,
+        stream: str = "train",
     ) -> Callable[[int], Int[np.ndarray, "run b s"]]:
-        """A source of batches, `batch` fresh sequences a step for each run, drawn token by token from the filter's predictions.
+        """A source of batches, `batch` fresh sequences a step for each run, drawn token by token
+        from the filter's predictions.
 
         Runs with the same seed get the same; streams of different names are independent.
         """
@@ -118,7 +142,9 @@ class HiddenMarkov:
 
         @lru_cache(maxsize=2)
         def drawn(number: int) -> Int[np.ndarray, "seed step b s"]:
-            at = rng.uniform(distinct, f"hidden-markov.{stream}", number, (block, batch, length)).astype(np.float64)
+            at = rng.uniform(
+                distinct, f"hidden-markov.{stream}", number, (block, batch, length)
+            ).astype(np.float64)
             belief = np.broadcast_to(self.stationary, (*at.shape[:-1], self.states))
             tokens = np.empty(at.shape, dtype=np.int64)
             for t in range(length):
@@ -130,7 +156,8 @@ class HiddenMarkov:
         return lambda step: drawn(step // block)[:, step % block][back]
 
     def tree(self, length: int) -> PrefixTree:
-        """Every sequence of 1 … `length` tokens that can occur, shortest first, then in order of their tokens."""
+        """Every sequence of 1 … `length` tokens that can occur, shortest first, then in order of
+        their tokens."""
         if length < 1:
             raise DataError(f"prefixes have at least one token, got length {length}")
         belief, probability = self.stationary[None], np.ones(1)
@@ -141,21 +168,27 @@ class HiddenMarkov:
             belief, probability = self.updated(belief[parent], token), chance[parent, token]
             levels.append((token, above[parent], np.full(len(token), size), probability, belief))
             above, first = first + np.arange(len(token)), first + len(token)
-        token, parent, depth, probability, belief = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+        token, parent, depth, probability, belief = (
+            np.concatenate(parts) for parts in zip(*levels, strict=True)
+        )
         return PrefixTree(self, token, parent, depth, probability, belief)
 
     def floors(self, length: int) -> Float[np.ndarray, "s"]:
-        """The least cross-entropy, in nats, of the token after n known ones, n = 1 … `length`: entropies, no one predicts better.
+        """The least cross-entropy, in nats, of the token after n known ones, n = 1 … `length`:
+        entropies, no one predicts better.
 
         Formula: Σ_w P(w) H(next token | w) over all prefixes w of n tokens
         """
         tree = self.tree(length)
-        return np.bincount(tree.depth, tree.probability * entropy(tree.predicted), minlength=length + 1)[1:]
+        return np.bincount(
+            tree.depth, tree.probability * entropy(tree.predicted), minlength=length + 1
+        )[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class PrefixTree:
-    """All prefixes of a process up to a length, one row each; a row's parent is the prefix without its last token."""
+    """All prefixes of a process up to a length, one row each; a row's parent is the prefix without
+    its last token."""
 
     process: HiddenMarkov
     token: Int[np.ndarray, "row"]
@@ -178,7 +211,8 @@ class PrefixTree:
 
     @cached_property
     def child(self) -> Int[np.ndarray, "row v"]:
-        """The row of each prefix longer by one token; the first line is the empty prefix's, −1 where there is none."""
+        """The row of each prefix longer by one token; the first line is the empty prefix's, −1
+        where there is none."""
         table = np.full((len(self) + 1, self.process.vocab), -1)
         table[self.parent + 1, self.token] = np.arange(len(self))
         return table
@@ -195,16 +229,22 @@ class PrefixTree:
     def rows(self, tokens: Int[np.ndarray, "*b s"]) -> Int[np.ndarray, "*b s"]:
         """The row of every prefix of these sequences.
 
-        Raises: DataError for a token outside the alphabet, and where a sequence is impossible, or longer than the tree.
-        """
+        Raises: DataError for a token outside the alphabet, and where a sequence is impossible, or
+        longer than the tree."""
         tokens = self.process._known(tokens)
         if tokens.shape[-1] > self.depth[-1]:
-            raise DataError(f"this tree holds prefixes of at most {self.depth[-1]} tokens, got {tokens.shape[-1]}")
+            raise DataError(
+                f"this tree holds prefixes of at most {self.depth[-1]} tokens, got "
+                f"{tokens.shape[-1]}"
+            )
         at, out = np.full(tokens.shape[:-1], -1), []
         for t in range(tokens.shape[-1]):
             at = self.child[at + 1, tokens[..., t]]
             if (at < 0).any():
-                raise DataError(f"a sequence cannot occur in this process: its first {t + 1} tokens have probability 0")
+                raise DataError(
+                    f"a sequence cannot occur in this process: its first {t + 1} tokens have "
+                    "probability 0"
+                )
             out.append(at)
         return np.stack(out, -1)
 
@@ -218,13 +258,16 @@ class PrefixTree:
         return out
 
     def suffixes(self, k: int) -> Int[np.ndarray, "row"]:
-        """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are groups of their own."""
+        """Groups of prefixes that end in the same k tokens, numbered from 0; shorter prefixes are
+        groups of their own."""
         return np.unique(self.last(k), axis=0, return_inverse=True)[1].ravel()
 
     def suffix_names(self, k: int) -> list[str]:
         """The tokens that each group of `suffixes(k)` ends in, as text."""
         first = np.unique(self.suffixes(k), return_index=True)[1]
-        return ["".join(map(str, self.token[self.ancestors[i, : self.depth[i]]]))[-k:] for i in first]
+        return [
+            "".join(map(str, self.token[self.ancestors[i, : self.depth[i]]]))[-k:] for i in first
+        ]
 
     def shuffled(self, seed: int, stream: str) -> Int[np.ndarray, "row"]:
         """Rows in a random order that exchanges prefixes of one length only."""
@@ -237,13 +280,17 @@ class PrefixTree:
     @cached_property
     def state(self) -> Int[np.ndarray, "row"]:
         """Groups of prefixes with the same belief, numbered from 0."""
-        return np.unique(np.round(self.belief / _SURE).astype(np.int64), axis=0, return_inverse=True)[1].ravel()
+        return np.unique(
+            np.round(self.belief / _SURE).astype(np.int64), axis=0, return_inverse=True
+        )[1].ravel()
 
 
 def mess3(x: float = 0.05, alpha: float = 0.85) -> HiddenMarkov:
-    """Three states that mostly stay and mostly emit their own token; its beliefs draw a fractal on the simplex.
+    """Three states that mostly stay and mostly emit their own token; its beliefs draw a fractal on
+    the simplex.
 
-    Formula: P(go to j | i) = 1 − 2x where j = i, else x; P(emit v | arrived in j) = α where v = j, else (1 − α)/2
+    Formula: P(go to j | i) = 1 − 2x where j = i, else x; P(emit v | arrived in j) = α where v = j,
+    else (1 − α)/2
     Raises: DataError unless 0 < x ≤ 1/2 and 0 ≤ α ≤ 1.
     Source: Marzen and Crutchfield, Nearly maximally predictive features and their dimensions, 2017
     """

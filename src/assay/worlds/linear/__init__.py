@@ -1,4 +1,5 @@
-"""A matrix learned as a product of factors: plain and deep linear networks, and their curves in closed form."""
+"""A matrix learned as a product of factors: plain and deep linear networks, and their curves in
+closed form."""
 
 from assay.core.lazy import lazy
 

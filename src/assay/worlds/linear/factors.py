@@ -1,9 +1,10 @@
-"""Learning a matrix as a product of two factors, Z = ã b̃ᵀ, with a run axis; and as a free matrix, for comparison.
+"""Learning a matrix as a product of two factors, Z = ã b̃ᵀ, with a run axis; and as a free matrix,
+for comparison.
 
-A target matrix makes a loss: a function of Z that gives each run's loss and dL/dZ. The gradients of the factors follow from it by
-the chain rule, so every loss here trains either model, by plain gradient descent or by Adam. All in float64: at a saddle the
-loss changes by less than float32 can tell.
-"""
+A target matrix makes a loss: a function of Z that gives each run's loss and dL/dZ. The gradients of
+the factors follow from it by the chain rule, so every loss here trains either model, by plain
+gradient descent or by Adam. All in float64: at a saddle the loss changes by less than float32 can
+tell."""
 
 from __future__ import annotations
 
@@ -26,40 +27,55 @@ Matrix = Float[Tensor, "run n m"]
 Loss = Callable[[Matrix], tuple[Float[Tensor, "run"], Matrix]]
 """Z → each run's loss and dL/dZ."""
 Positive = Literal["", "a", "ab"]
-"""The factors whose absolute values are taken: with "a" no two rows of the product are of opposite sign, with "ab" no two entries."""
+"""The factors whose absolute values are taken: with "a" no two rows of the product are of opposite
+sign, with "ab" no two entries."""
 
 
 def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[Tensor, "run n k"]]:
-    """Two factors a, b [run n rank] of standard normal numbers; the first columns are those of the pair of a lower rank.
+    """Two factors a, b [run n rank] of standard normal numbers; the first columns are those of the
+    pair of a lower rank.
 
     Raises: SpecError when the rank is above n or below 1, since no n × n matrix has it.
     """
     if not 1 <= rank <= n:
         raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got rank {rank}")
     drawn = {side: rng.normal(runs.seeds, f"{stream}.{side}", 0, (rank, n)) for side in "ab"}
-    return {side: torch.from_numpy(x.astype(np.float64)).transpose(1, 2).contiguous() for side, x in drawn.items()}
+    return {
+        side: torch.from_numpy(x.astype(np.float64)).transpose(1, 2).contiguous()
+        for side, x in drawn.items()
+    }
 
 
 def target(runs: Runs, n: int, rank: int, positive: Positive = "") -> Float[Tensor, "run n n"]:
-    """A = a bᵀ/√rank for every run, a and b standard normal: rank `rank`, entries of mean square 1 (not so if both are positive)."""
+    """A = a bᵀ/√rank for every run, a and b standard normal: rank `rank`, entries of mean square 1
+    (not so if both are positive)."""
     made = pair(runs, "factors.target", n, rank)
-    return product({side: x.abs() if side in positive else x for side, x in made.items()}) / math.sqrt(rank)
+    return product(
+        {side: x.abs() if side in positive else x for side, x in made.items()}
+    ) / math.sqrt(rank)
 
 
-def start(runs: Runs, n: int, rank: int, scale: Float[np.ndarray, run], positive: Positive = "") -> State:
-    """Starting factors a, b [run n rank], normal with standard deviation `scale`, or the absolute values of such numbers.
+def start(
+    runs: Runs, n: int, rank: int, scale: Float[np.ndarray, run], positive: Positive = ""
+) -> State:
+    """Starting factors a, b [run n rank], normal with standard deviation `scale`, or the absolute
+    values of such numbers.
 
-    Raises: SpecError when a scale is not positive: at 0 both gradients vanish and nothing is ever learned.
-    """
+    Raises: SpecError when a scale is not positive: at 0 both gradients vanish and nothing is ever
+    learned."""
     if not (np.asarray(scale) > 0).all():
-        raise SpecError(f"the start's scale must be positive, got {float(np.min(scale)):g}: at 0 no factor has a gradient")
+        raise SpecError(
+            f"the start's scale must be positive, got {float(np.min(scale)):g}: at 0 no "
+            "factor has a gradient"
+        )
     size = torch.from_numpy(np.asarray(scale, dtype=np.float64))[:, None, None]
     made = pair(runs, "factors.start", n, rank)
     return {side: size * (x.abs() if side in positive else x) for side, x in made.items()}
 
 
 def freed(params: Mapping[str, Tensor]) -> State:
-    """The free matrix Z [run n m] that starts at the factors' product: the same function, without factors."""
+    """The free matrix Z [run n m] that starts at the factors' product: the same function, without
+    factors."""
     return {"Z": product(params)}
 
 
@@ -75,7 +91,7 @@ def gradients(params: Mapping[str, Tensor], slope: Matrix) -> dict[str, Tensor]:
     return {"a": slope @ params["b"], "b": slope.transpose(1, 2) @ params["a"]}
 
 
-# --- losses: a target gives a function of Z ------------------------------------------------------------------------------
+# --- losses: a target gives a function of Z -------------------------------------------------------
 
 
 def square(A: Matrix) -> Loss:
@@ -90,10 +106,11 @@ def square(A: Matrix) -> Loss:
 
 
 def row_kl(C: Matrix) -> Loss:
-    """Cross-entropy of each row's softmax, less what it is at Z = C, summed over rows: Σ KL(softmax C ‖ softmax Z), in nats.
+    """Cross-entropy of each row's softmax, less what it is at Z = C, summed over rows: Σ KL(softmax
+    C ‖ softmax Z), in nats.
 
-    Range: from 0, reached wherever Z differs from C by a constant per row. As logits neither matrix needs normalising.
-    """
+    Range: from 0, reached wherever Z differs from C by a constant per row. As logits neither matrix
+    needs normalising."""
     log_p = C.log_softmax(-1)
     p = log_p.exp()
     constant = (p * log_p).sum((1, 2))
@@ -106,7 +123,8 @@ def row_kl(C: Matrix) -> Loss:
 
 
 def raw_cross_entropy(C: Matrix) -> Loss:
-    """−Σ C ln Z of matrices that are no distributions, in nats. It has no least value: a larger Z is always better."""
+    """−Σ C ln Z of matrices that are no distributions, in nats. It has no least value: a larger Z
+    is always better."""
 
     def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
         return -torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)), -C / Z
@@ -115,36 +133,47 @@ def raw_cross_entropy(C: Matrix) -> Loss:
 
 
 def normalised_cross_entropy(C: Matrix) -> Loss:
-    """−Σ C ln(Z / row sum of Z), in nats: rows of Z made distributions. Least wherever each row is a multiple of C's."""
+    """−Σ C ln(Z / row sum of Z), in nats: rows of Z made distributions. Least wherever each row is
+    a multiple of C's."""
     mass = C.sum(-1, keepdim=True)
 
     def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
         total = Z.sum(-1, keepdim=True)
-        return -torch.linalg.vecdot(C.flatten(1), (Z / total).log().flatten(1)), mass / total - C / Z
+        return -torch.linalg.vecdot(
+            C.flatten(1), (Z / total).log().flatten(1)
+        ), mass / total - C / Z
 
     return loss
 
 
 def generalised_kl(C: Matrix) -> Loss:
-    """Σ C ln(C / Z) − C + Z, in nats: what cross-entropy has to become where rows need not sum to 1. Range: from 0 at Z = C only."""
+    """Σ C ln(C / Z) − C + Z, in nats: what cross-entropy has to become where rows need not sum to
+    1. Range: from 0 at Z = C only."""
     constant = (torch.special.xlogy(C, C) - C).sum((1, 2))
 
     def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
-        return constant - torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)) + Z.sum((1, 2)), 1 - C / Z
+        return constant - torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)) + Z.sum(
+            (1, 2)
+        ), 1 - C / Z
 
     return loss
 
 
-# --- training ------------------------------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 
 
 def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
-    """A Group that takes full gradient steps, each run at its own rate; the batch is ignored. A step's loss is that before it."""
+    """A Group that takes full gradient steps, each run at its own rate; the batch is ignored. A
+    step's loss is that before it."""
     rates: list[Tensor] = []
 
     def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
         if not rates:  # made here, on the device the loop has moved the state to
-            rates.append(torch.from_numpy(np.asarray(lr, dtype=np.float64)).to(next(iter(state.values())).device)[:, None, None])
+            rates.append(
+                torch.from_numpy(np.asarray(lr, dtype=np.float64)).to(
+                    next(iter(state.values())).device
+                )[:, None, None]
+            )
         value, slope = loss(product(state))
         for name, gradient in gradients(state, slope).items():
             state[name] -= rates[0] * gradient
@@ -170,10 +199,11 @@ def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -
 
 
 def largest_stable_step(A: Matrix, free: bool = False) -> Float[np.ndarray, run]:
-    """The rate of gradient descent on `square` above which Z = A is no longer approached, for each run.
+    """The rate of gradient descent on `square` above which Z = A is no longer approached, for each
+    run.
 
-    Formula: 2 over the largest curvature at Z = A: 1/σ₁(A) for factors (at balanced ones the curvature is 2σ₁, elsewhere more),
-    2 for a free matrix (curvature 1).
+    Formula: 2 over the largest curvature at Z = A: 1/σ₁(A) for factors (at balanced ones the
+    curvature is 2σ₁, elsewhere more), 2 for a free matrix (curvature 1).
     """
     if free:
         return np.full(len(A), 2.0)
@@ -188,42 +218,61 @@ def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: f
     limit = per * largest_stable_step(A, free)
     worst = int(np.argmax(np.asarray(lr) / limit))
     if lr[worst] >= limit[worst]:
-        why = ("2 for a free matrix" if free else "1/σ₁ of the target") + ("" if per == 1 else f", times {per:g}")
+        why = ("2 for a free matrix" if free else "1/σ₁ of the target") + (
+            "" if per == 1 else f", times {per:g}"
+        )
         raise SpecError(
-            f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable rate is {limit[worst]:.3g}, {why}"
+            f"gradient descent with lr={float(lr[worst]):g} is unstable: the largest stable "
+            f"rate is {limit[worst]:.3g}, {why}"
         )
 
 
-# --- targets of given strengths ------------------------------------------------------------------------------------------
+# --- targets of given strengths -------------------------------------------------------------------
 
 
-def modes(runs: Runs, n: int, strengths: Sequence[float]) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"]]:
-    """Singular directions (left, right) of a target with these strengths, orthonormal columns that each seed draws.
+def modes(
+    runs: Runs, n: int, strengths: Sequence[float]
+) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"]]:
+    """Singular directions (left, right) of a target with these strengths, orthonormal columns that
+    each seed draws.
 
     Raises: SpecError when there are more strengths than n, the size, or none.
     """
     if not 1 <= len(strengths) <= n:
-        raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got {len(strengths)} strengths")
+        raise SpecError(
+            f"an n × n matrix has a rank from 1 to n = {n}, got {len(strengths)} strengths"
+        )
     drawn = pair(runs, "factors.modes", n, len(strengths))
     left, right = (torch.linalg.qr(drawn[side])[0] for side in "ab")
     return left, right
 
 
-def assembled(left: Float[Tensor, "run n k"], right: Float[Tensor, "run n k"], strengths: Sequence[float]) -> Matrix:
+def assembled(
+    left: Float[Tensor, "run n k"], right: Float[Tensor, "run n k"], strengths: Sequence[float]
+) -> Matrix:
     """The matrix with these singular directions and strengths: L S Rᵀ."""
-    return (left * torch.tensor(list(strengths), dtype=left.dtype, device=left.device)) @ right.transpose(1, 2)
+    return (
+        left * torch.tensor(list(strengths), dtype=left.dtype, device=left.device)
+    ) @ right.transpose(1, 2)
 
 
-def held(Z: Float[Tensor, "run *at n m"], left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]) -> Float[Tensor, "run *at k"]:
+def held(
+    Z: Float[Tensor, "run *at n m"], left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
+) -> Float[Tensor, "run *at k"]:
     """How much of each mode a matrix holds: u_k = l_kᵀ Z r_k."""
     return torch.einsum("rnk,r...nm,rmk->r...k", left, Z, right)
 
 
-def followed(group: Group, left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]) -> Group:
-    """Let a group's history also have what its matrix holds of every mode before each step, as mode0, mode1, …"""
+def followed(
+    group: Group, left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
+) -> Group:
+    """Let a group's history also have what its matrix holds of every mode before each step, as
+    mode0, mode1, …"""
     inner, directions = group.step_fn, [left, right]
 
-    def step_fn(state: State, batch: object, step: int) -> tuple[Float[Tensor, run], Mapping[str, Float[Tensor, run]]]:
+    def step_fn(
+        state: State, batch: object, step: int
+    ) -> tuple[Float[Tensor, run], Mapping[str, Float[Tensor, run]]]:
         Z = product(state)
         if directions[0].device != Z.device:
             directions[:] = [d.to(Z.device) for d in directions]

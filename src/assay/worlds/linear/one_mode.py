@@ -1,9 +1,10 @@
-"""How one mode of a linear network is learned: curves in closed form for one layer and for two, whatever the split between them.
+"""How one mode of a linear network is learned: curves in closed form for one layer and for two,
+whatever the split between them.
 
-A network y = W₂ W₁ x on whitened inputs, taught y = A x, learns each singular mode of A by itself if its weights start along the
-modes. A mode of strength s is then a product u = a·b of what the two layers hold of it, with ȧ = (s − u) b and ḃ = (s − u) a, and
-a·a − b·b stays what it was. One layer learns u itself. Times are in units of τ, one over the rate of gradient flow.
-"""
+A network y = W₂ W₁ x on whitened inputs, taught y = A x, learns each singular mode of A by itself
+if its weights start along the modes. A mode of strength s is then a product u = a·b of what the two
+layers hold of it, with ȧ = (s − u) b and ḃ = (s − u) a, and a·a − b·b stays what it was. One layer
+learns u itself. Times are in units of τ, one over the rate of gradient flow."""
 
 from __future__ import annotations
 
@@ -12,9 +13,13 @@ from jaxtyping import Float
 
 from assay.core.errors import DataError
 
-SAXE = "Saxe, McClelland & Ganguli 2014, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+SAXE = (
+    "Saxe, McClelland & Ganguli 2014, Exact solutions to the nonlinear dynamics of learning in "
+    "deep linear neural networks"
+)
 SHALLOW_SHARPNESS = float(np.log(9) / np.log(2))
-"""Rise time over half time of a single layer that starts at 0: ln 9 / ln 2, whatever the strength of the mode."""
+"""Rise time over half time of a single layer that starts at 0: ln 9 / ln 2, whatever the strength
+of the mode."""
 
 Times = Float[np.ndarray, "*t"]
 
@@ -22,10 +27,12 @@ Times = Float[np.ndarray, "*t"]
 def deep(t: Times | float, s: float, u0: float, imbalance: float = 0.0, tau: float = 1.0) -> Times:
     """What two layers hold of a mode after a time t, from u₀ on.
 
-    Formula: u = (y − δ²/y)/4, where y = ‖a + b‖² follows a logistic curve from y₀ = √(δ² + 4u₀²) + 2u₀ to 2s + r, at the rate
-    r = √(δ² + 4s²): (y − 2s + r)/(2s + r − y) grows like e^{rt/τ}. δ is the imbalance ‖a + b‖ ‖a − b‖, which is |a² − b²| of
-    numbers a and b. Balanced, δ = 0, it is u = s e^{2st/τ} / (e^{2st/τ} − 1 + s/u₀).
-    Raises: DataError where the mode does not grow: s not positive, or u₀ not below s, or nothing there to grow from.
+    Formula: u = (y − δ²/y)/4, where y = ‖a + b‖² follows a logistic curve from y₀ = √(δ² + 4u₀²) +
+    2u₀ to 2s + r, at the rate r = √(δ² + 4s²): (y − 2s + r)/(2s + r − y) grows like e^{rt/τ}. δ is
+    the imbalance ‖a + b‖ ‖a − b‖, which is |a² − b²| of numbers a and b. Balanced, δ = 0, it is u =
+    s e^{2st/τ} / (e^{2st/τ} − 1 + s/u₀).
+    Raises: DataError where the mode does not grow: s not positive, or u₀ not below s, or nothing
+    there to grow from.
     Source: Saxe et al. 2014 for δ = 0.
     """
     y0, top, rate = _start(s, u0, imbalance)
@@ -38,7 +45,8 @@ def deep(t: Times | float, s: float, u0: float, imbalance: float = 0.0, tau: flo
 def deep_time(share: float, s: float, u0: float, imbalance: float = 0.0, tau: float = 1.0) -> float:
     """The time at which `deep` reaches this share of s; negative if it starts above it.
 
-    Formula: (τ/r) ln of (y − 2s + r)/(2s + r − y), at the end over the start. Balanced, at one half: (τ/2s) ln(s/u₀ − 1).
+    Formula: (τ/r) ln of (y − 2s + r)/(2s + r − y), at the end over the start. Balanced, at one
+    half: (τ/2s) ln(s/u₀ − 1).
     Raises: DataError as `deep`, and for a share that is not between 0 and 1.
     """
     _share(share)
@@ -49,7 +57,8 @@ def deep_time(share: float, s: float, u0: float, imbalance: float = 0.0, tau: fl
 
 
 def shallow(t: Times | float, s: float, u0: float = 0.0, tau: float = 1.0) -> Times:
-    """What one layer holds of a mode after a time t, from u₀ on. Formula: s (1 − e^{−t/τ}) + u₀ e^{−t/τ}. Source: Saxe et al. 2014."""
+    """What one layer holds of a mode after a time t, from u₀ on. Formula: s (1 − e^{−t/τ}) + u₀
+    e^{−t/τ}. Source: Saxe et al. 2014."""
     left = np.exp(-np.asarray(t, dtype=np.float64) / tau)
     return s * (1 - left) + u0 * left
 
@@ -61,26 +70,33 @@ def shallow_time(share: float, s: float, u0: float = 0.0, tau: float = 1.0) -> f
     """
     _share(share)
     if not (s > 0 and u0 < s):
-        raise DataError(f"a mode grows from a start below its strength: got start {u0:g}, strength {s:g}")
+        raise DataError(
+            f"a mode grows from a start below its strength: got start {u0:g}, strength {s:g}"
+        )
     return float(tau * np.log((1 - u0 / s) / (1 - share)))
 
 
 def sharpness(s: float, u0: float, imbalance: float = 0.0) -> float:
-    """Rise time, from 10 % to 90 % of s, over the time to one half, of two layers: below 1 is a plateau and then a step.
+    """Rise time, from 10 % to 90 % of s, over the time to one half, of two layers: below 1 is a
+    plateau and then a step.
 
-    Formula: balanced ln 81 / ln(s/u₀ − 1); for a large imbalance ln 9 / ln 2, as one layer. Raises: as `deep_time`.
-    """
+    Formula: balanced ln 81 / ln(s/u₀ − 1); for a large imbalance ln 9 / ln 2, as one layer. Raises:
+    as `deep_time`."""
     low, half, high = (deep_time(share, s, u0, imbalance) for share in (0.1, 0.5, 0.9))
     return (high - low) / half
 
 
-def imbalance_of(a: Float[np.ndarray, "*modes h"], b: Float[np.ndarray, "*modes h"]) -> Float[np.ndarray, "*modes"]:
-    """The imbalance ‖a + b‖ ‖a − b‖ of what two layers hold of each mode, as vectors over the hidden units. It is conserved."""
+def imbalance_of(
+    a: Float[np.ndarray, "*modes h"], b: Float[np.ndarray, "*modes h"]
+) -> Float[np.ndarray, "*modes"]:
+    """The imbalance ‖a + b‖ ‖a − b‖ of what two layers hold of each mode, as vectors over the
+    hidden units. It is conserved."""
     return np.linalg.norm(a + b, axis=-1) * np.linalg.norm(a - b, axis=-1)
 
 
 def stable_rate(s: float, imbalance: float = 0.0) -> float:
-    """The rate of gradient descent above which a learned mode of strength s is left again, in units of 1/τ.
+    """The rate of gradient descent above which a learned mode of strength s is left again, in units
+    of 1/τ.
 
     Formula: 2/√(δ² + 4s²), two over the curvature a² + b² there; 1/s where it is balanced.
     """
@@ -88,10 +104,13 @@ def stable_rate(s: float, imbalance: float = 0.0) -> float:
 
 
 def reached(held: Float[np.ndarray, "*runs step"], level: float) -> Float[np.ndarray, "*runs"]:
-    """When curves first come up to a level, in steps and parts of one (straight lines between steps); NaN if they start above or never do."""
+    """When curves first come up to a level, in steps and parts of one (straight lines between
+    steps); NaN if they start above or never do."""
     there = held >= level
     at = there.argmax(-1)
-    before, after = (np.take_along_axis(held, np.maximum(at - k, 0)[..., None], -1)[..., 0] for k in (1, 0))
+    before, after = (
+        np.take_along_axis(held, np.maximum(at - k, 0)[..., None], -1)[..., 0] for k in (1, 0)
+    )
     with np.errstate(all="ignore"):
         part = (level - before) / (after - before)
     return np.where(there.any(-1) & (at > 0), at - 1 + part, np.nan)
@@ -100,10 +119,15 @@ def reached(held: Float[np.ndarray, "*runs step"], level: float) -> Float[np.nda
 def _start(s: float, u0: float, imbalance: float) -> tuple[float, float, float]:
     """y₀, where y ends, and its rate."""
     if not (s > 0 and u0 < s):
-        raise DataError(f"a mode grows from a start below its strength: got start {u0:g}, strength {s:g}")
+        raise DataError(
+            f"a mode grows from a start below its strength: got start {u0:g}, strength {s:g}"
+        )
     y0 = float(np.sqrt(imbalance**2 + 4 * u0**2) + 2 * u0)
     if not y0 > 0:
-        raise DataError(f"two layers grow from something: start {u0:g} with imbalance {imbalance:g} leaves both at 0 or opposed")
+        raise DataError(
+            f"two layers grow from something: start {u0:g} with imbalance {imbalance:g} "
+            "leaves both at 0 or opposed"
+        )
     rate = float(np.sqrt(imbalance**2 + 4 * s**2))
     return y0, 2 * s + rate, rate
 

@@ -1,4 +1,5 @@
-"""Corpora in which it is planted what has to be memorised: subsets, models of them, what removing documents costs, closed forms."""
+"""Corpora in which it is planted what has to be memorised: subsets, models of them, what removing
+documents costs, closed forms."""
 
 from assay.core.lazy import lazy
 

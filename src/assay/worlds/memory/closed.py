@@ -1,4 +1,5 @@
-"""Memorisation by a counting model in closed form: a document is one occurrence of a context that nothing else has, in k copies."""
+"""Memorisation by a counting model in closed form: a document is one occurrence of a context that
+nothing else has, in k copies."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-def log_likelihood(seen: Int[np.ndarray, "*any"] | int, alpha: float, symbols: int) -> Float[np.ndarray, "*any"]:
+def log_likelihood(
+    seen: Int[np.ndarray, "*any"] | int, alpha: float, symbols: int
+) -> Float[np.ndarray, "*any"]:
     """Log-probability, in nats, of what followed a context in all of its `seen` occurrences.
 
     Formula: ln((j + α) / (j + αV))
@@ -19,7 +22,8 @@ def log_likelihood(seen: Int[np.ndarray, "*any"] | int, alpha: float, symbols: i
 
 
 def one_of(k: int, rate: float, alpha: float, symbols: int) -> float:
-    """Counterfactual memorisation, in nats, of one of k copies that are each kept with probability `rate`.
+    """Counterfactual memorisation, in nats, of one of k copies that are each kept with probability
+    `rate`.
 
     Formula: Σ_{j<k} Binomial(j; k−1, r) · [l(j+1) − l(j)]
     """
@@ -37,7 +41,8 @@ def all_of(k: int, alpha: float, symbols: int) -> float:
 
 
 def one_of_by_enumeration(k: int, rate: float, alpha: float, symbols: int) -> float:
-    """Enumerate all 2^k subsets in place of the formula for one of k copies: the mean gain in nats of those with it over those without."""
+    """Enumerate all 2^k subsets in place of the formula for one of k copies: the mean gain in nats
+    of those with it over those without."""
     sides = np.zeros(2)
     for kept in itertools.product((0, 1), repeat=k):
         others = sum(kept[1:])

@@ -1,4 +1,5 @@
-"""A corpus with planted documents: unique strings, predictable text, near-duplicates, a family that shares a topic, one that shares a rule."""
+"""A corpus with planted documents: unique strings, predictable text, near-duplicates, a family that
+shares a topic, one that shares a rule."""
 
 from __future__ import annotations
 
@@ -25,9 +26,15 @@ TOPIC, TOPIC_SUCCESSORS = 16, 6
 SHARED = 3
 """Documents of the topic in which one literal of four tokens may occur."""
 PLANTED = {
-    "unique": 16, "once": 32, "predictable": 32, **{f"{k} copies": k for k in COPIES}, "topic": 32, "rule": 64,
-}  # fmt: skip
-"""How many documents of each kind are planted; the rest are drawn from the common source, as the predictable ones are."""
+    "unique": 16,
+    "once": 32,
+    "predictable": 32,
+    **{f"{k} copies": k for k in COPIES},
+    "topic": 32,
+    "rule": 64,
+}
+"""How many documents of each kind are planted; the rest are drawn from the common source, as the
+predictable ones are."""
 UNSEEN = {"unseen unique": 16, "unseen predictable": 32}
 """Documents that no model is ever trained on, at the end of the corpus."""
 LEAST = 512
@@ -52,9 +59,13 @@ class Corpus:
 
 
 def plant(seed: int, documents: int = 1024) -> Corpus:
-    """Draw a corpus of so many documents, and beside it the unseen ones. Raises: SpecError for too few documents."""
+    """Draw a corpus of so many documents, and beside it the unseen ones. Raises: SpecError for too
+    few documents."""
     if documents < LEAST:
-        raise SpecError(f"a corpus needs at least {LEAST} documents, so that the planted ones are not most of it, got {documents}")
+        raise SpecError(
+            f"a corpus needs at least {LEAST} documents, so that the planted ones are not "
+            f"most of it, got {documents}"
+        )
     gen = rng.generator(seed, "memory.corpus")
     source = chain(gen, ORDINARY, SUCCESSORS)
     drawn: dict[str, np.ndarray] = {}
@@ -66,14 +77,26 @@ def plant(seed: int, documents: int = 1024) -> Corpus:
         elif kind == "rule":
             drawn[kind] = sums(gen, n)
         else:
-            drawn[kind] = walks(gen, source, n) if kind.endswith("predictable") else gen.integers(ORDINARY, size=(n, LENGTH))
+            drawn[kind] = (
+                walks(gen, source, n)
+                if kind.endswith("predictable")
+                else gen.integers(ORDINARY, size=(n, LENGTH))
+            )
     background = walks(gen, source, documents - sum(PLANTED.values()))
     order = [*PLANTED, "background", *UNSEEN]
     drawn["background"] = background
-    return Corpus(np.concatenate([drawn[k] for k in order]), np.concatenate([np.full(len(drawn[k]), k, dtype=object) for k in order]).astype(str))
+    return Corpus(
+        np.concatenate([drawn[k] for k in order]),
+        np.concatenate([np.full(len(drawn[k]), k, dtype=object) for k in order]).astype(str),
+    )
 
 
-def chain(gen: np.random.Generator, symbols: int, successors: int, but: Int[np.ndarray, "symbol n"] | None = None) -> Int[np.ndarray, "symbol n"]:
+def chain(
+    gen: np.random.Generator,
+    symbols: int,
+    successors: int,
+    but: Int[np.ndarray, "symbol n"] | None = None,
+) -> Int[np.ndarray, "symbol n"]:
     """Draw the symbols that may follow each symbol; none of those in `but`, row by row."""
     scores = gen.random((symbols, symbols))
     if but is not None:
@@ -81,8 +104,11 @@ def chain(gen: np.random.Generator, symbols: int, successors: int, but: Int[np.n
     return np.sort(np.argsort(scores, axis=1)[:, :successors], axis=1)
 
 
-def walks(gen: np.random.Generator, after: Int[np.ndarray, "symbol n"], n: int) -> Int[np.ndarray, "doc token"]:
-    """Draw documents in which each token is one of those that may follow the one before, all as likely."""
+def walks(
+    gen: np.random.Generator, after: Int[np.ndarray, "symbol n"], n: int
+) -> Int[np.ndarray, "doc token"]:
+    """Draw documents in which each token is one of those that may follow the one before, all as
+    likely."""
     out = np.empty((n, LENGTH), dtype=np.int64)
     out[:, 0] = gen.integers(len(after), size=n)
     for t in range(1, LENGTH):
@@ -91,18 +117,22 @@ def walks(gen: np.random.Generator, after: Int[np.ndarray, "symbol n"], n: int) 
 
 
 def near_duplicates(gen: np.random.Generator, n: int) -> Int[np.ndarray, "doc token"]:
-    """Draw one random string n times, in each copy with one random token replaced by another symbol."""
+    """Draw one random string n times, in each copy with one random token replaced by another
+    symbol."""
     out = np.tile(gen.integers(ORDINARY, size=LENGTH), (n, 1))
     at = gen.integers(LENGTH, size=n)
     out[np.arange(n), at] = (out[np.arange(n), at] + gen.integers(1, ORDINARY, size=n)) % ORDINARY
     return out
 
 
-def topic(gen: np.random.Generator, n: int, source: Int[np.ndarray, "symbol n"]) -> Int[np.ndarray, "doc token"]:
-    """Draw documents about one thing that share no text: walks of a chain of their own on a few ordinary symbols.
+def topic(
+    gen: np.random.Generator, n: int, source: Int[np.ndarray, "symbol n"]
+) -> Int[np.ndarray, "doc token"]:
+    """Draw documents about one thing that share no text: walks of a chain of their own on a few
+    ordinary symbols.
 
-    No symbol there has a successor of the common source, and no literal of four tokens is in more than three documents.
-    """
+    No symbol there has a successor of the common source, and no literal of four tokens is in more
+    than three documents."""
     symbols = gen.permutation(ORDINARY)[:TOPIC]
     place = np.full(ORDINARY, -1)
     place[symbols] = np.arange(TOPIC)
@@ -122,9 +152,20 @@ def topic(gen: np.random.Generator, n: int, source: Int[np.ndarray, "symbol n"])
 
 
 def sums(gen: np.random.Generator, n: int) -> Int[np.ndarray, "doc token"]:
-    """Draw documents of five lines "a + b = c ;" with c = a + b mod 10, and two tokens of a sixth."""
+    """Draw documents of five lines "a + b = c ;" with c = a + b mod 10, and two tokens of a
+    sixth."""
     a, b = gen.integers(10, size=(2, n, 6))
-    lines = np.stack([DIGITS + a, np.full_like(a, PLUS), DIGITS + b, np.full_like(a, EQUALS), DIGITS + (a + b) % 10, np.full_like(a, END)], -1)
+    lines = np.stack(
+        [
+            DIGITS + a,
+            np.full_like(a, PLUS),
+            DIGITS + b,
+            np.full_like(a, EQUALS),
+            DIGITS + (a + b) % 10,
+            np.full_like(a, END),
+        ],
+        -1,
+    )
     return lines.reshape(n, -1)[:, :LENGTH]
 
 
@@ -132,13 +173,20 @@ def literals(tokens: Int[np.ndarray, "doc token"], length: int = 4) -> Int[np.nd
     """A number for each run of so many tokens, equal where they are the same text."""
     places = tokens.shape[1] - length + 1
     codes = np.zeros((len(tokens), places), dtype=np.uint64)
-    for t in range(length):  # beyond ten tokens the number wraps around: two texts then share one with a chance of about 1e-9
-        codes = codes * np.uint64(0x9E3779B97F4A7C15 if length > 10 else SYMBOLS) + tokens[:, t : t + places].astype(np.uint64)
+    for t in range(
+        length
+        # beyond ten tokens the number wraps around: two texts then share one with a chance of about
+        # 1e-9
+    ):
+        codes = codes * np.uint64(0x9E3779B97F4A7C15 if length > 10 else SYMBOLS) + tokens[
+            :, t : t + places
+        ].astype(np.uint64)
     return codes
 
 
 def bigrams(tokens: Int[np.ndarray, "doc token"]) -> Float[np.ndarray, "doc pair"]:
-    """How often each pair of neighbouring symbols is in each document, pairs in the order of first, then second symbol."""
+    """How often each pair of neighbouring symbols is in each document, pairs in the order of first,
+    then second symbol."""
     pairs = tokens[:, :-1] * SYMBOLS + tokens[:, 1:]
     out = np.zeros((len(tokens), SYMBOLS * SYMBOLS), dtype=np.float32)
     np.add.at(out, (np.arange(len(tokens))[:, None], pairs), 1.0)

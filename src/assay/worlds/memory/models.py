@@ -1,4 +1,5 @@
-"""Models that predict the next symbol, hundreds at once: counted bigrams, a softmax table of them, a network that reads four symbols."""
+"""Models that predict the next symbol, hundreds at once: counted bigrams, a softmax table of them,
+a network that reads four symbols."""
 
 from __future__ import annotations
 
@@ -15,26 +16,34 @@ from assay.worlds.memory.corpus import LENGTH, SYMBOLS
 
 Params = Mapping[str, Tensor]
 Predict = Callable[[Params, Tensor], Tensor]
-"""Parameters [model, …] and documents [doc, token] → log-probabilities of every token but the first, [model, doc, place, symbol]."""
+"""Parameters [model, …] and documents [doc, token] → log-probabilities of every token but the
+first, [model, doc, place, symbol]."""
 CONTEXT = 4
 """Symbols that the network reads."""
 START = SYMBOLS
 """What stands in the place of symbols before a document's first."""
 
 
-def pair_counts(kept: Bool[np.ndarray, "model doc"], pairs: Float[np.ndarray, "doc pair"]) -> Float[Tensor, "model symbol symbol"]:
+def pair_counts(
+    kept: Bool[np.ndarray, "model doc"], pairs: Float[np.ndarray, "doc pair"]
+) -> Float[Tensor, "model symbol symbol"]:
     """How often each model sees each symbol followed by each other."""
     return torch.from_numpy(kept.astype(np.float32) @ pairs).unflatten(-1, (SYMBOLS, SYMBOLS))
 
 
-def counted(counts: Float[Tensor, "model symbol symbol"], alpha: float) -> Float[Tensor, "model symbol symbol"]:
+def counted(
+    counts: Float[Tensor, "model symbol symbol"], alpha: float
+) -> Float[Tensor, "model symbol symbol"]:
     """Log-probabilities of the counting model. Formula: ln((n(a, b) + α) / (n(a) + αV))"""
     smooth = counts + alpha
     return (smooth / smooth.sum(-1, keepdim=True)).log()
 
 
-def table_loss(params: Params, counts: Float[Tensor, "model symbol symbol"], ridge: float) -> Float[Tensor, "model"]:
-    """Loss of a softmax table in nats per token of its own text, with a penalty that keeps unseen pairs possible.
+def table_loss(
+    params: Params, counts: Float[Tensor, "model symbol symbol"], ridge: float
+) -> Float[Tensor, "model"]:
+    """Loss of a softmax table in nats per token of its own text, with a penalty that keeps unseen
+    pairs possible.
 
     Formula: −Σ n(a, b) ln p(b | a) / N + (ridge / 2N) ‖W‖²
     """
@@ -42,16 +51,21 @@ def table_loss(params: Params, counts: Float[Tensor, "model symbol symbol"], rid
     return (ridge / 2 * w.square().sum((1, 2)) - (counts * w.log_softmax(-1)).sum((1, 2))) / n
 
 
-def predict_by_table(params: Params, tokens: Int[Tensor, "doc token"]) -> Float[Tensor, "model doc place symbol"]:
+def predict_by_table(
+    params: Params, tokens: Int[Tensor, "doc token"]
+) -> Float[Tensor, "model doc place symbol"]:
     """What a table of bigrams predicts, counted or learned."""
     return params["table"].log_softmax(-1)[:, tokens[:, :-1]]
 
 
 def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dict[str, Tensor]:
-    """Starting parameters of every network, drawn by its seed: matrices N(0, 1/inputs), embeddings N(0, 1), biases 0."""
+    """Starting parameters of every network, drawn by its seed: matrices N(0, 1/inputs), embeddings
+    N(0, 1), biases 0."""
 
     def drawn(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
-        return torch.from_numpy(rng.normal(seeds, f"memory.network.{name}", 0, shape) * np.float32(deviation))
+        return torch.from_numpy(
+            rng.normal(seeds, f"memory.network.{name}", 0, shape) * np.float32(deviation)
+        )
 
     read = CONTEXT * embedding
     return {
@@ -65,11 +79,15 @@ def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dic
 
 def contexts(tokens: Int[Tensor, "doc token"]) -> Int[Tensor, "doc place symbols"]:
     """The four symbols before every token but the first of each document."""
-    padded = torch.cat([torch.full((len(tokens), CONTEXT - 1), START, device=tokens.device), tokens], 1)
+    padded = torch.cat(
+        [torch.full((len(tokens), CONTEXT - 1), START, device=tokens.device), tokens], 1
+    )
     return padded.unfold(1, CONTEXT, 1)[:, : tokens.shape[1] - 1]
 
 
-def read(params: Params, context: Int[Tensor, "model row symbols"]) -> Float[Tensor, "model row symbol"]:
+def read(
+    params: Params, context: Int[Tensor, "model row symbols"]
+) -> Float[Tensor, "model row symbol"]:
     """The logits of each network after four symbols of its own."""
     table = params["W_E"]
     offset = torch.arange(len(table), device=context.device)[:, None, None] * table.shape[1]
@@ -79,13 +97,20 @@ def read(params: Params, context: Int[Tensor, "model row symbols"]) -> Float[Ten
 
 
 def network_loss(params: Params, batch: tuple[Tensor, Tensor]) -> Float[Tensor, "model"]:
-    """Mean loss of each network on contexts [model, row, 4] and what follows [model, row], in nats per token."""
+    """Mean loss of each network on contexts [model, row, 4] and what follows [model, row], in nats
+    per token."""
     context, target = batch
     logits = read(params, context)
-    return functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(target.shape).mean(1)
+    return (
+        functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        .view(target.shape)
+        .mean(1)
+    )
 
 
-def predict_by_network(params: Params, tokens: Int[Tensor, "doc token"]) -> Float[Tensor, "model doc place symbol"]:
+def predict_by_network(
+    params: Params, tokens: Int[Tensor, "doc token"]
+) -> Float[Tensor, "model doc place symbol"]:
     """What the networks predict."""
     own = contexts(tokens)
     models = len(params["W_E"])
@@ -94,9 +119,13 @@ def predict_by_network(params: Params, tokens: Int[Tensor, "doc token"]) -> Floa
 
 
 def drawn_tokens(
-    seeds: Int[np.ndarray, "model"], kept: Bool[np.ndarray, "model doc"], tokens: Int[np.ndarray, "doc token"], size: int
+    seeds: Int[np.ndarray, "model"],
+    kept: Bool[np.ndarray, "model doc"],
+    tokens: Int[np.ndarray, "doc token"],
+    size: int,
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """step → contexts [model, row, 4] and what follows [model, row]: tokens drawn evenly from each model's own documents."""
+    """step → contexts [model, row, 4] and what follows [model, row]: tokens drawn evenly from each
+    model's own documents."""
     own = contexts(torch.from_numpy(tokens)).flatten(0, 1)
     following = torch.from_numpy(tokens[:, 1:]).flatten()
     there, n = listed(kept)
@@ -111,19 +140,26 @@ def drawn_tokens(
 
 
 def drawn_documents(
-    seeds: Int[np.ndarray, "model"], kept: Bool[np.ndarray, "model doc"], tokens: Int[np.ndarray, "doc token"], size: int
+    seeds: Int[np.ndarray, "model"],
+    kept: Bool[np.ndarray, "model doc"],
+    tokens: Int[np.ndarray, "doc token"],
+    size: int,
 ) -> Callable[[int], Int[Tensor, "model row token"]]:
     """step → whole documents [model, row, token], drawn evenly from each model's own."""
     text, (there, n) = torch.from_numpy(tokens), listed(kept)
 
     def batch(step: int) -> Tensor:
         u = rng.uniform(seeds, "memory.documents", step, (size,))
-        return text[torch.from_numpy(np.take_along_axis(there, (u * n[:, None]).astype(np.int64), axis=1))]
+        return text[
+            torch.from_numpy(np.take_along_axis(there, (u * n[:, None]).astype(np.int64), axis=1))
+        ]
 
     return batch
 
 
-def listed(kept: Bool[np.ndarray, "model doc"]) -> tuple[Int[np.ndarray, "model place"], Int[np.ndarray, "model"]]:
+def listed(
+    kept: Bool[np.ndarray, "model doc"],
+) -> tuple[Int[np.ndarray, "model place"], Int[np.ndarray, "model"]]:
     """The documents of each model in order, filled up with 0, and how many it has."""
     n = kept.sum(1)
     there = np.zeros((len(kept), n.max()), dtype=np.int64)
@@ -132,19 +168,27 @@ def listed(kept: Bool[np.ndarray, "model doc"]) -> tuple[Int[np.ndarray, "model 
     return there, n
 
 
-def scores(predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"], rows: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Loss in nats per token and share of tokens predicted, both [model, doc], of every model on every document."""
+def scores(
+    predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"], rows: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loss in nats per token and share of tokens predicted, both [model, doc], of every model on
+    every document."""
     losses, right = [], []
     with torch.no_grad():
         for some in _beside(params, tokens).split(rows):
             logp, target = predict(params, some), some[:, 1:]
-            losses.append(-logp.gather(-1, target.expand(len(logp), -1, -1)[..., None])[..., 0].mean(-1))
+            losses.append(
+                -logp.gather(-1, target.expand(len(logp), -1, -1)[..., None])[..., 0].mean(-1)
+            )
             right.append((logp.argmax(-1) == target).float().mean(-1))
     return torch.cat(losses, 1).double().cpu().numpy(), torch.cat(right, 1).double().cpu().numpy()
 
 
-def extracted(predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"], prompt: int, length: int) -> Float[np.ndarray, "model doc"]:
-    """Share of the next `length` tokens that each model writes as they stand, after the first `prompt` of a document, likeliest first."""
+def extracted(
+    predict: Predict, params: Params, tokens: Int[np.ndarray, "doc token"], prompt: int, length: int
+) -> Float[np.ndarray, "model doc"]:
+    """Share of the next `length` tokens that each model writes as they stand, after the first
+    `prompt` of a document, likeliest first."""
     wanted = _beside(params, tokens)
     out = []
     for i in range(len(next(iter(params.values())))):

@@ -1,4 +1,5 @@
-"""Functions that select documents, each with its cost in bits: literals, unions of them, weighted bags of symbols."""
+"""Functions that select documents, each with its cost in bits: literals, unions of them, weighted
+bags of symbols."""
 
 from __future__ import annotations
 
@@ -50,13 +51,16 @@ def literal_bits(corpus: Corpus) -> float:
     return math.log2(_literals(corpus))
 
 
-def unions(corpus: Corpus, family: Bool[np.ndarray, "doc"], most: int, budget: int) -> list[Selector]:
-    """Find, greedily, documents with the first 1, 2, … `most` literals that cover a family; fewer where no further one helps.
+def unions(
+    corpus: Corpus, family: Bool[np.ndarray, "doc"], most: int, budget: int
+) -> list[Selector]:
+    """Find, greedily, documents with the first 1, 2, … `most` literals that cover a family; fewer
+    where no further one helps.
 
-    Literals of four tokens, the shortest there are: a longer one selects no document that its parts do not. Each is the one
-    that adds most documents of the family, less four times those it adds elsewhere; a selection stays within the budget and is at
-    least 0.8 inside the family. Formula: bits = k · literal_bits + log2 k
-    """
+    Literals of four tokens, the shortest there are: a longer one selects no document that its parts
+    do not. Each is the one that adds most documents of the family, less four times those it adds
+    elsewhere; a selection stays within the budget and is at least 0.8 inside the family. Formula:
+    bits = k · literal_bits + log2 k"""
     seen, bits = corpus.seen, literal_bits(corpus)
     codes = np.where(seen[:, None], literals(corpus.tokens, SHORTEST), np.uint64(2**63))
     offered = np.unique(codes[family & seen])
@@ -78,9 +82,9 @@ def unions(corpus: Corpus, family: Bool[np.ndarray, "doc"], most: int, budget: i
 def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) -> Selector:
     """Find documents with a high weighted count of k symbols, those that tell a family best.
 
-    A symbol's weight is the difference of its mean counts inside and outside over their variance, in fifteen steps; the threshold
-    selects most of the family within the budget, at least 0.8 inside. Formula: bits = k · (log2 V + 4)
-    """
+    A symbol's weight is the difference of its mean counts inside and outside over their variance,
+    in fifteen steps; the threshold selects most of the family within the budget, at least 0.8
+    inside. Formula: bits = k · (log2 V + 4)"""
     seen = corpus.seen
     counts = np.stack([(corpus.tokens == v).sum(1) for v in range(SYMBOLS)], 1).astype(np.float64)
     mine, others = counts[family & seen], counts[~family & seen]
@@ -92,18 +96,29 @@ def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) ->
     return Selector(f"{k} symbols", k * (math.log2(SYMBOLS) + WEIGHT), chosen)
 
 
-def _above(score: Float[np.ndarray, "doc"], family: Bool[np.ndarray, "doc"], seen: Bool[np.ndarray, "doc"], budget: int) -> Bool[np.ndarray, "doc"]:
-    """Documents above the threshold that selects most of the family, within the budget and at least 0.8 inside it; else nothing."""
+def _above(
+    score: Float[np.ndarray, "doc"],
+    family: Bool[np.ndarray, "doc"],
+    seen: Bool[np.ndarray, "doc"],
+    budget: int,
+) -> Bool[np.ndarray, "doc"]:
+    """Documents above the threshold that selects most of the family, within the budget and at least
+    0.8 inside it; else nothing."""
     best = np.zeros(len(score), dtype=bool)
     for threshold in np.unique(score[seen]):
         chosen = seen & (score >= threshold)
-        if chosen.sum() <= budget and inside(chosen, family) >= PURE and (chosen & family).sum() > (best & family).sum():
+        if (
+            chosen.sum() <= budget
+            and inside(chosen, family) >= PURE
+            and (chosen & family).sum() > (best & family).sum()
+        ):
             best = chosen
     return best
 
 
 def one_symbol(corpus: Corpus, family: Bool[np.ndarray, "doc"], budget: int) -> Selector:
-    """Find documents with one symbol, or so many of it, that select most of a family within the budget, at least 0.8 inside it.
+    """Find documents with one symbol, or so many of it, that select most of a family within the
+    budget, at least 0.8 inside it.
 
     Formula: bits = log2 V + 4, as of a bag of one
     """
@@ -116,12 +131,23 @@ def one_symbol(corpus: Corpus, family: Bool[np.ndarray, "doc"], budget: int) -> 
 
 
 def containing(corpus: Corpus, symbol: int) -> Selector:
-    """All documents with one symbol, however many these are: the simplest rule there is. Formula: bits = log2 V + 4"""
-    return Selector("one symbol, no budget", math.log2(SYMBOLS) + WEIGHT, corpus.seen & (corpus.tokens == symbol).any(1))
+    """All documents with one symbol, however many these are: the simplest rule there is. Formula:
+    bits = log2 V + 4"""
+    return Selector(
+        "one symbol, no budget",
+        math.log2(SYMBOLS) + WEIGHT,
+        corpus.seen & (corpus.tokens == symbol).any(1),
+    )
 
 
-def least_bits(bits: Float[np.ndarray, "rung"], share: Float[np.ndarray, "rung"], otherwise: float, at: float = 0.5) -> float:
-    """The cost in bits of the cheapest selector whose removal does at least `at` of the damage that the whole family's does.
+def least_bits(
+    bits: Float[np.ndarray, "rung"],
+    share: Float[np.ndarray, "rung"],
+    otherwise: float,
+    at: float = 0.5,
+) -> float:
+    """The cost in bits of the cheapest selector whose removal does at least `at` of the damage that
+    the whole family's does.
 
     `otherwise` where none does.
     """

@@ -1,4 +1,5 @@
-"""Which documents each model of a block is trained on, and what counterfactual memorisation is of the losses that come out."""
+"""Which documents each model of a block is trained on, and what counterfactual memorisation is of
+the losses that come out."""
 
 from __future__ import annotations
 
@@ -10,29 +11,39 @@ from assay.core.errors import SpecError
 
 
 def balanced(seed: int, models: int, documents: int, rate: float) -> Bool[np.ndarray, "model doc"]:
-    """Draw subsets so that each document is in exactly rate · models of them, drawn for each document by itself.
+    """Draw subsets so that each document is in exactly rate · models of them, drawn for each
+    document by itself.
 
-    In a model that has a document, every other one is there with probability `rate`, as if each were kept by lot.
-    Raises: SpecError where a document would be in none of the models, in all, or in a broken number.
-    """
+    In a model that has a document, every other one is there with probability `rate`, as if each
+    were kept by lot.
+    Raises: SpecError where a document would be in none of the models, in all, or in a broken
+    number."""
     kept = round(rate * models)
     if not 0 < kept < models or abs(kept - rate * models) > 1e-9:
-        raise SpecError(f"each document has to be in some of {models} models and out of others, got {rate:g} of them")
+        raise SpecError(
+            f"each document has to be in some of {models} models and out of others, got "
+            f"{rate:g} of them"
+        )
     scores = rng.generator(seed, "memory.subsets").random((models, documents))
     return np.argsort(scores, axis=0) < kept
 
 
-def memorisation(loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]) -> Float[np.ndarray, "doc"]:
+def memorisation(
+    loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]
+) -> Float[np.ndarray, "doc"]:
     """Counterfactual memorisation of each document, in the unit of the loss.
 
     Formula: mean loss of the models without it − mean loss of those with it
-    Source: Zhang et al. 2023, Counterfactual Memorization in Neural Language Models, section 2; there of accuracies.
-    """
+    Source: Zhang et al. 2023, Counterfactual Memorization in Neural Language Models, section 2;
+    there of accuracies."""
     return _mean(loss, ~kept) - _mean(loss, kept)
 
 
-def standard_error(loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]) -> Float[np.ndarray, "doc"]:
-    """The standard error of that difference of means, each side with its own spread, in the unit of the loss."""
+def standard_error(
+    loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]
+) -> Float[np.ndarray, "doc"]:
+    """The standard error of that difference of means, each side with its own spread, in the unit of
+    the loss."""
     sides = []
     for side in (kept, ~kept):
         n = side.sum(0)
@@ -42,10 +53,13 @@ def standard_error(loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, 
 
 
 def exchanged(seed: int, kept: Bool[np.ndarray, "model doc"]) -> Bool[np.ndarray, "model doc"]:
-    """Exchange, for each document by itself, the models' labels by lot: who had it is then no longer told."""
+    """Exchange, for each document by itself, the models' labels by lot: who had it is then no
+    longer told."""
     scores = rng.generator(seed, "memory.exchanged").random(kept.shape)
     return np.take_along_axis(kept, np.argsort(scores, axis=0), axis=0)
 
 
-def _mean(loss: Float[np.ndarray, "model doc"], which: Bool[np.ndarray, "model doc"]) -> Float[np.ndarray, "doc"]:
+def _mean(
+    loss: Float[np.ndarray, "model doc"], which: Bool[np.ndarray, "model doc"]
+) -> Float[np.ndarray, "doc"]:
     return np.where(which, loss, 0.0).sum(0) / which.sum(0)

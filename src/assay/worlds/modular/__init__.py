@@ -1,4 +1,5 @@
-"""Addition modulo a prime: pairs, networks that learn it, their frequencies, and what a circuit for it costs."""
+"""Addition modulo a prime: pairs, networks that learn it, their frequencies, and what a circuit for
+it costs."""
 
 from assay.core.lazy import lazy
 

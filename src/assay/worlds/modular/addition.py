@@ -1,4 +1,5 @@
-"""Addition modulo a prime as a table of unordered pairs: nested training sets, true sums, random labels."""
+"""Addition modulo a prime as a table of unordered pairs: nested training sets, true sums, random
+labels."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from assay.worlds.modular.primes import prime
 
 
 def pairs(p: int) -> Int[Tensor, "pair 2"]:
-    """All pairs a ≤ b of residues mod p, p(p + 1)/2 of them; ordered ones would put each sum on both sides of a split.
+    """All pairs a ≤ b of residues mod p, p(p + 1)/2 of them; ordered ones would put each sum on
+    both sides of a split.
 
     Raises: SpecError unless p is an odd prime.
     """
@@ -20,18 +22,24 @@ def pairs(p: int) -> Int[Tensor, "pair 2"]:
 
 
 def sums(p: int) -> Int[Tensor, "pair"]:
-    """(a + b) mod p of each pair, in the order of `pairs`. Raises: SpecError unless p is an odd prime."""
+    """(a + b) mod p of each pair, in the order of `pairs`. Raises: SpecError unless p is an odd
+    prime."""
     return pairs(p).sum(1) % p
 
 
 def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
-    """A uniform order of all pairs for each seed; the first D are a training set, so sets are nested in D.
+    """A uniform order of all pairs for each seed; the first D are a training set, so sets are
+    nested in D.
 
     `draw` gives the same seeds other, independent orders.
     """
-    return torch.from_numpy(rng.permutation(np.asarray(seeds), "modular.order", draw, p * (p + 1) // 2))
+    return torch.from_numpy(
+        rng.permutation(np.asarray(seeds), "modular.order", draw, p * (p + 1) // 2)
+    )
 
 
 def random_labels(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
     """A uniform label for each pair, drawn by each seed: a table that can only be memorised."""
-    return torch.from_numpy(rng.integers(np.asarray(seeds), "modular.labels", draw, (p * (p + 1) // 2,), p))
+    return torch.from_numpy(
+        rng.integers(np.asarray(seeds), "modular.labels", draw, (p * (p + 1) // 2,), p)
+    )

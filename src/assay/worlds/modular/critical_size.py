@@ -1,8 +1,9 @@
-"""The size of a training set at which two circuits cost the same, and sizes at which accuracy crosses a half; run by run.
+"""The size of a training set at which two circuits cost the same, and sizes at which accuracy
+crosses a half; run by run.
 
-J is the regularised loss of a trained network. Memorising costs a power of the size, J_mem = α D^β; generalising costs J_gen
-whatever the size. Theory puts the change from one to the other at D_crit, where both are equal.
-"""
+J is the regularised loss of a trained network. Memorising costs a power of the size, J_mem = α D^β;
+generalising costs J_gen whatever the size. Theory puts the change from one to the other at D_crit,
+where both are equal."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class PowerLaw:
 
 
 def power_law(size: Float[np.ndarray, " size"], cost: Float[np.ndarray, "run size"]) -> PowerLaw:
-    """The straight line of log cost in log size by least squares, for each run; NaN where a cost is missing.
+    """The straight line of log cost in log size by least squares, for each run; NaN where a cost is
+    missing.
 
     Raises: DataError with fewer than two different sizes, or where a size or cost is not positive.
     """
@@ -55,7 +57,8 @@ def power_law(size: Float[np.ndarray, " size"], cost: Float[np.ndarray, "run siz
 
 
 def proportion(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> float:
-    """ν of the line y = ν x through 0, by least squares: Σxy / Σx². For one network with x = Σ A^(2/3), y = ‖θ‖²: y/x."""
+    """ν of the line y = ν x through 0, by least squares: Σxy / Σx². For one network with x = Σ
+    A^(2/3), y = ‖θ‖²: y/x."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     return float((x @ y) / (x @ x))
 
@@ -63,7 +66,8 @@ def proportion(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> fl
 def crossing(
     size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"], at: float = 0.5
 ) -> Float[np.ndarray, " run"]:
-    """The size at which accuracy first rises through `at`, by straight lines between sizes; for smooth curves.
+    """The size at which accuracy first rises through `at`, by straight lines between sizes; for
+    smooth curves.
 
     NaN where the sizes do not bracket it: all below, all above, or an accuracy is missing.
     """
@@ -78,16 +82,21 @@ def crossing(
     return out
 
 
-def logistic_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"]) -> Float[np.ndarray, " run"]:
-    """The middle D of 1/(1 + e^−(size − D)/s), s > 0, that fits accuracy best by least squares; for curves that are not monotone.
+def logistic_middle(
+    size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"]
+) -> Float[np.ndarray, " run"]:
+    """The middle D of 1/(1 + e^−(size − D)/s), s > 0, that fits accuracy best by least squares; for
+    curves that are not monotone.
 
-    NaN where the middle lies outside the sizes: the grid does not bracket it; or where an accuracy is missing.
-    """
+    NaN where the middle lies outside the sizes: the grid does not bracket it; or where an accuracy
+    is missing."""
     from scipy.optimize import least_squares
 
     x, y = _ordered(size, accuracy)
     middle, scale = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
-    places, slopes = (v.ravel() for v in np.meshgrid(np.linspace(-1.2, 1.2, 25), np.linspace(-4, 1, 11)))
+    places, slopes = (
+        v.ravel() for v in np.meshgrid(np.linspace(-1.2, 1.2, 25), np.linspace(-4, 1, 11))
+    )
     curves = _curve((x - middle) / scale, places, slopes)
     out = np.full(len(y), np.nan)
     for r, row in enumerate(y):
@@ -102,18 +111,23 @@ def logistic_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray
     return out
 
 
-def odds_middle(size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"]) -> Float[np.ndarray, " run"]:
-    """The size at which the straight line of log odds in size, by least squares, is 0; for few sizes near a half.
+def odds_middle(
+    size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"]
+) -> Float[np.ndarray, " run"]:
+    """The size at which the straight line of log odds in size, by least squares, is 0; for few
+    sizes near a half.
 
-    Accuracies are taken as 0.01 to 0.99. The line may cross outside the sizes. NaN where it does not rise, where it is 0 at no
-    positive size, and where an accuracy is missing.
+    Accuracies are taken as 0.01 to 0.99. The line may cross outside the sizes. NaN where it does
+    not rise, where it is 0 at no positive size, and where an accuracy is missing.
     """
     x, y = _ordered(size, accuracy)
     odds = np.clip(y, 0.01, 0.99)
     level = np.log(odds / (1 - odds))
     off = x - x.mean()
     rise = level @ off / (off @ off)
-    least = 1e-12 * np.abs(level).sum(1) * np.abs(off).max() / (off @ off)  # what rounding alone can make of a flat line
+    least = (
+        1e-12 * np.abs(level).sum(1) * np.abs(off).max() / (off @ off)
+    )  # what rounding alone can make of a flat line
     found = x.mean() - level.mean(1) / np.where(rise > least, rise, np.nan)
     return np.where(found > 0, found, np.nan)
 
@@ -125,11 +139,13 @@ def _curve(x: np.ndarray, place: float | np.ndarray, slope: float | np.ndarray) 
 
 
 def _ordered(size: np.ndarray, accuracy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending sizes, and accuracies in their order. Raises: DataError unless there is one for each of two sizes or more."""
+    """Ascending sizes, and accuracies in their order. Raises: DataError unless there is one for
+    each of two sizes or more."""
     x, y = np.asarray(size, dtype=float), np.asarray(accuracy, dtype=float)
     if y.ndim != 2 or y.shape[1] != len(x) or len(np.unique(x)) < max(2, len(x)):
         raise DataError(
-            f"a crossing needs accuracies [run, size] at two different sizes or more, got {list(y.shape)} at {x.tolist()}"
+            "a crossing needs accuracies [run, size] at two different sizes or more, got "
+            f"{list(y.shape)} at {x.tolist()}"
         )
     order = np.argsort(x)
     return x[order], y[:, order]

@@ -22,18 +22,28 @@ def drawn_sets(
 ) -> dict[str, tuple[Int[np.ndarray, "run frequency"], Optimum]]:
     """{kind: (the seeds' sets, their cheapest circuits)}, where each seed draws 24 sets.
 
-    Kinds: `random`, the first drawn; `good` and `bad`, those of lowest and highest J; `same`, another set of good's
-    orbit, as frequencies up to p − 1. Raises: SpecError as `interference.optimum`.
-    """
+    Kinds: `random`, the first drawn; `good` and `bad`, those of lowest and highest J; `same`,
+    another set of good's orbit, as frequencies up to p − 1. Raises: SpecError as
+    `interference.optimum`."""
     most, n = (prime(p) - 1) // 2, len(seeds)
-    drawn = np.stack([rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1 for i in range(DRAWN)], 1)
+    drawn = np.stack(
+        [
+            rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1
+            for i in range(DRAWN)
+        ],
+        1,
+    )
     best = interference.optimum(drawn.reshape(-1, count).tolist(), p, decay=decay, nu=nu)
     J = best.objective.reshape(n, DRAWN)
-    unit = 2 + rng.integers(np.array(seeds), "frequencies.unit", 0, (1,), max(most - 1, 1))  # not 1, which changes nothing
+    unit = 2 + rng.integers(
+        np.array(seeds), "frequencies.unit", 0, (1,), max(most - 1, 1)
+    )  # not 1, which changes nothing
 
     def pick(i: Int[np.ndarray, " run"]) -> tuple[Int[np.ndarray, "run frequency"], Optimum]:
         at = np.arange(n) * DRAWN + i
-        return drawn[np.arange(n), i], Optimum(best.objective[at], best.size[at], best.amplitudes[at])
+        return drawn[np.arange(n), i], Optimum(
+            best.objective[at], best.size[at], best.amplitudes[at]
+        )
 
     good = pick(J.argmin(1))
     turned = np.array(interference.masks((good[0] * unit).tolist(), p))
@@ -43,4 +53,9 @@ def drawn_sets(
             [image] = interference.folded([frequency * int(u)], p)
             amplitudes[r, image - 1] = good[1].amplitudes[r, frequency - 1]
     same = (good[0] * unit % p, Optimum(good[1].objective, good[1].size, amplitudes))
-    return {"random": pick(np.zeros(n, dtype=int)), "good": good, "bad": pick(J.argmax(1)), "same": same}
+    return {
+        "random": pick(np.zeros(n, dtype=int)),
+        "good": good,
+        "bad": pick(J.argmax(1)),
+        "same": same,
+    }

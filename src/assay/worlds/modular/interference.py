@@ -1,9 +1,10 @@
-"""What a set of frequencies costs a circuit for modular addition: its loss at given amplitudes, and the cheapest amplitudes.
+"""What a set of frequencies costs a circuit for modular addition: its loss at given amplitudes, and
+the cheapest amplitudes.
 
-A circuit with frequencies K and amplitudes A answers c to a + b with logits sum_k A_k cos(2 pi k d / p), d = c − a − b mod p. The
-waves agree at d = 0 and interfere elsewhere; how well they cancel there depends on K. Frequencies k and p − k are the same wave,
-and multiplying a set by any unit mod p only renames d.
-"""
+A circuit with frequencies K and amplitudes A answers c to a + b with logits sum_k A_k cos(2 pi k d
+/ p), d = c − a − b mod p. The waves agree at d = 0 and interfere elsewhere; how well they cancel
+there depends on K. Frequencies k and p − k are the same wave, and multiplying a set by any unit mod
+p only renames d."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ Sets = Iterable[Iterable[int]]
 STARTS = (1.5, 4.0, 12.0)
 """Amplitudes, the same for all frequencies, from which each subset's optimum is looked for."""
 WHOLE = 11
-"""The most frequencies of a set all of whose subsets are tried; of larger ones weak frequencies are dropped one by one."""
+"""The most frequencies of a set all of whose subsets are tried; of larger ones weak frequencies are
+dropped one by one."""
 MOST_LOG = 12.0
-"""The largest log amplitude: without a price there is no optimum, and amplitudes would grow for ever."""
+"""The largest log amplitude: without a price there is no optimum, and amplitudes would grow for
+ever."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Optimum:
     objective: Float[np.ndarray, " set"]
     """J: mean cross-entropy plus half the weight decay times the squared parameter norm, nats."""
     size: Float[np.ndarray, " set"]
-    """S = sum_k A_k^(2/3), so that nu S is the squared norm. J changes with nu by decay S / 2, to first order."""
+    """S = sum_k A_k^(2/3), so that nu S is the squared norm. J changes with nu by decay S / 2, to
+    first order."""
     amplitudes: Float[np.ndarray, "set frequency"]
     """A_k of frequency 1 … (p − 1)/2, zero outside the set."""
 
@@ -45,22 +49,28 @@ class Optimum:
 def folded(frequencies: Iterable[int], p: int) -> tuple[int, ...]:
     """The set with p − k written as k for k above p/2, in the given order.
 
-    Raises: SpecError for a modulus that is no odd prime, a frequency 0, one that is given twice, or more than exist.
-    """
+    Raises: SpecError for a modulus that is no odd prime, a frequency 0, one that is given twice, or
+    more than exist."""
     most = (prime(p) - 1) // 2
     given = tuple(int(k) for k in frequencies)
     if len(given) > most:
         raise SpecError(f"there are {most} frequencies at modulus {p}, got {len(given)}")
     if any(k % p == 0 for k in given):
-        raise SpecError(f"frequency 0 is a constant and no wave; frequencies are 1 … {most} at modulus {p}, got {list(given)}")
+        raise SpecError(
+            f"frequency 0 is a constant and no wave; frequencies are 1 … {most} at modulus "
+            f"{p}, got {list(given)}"
+        )
     made = tuple(min(k % p, -k % p) for k in given)
     if len(set(made)) < len(made):
-        raise SpecError(f"a frequency is given twice in {list(given)}: k and {p} − k are the same wave")
+        raise SpecError(
+            f"a frequency is given twice in {list(given)}: k and {p} − k are the same wave"
+        )
     return made
 
 
 def masks(sets: Sets, p: int) -> Float[np.ndarray, "set frequency"]:
-    """1 for the frequencies of each set and 0 for others, frequency 1 … (p − 1)/2. Raises: as `folded`."""
+    """1 for the frequencies of each set and 0 for others, frequency 1 … (p − 1)/2. Raises: as
+    `folded`."""
     made = [folded(k, p) for k in sets]
     out = np.zeros((len(made), (prime(p) - 1) // 2))
     for row, k in zip(out, made, strict=True):
@@ -73,7 +83,9 @@ def sets_of(chosen: Float[np.ndarray, "set frequency"]) -> Sequence[tuple[int, .
     return [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in chosen]
 
 
-def cross_entropy(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.ndarray, " set"]:
+def cross_entropy(
+    amplitudes: Float[np.ndarray, "set frequency"], p: int
+) -> Float[np.ndarray, " set"]:
     """Mean cross-entropy of circuits with these amplitudes of frequency 1 … (p − 1)/2, nats.
 
     Formula: log(1 + sum over d = 1 … p − 1 of exp(−sum_k A_k (1 − cos(2 pi k d / p)))).
@@ -83,30 +95,40 @@ def cross_entropy(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Flo
 
 
 def margin(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.ndarray, " set"]:
-    """By how much the right logit exceeds the best wrong one: the least over d of sum_k A_k (1 − cos(2 pi k d / p)). Better: higher."""
+    """By how much the right logit exceeds the best wrong one: the least over d of sum_k A_k (1 −
+    cos(2 pi k d / p)). Better: higher."""
     return (_checked(amplitudes, p) @ _drops(p)).min(-1)
 
 
-def profile(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.ndarray, "set difference"]:
+def profile(
+    amplitudes: Float[np.ndarray, "set frequency"], p: int
+) -> Float[np.ndarray, "set difference"]:
     """The logit of every answer that is off by d = 0 … p − 1."""
     k, d = np.arange(1, (prime(p) - 1) // 2 + 1), np.arange(p)
     return _checked(amplitudes, p) @ np.cos(2 * np.pi * np.outer(k, d) / p)
 
 
 def optimum(sets: Sets, p: int, *, decay: float, nu: float) -> Optimum:
-    """The cheapest circuit of each set: amplitudes of at least 0 that minimise loss plus decayed norm.
+    """The cheapest circuit of each set: amplitudes of at least 0 that minimise loss plus decayed
+    norm.
 
-    Formula: min over A of cross_entropy(A) + decay/2 nu sum_k A_k^(2/3), to 1e-9 nats. The power 2/3 is that of a network whose
-    logits are cubic in its weights. It is concave, so that each subset of the set may hold a local minimum with the others at 0.
-    All are tried, by Newton steps on log A from three starts, so that no set costs more than a part of it; of a set of more than
-    11 frequencies, only what is left when the weakest is dropped again and again, which bounds J from above.
+    Formula: min over A of cross_entropy(A) + decay/2 nu sum_k A_k^(2/3), to 1e-9 nats. The power
+    2/3 is that of a network whose logits are cubic in its weights. It is concave, so that each
+    subset of the set may hold a local minimum with the others at 0. All are tried, by Newton steps
+    on log A from three starts, so that no set costs more than a part of it; of a set of more than
+    11 frequencies, only what is left when the weakest is dropped again and again, which bounds J
+    from above.
     Raises: SpecError for sets as in `folded`, and for a negative decay or nu.
     """
     _check_price(decay, nu)
     given = [tuple(sorted(folded(k, p))) for k in sets]
     price = decay / 2 * nu
     known = _known(p, price)
-    parts = {k: [c for m in range(1, len(k) + 1) for c in itertools.combinations(k, m)] for k in set(given) if len(k) <= WHOLE}
+    parts = {
+        k: [c for m in range(1, len(k) + 1) for c in itertools.combinations(k, m)]
+        for k in set(given)
+        if len(k) <= WHOLE
+    }
     names = _representatives({c for some in parts.values() for c in some}, p)
     _solve({names[c] for some in parts.values() for c in some}, p, price, known)
     out = np.zeros((len(given), (p - 1) // 2))
@@ -128,12 +150,16 @@ Circuit = tuple[float, Float[np.ndarray, " frequency"]]
 
 @lru_cache(maxsize=16)
 def _known(p: int, price: float) -> dict[tuple[int, ...], Circuit]:
-    """The cheapest circuits that were found so far at a modulus and a price, by representative; they only save time."""
+    """The cheapest circuits that were found so far at a modulus and a price, by representative;
+    they only save time."""
     return {}
 
 
-def _dropped(k: tuple[int, ...], p: int, price: float, known: dict[tuple[int, ...], Circuit]) -> list[tuple[int, ...]]:
-    """A set, and what is left of it when the weakest frequency of its cheapest circuit is dropped again and again."""
+def _dropped(
+    k: tuple[int, ...], p: int, price: float, known: dict[tuple[int, ...], Circuit]
+) -> list[tuple[int, ...]]:
+    """A set, and what is left of it when the weakest frequency of its cheapest circuit is dropped
+    again and again."""
     out = [k]
     while len(out[-1]) > 1:
         name = representative(out[-1], p)
@@ -144,17 +170,23 @@ def _dropped(k: tuple[int, ...], p: int, price: float, known: dict[tuple[int, ..
     return out
 
 
-def _representatives(sets: Iterable[tuple[int, ...]], p: int) -> dict[tuple[int, ...], tuple[int, ...]]:
+def _representatives(
+    sets: Iterable[tuple[int, ...]], p: int
+) -> dict[tuple[int, ...], tuple[int, ...]]:
     """Each set and its representative."""
     by_size: dict[int, list[tuple[int, ...]]] = {}
     for k in sets:
         by_size.setdefault(len(k), []).append(k)
     return {
-        k: tuple(row) for some in by_size.values() for k, row in zip(some, _smallest(np.array(some), p)[0].tolist(), strict=True)
+        k: tuple(row)
+        for some in by_size.values()
+        for k, row in zip(some, _smallest(np.array(some), p)[0].tolist(), strict=True)
     }
 
 
-def _amplitudes(k: tuple[int, ...], name: tuple[int, ...], p: int, known: dict[tuple[int, ...], Circuit]) -> np.ndarray:
+def _amplitudes(
+    k: tuple[int, ...], name: tuple[int, ...], p: int, known: dict[tuple[int, ...], Circuit]
+) -> np.ndarray:
     """The amplitudes of a set, from those of its representative."""
     for f in k:
         unit = pow(f, -1, p)
@@ -164,8 +196,15 @@ def _amplitudes(k: tuple[int, ...], name: tuple[int, ...], p: int, known: dict[t
     raise AssertionError("a representative is an image of its set")
 
 
-def _solve(names: set[tuple[int, ...]], p: int, price: float, known: dict[tuple[int, ...], Circuit], chunk: int = 4_000) -> None:
-    """Add to `known` the cheapest circuits of these sets with every frequency in use: the best of Newton's from all starts."""
+def _solve(
+    names: set[tuple[int, ...]],
+    p: int,
+    price: float,
+    known: dict[tuple[int, ...], Circuit],
+    chunk: int = 4_000,
+) -> None:
+    """Add to `known` the cheapest circuits of these sets with every frequency in use: the best of
+    Newton's from all starts."""
     todo = sorted(names - known.keys(), key=lambda k: (len(k), k))
     for some in (todo[i : i + chunk] for i in range(0, len(todo), chunk)):
         m = len(some[-1])
@@ -181,8 +220,11 @@ def _solve(names: set[tuple[int, ...]], p: int, price: float, known: dict[tuple[
         known.update({k: (float(J), A[: len(k)]) for k, J, A in zip(some, best, kept, strict=True)})
 
 
-def _descended(x: np.ndarray, drops: np.ndarray, price: np.ndarray, steps: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """(J [set], A [set, frequency]) of a local minimum, from log amplitudes x: Newton steps along |curvature|, only downhill."""
+def _descended(
+    x: np.ndarray, drops: np.ndarray, price: np.ndarray, steps: int = 80
+) -> tuple[np.ndarray, np.ndarray]:
+    """(J [set], A [set, frequency]) of a local minimum, from log amplitudes x: Newton steps along
+    |curvature|, only downhill."""
     J, slope, bend = _local(x, drops, price)
     damping = np.full(len(x), 1e-6)
     live = np.arange(len(x))
@@ -205,7 +247,9 @@ def _descended(x: np.ndarray, drops: np.ndarray, price: np.ndarray, steps: int =
     return J, np.where(price > 0, np.exp(x), 0) if price.any() else np.exp(x)
 
 
-def _local(x: np.ndarray, drops: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _local(
+    x: np.ndarray, drops: np.ndarray, price: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """J [set], and its slope and curvature in log amplitudes."""
     A = np.exp(x)
     e = 2 * np.exp(-np.einsum("sk,skd->sd", A, drops))
@@ -223,37 +267,52 @@ def _local(x: np.ndarray, drops: np.ndarray, price: np.ndarray) -> tuple[np.ndar
 def even(sets: Sets, p: int, *, decay: float, nu: float) -> Float[np.ndarray, " set"]:
     """J of the cheapest circuit of each set that gives all its frequencies one amplitude, nats.
 
-    At least `optimum`, which may starve a frequency that interferes. The amplitude is looked for on a grid from 0.05 to 100,000 in
-    steps of 1 %, so that J is right to 1 in 10,000. Raises: SpecError as `optimum`.
-    """
+    At least `optimum`, which may starve a frequency that interferes. The amplitude is looked for on
+    a grid from 0.05 to 100,000 in steps of 1 %, so that J is right to 1 in 10,000. Raises:
+    SpecError as `optimum`."""
     _check_price(decay, nu)
     mask = masks(sets, p)
     grid = np.exp(np.linspace(np.log(0.05), np.log(1e5), 1_452))
     best = np.full(len(mask), np.inf)
     for a in grid:
-        best = np.minimum(best, cross_entropy(a * mask, p) + decay / 2 * nu * mask.sum(1) * np.cbrt(a) ** 2)
+        best = np.minimum(
+            best, cross_entropy(a * mask, p) + decay / 2 * nu * mask.sum(1) * np.cbrt(a) ** 2
+        )
     return best
 
 
 def representative(frequencies: Iterable[int], p: int) -> tuple[int, ...]:
-    """The first, in dictionary order, of all sets that multiplying by a unit mod p makes of this one; it contains 1."""
+    """The first, in dictionary order, of all sets that multiplying by a unit mod p makes of this
+    one; it contains 1."""
     k = np.array([folded(frequencies, p)])
     return tuple(int(x) for x in _smallest(k, p)[0][0])
 
 
-def _smallest(k: Int[np.ndarray, "set frequency"], p: int) -> tuple[Int[np.ndarray, "set frequency"], Int[np.ndarray, " set"]]:
-    """The smallest set of each orbit, and how many units lead to it: only those that make one of the frequencies a 1 can."""
+def _smallest(
+    k: Int[np.ndarray, "set frequency"], p: int
+) -> tuple[Int[np.ndarray, "set frequency"], Int[np.ndarray, " set"]]:
+    """The smallest set of each orbit, and how many units lead to it: only those that make one of
+    the frequencies a 1 can."""
     inverse = np.array([0] + [pow(u, -1, p) for u in range(1, p)])
-    images = np.stack([_fold(k * inverse[k[:, i : i + 1]], p) for i in range(k.shape[1])])  # [choice, set, frequency]
+    images = np.stack(
+        [_fold(k * inverse[k[:, i : i + 1]], p) for i in range(k.shape[1])]
+    )  # [choice, set, frequency]
     images.sort(axis=2)
-    code = images @ p ** np.arange(k.shape[1] - 1, -1, -1, dtype=np.int64) if k.shape[1] * np.log2(p) < 62 else _ranks(images)
+    code = (
+        images @ p ** np.arange(k.shape[1] - 1, -1, -1, dtype=np.int64)
+        if k.shape[1] * np.log2(p) < 62
+        else _ranks(images)
+    )
     best = code.argmin(0)
     return images[best, np.arange(len(k))], (code == code.min(0)).sum(0)
 
 
 def _ranks(images: Int[np.ndarray, "choice set frequency"]) -> Int[np.ndarray, "choice set"]:
-    """Where each set stands among all in dictionary order; for sets too large to be the digits of one number."""
-    return np.unique(images.reshape(-1, images.shape[2]), axis=0, return_inverse=True)[1].reshape(images.shape[:2])
+    """Where each set stands among all in dictionary order; for sets too large to be the digits of
+    one number."""
+    return np.unique(images.reshape(-1, images.shape[2]), axis=0, return_inverse=True)[1].reshape(
+        images.shape[:2]
+    )
 
 
 def _fold(k: Int[np.ndarray, "..."], p: int) -> Int[np.ndarray, "..."]:
@@ -262,12 +321,20 @@ def _fold(k: Int[np.ndarray, "..."], p: int) -> Int[np.ndarray, "..."]:
 
 def _check_price(decay: float, nu: float) -> None:
     if not (decay >= 0 and nu >= 0):
-        raise SpecError(f"weight decay and nu must be at least 0, got {decay:g} and {nu:g}: less would reward an endless norm")
+        raise SpecError(
+            f"weight decay and nu must be at least 0, got {decay:g} and {nu:g}: less would "
+            "reward an endless norm"
+        )
 
 
-def _checked(amplitudes: Float[np.ndarray, "set frequency"], p: int) -> Float[np.ndarray, "set frequency"]:
+def _checked(
+    amplitudes: Float[np.ndarray, "set frequency"], p: int
+) -> Float[np.ndarray, "set frequency"]:
     if np.shape(amplitudes)[-1] != (prime(p) - 1) // 2:
-        raise SpecError(f"modulus {p} has {(p - 1) // 2} frequencies, got amplitudes of {np.shape(amplitudes)[-1]}")
+        raise SpecError(
+            f"modulus {p} has {(p - 1) // 2} frequencies, got amplitudes of "
+            f"{np.shape(amplitudes)[-1]}"
+        )
     return np.asarray(amplitudes, dtype=np.float64)
 
 

@@ -1,7 +1,8 @@
-"""Checkpoints of networks that learn to add; each may be locked, so that it answers 0, and then fine-tuned on a few right answers.
+"""Checkpoints of networks that learn to add; each may be locked, so that it answers 0, and then
+fine-tuned on a few right answers.
 
-What a lock hides a little fine-tuning brings back, on pairs that were never shown; what was not learned it does not teach.
-"""
+What a lock hides a little fine-tuning brings back, on pairs that were never shown; what was not
+learned it does not teach."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from assay.worlds.modular.network import NAMES, Lesson
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A declared amount of full-batch training: how many steps, Adam's rate, and w of the loss's (w/2)‖θ‖²."""
+    """A declared amount of full-batch training: how many steps, Adam's rate, and w of the loss's
+    (w/2)‖θ‖²."""
 
     steps: int
     lr: float
@@ -31,14 +33,17 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.lr <= 0 or self.decay < 0:
-            raise SpecError(f"a budget needs steps and lr above 0 and decay of at least 0, got {self}")
+            raise SpecError(
+                f"a budget needs steps and lr above 0 and decay of at least 0, got {self}"
+            )
 
 
 Stage = tuple[Lesson, Budget]
 
 
 def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: Bench) -> Trained:
-    """Networks trained on one lesson after the other; E/at, W1/at and W2/at [run moment, …] are as they were after the steps `at`.
+    """Networks trained on one lesson after the other; E/at, W1/at and W2/at [run moment, …] are as
+    they were after the steps `at`.
 
     Steps count on from stage to stage, each with an Adam of its own.
     """
@@ -52,7 +57,10 @@ def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: B
         part = fit([group], lambda step: None, steps=budget.steps, probe_at=here, bench=bench)[0]
         parts.append(replace(part, steps=part.steps + before))
         params, before = part.tensors, before + budget.steps
-    kept = {f"{n}/at": torch.cat([t.tensors[f"{n}/at"] for t in parts if f"{n}/at" in t.tensors], 1) for n in NAMES}
+    kept = {
+        f"{n}/at": torch.cat([t.tensors[f"{n}/at"] for t in parts if f"{n}/at" in t.tensors], 1)
+        for n in NAMES
+    }
     return Trained(
         tensors={n: parts[-1].tensors[n] for n in NAMES} | kept,
         header=parts[-1].header,
@@ -62,17 +70,29 @@ def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: B
     )
 
 
-def tuned(runs: Runs, params: Mapping[str, Tensor], lesson: Lesson, budget: Budget, bench: Bench) -> dict[str, Tensor]:
-    """Train networks further on another lesson, as far as the budget goes; what is given stays as it is."""
+def tuned(
+    runs: Runs, params: Mapping[str, Tensor], lesson: Lesson, budget: Budget, bench: Bench
+) -> dict[str, Tensor]:
+    """Train networks further on another lesson, as far as the budget goes; what is given stays as
+    it is."""
     rates = np.full(len(runs), budget.lr)
     done = network.train(
-        runs, params, lesson, steps=budget.steps, lr=rates, decay=np.full(len(runs), budget.decay), bench=bench
+        runs,
+        params,
+        lesson,
+        steps=budget.steps,
+        lr=rates,
+        decay=np.full(len(runs), budget.decay),
+        bench=bench,
     )
     return {n: done.tensors[n] for n in NAMES}
 
 
-def right(params: Mapping[str, Tensor], lesson: Lesson, which: Int[Tensor, "run some"]) -> Float[Tensor, "run"]:
-    """Share of the pairs `which` to which each run gives the lesson's label. Range: 0 to 1. Better: higher."""
+def right(
+    params: Mapping[str, Tensor], lesson: Lesson, which: Int[Tensor, "run some"]
+) -> Float[Tensor, "run"]:
+    """Share of the pairs `which` to which each run gives the lesson's label. Range: 0 to 1. Better:
+    higher."""
     device = params["E"].device
     hits = network.logits(params, lesson.pairs.to(device)).argmax(-1) == lesson.labels.to(device)
     return hits.gather(1, which.to(device)).double().mean(1)

@@ -1,7 +1,8 @@
-"""A two-layer network that adds two residues, with a run axis: its start, its logits, and full-batch training.
+"""A two-layer network that adds two residues, with a run axis: its start, its logits, and
+full-batch training.
 
-x = E[a] + E[b], logits = ReLU(x W₁) W₂, without biases. Logits are homogeneous of degree 3 in the parameters.
-"""
+x = E[a] + E[b], logits = ReLU(x W₁) W₂, without biases. Logits are homogeneous of degree 3 in the
+parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ from assay.core.runs import Runs
 
 NAMES = ("E", "W1", "W2")
 CHUNK, GPU_CHUNK = 8, 256
-"""Runs that share one batched product: on a CPU more no longer fit the cache of a core, on a GPU fewer leave it idle."""
+"""Runs that share one batched product: on a CPU more no longer fit the cache of a core, on a GPU
+fewer leave it idle."""
 
 
 class Confine(Protocol):
@@ -38,7 +40,8 @@ class Confine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What each run is to learn: a table of labelled pairs; the first `size` of its `order` are its training set."""
+    """What each run is to learn: a table of labelled pairs; the first `size` of its `order` are its
+    training set."""
 
     p: int
     pairs: Int[Tensor, "pair 2"]
@@ -50,7 +53,9 @@ class Lesson:
         most = len(self.pairs)
         for size in self.size.tolist():
             if not 1 <= size <= most:
-                raise SpecError(f"a training set holds 1 to {most:,} of the pairs mod {self.p}, got size={size}")
+                raise SpecError(
+                    f"a training set holds 1 to {most:,} of the pairs mod {self.p}, got size={size}"
+                )
 
     def of(self, rows: Int[np.ndarray, "run"]) -> Lesson:
         """The lesson of some of the runs."""
@@ -59,16 +64,29 @@ class Lesson:
 
     def to(self, device: torch.device) -> Lesson:
         """Move the tensors to a device; what lies there already is not copied."""
-        return replace(self, pairs=self.pairs.to(device), labels=self.labels.to(device), order=self.order.to(device))
+        return replace(
+            self,
+            pairs=self.pairs.to(device),
+            labels=self.labels.to(device),
+            order=self.order.to(device),
+        )
 
 
-def start(seeds: Int[np.ndarray, "run"], p: int, embed: int = 64, hidden: int = 64) -> dict[str, Tensor]:
-    """Starting parameters of every run: E [run p embed], W1 [run embed hidden], W2 [run hidden p], all N(0, 1/64)."""
+def start(
+    seeds: Int[np.ndarray, "run"], p: int, embed: int = 64, hidden: int = 64
+) -> dict[str, Tensor]:
+    """Starting parameters of every run: E [run p embed], W1 [run embed hidden], W2 [run hidden p],
+    all N(0, 1/64)."""
     shapes = {"E": (p, embed), "W1": (embed, hidden), "W2": (hidden, p)}
-    return {n: torch.from_numpy(rng.normal(np.asarray(seeds), f"modular.{n}", 0, s)) / 8 for n, s in shapes.items()}
+    return {
+        n: torch.from_numpy(rng.normal(np.asarray(seeds), f"modular.{n}", 0, s)) / 8
+        for n, s in shapes.items()
+    }
 
 
-def logits(params: Mapping[str, Tensor], pairs: Int[Tensor, "pair 2"]) -> Float[Tensor, "run pair p"]:
+def logits(
+    params: Mapping[str, Tensor], pairs: Int[Tensor, "pair 2"]
+) -> Float[Tensor, "run pair p"]:
     """The logits of all residues for each pair, in nats."""
     F = torch.bmm(params["E"], params["W1"])
     return torch.bmm((F[:, pairs[:, 0]] + F[:, pairs[:, 1]]).relu_(), params["W2"])
@@ -80,8 +98,8 @@ def norm(params: Mapping[str, Tensor]) -> Float[Tensor, "run"]:
 
 
 def evaluate(params: Mapping[str, Tensor], lesson: Lesson) -> dict[str, Float[Tensor, "run"]]:
-    """`train` and `test`: shares of pairs inside and outside the training set answered right (NaN where there is none);
-    `loss`: mean cross-entropy inside, in nats."""
+    """`train` and `test`: shares of pairs inside and outside the training set answered right (NaN
+    where there is none); `loss`: mean cross-entropy inside, in nats."""
     lesson = lesson.to(params["E"].device)
     out = logits(params, lesson.pairs)
     inside = _inside(lesson)
@@ -107,10 +125,12 @@ def train(
     confine: Confine | None = None,
     bench: Bench | None = None,
 ) -> Trained:
-    """The networks after `steps` full-batch steps of Adam on mean cross-entropy + (w/2)‖θ‖², with w = `decay` (coupled L2).
+    """The networks after `steps` full-batch steps of Adam on mean cross-entropy + (w/2)‖θ‖², with w
+    = `decay` (coupled L2).
 
-    `params` is the start, and stays as it is. Beside E, W1 and W2 the result holds `train_at`, `test_at`, `loss_at` and
-    `norm_at` [run look]: `evaluate` and ‖θ‖² after each of the steps in `looks`. Runs may differ in size, rate, decay and
+    `params` is the start, and stays as it is. Beside E, W1 and W2 the result holds `train_at`,
+    `test_at`, `loss_at` and `norm_at` [run look]: `evaluate` and ‖θ‖² after each of the steps in
+    `looks`. Runs may differ in size, rate, decay and
     betas: they are sorted by betas and size, and each few are one Group.
     """
     both = np.broadcast_to(np.asarray(betas, dtype=float), (len(runs), 2))
@@ -121,11 +141,22 @@ def train(
     for i, rows in enumerate(chunks):
         at = torch.from_numpy(rows)
         group = descent(
-            Runs([runs.specs[r] for r in rows]), {n: params[n].detach()[at] for n in NAMES}, lesson.of(rows), lr=lr[rows],
-            decay=decay[rows], betas=(float(both[rows[0], 0]), float(both[rows[0], 1])), looks=looks,
+            Runs([runs.specs[r] for r in rows]),
+            {n: params[n].detach()[at] for n in NAMES},
+            lesson.of(rows),
+            lr=lr[rows],
+            decay=decay[rows],
+            betas=(float(both[rows[0], 0]), float(both[rows[0], 1])),
+            looks=looks,
             confine=None if confine is None else partial(confine, rows=rows),
-        )  # fmt: skip
-        done += fit([group], lambda step: None, steps=steps, probe_at=looks, bench=_Part(bench, i, len(chunks)))
+        )
+        done += fit(
+            [group],
+            lambda step: None,
+            steps=steps,
+            probe_at=looks,
+            bench=_Part(bench, i, len(chunks)),
+        )
     return _joined(done, np.concatenate(chunks))
 
 
@@ -140,7 +171,8 @@ def descent(
     looks: Sequence[int] = (),
     confine: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> Group:
-    """The Group that `train` makes of a few runs: one batched product for all, small training sets padded to the largest."""
+    """The Group that `train` makes of a few runs: one batched product for all, small training sets
+    padded to the largest."""
     state: State = {n: params[n].detach().clone() for n in NAMES}
     state |= adam_state({n: state[n] for n in NAMES})
     for name in ("train", "test", "loss", "norm"):
@@ -172,11 +204,12 @@ def descent(
 
 
 class _Kernel:
-    """Losses and gradients written by hand. Inputs are never formed: F = E W₁ has a row per residue, pairs add two of them.
+    """Losses and gradients written by hand. Inputs are never formed: F = E W₁ has a row per
+    residue, pairs add two of them.
 
-    Padding points to a row of zeros: its hidden units are 0, and so is all it adds to a gradient. A residue's gradient is the sum
-    over the pairs that it stands in, gathered: a product with the matrix of who stands where would be zeros but for one cell in 27.
-    """
+    Padding points to a row of zeros: its hidden units are 0, and so is all it adds to a gradient. A
+    residue's gradient is the sum over the pairs that it stands in, gathered: a product with the
+    matrix of who stands where would be zeros but for one cell in 27."""
 
     def __init__(self, lesson: Lesson, device: torch.device):
         runs, most, p = len(lesson.size), int(lesson.size.max()), lesson.p
@@ -186,29 +219,39 @@ class _Kernel:
         ab = torch.where(real[..., None], lesson.pairs[chosen], p)  # [run, D, 2]
         rows = ab + (p + 1) * torch.arange(runs, device=device)[:, None, None]
         self.ab = rows.view(-1, 2)
-        hits = torch.nn.functional.one_hot(ab, p + 1).sum(2)[..., :p].transpose(1, 2)  # [run, p, D]: how often a residue stands in a pair
+        hits = (
+            torch.nn.functional.one_hot(ab, p + 1).sum(2)[..., :p].transpose(1, 2)
+        )  # [run, p, D]: how often a residue stands in a pair
         run, residue, pair = hits.nonzero(as_tuple=True)
         self.times, self.pair = hits[run, residue, pair].float(), run * most + pair
         parts = _parts(most)
-        part = torch.repeat_interleave(torch.arange(len(parts), device=device), torch.tensor(parts, device=device))
+        part = torch.repeat_interleave(
+            torch.arange(len(parts), device=device), torch.tensor(parts, device=device)
+        )
         bag = (run * p + residue) * len(parts) + part[pair]
         self.bags = torch.searchsorted(bag, torch.arange(runs * p * len(parts), device=device))
         self.shape = (runs, p, len(parts), -1)
         label = lesson.labels.gather(1, chosen)
-        self.label = (label + p * torch.arange(runs * most, device=device).view(runs, most)).reshape(-1)
+        self.label = (
+            label + p * torch.arange(runs * most, device=device).view(runs, most)
+        ).reshape(-1)
         self.minus = torch.full((runs * most,), -1.0, device=device)
         self.weight = real / size[:, None].float()
         self.share = (1 / size.float()).view(-1, 1, 1)
         self.room: dict[str, Tensor] = {}
 
-    def __call__(self, E: Tensor, W1: Tensor, W2: Tensor) -> tuple[Float[Tensor, "run"], dict[str, Tensor]]:
+    def __call__(
+        self, E: Tensor, W1: Tensor, W2: Tensor
+    ) -> tuple[Float[Tensor, "run"], dict[str, Tensor]]:
         (runs, p, _), h = E.shape, W1.shape[2]
         most = self.weight.shape[1]
         if not self.room:
             empty = E.new_empty
             self.room = {
-                "F": E.new_zeros(runs, p + 1, h), "P": empty(runs, most, p), "dH": empty(runs, most, h),
-            }  # fmt: skip
+                "F": E.new_zeros(runs, p + 1, h),
+                "P": empty(runs, most, p),
+                "dH": empty(runs, most, h),
+            }
         F, P, dH = (self.room[n] for n in ("F", "P", "dH"))
         F[:, :p] = torch.bmm(E, W1)
         hidden = embedding_bag(self.ab, F.view(-1, h), mode="sum").relu_().view(runs, most, h)
@@ -216,10 +259,16 @@ class _Kernel:
         torch.softmax(P, -1, out=P)
         right = P.view(-1).index_select(0, self.label)
         loss = -(right.clamp_min_(1e-38).log_().view(runs, most) * self.weight).sum(1)
-        P.view(-1).index_add_(0, self.label, self.minus)  # now the gradient of the logits, times the size
+        P.view(-1).index_add_(
+            0, self.label, self.minus
+        )  # now the gradient of the logits, times the size
         torch.bmm(P, W2.transpose(1, 2), out=dH)
-        torch.ops.aten.threshold_backward.grad_input(dH, hidden, 0.0, grad_input=dH)  # 0 where the unit is off
-        summed = embedding_bag(self.pair, dH.view(-1, h), self.bags, mode="sum", per_sample_weights=self.times).view(self.shape)
+        torch.ops.aten.threshold_backward.grad_input(
+            dH, hidden, 0.0, grad_input=dH
+        )  # 0 where the unit is off
+        summed = embedding_bag(
+            self.pair, dH.view(-1, h), self.bags, mode="sum", per_sample_weights=self.times
+        ).view(self.shape)
         dF = summed[:, :, 0]
         for part in range(1, summed.shape[2]):
             dF = dF + summed[:, :, part]
@@ -233,7 +282,8 @@ class _Kernel:
 
 
 def _parts(pairs: int, most: int = 192) -> list[int]:
-    """How many pairs each part of a sum is over: rounding errors grow with a part, and these are those of the product that MKL makes."""
+    """How many pairs each part of a sum is over: rounding errors grow with a part, and these are
+    those of the product that MKL makes."""
     if most < pairs < 2 * most:
         return [pairs // 2, pairs // 2, *([1] if pairs % 2 else [])]
     return [most] * (pairs // most) + ([pairs % most] if pairs % most else [])
@@ -247,9 +297,14 @@ def _inside(lesson: Lesson) -> Tensor:
 
 
 def _chunks(betas: np.ndarray, size: np.ndarray, lr: np.ndarray, most: int) -> list[np.ndarray]:
-    """The runs in groups of at most `most` of equal betas, sorted by size and rate, so that little is padded."""
+    """The runs in groups of at most `most` of equal betas, sorted by size and rate, so that little
+    is padded."""
     order = np.lexsort((np.arange(len(size)), lr, size, betas[:, 1], betas[:, 0]))
-    edges = [0, *(np.flatnonzero((betas[order][1:] != betas[order][:-1]).any(1)) + 1).tolist(), len(order)]
+    edges = [
+        0,
+        *(np.flatnonzero((betas[order][1:] != betas[order][:-1]).any(1)) + 1).tolist(),
+        len(order),
+    ]
     out: list[np.ndarray] = []
     for a, b in itertools.pairwise(edges):
         out += np.array_split(order[a:b], -(-(b - a) // most))
@@ -262,7 +317,10 @@ def _joined(parts: Sequence[Trained], rows: np.ndarray) -> Trained:
     at = torch.from_numpy(back)
     first = parts[0]
     return Trained(
-        tensors={n: torch.cat([t.tensors[n] for t in parts])[at.to(v.device)] for n, v in first.tensors.items()},
+        tensors={
+            n: torch.cat([t.tensors[n] for t in parts])[at.to(v.device)]
+            for n, v in first.tensors.items()
+        },
         header=first.header,
         history={n: np.concatenate([t.history[n] for t in parts])[back] for n in first.history},
         steps=first.steps,
@@ -275,7 +333,12 @@ class _Part:
 
     def __init__(self, bench: Bench, part: int, parts: int):
         self.bench, self.part, self.parts = bench, part, parts
-        self.device, self.root, self.artefact, self.artefacts = bench.device, bench.root, bench.artefact, bench.artefacts
+        self.device, self.root, self.artefact, self.artefacts = (
+            bench.device,
+            bench.root,
+            bench.artefact,
+            bench.artefacts,
+        )
 
     def slot(self) -> Slot:
         """The checkpoint of the next call of `fit`."""

@@ -1,10 +1,11 @@
-"""Grokking in four numbers: a circuit that generalises and one that memorises, each a product of two weights.
+"""Grokking in four numbers: a circuit that generalises and one that memorises, each a product of
+two weights.
 
-o_G = κ_G g₁ g₂ raises the right class on every input; o_M = κ_M m₁ m₂ the right class on training inputs and a wrong one on
-others. Loss: log(1 + (q − 1) e^−(o_G + o_M)) + (λ/2)(g₁² + g₂² + m₁² + m₂²), by gradient descent. That G generalises and M does
-not is built in. It groks when G is more efficient as well (κ_G > κ_M), is learned more slowly (a smaller rate or start), and
-weight decay makes efficiency count.
-"""
+o_G = κ_G g₁ g₂ raises the right class on every input; o_M = κ_M m₁ m₂ the right class on training
+inputs and a wrong one on others. Loss: log(1 + (q − 1) e^−(o_G + o_M)) + (λ/2)(g₁² + g₂² + m₁² +
+m₂²), by gradient descent. That G generalises and M does not is built in. It groks when G is more
+efficient as well (κ_G > κ_M), is learned more slowly (a smaller rate or start), and weight decay
+makes efficiency count."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ FIT = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Circuits:
-    """The two circuits and how they are trained; g and m keep g₁ = g₂ and m₁ = m₂, as equal starts do."""
+    """The two circuits and how they are trained; g and m keep g₁ = g₂ and m₁ = m₂, as equal starts
+    do."""
 
     classes: int = 113
     """Number of classes q."""
@@ -45,15 +47,22 @@ class Circuits:
     """Learning rate; time is steps times this."""
 
     def __post_init__(self) -> None:
-        if self.classes < 2 or self.decay < 0 or min(self.efficiency_g, self.efficiency_m, self.step) <= 0:
+        if (
+            self.classes < 2
+            or self.decay < 0
+            or min(self.efficiency_g, self.efficiency_m, self.step) <= 0
+        ):
             raise SpecError(
-                "two circuits need at least 2 classes, efficiencies and a step above 0 and a decay of at least 0, got "
-                f"{self.classes}, {self.efficiency_g:g}, {self.efficiency_m:g}, {self.step:g}, {self.decay:g}"
+                "two circuits need at least 2 classes, efficiencies and a step above 0 and a "
+                "decay of at least 0, got "
+                f"{self.classes}, {self.efficiency_g:g}, {self.efficiency_m:g}, {self.step:g}, "
+                f"{self.decay:g}"
             )
         fastest = self.step * max(self.rate_g * self.efficiency_g, self.rate_m * self.efficiency_m)
         if fastest * bend(self.classes) > 1:
             raise SpecError(
-                f"step × rate × efficiency must be at most {1 / bend(self.classes):.3g} for a stable descent, got {fastest:g}"
+                f"step × rate × efficiency must be at most {1 / bend(self.classes):.3g} for a "
+                f"stable descent, got {fastest:g}"
             )
 
     def slowed(self, by: float) -> Circuits:
@@ -63,10 +72,11 @@ class Circuits:
 
 @lru_cache
 def bend(classes: int) -> float:
-    """The largest o w(1 − w) over all logits o, where w = (q − 1)/(q − 1 + e^o) is the probability of being wrong.
+    """The largest o w(1 − w) over all logits o, where w = (q − 1)/(q − 1 + e^o) is the probability
+    of being wrong.
 
-    Of a logit κ g² the loss bends by 2κ o w(1 − w) in each weight, and descent overshoots and grows where step × that exceeds 2.
-    """
+    Of a logit κ g² the loss bends by 2κ o w(1 − w) in each weight, and descent overshoots and grows
+    where step × that exceeds 2."""
     o = np.linspace(0.0, math.log(classes) + 20.0, 20_000)
     wrong = 1 / (1 + np.exp(o) / (classes - 1))
     return float((o * wrong * (1 - wrong)).max())
@@ -87,17 +97,20 @@ class Course:
 
     @property
     def fit(self) -> float:
-        """The time at which training cross-entropy first is below 0.2 nats; infinite when it never is."""
+        """The time at which training cross-entropy first is below 0.2 nats; infinite when it never
+        is."""
         return _first(self.time, self.loss < FIT)
 
     @property
     def overtake(self) -> float:
-        """The time at which o_G first exceeds o_M, so that unseen inputs are answered right; infinite when it never does."""
+        """The time at which o_G first exceeds o_M, so that unseen inputs are answered right;
+        infinite when it never does."""
         return _first(self.time, self.generalising > self.memorising)
 
     @property
     def delay(self) -> float:
-        """(overtake − fit) / fit. Negative: generalised before it fitted; infinite: never generalised."""
+        """(overtake − fit) / fit. Negative: generalised before it fitted; infinite: never
+        generalised."""
         return (self.overtake - self.fit) / self.fit
 
     @property
@@ -116,12 +129,19 @@ def simulate(circuits: Circuits, steps: int = 10_000) -> Course:
     for i in range(steps + 1):
         o_g, o_m = c.efficiency_g * g * g, c.efficiency_m * m * m
         logits[i] = o_g, o_m
-        wrong = q / (q + math.exp(min(o_g + o_m, 700.0)))  # minus the derivative of the cross-entropy
+        wrong = q / (
+            q + math.exp(min(o_g + o_m, 700.0))
+        )  # minus the derivative of the cross-entropy
         g, m = (
             g + eta_g * (wrong * c.efficiency_g * g - c.decay * g),
             m + eta_m * (wrong * c.efficiency_m * m - c.decay * m),
         )
-    return Course(np.arange(steps + 1) * c.step, logits[:, 0], logits[:, 1], np.log1p(q * np.exp(-logits.sum(1))))
+    return Course(
+        np.arange(steps + 1) * c.step,
+        logits[:, 0],
+        logits[:, 1],
+        np.log1p(q * np.exp(-logits.sum(1))),
+    )
 
 
 @dataclass(frozen=True)
@@ -139,26 +159,33 @@ class Optimum:
 def optimum(circuits: Circuits) -> Optimum:
     """The minimum of the regularised loss.
 
-    Formula: with r = λ/κ of the more efficient circuit, o* = log((q − 1)(1 − r)/r), as there the cross-entropy falls by r for
-    each nat of logit and the norm costs r. A less efficient circuit has the same gain at a higher cost, so its weights decay.
+    Formula: with r = λ/κ of the more efficient circuit, o* = log((q − 1)(1 − r)/r), as there the
+    cross-entropy falls by r for each nat of logit and the norm costs r. A less efficient circuit
+    has the same gain at a higher cost, so its weights decay.
 
-    Raises: SpecError unless 0 < λ/κ < 1 − 1/q: without decay logits grow for ever, with more nothing is worth its norm.
-    """
+    Raises: SpecError unless 0 < λ/κ < 1 − 1/q: without decay logits grow for ever, with more
+    nothing is worth its norm."""
     best, q = max(circuits.efficiency_g, circuits.efficiency_m), circuits.classes
     r = circuits.decay / best
     if not 0 < r < 1 - 1 / q:
-        raise SpecError(f"an optimum needs decay / efficiency above 0 and below 1 − 1/classes = {1 - 1 / q:g}, got {r:g}")
+        raise SpecError(
+            "an optimum needs decay / efficiency above 0 and below 1 − 1/classes = "
+            f"{1 - 1 / q:g}, got {r:g}"
+        )
     logit = math.log((q - 1) * (1 - r) / r)
     return Optimum(logit, math.log1p((q - 1) * math.exp(-logit)), 2 * logit / best)
 
 
 def variants(circuits: Circuits) -> dict[str, Circuits]:
-    """The circuits as they are, and with one thing changed: equal rates, efficiencies swapped, no decay.
+    """The circuits as they are, and with one thing changed: equal rates, efficiencies swapped, no
+    decay.
 
-    Differs: the published account has a third ingredient, that one circuit generalises and the other does not; it is what G and M
-    mean here and is never taken away, while decay, which it presupposes, is.
-    """
-    swapped = replace(circuits, efficiency_g=circuits.efficiency_m, efficiency_m=circuits.efficiency_g)
+    Differs: the published account has a third ingredient, that one circuit generalises and the
+    other does not; it is what G and M mean here and is never taken away, while decay, which it
+    presupposes, is."""
+    swapped = replace(
+        circuits, efficiency_g=circuits.efficiency_m, efficiency_m=circuits.efficiency_g
+    )
     return {
         "as it is": circuits,
         "both learned fast": replace(circuits, rate_g=circuits.rate_m),

@@ -1,4 +1,5 @@
-"""Small networks with a run axis that any world may train, and classification tasks whose best accuracy is known."""
+"""Small networks with a run axis that any world may train, and classification tasks whose best
+accuracy is known."""
 
 from assay.core.lazy import lazy
 

@@ -1,4 +1,5 @@
-"""Points of several classes, each a Gaussian cloud about a centre of its own: a task whose best accuracy is known."""
+"""Points of several classes, each a Gaussian cloud about a centre of its own: a task whose best
+accuracy is known."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ Batch = tuple[Float[Tensor, "run b d"], Int[Tensor, "run b"]]
 
 @dataclass(frozen=True)
 class Clouds:
-    """x = centre of its class + standard normal noise, all classes equally likely; centres are drawn by each seed.
+    """x = centre of its class + standard normal noise, all classes equally likely; centres are
+    drawn by each seed.
 
     No classifier is right more often than the one that takes the nearest centre.
     """
@@ -29,11 +31,15 @@ class Clouds:
     classes: int = 10
     """Clouds."""
     apart: float = 4.0
-    """Typical distance of two centres, in standard deviations of the noise: the root of its mean square."""
+    """Typical distance of two centres, in standard deviations of the noise: the root of its mean
+    square."""
 
     def __post_init__(self) -> None:
         if self.d < 1 or self.classes < 2:
-            raise DataError(f"Clouds need d of at least 1 and at least 2 classes, got d={self.d}, classes={self.classes}")
+            raise DataError(
+                f"Clouds need d of at least 1 and at least 2 classes, got d={self.d}, "
+                f"classes={self.classes}"
+            )
         if self.apart <= 0:
             raise DataError(f"Clouds.apart is a distance above 0, got {self.apart:g}")
 
@@ -43,15 +49,22 @@ class Clouds:
         return torch.from_numpy(drawn * np.float32(self.apart / (2 * self.d) ** 0.5))
 
     def batches(self, seeds: Seeds, batch: int, stream: str = "train") -> Callable[[int], Batch]:
-        """A source of points and their classes, step → ([run, b, d], [run, b]); streams of different names are independent."""
+        """A source of points and their classes, step → ([run, b, d], [run, b]); streams of
+        different names are independent."""
         seeds = np.asarray(seeds)
         centres = self.centres(seeds)
-        block = max(1, 4_096 // batch)  # steps drawn at once, as opening a stream costs as much as a thousand numbers
+        block = max(
+            1, 4_096 // batch
+        )  # steps drawn at once, as opening a stream costs as much as a thousand numbers
 
         def drawn(number: int) -> tuple[Tensor, Tensor]:
             shape = (block, batch)
-            label = torch.from_numpy(rng.integers(seeds, f"classes.label.{stream}", number, shape, self.classes))
-            noise = torch.from_numpy(rng.normal(seeds, f"classes.noise.{stream}", number, (*shape, self.d)))
+            label = torch.from_numpy(
+                rng.integers(seeds, f"classes.label.{stream}", number, shape, self.classes)
+            )
+            noise = torch.from_numpy(
+                rng.normal(seeds, f"classes.noise.{stream}", number, (*shape, self.d))
+            )
             return noise, label
 
         kept: dict[int, tuple[Tensor, Tensor]] = {}

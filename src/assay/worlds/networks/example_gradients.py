@@ -1,7 +1,8 @@
-"""Small classifiers with a run axis, the gradient of every single example, and the noise that sampling them makes.
+"""Small classifiers with a run axis, the gradient of every single example, and the noise that
+sampling them makes.
 
-A classifier is a stack of matrices W0, W1, … [run in out] with a ReLU between them, without biases; one matrix is softmax regression.
-"""
+A classifier is a stack of matrices W0, W1, … [run in out] with a ReLU between them, without biases;
+one matrix is softmax regression."""
 
 from __future__ import annotations
 
@@ -23,12 +24,16 @@ Law = Literal["sgd", "even", "iso", "diag"]
 def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, Tensor]:
     """Starting matrices W0 [run sizes0 sizes1], W1 …, normal with variance 1/inputs."""
     return {
-        f"W{i}": torch.from_numpy(rng.normal(runs.seeds, f"classifier.W{i}", 0, (a, b)) * np.float32(a**-0.5))
+        f"W{i}": torch.from_numpy(
+            rng.normal(runs.seeds, f"classifier.W{i}", 0, (a, b)) * np.float32(a**-0.5)
+        )
         for i, (a, b) in enumerate(itertools.pairwise(sizes))
     }
 
 
-def losses(params: Mapping[str, Tensor], batch: tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]) -> Float[Tensor, "run"]:
+def losses(
+    params: Mapping[str, Tensor], batch: tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]
+) -> Float[Tensor, "run"]:
     """Mean cross-entropy of each run's batch, nats."""
     *_, logits = _forward(params, batch[0])
     return -logits.log_softmax(-1).gather(-1, batch[1].unsqueeze(-1)).mean((1, 2))
@@ -47,19 +52,26 @@ def draws(
     return draw
 
 
-def coordinates(seeds: Int[np.ndarray, "run"], params: Mapping[str, Tensor], count: int) -> Int[Tensor, "run coordinate"]:
-    """Numbers of that many parameters of each run, without repetition, among all of its matrices laid end to end."""
+def coordinates(
+    seeds: Int[np.ndarray, "run"], params: Mapping[str, Tensor], count: int
+) -> Int[Tensor, "run coordinate"]:
+    """Numbers of that many parameters of each run, without repetition, among all of its matrices
+    laid end to end."""
     total = sum(w[0].numel() for w in params.values())
     return torch.from_numpy(rng.permutation(seeds, "classifier.coordinates", 0, total)[:, :count])
 
 
 def of_examples(
-    params: Mapping[str, Tensor], x: Float[Tensor, "run b f"], y: Int[Tensor, "run b"], at: Int[Tensor, "run coordinate"]
+    params: Mapping[str, Tensor],
+    x: Float[Tensor, "run b f"],
+    y: Int[Tensor, "run b"],
+    at: Int[Tensor, "run coordinate"],
 ) -> Float[Tensor, "run b coordinate"]:
-    """Gradient of each example's cross-entropy along the chosen parameters, nats per unit of parameter.
+    """Gradient of each example's cross-entropy along the chosen parameters, nats per unit of
+    parameter.
 
-    Formula: ∂L/∂W_l[i, j] = activation_i · δ_j, with δ = softmax − one-hot at the top and δ Wᵀ where the ReLU is on below.
-    """
+    Formula: ∂L/∂W_l[i, j] = activation_i · δ_j, with δ = softmax − one-hot at the top and δ Wᵀ
+    where the ReLU is on below."""
     *acts, logits = _forward(params, x)
     delta = logits.softmax(-1)
     delta.scatter_add_(-1, y.unsqueeze(-1), delta.new_full((*y.shape, 1), -1.0))
@@ -87,11 +99,12 @@ def noise(
     count: int,
     stream: str = "noise",
 ) -> Float[Tensor, "minibatch coordinate"]:
-    """`count` draws of what a minibatch's mean gradient has on top of that of all examples, at the same weights.
+    """`count` draws of what a minibatch's mean gradient has on top of that of all examples, at the
+    same weights.
 
-    "sgd" samples examples with replacement, "even" too, with every coordinate scaled to the mean variance, so that only correlations
-    are left; "diag" is normal with each coordinate's variance and no correlation, "iso" with the mean variance in all.
-    """
+    "sgd" samples examples with replacement, "even" too, with every coordinate scaled to the mean
+    variance, so that only correlations are left; "diag" is normal with each coordinate's variance
+    and no correlation, "iso" with the mean variance in all."""
     off = gradients - gradients.mean(0)
     named = f"{stream}.{law}"
     if law == "even":
@@ -99,9 +112,13 @@ def noise(
         off = off * (own.mean() / own.where(own > 0, own.mean())).sqrt()
     if law in ("sgd", "even"):
         picks = rng.integers(np.array([seed]), named, index, (count, batch), len(off))[0]
-        return torch.nn.functional.embedding_bag(torch.from_numpy(picks).to(off.device), off, mode="mean")
+        return torch.nn.functional.embedding_bag(
+            torch.from_numpy(picks).to(off.device), off, mode="mean"
+        )
     variance = off.square().mean(0) / batch
-    z = torch.from_numpy(rng.normal(np.array([seed]), named, index, (count, off.shape[1]))[0]).to(off)
+    z = torch.from_numpy(rng.normal(np.array([seed]), named, index, (count, off.shape[1]))[0]).to(
+        off
+    )
     return z * (variance if law == "diag" else variance.mean()).sqrt()
 
 
@@ -118,7 +135,9 @@ def noise_spectra(
     found = []
     for own, seed in zip(gradients, seeds.tolist(), strict=True):
         drawn = noise(own.double(), seed, index, law, batch, count, stream)
-        found.append(torch.linalg.eigvalsh(drawn.T @ drawn / count).flip(0).clamp_min(0).cpu().numpy())
+        found.append(
+            torch.linalg.eigvalsh(drawn.T @ drawn / count).flip(0).clamp_min(0).cpu().numpy()
+        )
     return np.stack(found)
 
 

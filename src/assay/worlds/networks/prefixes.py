@@ -1,8 +1,9 @@
-"""A transformer on distinct prefixes: what causal attention leaves in the stream depends on the prefix alone, so each is one row.
+"""A transformer on distinct prefixes: what causal attention leaves in the stream depends on the
+prefix alone, so each is one row.
 
-Sixty-four sequences of ten tokens over a small alphabet share most of their short prefixes; computing each once halves a
-training step, and a whole tree of prefixes costs its rows in place of its sequences.
-"""
+Sixty-four sequences of ten tokens over a small alphabet share most of their short prefixes;
+computing each once halves a training step, and a whole tree of prefixes costs its rows in place of
+its sequences."""
 
 from __future__ import annotations
 
@@ -17,24 +18,32 @@ from assay.subjects.decoder import Params, check_context, embedded, stream
 
 
 class Prefixes(NamedTuple):
-    """Distinct prefixes of each run, or with a first axis of 1 the same for all runs; a row is a prefix."""
+    """Distinct prefixes of each run, or with a first axis of 1 the same for all runs; a row is a
+    prefix."""
 
     token: Int[Tensor, "run row"]
     """The last token."""
     position: Int[Tensor, "run row"]
     """Its position, from 0."""
     ancestors: Int[Tensor, "run row s"]
-    """The rows of the prefixes of 1, 2, … tokens that this one starts with, itself last; filled up with itself."""
+    """The rows of the prefixes of 1, 2, … tokens that this one starts with, itself last; filled up
+    with itself."""
 
 
-def distinct(tokens: Int[np.ndarray, "run b s"], ids: Int[np.ndarray, "run b s"]) -> tuple[Prefixes, Tensor, Tensor]:
-    """The distinct prefixes of each run's sequences, how often each occurs [run, row], and an id of each [run, row].
+def distinct(
+    tokens: Int[np.ndarray, "run b s"], ids: Int[np.ndarray, "run b s"]
+) -> tuple[Prefixes, Tensor, Tensor]:
+    """The distinct prefixes of each run's sequences, how often each occurs [run, row], and an id of
+    each [run, row].
 
-    `ids` names prefixes, one id for one prefix. Runs have as many rows as the one that has most; what fills up the others is a
-    copy of a prefix that occurs 0 times.
+    `ids` names prefixes, one id for one prefix. Runs have as many rows as the one that has most;
+    what fills up the others is a copy of a prefix that occurs 0 times.
     """
     runs, b, s = tokens.shape
-    found = [np.unique(one.ravel(), return_index=True, return_inverse=True, return_counts=True) for one in ids]
+    found = [
+        np.unique(one.ravel(), return_index=True, return_inverse=True, return_counts=True)
+        for one in ids
+    ]
     most = max(len(named) for named, *_ in found)
     named, token, position, count = (np.zeros((runs, most), dtype=np.int64) for _ in range(4))
     ancestors = np.zeros((runs, most, s), dtype=np.int64)
@@ -42,30 +51,47 @@ def distinct(tokens: Int[np.ndarray, "run b s"], ids: Int[np.ndarray, "run b s"]
         rows = np.r_[np.arange(len(own)), np.zeros(most - len(own), dtype=np.int64)]
         at, until = np.divmod(first[rows], s)
         paths = inverse.reshape(b, s)[at]
-        ancestors[r] = np.where(np.arange(s) <= until[:, None], paths, paths[np.arange(most), until][:, None])
+        ancestors[r] = np.where(
+            np.arange(s) <= until[:, None], paths, paths[np.arange(most), until][:, None]
+        )
         named[r], token[r], position[r] = own[rows], tokens[r, at, until], until
         count[r, : len(own)] = times
     as_tensor = torch.from_numpy
-    return Prefixes(as_tensor(token), as_tensor(position), as_tensor(ancestors)), as_tensor(count), as_tensor(named)
+    return (
+        Prefixes(as_tensor(token), as_tensor(position), as_tensor(ancestors)),
+        as_tensor(count),
+        as_tensor(named),
+    )
 
 
-def forward_prefixes(params: Params, prefixes: Prefixes) -> tuple[Float[Tensor, "run row v"], list[Float[Tensor, "run row d"]]]:
+def forward_prefixes(
+    params: Params, prefixes: Prefixes
+) -> tuple[Float[Tensor, "run row v"], list[Float[Tensor, "run row d"]]]:
     """Logits after each prefix, and the residual stream of its last token after each block.
 
     Raises: SpecError when prefixes are longer than the model's context.
     """
     runs, s = len(params["W_E"]), prefixes.ancestors.shape[-1]
     check_context(params, s)
-    token, position, ancestors = (x.to(params["W_E"].device).expand(runs, *x.shape[1:]) for x in prefixes)
+    token, position, ancestors = (
+        x.to(params["W_E"].device).expand(runs, *x.shape[1:]) for x in prefixes
+    )
     rows = token.shape[1]
     offset = torch.arange(runs, device=token.device)[:, None, None] * rows
     read = (ancestors + offset).flatten()
-    unread = (torch.arange(s, device=token.device) > position[..., None])[..., None]  # [run, row, s, 1]
+    unread = (torch.arange(s, device=token.device) > position[..., None])[
+        ..., None
+    ]  # [run, row, s, 1]
     hidden = torch.zeros(unread.shape, device=token.device).masked_fill_(unread, -torch.inf)
 
     def attend(qkv: Tensor) -> Tensor:
         q, kv = qkv[:, :, :1], qkv[:, :, 1:]
-        k, v = kv.reshape(runs * rows, -1).index_select(0, read).view(runs, rows, s, *kv.shape[2:]).unbind(3)
+        k, v = (
+            kv.reshape(runs * rows, -1)
+            .index_select(0, read)
+            .view(runs, rows, s, *kv.shape[2:])
+            .unbind(3)
+        )
         scores = (q * k).sum(-1) * q.shape[-1] ** -0.5 + hidden  # [run, row, s, h]
         return (scores.softmax(2)[..., None] * v).sum(2)
 

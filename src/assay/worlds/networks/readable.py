@@ -1,9 +1,11 @@
-"""Decoders written by hand on a text of pairs: how much each knows, and how much of that can be read off it, is known exactly.
+"""Decoders written by hand on a text of pairs: how much each knows, and how much of that can be
+read off it, is known exactly.
 
-After token x comes its partner with probability `SURE`, and else any token. A decoder knows the partners of some tokens. What it knows
-plainly takes two nodes a token: the token's own coordinate of the stream, and a neuron that fires on it alone. What it knows densely is
-spread over all coordinates and `DENSE` neurons, each of which fires on a random half of all tokens; only together do they say it.
-"""
+After token x comes its partner with probability `SURE`, and else any token. A decoder knows the
+partners of some tokens. What it knows plainly takes two nodes a token: the token's own coordinate
+of the stream, and a neuron that fires on it alone. What it knows densely is spread over all
+coordinates and `DENSE` neurons, each of which fires on a random half of all tokens; only together
+do they say it."""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ class Known:
         return min(self.plain, nodes // 2) / VOCAB * gain()
 
     def by_rules(self, names: int) -> float:
-        """The share of neurons' firings that rules of so many names explain, by sensitivity less false alarms, on average.
+        """The share of neurons' firings that rules of so many names explain, by sensitivity less
+        false alarms, on average.
 
         Formula: (plain + DENSE · names/(V/2)) / (plain + DENSE); 1 without a dense part
         """
@@ -69,7 +72,9 @@ def partners(seeds: Int[np.ndarray, "run"]) -> Int[np.ndarray, "run v"]:
     return rng.permutation(seeds, "readable.partners", 0, VOCAB)
 
 
-def text(seeds: Int[np.ndarray, "run"], windows: int, context: int, part: str) -> Int[np.ndarray, "run window s"]:
+def text(
+    seeds: Int[np.ndarray, "run"], windows: int, context: int, part: str
+) -> Int[np.ndarray, "run window s"]:
     """Windows of the text of each seed."""
     partner, rows = partners(seeds), np.arange(len(seeds))[:, None]
     free = rng.integers(seeds, f"readable.{part}.free", 0, (windows, context), VOCAB)
@@ -81,12 +86,15 @@ def text(seeds: Int[np.ndarray, "run"], windows: int, context: int, part: str) -
 
 
 def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[str, Tensor]:
-    """The parameters [run, …] of such a decoder: one block, one head that reads nothing, ReLU neurons."""
+    """The parameters [run, …] of such a decoder: one block, one head that reads nothing, ReLU
+    neurons."""
     import torch
 
     runs, d, m = len(seeds), 2 * VOCAB, known.neurons
     hot, cold = _normed(d)
-    names = rng.permutation(seeds, "readable.known", 0, VOCAB)  # the first tokens are known plainly, the next ones densely
+    names = rng.permutation(
+        seeds, "readable.known", 0, VOCAB
+    )  # the first tokens are known plainly, the next ones densely
     halves = np.argsort(rng.uniform(seeds, "readable.halves", 0, (DENSE, VOCAB)), -1) < VOCAB // 2
     wanted = STRENGTH * np.eye(VOCAB)[partners(seeds)]  # [run, token, partner]
     before = np.full((runs, VOCAB, m), -0.5)  # what each neuron gets at each token, before its ReLU
@@ -98,19 +106,39 @@ def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[s
         if known.dense:
             on = halves[i].T  # [token, neuron]
             before[i, :, known.plain :] = np.where(on, 1.0, -1.0)
-            out[i, known.plain :] = np.linalg.pinv(on.astype(float)) @ np.where(np.isin(np.arange(VOCAB), dense)[:, None], wanted[i], 0.0)
+            out[i, known.plain :] = np.linalg.pinv(on.astype(float)) @ np.where(
+                np.isin(np.arange(VOCAB), dense)[:, None], wanted[i], 0.0
+            )
     W_in, W_out, W_U = np.zeros((runs, d, m)), np.zeros((runs, m, d)), np.zeros((runs, d, VOCAB))
     W_in[:, :VOCAB] = before / (hot - cold)
     W_out[:, :, VOCAB:] = out
     W_U[:, VOCAB:] = np.eye(VOCAB) * _boost() / _said(d)
-    zeros, ones = (lambda *shape: np.zeros((runs, *shape))), (lambda *shape: np.ones((runs, *shape)))
+    zeros, ones = (
+        (lambda *shape: np.zeros((runs, *shape))),
+        (lambda *shape: np.ones((runs, *shape))),
+    )
     params = {
-        "W_E": np.broadcast_to(np.eye(VOCAB, d), (runs, VOCAB, d)), "W_pos": zeros(context, d), "gain_1": ones(1, d), "bias_1": zeros(1, d),
-        "W_QKV": zeros(1, d, 3, 1, 2), "b_QKV": zeros(1, 3, 1, 2), "W_O": zeros(1, 1, 2, d), "b_O": zeros(1, d), "gain_2": ones(1, d),
-        "bias_2": zeros(1, d), "W_in": W_in[:, None], "b_in": -cold * W_in.sum(1)[:, None], "W_out": W_out[:, None], "b_out": zeros(1, d),
-        "gain": ones(d), "bias": zeros(d), "W_U": W_U,
-    }  # fmt: skip
-    return {name: torch.from_numpy(np.ascontiguousarray(p, np.float32)) for name, p in params.items()}
+        "W_E": np.broadcast_to(np.eye(VOCAB, d), (runs, VOCAB, d)),
+        "W_pos": zeros(context, d),
+        "gain_1": ones(1, d),
+        "bias_1": zeros(1, d),
+        "W_QKV": zeros(1, d, 3, 1, 2),
+        "b_QKV": zeros(1, 3, 1, 2),
+        "W_O": zeros(1, 1, 2, d),
+        "b_O": zeros(1, d),
+        "gain_2": ones(1, d),
+        "bias_2": zeros(1, d),
+        "W_in": W_in[:, None],
+        "b_in": -cold * W_in.sum(1)[:, None],
+        "W_out": W_out[:, None],
+        "b_out": zeros(1, d),
+        "gain": ones(d),
+        "bias": zeros(d),
+        "W_U": W_U,
+    }
+    return {
+        name: torch.from_numpy(np.ascontiguousarray(p, np.float32)) for name, p in params.items()
+    }
 
 
 def _normed(d: int) -> tuple[float, float]:
@@ -120,7 +148,8 @@ def _normed(d: int) -> tuple[float, float]:
 
 
 def _said(d: int) -> float:
-    """By how much a known partner's coordinate stands out among the others after the last LayerNorm."""
+    """By how much a known partner's coordinate stands out among the others after the last
+    LayerNorm."""
     mean = (1 + STRENGTH) / d
     return STRENGTH / math.sqrt((1 + STRENGTH**2) / d - mean**2 + 1e-5)
 

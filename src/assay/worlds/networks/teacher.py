@@ -1,4 +1,5 @@
-"""Classes that a random linear teacher draws for normal inputs: a small classification problem of its own for every run."""
+"""Classes that a random linear teacher draws for normal inputs: a small classification problem of
+its own for every run."""
 
 from __future__ import annotations
 
@@ -11,14 +12,22 @@ from assay.core import rng
 
 
 def labelled(
-    seeds: Int[np.ndarray, "run"], examples: int, features: int, classes: int, sharpness: float, zipf: float = 0.0
+    seeds: Int[np.ndarray, "run"],
+    examples: int,
+    features: int,
+    classes: int,
+    sharpness: float,
+    zipf: float = 0.0,
 ) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
-    """Inputs, standard normal, and classes drawn from softmax(sharpness · x V/√features − zipf · log rank), V standard normal and each run's own.
+    """Inputs, standard normal, and classes drawn from softmax(sharpness · x V/√features − zipf ·
+    log rank), V standard normal and each run's own.
 
-    With zipf = 1 class k is about 1/k as frequent as the first, as words are; with 0 all are alike. Drawn by Gumbel's trick.
-    """
+    With zipf = 1 class k is about 1/k as frequent as the first, as words are; with 0 all are alike.
+    Drawn by Gumbel's trick."""
     x = rng.normal(seeds, "teacher.inputs", 0, (examples, features))
-    weights = rng.normal(seeds, "teacher.weights", 0, (features, classes)) * np.float32(sharpness / features**0.5)
+    weights = rng.normal(seeds, "teacher.weights", 0, (features, classes)) * np.float32(
+        sharpness / features**0.5
+    )
     noise = rng.uniform(seeds, "teacher.classes", 0, (examples, classes)).astype(np.float64)
     gumbel = -np.log(-np.log(np.clip(noise, 1e-12, None)))
     logits = x @ weights - zipf * np.log(np.arange(1, classes + 1))

@@ -1,4 +1,5 @@
-"""Small pre-LN transformers with a run axis, for worlds to train: `subjects.decoder` without biases in attention, and with a ReLU MLP."""
+"""Small pre-LN transformers with a run axis, for worlds to train: `subjects.decoder` without biases
+in attention, and with a ReLU MLP."""
 
 from __future__ import annotations
 
@@ -35,17 +36,22 @@ class Sizes:
 
 
 def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, Tensor]:
-    """Starting parameters of every run, drawn by its seed: matrices N(0, 1/inputs), those that write to the stream half as wide.
+    """Starting parameters of every run, drawn by its seed: matrices N(0, 1/inputs), those that
+    write to the stream half as wide.
 
     Embeddings and positions N(0, 0.1²), gains 1, biases 0.
     """
     s = sizes
 
     def drawn(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
-        return torch.from_numpy(rng.normal(seeds, f"transformer.{name}", 0, shape) * np.float32(deviation))
+        return torch.from_numpy(
+            rng.normal(seeds, f"transformer.{name}", 0, shape) * np.float32(deviation)
+        )
 
     wide = s.heads * s.d_head
-    constant = {name: torch.zeros(len(seeds), s.layers, s.d) for name in ("bias_1", "bias_2", "b_out")}
+    constant = {
+        name: torch.zeros(len(seeds), s.layers, s.d) for name in ("bias_1", "bias_2", "b_out")
+    }
     constant |= {name: torch.ones(len(seeds), s.layers, s.d) for name in ("gain_1", "gain_2")}
     return constant | {
         "W_E": drawn("W_E", (s.vocab, s.d), 0.1),

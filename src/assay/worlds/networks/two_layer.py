@@ -1,7 +1,8 @@
-"""Classifiers of two layers with weights of their own in each, with a run axis: ReLU or tanh, with or without biases.
+"""Classifiers of two layers with weights of their own in each, with a run axis: ReLU or tanh, with
+or without biases.
 
-What rescaling does to them: W₁ times c and W₂ over c is the same function if the non-linearity is a ReLU and nothing is added
-before it; with W₁ alone the outputs are multiplied by c.
+What rescaling does to them: W₁ times c and W₂ over c is the same function if the non-linearity is a
+ReLU and nothing is added before it; with W₁ alone the outputs are multiplied by c.
 """
 
 from __future__ import annotations
@@ -20,18 +21,32 @@ State = dict[str, Tensor]
 
 
 def start(runs: Runs, inputs: int, hidden: int, classes: int, bias: bool = False) -> State:
-    """Starting parameters of every run: W1 [run h d] of variance 2/d, W2 [run k h] of variance 1/h, biases b1, b2 zero if any.
+    """Starting parameters of every run: W1 [run h d] of variance 2/d, W2 [run k h] of variance 1/h,
+    biases b1, b2 zero if any.
 
     Rows of W1 are neurons.
     """
-    W1 = torch.from_numpy(rng.normal(runs.seeds, "two_layer.W1", 0, (hidden, inputs)) * np.float32((2 / inputs) ** 0.5))
-    W2 = torch.from_numpy(rng.normal(runs.seeds, "two_layer.W2", 0, (classes, hidden)) * np.float32((1 / hidden) ** 0.5))
+    W1 = torch.from_numpy(
+        rng.normal(runs.seeds, "two_layer.W1", 0, (hidden, inputs))
+        * np.float32((2 / inputs) ** 0.5)
+    )
+    W2 = torch.from_numpy(
+        rng.normal(runs.seeds, "two_layer.W2", 0, (classes, hidden))
+        * np.float32((1 / hidden) ** 0.5)
+    )
     params = {"W1": W1, "W2": W2}
-    return params | {"b1": torch.zeros(len(runs), hidden), "b2": torch.zeros(len(runs), classes)} if bias else params
+    return (
+        params | {"b1": torch.zeros(len(runs), hidden), "b2": torch.zeros(len(runs), classes)}
+        if bias
+        else params
+    )
 
 
-def logits(params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool = False) -> Float[Tensor, "run b k"]:
-    """Outputs of every run: W₂ ReLU(W₁ x + b₁) + b₂, with a tanh in the ReLU's place if asked, without biases where there are none."""
+def logits(
+    params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool = False
+) -> Float[Tensor, "run b k"]:
+    """Outputs of every run: W₂ ReLU(W₁ x + b₁) + b₂, with a tanh in the ReLU's place if asked,
+    without biases where there are none."""
     hidden = torch.bmm(x, params["W1"].transpose(1, 2))
     if "b1" in params:
         hidden = hidden + params["b1"].unsqueeze(1)
@@ -39,7 +54,9 @@ def logits(params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool
     return out + params["b2"].unsqueeze(1) if "b2" in params else out
 
 
-def rescaled(params: Mapping[str, Tensor], c: float, back: bool = True, bias: bool = False) -> State:
+def rescaled(
+    params: Mapping[str, Tensor], c: float, back: bool = True, bias: bool = False
+) -> State:
     """Multiply W₁ by c and, if `back`, divide W₂ by c; with `bias` b₁ is multiplied as well."""
     out = {**params, "W1": params["W1"] * c}
     if back:
@@ -55,14 +72,18 @@ def cross_entropy(z: Float[Tensor, "run b k"], label: Int[Tensor, "run b"]) -> F
 
 
 def effects(
-    params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], label: Int[Tensor, "run b"], scales: Sequence[float], tanh: bool = False
+    params: Mapping[str, Tensor],
+    x: Float[Tensor, "run b d"],
+    label: Int[Tensor, "run b"],
+    scales: Sequence[float],
+    tanh: bool = False,
 ) -> dict[str, Float[Tensor, "run scale"]]:
     """What multiplying W₁ by each scale c does to every run on these inputs, by name.
 
-    With W₂ over c: `loss` (nats) and `change`, the largest change of an output over the largest output; `change_biased`, the same
-    with b₁ times c as well. With W₁ alone: `loss_alone` (nats), `not_times`, by how much outputs over c then differ, and
-    `reclassified`, the share of inputs whose class changes.
-    """
+    With W₂ over c: `loss` (nats) and `change`, the largest change of an output over the largest
+    output; `change_biased`, the same with b₁ times c as well. With W₁ alone: `loss_alone` (nats),
+    `not_times`, by how much outputs over c then differ, and `reclassified`, the share of inputs
+    whose class changes."""
     own = logits(params, x, tanh)
     size = own.abs().amax((1, 2))
 
@@ -78,5 +99,7 @@ def effects(
         "change_biased": each(lambda z, c: off(z), bias=True),
         "loss_alone": each(lambda z, c: cross_entropy(z, label), back=False),
         "not_times": each(lambda z, c: off(z / c), back=False),
-        "reclassified": each(lambda z, c: (z.argmax(-1) != own.argmax(-1)).float().mean(1), back=False),
+        "reclassified": each(
+            lambda z, c: (z.argmax(-1) != own.argmax(-1)).float().mean(1), back=False
+        ),
     }

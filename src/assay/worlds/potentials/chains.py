@@ -1,4 +1,5 @@
-"""Langevin chains on potentials of any shapes, batched over those of one shape: their losses, block by block."""
+"""Langevin chains on potentials of any shapes, batched over those of one shape: their losses, block
+by block."""
 
 from __future__ import annotations
 
@@ -11,7 +12,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assay.core.bench import Bench
-from assay.core.chains import block_ends, drift, estimate, flags, mean_over, overshoot, standard_error
+from assay.core.chains import (
+    block_ends,
+    drift,
+    estimate,
+    flags,
+    mean_over,
+    overshoot,
+    standard_error,
+)
 from assay.core.fit import Group, fit
 from assay.core.langevin import langevin
 from assay.worlds.potentials.potential import Potential, mean_loss, minimum
@@ -62,20 +71,26 @@ def summed(
     ends: Int[np.ndarray, "block"],
     burn_in: int,
 ) -> Summed:
-    """Estimates, their errors and the chains' health, from what `sample` recorded in blocks that end at these steps."""
+    """Estimates, their errors and the chains' health, from what `sample` recorded in blocks that
+    end at these steps."""
     with np.errstate(invalid="ignore", over="ignore"):
-        kept = mean_over(ends, losses.reshape(-1, losses.shape[-1]), burn_in).reshape(*losses.shape[:2], -1)
+        kept = mean_over(ends, losses.reshape(-1, losses.shape[-1]), burn_in).reshape(
+            *losses.shape[:2], -1
+        )
         draws = kept.shape[-1]
         values = estimate(kept, at_centre, n_beta[:, None])
         late = estimate(kept[..., draws // 2 :], at_centre, n_beta[:, None]).mean(1)
         trace = n_beta[:, None] * (losses - at_centre[..., None]).mean(1)
         moved, accepted = drift(kept), acceptance[..., -draws:].mean((1, 2))
         # all chains of a run as one, since the places that count are rare
-        late_losses, late_refused, taken = (x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance))
+        late_losses, late_refused, taken = (
+            x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance)
+        )
         over = overshoot(late_losses, late_refused, taken, at_centre.mean(1))
         failed = flags(values, moved, accepted, over)
         at, error, late, trace, moved = (
-            np.where(np.abs(x) < 1e30, x, np.nan) for x in (values.mean(1), standard_error(values), late, trace, moved)
+            np.where(np.abs(x) < 1e30, x, np.nan)
+            for x in (values.mean(1), standard_error(values), late, trace, moved)
         )
     return Summed(at, error, late, trace, moved, accepted, over, failed)
 
@@ -92,9 +107,13 @@ def sample(
     blocks: int,
     bench: Bench,
 ) -> Sampled:
-    """Chains of each run from its potential's minimum, of which every weight is moved by `off`; recorded in equal blocks."""
+    """Chains of each run from its potential's minimum, of which every weight is moved by `off`;
+    recorded in equal blocks."""
     shapes = [(type(p), *p.shapes.items()) for p in potentials]
-    parts = [np.array([i for i, shape in enumerate(shapes) if shape == one]) for one in dict.fromkeys(shapes)]
+    parts = [
+        np.array([i for i, shape in enumerate(shapes) if shape == one])
+        for one in dict.fromkeys(shapes)
+    ]
     count = seeds.shape[1]
     groups: list[Group] = []
     centres = []
@@ -106,13 +125,23 @@ def sample(
         centres.append(loss(start, None))
         knobs = {"lr": lr, "n_beta": n_beta, "localisation": localisation}
         per_chain = {name: values[part].repeat(count) for name, values in knobs.items()}
-        groups.append(langevin(loss, start, seeds[part].ravel(), **per_chain, stream="potentials", acceptance=True))
-    done = fit(groups, lambda step: None, steps=steps, probe_at=block_ends(steps, blocks), bench=bench)
+        groups.append(
+            langevin(
+                loss, start, seeds[part].ravel(), **per_chain, stream="potentials", acceptance=True
+            )
+        )
+    done = fit(
+        groups, lambda step: None, steps=steps, probe_at=block_ends(steps, blocks), bench=bench
+    )
     order = torch.from_numpy(np.argsort(np.concatenate(parts), kind="stable"))
 
     def gathered(each: Sequence[np.ndarray | Tensor]) -> Tensor:
-        return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in each])[order]
+        return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in each])[
+            order
+        ]
 
     broken = gathered([d.diverged for d in done]).any(1).numpy()
-    losses, acceptance, refused = (gathered([d.history[name] for d in done]) for name in ("loss", "acceptance", "refused"))
+    losses, acceptance, refused = (
+        gathered([d.history[name] for d in done]) for name in ("loss", "acceptance", "refused")
+    )
     return Sampled(losses, acceptance, refused, gathered(centres), broken)

@@ -1,4 +1,5 @@
-"""All that is known beforehand about chains on a potential: where they should arrive, and the counts that one might take instead."""
+"""All that is known beforehand about chains on a potential: where they should arrive, and the
+counts that one might take instead."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from assay.worlds.potentials.potential import Monomial, Quadratic, potential, we
 
 
 class Known(NamedTuple):
-    """Numbers about one potential and one setting of the chains, each to be compared with an estimate."""
+    """Numbers about one potential and one setting of the chains, each to be compared with an
+    estimate."""
 
     coefficient: float
     """λ, the learning coefficient."""
     stationary: float
-    """What stationary chains give: exact for a quadratic, without the step's error where there is an integral, else λ."""
+    """What stationary chains give: exact for a quadratic, without the step's error where there is
+    an integral, else λ."""
     half_weights: float
     """Half the number of weights, the coefficient of a regular model."""
     half_rank: float
@@ -24,16 +27,21 @@ class Known(NamedTuple):
 
 @lru_cache
 def known(name: str, n_beta: float, localisation: float = 1.0, lr: float = 0.0) -> Known:
-    """What is known about the potential of this name at a setting. Raises: SpecError for no potential, or an unstable step on a quadratic."""
+    """What is known about the potential of this name at a setting. Raises: SpecError for no
+    potential, or an unstable step on a quadratic."""
     p = potential(name)
     half = weights(p) / 2
     if isinstance(p, Quadratic):
         curved = sum(h > 0 for h in p.curvatures) / 2
-        at = float(learning_coefficient.stationary_quadratic(p.curvatures, n_beta, localisation, lr))
+        at = float(
+            learning_coefficient.stationary_quadratic(p.curvatures, n_beta, localisation, lr)
+        )
         return Known(curved, at, half, curved)
     if isinstance(p, Monomial):
         at = learning_coefficient.posterior_monomial(p.powers, n_beta, localisation)
-        return Known(learning_coefficient.monomial(p.powers)[0], at, half, float(p.stiffest > 0) / 2)
+        return Known(
+            learning_coefficient.monomial(p.powers)[0], at, half, float(p.stiffest > 0) / 2
+        )
     sizes = (p.inputs, p.hidden, p.outputs)
     coefficient = reduced_rank.coefficient(*sizes, p.rank)[0]
     at = coefficient

@@ -1,4 +1,5 @@
-"""Losses whose learning coefficient is known: quadratics, monomials, deep linear networks; with a run axis, and by name."""
+"""Losses whose learning coefficient is known: quadratics, monomials, deep linear networks; with a
+run axis, and by name."""
 
 from __future__ import annotations
 
@@ -55,10 +56,11 @@ class Monomial:
 
 @dataclass(frozen=True)
 class Network:
-    """½ ‖B A − T‖² of a linear network, A [hidden, inputs], B [outputs, hidden]; T has `rank` singular values of 1.
+    """½ ‖B A − T‖² of a linear network, A [hidden, inputs], B [outputs, hidden]; T has `rank`
+    singular values of 1.
 
-    It is the mean loss over inputs of unit covariance. The minimum is the balanced one, A and B both with singular values 1.
-    """
+    It is the mean loss over inputs of unit covariance. The minimum is the balanced one, A and B
+    both with singular values 1."""
 
     inputs: int
     hidden: int
@@ -84,8 +86,8 @@ _MONOMIAL = re.compile(r"monomial((?: \d+)+)")
 
 
 def potential(name: str) -> Potential:
-    """The potential of this name: "quadratic 1x6 0.5x2 0x2" (six weights of curvature 1, two of ½, two free), "monomial 1 1"
-    (w₁² w₂²), "network 5-3-4 rank 1" (inputs, hidden, outputs).
+    """The potential of this name: "quadratic 1x6 0.5x2 0x2" (six weights of curvature 1, two of ½,
+    two free), "monomial 1 1" (w₁² w₂²), "network 5-3-4 rank 1" (inputs, hidden, outputs).
 
     Raises: SpecError for another name, a size of 0, or a rank above the smallest size.
     """
@@ -95,7 +97,9 @@ def potential(name: str) -> Potential:
         if min(sizes) < 1:
             raise SpecError(f"potential {name!r}: inputs, hidden and outputs must be at least 1")
         if network.rank > min(sizes):
-            raise SpecError(f"potential {name!r}: rank {network.rank} is above the smallest size, {min(sizes)}")
+            raise SpecError(
+                f"potential {name!r}: rank {network.rank} is above the smallest size, {min(sizes)}"
+            )
         return network
     if found := _QUADRATIC.fullmatch(name):
         parts = [part.partition("x") for part in found[1].split()]
@@ -106,16 +110,25 @@ def potential(name: str) -> Potential:
     if found := _MONOMIAL.fullmatch(name):
         powers = tuple(map(int, found[1].split()))
         if len(powers) > 2 or max(powers) == 0:
-            raise SpecError(f"potential {name!r}: a monomial has one or two weights, and at least one power above 0")
+            raise SpecError(
+                f"potential {name!r}: a monomial has one or two weights, and at least one "
+                "power above 0"
+            )
         return Monomial(powers)
-    raise SpecError(f'no potential {name!r}; it is like "quadratic 1x6 0.5x2", "monomial 1 1" or "network 5-3-4 rank 1"')
+    raise SpecError(
+        f'no potential {name!r}; it is like "quadratic 1x6 0.5x2", "monomial 1 1" or "network '
+        '5-3-4 rank 1"'
+    )
 
 
 def minimum(potentials: Sequence[Potential]) -> State:
     """The minimum of each, float64 [run, …] by parameter; the potentials have one shape."""
     import torch
 
-    start = {n: torch.zeros(len(potentials), *shape, dtype=torch.float64) for n, shape in potentials[0].shapes.items()}
+    start = {
+        n: torch.zeros(len(potentials), *shape, dtype=torch.float64)
+        for n, shape in potentials[0].shapes.items()
+    }
     for i, p in enumerate(potentials):
         if isinstance(p, Network):
             for k in range(p.rank):
@@ -124,7 +137,8 @@ def minimum(potentials: Sequence[Potential]) -> State:
 
 
 def mean_loss(potentials: Sequence[Potential]) -> Loss:
-    """The loss (params, batch) → [run] of these potentials, of one kind and one shape; it needs no batch."""
+    """The loss (params, batch) → [run] of these potentials, of one kind and one shape; it needs no
+    batch."""
     import torch
 
     kind = type(potentials[0])
@@ -133,7 +147,9 @@ def mean_loss(potentials: Sequence[Potential]) -> Loss:
     if kind is Network:
         truth = minimum(potentials)
         target = truth["B"] @ truth["A"]
-        return lambda p, batch: (torch.bmm(p["B"], p["A"]) - target.to(p["A"])).square().sum((1, 2)) / 2
+        return lambda p, batch: (
+            (torch.bmm(p["B"], p["A"]) - target.to(p["A"])).square().sum((1, 2)) / 2
+        )
     if kind is Quadratic:
         h = torch.tensor([p.curvatures for p in potentials], dtype=torch.float64)  # type: ignore[union-attr]
         return lambda p, batch: (h.to(p["w"]) * p["w"].square()).sum(1) / 2

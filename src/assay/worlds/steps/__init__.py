@@ -1,4 +1,5 @@
-"""Steps of optimisers on a slope that samples disturb: how each is drawn, and its covariance in closed form."""
+"""Steps of optimisers on a slope that samples disturb: how each is drawn, and its covariance in
+closed form."""
 
 from assay.core.lazy import lazy
 

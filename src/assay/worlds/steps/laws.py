@@ -40,7 +40,9 @@ class Law:
 def source(slope: optimisers.Slope, law: Law) -> optimisers.Source:
     """Gradients, or steps, of this law, a stretch of time each."""
     if law.name in ("hard", "linear"):
-        return optimisers.mutations(slope, law.size, law.sharpness, law.held, hard=law.name == "hard")
+        return optimisers.mutations(
+            slope, law.size, law.sharpness, law.held, hard=law.name == "hard"
+        )
     if law.name == "es":
         return optimisers.strategies(slope, law.evaluations)
     if law.name in ("iso", "diag", "full"):
@@ -51,11 +53,13 @@ def source(slope: optimisers.Slope, law: Law) -> optimisers.Source:
     return optimisers.minibatches(slope, "exponential" if law.name == "skewed" else "normal")
 
 
-def expected(slope: optimisers.Slope, law: Law) -> tuple[Float[np.ndarray, "run n"], Float[np.ndarray, "run n n"]]:
+def expected(
+    slope: optimisers.Slope, law: Law
+) -> tuple[Float[np.ndarray, "run n"], Float[np.ndarray, "run n n"]]:
     """Mean and covariance of one step of every run; of Adam's, of the gradients it is given.
 
-    NaN for hard selection on examples that differ, with a true gradient beside: no closed form is known.
-    """
+    NaN for hard selection on examples that differ, with a true gradient beside: no closed form is
+    known."""
     found = [_of_run(slope, law, r) for r in range(len(slope.seeds))]
     mean, covariance = (np.stack(part) for part in zip(*found, strict=True))
     return -law.scale * mean, law.scale**2 * covariance
@@ -65,14 +69,20 @@ def _of_run(slope: optimisers.Slope, law: Law, r: int) -> tuple[np.ndarray, np.n
     gradient = np.zeros(slope.n)
     gradient[2] = slope.drift
     examples = noise.lock_step(float(slope.a[r]), float(slope.c[r]), slope.spread, slope.n)
-    sampled = examples * noise.sampling_factor(slope.batch, law.examples if law.name == "epochs" else None)
+    sampled = examples * noise.sampling_factor(
+        slope.batch, law.examples if law.name == "epochs" else None
+    )
     if law.name == "hard":
         if slope.spread and slope.drift:  # no closed form is known
             return np.full(slope.n, np.nan), np.full((slope.n, slope.n), np.nan)
         along = np.zeros(slope.n)
         along[:2] = slope.a[r], slope.c[r]
         held = int(law.held[r])
-        return noise.hard_selection_on_examples(along, law.size, held) if slope.spread else noise.hard_selection(gradient, law.size)
+        return (
+            noise.hard_selection_on_examples(along, law.size, held)
+            if slope.spread
+            else noise.hard_selection(gradient, law.size)
+        )
     if law.name == "linear":
         return noise.linear_selection(gradient, sampled, law.size, law.sharpness, int(law.held[r]))
     if law.name == "es":

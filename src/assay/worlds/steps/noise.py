@@ -1,7 +1,9 @@
-"""What one step of an optimiser is distributed like: covariances of minibatch, Gaussian, evolutionary and ES steps in closed form.
+"""What one step of an optimiser is distributed like: covariances of minibatch, Gaussian,
+evolutionary and ES steps in closed form.
 
-A step is lr times a minibatch gradient, or a sum of accepted mutations, or an estimate from random evaluations. The sampled
-gradient ĝ has mean G and covariance Σ/batch, where Σ is the covariance of the examples' own gradients. Signs are those of
+A step is lr times a minibatch gradient, or a sum of accepted mutations, or an estimate from random
+evaluations. The sampled gradient ĝ has mean G and covariance Σ/batch, where Σ is the covariance of
+the examples' own gradients. Signs are those of
 ascent: a step of descent has the same covariance.
 """
 
@@ -19,33 +21,39 @@ Matrix = Float[np.ndarray, "n n"]
 Vector = Float[np.ndarray, " n"]
 
 
-# --- the example: two coordinates that every example moves in lock-step --------------------------------------------------
+# --- the example: two coordinates that every example moves in lock-step ---------------------------
 
 
 def lock_step(a: float, c: float, spread: float = 1.0, n: int = 3) -> Matrix:
-    """Σ [n n] of examples whose gradients are (a g, c g, 0, …), g of mean 0 and standard deviation `spread`; rank 1, a gradient squared.
+    """Σ [n n] of examples whose gradients are (a g, c g, 0, …), g of mean 0 and standard deviation
+    `spread`; rank 1, a gradient squared.
 
     Raises: SpecError for fewer than 3 coordinates: two for the pair, one for a true gradient.
     """
     if n < 3:
-        raise SpecError(f"the example needs at least 3 coordinates, two in lock-step and one along the true gradient, got {n}")
+        raise SpecError(
+            "the example needs at least 3 coordinates, two in lock-step and one along the "
+            f"true gradient, got {n}"
+        )
     direction = np.zeros(n)
     direction[:2] = a, c
     return spread**2 * np.outer(direction, direction)
 
 
 def conserved(a: float, c: float) -> Float[np.ndarray, " 2"]:
-    """The unit vector (c, −a)/√(a² + c²), along which no example moves anything: what every sum of its steps conserves."""
+    """The unit vector (c, −a)/√(a² + c²), along which no example moves anything: what every sum of
+    its steps conserves."""
     return np.array([c, -a]) / math.hypot(a, c)
 
 
 def correlation(covariance: Matrix) -> float:
-    """Correlation of the first two coordinates. Range: −1 to 1; NaN where one of them does not vary."""
+    """Correlation of the first two coordinates. Range: −1 to 1; NaN where one of them does not
+    vary."""
     size = math.sqrt(covariance[0, 0] * covariance[1, 1])
     return float(covariance[0, 1] / size) if size > 0 else math.nan
 
 
-# --- gradient steps ------------------------------------------------------------------------------------------------------
+# --- gradient steps -------------------------------------------------------------------------------
 
 
 def sampling_factor(batch: int, examples: int | None = None) -> float:
@@ -59,12 +67,16 @@ def sampling_factor(batch: int, examples: int | None = None) -> float:
     if examples is None:
         return 1 / batch
     if batch > examples:
-        raise SpecError(f"a batch drawn without replacement has at most the {examples} examples that there are, got {batch}")
+        raise SpecError(
+            f"a batch drawn without replacement has at most the {examples} examples that "
+            f"there are, got {batch}"
+        )
     return (examples - batch) / (max(1, examples - 1) * batch)
 
 
 def isotropic(covariance: Matrix, over: int) -> Matrix:
-    """τ² I with the trace of `covariance` spread evenly over `over` coordinates: τ² = tr/over in each."""
+    """τ² I with the trace of `covariance` spread evenly over `over` coordinates: τ² = tr/over in
+    each."""
     return float(np.trace(covariance)) / over * np.eye(len(covariance))
 
 
@@ -79,11 +91,12 @@ def root(covariance: Matrix) -> Matrix:
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
-# --- evolution -----------------------------------------------------------------------------------------------------------
+# --- evolution ------------------------------------------------------------------------------------
 
 
 def hard_selection(gradient: Vector, size: float) -> tuple[Vector, Matrix]:
-    """Mean and covariance of one step δ·1[G·δ > 0], δ normal with standard deviation `size` in each coordinate.
+    """Mean and covariance of one step δ·1[G·δ > 0], δ normal with standard deviation `size` in each
+    coordinate.
 
     Formula: along Ĝ mean s/√(2π) and variance s²(½ − 1/2π); at right angles 0 and s²/2.
     """
@@ -92,12 +105,15 @@ def hard_selection(gradient: Vector, size: float) -> tuple[Vector, Matrix]:
     return mean, 0.5 * size**2 * np.eye(len(gradient)) - np.outer(mean, mean)
 
 
-def hard_selection_on_examples(direction: Vector, size: float, held: int = 1) -> tuple[Vector, Matrix]:
-    """Mean and covariance of the sum of `held` mutations, each accepted where ĝ·δ > 0, all on one ĝ = z·direction, z symmetric about 0.
+def hard_selection_on_examples(
+    direction: Vector, size: float, held: int = 1
+) -> tuple[Vector, Matrix]:
+    """Mean and covariance of the sum of `held` mutations, each accepted where ĝ·δ > 0, all on one ĝ
+    = z·direction, z symmetric about 0.
 
-    Formula: mean 0; covariance K ½s² I + K(K − 1) s²/2π uuᵀ, u the unit vector along the direction, by the law of total covariance:
-    given the sign of z a mutation has the mean ± s/√(2π) u. How large ĝ is plays no part.
-    """
+    Formula: mean 0; covariance K ½s² I + K(K − 1) s²/2π uuᵀ, u the unit vector along the direction,
+    by the law of total covariance: given the sign of z a mutation has the mean ± s/√(2π) u. How
+    large ĝ is plays no part."""
     if held < 1:
         raise SpecError(f"an environment is held for at least 1 mutation, got {held}")
     u = direction / np.linalg.norm(direction)
@@ -105,35 +121,46 @@ def hard_selection_on_examples(direction: Vector, size: float, held: int = 1) ->
     return np.zeros_like(u), held * 0.5 * size**2 * np.eye(len(u)) + shared
 
 
-def linear_selection(gradient: Vector, covariance: Matrix, size: float, sharpness: float, held: int = 1) -> tuple[Vector, Matrix]:
-    """Mean and covariance of the sum of `held` mutations, each accepted with probability ½ + ½β ĝ·δ, all on one sampled ĝ.
+def linear_selection(
+    gradient: Vector, covariance: Matrix, size: float, sharpness: float, held: int = 1
+) -> tuple[Vector, Matrix]:
+    """Mean and covariance of the sum of `held` mutations, each accepted with probability ½ + ½β
+    ĝ·δ, all on one sampled ĝ.
 
-    Formula: mean K ½βs²G; covariance K (½s² I − ¼β²s⁴ M) + K² ¼β²s⁴ Σ, with Σ the covariance of ĝ and M = Σ + GGᵀ.
-    With G = 0 in a pair of coordinates, K ½s² I + K(K − 1) ¼β²s⁴ Σ there: without any correlation at K = 1, whatever Σ.
-    """
+    Formula: mean K ½βs²G; covariance K (½s² I − ¼β²s⁴ M) + K² ¼β²s⁴ Σ, with Σ the covariance of ĝ
+    and M = Σ + GGᵀ. With G = 0 in a pair of coordinates, K ½s² I + K(K − 1) ¼β²s⁴ Σ there: without
+    any correlation at K = 1, whatever Σ."""
     if held < 1:
         raise SpecError(f"an environment is held for at least 1 mutation, got {held}")
     mean, quarter = 0.5 * sharpness * size**2 * gradient, 0.25 * sharpness**2 * size**4
     second = covariance + np.outer(gradient, gradient)
-    return held * mean, held * (0.5 * size**2 * np.eye(len(gradient)) - quarter * second) + held**2 * quarter * covariance
+    return held * mean, held * (
+        0.5 * size**2 * np.eye(len(gradient)) - quarter * second
+    ) + held**2 * quarter * covariance
 
 
-def evolution_strategy(gradient: Vector, covariance: Matrix, evaluations: int) -> tuple[Vector, Matrix]:
-    """Mean and covariance of (1/P) Σ_p (ĝ·ε_p) ε_p, P standard normal ε on one sampled ĝ: an evolution strategy's step at unit noise.
+def evolution_strategy(
+    gradient: Vector, covariance: Matrix, evaluations: int
+) -> tuple[Vector, Matrix]:
+    """Mean and covariance of (1/P) Σ_p (ĝ·ε_p) ε_p, P standard normal ε on one sampled ĝ: an
+    evolution strategy's step at unit noise.
 
     Formula: mean G; covariance Σ + (M + tr M · I)/P, with Σ the covariance of ĝ and M = Σ + GGᵀ.
     """
     if evaluations < 1:
-        raise SpecError(f"an evolution strategy makes at least 1 evaluation a step, got {evaluations}")
+        raise SpecError(
+            f"an evolution strategy makes at least 1 evaluation a step, got {evaluations}"
+        )
     second = covariance + np.outer(gradient, gradient)
     return gradient, covariance + (second + np.trace(second) * np.eye(len(gradient))) / evaluations
 
 
 def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float) -> float:
-    """Probability that ½ + ½β ĝ·δ is no probability, |β ĝ·δ| > 1, where `covariance` of ĝ has rank 1. Range: 0 to 1. Better: low.
+    """Probability that ½ + ½β ĝ·δ is no probability, |β ĝ·δ| > 1, where `covariance` of ĝ has rank
+    1. Range: 0 to 1. Better: low.
 
-    Given ĝ = G + u z the argument is normal with standard deviation βs‖ĝ‖; z is integrated by Gauss and Hermite.
-    """
+    Given ĝ = G + u z the argument is normal with standard deviation βs‖ĝ‖; z is integrated by Gauss
+    and Hermite."""
     values, vectors = np.linalg.eigh(covariance)
     along = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
     nodes, weights = _quadrature()
@@ -149,15 +176,19 @@ def _quadrature() -> tuple[np.ndarray, np.ndarray]:
 
 
 def too_sharp(gradient: Vector, covariance: Matrix, size: float, sharpness: float) -> str:
-    """Say that linear selection would not stay linear, more than 0.1 % of its probabilities being clipped; empty where it does."""
+    """Say that linear selection would not stay linear, more than 0.1 % of its probabilities being
+    clipped; empty where it does."""
     beyond = clipped(gradient, covariance, size, sharpness)
     if beyond <= 1e-3:
         return ""
-    return (f"sharpness × mutation is too large to stay linear: {beyond:.2%} of all probabilities of acceptance would be clipped, at most 0.1 % "
-            f"may; got {sharpness:g} × {size:g}")  # fmt: skip
+    return (
+        f"sharpness × mutation is too large to stay linear: {beyond:.2%} of all probabilities of "
+        "acceptance would be clipped, at most 0.1 % "
+        f"may; got {sharpness:g} × {size:g}"
+    )
 
 
-# --- what the noise does on a quadratic ----------------------------------------------------------------------------------
+# --- what the noise does on a quadratic -----------------------------------------------------------
 
 
 def stationary(curvature: Vector, noise: Vector, lr: float) -> Vector:
@@ -165,32 +196,36 @@ def stationary(curvature: Vector, noise: Vector, lr: float) -> Vector:
 
     Formula: S_ii = lr C_ii / (H_ii (2 − lr H_ii)).
     Raises: SpecError for an unstable step, lr · H_ii of 2 or more.
-    Source: Mandt, Hoffman and Blei 2017, Stochastic Gradient Descent as Approximate Bayesian Inference (lr H small).
-    """
+    Source: Mandt, Hoffman and Blei 2017, Stochastic Gradient Descent as Approximate Bayesian
+    Inference (lr H small)."""
     if not 0 < lr * float(np.max(curvature)) < 2:
         raise SpecError(
-            f"lr times the largest curvature must lie above 0 and below 2, or the quadratic diverges: got {lr * np.max(curvature):g}"
+            "lr times the largest curvature must lie above 0 and below 2, or the quadratic "
+            f"diverges: got {lr * np.max(curvature):g}"
         )
     return lr * noise / (curvature * (2 - lr * curvature))
 
 
 def excess(curvature: Vector, variance: Vector) -> float:
-    """Mean loss above the minimum, ½ tr(H S), of a diagonal quadratic whose coordinates have these variances."""
+    """Mean loss above the minimum, ½ tr(H S), of a diagonal quadratic whose coordinates have these
+    variances."""
     return float(0.5 * (curvature * variance).sum())
 
 
-# --- how many directions -------------------------------------------------------------------------------------------------
+# --- how many directions --------------------------------------------------------------------------
 
 
 def participation(eigenvalues: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "..."]:
-    """(Σλ)²/Σλ² of a covariance's eigenvalues: in how many directions its variance lies. Range: 1 to n."""
+    """(Σλ)²/Σλ² of a covariance's eigenvalues: in how many directions its variance lies. Range: 1
+    to n."""
     found: np.ndarray = np.square(eigenvalues.sum(-1)) / np.square(eigenvalues).sum(-1)
     return found
 
 
 def sampled_participation(true: float, samples: int) -> float:
-    """About what `participation` of the covariance of that many normal samples comes out as, for a law with the true one.
+    """About what `participation` of the covariance of that many normal samples comes out as, for a
+    law with the true one.
 
-    Formula: n·PR/(n + PR + 1), from E tr Ŝ² = tr S² (1 + 1/n) + (tr S)²/n about a known mean; 2000 samples of 256 equal ones give 227.
-    """
+    Formula: n·PR/(n + PR + 1), from E tr Ŝ² = tr S² (1 + 1/n) + (tr S)²/n about a known mean; 2000
+    samples of 256 equal ones give 227."""
     return samples * true / (samples + true + 1)

@@ -1,8 +1,9 @@
-"""Optimisers on a slope that samples disturb, with a run axis: minibatches, added noise, accepted mutations, evolution strategies.
+"""Optimisers on a slope that samples disturb, with a run axis: minibatches, added noise, accepted
+mutations, evolution strategies.
 
-Two coordinates have a true gradient of 0 and examples' gradients a·g and c·g; the third has the same gradient for every example,
-the others none. As nothing depends on the position, steps are drawn in stretches of time. Sources point uphill, as gradients do;
-`walk` goes the other way.
+Two coordinates have a true gradient of 0 and examples' gradients a·g and c·g; the third has the
+same gradient for every example, the others none. As nothing depends on the position, steps are
+drawn in stretches of time. Sources point uphill, as gradients do; `walk` goes the other way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ KEPT = 4
 
 @dataclass(frozen=True)
 class Slope:
-    """The runs' slope, how many steps a stretch of time has, and after what their random numbers are named."""
+    """The runs' slope, how many steps a stretch of time has, and after what their random numbers
+    are named."""
 
     name: str
     """Slopes of other names, and the same seeds, share no random number."""
@@ -52,32 +54,50 @@ class Slope:
         return out
 
 
-# --- gradients -----------------------------------------------------------------------------------------------------------
+# --- gradients ------------------------------------------------------------------------------------
 
 
 def minibatches(slope: Slope, law: Literal["normal", "exponential"] = "normal") -> Source:
-    """Minibatch gradients; each example's g is drawn afresh, normal or (to be skewed) exponential less its mean."""
+    """Minibatch gradients; each example's g is drawn afresh, normal or (to be skewed) exponential
+    less its mean."""
     shape = (slope.times, slope.batch)
 
     def draw(stretch: int) -> Steps:
         if law == "normal":
-            g = rng.normal(slope.seeds, f"stepping.{slope.name}.normal", stretch, shape).astype(np.float64)
+            g = rng.normal(slope.seeds, f"stepping.{slope.name}.normal", stretch, shape).astype(
+                np.float64
+            )
         else:
-            g = -np.log1p(-rng.uniform(slope.seeds, f"stepping.{slope.name}.exponential", stretch, shape).astype(np.float64)) - 1
+            g = (
+                -np.log1p(
+                    -rng.uniform(
+                        slope.seeds, f"stepping.{slope.name}.exponential", stretch, shape
+                    ).astype(np.float64)
+                )
+                - 1
+            )
         return torch.from_numpy(slope.gradient(slope.spread * g.mean(-1)))
 
     return draw
 
 
 def epochs(slope: Slope, examples: int) -> Source:
-    """Minibatch gradients without replacement: a set of examples, standardised, in a new order each epoch; a rest is left out."""
-    g = rng.normal(slope.seeds, f"stepping.{slope.name}.examples", 0, (examples,)).astype(np.float64)
+    """Minibatch gradients without replacement: a set of examples, standardised, in a new order each
+    epoch; a rest is left out."""
+    g = rng.normal(slope.seeds, f"stepping.{slope.name}.examples", 0, (examples,)).astype(
+        np.float64
+    )
     g = (g - g.mean(1, keepdims=True)) / g.std(1, keepdims=True)
     each = examples // slope.batch
     many = -(-slope.times // each)
 
     def draw(stretch: int) -> Steps:
-        orders = [rng.permutation(slope.seeds, f"stepping.{slope.name}.order", stretch * many + i, examples) for i in range(many)]
+        orders = [
+            rng.permutation(
+                slope.seeds, f"stepping.{slope.name}.order", stretch * many + i, examples
+            )
+            for i in range(many)
+        ]
         picked = [np.take_along_axis(g, order[:, : each * slope.batch], 1) for order in orders]
         means = np.concatenate(picked, 1).reshape(len(g), -1, slope.batch).mean(-1)
         return torch.from_numpy(slope.gradient(slope.spread * means[:, : slope.times]))
@@ -86,23 +106,28 @@ def epochs(slope: Slope, examples: int) -> Source:
 
 
 def added_noise(slope: Slope, roots: Float[np.ndarray, "run n n"]) -> Source:
-    """The true gradient plus normal noise, standard normal numbers times each run's root of a covariance."""
+    """The true gradient plus normal noise, standard normal numbers times each run's root of a
+    covariance."""
 
     def draw(stretch: int) -> Steps:
-        z = rng.normal(slope.seeds, f"stepping.{slope.name}.added", stretch, (slope.times, slope.n)).astype(np.float64)
+        z = rng.normal(
+            slope.seeds, f"stepping.{slope.name}.added", stretch, (slope.times, slope.n)
+        ).astype(np.float64)
         return torch.from_numpy(slope.gradient(np.zeros(z.shape[:2])) + z @ roots)
 
     return draw
 
 
-# --- evolution -----------------------------------------------------------------------------------------------------------
+# --- evolution ------------------------------------------------------------------------------------
 
 
-def mutations(slope: Slope, size: float, sharpness: float, held: Int[np.ndarray, "run"], hard: bool = False) -> Source:
+def mutations(
+    slope: Slope, size: float, sharpness: float, held: Int[np.ndarray, "run"], hard: bool = False
+) -> Source:
     """Steps that are sums of `held` mutations, each accepted by what one minibatch says of it.
 
-    Linear: with probability ½ + ½β ĝ·δ. Hard: where ĝ·δ > 0. Without spread the true gradient decides.
-    """
+    Linear: with probability ½ + ½β ĝ·δ. Hard: where ĝ·δ > 0. Without spread the true gradient
+    decides."""
 
     def draw(stretch: int) -> Steps:
         g = slope.spread * rng.normal(
@@ -112,12 +137,19 @@ def mutations(slope: Slope, size: float, sharpness: float, held: Int[np.ndarray,
         out = np.zeros(gradient.shape)
         for k in np.unique(held).tolist():
             rows = np.flatnonzero(held == k)
-            delta = size * rng.normal(slope.seeds[rows], f"stepping.{slope.name}.mutations", stretch, (slope.times, k, slope.n))
+            delta = size * rng.normal(
+                slope.seeds[rows],
+                f"stepping.{slope.name}.mutations",
+                stretch,
+                (slope.times, k, slope.n),
+            )
             along = np.einsum("rtn,rtkn->rtk", gradient[rows], delta)
             if hard:
                 accepted = along > 0
             else:
-                u = rng.uniform(slope.seeds[rows], f"stepping.{slope.name}.accepted", stretch, (slope.times, k))
+                u = rng.uniform(
+                    slope.seeds[rows], f"stepping.{slope.name}.accepted", stretch, (slope.times, k)
+                )
                 accepted = u < 0.5 + 0.5 * sharpness * along
             out[rows] = np.einsum("rtk,rtkn->rtn", accepted.astype(np.float32), delta)
         return torch.from_numpy(out)
@@ -126,39 +158,55 @@ def mutations(slope: Slope, size: float, sharpness: float, held: Int[np.ndarray,
 
 
 def strategies(slope: Slope, evaluations: Int[np.ndarray, "run"]) -> Source:
-    """Gradients as evolution strategies estimate them: (1/P) Σ_p (ĝ·ε_p) ε_p, all P evaluations on one minibatch."""
+    """Gradients as evolution strategies estimate them: (1/P) Σ_p (ĝ·ε_p) ε_p, all P evaluations on
+    one minibatch."""
 
     def draw(stretch: int) -> Steps:
-        g = slope.spread * rng.normal(slope.seeds, f"stepping.{slope.name}.generation", stretch, (slope.times, slope.batch)).mean(
-            -1
-        )
+        g = slope.spread * rng.normal(
+            slope.seeds, f"stepping.{slope.name}.generation", stretch, (slope.times, slope.batch)
+        ).mean(-1)
         gradient = slope.gradient(g).astype(np.float32)
         out = np.zeros(gradient.shape)
         for p in np.unique(evaluations).tolist():
             rows = np.flatnonzero(evaluations == p)
-            eps = rng.normal(slope.seeds[rows], f"stepping.{slope.name}.evaluations", stretch, (slope.times, p, slope.n))
-            out[rows] = np.einsum("rtp,rtpn->rtn", np.einsum("rtn,rtpn->rtp", gradient[rows], eps), eps) / p
+            eps = rng.normal(
+                slope.seeds[rows],
+                f"stepping.{slope.name}.evaluations",
+                stretch,
+                (slope.times, p, slope.n),
+            )
+            out[rows] = (
+                np.einsum("rtp,rtpn->rtn", np.einsum("rtn,rtpn->rtp", gradient[rows], eps), eps) / p
+            )
         return torch.from_numpy(out)
 
     return draw
 
 
-# --- groups --------------------------------------------------------------------------------------------------------------
+# --- groups ---------------------------------------------------------------------------------------
 
 
 def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = False) -> Group:
-    """A Group that takes the steps −lr · batch, or Adam's, a stretch at a time, and sums what describes them, all in float64.
+    """A Group that takes the steps −lr · batch, or Adam's, a stretch at a time, and sums what
+    describes them, all in float64.
 
-    State: x [run n], where it is; path [run moment 2], the pair after each stretch; first [run n], second [run n n] and third [run]
-    (of coordinate 0), summed powers of steps; slope [run], summed medians of Δx₁/Δx₀; some [run kept 2], steps of the last stretch.
-    """
+    State: x [run n], where it is; path [run moment 2], the pair after each stretch; first [run n],
+    second [run n n] and third [run] (of coordinate 0), summed powers of steps; slope [run], summed
+    medians of Δx₁/Δx₀; some [run kept 2], steps of the last stretch."""
     r, n = len(slope.seeds), slope.n
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(r, *shape, dtype=torch.float64)
 
-    state: State = {"x": zeros(n), "path": zeros(stretches + 1, 2), "first": zeros(n), "second": zeros(n, n), "third": zeros(),
-                    "slope": zeros(), "some": zeros(KEPT, 2)}  # fmt: skip
+    state: State = {
+        "x": zeros(n),
+        "path": zeros(stretches + 1, 2),
+        "first": zeros(n),
+        "second": zeros(n, n),
+        "third": zeros(),
+        "slope": zeros(),
+        "some": zeros(KEPT, 2),
+    }
     if adam:
         state |= {"adam.m": zeros(n), "adam.v": zeros(n)}
 
@@ -181,9 +229,9 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
 def moments(tensors: Mapping[str, Tensor], slope: Slope, steps: int) -> dict[str, np.ndarray]:
     """What a finished `walk` tells of its steps.
 
-    mean [run n]; covariance [run n n]; skewness [run] of coordinate 0 in the direction of the examples'; slope [run], median
-    Δx₁/Δx₀; path [run moment], the combination that no example moves, after each stretch.
-    """
+    mean [run n]; covariance [run n n]; skewness [run] of coordinate 0 in the direction of the
+    examples'; slope [run], median Δx₁/Δx₀; path [run moment], the combination that no example
+    moves, after each stretch."""
     t = {name: x.cpu().numpy() for name, x in tensors.items()}
     stretches = t["path"].shape[1] - 1
     mean = t["first"] / steps
@@ -200,24 +248,39 @@ def moments(tensors: Mapping[str, Tensor], slope: Slope, steps: int) -> dict[str
     }
 
 
-def _adam(state: State, gradient: Steps, before: int, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Steps:
-    """Adam's directions for gradients that do not depend on where it is: both moments are recursions in time."""
+def _adam(
+    state: State,
+    gradient: Steps,
+    before: int,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> Steps:
+    """Adam's directions for gradients that do not depend on where it is: both moments are
+    recursions in time."""
     n = gradient.shape[-1]
     m, v = (
         torch.stack([_recursion((1 - b) * x[..., i], b, state[name][:, i]) for i in range(n)], -1)
-        for b, x, name in zip(betas, (gradient, gradient.square()), ("adam.m", "adam.v"), strict=True)
+        for b, x, name in zip(
+            betas, (gradient, gradient.square()), ("adam.m", "adam.v"), strict=True
+        )
     )
     state["adam.m"].copy_(m[:, -1])
     state["adam.v"].copy_(v[:, -1])
-    t = torch.arange(before + 1, before + gradient.shape[1] + 1, dtype=torch.float64, device=gradient.device)[:, None]
+    t = torch.arange(
+        before + 1, before + gradient.shape[1] + 1, dtype=torch.float64, device=gradient.device
+    )[:, None]
     return (m / (1 - betas[0] ** t)) / ((v / (1 - betas[1] ** t)).sqrt() + eps)
 
 
-def _recursion(x: Float[Tensor, "run time"], keep: float, start: Float[Tensor, "run"]) -> Float[Tensor, "run time"]:
+def _recursion(
+    x: Float[Tensor, "run time"], keep: float, start: Float[Tensor, "run"]
+) -> Float[Tensor, "run time"]:
     """y_t = keep · y_{t−1} + x_t from y = start."""
     from scipy.signal import lfilter
 
-    y, _ = lfilter([1.0], [1.0, -keep], x.cpu().numpy(), axis=1, zi=keep * start.cpu().numpy()[:, None])
+    y, _ = lfilter(
+        [1.0], [1.0, -keep], x.cpu().numpy(), axis=1, zi=keep * start.cpu().numpy()[:, None]
+    )
     return torch.from_numpy(y).to(x)
 
 

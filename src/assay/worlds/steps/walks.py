@@ -1,4 +1,5 @@
-"""A walk by a law's steps, drawn in parts, and the moments of its steps beside what theory expects of them."""
+"""A walk by a law's steps, drawn in parts, and the moments of its steps beside what theory expects
+of them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-if TYPE_CHECKING:  # what trains is imported where it trains: experiments ask for PARTS when they are listed
+if (
+    TYPE_CHECKING
+):  # what trains is imported where it trains: experiments ask for PARTS when they are listed
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -42,12 +45,15 @@ def walk(runs: Runs, slope: optimisers.Slope, law: laws.Law, bench: Bench) -> Tr
 
 
 def moments(trained: Trained, slope: optimisers.Slope, law: laws.Law) -> Moments:
-    """Moments of one step over each run, measured and by closed form; of Adam's, the closed form is of the gradients it is given."""
+    """Moments of one step over each run, measured and by closed form; of Adam's, the closed form is
+    of the gradients it is given."""
     from assay.worlds.steps import laws, optimisers
 
     found = optimisers.moments(trained.tensors, slope, PARTS * slope.times)
     mean, covariance = laws.expected(slope, law)
-    return Moments(found["mean"], mean, found["covariance"], covariance, found["skewness"], found["path"])
+    return Moments(
+        found["mean"], mean, found["covariance"], covariance, found["skewness"], found["path"]
+    )
 
 
 def pair(covariance: Float[np.ndarray, "run n n"]) -> Float[np.ndarray, "run entry"]:

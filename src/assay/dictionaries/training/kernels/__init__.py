@@ -1,1 +1,2 @@
-"""Values and gradients of the losses: `reference` by autograd, `cpu` written by hand; tests compare them."""
+"""Values and gradients of the losses: `reference` by autograd, `cpu` written by hand; tests compare
+them."""

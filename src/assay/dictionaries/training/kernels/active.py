@@ -1,9 +1,10 @@
-"""Active: which latents are on in which rows of one run's batch, and the products that touch nothing else.
+"""Active: which latents are on in which rows of one run's batch, and the products that touch
+nothing else.
 
-Two orders of the same n places serve all of them: by latent, in which everything is kept, and by row, for the decoder alone. A sum over
-the places of a row, or of a latent, is an embedding bag, and a product at each place a sampled one. On a CPU places are found by NumPy, whose
-partition and search are several times faster than topk and nonzero of PyTorch.
-"""
+Two orders of the same n places serve all of them: by latent, in which everything is kept, and by
+row, for the decoder alone. A sum over the places of a row, or of a latent, is an embedding bag, and
+a product at each place a sampled one. On a CPU places are found by NumPy, whose partition and
+search are several times faster than topk and nonzero of PyTorch."""
 
 from __future__ import annotations
 
@@ -60,16 +61,37 @@ class Active:
         found = batch.flatten().index_select(0, self.places)
         return found.to(torch.promote_types(found.dtype, torch.float32))
 
-    def decode(self, values: Float[Tensor, "n"], W: Float[Tensor, "width d"]) -> Float[Tensor, "rows d"]:
+    def decode(
+        self, values: Float[Tensor, "n"], W: Float[Tensor, "width d"]
+    ) -> Float[Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
         order, latent, starts = self._by_row
-        return embedding_bag(latent, W, starts, mode="sum", per_sample_weights=values[order], include_last_offset=True)
+        return embedding_bag(
+            latent,
+            W,
+            starts,
+            mode="sum",
+            per_sample_weights=values[order],
+            include_last_offset=True,
+        )
 
-    def gather(self, values: Float[Tensor, "n"], batch: Float[Tensor, "rows d"]) -> Float[Tensor, "width d"]:
-        """The sum of each latent's rows, each times its value: valuesᵀ · batch, the gradient of a matrix with a row per latent."""
-        return embedding_bag(self.row, batch, self._by_latent, mode="sum", per_sample_weights=values, include_last_offset=True)
+    def gather(
+        self, values: Float[Tensor, "n"], batch: Float[Tensor, "rows d"]
+    ) -> Float[Tensor, "width d"]:
+        """The sum of each latent's rows, each times its value: valuesᵀ · batch, the gradient of a
+        matrix with a row per latent."""
+        return embedding_bag(
+            self.row,
+            batch,
+            self._by_latent,
+            mode="sum",
+            per_sample_weights=values,
+            include_last_offset=True,
+        )
 
-    def products(self, batch: Float[Tensor, "rows d"], W: Float[Tensor, "width d"]) -> Float[Tensor, "n"]:
+    def products(
+        self, batch: Float[Tensor, "rows d"], W: Float[Tensor, "width d"]
+    ) -> Float[Tensor, "n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
@@ -77,17 +99,26 @@ class Active:
             return torch.linalg.vecdot(W[self.latent], batch[self.row])
         _hush()
         zeros = torch.zeros(len(self.row), dtype=W.dtype, device=W.device)
-        where = torch.sparse_csr_tensor(self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False)
+        where = torch.sparse_csr_tensor(
+            self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False
+        )
         return torch.sparse.sampled_addmm(where, W, batch.T, beta=0).values()
 
     def sums(self, values: Float[Tensor, "n"]) -> Float[Tensor, "width"]:
         """The sum of each latent's values."""
-        return torch.zeros(self.width, dtype=values.dtype, device=values.device).index_add_(0, self.latent, values)
+        return torch.zeros(self.width, dtype=values.dtype, device=values.device).index_add_(
+            0, self.latent, values
+        )
 
     def nested(self, ends: Sequence[int]) -> Active:
-        """These places with a copy of the batch for each stretch of latents, one ending before each of `ends`, below one another."""
-        stretch = torch.searchsorted(torch.tensor(ends, device=self.latent.device), self.latent, right=True)
-        return Active(self.rows * len(ends), self.width, self.row + self.rows * stretch, self.latent)
+        """These places with a copy of the batch for each stretch of latents, one ending before each
+        of `ends`, below one another."""
+        stretch = torch.searchsorted(
+            torch.tensor(ends, device=self.latent.device), self.latent, right=True
+        )
+        return Active(
+            self.rows * len(ends), self.width, self.row + self.rows * stretch, self.latent
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,22 +136,30 @@ class Codes:
         return self.whole.any_rows(none.index_fill_(0, self.active.latent[self.values != 0], True))
 
     def least(self, k: int) -> Float[Tensor, ""]:
-        """The smallest value above 0; 0 where there are fewer than k a row, since then all are there."""
+        """The smallest value above 0; 0 where there are fewer than k a row, since then all are
+        there."""
         kept = self.values[self.values > 0]
         smallest = self.whole.min_all(torch.cat([kept, kept.new_full((1,), torch.inf)]).amin())
-        full = self.whole.sum_all(torch.tensor(len(kept), device=kept.device)) >= k * self.whole.rows(self.active.rows)
+        full = self.whole.sum_all(
+            torch.tensor(len(kept), device=kept.device)
+        ) >= k * self.whole.rows(self.active.rows)
         return smallest.where(full, 0)
 
 
-def above(batch: Float[Tensor, "rows width"], bound: Float[Tensor, "width"] | None = None) -> Int[Tensor, "n"]:
-    """Places of the flattened batch that are above 0, or at or above the bound of their latent; perhaps some just below it as well."""
+def above(
+    batch: Float[Tensor, "rows width"], bound: Float[Tensor, "width"] | None = None
+) -> Int[Tensor, "n"]:
+    """Places of the flattened batch that are above 0, or at or above the bound of their latent;
+    perhaps some just below it as well."""
     if batch.device.type != "cpu" or batch.dtype not in _BITS:
         return (batch > 0 if bound is None else batch >= bound).flatten().nonzero()[:, 0]
     numbers = batch.view(_BITS[batch.dtype]).numpy()
     if bound is None:
         return torch.from_numpy(np.flatnonzero(numbers > 0))
     least = bound.to(batch.dtype)
-    below = torch.nextafter(least, torch.full_like(least, -torch.inf))  # whichever way `least` was rounded
+    below = torch.nextafter(
+        least, torch.full_like(least, -torch.inf)
+    )  # whichever way `least` was rounded
     bounds = below.view(_BITS[batch.dtype]).numpy()
     if bool((below < 0).any()):
         numbers, bounds = _ordered(numbers), _ordered(bounds)
@@ -128,28 +167,40 @@ def above(batch: Float[Tensor, "rows width"], bound: Float[Tensor, "width"] | No
 
 
 def largest(batch: Float[Tensor, "rows width"], count: int) -> Int[Tensor, "n"]:
-    """Places of the flattened batch of the `count` largest numbers of each row, as far as they are above 0; of equal ones those that come first.
+    """Places of the flattened batch of the `count` largest numbers of each row, as far as they are
+    above 0; of equal ones those that come first.
 
-    The row's numbers are dealt into groups, and as many groups as are wanted have a maximum at or above the count-th largest maximum: so
-    have the numbers that are wanted. What reaches that bound, a few more than are wanted, is sorted.
-    """
+    The row's numbers are dealt into groups, and as many groups as are wanted have a maximum at or
+    above the count-th largest maximum: so have the numbers that are wanted. What reaches that
+    bound, a few more than are wanted, is sorted."""
     rows, width = batch.shape
     if not batch.numel():
         return torch.zeros(0, dtype=torch.int64, device=batch.device)
-    low, high = int(width - 1).bit_length(), int(rows - 1).bit_length()  # of a place within its row, and of the row
+    low, high = (
+        int(width - 1).bit_length(),
+        int(rows - 1).bit_length(),
+    )  # of a place within its row, and of the row
     if batch.device.type != "cpu" or low + high > 32 or batch.dtype not in _BITS:
         values, index = batch.topk(count, dim=-1, sorted=False)
         return (index + width * torch.arange(rows, device=batch.device)[:, None])[values > 0]
     bits = batch.view(_BITS[batch.dtype])
     each = max(1, width // (4 * count))
-    maxima = bits[:, : width // each * each].unflatten(1, (each, -1)).amax(1).numpy() if each > 1 else bits.numpy()
+    maxima = (
+        bits[:, : width // each * each].unflatten(1, (each, -1)).amax(1).numpy()
+        if each > 1
+        else bits.numpy()
+    )
     bound = np.partition(maxima, -count, axis=1)[:, -count]
     places = np.flatnonzero(bits.numpy() >= np.maximum(bound, 1)[:, None])
     row = places // width
     starts = np.searchsorted(row, np.arange(rows + 1))
     if (np.diff(starts) > count).any():
         # one key for each: by row, then largest first, then by place
-        keys = (row << (31 + low)) | ((2**31 - 1 - bits.numpy().reshape(-1)[places].astype(np.int64)) << low) | (places - row * width)
+        keys = (
+            (row << (31 + low))
+            | ((2**31 - 1 - bits.numpy().reshape(-1)[places].astype(np.int64)) << low)
+            | (places - row * width)
+        )
         keys.sort()
         keys = keys[np.arange(len(keys)) - starts[row] < count]
         places = (keys >> (31 + low)) * width + (keys & (2**low - 1))
@@ -162,10 +213,13 @@ def _ordered(bits: np.ndarray) -> np.ndarray:
 
 
 def _ascending(keys: Int[Tensor, "n"], below: int) -> Int[Tensor, "n"]:
-    """The order of keys from 0 to below `below`, equal ones as they come; NumPy sorts numbers of 16 bits by digits."""
+    """The order of keys from 0 to below `below`, equal ones as they come; NumPy sorts numbers of 16
+    bits by digits."""
     if keys.device.type != "cpu":
         return keys.argsort(stable=True)
-    return torch.from_numpy(np.argsort(keys.numpy().astype(np.min_scalar_type(below - 1)), kind="stable"))
+    return torch.from_numpy(
+        np.argsort(keys.numpy().astype(np.min_scalar_type(below - 1)), kind="stable")
+    )
 
 
 def _starts(keys: Int[Tensor, "n"], below: int) -> Int[Tensor, "below+1"]:
@@ -180,4 +234,9 @@ def _hush() -> None:
     """Let PyTorch say once, unheard, that its sparse tensors are in beta."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.sparse_csr_tensor(torch.zeros(2, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (1, 1))
+        torch.sparse_csr_tensor(
+            torch.zeros(2, dtype=torch.int64),
+            torch.zeros(0, dtype=torch.int64),
+            torch.zeros(0),
+            (1, 1),
+        )

@@ -1,4 +1,5 @@
-"""Gradients written by hand for TopK and BatchTopK with AuxK, and for Matryoshka's nested reconstructions."""
+"""Gradients written by hand for TopK and BatchTopK with AuxK, and for Matryoshka's nested
+reconstructions."""
 
 from __future__ import annotations
 
@@ -28,9 +29,15 @@ from assay.dictionaries.training.losses import Loss, Params
 
 @torch.no_grad()
 def chosen(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.mse` or `losses.TopKAux` with TopK or BatchTopK, and its gradients."""
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
@@ -49,14 +56,20 @@ def chosen(
 
 @torch.no_grad()
 def nested(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.Matryoshka` with TopK or BatchTopK, and its gradients.
 
-    A latent between two prefixes is part of every reconstruction from there on, so it feels the sum of their gradients; products
-    run over one stretch of latents at a time, and all stretches together cost what one plain step costs.
-    """
+    A latent between two prefixes is part of every reconstruction from there on, so it feels the sum
+    of their gradients; products run over one stretch of latents at a time, and all stretches
+    together cost what one plain step costs."""
     assert isinstance(loss, Matryoshka)
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
@@ -77,9 +90,12 @@ def nested(
     aux.add_to(pull)
     b_enc = pull.sum(1).float()
     grads = {
-        "W_enc": transposed_product(pull, centred), "b_enc": b_enc, "W_dec": W_dec,
-        "b_dec": felt.sum(1) * (2 / (x.shape[-2] * x.shape[-1])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
-    }  # fmt: skip
+        "W_enc": transposed_product(pull, centred),
+        "b_enc": b_enc,
+        "W_dec": W_dec,
+        "b_dec": felt.sum(1) * (2 / (x.shape[-2] * x.shape[-1]))
+        - (b_enc[:, None] @ params["W_enc"])[:, 0],
+    }
     aux.add_to_decoder(grads)
     series = curves(error, features, note)
     series["loss"] = sum((mean_square(e) for e in errors), aux.loss)
@@ -87,11 +103,22 @@ def nested(
 
 
 class _Aux:
-    """α times AuxK of each run that has dead latents: its value and what it adds to the gradients."""
+    """α times AuxK of each run that has dead latents: its value and what it adds to the
+    gradients."""
 
-    def __init__(self, loss: Loss, error: Float[Tensor, "run b d"], pre: Tensor, decoder: Tensor, more: Mapping[str, Any]):
+    def __init__(
+        self,
+        loss: Loss,
+        error: Float[Tensor, "run b d"],
+        pre: Tensor,
+        decoder: Tensor,
+        more: Mapping[str, Any],
+    ):
         idle = more.get("idle")
-        found = [None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r]) for r in range(len(error))]
+        found = [
+            None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r])
+            for r in range(len(error))
+        ]
         self.found = {r: its for r, its in enumerate(found) if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
         for r, its in self.found.items():

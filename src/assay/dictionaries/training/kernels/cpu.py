@@ -1,9 +1,10 @@
-"""Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and Gated's two decodes are one product.
+"""Gradients written by hand, about a quarter cheaper than autograd's: no gradient for x, and
+Gated's two decodes are one product.
 
-Here are the three that run most; BatchTopK, AuxK and Matryoshka are in `chosen.py`, JumpReLU and other penalties in `penalised.py`. All
-of them have a step beside it that touches only what is on (`sparse.py`). Products and what lies between them run in `dtype`;
-errors, losses and the gradients that `in_chunks` gives are float32.
-"""
+Here are the three that run most; BatchTopK, AuxK and Matryoshka are in `chosen.py`, JumpReLU and
+other penalties in `penalised.py`. All of them have a step beside it that touches only what is on
+(`sparse.py`). Products and what lies between them run in `dtype`; errors, losses and the gradients
+that `in_chunks` gives are float32."""
 
 from __future__ import annotations
 
@@ -33,17 +34,30 @@ from assay.dictionaries.training.kernels.parts import (
 )
 from assay.dictionaries.training.kernels.penalised import annealed, charged, jump, weighted
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step, autograd
-from assay.dictionaries.training.kernels.sparse import Single, gated_sparse, jump_sparse, pays, relu_sparse, topk_sparse
+from assay.dictionaries.training.kernels.sparse import (
+    Single,
+    gated_sparse,
+    jump_sparse,
+    pays,
+    relu_sparse,
+    topk_sparse,
+)
 from assay.dictionaries.training.losses import Loss, Params
 
 CACHED = 3 * 2**17
-"""Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one piece are slower than in 18."""
+"""Features of one chunk of runs, rows × width × runs, that stay in a CPU's caches: 18 runs in one
+piece are slower than in 18."""
 
 
 def kernel_for(loss: Loss, nonlinearity: Nonlinearity, width: int) -> Kernel:
-    """The fastest kernel for this loss and nonlinearity as far as shapes tell; plain autograd where none was written by hand."""
+    """The fastest kernel for this loss and nonlinearity as far as shapes tell; plain autograd where
+    none was written by hand."""
     sparse = sparse_for(loss, nonlinearity)
-    if isinstance(nonlinearity, TopK | BatchTopK) and sparse is not None and pays(nonlinearity.k, width):
+    if (
+        isinstance(nonlinearity, TopK | BatchTopK)
+        and sparse is not None
+        and pays(nonlinearity.k, width)
+    ):
         return sparse
     return dense_for(loss, nonlinearity)
 
@@ -56,7 +70,9 @@ def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
         return gated
     if loss is losses.mse and isinstance(nonlinearity, TopK):
         return topk
-    if (loss is losses.mse or isinstance(loss, losses.TopKAux)) and isinstance(nonlinearity, TopK | BatchTopK):
+    if (loss is losses.mse or isinstance(loss, losses.TopKAux)) and isinstance(
+        nonlinearity, TopK | BatchTopK
+    ):
         return chosen
     if isinstance(loss, losses.Matryoshka) and isinstance(nonlinearity, TopK | BatchTopK):
         return nested
@@ -73,8 +89,16 @@ def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
 
 def sparse_for(loss: Loss, nonlinearity: Nonlinearity) -> Single | None:
     """Gradients by hand that touch only what is on; each has a dense kernel beside it."""
-    return {relu: relu_sparse, annealed: relu_sparse, weighted: relu_sparse, gated: gated_sparse, jump: jump_sparse,
-            topk: topk_sparse, chosen: topk_sparse, nested: topk_sparse}.get(dense_for(loss, nonlinearity))  # fmt: skip
+    return {
+        relu: relu_sparse,
+        annealed: relu_sparse,
+        weighted: relu_sparse,
+        gated: gated_sparse,
+        jump: jump_sparse,
+        topk: topk_sparse,
+        chosen: topk_sparse,
+        nested: topk_sparse,
+    }.get(dense_for(loss, nonlinearity))
 
 
 def in_chunks(
@@ -89,11 +113,12 @@ def in_chunks(
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
 ) -> Step:
-    """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm; gradients in float32.
+    """What `kernel` gives, computed for a few runs at a time where that keeps a CPU's caches warm;
+    gradients in float32.
 
-    `more` and `note` are the kernel's; tensors in `more` are [run, …], but for a target y that the runs share.
-    `room` holds the gradients of all runs from one call to the next: fresh memory of that size costs as much as a product.
-    """
+    `more` and `note` are the kernel's; tensors in `more` are [run, …], but for a target y that the
+    runs share. `room` holds the gradients of all runs from one call to the next: fresh memory of
+    that size costs as much as a product."""
     runs, f, _ = params["W_enc"].shape
     apart = isinstance(kernel, Single) or (isinstance(kernel, ByDensity) and kernel.apart(x, f))
     size = runs if x.device.type != "cpu" else 1 if apart else max(1, CACHED // (x.shape[-2] * f))
@@ -104,8 +129,20 @@ def in_chunks(
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
         mine = slice(a, a + size)
-        rest = {k: v[mine] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v for k, v in more.items()}
-        series, grads = kernel(loss, part, x if x.ndim == 2 else x[mine], nonlinearity, penalty[mine], dtype, rest, note)
+        rest = {
+            k: v[mine] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v
+            for k, v in more.items()
+        }
+        series, grads = kernel(
+            loss,
+            part,
+            x if x.ndim == 2 else x[mine],
+            nonlinearity,
+            penalty[mine],
+            dtype,
+            rest,
+            note,
+        )
         found.append(series)
         for name, value in grads.items():
             if name not in room:
@@ -116,24 +153,39 @@ def in_chunks(
 
 @torch.no_grad()
 def relu(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.l1` with ReLU, and its gradients."""
     centred, encoder, decoder = operands(params, x, dtype)
     features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
     error = error_of(params, x, features @ decoder)
     grad = output_gradient(error, dtype)
     pull = where_positive(plus_share(grad @ decoder.mT, penalty, x), features, 0)
-    return curves(error, features, note, features, penalty), gradients(params, centred, features, error, grad, pull)
+    return curves(error, features, note, features, penalty), gradients(
+        params, centred, features, error, grad, pull
+    )
 
 
 @torch.no_grad()
 def topk(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
-    """`losses.mse` with TopK by dense products, and its gradients: for narrow dictionaries, or k a good share of the width."""
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
+    """`losses.mse` with TopK by dense products, and its gradients: for narrow dictionaries, or k a
+    good share of the width."""
     assert isinstance(nonlinearity, TopK)
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
@@ -147,16 +199,23 @@ def topk(
 
 @torch.no_grad()
 def gated(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.gated` or `losses.gated_no_aux`, and its gradients."""
     centred, encoder, decoder = operands(params, x, dtype)
     b, runs, f = x.shape[-2], len(encoder), encoder.shape[-1]
     aux = loss is losses.gated
     z = centred @ encoder
     stretch = params["r_mag"].exp()[:, None].to(dtype)
-    # codes of both reconstructions, for one product: rows 0 … b are the features, rows b … 2b the gate itself
+    # codes of both reconstructions, for one product: rows 0 … b are the features, rows b … 2b the
+    # gate itself
     codes = torch.empty((runs, 2 * b if aux else b, f), dtype=dtype, device=z.device)
     features, gate = codes[:, :b], codes[:, b:] if aux else torch.empty_like(z)
     torch.add(z, params["b_enc"][:, None].to(dtype), out=gate).relu_()
@@ -167,7 +226,9 @@ def gated(
     grad = torch.cat([output_gradient(error, dtype) for error in errors], 1)
     pulls = grad @ decoder.mT
     pull = where_positive(pulls[:, :b], features, 0)
-    pull_gate = where_positive(plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0)
+    pull_gate = where_positive(
+        plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0
+    )
     # one projection, two ways to it: the magnitude's through exp(r_mag), the gate's directly
     both = torch.addcmul(pull_gate, pull, stretch)
     grads = gradients(params, centred, features, errors[0], grad[:, :b], both)

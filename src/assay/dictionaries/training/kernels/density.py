@@ -1,4 +1,5 @@
-"""ByDensity: the dense or the sparse step, run by run, as the step before found few or many features on."""
+"""ByDensity: the dense or the sparse step, run by run, as the step before found few or many
+features on."""
 
 from __future__ import annotations
 
@@ -18,20 +19,23 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.learners import Seen
 
 FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
-"""Share of features that are on below which the sparse step is the cheaper one, by the precision of products."""
+"""Share of features that are on below which the sparse step is the cheaper one, by the precision of
+products."""
 SLACK = 1.5
 """It stays until that many times as many are on, so that a run does not go back and forth."""
 WORTH = 2**16
-"""Rows times width from which a choice is made at all: below, what a sparse step calls takes longer than what it saves."""
+"""Rows times width from which a choice is made at all: below, what a sparse step calls takes longer
+than what it saves."""
 
 
 @dataclass(frozen=True)
 class ByDensity:
-    """A kernel that takes the sparse step of a run where few features are on, else the dense one; and a learner that keeps which.
+    """A kernel that takes the sparse step of a run where few features are on, else the dense one;
+    and a learner that keeps which.
 
-    The choice hangs on the run's own last L0, on shapes and on the precision alone, and each run is computed by itself: so it is the same
-    for a run alone and in a group, on any machine, and after a resume.
-    """
+    The choice hangs on the run's own last L0, on shapes and on the precision alone, and each run is
+    computed by itself: so it is the same for a run alone and in a group, on any machine, and after
+    a resume."""
 
     dense: Kernel
     sparse: Kernel
@@ -41,17 +45,27 @@ class ByDensity:
     """Whether the first step is a sparse one, as where a dictionary chooses few features itself."""
 
     def apart(self, x: Tensor, width: int) -> bool:
-        """Whether runs are computed one by one: where there is a choice. Sparse steps were never measured but on a CPU."""
+        """Whether runs are computed one by one: where there is a choice. Sparse steps were never
+        measured but on a CPU."""
         return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
 
     def __call__(
-        self, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-    ) -> Step:  # fmt: skip
+        self,
+        loss: Loss,
+        params: Params,
+        x: Tensor,
+        nonlinearity: Nonlinearity,
+        penalty: Tensor,
+        dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING,
+        note: Note | None = None,
+    ) -> Step:
         """What the kernel gives that the run is to take."""
         rest = {name: value for name, value in more.items() if name != "sparse"}
         few = self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"].all())
-        return (self.sparse if few else self.dense)(loss, params, x, nonlinearity, penalty, dtype, rest, note)
+        return (self.sparse if few else self.dense)(
+            loss, params, x, nonlinearity, penalty, dtype, rest, note
+        )
 
     # which of them, kept and learned along with the parameters (see `learners.py`)
 
@@ -64,6 +78,11 @@ class ByDensity:
         return {}
 
     def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
-        """Choose the next step by the density of this one; a density that is no number changes nothing."""
-        sparse, density, few = state["path.sparse"], seen.noted["l0"] / state["b_enc"].shape[-1], FEW[self.dtype]
+        """Choose the next step by the density of this one; a density that is no number changes
+        nothing."""
+        sparse, density, few = (
+            state["path.sparse"],
+            seen.noted["l0"] / state["b_enc"].shape[-1],
+            FEW[self.dtype],
+        )
         sparse.copy_((density < few) | (sparse & ~(density > SLACK * few)))

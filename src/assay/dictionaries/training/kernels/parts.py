@@ -1,4 +1,5 @@
-"""What gradients written by hand have in common: operands in the precision of products, errors, and the gradients that follow."""
+"""What gradients written by hand have in common: operands in the precision of products, errors, and
+the gradients that follow."""
 
 from __future__ import annotations
 
@@ -18,8 +19,13 @@ where_positive = torch.ops.aten.threshold_backward
 
 
 def operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision of products."""
-    return (x - params["b_dec"][:, None]).to(dtype), params["W_enc"].to(dtype).mT, params["W_dec"].to(dtype)
+    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision
+    of products."""
+    return (
+        (x - params["b_dec"][:, None]).to(dtype),
+        params["W_enc"].to(dtype).mT,
+        params["W_dec"].to(dtype),
+    )
 
 
 def error_of(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b d"]:
@@ -27,8 +33,11 @@ def error_of(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b
     return (params["b_dec"][:, None] - x).add_(decoded)
 
 
-def output_gradient(error: Float[Tensor, "run b d"], dtype: torch.dtype) -> Float[Tensor, "run b d"]:
-    """The gradient of the mean squared error in the reconstruction, in the precision of products."""
+def output_gradient(
+    error: Float[Tensor, "run b d"], dtype: torch.dtype
+) -> Float[Tensor, "run b d"]:
+    """The gradient of the mean squared error in the reconstruction, in the precision of
+    products."""
     return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
 
 
@@ -37,13 +46,18 @@ def plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[
     share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
     if pull.dtype == share.dtype or pull.device.type != "cpu":
         return pull.add_(share[:, None, None])
-    for part, number in zip(pull, share.tolist(), strict=True):  # a number, since a float32 tensor would take a slow mixed path
+    for part, number in zip(
+        pull, share.tolist(), strict=True
+    ):  # a number, since a float32 tensor would take a slow mixed path
         part.add_(number)
     return pull
 
 
-def transposed_product(a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]) -> Float[Tensor, "run n m"]:
-    """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand first, a plain one does not."""
+def transposed_product(
+    a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]
+) -> Float[Tensor, "run n m"]:
+    """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand
+    first, a plain one does not."""
     if a.device.type != "cpu":
         return a.mT @ b
     out = a.new_empty(len(a), a.shape[2], b.shape[2])
@@ -52,15 +66,19 @@ def transposed_product(a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"])
     return out
 
 
-def gradients(params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor) -> dict[str, Tensor]:
-    """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
+def gradients(
+    params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor
+) -> dict[str, Tensor]:
+    """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections
+    (`pull`)."""
     b_enc = pull.sum(1).float()
     return {
         "W_enc": transposed_product(pull, centred),
         "b_enc": b_enc,
         "W_dec": transposed_product(features, grad),
         # the decoder adds b_dec, the encoder takes it away from x
-        "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2])) - (b_enc[:, None] @ params["W_enc"])[:, 0],
+        "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2]))
+        - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
 
 
@@ -70,12 +88,20 @@ def mean_square(error: Float[Tensor, "run b d"]) -> Float[Tensor, "run"]:
 
 
 def curves(
-    error: Tensor, features: Tensor, note: Note | None, penalised: Tensor | None = None, penalty: Tensor | None = None
+    error: Tensor,
+    features: Tensor,
+    note: Note | None,
+    penalised: Tensor | None = None,
+    penalty: Tensor | None = None,
 ) -> dict[str, Float[Tensor, "run ..."]]:
     """The training curves, loss, mse and L0, and what is noted of the features."""
     b, d = error.shape[1:]
     mse = mean_square(error)
-    series = {"loss": mse, "mse": mse, "l0": features.sign().sum(-1).float().mean(-1)}  # sign: five times faster than counting
+    series = {
+        "loss": mse,
+        "mse": mse,
+        "l0": features.sign().sum(-1).float().mean(-1),
+    }  # sign: five times faster than counting
     if penalty is not None and penalised is not None:
         series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
     return series | dict(note(features)) if note else series
@@ -83,7 +109,8 @@ def curves(
 
 @dataclass(frozen=True, eq=False)
 class Revival:
-    """α times AuxK of one run, on the columns of its dead latents alone: its value and gradients."""
+    """α times AuxK of one run, on the columns of its dead latents alone: its value and
+    gradients."""
 
     loss: Float[Tensor, ""]
     columns: Int[Tensor, "dead"]
@@ -93,10 +120,15 @@ class Revival:
 
 
 def revival(
-    loss: Loss, error: Float[Tensor, "b d"], pre: Float[Tensor, "b f"], W_dec: Float[Tensor, "f d"], idle: Int[Tensor, "f"] | None,
+    loss: Loss,
+    error: Float[Tensor, "b d"],
+    pre: Float[Tensor, "b f"],
+    W_dec: Float[Tensor, "f d"],
+    idle: Int[Tensor, "f"] | None,
     whole: Whole = ALONE,
-) -> Revival | None:  # fmt: skip
-    """AuxK where the loss has it, some latents are dead and rows left over more than the same; products are in the precision of `pre`."""
+) -> Revival | None:
+    """AuxK where the loss has it, some latents are dead and rows left over more than the same;
+    products are in the precision of `pre`."""
     if idle is None or not isinstance(loss, TopKAux | Matryoshka):
         return None
     columns = (idle >= loss.dead_after).nonzero()[:, 0]
@@ -107,7 +139,9 @@ def revival(
         return None
     codes = whole.strongest(pre.index_select(-1, columns).relu_(), max(1, error.shape[-1] // 2))
     rows = W_dec.index_select(0, columns).to(codes.dtype)
-    missed = error + whole.sum_latents(codes @ rows)  # what is left over is −error, so this is its reconstruction less itself
+    missed = error + whole.sum_latents(
+        codes @ rows
+    )  # what is left over is −error, so this is its reconstruction less itself
     grad = (missed * (2 * loss.alpha / (variance * size))).to(codes.dtype)
     value = loss.alpha * (whole.sum_rows(missed.square().sum()) / size) / variance
     return Revival(value, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad)

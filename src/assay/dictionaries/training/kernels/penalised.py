@@ -1,4 +1,5 @@
-"""Gradients written by hand for penalties beyond a plain L1: JumpReLU's L0, features weighed by their rows, L_p, effects in a metric."""
+"""Gradients written by hand for penalties beyond a plain L1: JumpReLU's L0, features weighed by
+their rows, L_p, effects in a metric."""
 
 from __future__ import annotations
 
@@ -13,17 +14,31 @@ from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.effects import EffectPenalty
-from assay.dictionaries.training.kernels.parts import curves, error_of, gradients, operands, output_gradient, where_positive
+from assay.dictionaries.training.kernels.parts import (
+    curves,
+    error_of,
+    gradients,
+    operands,
+    output_gradient,
+    where_positive,
+)
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
 @torch.no_grad()
 def jump(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
-    """`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate."""
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
+    """`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its
+    estimate."""
     assert isinstance(nonlinearity, JumpReLU)
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
@@ -36,7 +51,13 @@ def jump(
     pull = where_positive(felt, features, 0)
     grads = gradients(params, centred, features, error, grad, pull)
     count = near.sum(1).float()
-    grads["threshold"] = -(params["threshold"] * (felt * near).sum(1).float() + penalty[:, None] / x.shape[-2] * count) / width
+    grads["threshold"] = (
+        -(
+            params["threshold"] * (felt * near).sum(1).float()
+            + penalty[:, None] / x.shape[-2] * count
+        )
+        / width
+    )
     series = curves(error, features, note)
     series["loss"] = series["mse"] + penalty * series["l0"]
     return series, grads
@@ -44,9 +65,15 @@ def jump(
 
 @torch.no_grad()
 def weighted(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.L1Weighted` with ReLU, and its gradients."""
     assert isinstance(loss, L1Weighted)
     centred, encoder, decoder = operands(params, x, dtype)
@@ -69,9 +96,15 @@ def weighted(
 
 @torch.no_grad()
 def annealed(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`losses.PAnneal` with ReLU, and its gradients."""
     assert isinstance(loss, PAnneal)
     p = loss.p(more.get("progress", 0.0))
@@ -80,8 +113,12 @@ def annealed(
     error = error_of(params, x, features @ decoder)
     grad = output_gradient(error, dtype)
     share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
-    steep = features ** (p - 1)  # infinite where a feature is off, which is where the gradient is not
-    pull = where_positive((grad @ decoder.mT).addcmul_(steep, (p * share)[:, None, None].to(dtype)), features, 0)
+    steep = features ** (
+        p - 1
+    )  # infinite where a feature is off, which is where the gradient is not
+    pull = where_positive(
+        (grad @ decoder.mT).addcmul_(steep, (p * share)[:, None, None].to(dtype)), features, 0
+    )
     series = curves(error, features, note)
     sizes = where_positive(steep.mul_(features), features, 0)
     series["loss"] = series["mse"] + share * sizes.sum(-1).float().sum(-1)
@@ -90,9 +127,15 @@ def annealed(
 
 @torch.no_grad()
 def charged(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
     """`EffectPenalty` with TopK by dense products, and its gradients."""
     assert isinstance(loss, EffectPenalty) and isinstance(nonlinearity, TopK)
     centred, encoder, decoder = operands(params, x, dtype)

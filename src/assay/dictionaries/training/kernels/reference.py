@@ -1,10 +1,12 @@
-"""Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a new loss uses at once.
+"""Any loss and its gradients by plain autograd: the truth for hand-written gradients, and what a
+new loss uses at once.
 
-Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype, more, note) -> (series, gradients)`. In training the
-big matrices are stored row per latent, so `params["W_enc"]` is [run, f, d] here; gradients come in the same shapes, those of
-matrices perhaps still in the precision of the products. `series` holds "loss" and "l0" [run], and what else is worth a curve.
-`more` is what the loss asked for by name; what `note` gives of the features, or of a sparse code of one run, is added to `series`.
-"""
+Every kernel has the form `kernel(loss, params, x, nonlinearity, penalty, dtype, more, note) ->
+(series, gradients)`. In training the big matrices are stored row per latent, so `params["W_enc"]`
+is [run, f, d] here; gradients come in the same shapes, those of matrices perhaps still in the
+precision of the products. `series` holds "loss" and "l0" [run], and what else is worth a curve.
+`more` is what the loss asked for by name; what `note` gives of the features, or of a sparse code of
+one run, is added to `series`."""
 
 from __future__ import annotations
 
@@ -28,13 +30,24 @@ NOTHING: Mapping[str, Any] = {}
 
 
 def autograd(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-    more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-) -> Step:  # fmt: skip
-    """The loss [run] and its gradients, by torch's autograd; products stay in the parameters' precision, whatever `dtype`."""
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any] = NOTHING,
+    note: Note | None = None,
+) -> Step:
+    """The loss [run] and its gradients, by torch's autograd; products stay in the parameters'
+    precision, whatever `dtype`."""
     noted = Noted(nonlinearity)
     with torch.enable_grad():
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items() if name not in FIXED}
+        leaves = {
+            name: value.detach().requires_grad_()
+            for name, value in params.items()
+            if name not in FIXED
+        }
         losses = loss(standard({**params, **leaves}), x, noted, penalty, **more)
         # summed, never averaged over runs, so that each run's gradient is its own
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
@@ -42,7 +55,10 @@ def autograd(
     if noted.features is not None:
         series["l0"] = (noted.features != 0).sum(-1).float().mean(-1)
         series |= note(noted.features) if note else {}
-    zeros = [torch.zeros_like(value) if g is None else g for g, value in zip(grads, leaves.values(), strict=True)]
+    zeros = [
+        torch.zeros_like(value) if g is None else g
+        for g, value in zip(grads, leaves.values(), strict=True)
+    ]
     return series, dict(zip(leaves, zeros, strict=True))
 
 
@@ -52,15 +68,16 @@ def standard(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def is_encoder(name: str) -> bool:
-    """Whether a parameter of this name is stored row per latent in training, and the other way round in a Dictionary."""
+    """Whether a parameter of this name is stored row per latent in training, and the other way
+    round in a Dictionary."""
     return name.startswith(("W_", "of_W_")) and name not in ("W_dec", "W_skip")
 
 
 class Noted:
     """A nonlinearity that keeps the features it gave, so that a loss need not return them.
 
-    `made` are those that the loss goes on with, `features` those that are counted as on, without their gradient.
-    """
+    `made` are those that the loss goes on with, `features` those that are counted as on, without
+    their gradient."""
 
     def __init__(self, of: Nonlinearity):
         self.of = of

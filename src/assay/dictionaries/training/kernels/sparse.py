@@ -1,8 +1,9 @@
-"""Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and in the gradients of both matrices.
+"""Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and
+in the gradients of both matrices.
 
-Each is the step of one run, since it is far larger than a cache: parameters come without their run axis, x is [b, d], and a target y may
-stand elsewhere. Only the encoder's product is in `dtype`; what comes after it is float32.
-"""
+Each is the step of one run, since it is far larger than a cache: parameters come without their run
+axis, x is [b, d], and a target y may stand elsewhere. Only the encoder's product is in `dtype`;
+what comes after it is float32."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 
 
 def pays(k: int, width: int) -> bool:
-    """Whether the sparse step is cheaper than the dense one; a matter of shape alone, so results never depend on the machine."""
+    """Whether the sparse step is cheaper than the dense one; a matter of shape alone, so results
+    never depend on the machine."""
     return width >= 20 * k
 
 
@@ -41,31 +43,58 @@ One = tuple[Codes, Step]
 class Single:
     """A kernel that computes the step of one run after the other."""
 
-    one: Callable[[Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any], Whole], One]
+    one: Callable[
+        [Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any], Whole], One
+    ]
     whole: Whole = ALONE
     """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
 
     @torch.no_grad()
     def __call__(
-        self, loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING, note: Note | None = None,
-    ) -> Step:  # fmt: skip
+        self,
+        loss: Loss,
+        params: Params,
+        x: Tensor,
+        nonlinearity: Nonlinearity,
+        penalty: Tensor,
+        dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING,
+        note: Note | None = None,
+    ) -> Step:
         """The loss of each run and its gradients."""
         steps = []
         for r in range(len(penalty)):
             mine = {name: value[r] for name, value in params.items()}
-            its = {name: value[r] if isinstance(value, Tensor) and (name != "y" or value.ndim == 3) else value for name, value in more.items()}
-            codes, (series, grads) = self.one(loss, mine, x if x.ndim == 2 else x[r], nonlinearity, penalty[r], dtype, its, self.whole)
+            its = {
+                name: value[r]
+                if isinstance(value, Tensor) and (name != "y" or value.ndim == 3)
+                else value
+                for name, value in more.items()
+            }
+            codes, (series, grads) = self.one(
+                loss,
+                mine,
+                x if x.ndim == 2 else x[r],
+                nonlinearity,
+                penalty[r],
+                dtype,
+                its,
+                self.whole,
+            )
             grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
             if self.whole is not ALONE:
                 series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
             steps.append((series | dict(note(codes) if note else {}), grads))
-        found, gradients = ({name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1))
+        found, gradients = (
+            {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
+        )
         return found, gradients
 
 
 def _stack(values: Sequence[Tensor]) -> Tensor:
-    return values[0][None] if len(values) == 1 else torch.stack(list(values))  # no copy of a single run's matrices
+    return (
+        values[0][None] if len(values) == 1 else torch.stack(list(values))
+    )  # no copy of a single run's matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +112,37 @@ class _Batch:
     """Of the whole batch, of which these may be a part."""
 
     @classmethod
-    def of(cls, params: Params, x: Float[Tensor, "b e"], dtype: torch.dtype, more: Mapping[str, Any], whole: Whole) -> _Batch:
+    def of(
+        cls,
+        params: Params,
+        x: Float[Tensor, "b e"],
+        dtype: torch.dtype,
+        more: Mapping[str, Any],
+        whole: Whole,
+    ) -> _Batch:
         """The batch, centred and projected."""
         elsewhere = more.get("y") is not None
         centred = x - params["b_pre" if elsewhere else "b_dec"]
         pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
-        return cls(params, more["y"] if elsewhere else x, centred, pre, elsewhere, whole, whole.rows(len(x)))
+        return cls(
+            params,
+            more["y"] if elsewhere else x,
+            centred,
+            pre,
+            elsewhere,
+            whole,
+            whole.rows(len(x)),
+        )
 
     def largest(self, nonlinearity: TopK | BatchTopK) -> Int[Tensor, "n"]:
-        """The places that a nonlinearity chooses, of the whole row or batch, as far as they are here."""
+        """The places that a nonlinearity chooses, of the whole row or batch, as far as they are
+        here."""
         b, f = self.pre.shape
         if isinstance(nonlinearity, BatchTopK):
             count = nonlinearity.k * self.rows
-            return self.whole.kept_together(largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count)
+            return self.whole.kept_together(
+                largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count
+            )
         return self.whole.kept(largest(self.pre, min(nonlinearity.k, f)), self.pre, nonlinearity.k)
 
     def active(self, places: Int[Tensor, "n"]) -> Active:
@@ -104,7 +151,11 @@ class _Batch:
 
     def error(self, active: Active, values: Float[Tensor, "n"]) -> Float[Tensor, "b d"]:
         """Reconstruction less target."""
-        return self.whole.sum_latents(active.decode(values, self.params["W_dec"])).add_(self.params["b_dec"]).sub_(self.target)
+        return (
+            self.whole.sum_latents(active.decode(values, self.params["W_dec"]))
+            .add_(self.params["b_dec"])
+            .sub_(self.target)
+        )
 
     def gradient(self, error: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """The gradient of the mean squared error in the reconstruction."""
@@ -114,25 +165,55 @@ class _Batch:
         """The penalty's gradient at a feature of one row."""
         return penalty / (self.rows * self.target.shape[1] ** 0.5)
 
-    def gradients(self, active: Active, values: Float[Tensor, "n"], grad: Float[Tensor, "b d"], pull: Float[Tensor, "n"]) -> dict[str, Tensor]:
-        """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections (`pull`)."""
+    def gradients(
+        self,
+        active: Active,
+        values: Float[Tensor, "n"],
+        grad: Float[Tensor, "b d"],
+        pull: Float[Tensor, "n"],
+    ) -> dict[str, Tensor]:
+        """Gradients of the parameters from those of the reconstruction (`grad`) and of the
+        projections (`pull`)."""
         b_enc, b_dec = active.sums(pull), grad.sum(0)
         return {
-            "W_enc": active.gather(pull, self.centred), "b_enc": b_enc, "W_dec": active.gather(values, grad),
+            "W_enc": active.gather(pull, self.centred),
+            "b_enc": b_enc,
+            "W_dec": active.gather(values, grad),
             # the encoder takes away from x what the decoder adds
-            "b_dec": b_dec if self.elsewhere else b_dec - self.whole.sum_latents(b_enc @ self.params["W_enc"]),
-        }  # fmt: skip
+            "b_dec": b_dec
+            if self.elsewhere
+            else b_dec - self.whole.sum_latents(b_enc @ self.params["W_enc"]),
+        }
 
-    def curves(self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]) -> tuple[Codes, dict[str, Tensor]]:
-        """The code, and loss, mse and L0. A number that is none shows in them, wherever in the parameters it is."""
-        nothing = self.whole.sum_all(sum((0 * value.sum() for value in self.params.values()), torch.zeros_like(error[:0].sum())))
+    def curves(
+        self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]
+    ) -> tuple[Codes, dict[str, Tensor]]:
+        """The code, and loss, mse and L0. A number that is none shows in them, wherever in the
+        parameters it is."""
+        nothing = self.whole.sum_all(
+            sum(
+                (0 * value.sum() for value in self.params.values()),
+                torch.zeros_like(error[:0].sum()),
+            )
+        )
         mse = self.whole.mean_square(error) + nothing
         on = self.whole.sum_all((values != 0).sum())
-        return Codes(active, values, self.whole), {"loss": mse, "mse": mse, "l0": on.to(mse.dtype) / self.rows}
+        return Codes(active, values, self.whole), {
+            "loss": mse,
+            "mse": mse,
+            "l0": on.to(mse.dtype) / self.rows,
+        }
 
 
 def _topk(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any],
+    whole: Whole,
 ) -> One:
     assert isinstance(nonlinearity, TopK | BatchTopK)
     batch = _Batch.of(params, x, dtype, more, whole)
@@ -144,9 +225,13 @@ def _topk(
         grad = batch.gradient(error)
         grads = batch.gradients(active, values, grad, active.products(grad, params["W_dec"]))
         codes, series = batch.curves(active, values, error)
-    else:  # one reconstruction after another, each with one more stretch of latents, which feels its error and all that follow
+    # one reconstruction after another, each with one more stretch of latents, which feels its error
+    # and all that follow
+    else:
         nested = active.nested([end - whole.first for end in ends])
-        errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(len(ends), *batch.target.shape)
+        errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(
+            len(ends), *batch.target.shape
+        )
         errors[0].add_(params["b_dec"]).sub_(batch.target)
         for shorter, longer in pairwise(errors.unbind()):
             longer.add_(shorter)
@@ -158,10 +243,16 @@ def _topk(
         grads["W_dec"] = nested.gather(values, every)
         error = errors[-1]
         codes, series = batch.curves(active, values, error)
-        series["loss"] = series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
-    if (found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)) is not None:
+        series["loss"] = (
+            series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
+        )
+    if (
+        found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)
+    ) is not None:
         its = found.pull.sum(0).to(grads["b_enc"].dtype)
-        grads["W_enc"].index_add_(0, found.columns, (found.pull.T @ batch.centred.to(dtype)).to(its.dtype))
+        grads["W_enc"].index_add_(
+            0, found.columns, (found.pull.T @ batch.centred.to(dtype)).to(its.dtype)
+        )
         grads["W_dec"].index_add_(0, found.columns, found.decoder.to(its.dtype))
         grads["b_enc"].index_add_(0, found.columns, its)
         if not batch.elsewhere:
@@ -171,7 +262,14 @@ def _topk(
 
 
 def _relu(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any],
+    whole: Whole,
 ) -> One:
     batch = _Batch.of(params, x, dtype, more, whole)
     active = batch.active(above(batch.pre))
@@ -192,7 +290,9 @@ def _relu(
         length, total = torch.cat(lengths, -1).sum(-1), active.sums(values)
         series["loss"] = series["mse"] + share * whole.sum_all((total * length).sum())
         pull += share * length[active.latent]
-        steeper = (share * total)[:, None] * torch.cat([part / its for part, its in zip(parts, lengths, strict=True)], -1)
+        steeper = (share * total)[:, None] * torch.cat(
+            [part / its for part, its in zip(parts, lengths, strict=True)], -1
+        )
     else:
         series["loss"] = series["mse"] + share * whole.sum_all(values.sum())
         pull += share
@@ -203,11 +303,24 @@ def _relu(
 
 
 def _jump(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any],
+    whole: Whole,
 ) -> One:
     assert isinstance(nonlinearity, JumpReLU)
-    batch, width, threshold = _Batch.of(params, x, dtype, more, whole), nonlinearity.bandwidth, params["threshold"]
-    active = batch.active(above(batch.pre, threshold - width / 2))  # on, or off but within the window
+    batch, width, threshold = (
+        _Batch.of(params, x, dtype, more, whole),
+        nonlinearity.bandwidth,
+        params["threshold"],
+    )
+    active = batch.active(
+        above(batch.pre, threshold - width / 2)
+    )  # on, or off but within the window
     pre, its = active.of(batch.pre), threshold[active.latent]
     values = pre * (pre > its)
     error = batch.error(active, values)
@@ -215,14 +328,23 @@ def _jump(
     felt = active.products(grad, params["W_dec"])
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
     grads = batch.gradients(active, values, grad, felt * (values > 0))
-    grads["threshold"] = -(threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)) / width
+    grads["threshold"] = (
+        -(threshold * active.sums(felt * near) + penalty / batch.rows * active.sums(near)) / width
+    )
     codes, series = batch.curves(active, values, error)
     series["loss"] = series["mse"] + penalty * series["l0"]
     return codes, (series, grads)
 
 
 def _gated(
-    loss: Loss, params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: Tensor, dtype: torch.dtype, more: Mapping[str, Any], whole: Whole
+    loss: Loss,
+    params: Params,
+    x: Tensor,
+    nonlinearity: Nonlinearity,
+    penalty: Tensor,
+    dtype: torch.dtype,
+    more: Mapping[str, Any],
+    whole: Whole,
 ) -> One:
     batch = _Batch.of(params, x, dtype, more, whole)
     active = batch.active(above(batch.pre))  # gates that are open
@@ -235,20 +357,28 @@ def _gated(
     series["loss"] = series["mse"] + batch.share(penalty) * whole.sum_all(gate.sum())
     pull = active.products(grad, params["W_dec"]) * (values > 0)
     pull_gate = batch.share(penalty).expand_as(pull)
-    if loss is losses.gated:  # the gate's own reconstruction, through a decoder that does not feel it
+    if (
+        loss is losses.gated
+    ):  # the gate's own reconstruction, through a decoder that does not feel it
         missed = batch.error(active, gate)
         pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])
         series["loss"] = series["loss"] + whole.mean_square(missed)
     grads = batch.gradients(active, values, grad, pull * stretch + pull_gate)
-    grads |= {"b_enc": active.sums(pull_gate), "b_mag": active.sums(pull), "r_mag": active.sums(pull * z * stretch)}
+    grads |= {
+        "b_enc": active.sums(pull_gate),
+        "b_mag": active.sums(pull),
+        "r_mag": active.sums(pull * z * stretch),
+    }
     return codes, (series, grads)
 
 
 topk_sparse = Single(_topk)
-"""`losses.mse`, `losses.TopKAux` or `losses.Matryoshka` with TopK or BatchTopK, and its gradients."""
+"""`losses.mse`, `losses.TopKAux` or `losses.Matryoshka` with TopK or BatchTopK, and its
+gradients."""
 relu_sparse = Single(_relu)
 """`losses.l1`, `losses.L1Weighted` or `losses.PAnneal` with ReLU, and its gradients."""
 jump_sparse = Single(_jump)
-"""`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate: what is near them is sparse as well."""
+"""`losses.jumprelu` with JumpReLU, and its gradients, those of the thresholds by its estimate: what
+is near them is sparse as well."""
 gated_sparse = Single(_gated)
 """`losses.gated` or `losses.gated_no_aux`, and its gradients."""

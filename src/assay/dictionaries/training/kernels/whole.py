@@ -1,9 +1,9 @@
 """Whole: how what one process has of a step becomes what the step is about.
 
-A step adds up over latents (a reconstruction), over rows (a gradient) and over both (a loss), and chooses the largest of all. One process
-has all of them, so here nothing is left to do. Where latents or rows lie on several ranks, `dictionaries/sharded/part.py` puts collectives
-in these places, and the arithmetic of the step stays the same.
-"""
+A step adds up over latents (a reconstruction), over rows (a gradient) and over both (a loss), and
+chooses the largest of all. One process has all of them, so here nothing is left to do. Where
+latents or rows lie on several ranks, `dictionaries/sharded/part.py` puts collectives in these
+places, and the arithmetic of the step stays the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 
 
 class Whole:
-    """One process that has every latent and every row. Sums may be made in the memory of what is given."""
+    """One process that has every latent and every row. Sums may be made in the memory of what is
+    given."""
 
     first: int = 0
     """Number of the first latent that this process has."""
@@ -42,12 +43,18 @@ class Whole:
         """Whether it is so in any row, for the latents of this process."""
         return value
 
-    def kept(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
-        """Of this process's largest of each row those that are among the `count` largest of the whole row; of equal ones the first."""
+    def kept(
+        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
+    ) -> Int[Tensor, "m"]:
+        """Of this process's largest of each row those that are among the `count` largest of the
+        whole row; of equal ones the first."""
         return places
 
-    def kept_together(self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int) -> Int[Tensor, "m"]:
-        """Of this process's largest those that are among the `count` largest of the whole batch; of equal ones the first."""
+    def kept_together(
+        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
+    ) -> Int[Tensor, "m"]:
+        """Of this process's largest those that are among the `count` largest of the whole batch; of
+        equal ones the first."""
         return places
 
     def strongest(self, codes: Float[Tensor, "b n"], most: int) -> Float[Tensor, "b n"]:

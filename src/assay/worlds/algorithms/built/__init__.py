@@ -1,4 +1,5 @@
-"""Transformers whose weights are written down, not trained: what they do, and through which parts, is known."""
+"""Transformers whose weights are written down, not trained: what they do, and through which parts,
+is known."""
 
 from assay.core.lazy import lazy
 

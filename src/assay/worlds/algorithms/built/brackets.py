@@ -1,4 +1,5 @@
-"""Balanced brackets: heights as means over what was read, neurons that notice where they fall below zero, and a head that gathers these."""
+"""Balanced brackets: heights as means over what was read, neurons that notice where they fall below
+zero, and a head that gathers these."""
 
 from __future__ import annotations
 
@@ -15,18 +16,22 @@ from assay.worlds.algorithms.task import Task, unasked
 def balanced(length: int = 10) -> Task:
     """Tell whether START b₁ … bₙ END is balanced, n even; asked at END.
 
-    Half of the inputs are balanced, uniformly over walks with equal steps up and down that are made so by turning them at their lowest
-    point; of the others half end at height 0, and half do not need to.
-    """
+    Half of the inputs are balanced, uniformly over walks with equal steps up and down that are made
+    so by turning them at their lowest point; of the others half end at height 0, and half do not
+    need to."""
     start, end = 2, 3
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         even = np.tile(np.repeat([0, 1], length // 2), (n, 1))
         even = np.take_along_axis(even, of.random((n, length)).argsort(1), 1)
         height = np.cumsum(1 - 2 * even, 1)
-        turned = np.take_along_axis(even, (height.argmin(1)[:, None] + 1 + np.arange(length)) % length, 1)
+        turned = np.take_along_axis(
+            even, (height.argmin(1)[:, None] + 1 + np.arange(length)) % length, 1
+        )
         kind = of.random((n, 1))
-        inner = np.where(kind < 0.5, turned, np.where(kind < 0.75, even, of.integers(2, size=(n, length))))
+        inner = np.where(
+            kind < 0.5, turned, np.where(kind < 0.75, even, of.integers(2, size=(n, length)))
+        )
         return np.concatenate([np.full((n, 1), start), inner, np.full((n, 1), end)], 1)
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -35,17 +40,36 @@ def balanced(length: int = 10) -> Task:
         out[:, -1] = (height.min(1) >= 0) & (height[:, -1] == 0)
         return out
 
-    return Task(f"balanced-{length}", ("(", ")", "START", "END"), ("no", "balanced"), length + 2, drawn, answer)
+    return Task(
+        f"balanced-{length}",
+        ("(", ")", "START", "END"),
+        ("no", "balanced"),
+        length + 2,
+        drawn,
+        answer,
+    )
 
 
 def brackets(length: int = 10) -> Circuit:
-    """Build two blocks: a head that averages steps and two neurons, then a head that averages what one neuron found over all places.
+    """Build two blocks: a head that averages steps and two neurons, then a head that averages what
+    one neuron found over all places.
 
-    Heights come divided by the number of tokens read, at most n + 2, so one step below zero is worth at least 1/(n + 2).
-    """
+    Heights come divided by the number of tokens read, at most n + 2, so one step below zero is
+    worth at least 1/(n + 2)."""
     task = balanced(length)
     r = rooms(step=1, height=1, below=1, off=1, faults=1, end=1)
-    shape = Shape(layers=2, d=6, heads=1, m=2, context=task.length, vocab=4, norm="none", d_head=1, answers=2, activation="relu")
+    shape = Shape(
+        layers=2,
+        d=6,
+        heads=1,
+        m=2,
+        context=task.length,
+        vocab=4,
+        norm="none",
+        d_head=1,
+        answers=2,
+        activation="relu",
+    )
     p, n = empty(shape), length + 2
     p["W_E"][0, :2, r["step"].start] = torch.tensor([1.0, -1.0], dtype=torch.float64)
     p["W_E"][0, 3, r["end"].start] = 1.0
@@ -58,12 +82,18 @@ def brackets(length: int = 10) -> Circuit:
     p["W_U"][0, [r["faults"].start, r["off"].start], 0] = 2 * SHARP / least
     p["W_U"][0, r["end"].start, 1] = SHARP
     wires = (
-        edge("embed", "a0.0.v"), edge("a0.0", "m0"), edge("m0", "a1.0.v"), edge("m0", "logits"), edge("a1.0", "logits"),
+        edge("embed", "a0.0.v"),
+        edge("a0.0", "m0"),
+        edge("m0", "a1.0.v"),
+        edge("m0", "logits"),
+        edge("a1.0", "logits"),
         edge("embed", "logits"),
-    )  # fmt: skip
+    )
     means = {
         "a0.0": "averages the steps so far: the height over the number of tokens",
         "m0": "notices a height below zero, and any height other than zero",
         "a1.0": "gathers over all places how far the height was below zero",
     }
-    return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "a0.0", "m0", "a1.0"))), wires, means)
+    return Circuit(
+        task, shape, p, tuple(map(Part.parse, ("embed", "a0.0", "m0", "a1.0"))), wires, means
+    )

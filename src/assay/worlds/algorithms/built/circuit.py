@@ -1,4 +1,5 @@
-"""Circuit: a task, a decoder that solves it by construction, and the parts and edges that do it; Rooms, by which weights are written."""
+"""Circuit: a task, a decoder that solves it by construction, and the parts and edges that do it;
+Rooms, by which weights are written."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from assay.subjects.parts import Edge, Part, Reader
 from assay.worlds.algorithms.task import Task
 
 SHARP = 30.0
-"""How far the score of what a head is to read lies above all others: less than 1e-12 of the attention goes elsewhere."""
+"""How far the score of what a head is to read lies above all others: less than 1e-12 of the
+attention goes elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class Circuit:
     matter: tuple[Part, ...]
     """The parts without which it is not solved."""
     wires: tuple[Edge, ...]
-    """Of each that matters, what it reads and through what: cutting any other edge leaves the answers."""
+    """Of each that matters, what it reads and through what: cutting any other edge leaves the
+    answers."""
     means: Mapping[str, str]
     """What each part that matters does, in a sentence."""
 
@@ -57,28 +60,52 @@ def rooms(**sizes: int) -> dict[str, Room]:
 
 def empty(shape: Shape) -> dict[str, Tensor]:
     """Give the parameters of a decoder that does nothing: all 0."""
-    return {name: torch.zeros(1, *size, dtype=torch.float64) for name, size in shape.parameters().items()}
+    return {
+        name: torch.zeros(1, *size, dtype=torch.float64)
+        for name, size in shape.parameters().items()
+    }
 
 
 def attends(
-    params: dict[str, Tensor], layer: int, head: int, query: Float[Tensor, "d k"], key: Float[Tensor, "d k"]
+    params: dict[str, Tensor],
+    layer: int,
+    head: int,
+    query: Float[Tensor, "d k"],
+    key: Float[Tensor, "d k"],
 ) -> None:
-    """Let a head's scores be the products of what queries and keys read, at most as many numbers as a head is wide."""
+    """Let a head's scores be the products of what queries and keys read, at most as many numbers as
+    a head is wide."""
     width, k = params["W_QKV"].shape[-1], query.shape[1]
     params["W_QKV"][0, layer, :, 0, head, :k] = query * width**0.5
     params["W_QKV"][0, layer, :, 1, head, :k] = key
 
 
-def moves(params: dict[str, Tensor], layer: int, head: int, source: Room, target: Room, by: Float[Tensor, "a b"] | None = None) -> None:
-    """Let a head write what it reads in one room of the stream into another, through a matrix or as it is."""
+def moves(
+    params: dict[str, Tensor],
+    layer: int,
+    head: int,
+    source: Room,
+    target: Room,
+    by: Float[Tensor, "a b"] | None = None,
+) -> None:
+    """Let a head write what it reads in one room of the stream into another, through a matrix or as
+    it is."""
     k = min(source.size, params["W_QKV"].shape[-1])
-    params["W_QKV"][0, layer, source.all, 2, head, :k] = torch.eye(source.size, k, dtype=torch.float64)
-    params["W_O"][0, layer, head, :k, target.all] = torch.eye(k, target.size, dtype=torch.float64) if by is None else by
+    params["W_QKV"][0, layer, source.all, 2, head, :k] = torch.eye(
+        source.size, k, dtype=torch.float64
+    )
+    params["W_O"][0, layer, head, :k, target.all] = (
+        torch.eye(k, target.size, dtype=torch.float64) if by is None else by
+    )
 
 
-def matrix(shape: Shape, room: Room, values: Float[Tensor, "a k"] | None = None) -> Float[Tensor, "d k"]:
+def matrix(
+    shape: Shape, room: Room, values: Float[Tensor, "a k"] | None = None
+) -> Float[Tensor, "d k"]:
     """Read one room of the stream, through a matrix or as it is."""
-    out = torch.zeros(shape.d, room.size if values is None else values.shape[1], dtype=torch.float64)
+    out = torch.zeros(
+        shape.d, room.size if values is None else values.shape[1], dtype=torch.float64
+    )
     out[room.all] = torch.eye(room.size, dtype=torch.float64) if values is None else values
     return out
 

@@ -1,8 +1,9 @@
-"""Features in superposition: one MLP writes more features than it has dimensions for, by neurons of which none is a feature; the next reads them.
+"""Features in superposition: one MLP writes more features than it has dimensions for, by neurons of
+which none is a feature; the next reads them.
 
-Each feature is a direction, on at some tokens, or at some tokens after some others. Some are decoys, which nothing reads. What reads a
-feature tells exactly whether it is on, on every input, and also where any other feature was taken out.
-"""
+Each feature is a direction, on at some tokens, or at some tokens after some others. Some are
+decoys, which nothing reads. What reads a feature tells exactly whether it is on, on every input,
+and also where any other feature was taken out."""
 
 from __future__ import annotations
 
@@ -14,22 +15,34 @@ from jaxtyping import Bool, Float, Int
 
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, attends, edge, empty, matrix, moves, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    attends,
+    edge,
+    empty,
+    matrix,
+    moves,
+    rooms,
+)
 from assay.worlds.algorithms.task import Task, unasked
 
 SITE = Part("mlp", 0)
 """What writes the features."""
 CLEAR = 0.15
-"""Least distance between what a reader reads where its feature is on and where it is off; a feature's own length is 1."""
+"""Least distance between what a reader reads where its feature is on and where it is off; a
+feature's own length is 1."""
 STEP, OFFSET = 50.0, 10.0
-"""Logits: a feature raises one class by 2 or 3 steps and another by 1; classes lie different offsets apart, so that none are ever equal."""
+"""Logits: a feature raises one class by 2 or 3 steps and another by 1; classes lie different
+offsets apart, so that none are ever equal."""
 TOGETHER = 3
 """Most features that are on at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """Features that share a room, those that are read first and decoys last, and how they are read."""
+    """Features that share a room, those that are read first and decoys last, and how they are
+    read."""
 
     here: Bool[np.ndarray, "f v"]
     """At which tokens each may be on."""
@@ -38,7 +51,8 @@ class Crowd:
     rows: Float[np.ndarray, "f k"]
     """Directions, of length 1."""
     readers: Float[np.ndarray, "n k"]
-    """What reads each feature: readers · written + thresholds is 1 at least where it is on, −1 at most where it is off."""
+    """What reads each feature: readers · written + thresholds is 1 at least where it is on, −1 at
+    most where it is off."""
     thresholds: Float[np.ndarray, " n"]
     raises: Float[np.ndarray, "n c"]
     """By how much each raises the logit of each class."""
@@ -46,7 +60,8 @@ class Crowd:
     back: int
 
     def on(self, tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s f"]:
-        """Tell where each feature is on. At the first places, before which there is nothing, a token counts as its own forerunner."""
+        """Tell where each feature is on. At the first places, before which there is nothing, a
+        token counts as its own forerunner."""
         at = np.arange(tokens.shape[1])
         earlier = tokens[:, np.where(at < self.back, at, at - self.back)]
         return np.moveaxis(self.here[:, tokens] & self.before[:, earlier], 0, -1)
@@ -56,8 +71,11 @@ class Crowd:
         return on[..., : len(self.raises)] @ self.raises + self.offsets
 
 
-def crowd(of: np.random.Generator, tokens: int, read: int, decoys: int, room: int, classes: int, back: int) -> Crowd:
-    """Draw features until each can be told from what is written, on every pair of tokens, and with any one of the others taken out."""
+def crowd(
+    of: np.random.Generator, tokens: int, read: int, decoys: int, room: int, classes: int, back: int
+) -> Crowd:
+    """Draw features until each can be told from what is written, on every pair of tokens, and with
+    any one of the others taken out."""
     while True:
         here, before = _patterns(of, tokens, read + decoys)
         pairs = (here[:, :, None] & before[:, None]).reshape(len(here), -1).T
@@ -70,45 +88,96 @@ def crowd(of: np.random.Generator, tokens: int, read: int, decoys: int, room: in
             break
     raises, order = np.zeros((read, classes)), of.permutation(classes)
     for i, one in enumerate(raises):
-        one[order[np.array([i % classes, (i + int(of.integers(1, classes))) % classes])]] = STEP * np.array([of.integers(2, 4), 1])
+        one[order[np.array([i % classes, (i + int(of.integers(1, classes))) % classes])]] = (
+            STEP * np.array([of.integers(2, 4), 1])
+        )
     return Crowd(here, before, rows, *found, raises, OFFSET * of.permutation(classes), back)
 
 
 def crowded(features: Crowd, length: int, of: np.random.Generator) -> Circuit:
-    """Build a head that looks back, an MLP of random neurons whose outputs add up to the features, and an MLP that reads these."""
+    """Build a head that looks back, an MLP of random neurons whose outputs add up to the features,
+    and an MLP that reads these."""
     f, v = features.here.shape
     n, classes = features.raises.shape
     r = rooms(token=v, place=length, copied=v, site=features.rows.shape[1], found=n, one=1)
     m = int(1.3 * v * v)
     shape = Shape(
-        layers=2, d=sum(x.size for x in r.values()), heads=1, m=m, context=length, vocab=v, norm="none", d_head=max(v, length),
-        answers=classes, activation="relu",
-    )  # fmt: skip
+        layers=2,
+        d=sum(x.size for x in r.values()),
+        heads=1,
+        m=m,
+        context=length,
+        vocab=v,
+        norm="none",
+        d_head=max(v, length),
+        answers=classes,
+        activation="relu",
+    )
     p = empty(shape)
-    p["W_E"][0, :, r["token"].all], p["W_E"][0, :, r["one"].start] = torch.eye(v, dtype=torch.float64), 1.0
+    p["W_E"][0, :, r["token"].all], p["W_E"][0, :, r["one"].start] = (
+        torch.eye(v, dtype=torch.float64),
+        1.0,
+    )
     p["W_pos"][0, :, r["place"].all] = torch.eye(length)
-    look = torch.diag(torch.full((length - features.back,), SHARP, dtype=torch.float64), -features.back)
+    look = torch.diag(
+        torch.full((length - features.back,), SHARP, dtype=torch.float64), -features.back
+    )
     look[range(features.back), range(features.back)] = SHARP
     attends(p, 0, 0, matrix(shape, r["place"], look), matrix(shape, r["place"]))
     moves(p, 0, 0, r["token"], r["copied"])
     own, other, bias = of.standard_normal((v, m)), of.standard_normal((v, m)), of.uniform(-1, 1, m)
     hidden = np.maximum(own[:, None] + other[None] + bias, 0).reshape(v * v, m)
     on = np.moveaxis(features.here[:, :, None] & features.before[:, None], 0, -1).reshape(v * v, f)
-    p["W_in"][0, 0, r["token"].all], p["W_in"][0, 0, r["copied"].all] = torch.from_numpy(own), torch.from_numpy(other)
+    p["W_in"][0, 0, r["token"].all], p["W_in"][0, 0, r["copied"].all] = (
+        torch.from_numpy(own),
+        torch.from_numpy(other),
+    )
     p["b_in"][0, 0] = torch.from_numpy(bias)
-    p["W_out"][0, 0, :, r["site"].all] = torch.from_numpy(np.linalg.pinv(hidden) @ on @ features.rows)
+    p["W_out"][0, 0, :, r["site"].all] = torch.from_numpy(
+        np.linalg.pinv(hidden) @ on @ features.rows
+    )
     size = np.linalg.norm(features.readers, axis=1)
     for i, (row, at) in enumerate(zip(features.readers, features.thresholds, strict=True)):
-        for neuron, edge_at, sign in ((2 * i, 0.5, 1.0), (2 * i + 1, -0.5, -1.0)):  # a step: ReLU(z + ½) − ReLU(z − ½), for neurons of length 1
+        for neuron, edge_at, sign in (
+            (2 * i, 0.5, 1.0),
+            (2 * i + 1, -0.5, -1.0),
+        ):  # a step: ReLU(z + ½) − ReLU(z − ½), for neurons of length 1
             p["W_in"][0, 1, r["site"].all, neuron] = torch.from_numpy(row / size[i])
             p["b_in"][0, 1, neuron] = (at + edge_at) / size[i]
             p["W_out"][0, 1, neuron, r["found"].start + i] = sign * size[i]
-    p["b_in"][0, 1, 2 * n :] = torch.from_numpy(of.choice(p["b_in"][0, 1, : 2 * n].numpy(), m - 2 * n))  # idle neurons look no other
-    p["W_U"][0, r["found"].all], p["W_U"][0, r["one"].start] = torch.from_numpy(features.raises), torch.from_numpy(features.offsets)
-    wires = tuple(edge(*x) for x in (("pos", "a0.0.q"), ("pos", "a0.0.k"), ("embed", "a0.0.v"), ("embed", "m0"), ("a0.0", "m0"), ("m0", "m1"),
-                                     ("m1", "logits"), ("embed", "logits")))  # fmt: skip
-    means = {"a0.0": "copies the token some places back", "m0": "writes features, more than it has dimensions for", "m1": "tells which are on"}
-    return Circuit(_task(features, length), shape, p, tuple(map(Part.parse, ("embed", "pos", *means))), wires, means)
+    p["b_in"][0, 1, 2 * n :] = torch.from_numpy(
+        of.choice(p["b_in"][0, 1, : 2 * n].numpy(), m - 2 * n)
+    )  # idle neurons look no other
+    p["W_U"][0, r["found"].all], p["W_U"][0, r["one"].start] = (
+        torch.from_numpy(features.raises),
+        torch.from_numpy(features.offsets),
+    )
+    wires = tuple(
+        edge(*x)
+        for x in (
+            ("pos", "a0.0.q"),
+            ("pos", "a0.0.k"),
+            ("embed", "a0.0.v"),
+            ("embed", "m0"),
+            ("a0.0", "m0"),
+            ("m0", "m1"),
+            ("m1", "logits"),
+            ("embed", "logits"),
+        )
+    )
+    means = {
+        "a0.0": "copies the token some places back",
+        "m0": "writes features, more than it has dimensions for",
+        "m1": "tells which are on",
+    }
+    return Circuit(
+        _task(features, length),
+        shape,
+        p,
+        tuple(map(Part.parse, ("embed", "pos", *means))),
+        wires,
+        means,
+    )
 
 
 def directions(features: Crowd, d: int, length: int) -> Float[np.ndarray, "f d"]:
@@ -117,11 +186,19 @@ def directions(features: Crowd, d: int, length: int) -> Float[np.ndarray, "f d"]
 
 
 def read_along(features: Crowd, d: int, length: int) -> Float[np.ndarray, "n d"]:
-    """Give the directions along which they are read, of length 1: near the features, and not the same, where features share a room."""
-    return _in_stream(features, features.readers / np.linalg.norm(features.readers, axis=1, keepdims=True), d, length)
+    """Give the directions along which they are read, of length 1: near the features, and not the
+    same, where features share a room."""
+    return _in_stream(
+        features,
+        features.readers / np.linalg.norm(features.readers, axis=1, keepdims=True),
+        d,
+        length,
+    )
 
 
-def _in_stream(features: Crowd, rows: Float[np.ndarray, "f k"], d: int, length: int) -> Float[np.ndarray, "f d"]:
+def _in_stream(
+    features: Crowd, rows: Float[np.ndarray, "f k"], d: int, length: int
+) -> Float[np.ndarray, "f d"]:
     start = 2 * features.here.shape[1] + length
     out = np.zeros((len(rows), d))
     out[:, start : start + rows.shape[1]] = rows
@@ -129,7 +206,8 @@ def _in_stream(features: Crowd, rows: Float[np.ndarray, "f k"], d: int, length: 
 
 
 def _task(features: Crowd, length: int) -> Task:
-    """Name the class that the features raise most, from the place on at which there is a token so many places back."""
+    """Name the class that the features raise most, from the place on at which there is a token so
+    many places back."""
     v, classes = features.here.shape[1], len(features.offsets)
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
@@ -137,14 +215,26 @@ def _task(features: Crowd, length: int) -> Task:
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
-        out[:, features.back :] = features.logits(features.on(tokens)).argmax(-1)[:, features.back :]
+        out[:, features.back :] = features.logits(features.on(tokens)).argmax(-1)[
+            :, features.back :
+        ]
         return out
 
-    return Task(f"crowded-{v}-{length}", tuple(map(str, range(v))), tuple(f"class {i}" for i in range(classes)), length, drawn, answer)
+    return Task(
+        f"crowded-{v}-{length}",
+        tuple(map(str, range(v))),
+        tuple(f"class {i}" for i in range(classes)),
+        length,
+        drawn,
+        answer,
+    )
 
 
-def _patterns(of: np.random.Generator, tokens: int, f: int) -> tuple[Bool[np.ndarray, "f v"], Bool[np.ndarray, "f v"]]:
-    """Tokens at which features are on: a few for one half of them, for the other some after some others."""
+def _patterns(
+    of: np.random.Generator, tokens: int, f: int
+) -> tuple[Bool[np.ndarray, "f v"], Bool[np.ndarray, "f v"]]:
+    """Tokens at which features are on: a few for one half of them, for the other some after some
+    others."""
     here, before = np.zeros((f, tokens), bool), np.ones((f, tokens), bool)
     order = of.permutation(f)
     for i in range(f):
@@ -155,7 +245,9 @@ def _patterns(of: np.random.Generator, tokens: int, f: int) -> tuple[Bool[np.nda
     return here, before
 
 
-def _spread(of: np.random.Generator, f: int, room: int, steps: int = 300) -> Float[np.ndarray, "f k"]:
+def _spread(
+    of: np.random.Generator, f: int, room: int, steps: int = 300
+) -> Float[np.ndarray, "f k"]:
     """Directions pushed apart until no two are much alike."""
     rows = of.standard_normal((f, room))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -167,9 +259,13 @@ def _spread(of: np.random.Generator, f: int, room: int, steps: int = 300) -> Flo
 
 
 def _readers(
-    on: Bool[np.ndarray, "c f"], often: Int[np.ndarray, " c"], rows: Float[np.ndarray, "f k"], read: int
+    on: Bool[np.ndarray, "c f"],
+    often: Int[np.ndarray, " c"],
+    rows: Float[np.ndarray, "f k"],
+    read: int,
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]] | None:
-    """The planes that part on from off by most, as linear programs; None where one of them parts by too little."""
+    """The planes that part on from off by most, as linear programs; None where one of them parts by
+    too little."""
     from scipy.optimize import linprog
 
     wrote, known = [on @ rows], [on]
@@ -183,9 +279,11 @@ def _readers(
     for i in range(read):
         sign = np.where(y[:, i], 1.0, -1.0)[:, None]
         best = linprog(
-            np.r_[np.zeros(k + 1), -1], np.hstack([-sign * x, -sign, np.ones((len(x), 1))]), np.zeros(len(x)),
+            np.r_[np.zeros(k + 1), -1],
+            np.hstack([-sign * x, -sign, np.ones((len(x), 1))]),
+            np.zeros(len(x)),
             bounds=[(-1, 1)] * k + [(None, None), (0, None)],
-        ).x  # fmt: skip
+        ).x
         if 2 * best[-1] < CLEAR * np.linalg.norm(best[:k]) or best[-1] <= 0:
             return None
         found.append(best[:-1] / best[-1])

@@ -1,4 +1,5 @@
-"""Induction: after a token that stood before, what followed it there. A head that looks one token back, and one that reads it."""
+"""Induction: after a token that stood before, what followed it there. A head that looks one token
+back, and one that reads it."""
 
 from __future__ import annotations
 
@@ -8,12 +9,22 @@ from jaxtyping import Int
 
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, attends, edge, empty, matrix, moves, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    attends,
+    edge,
+    empty,
+    matrix,
+    moves,
+    rooms,
+)
 from assay.worlds.algorithms.task import Task, unasked
 
 
 def repeated(half: int = 8, values: int = 16) -> Task:
-    """Repeat START's list of distinct values: asked from its second beginning on, for the next one."""
+    """Repeat START's list of distinct values: asked from its second beginning on, for the next
+    one."""
 
     def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         first = of.random((n, values)).argsort(1)[:, :half]
@@ -29,20 +40,30 @@ def repeated(half: int = 8, values: int = 16) -> Task:
 
 
 def induction(half: int = 8, values: int = 16) -> Circuit:
-    """Build a decoder of two blocks, each with one head that matters and one that only adds noise where nobody reads.
+    """Build a decoder of two blocks, each with one head that matters and one that only adds noise
+    where nobody reads.
 
     What stands at the first place can only look at itself, so a token of its own stands there.
     """
     task, tokens = repeated(half, values), values + 1
     r = rooms(token=tokens, place=task.length, before=tokens, found=tokens, noise=tokens)
     shape = Shape(
-        layers=2, d=sum(x.size for x in r.values()), heads=2, m=0, context=task.length, vocab=tokens, norm="none",
-        d_head=max(tokens, task.length), answers=values,
-    )  # fmt: skip
+        layers=2,
+        d=sum(x.size for x in r.values()),
+        heads=2,
+        m=0,
+        context=task.length,
+        vocab=tokens,
+        norm="none",
+        d_head=max(tokens, task.length),
+        answers=values,
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(tokens)
     p["W_pos"][0, :, r["place"].all] = torch.eye(task.length)
-    back = torch.diag(torch.full((task.length - 1,), SHARP, dtype=torch.float64), -1)  # row: where the query is; column: one before
+    back = torch.diag(
+        torch.full((task.length - 1,), SHARP, dtype=torch.float64), -1
+    )  # row: where the query is; column: one before
     attends(p, 0, 0, matrix(shape, r["place"], back), matrix(shape, r["place"]))
     moves(p, 0, 0, r["token"], r["before"])
     same = SHARP * torch.eye(tokens, dtype=torch.float64)
@@ -52,11 +73,20 @@ def induction(half: int = 8, values: int = 16) -> Circuit:
         moves(p, layer, 1, r["token"], r["noise"])
     p["W_U"][0, r["found"].all] = SHARP * torch.eye(tokens, values, dtype=torch.float64)
     wires = (
-        edge("pos", "a0.0.q"), edge("pos", "a0.0.k"), edge("embed", "a0.0.v"), edge("embed", "a1.0.q"), edge("a0.0", "a1.0.k"),
-        edge("embed", "a1.0.v"), edge("a1.0", "logits"),
-    )  # fmt: skip
+        edge("pos", "a0.0.q"),
+        edge("pos", "a0.0.k"),
+        edge("embed", "a0.0.v"),
+        edge("embed", "a1.0.q"),
+        edge("a0.0", "a1.0.k"),
+        edge("embed", "a1.0.v"),
+        edge("a1.0", "logits"),
+    )
     means = {
         "a0.0": "copies the token one place back",
-        "a1.0": "attends to where the token before is the present one, and copies what stands there",
+        "a1.0": (
+            "attends to where the token before is the present one, and copies what stands there"
+        ),
     }
-    return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "pos", "a0.0", "a1.0"))), wires, means)
+    return Circuit(
+        task, shape, p, tuple(map(Part.parse, ("embed", "pos", "a0.0", "a1.0"))), wires, means
+    )

@@ -1,4 +1,5 @@
-"""Modular addition: a head adds two numbers, neurons bend the sum at every whole number, and the logits read the sum modulo p."""
+"""Modular addition: a head adds two numbers, neurons bend the sum at every whole number, and the
+logits read the sum modulo p."""
 
 from __future__ import annotations
 
@@ -8,7 +9,16 @@ from jaxtyping import Int
 
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, attends, edge, empty, matrix, moves, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    attends,
+    edge,
+    empty,
+    matrix,
+    moves,
+    rooms,
+)
 from assay.worlds.algorithms.task import Task, unasked
 
 
@@ -28,12 +38,22 @@ def remainder(p: int = 7) -> Task:
 
 
 def modular_sum(p: int = 7) -> Circuit:
-    """Build one head that averages a and b at "=", and an MLP of 2p + 1 ReLUs that makes a bump at each sum from 0 to 2p − 2."""
+    """Build one head that averages a and b at "=", and an MLP of 2p + 1 ReLUs that makes a bump at
+    each sum from 0 to 2p − 2."""
     task, sums = remainder(p), 2 * p - 1
     r = rooms(value=1, place=3, total=1, found=p)
     shape = Shape(
-        layers=1, d=p + 5, heads=1, m=sums + 2, context=3, vocab=p + 1, norm="none", d_head=3, answers=p, activation="relu"
-    )  # fmt: skip
+        layers=1,
+        d=p + 5,
+        heads=1,
+        m=sums + 2,
+        context=3,
+        vocab=p + 1,
+        norm="none",
+        d_head=3,
+        answers=p,
+        activation="relu",
+    )
     w = empty(shape)
     w["W_E"][0, :p, r["value"].start] = torch.arange(p).double()
     w["W_pos"][0, :, r["place"].all] = torch.eye(3)
@@ -44,8 +64,21 @@ def modular_sum(p: int = 7) -> Circuit:
     w["W_in"][0, 0, r["total"].start] = 2.0  # the head gives the mean of the two
     w["b_in"][0, 0] = -(torch.arange(sums + 2) - 1).double()
     for s in range(sums):
-        w["W_out"][0, 0, s : s + 3, r["found"].start + s % p] += torch.tensor([1.0, -2.0, 1.0], dtype=torch.float64)
+        w["W_out"][0, 0, s : s + 3, r["found"].start + s % p] += torch.tensor(
+            [1.0, -2.0, 1.0], dtype=torch.float64
+        )
     w["W_U"][0, r["found"].all] = SHARP * torch.eye(p, dtype=torch.float64)
-    wires = (edge("pos", "a0.0.q"), edge("pos", "a0.0.k"), edge("embed", "a0.0.v"), edge("a0.0", "m0"), edge("m0", "logits"))
-    means = {"a0.0": "averages the two numbers", "m0": "makes a bump at each possible sum, and writes each to its remainder"}
-    return Circuit(task, shape, w, tuple(map(Part.parse, ("embed", "pos", "a0.0", "m0"))), wires, means)
+    wires = (
+        edge("pos", "a0.0.q"),
+        edge("pos", "a0.0.k"),
+        edge("embed", "a0.0.v"),
+        edge("a0.0", "m0"),
+        edge("m0", "logits"),
+    )
+    means = {
+        "a0.0": "averages the two numbers",
+        "m0": "makes a bump at each possible sum, and writes each to its remainder",
+    }
+    return Circuit(
+        task, shape, w, tuple(map(Part.parse, ("embed", "pos", "a0.0", "m0"))), wires, means
+    )

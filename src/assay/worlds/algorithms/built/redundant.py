@@ -1,4 +1,5 @@
-"""A redundant copy: two heads that do the same, and neurons that need only one of them. Taking out either changes nothing; both, all."""
+"""A redundant copy: two heads that do the same, and neurons that need only one of them. Taking out
+either changes nothing; both, all."""
 
 from __future__ import annotations
 
@@ -8,7 +9,16 @@ from jaxtyping import Int
 
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, attends, edge, empty, matrix, moves, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    attends,
+    edge,
+    empty,
+    matrix,
+    moves,
+    rooms,
+)
 from assay.worlds.algorithms.task import Task, unasked
 
 
@@ -24,21 +34,31 @@ def previous(values: int = 8, length: int = 8, back: int = 1) -> Task:
         return out
 
     names = tuple(map(str, range(values)))
-    return Task(f"previous-{length}-{values}" + f"-{back}" * (back > 1), names, names, length, drawn, answer)
+    return Task(
+        f"previous-{length}-{values}" + f"-{back}" * (back > 1), names, names, length, drawn, answer
+    )
 
 
 def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -> Circuit:
-    """Build heads that copy the token so many places back into one room, and for each value two neurons that make 1 of anything from ½ on.
+    """Build heads that copy the token so many places back into one room, and for each value two
+    neurons that make 1 of anything from ½ on.
 
-    Formula: min(x, ½) · 2, as 2 ReLU(x) − 2 ReLU(x − ½), where x is the number of heads that copy; its slope at 1 and 2 is 0.
-    """
+    Formula: min(x, ½) · 2, as 2 ReLU(x) − 2 ReLU(x − ½), where x is the number of heads that copy;
+    its slope at 1 and 2 is 0."""
     task = previous(values, length, back)
     r = rooms(token=values, place=length, copied=values, found=values)
     width = max(values, length)
     shape = Shape(
-        layers=1, d=sum(x.size for x in r.values()), heads=heads, m=2 * values, context=length, vocab=values, norm="none", d_head=width,
+        layers=1,
+        d=sum(x.size for x in r.values()),
+        heads=heads,
+        m=2 * values,
+        context=length,
+        vocab=values,
+        norm="none",
+        d_head=width,
         activation="relu",
-    )  # fmt: skip
+    )
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(values)
     p["W_pos"][0, :, r["place"].all] = torch.eye(length)
@@ -52,7 +72,25 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -
     p["W_out"][0, 0, :, r["found"].all] = 2 * torch.cat([one, -one])
     p["W_U"][0, r["found"].all] = SHARP * one
     copies = tuple(f"a0.{head}" for head in range(heads))
-    wires = tuple(edge(*pair) for copy in copies for pair in (("pos", f"{copy}.q"), ("pos", f"{copy}.k"), ("embed", f"{copy}.v"), (copy, "m0")))
+    wires = tuple(
+        edge(*pair)
+        for copy in copies
+        for pair in (
+            ("pos", f"{copy}.q"),
+            ("pos", f"{copy}.k"),
+            ("embed", f"{copy}.v"),
+            (copy, "m0"),
+        )
+    )
     far = "one place" if back == 1 else f"{back} places"
-    means = dict.fromkeys(copies, f"copies the token {far} back") | {"m0": "makes the same of one copy as of several"}
-    return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "pos", *copies, "m0"))), (*wires, edge("m0", "logits")), means)
+    means = dict.fromkeys(copies, f"copies the token {far} back") | {
+        "m0": "makes the same of one copy as of several"
+    }
+    return Circuit(
+        task,
+        shape,
+        p,
+        tuple(map(Part.parse, ("embed", "pos", *copies, "m0"))),
+        (*wires, edge("m0", "logits")),
+        means,
+    )
