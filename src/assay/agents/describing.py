@@ -253,7 +253,7 @@ def page(root: Path, name: str, part: int) -> Page:
 
 def _recorded(root: Path, name: str) -> str:
     entry = named(name)
-    header, record = entry.header(), records.read(name, entry.origin, measures=False)
+    header, record = entry.header(), records.read(name, entry.origin)
     lines = [
         header.title,
         f"Paper: {header.paper}",

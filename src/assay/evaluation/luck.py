@@ -14,6 +14,7 @@ import numpy as np
 from assay.core.power import smallest_difference
 from assay.dictionaries.measuring.measures import TABLE
 from assay.lab import records
+from assay.lab.recording import numbers
 
 RECORD, ARM = "metric-audit", "lm"
 """Of which experiment, and of which of its arms: dictionaries of a language model that differ by
@@ -38,7 +39,7 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
         return None
     coords, scores = (
         arm["measures"]["coords"],
-        np.array(arm["measures"]["variables"]["scores"]["values"], dtype=np.float64),
+        numbers(arm["measures"]["variables"]["scores"]["values"]),
     )
     kind = nonlinearity.lower()
     if kind not in coords["kind"]:

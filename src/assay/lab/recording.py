@@ -4,18 +4,19 @@ comparing."""
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core import reasons
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
+from assay.core.plain import as_json
 from assay.core.spec import Spec, canonical_json
-from assay.lab import looks
+from assay.lab import looks, records
 from assay.lab.atomic import explained, write
 from assay.lab.preset import override, scope_by_reading
 from assay.lab.provenance import commit
@@ -47,7 +48,6 @@ def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
         stored = [r.stored for r in rows if r.stored is not None]
         specs = [json.loads(r.job.spec.to_json()) for r in rows]
         arms[arm] = {
-            "keys": [r.job.key for r in rows],
             **_factored(specs),
             "measures": dumped(result.arms[arm]),
         }
@@ -94,17 +94,33 @@ def write_record(
             "or remove the file first"
         )
     record = make(experiment, result, plan)
-    arms = record.pop("arms")
-    head = json.dumps(record, indent=1, ensure_ascii=False)
-    # One line per arm: a diff shows which moved.
-    body = ",\n".join(f"  {json.dumps(a)}: {canonical_json(v)}" for a, v in arms.items())
     with explained(there.parent):
         there.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
             looks.bring(looks.committed(experiment), store, experiment)
         looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
-        write(there, (head.removesuffix("\n}") + ',\n "arms": {\n' + body + "\n }\n}\n").encode())
+        save(there, record)
     return there
+
+
+def save(there: Path, record: Mapping[str, Any]) -> None:
+    """Write both files of a record, that with the measures first; equal records give equal bytes.
+    In the JSON each statement and each arm has a line: a diff shows which moved."""
+    packed = records.pack(record)
+    fields = {**records.brief(record), "sha256": sha256(packed).hexdigest()}
+    lines = ",\n".join(f" {as_json(key)}: {_lines(value)}" for key, value in fields.items())
+    write(records.arrays(there), packed)
+    write(there, f"{{\n{lines}\n}}\n".encode())
+
+
+def _lines(value: Any) -> str:
+    """A value as JSON, each object inside it on a line."""
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"  {as_json(part)}" for part in value) + "\n ]"
+    if isinstance(value, Mapping) and all(isinstance(part, Mapping) for part in value.values()):
+        parts = (f"  {as_json(key)}: {as_json(part)}" for key, part in value.items())
+        return "{\n" + ",\n".join(parts) + "\n }"
+    return as_json(value)
 
 
 def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
@@ -238,8 +254,9 @@ def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def dumped(data: xr.Dataset) -> dict[str, Any]:
-    """The small measures of an arm as a record holds them: plain values, in single precision, close
-    to 1 that of their distance from 1."""
+    """The small measures of an arm as a record holds them: in single precision, close to 1 that of
+    their distance from 1; that takes double precision, and so does a measure that has such
+    numbers."""
     small = {str(k): v for k, v in data.data_vars.items() if v.size <= MOST * data.sizes["run"]}
     dims = {d for v in small.values() for d in v.dims if d != "run"}
     coords = {
@@ -247,50 +264,51 @@ def dumped(data: xr.Dataset) -> dict[str, Any]:
         for k, c in data.coords.items()
         if c.ndim == 1 and c.dims[0] in dims
     }
-    return {"coords": coords, "variables": {k: _variable(v) for k, v in small.items()}}
-
-
-def _variable(v: xr.DataArray) -> dict[str, Any]:
-    return {
-        "dims": [str(d) for d in v.dims],
-        "unit": v.attrs.get("units", "1"),
-        "kind": v.dtype.kind,
-        "values": _numbers(v.values),
+    variables = {
+        k: {
+            "dims": [str(d) for d in v.dims],
+            "unit": v.attrs.get("units", "1"),
+            "values": _stored(v.values),
+        }
+        for k, v in small.items()
     }
+    return {"coords": coords, "variables": variables}
 
 
 def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
-    import numpy as np
-
     from assay.core.measures import measures
     from assay.core.runs import Runs
 
-    named = {}
-    for name, v in data["variables"].items():
-        kind = {"b": np.bool_, "i": np.int64, "u": np.int64}.get(v["kind"], np.float64)
-        values: np.ndarray = np.array(v["values"], dtype=kind)  # None becomes NaN
-        named[name] = (" ".join(v["dims"]), values, v["unit"])
+    named = {
+        name: (" ".join(v["dims"]), numbers(v["values"]), v["unit"])
+        for name, v in data["variables"].items()
+    }
     return measures(Runs(specs), coords=data["coords"], **named)
 
 
-def _numbers(values: np.ndarray) -> Any:
+def numbers(stored: np.ndarray) -> np.ndarray:
+    """A measure as it is judged: each number of single precision as the shortest decimal that names
+    it, in double precision."""
     import numpy as np  # here, so that `assay list`, which only reads records, does not wait for it
 
+    if stored.dtype != np.float32:
+        return stored
+    return np.array([float(str(x)) for x in stored.ravel()], np.float64).reshape(stored.shape)
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    """Numbers in the precision that a record has of them."""
+    import numpy as np
+
     if values.dtype.kind in "biu":
-        return values.tolist()
-    rounded = np.asarray(values, dtype=np.float32)
-    written = np.array([_written(x, np.float32) for x in rounded.ravel().tolist()], dtype=object)
-    if values.dtype.itemsize > rounded.dtype.itemsize:  # else single precision is all there is
-        flat = values.ravel()
-        for i in np.flatnonzero((flat > 1 - NEAR) & (flat < 1)):
-            written[i] = _from_one(float(flat[i]), np.float32)
-    return written.reshape(values.shape).tolist()
-
-
-def _written(x: float, kind: Any) -> Any:
-    if math.isinf(x):
-        return "inf" if x > 0 else "-inf"  # NumPy reads these words
-    return None if math.isnan(x) else float(str(kind(x)))
+        return values.astype(bool if values.dtype.kind == "b" else np.int64)
+    single = values.astype(np.float32)
+    near = (values > 1 - NEAR) & (values < 1)
+    if values.dtype.itemsize <= single.dtype.itemsize or not near.any():
+        return single
+    double = numbers(single)
+    double[near] = [_from_one(float(x), np.float32) for x in values[near]]
+    return single if np.array_equal(double, numbers(single), equal_nan=True) else double
 
 
 def _from_one(x: float, kind: Any) -> float:

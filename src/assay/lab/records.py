@@ -1,15 +1,19 @@
-"""Records: a JSON file per experiment, and one per preset that lies elsewhere, from which verdicts
+"""Records: two files per experiment, and two per preset that lies elsewhere, from which verdicts
 are judged again without training.
 
-A record holds the commit, spec keys, claims key, the small measures (at most 8192 numbers a run, in
-single precision, a little below 1 in that of their distance from 1), the verdicts, and what it cost
-on which machine. It lies in the checkout's `records/`, in the installed package, or beside a user's
-own file."""
+NAME.json is there to be read: the commit, claims key, verdicts, and what it cost on which machine.
+NAME.safetensors.xz has the rest: the small measures (at most 8192 numbers a run, in single
+precision, a little below 1 in that of their distance from 1), each arm's specs, and all that was
+computed of each statement. They lie in the checkout's `records/`, in the installed package, or
+beside a user's own file."""
 
 from __future__ import annotations
 
 import functools
 import json
+import lzma
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +24,20 @@ from assay.lab import sealed
 from assay.lab.origin import beside, in_file
 
 LARGEST = 64 * 2**20
-"""Bytes of a record."""
-ARMS = b',\n "arms": {'
-"""Where its measures begin."""
-END = b"\n }\n}"
-"""How it ends; no arm holds a line break, so a file that was cut short does not."""
+"""Bytes of either file of a record."""
+UNPACKED = 2**30
+"""Bytes of its measures, unpacked."""
+WORKING = 2**28
+"""Bytes of memory that unpacking may take beside them."""
+WORDS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
+"""How measures are compressed: as words of four bytes, which single precision has."""
+NUMBERS = ("outcome", "reason", "estimate", "low", "high")
+VERDICT = (
+    *("text", "arm", "kind", *NUMBERS, "n", "unit", "threshold"),
+    *("published", "price", "warning", "notes"),
+)
+FINDING = ("text", "estimate", "low", "high", "n", "unit")
+"""What the JSON file has of an arm that a claim is asked of, of a verdict and of a finding."""
 
 
 def path(name: str, origin: str = "") -> Path:
@@ -41,15 +54,16 @@ def path(name: str, origin: str = "") -> Path:
 
 
 def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
-    """The committed record of an experiment, or None; without its `measures`, the arms, in a tenth
-    of the time.
+    """The committed record of an experiment, or None; without its `measures` what its JSON file
+    says, in a tenth of the time.
 
-    Raises: NewerError for one of a later version; ExperimentError when the file is not a record.
+    Raises: NewerError for one of a later version; ExperimentError when a file of it is missing,
+    damaged or not that of a record.
     """
     there = path(name, origin)
     try:
-        state = there.stat()
-        record = _parsed(there, state.st_mtime_ns, state.st_size) if measures else _head(there)
+        there.stat()
+        record = json.loads(foreign.read(there, "a record", LARGEST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
@@ -61,7 +75,48 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
         raise ExperimentError(
             f"{there} is not a record: it has no verdicts; write it with: {_written_by(name)}"
         )
-    return record
+    digest = record.pop("sha256", "")
+    if not measures:
+        return record
+    try:
+        state = arrays(there).stat()
+        whole = {**record, **_unpacked(there, digest, state.st_mtime_ns, state.st_size)}
+        if brief(whole) != record:
+            raise DataError(f"{there} was changed by hand: {arrays(there).name} says otherwise")
+    except FileNotFoundError as e:
+        raise ExperimentError(
+            f"{arrays(there)} is missing, which has the measures of {there.name}; write both "
+            f"with: {_written_by(name)}"
+        ) from e
+    except (OSError, DataError) as e:
+        raise ExperimentError(f"{e}; write both with: {_written_by(name)}") from e
+    return whole
+
+
+def arrays(there: Path) -> Path:
+    """Where a record has its measures whose JSON file lies there."""
+    return there.with_suffix(".safetensors.xz")
+
+
+def brief(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON file says of a record: verdicts and findings in short, the names of measures."""
+    verdicts = [
+        {key: v[key] for key in VERDICT}
+        | {
+            role: {arm: {key: c[key] for key in NUMBERS} for arm, c in v[role].items()}
+            for role in ("controls", "planted")
+        }
+        for v in record["verdicts"]
+    ]
+    return {
+        **record,
+        "verdicts": verdicts,
+        "findings": [{key: f[key] for key in FINDING} for f in record["findings"]],
+        "arms": {
+            arm: {"runs": len(a["specs"]), "measures": sorted(a["measures"]["variables"])}
+            for arm, a in record["arms"].items()
+        },
+    }
 
 
 def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
@@ -82,26 +137,39 @@ def _written_by(name: str) -> str:
     return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"
 
 
+def pack(record: Mapping[str, Any]) -> bytes:
+    """What the JSON file leaves out of a record: a safetensors file, compressed; equal records give
+    equal bytes."""
+    from assay.lab.tensors import pack
+
+    said = {key: record[key] for key in ("verdicts", "findings", "arms")}
+    values = {
+        f"{name}/{arm}": v["values"]
+        for arm, a in record["arms"].items()
+        for name, v in a["measures"]["variables"].items()
+    }
+    return lzma.compress(pack(values, json.dumps(said, default=lambda values: values.dtype.str)), filters=WORDS)
+
+
 @functools.lru_cache(maxsize=2)
-def _parsed(there: Path, changed: int, size: int) -> Any:
-    """The file's JSON: a plan asks for it once for every arm. Nobody changes what they are
+def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
+    """What `pack` wrote: a plan asks for it once for every arm. Nobody changes what they are
     given."""
-    return json.loads(foreign.read(there, "a record", LARGEST))
+    from assay.lab.tensors import unpack
 
-
-def _head(there: Path) -> Any:
-    """The file's JSON up to the arms, which come last and are nearly all of it; a line break cannot
-    stand inside a JSON text."""
-    with foreign.regular(there, "a record", LARGEST).open("rb") as file:
-        head = b""
-        while ARMS not in head and (more := file.read(2**16)):
-            head += more
-        file.seek(max(file.tell(), there.stat().st_size - 64))
-        whole = (
-            (head + file.read()).rstrip().endswith(END)
-        )  # as written whole; any other is read to its end
-    before, arms, _ = head.partition(ARMS)
-    return json.loads(before + b"}" if arms and whole else foreign.read(there, "a record", LARGEST))
+    packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
+    if sha256(packed).hexdigest() != digest:
+        raise DataError(f"{arrays(there)} is damaged, or of another record than {there.name}")
+    try:
+        whole = lzma.LZMADecompressor(memlimit=WORKING)
+        values, text = unpack(whole.decompress(packed, max_length=foreign.limit(UNPACKED)))
+        said: dict[str, Any] = json.loads(text)
+        for arm, a in said["arms"].items():
+            for name, v in a["measures"]["variables"].items():
+                v["values"] = values[f"{name}/{arm}"]
+    except Exception as e:  # whoever made it also wrote its hash: safetensors and lzma raise theirs
+        raise DataError(f"{arrays(there)} has no measures ({type(e).__name__})") from e
+    return said
 
 
 def name_of(experiment: Experiment, preset: str = "default") -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from assay.core.schema import BESIDE
 from assay.lab.recording import Statement, departs, dumped, paired
 
@@ -124,31 +126,20 @@ def _numbers(result: Result, record: JSON) -> tuple[int, int, tuple[str, ...]]:
     for arm, recorded in record["arms"].items():
         now = dumped(result.arms[arm])["variables"] if arm in result.arms else {}
         for name, was in recorded["measures"]["variables"].items():
-            old, new = list(_flat(was["values"])), list(_flat(now.get(name, {}).get("values", [])))
-            same = (
-                sum(_single(a) == _single(b) for a, b in zip(old, new, strict=True))
-                if len(old) == len(new)
-                else 0
-            )
-            equal, total = equal + same, total + len(old)
-            if same < len(old):
+            old, new = was["values"], now.get(name, {}).get("values")
+            same = 0 if new is None else _same(old, new)
+            equal, total = equal + same, total + old.size
+            if same < old.size:
                 unequal.append(f"{arm}.{name}")
     return equal, total, tuple(unequal)
 
 
-def _single(x: Any) -> Any:
-    """A number in single precision: records hold those that lie close to 1 in more."""
-    import numpy as np
-
-    return float(np.float32(x)) if isinstance(x, float) else x
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    if isinstance(values, list):
-        for v in values:
-            yield from _flat(v)
-    else:
-        yield values
+def _same(old: np.ndarray, new: np.ndarray) -> int:
+    """How many numbers are equal in single precision: records hold those close to 1 in more."""
+    if old.shape != new.shape:
+        return 0
+    a, b = (x.astype(np.float32) if x.dtype.kind == "f" else x for x in (old, new))
+    return int(np.count_nonzero((a == b) | ((a != a) & (b != b))))
 
 
 def _short(v: Statement) -> dict[str, Any] | None:

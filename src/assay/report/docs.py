@@ -209,14 +209,14 @@ def beside(name: str) -> str:
 def budget(name: str) -> str:
     """Runs × CPU-seconds of each arm, and units of each claim and control, as recorded; or that
     there is no record yet."""
-    record = _record(name, measures=True)
+    record = _record(name)
     if record is None:
         return _absent(name)
     lines = ["| arm | runs | CPU-s a run | CPU-s |", "|---|---|---|---|"]
     for arm, each in record["cost"].items():
-        runs = len(record["arms"][arm]["keys"])
+        runs = len(record["arms"][arm]["specs"])
         lines.append(f"| `{arm}` | {runs} | {each:.2f} | {each * runs:.0f} |")
-    runs = sum(len(a["keys"]) for a in record["arms"].values())
+    runs = sum(len(a["specs"]) for a in record["arms"].values())
     lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
     about = record["provenance"].get("machine", {})
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
@@ -311,11 +311,11 @@ def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding])
     return [s for s in experiment.claims if isinstance(s, kind)]
 
 
-def _record(name: str, *, measures: bool = False) -> Mapping[str, Any] | None:
+def _record(name: str) -> Mapping[str, Any] | None:
     """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it
     today: a number found later needs no runs."""
     of = name.partition(".")[0]
-    record = records.read(name, catalogue.entry(of).origin, measures=measures)
+    record = records.read(name, catalogue.entry(of).origin)
     if record is None:
         return None
     today = {c.text: to_json(c.published) for c in _of(catalogue.find(of), Claim)}

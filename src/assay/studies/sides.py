@@ -320,18 +320,14 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
     for arm, data in record.get("arms", {}).items():
         levels, variables = data["measures"]["coords"], data["measures"]["variables"]
         found[arm] = {
-            name: {d: levels.get(d, range(_size(v, d))) for d in v["dims"] if d != "run"}
+            name: {
+                d: levels.get(d, range(n))
+                for d, n in zip(v["dims"], v["values"].shape, strict=True)
+                if d != "run"
+            }
             for name, v in variables.items()
         }
     return found
-
-
-def _size(variable: Mapping[str, Any], dim: str) -> int:
-    """How many levels a dimension of a recorded measure has."""
-    values = variable["values"]
-    for _ in range(variable["dims"].index(dim)):
-        values = values[0]
-    return len(values)
 
 
 def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
