@@ -1,7 +1,7 @@
 """A store of 10,000 runs: how long `assay list` takes, and the pages of `assay serve` under a
 hundred readers.
 
-The runs are those of the committed records, with their measures, under the keys that they have:
+The runs are those of the committed records, with their measures, under the keys that they get:
 each experiment's default, whole and judged.
 Goals: `assay list` within 1 s; 95 of 100 pages within 100 ms. Readers look at each page for some
 seconds, as people do; then the same readers ask without pause, which tells how many pages the
@@ -81,16 +81,15 @@ def make(root: Path) -> None:
         start = time.perf_counter()
         experiment, record = catalogue.find(name), records.read(name)
         assert record is not None
-        jobs = {row.job.key: row.job for row in lab.plan(experiment).rows}
+        rows = lab.plan(experiment).by_arm()
         made = [
             Made(
-                jobs[key],
+                row.job,
                 one_run(data, i),
                 provenance={"cpu_seconds": record["cost"][arm], "sessions": [[0.0, 1.0]]},
             )
             for arm, data in recording.arms(experiment, record).items()
-            for i, key in enumerate(record["arms"][arm]["keys"])
-            if key in jobs
+            for i, row in enumerate(rows[arm])
         ]
         stored += len(lab.store.put_all(made, measured=experiment.measured))
         written = time.perf_counter() - start

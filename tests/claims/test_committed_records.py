@@ -2,12 +2,14 @@
 record has to be."""
 
 import pytest
-from committed import ENTRIES, PENDING, RECORDED, committed, judged_again, preset
+from committed import ENTRIES, PENDING, RECORDED, ROOT, committed, judged_again, preset
 
 from assay.core.claims import claims_key
+from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.plan import plan
 from assay.lab.preset import override
+from assay.lab.provenance import digest
 from assay.lab.store import Store
 
 
@@ -19,6 +21,14 @@ def test_entries_without_a_record_are_named_with_the_reason():
     assert set(RECORDED) <= asked, "a record of no preset"
     missing = asked - set(RECORDED)
     assert missing == {name for name, why in PENDING.items() if why.startswith("no record: ")}
+
+
+def test_records_are_small():
+    """Verdicts to read, at most 40 kB each; beside them the measures, compressed: what is left of
+    them are digits of single precision, which no method makes much shorter."""
+    files = {p.name: p.stat().st_size for p in (ROOT / "records").iterdir()}
+    assert max(size for name, size in files.items() if name.endswith(".json")) <= 40_000
+    assert sum(files.values()) <= 7_500_000
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -62,8 +72,10 @@ def test_its_runs_are_those_of_its_preset(name, tmp_path):
         inputs_of=lambda job, stored: {},
     ).by_arm()
     assert record["preset"] == preset(name)
-    assert {arm: [row.job.key for row in rows] for arm, rows in asked.items()} == {
-        a: d["keys"] for a, d in record["arms"].items()
+    keys = {arm: [row.job.key for row in rows] for arm, rows in asked.items()}
+    assert record["provenance"]["keys"] == digest(canonical_json(keys))
+    assert {arm: len(rows) for arm, rows in keys.items()} == {
+        arm: len(data["specs"]) for arm, data in record["arms"].items()
     }
     assert (
         min(

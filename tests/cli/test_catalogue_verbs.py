@@ -1,6 +1,7 @@
 """`assay run catalogue` and `assay reproduce`, on a catalogue of tiny experiments: pages, errors,
 interrupts, planted differences."""
 
+import copy
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -20,7 +22,7 @@ from assay.cli.main import main
 from assay.cli.series import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
-from assay.lab import catalogue
+from assay.lab import catalogue, recording, records
 from assay.lab.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
 
@@ -160,7 +162,7 @@ def test_what_makes_no_sense_is_one_line(
 CHILD = """
 import sys
 from pathlib import Path
-from assay.lab import catalogue
+from assay.lab import catalogue, recording, records
 folder = Path(sys.argv[1])
 catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
 from assay.cli.main import main
@@ -285,9 +287,9 @@ def test_an_honest_record_is_reproduced(capsys: pytest.CaptureFixture[str], reco
 def test_a_planted_difference_is_found(
     capsys: pytest.CaptureFixture[str], recorded: Path, planted: dict[str, Any], why: str
 ) -> None:
-    record = json.loads(recorded.read_text())
+    record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     record["verdicts"][0] |= planted
-    recorded.write_text(json.dumps(record))
+    recording.save(recorded, record)
     code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL)
     assert code == 1
     assert why in " ".join(out.split()) and "not reproduced" in out
@@ -298,14 +300,13 @@ def test_other_digits_are_no_difference_but_are_counted(
     capsys: pytest.CaptureFixture[str], recorded: Path
 ) -> None:
     """As another machine would leave them: a record whose measures are moved by a millionth."""
-    record = json.loads(recorded.read_text())
+    record = copy.deepcopy(records.read("own", str(Path("own.py").absolute())))
     for data in record["arms"].values():
         for v in data["measures"]["variables"].values():
-            v["values"] = json.loads(
-                json.dumps(v["values"]), parse_float=lambda t: float(t) * (1 + 1e-6)
-            )
+            if v["values"].dtype.kind == "f":
+                v["values"] = v["values"] * np.float32(1 + 1e-6)
     record["provenance"]["machine"]["cpu"] = "another"
-    recorded.write_text(json.dumps(record))
+    recording.save(recorded, record)
     code, out, _ = ran(capsys, "reproduce", "own.py", *SMALL, "--json")
     found = json.loads(out)
     assert (code, found["same"], found["numbers"]["expected_equal"]) == (0, True, False)

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
+from assay.lab import records
 from assay.lab.provenance import THREADS
 from assay.verbs.new import write_experiment
 from assay.verbs.schemas import document
@@ -328,7 +329,7 @@ def test_doctor_lists_what_claims_leave_open(capsys: pytest.CaptureFixture[str])
     found = told(capsys, "doctor", "--claims", "ultra-rare-features", "superposition-collapse")
     assert (found["experiments"], found["claims"], found["unasked"]) == (2, 15, {})
     listed = {(d["experiment"], d["claim"], d["about"]): d["what"] for d in found["doubts"]}
-    record = json.loads((ROOT / "records" / "ultra-rare-features.json").read_text())
+    record = records.read("ultra-rare-features")
     flat = {
         i: [a for a, c in v["controls"].items() if len(set(c["points"])) == 1]
         for i, v in enumerate(record["verdicts"], 1)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from assay.cli.main import app
 from assay.core.schema import to_json
 from assay.core.table import judge
-from assay.lab import catalogue
+from assay.lab import catalogue, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
@@ -127,8 +127,8 @@ def test_every_recorded_verdict_fits_as_far_as_records_tell() -> None:
     arms = document("show")["properties"]["verdicts"]["items"]
     found = [
         v
-        for file in sorted((ROOT / "records").glob("*.json"))[:15]
-        for v in json.loads(file.read_text()).get("verdicts", ())
+        for file in sorted((ROOT / "records").glob("*.looks.jsonl"))[:15]
+        for v in records.read(file.name.partition(".")[0])["verdicts"]
     ]
     known = Draft202012Validator({**arms, "required": [], "additionalProperties": True})
     for verdict in found:

@@ -5,6 +5,7 @@ Each archive in tests/fixtures/stores was written by a commit of this repository
 mostly its walk.py run whole, its stopped.py stopped at step 2.
 """
 
+import copy
 import hashlib
 import json
 import shutil
@@ -20,7 +21,7 @@ from assay.core import intact
 from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs import runner
-from assay.lab import groups, migration
+from assay.lab import groups, migration, recording, records
 from assay.lab.migration import migrate, steps
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
@@ -255,10 +256,9 @@ def test_a_record_of_the_first_version_is_what_runs_of_this_one_are_compared_wit
     monkeypatch.chdir(unpacked(tmp_path, "record"))
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
     assert told(capsys, "check", "walk.py", *WHERE).out == "walk: as recorded\n"
-    record = Path("records/walk.json")
-    said = json.loads(record.read_text())
+    said = copy.deepcopy(records.read("walk", "walk.py"))
     said["verdicts"][0]["outcome"] = "holds"
-    record.write_text(json.dumps(said))
+    recording.save(Path("records/walk.json"), said)
     assert "walk: as recorded" not in told(capsys, "check", "walk.py", *WHERE, code=1).out
 
 

@@ -1,7 +1,9 @@
 """Records: written, read, judged again without training, compared."""
 
+import copy
 import dataclasses
-import json
+import hashlib
+import lzma
 import shutil
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 import xarray as xr
 
 from assay.core.errors import ExperimentError
+from assay.core.spec import canonical_json
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.provenance import digest
 from assay.lab.reproduction import reproduction
 
 
@@ -71,12 +75,12 @@ def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
         ]
     )
     data = xr.Dataset({"chance": ("run", given), "short": ("run", given.astype(np.float32))})
-    held = json.loads(json.dumps(recording.dumped(data)))["variables"]
-    back = np.array(held["chance"]["values"], dtype=np.float64)
+    held = recording.dumped(data)["variables"]
+    back = recording.numbers(held["chance"]["values"])
     assert np.array_equal(back.astype(np.float32), given.astype(np.float32), equal_nan=True)
     assert np.allclose(-np.log1p(-back[:5]), -np.log1p(-given[:5]), rtol=1e-7, atol=0)
     assert abs(given[0].astype(np.float32).astype(float) - given[0]) > 1e-5 * (1 - given[0])
-    assert held["short"]["values"][:2] == [
+    assert recording.numbers(held["short"]["values"])[:2].tolist() == [
         float(str(x)) for x in given.astype(np.float32)[:2]
     ]  # what was single stays short
 
@@ -89,7 +93,7 @@ def test_a_record_in_single_precision_is_still_reproduced(recorded):
         arm: data.assign(chance=("run", 1 - 1.7e-5 / (np.arange(data.sizes["run"]) + 3)))
         for arm, data in result.arms.items()
     }
-    before = json.loads(json.dumps(record))
+    before = copy.deepcopy(record)
     for arm in before["arms"]:
         before["arms"][arm]["measures"] = recording.dumped(
             close[arm].map(lambda v: v.astype(np.float32) if v.dtype.kind == "f" else v)
@@ -100,10 +104,13 @@ def test_a_record_in_single_precision_is_still_reproduced(recorded):
 
 def test_a_record_names_keys_costs_and_no_path(recorded):
     e, lab, _, record = recorded
-    assert record["arms"]["far"]["keys"] == [r.job.key for r in lab.plan(e).by_arm()["far"]]
+    ran = {arm: [r.job.key for r in rows] for arm, rows in lab.plan(e).by_arm().items()}
+    assert record["provenance"]["keys"] == digest(canonical_json(ran))
     assert record["cost"].keys() == record["bytes"].keys() == {"main", "still", "far"}
     assert min(record["bytes"].values()) > 0
-    assert str(lab.store.root.parent) not in json.dumps(record)
+    there = records.path("stroll", e.origin)
+    said = there.read_bytes() + lzma.decompress(records.arrays(there).read_bytes())
+    assert str(lab.store.root.parent).encode() not in said
     plan = Lab(lab.store.root.parent / "empty").plan(e)
     assert plan.cost_from == "the record"
     assert plan.disk == sum(6 * b for b in record["bytes"].values())
@@ -112,13 +119,13 @@ def test_a_record_names_keys_costs_and_no_path(recorded):
 def test_check_finds_what_differs(recorded):
     _, lab, result, record = recorded
     assert lab.check(result, record) == []
-    moved = json.loads(json.dumps(record))
+    moved = copy.deepcopy(record)
     moved["verdicts"][0] |= {"outcome": "fails", "estimate": 0.1, "low": 0.0, "high": 0.2}
     moved["claims_key"] = "0" * 64
     found = lab.check(result, moved)
     assert [d.what.split(":")[0] for d in found] == ["claims key", "The walk ends above 0.5"]
     assert found[1].recorded == "fails 0.1 [0, 0.2]"
-    far = json.loads(json.dumps(record))
+    far = copy.deepcopy(record)
     far["verdicts"][0] |= {"estimate": 9.0, "low": 8.9, "high": 9.1}
     assert len(lab.check(result, far)) == 1
 
@@ -137,26 +144,77 @@ def test_a_record_of_another_preset_is_not_overwritten(recorded):
         recording.write_record(e, dataclasses.replace(result, preset="smoke"), lab.plan(e))
 
 
-def test_a_record_without_its_measures_is_all_of_it_but_the_arms(recorded):
+def test_its_json_says_in_short_what_the_whole_says(recorded):
     e, *_, record = recorded
     head = records.read("stroll", e.origin, measures=False)
-    assert (
-        head == {name: value for name, value in record.items() if name != "arms"}
-        and "arms" in record
-    )
+    assert head == records.brief(record) and head["arms"]["far"] == {
+        "runs": len(record["arms"]["far"]["specs"]),
+        "measures": sorted(record["arms"]["far"]["measures"]["variables"]),
+    }
+    for short, whole in zip(head["verdicts"], record["verdicts"], strict=True):
+        assert short["controls"].keys() == whole["controls"].keys()
+        assert (
+            whole.items() >= {k: short[k] for k in short.keys() - {"controls", "planted"}}.items()
+        )
+    assert len(records.path("stroll", e.origin).read_text().splitlines()) < 60, "a line each"
 
 
-def test_a_record_that_was_cut_short_is_refused_without_its_measures_too(recorded, tmp_path):
+def test_equal_records_are_equal_bytes_and_every_number_comes_back(recorded, tmp_path):
+    """Of every kind and precision: no number, infinities, a zero with a sign, the least number."""
+    record = copy.deepcopy(recorded[3])
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45, 3.4e38], np.float32)
+    given = {
+        "single": odd,
+        "double": odd.astype(float) / 3,
+        "whole": np.array([-(2**62), 2**62]),
+        "yes": np.array([True, False]),
+        "none": np.zeros((2, 0), np.float32),
+    }
+    record["arms"]["far"]["measures"]["variables"] = {
+        name: {"dims": ["run"], "unit": "1", "values": values} for name, values in given.items()
+    }
+    there = tmp_path / "records/x.json"
+    there.parent.mkdir()
+    recording.save(there, record)
+    before = [p.read_bytes() for p in (there, records.arrays(there))]
+    back = records.read("x", str(tmp_path / "x.py"))["arms"]["far"]["measures"]["variables"]
+    for name, values in given.items():
+        assert back[name]["values"].tobytes() == values.tobytes(), name
+        assert back[name]["values"].dtype == values.dtype and back[name]["dims"] == ["run"]
+    assert np.signbit(recording.numbers(back["single"]["values"])[3])
+    recording.save(there, record)
+    assert before == [p.read_bytes() for p in (there, records.arrays(there))]
+
+
+def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path):
     e = recorded[0]
-    text = records.path("stroll", e.origin).read_bytes()
     there = records.path("x", str(tmp_path / "x.py"))
     there.parent.mkdir(parents=True)
-    braces = [i + 1 for i, letter in enumerate(text) if letter == ord("}")]
-    for cut in (len(text) // 10, *braces[:-1]):  # at a brace it looks most like an end
-        there.write_bytes(text[:cut])
+    text = records.path("stroll", e.origin).read_bytes()
+    packed = records.arrays(records.path("stroll", e.origin)).read_bytes()
+
+    def refused(head, rest, why):
+        there.write_bytes(head)
+        records.arrays(there).unlink(missing_ok=True)
+        if rest is not None:
+            records.arrays(there).write_bytes(rest)
+        with pytest.raises(ExperimentError, match=why) as found:
+            records.read("x", str(tmp_path / "x.py"))
+        assert "assay check x --record" in str(found.value) and "\n" not in str(found.value)
+
+    for cut in (len(text) // 10, len(text) // 2, text.rindex(b"}")):
+        refused(text[:cut], packed, r"x\.json is not a record")
         with pytest.raises(ExperimentError, match="is not a record"):
             records.read("x", str(tmp_path / "x.py"), measures=False)
-    there.write_bytes(text[: braces[-1]])
-    assert records.read("x", str(tmp_path / "x.py"), measures=False) == records.read(
-        "stroll", e.origin, measures=False
-    )
+    refused(text, None, r"x\.safetensors\.xz is missing")
+    flipped = bytes([packed[0] ^ 1]) + packed[1:]
+    for damaged in (b"", packed[:-1], flipped, packed + b"x"):
+        refused(text, damaged, r"x\.safetensors\.xz is damaged, or of another record")
+    for nothing in (b"", b"{}", lzma.compress(b""), lzma.compress(b"\1" * 4096)):
+        digest_of = hashlib.sha256(nothing).hexdigest().encode()
+        refused(text.replace(hashlib.sha256(packed).hexdigest().encode(), digest_of), nothing, "no")
+    assert text.count(b'"outcome": "holds"')
+    refused(text.replace(b'"outcome": "holds"', b'"outcome": "fails"', 1), packed, "by hand")
+    there.write_bytes(text)
+    records.arrays(there).write_bytes(packed)
+    assert records.read("x", str(tmp_path / "x.py"))["preset"] == "default"

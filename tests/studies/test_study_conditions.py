@@ -232,11 +232,10 @@ def test_a_sum_of_a_quantity_is_held_to_the_same():
 def stored(name):
     """Every measure of a record as its file has it: arm, measure, dims, levels of each, numbers
     [run, …], and the runs' fields."""
-    record = json.loads((RECORDS / f"{name}.json").read_text())
-    for arm, data in record.get("arms", {}).items():
+    for arm, data in records.read(name)["arms"].items():
         runs = [{**data["shared"], **own} for own in data["specs"]]
         for measure, v in data["measures"]["variables"].items():
-            values = np.array(v["values"], dtype=float)  # null is NaN
+            values = recording.numbers(v["values"]).astype(float)
             levels = [
                 data["measures"]["coords"].get(d, range(n))
                 for d, n in zip(v["dims"], values.shape, strict=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,9 @@ def arrays(there: Path) -> Path:
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the JSON file says of a record: verdicts and findings in short, the names of measures."""
     verdicts = [
-        {key: v[key] for key in VERDICT}
+        _only(VERDICT, v)
         | {
-            role: {arm: {key: c[key] for key in NUMBERS} for arm, c in v[role].items()}
+            role: {arm: _only(NUMBERS, c) for arm, c in v[role].items()}
             for role in ("controls", "planted")
         }
         for v in record["verdicts"]
@@ -111,7 +111,7 @@ def brief(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "verdicts": verdicts,
-        "findings": [{key: f[key] for key in FINDING} for f in record["findings"]],
+        "findings": [_only(FINDING, f) for f in record["findings"]],
         "arms": {
             arm: {"runs": len(a["specs"]), "measures": sorted(a["measures"]["variables"])}
             for arm, a in record["arms"].items()
@@ -137,6 +137,10 @@ def _written_by(name: str) -> str:
     return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"
 
 
+def _only(keys: Sequence[str], statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: statement[key] for key in keys if key in statement}
+
+
 def pack(record: Mapping[str, Any]) -> bytes:
     """What the JSON file leaves out of a record: a safetensors file, compressed; equal records give
     equal bytes."""
@@ -148,7 +152,9 @@ def pack(record: Mapping[str, Any]) -> bytes:
         for arm, a in record["arms"].items()
         for name, v in a["measures"]["variables"].items()
     }
-    return lzma.compress(pack(values, json.dumps(said, default=lambda values: values.dtype.str)), filters=WORDS)
+    return lzma.compress(
+        pack(values, json.dumps(said, default=lambda values: values.dtype.str)), filters=WORDS
+    )
 
 
 @functools.lru_cache(maxsize=2)
