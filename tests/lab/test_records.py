@@ -18,6 +18,7 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.provenance import digest
 from assay.lab.reproduction import reproduction
+from assay.lab.tensors import pack
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_equal_records_are_equal_bytes_and_every_number_comes_back(recorded, tmp
     assert before == [p.read_bytes() for p in (there, records.arrays(there))]
 
 
-def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path):
+def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path, monkeypatch):
     e = recorded[0]
     there = records.path("x", str(tmp_path / "x.py"))
     there.parent.mkdir(parents=True)
@@ -207,12 +208,16 @@ def test_a_record_that_is_not_whole_is_refused_in_one_line(recorded, tmp_path):
         with pytest.raises(ExperimentError, match="is not a record"):
             records.read("x", str(tmp_path / "x.py"), measures=False)
     refused(text, None, r"x\.safetensors\.xz is missing")
+    other = lzma.compress(pack({}, '{"arms": {}, "verdicts": [{}], "findings": []}'))
     flipped = bytes([packed[0] ^ 1]) + packed[1:]
     for damaged in (b"", packed[:-1], flipped, packed + b"x"):
         refused(text, damaged, r"x\.safetensors\.xz is damaged, or of another record")
-    for nothing in (b"", b"{}", lzma.compress(b""), lzma.compress(b"\1" * 4096)):
+    for nothing in (b"", b"{}", lzma.compress(b""), lzma.compress(b"\1" * 4096), other):
         digest_of = hashlib.sha256(nothing).hexdigest().encode()
         refused(text.replace(hashlib.sha256(packed).hexdigest().encode(), digest_of), nothing, "no")
+    monkeypatch.setattr(records, "UNPACKED", 1000)
+    refused(text, packed, r"x\.safetensors\.xz has 1,001 bytes unpacked; at most 1,000 are read")
+    monkeypatch.undo()
     assert text.count(b'"outcome": "holds"')
     refused(text.replace(b'"outcome": "holds"', b'"outcome": "fails"', 1), packed, "by hand")
     there.write_bytes(text)

@@ -1,6 +1,5 @@
 """A study's condition computes what its words say, held to the same computed by hand."""
 
-import json
 from pathlib import Path
 
 import numpy as np

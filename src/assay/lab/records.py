@@ -25,9 +25,9 @@ from assay.lab.origin import beside, in_file
 
 LARGEST = 64 * 2**20
 """Bytes of either file of a record."""
-UNPACKED = 2**30
+UNPACKED = 2**28
 """Bytes of its measures, unpacked."""
-WORKING = 2**28
+WORKING = 2**27
 """Bytes of memory that unpacking may take beside them."""
 WORDS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
 """How measures are compressed: as words of four bytes, which single precision has."""
@@ -88,8 +88,9 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
             f"{arrays(there)} is missing, which has the measures of {there.name}; write both "
             f"with: {_written_by(name)}"
         ) from e
-    except (OSError, DataError) as e:
-        raise ExperimentError(f"{e}; write both with: {_written_by(name)}") from e
+    except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
+        why = e if isinstance(e, DataError) else f"{arrays(there)} is of no record ({e!r})"
+        raise ExperimentError(f"{why}; write both with: {_written_by(name)}") from e
     return whole
 
 
@@ -99,7 +100,7 @@ def arrays(there: Path) -> Path:
 
 
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON file says of a record: verdicts and findings in short, the names of measures."""
+    """What the JSON file says of a record: verdicts and findings in short, names of measures."""
     verdicts = [
         _only(VERDICT, v)
         | {
@@ -167,12 +168,16 @@ def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, An
     if sha256(packed).hexdigest() != digest:
         raise DataError(f"{arrays(there)} is damaged, or of another record than {there.name}")
     try:
-        whole = lzma.LZMADecompressor(memlimit=WORKING)
-        values, text = unpack(whole.decompress(packed, max_length=foreign.limit(UNPACKED)))
+        reader = lzma.LZMADecompressor(memlimit=WORKING)
+        data = reader.decompress(packed, max_length=foreign.limit(UNPACKED))
+        foreign.within(len(data) + (not reader.eof), UNPACKED, arrays(there), "bytes unpacked")
+        values, text = unpack(data)
         said: dict[str, Any] = json.loads(text)
         for arm, a in said["arms"].items():
             for name, v in a["measures"]["variables"].items():
                 v["values"] = values[f"{name}/{arm}"]
+    except DataError:
+        raise
     except Exception as e:  # whoever made it also wrote its hash: safetensors and lzma raise theirs
         raise DataError(f"{arrays(there)} has no measures ({type(e).__name__})") from e
     return said
