@@ -2,6 +2,7 @@
 object and nothing else."""
 
 import ast
+import copy
 import inspect
 import json
 import os
@@ -18,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
-from assay.lab import records
+from assay.lab import recording, records
 from assay.lab.provenance import THREADS
 from assay.verbs.new import write_experiment
 from assay.verbs.schemas import document
@@ -227,17 +228,18 @@ def test_check_compares_with_the_record(capsys: pytest.CaptureFixture[str], worl
     written = Path(told(capsys, "check", *SMOKE, "--record")["path"])
     assert written == world / "records/own.json"
     assert told(capsys, "check", *SMOKE)["differences"] == []
-    record = json.loads(written.read_text())
+    record = copy.deepcopy(records.read("own", str(world / "own.py")))
     record["verdicts"][0]["outcome"] = "holds"
-    written.write_text(json.dumps(record))
+    recording.save(written, record)
     (difference,) = told(capsys, "check", *SMOKE, code=1)["differences"]
     assert difference["recorded"].startswith("holds") and difference["now"].startswith("undecided")
-    written.write_text(json.dumps({**record, "preset": "default"}))
+    recording.save(written, {**record, "preset": "default"})
     assert main(["check", *SMOKE]) == 2
     assert (
         "is of preset default, not smoke; compare with --preset default" in capsys.readouterr().err
     )
     written.unlink()
+    records.arrays(written).unlink()
 
 
 def test_judge_gives_a_verdict_on_anyones_numbers(

@@ -26,7 +26,7 @@ RECORD = {
     "exact": [],
     "findings": [],
     "cost": {"main": 4.725, "relu-again": 3.2},
-    "arms": {"main": {"keys": ["a"] * 18}, "relu-again": {"keys": ["b"] * 6}},
+    "arms": {"main": {"specs": [{}] * 18}, "relu-again": {"specs": [{}] * 6}},
     "verdicts": [
         {
             "text": "It leads | by .010",
