@@ -2,7 +2,7 @@
 record has to be."""
 
 import pytest
-from committed import ENTRIES, PENDING, RECORDED, committed, judged_again, preset
+from committed import ENTRIES, OTHERS, PENDING, RECORDED, SOME, committed, judged_again, preset
 
 from assay.core.claims import claims_key
 from assay.lab import catalogue
@@ -21,7 +21,9 @@ def test_entries_without_a_record_are_named_with_the_reason():
     assert missing == {name for name, why in PENDING.items() if why.startswith("no record: ")}
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize(
+    "name", [*SOME, *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)]
+)
 def test_its_measures_give_its_verdicts(name):
     claims, exact, findings = judged_again(name)
     _, record = committed(name)
