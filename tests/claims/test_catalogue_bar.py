@@ -99,7 +99,9 @@ QUICK = [
     if name not in CHEAP
 ]
 TRAINED = [
-    pytest.param(name, marks=pytest.mark.thorough) if name in ("eval-schedule", "llc") else name
+    pytest.param(name, marks=pytest.mark.thorough)
+    if name in ("eval-schedule", "llc", "memorisation")
+    else name
     for name in LIGHT
 ]
 WORLDS = [
@@ -417,7 +419,13 @@ def test_it_fits_five_minutes_on_two_cores(name):
     )
 
 
-@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.thorough) if name == "targets" else name
+        for name in JUDGED
+    ],
+)
 def test_its_figures_are_made_from_the_record_and_labelled(name):
     figures = pictures.figures(*committed(name))
     assert figures, "an experiment shows at least one figure of what it measured"
