@@ -263,7 +263,7 @@ def check(seed):
 
 
 def test_what_says_nothing_new_moves_no_verdict():
-    assert len({check(seed) for seed in range(5)}) > 1
+    assert len({check(seed) for seed in range(2)}) > 1
 
 
 @pytest.mark.slow

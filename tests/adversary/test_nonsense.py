@@ -191,7 +191,13 @@ def worst(name: str, seeds: range) -> tuple[float, float]:
     )
 
 
-@pytest.mark.parametrize("name", known.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.thorough) if name == "induction" else name
+        for name in known.names()
+    ],
+)
 def test_nonsense_is_not_good(name):
     unused, best = worst(name, range(2))
     assert unused <= NOTHING and best <= WHOLE

@@ -194,6 +194,7 @@ def test_a_score_is_that_of_a_naive_loop():
     assert found.parts[2].estimate == 0, "all logits are foretold to move alike, which is no change"
 
 
+@pytest.mark.thorough
 def test_each_likely_mistake_costs():
     one = made()
     right, best = one.explained(), reached().own.quality.estimate

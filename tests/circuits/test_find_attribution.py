@@ -54,6 +54,7 @@ def test_gradient_scores_are_slopes_by_differences(kind):
         )
 
 
+@pytest.mark.thorough
 @ALL
 def test_integrated_gradients_of_all_who_read_an_input_add_up_to_what_is_lost_with_it(kind):
     """By the fundamental theorem of calculus; on a smooth way the midpoint rule's error falls with

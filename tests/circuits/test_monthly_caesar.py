@@ -61,6 +61,7 @@ def trained() -> Problem:
     return Problem.nth(task, {name: out.tensors[name] for name in sizes.parameters()}, 0)
 
 
+@pytest.mark.thorough
 def test_votes_that_logits_are_made_of_are_found_up_to_what_is_the_same_for_all_shifts(trained):
     made = Voting(trained.task, trained.params)
     found = votes(made)
@@ -70,11 +71,13 @@ def test_votes_that_logits_are_made_of_are_found_up_to_what_is_the_same_for_all_
     assert np.allclose(evidence(tokens.astype(float), made.vote), made.logits(tokens))
 
 
+@pytest.mark.thorough
 def test_votes_that_do_not_know_places_are_the_same_for_all(trained):
     found = votes(trained, apart=False)
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 
+@pytest.mark.thorough
 def test_another_shift_is_ahead_by_the_difference_of_its_votes(trained):
     tokens = trained.task.draw(9, 0, 30, held_out=True)
     vote = votes(trained)
@@ -99,6 +102,7 @@ def test_a_model_that_attends_evenly_gathers_every_letter_of_a_word():
     )  # at the last place of a word each draws a quarter
 
 
+@pytest.mark.thorough
 def test_its_words_are_numbers_for_the_letters_so_far(trained):
     ours = explanation(trained)
     tokens = trained.task.draw(9, 0, 50, held_out=True)
@@ -111,6 +115,7 @@ def test_its_words_are_numbers_for_the_letters_so_far(trained):
     )
 
 
+@pytest.mark.thorough
 def test_controls_rank_below(trained):
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
@@ -126,6 +131,7 @@ def test_controls_rank_below(trained):
         assert not beside.refused and beside.quality.high < own.quality.low
 
 
+@pytest.mark.thorough
 def test_to_who_is_half_right_last_letters_of_words_alone_have_a_vote_and_it_scores_between(
     trained,
 ):

@@ -59,12 +59,17 @@ def by_hand(weights: tuple[float, ...] = (1, 1, 1, 1)) -> Problem:
     return Problem(task, p)
 
 
-def test_each_detector_is_found_with_its_symbol_and_the_controls_rank_below():
+def test_each_detector_is_found_with_its_symbol():
     problem = by_hand()
     assert {key: told(problem, *key) for key in DETECTS} == {
         key: (symbol,) for key, symbol in DETECTS.items()
     }
     assert missed(problem) == () and explanation(problem).fails == "0"
+
+
+@pytest.mark.thorough
+def test_the_controls_rank_below_the_explanation_of_the_model_by_hand():
+    problem = by_hand()
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
     assert (
         found.ranked and found.own.quality.estimate > 0.7
@@ -147,6 +152,7 @@ def test_the_rival_counts_changes_and_is_right_where_equal_symbols_stand_togethe
     assert problem.task.answer(tokens)[:, -1].tolist() == [2, 1]
 
 
+@pytest.mark.thorough
 def test_a_model_that_is_trained_without_positions_counts_and_is_explained():
     task = distinct(4, 3)
     shape = Shape(
@@ -176,6 +182,7 @@ def test_only_what_is_named_stays_at_zero(named):
     } == set(named)
 
 
+@pytest.mark.thorough
 def test_who_is_half_right_counts_no_further_than_half_and_scores_between():
     problem = by_hand()
     tokens = problem.task.draw(8, 0, 200, held_out=True)

@@ -38,6 +38,7 @@ def trained() -> Problem:
     return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
 
 
+@pytest.mark.thorough
 def test_its_steps_give_the_task_s_answers_on_every_sequence(trained):
     task = trained.task
     tokens = np.array([[3, *np.unravel_index(i, (3,) * 6)] for i in range(3**6)])
@@ -46,6 +47,7 @@ def test_its_steps_give_the_task_s_answers_on_every_sequence(trained):
     assert np.array_equal(values["often_b"], np.cumsum(tokens == 1, 1))
 
 
+@pytest.mark.thorough
 def test_a_head_of_the_second_block_tells_the_answer_only_where_it_is_a_letter_of_its_own(trained):
     """Told apart place by place: equal numbers are equal states of the head's letters and, where it
     is one of them, the same answer."""
@@ -67,6 +69,7 @@ def test_a_head_of_the_second_block_tells_the_answer_only_where_it_is_a_letter_o
             assert len({*seen.values()}) == len(seen)
 
 
+@pytest.mark.thorough
 def test_the_answer_is_read_from_what_heads_say_and_changes_with_it(trained):
     """A head says what it does on another input: the answer there, if that is a letter of its own.
     The least letter said is the answer."""
@@ -91,6 +94,7 @@ def test_the_answer_is_read_from_what_heads_say_and_changes_with_it(trained):
             assert changed.any() and not changed[named == here].any()
 
 
+@pytest.mark.thorough
 def test_a_head_reads_the_letters_that_draw_its_attention(trained):
     """Loops over sequences, places and letters, where the code has sums."""
     tokens = trained.task.draw(2000, 0, 2000, held_out=True)[:400]
@@ -110,6 +114,7 @@ def test_a_head_reads_the_letters_that_draw_its_attention(trained):
                 assert (k in own) == (most > 0.1)
 
 
+@pytest.mark.thorough
 def test_a_letter_is_the_business_of_the_heads_without_which_its_logit_falls(trained):
     """Heads are taken out one by one, by their mean: the one whose loss costs a letter most is
     among those it is said to belong to."""
@@ -129,11 +134,13 @@ def test_a_letter_is_the_business_of_the_heads_without_which_its_logit_falls(tra
         assert k in said[int(np.argmax(lost))]
 
 
+@pytest.mark.thorough
 def test_the_margin_of_logits_that_are_made_is_theirs(trained):
     made = Problem(trained.task, {**trained.params, "W_U": torch.zeros_like(trained.params["W_U"])})
     assert margin(made) == pytest.approx(0)
 
 
+@pytest.mark.thorough
 def test_controls_rank_below(trained):
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
@@ -149,6 +156,7 @@ def test_controls_rank_below(trained):
         ] - 0.2
 
 
+@pytest.mark.thorough
 def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_between(trained):
     tokens = trained.task.draw(9, 0, 150, held_out=True)
     half = half_right(trained)

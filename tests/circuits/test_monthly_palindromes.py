@@ -124,6 +124,7 @@ def test_what_heads_write_goes_with_the_token_they_look_at_and_which_pairs_diffe
         )
 
 
+@pytest.mark.thorough
 def test_tokens_tell_where_a_trained_model_looks_and_places_alone_tell_less(trained):
     """The pulls leave out what the token of the own place does, so they miss some; a guess that
     knows no tokens misses more."""
@@ -144,6 +145,7 @@ def test_tokens_tell_where_a_trained_model_looks_and_places_alone_tell_less(trai
     )
 
 
+@pytest.mark.thorough
 def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
     """All spoilt palindromes there are: two places on either side, four values."""
     rate = {}
@@ -159,6 +161,7 @@ def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
     assert {case for case, x in rate.items() if x > 0.8} <= {*named}
 
 
+@pytest.mark.thorough
 def test_controls_rank_below(trained):
     effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
@@ -174,6 +177,7 @@ def test_controls_rank_below(trained):
         assert not beside.refused and beside.quality.estimate < own.quality.estimate
 
 
+@pytest.mark.thorough
 def test_who_is_half_right_counts_pairs_that_differ_by_more_than_one_and_scores_between(trained):
     half, tokens = half_right(trained), trained.task.draw(9, 0, 300, held_out=True)
     program = Program(half, trained)

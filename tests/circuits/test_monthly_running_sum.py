@@ -91,10 +91,16 @@ def test_the_model_by_hand_is_explained_to_the_last_digit_that_is_written():
         np.abs((own - own.mean(-1, keepdims=True)) - (model - model.mean(-1, keepdims=True))).max()
         < 0.2
     )  # of 800
+
+
+@pytest.mark.thorough
+def test_the_controls_rank_below_the_explanation_of_the_model_by_hand():
+    problem = by_hand()
     found = table(explanation(problem), rival(problem), problem, 7, SMALL)
     assert found.ranked and found.own.quality.estimate > 0.6
 
 
+@pytest.mark.thorough
 def test_of_a_trained_model_every_neuron_named_is_on_one_side_only_and_the_controls_rank_below(
     trained,
 ):
@@ -115,6 +121,7 @@ def test_of_a_trained_model_every_neuron_named_is_on_one_side_only_and_the_contr
     )
 
 
+@pytest.mark.thorough
 def test_who_is_half_right_names_the_right_sign_by_one_margin_and_scores_between(trained):
     tokens = trained.task.draw(2000, 0, 1000, held_out=True)
     logits, answers = trained.logits(tokens), trained.task.answer(tokens)

@@ -73,6 +73,7 @@ def test_a_head_that_looks_elsewhere_is_not_named():
     assert finders(problem) == (0,)
 
 
+@pytest.mark.thorough
 def test_of_a_trained_model_those_heads_are_named_that_attend_to_the_next_value(trained):
     tokens = trained.task.draw(9, 0, 80, held_out=True)
     pattern = trained.run(tokens).patterns[0][0].numpy()
@@ -110,6 +111,7 @@ def test_who_is_half_right_looks_no_further_than_a_quarter_of_the_values():
     assert 0 <= found.quality.estimate < ours.quality.estimate - 0.1
 
 
+@pytest.mark.thorough
 def test_heads_that_change_places_are_no_other_home_where_the_same_is_said_of_both(trained):
     assert finders(trained) == (0, 1)
     counted = rivals(Program(explanation(trained), trained), trained.task.draw(7, 0, 96), 0)

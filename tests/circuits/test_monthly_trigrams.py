@@ -135,10 +135,15 @@ def test_the_pairs_that_were_written_are_found_and_the_head_that_tells_them():
     assert home == {"before": [], "completes": [], "pair": ["a0.1"], "told": ["m0"]}
 
 
-def test_a_pair_that_was_lost_is_not_found_and_is_where_the_model_is_foretold_to_fail():
+def test_a_pair_that_was_lost_is_not_found():
     lost = next(iter(PAIRS))
     problem = by_hand(lost)
     assert seen(problem).pairs == {pair: b for pair, b in PAIRS.items() if pair != lost}
+
+
+@pytest.mark.thorough
+def test_a_pair_that_was_lost_is_where_the_model_is_foretold_to_fail():
+    problem = by_hand(next(iter(PAIRS)))
     found = score(explanation(problem), problem, 7, SMALL)
     (fourth,) = (row for row in found.parts if row.name == "E4 adversarial")
     assert fourth.estimate == 1
@@ -157,6 +162,7 @@ def test_a_model_that_holds_nothing_is_said_to_hold_nothing():
     )
 
 
+@pytest.mark.thorough
 def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(trained):
     assert seen(trained).pairs == PAIRS
     tokens = trained.task.draw(9, 0, 300, held_out=True)
@@ -184,6 +190,7 @@ def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(
     assert parts["another"]["E3"] < 0.3 and not any(c.refused for c in found.controls.values())
 
 
+@pytest.mark.thorough
 def test_who_is_half_right_knows_every_third_pair_and_scores_between(trained):
     problem = by_hand()
     pairs = {**seen(problem).pairs}

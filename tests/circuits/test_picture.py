@@ -134,6 +134,7 @@ def test_where_a_head_looks_is_counted_by_a_loop() -> None:
         ].alike == pytest.approx(np.mean(alike))
 
 
+@pytest.mark.thorough
 def test_heads_of_induction_are_told_by_where_they_look_and_what_they_compare() -> None:
     rows = {row.part: row for row in take(known.problem("induction")).parts}
     share = {part: {look.kind: look.share for look in row.looks} for part, row in rows.items()}
@@ -276,6 +277,7 @@ def drawn(vocab: int, length: int, layers: int, heads: int) -> Problem:
     )
 
 
+@pytest.mark.thorough
 def test_what_is_shown_is_bounded_and_says_what_is_not() -> None:
     found = take(drawn(vocab=200, length=48, layers=2, heads=10))
     assert (

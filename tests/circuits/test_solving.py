@@ -159,6 +159,7 @@ def test_a_function_is_not_written_as_data():
         written(Explanation(of="induction", name="mine", answer=lambda token: token))
 
 
+@pytest.mark.thorough
 def test_a_model_that_was_trained_is_explained_by_its_name(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = monthly_maximum.experiment.smoke[0].replace(steps=20)
@@ -273,6 +274,7 @@ def test_every_model_has_a_donor_and_no_two_have_the_same():
         torch.testing.assert_close(*same, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_what_another_reaches_is_the_score_of_the_explanation_of_a_model_s_own_donor():
     """Two runs in a group: each is explained by what its own donor shows, trained here by
     itself."""

@@ -18,7 +18,15 @@ from assay.circuits.verify.score import Effort, score, table
 SMALL = Effort(inputs=120, resamples=240, candidates=5_000)
 
 
-@pytest.fixture(scope="module", params=known.names())
+@pytest.fixture(
+    scope="module",
+    params=[
+        name
+        if name in ("modular_sum", "two_hops")
+        else pytest.param(name, marks=pytest.mark.thorough)
+        for name in known.names()
+    ],
+)
 def found(request):
     return table(
         known.explained(request.param),
@@ -127,6 +135,7 @@ def test_a_shuffled_explanation_says_other_things_at_the_same_length():
     assert not np.array_equal(a, b) and np.array_equal(np.sort(a, 0), np.sort(b, 0))
 
 
+@pytest.mark.thorough
 def test_a_score_does_not_depend_on_what_was_scored_before_of_the_same_model():
     """What explanations of one model share is computed once, and must be the same for each."""
     of = known.problem("induction")

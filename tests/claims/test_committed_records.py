@@ -2,7 +2,17 @@
 record has to be."""
 
 import pytest
-from committed import ENTRIES, PENDING, RECORDED, ROOT, committed, judged_again, preset
+from committed import (
+    ENTRIES,
+    OTHERS,
+    PENDING,
+    RECORDED,
+    ROOT,
+    SOME,
+    committed,
+    judged_again,
+    preset,
+)
 
 from assay.core.claims import claims_key
 from assay.core.spec import canonical_json
@@ -31,7 +41,9 @@ def test_records_are_small():
     assert sum(files.values()) <= 7_500_000
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize(
+    "name", [*SOME, *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)]
+)
 def test_its_measures_give_its_verdicts(name):
     claims, exact, findings = judged_again(name)
     _, record = committed(name)

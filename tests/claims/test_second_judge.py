@@ -5,7 +5,7 @@ import math
 
 import pytest
 import second_judge
-from committed import RECORDED, claims, committed, judged_again
+from committed import OTHERS, RECORDED, SOME, claims, committed, judged_again
 
 from assay.lab import recording
 from assay.lab.result import with_derived
@@ -107,18 +107,13 @@ def compared(name):
     return count, wrong, tolerated
 
 
-SOME = RECORDED[::4]
-"""Judged again with every `make test`; the others with the slow tests, since a record hardly ever
-changes."""
-
-
 @pytest.mark.parametrize("name", SOME)
 def test_a_second_judge_says_the_same(name):
     says_the_same(name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in RECORDED if name not in SOME])
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_second_judge_says_the_same_of_all_others(name):
     says_the_same(name)
 

@@ -294,6 +294,7 @@ def test_it_says_what_is_missing(entry, test, put, said):
     assert said in str(e.value)
 
 
+@pytest.mark.thorough
 def test_what_assay_new_writes_meets_the_bar(entry, tmp_path):
     experiment = catalogue.find(str(write_experiment("my-claim", tmp_path).path))
     lab = Lab(tmp_path / "store", executor=Inline())

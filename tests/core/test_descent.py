@@ -59,6 +59,7 @@ def test_gradients_in_any_layout_give_the_same_step():
     assert torch.equal(states[0]["W"], states[1]["W"])
 
 
+@pytest.mark.thorough
 def test_a_step_does_not_bring_the_compiler():
     code = (
         "import sys, numpy as np, torch; from assay.core.descent import Adam, adam_state; W = "

@@ -19,6 +19,7 @@ def passes(*words: str) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_they_pass() -> None:
     passes()
 

@@ -22,6 +22,7 @@ TYPED = (
 )
 
 
+@pytest.mark.thorough
 def test_what_is_typed_after_import_assay_is_there():
     """In an interpreter of its own, where no test before has imported anything."""
     code = "\n".join(["import assay", *(f"assay.{dotted}" for dotted in TYPED)])
@@ -54,6 +55,7 @@ def test_a_name_from_nowhere_gets_the_nearest():
         assay.worlds.bottleneck.fase  # noqa: B018
 
 
+@pytest.mark.thorough
 def test_a_function_is_not_hidden_by_the_file_that_it_lies_in():
     """In whatever order they are asked for: `fit` lies in fit.py, `harvest` in harvest.py."""
     code = (

@@ -343,6 +343,7 @@ def test_batchtopks_threshold_keeps_k_on_held_out_rows(k, steps, bench):
     assert l0(d.encode(source(20_000, "test")(0))).tolist() == pytest.approx([k, k], rel=0.05)
 
 
+@pytest.mark.thorough
 def test_the_controller_reaches_its_target(bench):
     runs = Runs(grid(Sweep(), seed=(1, 2)))
     for nonlinearity, loss in ((ReLU(), losses.l1), (Gated(), losses.gated)):

@@ -294,7 +294,7 @@ def test_alone_is_as_in_a_group_and_starts_like_any_dictionary(name, model, benc
     }
 
 
-@pytest.mark.parametrize("name", ["topk", "batchtopk"])
+@pytest.mark.parametrize("name", ["topk", pytest.param("batchtopk", marks=pytest.mark.thorough)])
 def test_resume_is_bitwise(name, model, plain_bench, plain_slot, tmp_path):
     whole = train(name, model, plain_bench(tmp_path))
     slot = plain_slot(every=7)
@@ -359,6 +359,7 @@ def half_blind(folders, tmp_path_factory):
     return load(str(folder))
 
 
+@pytest.mark.thorough
 def test_it_learns_what_the_model_reads_and_squared_error_what_varies(half_blind, bench):
     """Held-out KL and FVU of the same dictionaries, trained on the same text at equal k: each
     objective wins by its own measure."""

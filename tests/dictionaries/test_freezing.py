@@ -30,6 +30,7 @@ from assay.dictionaries.training.freezing import NEAR, Part, freeze
 from assay.dictionaries.training.kernels import cpu, density
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
+from pairs import some_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,7 @@ def steps_of(path, monkeypatch):
 # --- frozen: the start, bit for bit ---------------------------------------------------------------
 
 
-@every
-@pytest.mark.parametrize("path", ["dense", "sparse"])
+@some_pairs("kind, path", tuple(KINDS), ("dense", "sparse"))
 def test_a_frozen_half_is_its_start_bit_for_bit_and_the_rest_learns(kind, path, monkeypatch):
     steps_of(path, monkeypatch)
     for part, products in (
@@ -149,8 +149,7 @@ def test_transcoders_have_the_same_halves():
 # --- soft-frozen: a cone about the start ----------------------------------------------------------
 
 
-@every
-@pytest.mark.parametrize("path", ["dense", "sparse"])
+@some_pairs("kind, path", tuple(KINDS), ("dense", "sparse"))
 def test_soft_frozen_rows_never_leave_their_cone_though_free_ones_would(kind, path, monkeypatch):
     steps_of(path, monkeypatch)
     watch = {"rows": (range(STEPS + 1), lambda params: params["W_dec"])}

@@ -32,6 +32,7 @@ def inputs(stream="train", n=20_000):
     return 3 * WORLD.inputs([5], n, stream)(0)[0] + torch.arange(16.0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("nonlinearity, penalty", [(ReLU(), 0.3), (TopK(2), None)])
 def test_planted_features_are_found_and_random_ones_are_not(nonlinearity, penalty):
     true = WORLD.directions([5])

@@ -71,6 +71,7 @@ def whole(parts: list[dict[str, torch.Tensor]], name: str, shards: int, dim: int
     return torch.cat([part[name] for part in parts[:shards]], dim)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", given.KINDS)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_step_over_ranks_is_the_step_of_the_whole(done, grid, kind):
@@ -129,6 +130,7 @@ def test_a_step_over_ranks_is_the_step_of_the_whole(done, grid, kind):
             )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("grid", GRIDS)
 def test_of_equal_numbers_the_first_are_chosen(done, grid):
     """Choices among numbers of which many are equal: those that a stable sort of the whole puts
@@ -156,6 +158,7 @@ def first(batch: torch.Tensor, count: int) -> torch.Tensor:
     return torch.zeros_like(batch, dtype=torch.bool).scatter(-1, order, True) & (batch > 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", given.TRAINED)
 def test_a_training_over_ranks_is_that_of_one_process(done, name):
     """30 steps in float32: parameters of order 1 agree to 1e-5, and so does what is measured; the
@@ -179,6 +182,7 @@ def test_a_training_over_ranks_is_that_of_one_process(done, name):
             assert rank[name].tolist() == pytest.approx(truth, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_training_cut_short_goes_on_with_other_ranks(done):
     """Saved by 2 ranks after step 20 of 30: 1 rank and 4 go on from there, and end where one
     process does."""
@@ -191,6 +195,7 @@ def test_a_training_cut_short_goes_on_with_other_ranks(done):
             assert torch.allclose(file.tensors()[key], value, rtol=1e-5, atol=1e-5), (folder, key)
 
 
+@pytest.mark.thorough
 def test_what_was_saved_is_read_bit_for_bit_in_any_division(done):
     place = newest(done / "cut")
     assert place is not None and place.name == "step-00000020"
@@ -209,6 +214,7 @@ def test_what_was_saved_is_read_bit_for_bit_in_any_division(done):
         )
 
 
+@pytest.mark.thorough
 def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
     assert ends(done, "killed") == [3, 3, 3, -9]
     assert ends(done, "hanging")[0] == 3
@@ -225,6 +231,7 @@ def test_ranks_end_in_one_line_when_another_is_gone_or_hangs(done):
 FEW = {"width": 12, "steps": 3, "batch": 50}
 
 
+@pytest.mark.thorough
 def test_one_process_is_a_grid_of_one_and_its_bits_are_those_of_train_dictionary(tmp_path, done):
     """With a width and a batch at which train_dictionary takes the sparse step as well."""
     x = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
@@ -240,6 +247,7 @@ def test_one_process_is_a_grid_of_one_and_its_bits_are_those_of_train_dictionary
     assert pieces == (tmp_path / "run/dictionary.safetensors").read_bytes()
 
 
+@pytest.mark.thorough
 def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
     words = [
         str(done / "acts.npy"),
@@ -268,6 +276,7 @@ def test_the_command_trains_and_refuses_in_one_line(tmp_path, done, capsys):
     assert all(line.startswith(("error: ", "step ")) for line in errors)
 
 
+@pytest.mark.thorough
 def test_a_launch_refuses_in_one_line_and_ends_with_the_exit_code_of_the_rank_that_failed(
     tmp_path, done, capsys, monkeypatch
 ):
@@ -322,6 +331,7 @@ def test_what_cannot_be_sharded_is_refused(tmp_path, monkeypatch):
         train_sharded(Ranks.alone(), TopK(2), tmp_path / "x.npy", tmp_path / "run", **FEW)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("harm", ["cut", "manifest", "gone", "unfinished"])
 def test_a_damaged_checkpoint_is_refused_and_an_unfinished_one_is_none(tmp_path, done, harm):
     folder = tmp_path / "run"

@@ -25,6 +25,7 @@ from assay.dictionaries.training.kernels import cpu, density, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
+from pairs import some_pairs
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
 KINDS = {
@@ -120,8 +121,7 @@ def agree(found, wanted, relative):
         ) + 1e-12, name
 
 
-@every
-@pytest.mark.parametrize("inputs", INPUTS)
+@some_pairs("kind, inputs", tuple(KINDS), INPUTS, each=3)
 @settings(max_examples=4, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**16), rows=st.integers(2, 12), d=st.integers(1, 9), f=st.integers(6, 40)
@@ -148,8 +148,7 @@ def test_values_and_gradients_are_those_of_float64(kind, inputs, seed, rows, d, 
         agree(found, gradients, 1e-5)
 
 
-@every
-@pytest.mark.parametrize("inputs", ["random", "ragged", "single-row"])
+@some_pairs("kind, inputs", tuple(KINDS), ("random", "ragged", "single-row"), each=3)
 def test_bfloat16_of_both_paths_is_near(kind, inputs):
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, inputs, 5, rows=64, d=48, f=96)
@@ -322,8 +321,7 @@ def done(kind, bench, steps=120, runs=RUNS, **more):
     )[0]
 
 
-@every
-@pytest.mark.parametrize("products", ["float32", "bfloat16"])
+@some_pairs("kind, products", tuple(KINDS), ("float32", "bfloat16"))
 def test_curves_of_both_paths_agree(kind, products, bench, monkeypatch):
     curves = []
     for few in (0.0, 2.0):

@@ -261,6 +261,7 @@ def test_the_sparse_step_is_the_one_used_where_it_pays():
     assert not any(sparse.pays(k, width) for k, width in ((4, 24), (32, 512)))
 
 
+@pytest.mark.thorough
 def test_one_always_on_feature_shrinks_as_the_algebra_says(bench):
     """x = a, a ~ U(.5, 1.5), no decoder bias, λ = .2: f = a − λ/2; γ = .893333/.983333 and FVU =
     (λ/2)²/Var a = .12."""

@@ -33,7 +33,7 @@ def estimates(entry):
 @pytest.mark.parametrize("kind", SITES)
 def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, model, texts, tmp_path):
     found = evaluate(
-        SAELENS / kind, model=model, text=texts, root=tmp_path, tokens=800, ablation_tokens=300
+        SAELENS / kind, model=model, text=texts, root=tmp_path, tokens=400, ablation_tokens=150
     )
     tokens, document, spare = naive_evaluation.windows(tmp_path)
     entry = found.dictionaries[0]
@@ -41,7 +41,7 @@ def test_a_folder_by_saelens_has_the_numbers_of_a_naive_recomputation(kind, mode
         12 if kind == "jumprelu" else 16
     )
     assert entry["bos"] == (kind != "jumprelu") == bool((tokens[:, 0] == 3).all())
-    ablated = np.diff(np.floor(300 / tokens.size * np.arange(len(tokens) + 1) + 1e-9)) > 0
+    ablated = np.diff(np.floor(150 / tokens.size * np.arange(len(tokens) + 1) + 1e-9)) > 0
     wanted, keep = naive_evaluation.evaluate(
         model,
         SITES[kind],
@@ -243,7 +243,7 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(model,
 
 
 def test_together_equals_alone(model, texts, tmp_path):
-    ask = {"model": model, "text": texts, "tokens": 300, "context": 12}
+    ask = {"model": model, "text": texts, "tokens": 150, "context": 12}
     a, b = plain(seed=1), plain(seed=2, sites=("blocks.2.hook_resid_pre",))
     told = []
     both = evaluate(

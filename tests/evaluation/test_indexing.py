@@ -123,6 +123,7 @@ def test_first_order_effects_are_derivatives_of_the_naive_loss(found, naive, mod
     assert checked >= 6
 
 
+@pytest.mark.thorough
 def test_gradients_of_a_feature_add_up_over_the_whole_text(found, naive, model):
     tokens, keep, codes, _ = naive
     k = int(np.argmax((codes > 0).sum((0, 1))))

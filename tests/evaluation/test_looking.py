@@ -205,6 +205,7 @@ def test_features_with_a_sign_are_on_where_they_are_negative(model, tmp_path):
         ].tolist()
 
 
+@pytest.mark.thorough
 @pytest.mark.model
 def test_of_a_model_that_is_no_toy(tmp_path):
     """Taking out a feature that carries the whole stream destroys the prediction; one that is never

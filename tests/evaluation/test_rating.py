@@ -99,6 +99,7 @@ def test_nothing_that_is_kept_or_shown_says_whose_feature_it_is(at, tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_the_table_goes_straight_into_judge(at, tmp_path):
     """Two raters who see the truth: trained has meaning, everything else has none; one of them errs
     once."""
@@ -144,6 +145,13 @@ def test_a_rating_that_was_not_blinded_is_never_shown_as_one(at, tmp_path):
     assert not (tmp_path / "r/ratings.csv").exists()
     with pytest.raises(DataError, match=r"line 2 was changed.*Name another"):
         begun(at, tmp_path / "r")
+
+
+def test_answers_that_were_not_blinded_are_left_out_of_the_others(at, tmp_path):
+    session = begun(at, tmp_path / "r")
+    session.answers.add(session.items[0].hash, 0.0)
+    path = tmp_path / "r/ann.jsonl"
+    path.write_text(path.read_text().replace('"score":0.0', '"score":1.0', 1))
     other = begun(at, tmp_path / "r", "bob")
     (tmp_path / "r/cid.jsonl").write_text('{"item": "x", "score": 1.0}\n')  # brought from elsewhere
     other.answers.add(other.items[0].hash, 1.0)
@@ -219,6 +227,7 @@ def test_an_arm_of_another_text_would_be_known_by_it(at, tmp_path, model):
         )
 
 
+@pytest.mark.thorough
 def test_in_the_terminal(at, tmp_path, capsys, monkeypatch):
     """Answers by keys; back; words; quit and go on; nothing on the screen names an arm until the
     end."""

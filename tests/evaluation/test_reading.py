@@ -52,6 +52,7 @@ def test_what_cannot_be_opened(model, tmp_path):
         open_reader("nowhere", model=model, root=tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.model
 def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     """Of features that are the stream's coordinates: what each adds to first order sums to the

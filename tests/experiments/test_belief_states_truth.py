@@ -78,10 +78,11 @@ def test_a_killed_training_goes_on_bitwise(tmp_path, bench, plain_bench, plain_s
     )
 
 
-def test_planted_streams_are_read_and_noise_is_not(bench):
+@pytest.mark.parametrize("spec", [SMALL, pytest.param(b.DEFAULT, marks=pytest.mark.thorough)])
+def test_planted_streams_are_read_and_noise_is_not(spec, bench):
     found = {}
     for read in ("planted", "noise"):
-        runs = Runs([b.DEFAULT.replace(steps=0, moments=(), read=read, d=16)])
+        runs = Runs([spec.replace(steps=0, moments=(), read=read, d=16)])
         arm = b_method.measure(runs, b_method.train(runs, bench), bench)
         found[read] = level(arm, "ending"), level(arm, "prefix")
     assert all((x > 0.95).all() for x in found["planted"])
@@ -96,6 +97,7 @@ def test_what_arms_set_is_refused_before_anything_is_trained():
             )
 
 
+@pytest.mark.thorough
 def test_a_probe_beside_the_kernel_reads_what_it_leaves_over_and_nothing_from_noise(bench):
     found = {}
     for read in ("planted", "noise", "tokens"):

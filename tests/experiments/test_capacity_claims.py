@@ -218,7 +218,15 @@ def trained(arm, specs):
     return runs, a.train(runs, Unkept(), before)
 
 
-@pytest.mark.parametrize("arm", ["scattered", "benefit", "benefit-linear", "envelope"])
+@pytest.mark.parametrize(
+    "arm",
+    [
+        "scattered",
+        "benefit",
+        "benefit-linear",
+        pytest.param("envelope", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_run_alone_is_the_run_among_others(arm):
     specs = experiment.specs_of(arm, experiment.smoke)[:4]
     runs, together = trained(arm, specs)

@@ -264,5 +264,8 @@ def test_commands_are_planned_and_run_in_a_store_of_their_own(monkeypatch):
 def test_a_command_that_fails_says_why(tmp_path):
     with pytest.raises(RunError, match="ended with 2: no experiment is called 'nothing'"):
         commands.ran("plan", "nothing", root=str(tmp_path))
+
+
+def test_a_command_that_ends_well_says_what_it_wrote_and_took(tmp_path):
     told = commands.ran("list", root=str(tmp_path))
     assert json.dumps(told.told) and told.cpu_seconds > 0 and told.seconds > 0 and told.load >= 0.99

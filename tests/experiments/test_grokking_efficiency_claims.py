@@ -221,16 +221,18 @@ def world():
 @pytest.mark.parametrize(
     ("start", "changes", "reason"),
     [
-        (
+        pytest.param(
             "Hysteresis",
             {"scratch": 410.0, "ungrok": 365.0, "half": {"scratch": -0.3}},
             "gate converged",
+            marks=pytest.mark.thorough,
         ),  # half as long, it would have been a larger size
         ("Ungrokking", {"half": {"ungrok": 0.3}}, "gate converged"),
-        (
+        pytest.param(
             "Hysteresis",
             {"scratch": 700.0},
             "too few units: 0 of 6 seeds",
+            marks=pytest.mark.thorough,
         ),  # beyond the sizes, and never their edge
         ("Theory says where networks forget", {"ungrok": 150.0}, "too few units: 0 of 6 seeds"),
     ],

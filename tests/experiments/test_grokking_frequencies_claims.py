@@ -2,10 +2,12 @@
 controls; planted measures, nothing trained."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from assay.core import findings, judging
 from assay.core.claims import Claim, Finding
 from assay.core.findings import estimate
 from assay.core.judging import judge
@@ -300,6 +302,13 @@ CASES = {
     ),
 }
 CLAIMS = [c for c in experiment.claims if isinstance(c, Claim)]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """What is planted lies far from the thresholds, and a draw of pairs is dear."""
+    monkeypatch.setattr(judging, "DRAWS", 500)
+    monkeypatch.setattr(findings, "interval", partial(findings.interval, draws=500))
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,7 @@ def test_a_run_alone_is_measured_as_in_a_group():
         np.testing.assert_allclose(values[1:], single[patch], atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_small_block_learns_to_recall():
     """Two values cannot be guessed: an untrained block is wrong half the time at best."""
     specs = [replace(SPEC, keys=4, values=4, d=32, channels=32, state=8, steps=250, lr=0.02)]
@@ -164,6 +165,7 @@ def test_states_are_kept_on_the_way_and_the_last_is_the_end():
     assert all(torch.equal(again.tensors[name], trained.tensors[name]) for name in again.tensors)
 
 
+@pytest.mark.thorough
 def test_chains_under_a_strong_pull_give_what_normal_noise_of_that_width_costs():
     """Far above the curvatures a pull alone decides how far a chain goes: variance 1/(γ (1 − step
     γ/4)) in every weight."""

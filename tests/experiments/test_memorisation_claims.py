@@ -183,7 +183,10 @@ def test_what_is_exact():
     ] * 2
 
 
-@pytest.mark.parametrize("arm", ["main", "softmax", "count"])
+@pytest.mark.parametrize(
+    "arm",
+    ["count", *(pytest.param(arm, marks=pytest.mark.thorough) for arm in ("main", "softmax"))],
+)
 def test_a_run_is_the_same_alone_and_measures_every_kind(arm):
     specs = experiment.specs_of(arm, tuple(s.replace(steps=4) for s in experiment.smoke))
     together, alone = Runs(specs), Runs(specs[-1:])

@@ -116,6 +116,7 @@ def test_a_dictionary_that_splits_every_feature_of_a_narrow_one_is_seen_to(oracl
     assert found["split"] == 1 and found["agreement"] == pytest.approx(1)
 
 
+@pytest.mark.thorough
 def test_copies_share_the_world_alone_and_a_panel_gives_every_kind_back():
     runs = Runs([S.replace(seed=i) for i in (1, 2)])
     assert copies(runs).seeds.tolist() == [1, 1_000_001, 2, 1_000_002]

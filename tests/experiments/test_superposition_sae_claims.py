@@ -257,7 +257,7 @@ def test_importance_and_density_are_unrelated_and_what_they_are_said_to_be():
 def test_hidden_activations_are_scaled_to_their_width_and_apart_keeps_each_coordinate(toys):
     from assay.experiments.superposition_sae.method import hidden_activations, shuffle_coordinates
 
-    h, x = hidden_activations(toys[0], toys[1].tensors, 100_000, "test")(0)
+    h, x = hidden_activations(toys[0], toys[1].tensors, 50_000, "test")(0)
     assert h.square().sum(-1).mean(1).numpy() == pytest.approx([2.0] * 3, rel=0.05)
     plain = torch.bmm(x, toys[1].tensors["W"])
     factor = h.norm(dim=(1, 2), keepdim=True) / plain.norm(

@@ -11,6 +11,7 @@ from assay.subjects.fetch import ABSENT, present
 pytestmark = [pytest.mark.model, pytest.mark.skipif(present() is None, reason=ABSENT)]
 
 
+@pytest.mark.thorough
 def test_it_is_what_whole_passes_say():
     from assay.subjects.pretrained import load
 

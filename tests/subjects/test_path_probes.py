@@ -64,6 +64,7 @@ def test_behind_the_last_block_all_is_direct(model):
         )
 
 
+@pytest.mark.thorough
 def test_metrics_are_means_of_squared_derivatives_over_tokens(model):
     tokens, read, block = text(2, 6), readout(model, 1), 1
     found, d, size = metrics(model, tokens, block, read, seed=0, draws=600), len(read.gain), 1e-2

@@ -64,12 +64,14 @@ def test_the_loss_on_a_fixed_text(smollm2, tokens):
     assert float(smollm2.losses(tokens).mean()) == pytest.approx(LOSS, abs=0.01)
 
 
+@pytest.mark.thorough
 def test_the_loss_from_a_captured_residual_is_the_same(smollm2, tokens):
     site = Site.parse("blocks.9.hook_resid_pre")
     residual = smollm2.run(tokens, capture=[site], logits=False).acts[site]
     assert torch.equal(smollm2.losses(tokens, start=(9, residual)), smollm2.losses(tokens))
 
 
+@pytest.mark.thorough
 def test_rows_left_in_the_order_of_the_file_cost_more_than_a_nat(tokens, smollm2):
     """The half-split rope needs query and key rows un-permuted; a conversion that forgets it still
     runs."""

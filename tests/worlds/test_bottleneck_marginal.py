@@ -46,6 +46,7 @@ def test_in_a_linear_model_it_is_importance_times_variance_whatever_the_capaciti
     torch.testing.assert_close(linear(t), left, rtol=1e-3, atol=0)
 
 
+@pytest.mark.thorough
 def test_a_capacity_that_is_given_alone_is_worth_what_it_takes_from_the_next_in_line():
     """Winners take all: c for the third feature comes off the second one's, so −dL/dc = 0.4 −
     0.7."""
@@ -96,6 +97,7 @@ def test_impossible_capacities_are_one_line(wanted, said):
         at_capacities(RUNS, start(), linear, torch.tensor([wanted] * 3, dtype=torch.float64), UNIT)
 
 
+@pytest.mark.thorough
 def test_with_a_relu_it_is_the_slope_of_the_least_loss():
     """Five features in a plane, from a pentagon: the multiplier of the first capacity beside a
     finite difference."""

@@ -184,8 +184,11 @@ def test_a_short_stand_is_no_plateau():
     assert (plateaus.standing(times, loss[None]) == -1).all()
 
 
-@pytest.mark.parametrize("name", ["5", "6"])
-def test_chains_give_what_a_parabola_of_the_same_curvatures_gives(name, bench):
+@pytest.mark.parametrize(
+    ("name", "draws"),
+    [("5", 1_000), *(pytest.param(n, 2_000, marks=pytest.mark.thorough) for n in ("5", "6"))],
+)
+def test_chains_give_what_a_parabola_of_the_same_curvatures_gives(name, draws, bench):
     one = state(name, 6)
     centre = {k: v.repeat(24, *[1] * (v.ndim - 1)) for k, v in one.items()}
     found, diverged = stages.sample(
@@ -194,7 +197,7 @@ def test_chains_give_what_a_parabola_of_the_same_curvatures_gives(name, bench):
         samples=1_000_000,
         localisation=100.0,
         step=4e-6,
-        draws=2_000,
+        draws=draws,
         burn=500,
         bench=bench,
     )

@@ -161,6 +161,7 @@ def test_an_unstable_run_breaks_and_its_neighbours_do_not_notice(bench):
     assert torch.equal(found.losses[[0, 2]], fine.losses[[0, 2]])
 
 
+@pytest.mark.thorough
 def test_a_step_too_coarse_for_a_monomial_fails_one_check_only():
     """On w₁² w₂² the loss comes from far out on an axis, where it is steep: a mean acceptance of
     .98 hides that steps overshoot there."""

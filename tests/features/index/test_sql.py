@@ -171,7 +171,9 @@ def test_questions_do_not_see_each_other(made: simulated.Made) -> None:
         sql.ask(made.folder, "SELECT getvariable('a')")
 
 
-@pytest.mark.parametrize("length", [400_000_000, 2_000_000_000])
+@pytest.mark.parametrize(
+    "length", [pytest.param(400_000_000, marks=pytest.mark.thorough), 2_000_000_000]
+)
 def test_text_made_by_a_function_is_within_the_bounds_of_memory_and_time(
     made: simulated.Made, length: int
 ) -> None:
