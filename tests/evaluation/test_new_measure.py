@@ -79,5 +79,5 @@ def test_one_value_in_the_table_is_a_new_measure(tmp_path, monkeypatch):
     assert COSINE.formula in evaluations.page(found.to_json(), found.figures)
     assert (
         "| `cosine` | cosine | E[x̂·x] / √(E‖x̂‖² E‖x‖²) | −1 to 1 | higher |"
-        in docs.made("measures", None).splitlines()
+        in evaluations.definitions().splitlines()
     )
