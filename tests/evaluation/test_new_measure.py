@@ -13,7 +13,7 @@ from assay.dictionaries.measuring import measures
 from assay.dictionaries.measuring.measures import FIRINGS, Measure
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation import evaluate
-from assay.report import docs, evaluations
+from assay.report import evaluations
 
 COSINE = Measure(
     "cosine",

@@ -55,7 +55,7 @@ def brief(record: JSON) -> str:
         )
     if rest := claims[LINES:]:
         counted = tables.signs(tables.outcomes({"verdicts": rest}))
-        lines += ["", f"{len(rest)} more claims: {counted}."]
+        lines += ["", f"{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}."]
     return "\n".join(lines) + "\n"
 
 
