@@ -118,9 +118,9 @@ def look(
     `outlier` medians (of this text; 0: none) are left out: no feature is counted, ranked or taken
     out there. These attention sinks are listed apart, with what is on at them.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run
-    gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site or model
-    that is not the one in its file; without it these are Python's warnings.
+    The dictionary is what `evaluate` takes; without one it is the showcase that
+    `assay run gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site
+    or model that is not the one in its file; without it these are Python's warnings.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
