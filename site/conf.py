@@ -1,10 +1,11 @@
-"""The pages of this repository as a site that works from a folder: README.md and docs/, as they
-are, and a reference from docstrings.
+"""The pages of this repository as a site that works from a folder: README.md and docs/, with all
+that is too long for files that people read, and a reference from docstrings.
 
     sphinx-build -W --keep-going -c site . build/site
 
-Sources stay where people read them; only what a site needs besides is made here: the contents, in
-the order of docs/README.md, and the reference of what `import assay` offers.
+Sources stay where people read them. In place of a sentence between `<!-- site: … -->` and
+`<!-- end -->` a page gets what the mark asks for: of `assay.report.docs.KINDS`, or of `KINDS` here,
+which know the command line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from importlib import import_module
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from assay.cli.main import app as commands
+from assay.cli.main import example
+from assay.report import docs
+from assay.verbs.schemas import VERBS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -147,12 +153,46 @@ def reference() -> str:
     return "\n".join(rows)
 
 
+def verbs() -> str:
+    """The help of every verb, its example at the end."""
+    text = commands.generate_docs(output_format="markdown", usage_name="assay")
+    text = text[text.index("**Measure your own**") :].replace("\n        ", " ")
+    return re.sub(r"(?ms)^(## assay (\S+)\n.*?)(?=^## |\Z)", _exemplified, text)
+
+
+def _exemplified(section: re.Match[str]) -> str:
+    lines = [line[2:] for line in example(section[2]).splitlines()[1:]]
+    shown = ["**Example**:", "", "```console", *lines, "```", ""] if lines else []
+    return "\n".join([f"#{section[1].rstrip()}", "", *shown, ""])
+
+
+def results() -> str:
+    """What each verb answers, its functions, and the file of its schema."""
+    lines = [
+        "| verb | what it answers | functions | schema | version |",
+        "|---|---|---|---|---|",
+    ]
+    for verb, one in VERBS.items():
+        functions = ", ".join(
+            f"`{name if name.startswith('assay.') else f'assay.verbs.{name}'}`"
+            for name in one.functions
+        )
+        lines.append(
+            f"| `{verb}` | {one.answers} | {functions} | [{verb}.json](schemas/{verb}.json) | "
+            f"{one.version} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+KINDS = {**docs.KINDS, "names": reference, "results": results, "verbs": verbs}
+"""What a page can ask for."""
+
+
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
-    """Add what is made to the two pages that ask for it."""
+    """Put what the site alone has where the page asks for it; the contents under the README."""
+    source[0] = docs.filled(source[0], "site", KINDS)
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
-    if page == "site/reference":
-        source[0] = source[0].replace("<!-- made: names -->", reference())
 
 
 def plain(

@@ -454,12 +454,12 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
     page = ROOT / "docs" / f"{name}.md"
     assert page.exists(), f"docs/{name}.md is missing; docs/superposition.md is a model"
     text = page.read_text(encoding="utf-8")
-    marks = {m["kind"] for m in docs.BLOCK.finditer(text) if m["name"] == name}
-    wanted = {"arms", "claims", "verdicts", "picture", "budget"}
+    marks = {f"{m['where']}: {m['kind']}" for m in docs.BLOCK.finditer(text) if m["name"] == name}
+    wanted = {"made: picture", "made: verdicts", "site: full"}
     none(
         [
-            f"docs/{name}.md lacks <!-- made: {kind} {name} --> and <!-- end -->"
-            for kind in sorted(wanted - marks)
+            f"docs/{name}.md lacks <!-- {mark} {name} --> and <!-- end -->"
+            for mark in sorted(wanted - marks)
         ]
     )
     assert pictures.path(name).exists(), (

@@ -1,14 +1,54 @@
-"""The pages as a site: every link leads somewhere, every page is there, and nothing is loaded from
-a network."""
+"""The pages as a site: what the files leave to it is there, every link leads somewhere, and nothing
+is loaded from a network."""
 
 import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
+from assay.lab import catalogue
+from assay.report import docs
+
 ROOT = Path(__file__).parents[2]
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: str) -> set[str]:
+    """What links to the headings of a page end in."""
+    heads = re.findall(
+        r"^#{1,4} (.+?) *$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), re.M
+    )
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", head).lower() for head in heads)
+    return {re.sub(r"[ -]+", "-", re.sub(r"[^\w\- ]", "", head)) for head in plain}
+
+
+def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None:
+    spec = spec_from_file_location("conf", ROOT / "site/conf.py")
+    assert spec is not None and spec.loader is not None
+    site = module_from_spec(spec)
+    spec.loader.exec_module(site)
+    files = [file for pattern in site.include_patterns for file in ROOT.glob(pattern)]
+    pages = {file: docs.filled(file.read_text(), "site", site.KINDS) for file in files}
+    heads = {file: anchors(page) for file, page in pages.items()}
+    dead = []
+    for file, page in pages.items():
+        for link in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", page)):
+            if "://" in link:
+                continue
+            path, _, anchor = link.partition("#")
+            there = (file.parent / path).resolve() if path else file
+            if not there.exists() or (anchor and anchor not in heads.get(there, {anchor})):
+                dead.append((file.name, link))
+    assert not dead
+    for entry in catalogue.entries():
+        page = pages[ROOT / "docs" / f"{entry.name}.md"]
+        for arm in catalogue.find(entry.name).arms:
+            assert f"| `{arm}` | " in page, (entry.name, arm)
+    verbs = [name for name in site.commands.resolved_commands() if not name.startswith("-")]
+    assert all(f"assay-{verb}" in heads[ROOT / "docs/cli.md"] for verb in verbs)
 
 
 @pytest.mark.slow

@@ -423,7 +423,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
     for told in (
         html,
-        statements.verdicts({"verdicts": [failed]}),
+        statements.full({"verdicts": [failed]}),
         overview.listed({"verdicts": [failed]}),
     ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told

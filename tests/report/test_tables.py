@@ -103,8 +103,8 @@ def test_every_form_says_what_is_published_and_what_is_new():
     assert (
         " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
     )
-    markdown = statements.verdicts(sample.result()).splitlines()
-    assert "| 0.99 (other set-up) |" in markdown[2] and "| new |" in markdown[3]
+    markdown = statements.full(sample.result())
+    assert "Published: 0.99 (other set-up)." in markdown and " New." in markdown
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
     assert said == {("0.99", "other set-up"), ("new", ""), ("", "")}
@@ -122,15 +122,26 @@ def test_a_narrow_terminal_table_has_fewer_columns():
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
-    lines = statements.scanned(data["verdicts"]).splitlines()
+    lines = statements.brief(data).splitlines()
     assert (
-        len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 6
+        len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
     )
-    scanned, *folds = statements.verdicts(sample.result()).split("<details>")
-    assert len(scanned.strip().splitlines()) == 2 + 7
+    assert len(statements.brief(sample.result()).splitlines()) == 2 + 7
+    _, *folds = statements.full(sample.result()).split("<details>")
     full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
     assert sum(line[0].isdigit() for line in full if line) == 7
     assert [sum(line.startswith("| ") for line in rows) - 1 for rows in (exact, findings)] == [2, 1]
+
+
+def test_a_short_table_has_ten_claims_counts_the_others_and_says_how_many_controls_fail():
+    first, *_ = sample.verdicts()
+    many = [{**first, "text": f"claim {i}"} for i in range(11)]
+    passing = {**next(iter(first["controls"].values())), "outcome": "holds"}
+    many[0] = {**many[0], "controls": {**first["controls"], "passes": passing}}
+    lines = statements.brief({"verdicts": many}).splitlines()
+    count = len(first["controls"])
+    assert lines[2].endswith(f"| {count} of {count + 1} |") and len(lines) == 2 + 10 + 2
+    assert lines[-1] == "1 more claim: ● 1."
 
 
 def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
@@ -143,13 +154,6 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
         "It falls",
         "Few words: all shown",
     ]
-
-
-def test_the_catalogue_names_cost_and_outcomes():
-    entry = {"name": "toy", "claim": "it holds", "cost": "1 min", "recorded": "risky ● 2 ○ 1"}
-    assert (
-        tables.catalogue([entry]).splitlines()[2] == "| `toy` | it holds | 1 min | risky ● 2 ○ 1 |"
-    )
 
 
 def test_exact_statements_without_any_claim_are_told_apart():
@@ -337,7 +341,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     data = _with_arms_that_may_hold(count)
     for form in (
         tables.text(data),
-        statements.verdicts(data),
+        statements.full(data),
         overview.listed(data),
         export.latex(data),
     ):

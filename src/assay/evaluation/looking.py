@@ -112,15 +112,15 @@ def look(
 
     Δ is the loss of the text without the feature less the loss as it is, summed over its
     predictions, in nats: above 0 the feature helps. Only its own part is taken out, the
-    dictionary's error stays, and all later blocks run again. Of the features that are on, the `8 ·
-    features` that add most to the reconstruction are tried. Promoted tokens follow the direct path
-    only. As in `evaluate`, the first `skip_first` positions and activations longer than `outlier`
-    medians (of this text; 0: none) are left out: no feature is counted, ranked or taken out there.
-    These attention sinks are listed apart, with what is on at them.
+    dictionary's error stays, and all later blocks run again. Of the features that are on, those
+    `8 · features` are tried that add most to the reconstruction. Promoted tokens follow the direct
+    path only. As in `evaluate`, the first `skip_first` positions and activations longer than
+    `outlier` medians (of this text; 0: none) are left out: no feature is counted, ranked or taken
+    out there. These attention sinks are listed apart, with what is on at them.
 
-    The dictionary is what `evaluate` takes; without one it is the showcase that `assay run
-    gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site or model
-    that is not the one in its file; without it these are Python's warnings.
+    The dictionary is what `evaluate` takes; without one it is the showcase that
+    `assay run gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site
+    or model that is not the one in its file; without it these are Python's warnings.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for

@@ -1,9 +1,12 @@
 """Tables and pictures in README.md and docs/ that are made, not written: from headers, an
 experiment's claims, its record, the table of measures.
 
-A page marks their places with `<!-- made: verdicts gated-sae -->` and `<!-- end -->`; a test holds
-the pages to what is made. Write them again, after a record or a claim changed, with: python -m
-assay.report.docs README.md docs/*.md"""
+`<!-- made: verdicts gated-sae -->` and `<!-- end -->` enclose what is made and committed; a test
+holds the pages to it. Write it again, after a record or a claim changed, with: python -m
+assay.report.docs README.md docs/*.md
+
+`<!-- site: full gated-sae -->` and `<!-- end -->` enclose a sentence for readers of the files, in
+whose place the site has what is too long for them: `make site` makes it."""
 
 from __future__ import annotations
 
@@ -28,21 +31,18 @@ from assay.report.questions import by_question
 from assay.report.statements import SPACE
 
 BLOCK = re.compile(
-    r"(<!-- made: (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)",
+    re.DOTALL,
 )
 
 
 def experiments() -> str:
-    """The catalogue: each experiment's name, claim and cost as its header says, and what its record
-    says, by kind."""
-    entries = []
-    for entry in catalogue.entries():
-        header = entry.header()
-        counted = tables.board(records.read(entry.name, entry.origin, measures=False))
-        entries.append(
-            {"name": entry.name, "claim": header.claim, "cost": header.cost, "recorded": counted}
-        )
-    return tables.catalogue(entries)
+    """The catalogue in one line an experiment: how its claims came out, and the time it takes."""
+    lines = ["| experiment | claims | time |", "|---|---|---|"]
+    for question, entries in by_question(catalogue.entries()).items():
+        lines.append(f"| **{tables.cell(question)}** | | |")
+        lines += [f"| [{e.name}]({e.name}.md) | {' | '.join(_came_out(e))} |" for e in entries]
+    return "\n".join(lines) + "\n"
 
 
 def badges() -> str:
@@ -72,17 +72,8 @@ def questions() -> str:
     for question, entries in by_question(catalogue.entries()).items():
         lines.append(f"| **{tables.cell(question)}** | | | |")
         for entry in entries:
-            header = entry.header()
-            record = records.read(entry.name, entry.origin, measures=False)
-            came_out = (
-                tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
-            )
-            asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-            row = (
-                asked,
-                f"[{entry.name}](docs/{entry.name}.md)",
-                *(cell.replace(" ", SPACE) for cell in (came_out, time)),
-            )
+            asked = tables.cell(entry.header().title.rstrip("."))
+            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *_came_out(entry))
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -148,10 +139,22 @@ def exact_statements(name: str) -> str:
 
 
 def verdicts(name: str) -> str:
-    """Every statement in an experiment's record, the details folded away; or that there is no
-    record yet."""
+    """The statements in an experiment's record in a short table; or that there is no record yet."""
     record = _record(name)
-    return _absent(name) if record is None else statements.verdicts(record)
+    return _absent(name) if record is None else statements.brief(record)
+
+
+def full(name: str) -> str:
+    """All that the record of an experiment, or of its preset, has: claims, exact statements and
+    findings in full, then what was fixed before the run, arms and cost; or that there is none."""
+    record = _record(name)
+    if record is None:
+        return _absent(name)
+    experiment = name.partition(".")[0]
+    parts = [statements.full(record), budget(name)]
+    if name == experiment:
+        parts[1:1] = [claims(name), statements.folded("The arms", arms(name))]
+    return "\n".join(parts)
 
 
 def decided(name: str) -> str:
@@ -263,7 +266,10 @@ def everything() -> str:
     """Every claim of every recorded experiment, folded away under a heading for each."""
     parts = []
     for name, data in _records().items():
-        about = overviews.about(data, catalogue.entry(name).header().title)
+        header = catalogue.entry(name).header()
+        about = (
+            f"{overviews.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
+        )
         each = overviews.listed(data)
         claims = (
             each
@@ -276,35 +282,42 @@ def everything() -> str:
 
 KINDS: Mapping[str, Callable[..., str]] = {
     "badges": badges,
-    "columns": columns,
-    "first": first.markup,
-    "questions": questions,
-    "experiments": experiments,
-    "arms": arms,
-    "claims": claims,
-    "verdicts": verdicts,
-    "decided": decided,
     "beside": beside,
-    "budget": budget,
-    "picture": picture,
-    "overview": overview,
-    "everything": everything,
-    "judge": judge,
-    "vectors": conformance.vectors,
-    "outcomes": conformance.outcomes,
+    "columns": columns,
+    "decided": decided,
     "differences": conformance.differences,
+    "everything": everything,
+    "experiments": experiments,
+    "first": first.markup,
+    "full": full,
+    "judge": judge,
     "measures": evaluations.definitions,
+    "outcomes": conformance.outcomes,
+    "overview": overview,
+    "picture": picture,
+    "questions": questions,
+    "vectors": conformance.vectors,
+    "verdicts": verdicts,
 }
 
 
-def made(kind: str, name: str | None) -> str:
-    """The table that a mark asks for, in Markdown."""
-    return KINDS[kind](*([name] if name else []))
+def filled(page: str, where: str = "made", kinds: Mapping[str, Callable[..., str]] = KINDS) -> str:
+    """The page with every table that stands in the files made anew, or with those of the site."""
+
+    def one(mark: re.Match[str]) -> str:
+        if mark["where"] != where:
+            return mark[0]
+        return mark[1] + kinds[mark["kind"]](*filter(None, [mark["name"]])) + mark[5]
+
+    return BLOCK.sub(one, page)
 
 
-def filled(page: str) -> str:
-    """The page with every marked table made anew."""
-    return BLOCK.sub(lambda m: m[1] + made(m["kind"], m["name"]) + m[4], page)
+def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
+    """How an experiment's claims came out, and the time it takes."""
+    record = records.read(entry.name, entry.origin, measures=False)
+    signs = tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
+    time = entry.header().cost.partition(" on ")[0]
+    return signs.replace(" ", SPACE), time.replace(" ", SPACE)
 
 
 def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:

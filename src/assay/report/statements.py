@@ -1,5 +1,5 @@
 """An experiment's statements as its page in the docs shows them: a narrow table for the first look,
-the rest of each folded away.
+the rest folded away for the site.
 
 Takes a record as plain values, and an experiment's claims for what was fixed before the run.
 """
@@ -21,6 +21,8 @@ SPACE = "\N{NO-BREAK SPACE}"
 """Where a line of a narrow cell must not break."""
 TOLD = {"": "control", "near": "near control"}
 """What a line of controls begins with, where it is not what is said beside one alone."""
+LINES = 10
+"""Lines of a short table."""
 SHORT = 12
 """Words up to which a claim is shown whole; a longer one is cut at its colon."""
 
@@ -30,53 +32,47 @@ def folded(summary: str, body: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"
 
 
-def verdicts(record: JSON) -> str:
-    """Show each claim in a few words with its verdict, and fold away the claims in full, exact
-    statements and findings."""
+def brief(record: JSON) -> str:
+    """Show each claim in a few words with its verdict, our number, the threshold, and how many of
+    its controls fail; or the exact statements of a record that has no claim.
+
+    Only the first `LINES` of them; of the others it counts the outcomes.
+    """
+    claims = list(record.get("verdicts", ()))
+    if not claims:
+        return _exact(record.get("exact", ())[:LINES])
+    rows = tables.rows({"verdicts": claims})
+    words = heads([r.text for r in rows])
+    lines = ["| # | claim | verdict | ours | holds if | controls that fail |", "|---" * 6 + "|"]
+    for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
+        reason = f"<br>{cell(told(v['reason']))}" if v.get("reason") else ""
+        ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
+        must = [c.met for c in r.controls if c.role in ("near", "control")]
+        numbers = f"{ours} | {cell(v.get('threshold', ''))} | {sum(map(bool, must))} of {len(must)}"
+        lines.append(
+            f"| {i + 1} | {cell(words[i])} | {r.sign}{SPACE}{r.outcome}{reason} | "
+            f"{minus(numbers)} |"
+        )
+    if rest := claims[LINES:]:
+        counted = tables.signs(tables.outcomes({"verdicts": rest}))
+        lines += ["", f"{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}."]
+    return "\n".join(lines) + "\n"
+
+
+def full(record: JSON) -> str:
+    """List the claims with every control, exact statements and findings, each kind folded away."""
     claims, exact, findings = (
         list(record.get(kind, ())) for kind in ("verdicts", "exact", "findings")
     )
-    if not claims:
-        return _exact(exact)
-    parts = [
-        scanned(claims),
-        folded(
-            "The claims in full, with their controls (✓: a control that fails, as it must)",
-            _full(claims),
+    right = sum(e.get("outcome", "exact") == "exact" for e in exact)
+    parts = {
+        "The claims in full, with their controls (✓: a control that fails, as it must)": (
+            claims and _full(claims)
         ),
-    ]
-    if exact:
-        right = sum(e.get("outcome", "exact") == "exact" for e in exact)
-        parts.append(folded(f"Exact statements: {right} of {len(exact)} come out", _exact(exact)))
-    if findings:
-        parts.append(
-            folded(f"Findings, which have no verdict: {len(findings)}", _findings(findings))
-        )
-    return "\n".join(parts)
-
-
-def scanned(claims: Sequence[JSON]) -> str:
-    """Each claim in one narrow line: a few words, the verdict, our number, the threshold, and a
-    paper's number where one is printed."""
-    printed = any(isinstance(v.get("published"), Mapping) for v in claims)
-    titles = ["#", "claim", "verdict", "ours", "holds if", *(["published"] if printed else [])]
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    rows = tables.rows({"verdicts": claims})
-    for i, (words, v, r) in enumerate(
-        zip(heads([r.text for r in rows]), claims, rows, strict=True), 1
-    ):
-        reason = f"<br>{cell(told(v['reason']))}" if v.get("reason") else ""
-        ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
-        paper = f"{r.published} ({r.setup})" if r.setup else r.published
-        cells = [
-            minus(ours),
-            minus(cell(v.get("threshold", ""))),
-            *([minus(paper)] if printed else []),
-        ]
-        lines.append(
-            f"| {i} | {cell(words)} | {r.sign}{SPACE}{r.outcome}{reason} | {' | '.join(cells)} |"
-        )
-    return "\n".join(lines) + "\n"
+        f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),
+        f"Findings, which have no verdict: {len(findings)}": findings and _findings(findings),
+    }
+    return "\n".join(folded(summary, body) for summary, body in parts.items() if body)
 
 
 def heads(texts: Sequence[str]) -> list[str]:

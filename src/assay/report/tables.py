@@ -1,4 +1,4 @@
-"""Verdict and catalogue tables, for terminal, plain text and Markdown; the rows that pages and
+"""Tables of verdicts, for terminal, plain text and Markdown; the rows that pages and
 LaTeX set as well.
 
 Everything here takes the result's JSON (`verdicts`, `exact`, `findings`), so a stored result needs
@@ -643,15 +643,3 @@ def signs(counts: Mapping[str, int], between: str = " ") -> str:
 def legend() -> str:
     """The signs of the four outcomes with their words."""
     return ", ".join(f"{SIGNS[outcome]} {outcome}" for outcome in OUTCOMES)
-
-
-def catalogue(entries: Sequence[JSON]) -> str:
-    """The catalogue in Markdown: name, claim, cost, and what is recorded, the kinds of statement
-    counted apart."""
-    lines = ["| experiment | claim | cost | recorded |", "|---|---|---|---|"]
-    for e in entries:
-        lines.append(
-            f"| `{e['name']}` | {cell(e['claim'])} | {cell(e['cost'])} | "
-            f"{e.get('recorded') or '–'} |"
-        )
-    return "\n".join(lines) + "\n"
