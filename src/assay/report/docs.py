@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.conformance.vectors import load
+from assay.core import syntax
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
@@ -24,7 +24,7 @@ from assay.lab import catalogue, looks, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
 from assay.report.bundle import checking
-from assay.report.questions import by_question
+from assay.report.questions import GROUPS, by_group
 from assay.report.statements import SPACE
 
 BLOCK = re.compile(
@@ -45,46 +45,37 @@ def experiments() -> str:
     return tables.catalogue(entries)
 
 
-def badges() -> str:
-    """One line of facts about the project, each counted from what is committed."""
-    result = [
-        records.read(entry.name, entry.origin, measures=False) for entry in catalogue.entries()
-    ]
-    judged = tables.outcomes(
-        {"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]}
-    )
-    vectors = len(load())
-    facts = (
-        "Python ≥ 3.11",
-        "Apache-2.0",
-        "works offline, no GPU needed",
-        f"{len(result)} experiments",
-        f"{sum(judged.values())} claims judged: {tables.signs(judged)}",
-        f"{vectors} conformance vectors",
-    )
-    return " · ".join(fact.replace(" ", SPACE) for fact in facts) + "\n"
+def index() -> str:
+    """The page of each experiment and what it asks, by group."""
+    parts = []
+    for group, entries in by_group(catalogue.entries()).items():
+        lines = [f"**{GROUPS.get(group, group)}**", "", "| page | what it asks |", "|---|---|"]
+        lines += [f"| [{e.name}]({e.name}.md) | {tables.cell(e.header().title)} |" for e in entries]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
-def questions() -> str:
-    """The catalogue by question: what each experiment asks, how its claims came out, the time it
-    takes."""
-    lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
-    for question, entries in by_question(catalogue.entries()).items():
-        lines.append(f"| **{tables.cell(question)}** | | | |")
-        for entry in entries:
-            header = entry.header()
-            record = records.read(entry.name, entry.origin, measures=False)
-            came_out = (
-                tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
-            )
-            asked, time = tables.cell(header.title.rstrip(".")), header.cost.partition(" on ")[0]
-            row = (
-                asked,
-                f"[{entry.name}](docs/{entry.name}.md)",
-                *(cell.replace(" ", SPACE) for cell in (came_out, time)),
-            )
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
+def files() -> dict[str, str]:
+    """Read the first sentence of each file of the package, by its path."""
+    package, found = Path(__file__).parents[1], {}
+    for path in sorted(package.rglob("*.py")):
+        text = syntax.docstring(path.read_text("utf-8"), path.name) or ""
+        sentence = re.split(r"\n\n|(?<=\.)\s", text)[0].replace("\n", " ")
+        found[path.relative_to(package).as_posix()] = sentence
+    return found
+
+
+def tree() -> str:
+    """List each file of the package with its first sentence, folded away by package."""
+    rows: dict[str, list[str]] = {}
+    for path, sentence in files().items():
+        folder, _, name = path.rpartition("/")
+        rows.setdefault(folder or "assay", []).append(f"| `{name}` | {tables.cell(sentence)} |")
+    head = "| file | what it holds |\n|---|---|\n"
+    return "\n".join(
+        statements.folded(f"<code>{folder}</code>", head + "\n".join(each))
+        for folder, each in rows.items()
+    )
 
 
 def columns() -> str:
@@ -275,10 +266,10 @@ def everything() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "badges": badges,
     "columns": columns,
+    "tree": tree,
     "first": first.markup,
-    "questions": questions,
+    "index": index,
     "experiments": experiments,
     "arms": arms,
     "claims": claims,
