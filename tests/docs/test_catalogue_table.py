@@ -59,16 +59,6 @@ def test_the_first_picture_shows_what_would_be_drawn_now() -> None:
     }, AGAIN
 
 
-def test_the_readme_asks_every_experiments_question() -> None:
-    lines = (ROOT / "README.md").read_text().splitlines()
-    for entry in catalogue.entries():
-        assert any(
-            f"[{entry.name}](docs/{entry.name}.md)" in line
-            and entry.header().title.rstrip(".") in line
-            for line in lines
-        ), entry.name
-
-
 def test_the_catalogue_lists_every_experiment_as_its_header_says() -> None:
     lines = [
         line
@@ -93,16 +83,6 @@ def test_every_experiment_has_a_page_with_its_claims_and_verdicts() -> None:
             "verdicts",
             "budget",
         }
-
-
-def test_the_readme_counts_the_demo_right() -> None:
-    experiment = catalogue.find("gated-sae")
-    runs = sum(
-        len(experiment.specs_of(arm, experiment.default))
-        for arm, a in experiment.arms.items()
-        if a.train is not None
-    )
-    assert f"{runs} dictionaries in {len(experiment.arms)} arms" in (ROOT / "README.md").read_text()
 
 
 def test_a_page_without_marks_stays_as_it_is() -> None:
