@@ -130,7 +130,8 @@ def catalogue(found: Catalogue, as_json: bool, long: bool, group: str) -> None:
         tell(tables.legend())
     else:
         names(members)
-    tell("\nassay plan NAME says what a run would do; assay run NAME does it.")
+    tell("")
+    say("assay plan NAME says what a run would do; assay run NAME does it.")
     return None
 
 
@@ -144,7 +145,8 @@ def names(members: Mapping[str, Sequence[Listed]]) -> None:
         tell(textwrap.indent(textwrap.fill(listed, width - 2, break_on_hyphens=False), "  "))
     marked = any(e.local.results for entries in members.values() for e in entries)
     here = "* has results here. " * marked
-    tell(f"\n{here}assay list GROUP says what each asks and how its claims came out.")
+    tell("")
+    say(f"{here}assay list GROUP says what each asks and how its claims came out.")
 
 
 def entered(entries: Iterable[Listed]) -> None:
