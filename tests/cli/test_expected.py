@@ -1,13 +1,16 @@
 """One claim of a result, and which came out otherwise than was expected; at the command line
 too."""
 
+import json
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from assay.cli.main import main
+from assay.core.experiment import HEADER_KEYS
 from assay.lab import catalogue
-from assay.report.questions import ASKS, QUESTIONS, by_question
+from assay.report.questions import GROUPS, OTHERS, by_group
 
 TABLE = "\n".join(
     [
@@ -90,25 +93,56 @@ def test_an_arm_in_the_methods_place_is_told_with_what_was_changed_and_each_reas
     assert told.count("Undecided, too few units") == 1 and "✕" not in told
 
 
-def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(
+def entries_of_tomorrow(folder: Path) -> list[catalogue.Entry]:
+    """Twenty more experiments, in known groups, in a new one, and in none."""
+    more = []
+    for i, group in zip(range(20), cycle([*GROUPS, "mazes", ""])):
+        lines = [f"Number {i}: is it there?", "", *([f"Group: {group}"] if group else [])]
+        lines += [f"{key}: {key}" for key in HEADER_KEYS]
+        path = folder / f"another_long_experiment_{i}.py"
+        path.write_text('"""' + "\n".join(lines) + '\n"""')
+        more.append(catalogue.Entry(path.stem.replace("_", "-"), str(path), path))
+    return more
+
+
+def test_the_catalogue_fits_a_screen_by_group_also_with_twenty_more(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    every = [*catalogue.entries(), *entries_of_tomorrow(tmp_path)]
+    monkeypatch.setattr(catalogue, "entries", lambda: every)
     monkeypatch.chdir(tmp_path)  # where nothing is stored, whatever was run in this checkout
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main(["list"]) == 0
     short = capsys.readouterr().out.splitlines()
     assert len(short) <= 45 and max(map(len, short)) <= 80
-    assert sum(line.strip().startswith("gated-sae ") for line in short) == 1
-    assert not any("…" in line for line in short) and sum(
-        "? " in line for line in short if line.startswith("  ")
-    ) == len(set(ASKS.values()))
-    assert sum(line.strip().startswith("monthly-*") for line in short) == 1, (
-        "a family stands in one line"
-    )
+    names = [name for line in short if line[:2] == "  " for name in line.strip(" ,").split(", ")]
+    assert sorted(names) == sorted(entry.name for entry in every), "each once"
+    headings = [line.partition(":")[0] for line in short if line[:1] not in ("", " ")]
+    assert headings[: len(GROUPS) + 2] == [*GROUPS, "mazes", OTHERS]
     monkeypatch.undo()
     assert main(["list", "--long"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3 * len(short)
+
+
+def test_a_group_is_listed_with_questions_and_verdicts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["list", "dictionaries", "--root", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "is shrinkage gone" in told and "--preset docs" in told and "●" in told
+    assert "llc" not in told
+    assert main(["list", "catalogue", "--root", str(tmp_path)]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert all(f" {entry.name} " in words for entry in catalogue.entries())
+    assert main(["list", "planning", "--json", "--root", str(tmp_path)]) == 0
+    listed = [e["name"] for e in json.loads(capsys.readouterr().out)["experiments"]]
+    assert listed == ["compute-planner", "eval-schedule"]
+    assert main(["list", "toy", "--root", str(tmp_path)]) == 2
+    assert "no group is called 'toy'; did you mean toys?" in capsys.readouterr().err
+
+
+def test_help_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     help_ = capsys.readouterr().out
     assert (
@@ -120,19 +154,8 @@ def test_the_catalogue_fits_a_screen_by_question_and_help_is_grouped(
     )
 
 
-def test_terminal_and_readme_ask_the_same_questions_of_every_experiment() -> None:
-    grouped = by_question(catalogue.entries())
-    named = [entry.name for entries in grouped.values() for entry in entries]
-    assert sorted(named) == sorted(entry.name for entry in catalogue.entries()) and set(
-        grouped
-    ) == set(QUESTIONS), "each once, none left over"
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    places = [
-        readme.index(mark)
-        for question, entries in grouped.items()
-        for mark in (question, *(f"[{e.name}](docs/" for e in entries))
-    ]
-    assert places == sorted(places)
+def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question() -> None:
+    assert set(by_group(catalogue.entries())) == set(GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -112,15 +112,16 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
         assert {"name", "title", "paper", "claim", "cost", "presets", "recorded", "local"} <= set(
             entry
         )
-    lines = said(capsys, "list").splitlines()
-    assert all(len(line) <= 100 for line in lines)
+    lines = said(capsys, "list", "catalogue").splitlines()
+    assert all(len(line) <= 100 for line in (*lines, *said(capsys, "list").splitlines()))
     text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
     assert found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs"] and found[
         "gated-sae"
     ]["elsewhere"] == {"docs": counted}
-    (at,) = [i for i, line in enumerate(lines) if line.startswith("  gated-sae ")]
-    assert lines[at + 1].startswith("    --preset docs") and found["sae-zoo"]["elsewhere"] == {}
+    names = [line[:16].rstrip() for line in lines if line[:16].strip()]
+    at = names.index("gated-sae")
+    assert names[at + 1] == "  --preset docs" and found["sae-zoo"]["elsewhere"] == {}
 
 
 def test_plan_says_what_is_stored_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,16 +33,6 @@ def test_tables_and_pictures_are_as_made_now() -> None:
     assert not stale, AGAIN
 
 
-def test_the_readme_asks_every_experiments_question() -> None:
-    lines = (ROOT / "README.md").read_text().splitlines()
-    for entry in catalogue.entries():
-        assert any(
-            f"[{entry.name}](docs/{entry.name}.md)" in line
-            and entry.header().title.rstrip(".") in line
-            for line in lines
-        ), entry.name
-
-
 def test_the_catalogue_has_a_line_for_every_experiment_and_nothing_else() -> None:
     lines = PAGES[ROOT / "docs/catalogue.md"].splitlines()
     linked = [found[1] for line in lines if (found := re.match(r"\| \[([\w-]+)\]\(", line))]
@@ -55,16 +45,6 @@ def test_a_table_is_short() -> None:
             if m["kind"] == "verdicts":
                 lines = [line for line in m[0].splitlines() if line.startswith("|")]
                 assert len(lines) <= 2 + 10, page.name
-
-
-def test_the_readme_counts_the_demo_right() -> None:
-    experiment = catalogue.find("gated-sae")
-    runs = sum(
-        len(experiment.specs_of(arm, experiment.default))
-        for arm, a in experiment.arms.items()
-        if a.train is not None
-    )
-    assert f"{runs} dictionaries in {len(experiment.arms)} arms" in (ROOT / "README.md").read_text()
 
 
 def test_a_page_without_marks_stays_as_it_is() -> None:

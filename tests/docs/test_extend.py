@@ -112,3 +112,49 @@ def test_they_import_only_what_lies_below_them(copy: Path, added: set[str]) -> N
         check=False,
     )
     assert "experiments" in done.stdout and done.returncode == 0, done.stdout + done.stderr
+
+
+HOUSE = [
+    "tests/house/test_tree.py",
+    "tests/house/test_source.py",
+    "tests/house/test_signatures.py",
+    "tests/docs/test_index.py",
+    "tests/docs/test_catalogue_table.py",
+    "tests/cli/test_expected.py",
+]
+"""What is asked of every file, page and list."""
+
+
+@pytest.mark.slow
+def test_an_entry_of_the_catalogue_is_its_file_its_test_its_record_and_its_page(
+    tmp_path: Path,
+) -> None:
+    """Nothing else is written by hand: lists and tables are made anew by their command."""
+    left_out = shutil.ignore_patterns("__pycache__")
+    for folder in ("src", "tests", "docs", "records", "conformance", "benchmarks", "site"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)
+    for file in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path)
+    (file, text), (test, tested) = THINGS["An experiment"]
+    (tmp_path / file).write_text(text.replace("\nPaper:", "\nGroup: toys\nPaper:"))
+    (tmp_path / test).write_text(tested)
+    page = (ROOT / "docs/superposition-phase.md").read_text()
+    marks = re.findall(r"^<!-- \w+: \w+ superposition-phase -->$", page, re.MULTILINE)
+    marked = [f"{mark}\n<!-- end -->" for mark in marks if "picture" not in mark]
+    lines = ["# Averaging", *(mark.replace("superposition-phase", "averaging") for mark in marked)]
+    (tmp_path / "docs/averaging.md").write_text("\n\n".join(lines) + "\n")
+
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+
+    def typed(*words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    typed("assay", "run", "averaging", "--executor", "inline")
+    typed("assay", "check", "averaging", "--record")
+    pages = ("docs/README.md", "docs/catalogue.md", "docs/averaging.md", "README.md")
+    typed("assay.report.docs", *pages)
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
+    typed("pytest", "-q", "-p", "no:cacheprovider", *HOUSE)

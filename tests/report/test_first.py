@@ -12,6 +12,11 @@ from assay.report import first, palette
 from assay.report.tables import estimate
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+LETTER = 7.0
+"""Pixels of a letter where 13 px of Verdana or DejaVu Sans stand in for the font."""
+
+
 @pytest.fixture(params=[first.WIDE, (first.NARROW,)], ids=["wide", "narrow"])
 def picture(request):
     return ElementTree.fromstring(first.drawn(request.param))
@@ -47,8 +52,20 @@ def test_it_shows_every_method_of_the_frontier_and_the_card(picture):
 
 def test_nothing_is_drawn_beyond_its_panel(picture):
     width = float(picture.get("width"))
-    for panel in picture.findall("{http://www.w3.org/2000/svg}svg"):
+    for panel in picture.findall(f"{SVG}svg"):
         assert float(panel.get("x")) + float(panel.get("width")) <= width
+
+
+def test_no_words_meet_or_leave_their_panel_in_a_wide_font(picture):
+    for panel in picture.findall(f"{SVG}svg"):
+        room = float(panel.get("width"))
+        for text in panel.iter(f"{SVG}text"):
+            words, x = "".join(text.itertext()), text.get("x", "0")
+            if not text.get("text-anchor") and text.get("class") != "code" and "%" not in x:
+                assert float(x) + LETTER * len(words) <= room, words
+        for row in panel.iter(f"{SVG}g"):
+            words = ["".join(text.itertext()) for text in row.findall(f"{SVG}text")]
+            assert LETTER * sum(map(len, words)) <= 0.94 * room, words
 
 
 def test_every_colour_is_one_of_the_palette_and_has_its_dark_value():

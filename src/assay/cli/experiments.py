@@ -43,21 +43,26 @@ if TYPE_CHECKING:
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)
-def list_(*, long: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE) -> None:
-    """The catalogue: what each experiment asks, its recorded verdicts, and what is stored here.
+def list_(
+    group: str = "", /, *, long: Annotated[bool, Bare] = False, place: Anywhere = ANYWHERE
+) -> None:
+    """The catalogue by group; of a group what each experiment asks, its recorded verdicts, and what
+    is stored here.
 
     Parameters
     ----------
+    group
+        A group of the catalogue, as `toys`; `catalogue`: all of them.
     long
         Claims and costs as well.
 
     Examples
     --------
-    assay list --long
+    assay list dictionaries
     """
     from assay.verbs.catalogue import listed
 
-    printing.catalogue(listed(place.root), place.json, long)
+    printing.catalogue(listed(place.root), place.json, long, group)
 
 
 @app.command(sort_key=2, group=EXPERIMENTS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import shlex
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.cli.typed import runnable
@@ -18,7 +17,7 @@ from assay.core.plain import as_json, plain
 from assay.core.reasons import told
 from assay.core.schema import to_json
 from assay.report import tables
-from assay.report.questions import ASKS, by_question
+from assay.report.questions import by_group, heading, of_group
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -114,107 +113,65 @@ def tell(text: str, file: TextIO | None = None) -> None:
     print(plain(runnable(text)), file=file)
 
 
-def catalogue(found: Catalogue, as_json: bool, long: bool) -> None:
-    """Print every experiment on a line of its own: question, recorded verdicts, and what is stored
-    here; or with claim and cost."""
+def catalogue(found: Catalogue, as_json: bool, long: bool, group: str) -> None:
+    """Print the names of every group; of one group, or all of them at length, a line for each
+    experiment."""
+    if group:
+        found = replace(found, experiments=tuple(of_group(found.experiments, group)))
     if as_json:
         return emit(found)
-    if not long:
-        return listed(by_question(found.experiments))
-    table = grid("name", "claim", "cost", "recorded", "here")
-    table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
-    for e in found.experiments:
-        table.add_row(
-            e.name, e.claim, e.cost, tables.signs(e.recorded) or e.board or "–", said(e.local)
-        )
-    draw(table)
-    tell("\nassay plan NAME says what a run would do; assay run NAME does it.")
+    members = by_group(found.experiments)
+    if long:
+        claims(found.experiments)
+    elif group:
+        for name, entries in members.items():
+            tell(heading(name))
+            entered(entries)
+        tell(tables.legend())
+    else:
+        names(members)
+    tell("")
+    say("assay plan NAME says what a run would do; assay run NAME does it.")
     return None
 
 
-def listed(grouped: Mapping[str, Sequence[Listed]]) -> None:
-    """Print a line for each experiment under the question that it asks, and how its claims came
-    out: as recorded, and as stored here."""
-    from rich.cells import set_cell_size
-
+def names(members: Mapping[str, Sequence[Listed]]) -> None:
+    """Print each group's question, and the names of its experiments in as few lines as they take;
+    those with results here are marked."""
     width = min(tables.WIDTH, _terminal()) if sys.stdout.isatty() else tables.WIDTH
-    lines = {
-        question: [
-            list(own) for _, own in itertools.groupby(entries, lambda e: ASKS.get(e.name, e.name))
-        ]
-        for question, entries in grouped.items()
-    }
-    every = {_called([e.name for e in own]): own for of_one in lines.values() for own in of_one}
-    name = max(map(len, every), default=0)
-    recorded = {k: _judged(own) for k, own in every.items()}
-    here = {k: _kept([e.local for e in own]) for k, own in every.items()}
-    older = [
-        k
-        for k, own in every.items()
-        if here[k] and any("default" in e.local.other_text for e in own)
-    ]
-    here |= {one: f"{here[one]} *" for one in older}
-    columns = (
-        [max(len("recorded"), *map(len, recorded.values())), max(map(len, here.values()))]
-        if every
-        else [0, 0]
-    )
-    columns[1] = columns[1] and max(columns[1], len("here"))
-    room = max(10, width - 2 - name - sum(columns) - 3)
-    for i, (question, shared) in enumerate(lines.items()):
-        heads = f"{'recorded':<{columns[0]}} {'here' if columns[1] else ''}" if not i else ""
-        tell(f"{set_cell_size(question, 2 + name + 1 + room)} {heads}".rstrip())
-        for own in shared:
-            e, title = own[0], _called([e.name for e in own])
-            about = textwrap.shorten(ASKS.get(e.name, e.title), room, placeholder=" …")
-            tell(
-                (
-                    f"  {title:<{name}} {set_cell_size(about, room)} "
-                    f"{recorded[title]:<{columns[0]}} {here[title]}"
-                ).rstrip()
-            )
-            for preset, outcomes in e.elsewhere.items():
-                came, stored = (
-                    tables.signs(outcomes, ""),
-                    tables.signs(e.local.results.get(preset, {}), ""),
-                )
-                about = set_cell_size("the same claims elsewhere", room)
-                tell(
-                    (
-                        f"  {f'  --preset {preset}':<{name}} {about} {came:<{columns[0]}} {stored}"
-                    ).rstrip()
-                )
-    told = f"{tables.legend()}{'; * by another text of its file' if older else ''}"
-    tell(f"{told}. Next: assay plan NAME")  # one line, for the whole list has to fit a screen
+    for group, entries in members.items():
+        listed = ", ".join(f"{e.name}*" if e.local.results else e.name for e in entries)
+        tell(heading(group))
+        tell(textwrap.indent(textwrap.fill(listed, width - 2, break_on_hyphens=False), "  "))
+    marked = any(e.local.results for entries in members.values() for e in entries)
+    here = "* has results here. " * marked
+    tell("")
+    say(f"{here}assay list GROUP says what each asks and how its claims came out.")
 
 
-def _called(names: Sequence[str]) -> str:
-    """Name what shares a line: by the word that its names begin with."""
-    return names[0] if len(names) == 1 else f"{names[0].partition('-')[0]}-*"
+def entered(entries: Iterable[Listed]) -> None:
+    """Print what each experiment asks, and how its claims came out: as recorded, and as stored
+    here."""
+    table = grid("name", "question", "recorded", "here")
+    for e in entries:
+        table.add_row(
+            e.name, e.title, tables.signs(e.recorded, "") or e.board or "–", said(e.local)
+        )
+        for preset, outcomes in e.elsewhere.items():
+            stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
+            again = "the same claims elsewhere"
+            table.add_row(f"  --preset {preset}", again, tables.signs(outcomes, ""), stored)
+    draw(table)
 
 
-def _judged(own: Sequence[Listed]) -> str:
-    """How an entry's claims came out; of several that share a line, how many of them are recorded:
-    all outcomes take more room than there is."""
-    if len(own) > 1:
-        return f"{sum(bool(e.recorded) for e in own)} of {len(own)}"
-    return tables.signs(own[0].recorded, "") or ("exact" if own[0].board else "–")
-
-
-def _added(outcomes: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Count the outcomes of several entries together."""
-    total: Counter[str] = Counter()
-    for one in outcomes:
-        total.update(one)
-    return {outcome: total[outcome] for outcome in tables.OUTCOMES if outcome in total}
-
-
-def _kept(local: Sequence[Here]) -> str:
-    """Say what is stored here of what shares a line: verdicts, or how many runs."""
-    runs = sum(one.runs for one in local)
-    return tables.signs(_added([one.results.get("default", {}) for one in local]), "") or (
-        f"{runs} runs" if runs else ""
-    )
+def claims(entries: Iterable[Listed]) -> None:
+    """Print each experiment's claim and cost, what is recorded, and what is stored here."""
+    table = grid("name", "claim", "cost", "recorded", "here")
+    table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
+    for e in entries:
+        recorded = tables.signs(e.recorded) or e.board or "–"
+        table.add_row(e.name, e.claim, e.cost, recorded, said(e.local))
+    draw(table)
 
 
 def _terminal() -> int:

@@ -338,12 +338,13 @@ class Experiment(Generic[S]):
 
 
 HEADER_KEYS = ("Paper", "Claim", "Baselines", "Cost")
+OPTIONAL_KEYS = ("Group", "Seed")
 
 
 @dataclass(frozen=True)
 class Header:
     """The first lines of an experiment file, read as text: its title and what stands under Paper,
-    Claim, Baselines, Cost."""
+    Claim, Baselines, Cost, and optionally Group and Seed."""
 
     title: str
     paper: str
@@ -351,6 +352,8 @@ class Header:
     baselines: str
     cost: str
     seed: str = ""
+    group: str = ""
+    """Where `assay list` shows it, one word."""
 
 
 def read_header(path: Path) -> Header:
@@ -380,13 +383,13 @@ def read_header(path: Path) -> Header:
     current = ""
     for line in rest.splitlines():
         name, colon, text = line.partition(":")
-        if colon and name in (*HEADER_KEYS, "Seed"):
+        if colon and name in (*HEADER_KEYS, *OPTIONAL_KEYS):
             current = name
             found[name] = text.strip()
         elif colon and name.isalpha() and name[:1].isupper() and line == line.lstrip():
             raise ExperimentError(
                 f"{path}: unknown header key {name}; keys: {', '.join(HEADER_KEYS)} and, "
-                "optionally, Seed"
+                f"optionally, {', '.join(OPTIONAL_KEYS)}"
             )
         elif current and line.strip():
             found[current] += " " + line.strip()
@@ -403,4 +406,5 @@ def read_header(path: Path) -> Header:
         found["Baselines"],
         found["Cost"],
         found.get("Seed", ""),
+        found.get("Group", ""),
     )

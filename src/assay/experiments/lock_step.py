@@ -1,6 +1,7 @@
 """Lock-step: one step of SGD, of a gradient with noise added, of evolution and of Adam, on an
 example where all of it is known.
 
+Group: training
 Paper: Sourbut 2022, Conditions for mathematical equivalence of SGD and Natural Selection, and a
 comment on it
 Claim: exact statements only: minibatches move two weights in lock-step, as examples do; noise drawn

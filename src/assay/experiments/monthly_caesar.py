@@ -1,6 +1,7 @@
 """Monthly Caesar: two blocks of attention tell by how much a text was rotated, and from what they
 read it
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, January 2024 (ARENA, learn.arena.education), its
 easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right

@@ -1,6 +1,7 @@
 """Monthly digit sum: two blocks of attention add numbers, the most significant digit first, and how
 they carry
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.arena.education)
 Claim: models add; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,

@@ -1,6 +1,7 @@
 """Monthly distinct: how many different symbols a list holds, counted without positions, and how it
 is done
 
+Group: puzzles
 Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. McDougall's series
 Claim: models count symbols; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,

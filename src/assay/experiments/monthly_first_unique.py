@@ -1,6 +1,7 @@
 """Monthly first unique: two blocks of attention name the first letter so far that occurs once, and
 how they do it
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, August 2023 (ARENA, learn.arena.education)
 Claim: models name the first unique letter; our explanation is good, and better than one that is
 half right

@@ -1,6 +1,7 @@
 """Monthly maximum: one block names the largest of a list; does it attend to it, and is that the
 whole story?
 
+Group: puzzles
 Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list is a later kind,
 ours by configuration
 Claim: models name the largest number; our explanation is good, and better than one that is half

@@ -1,6 +1,7 @@
 """Monthly palindromes: two blocks of attention tell whether a list reads the same backwards, and
 how they do it
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.education)
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,

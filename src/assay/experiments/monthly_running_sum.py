@@ -1,5 +1,6 @@
 """Monthly running sum: one head and eight neurons tell the sign of a sum so far, and how they do it
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2023 (ARENA, learn.arena.education)
 Claim: models tell the sign; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole

@@ -1,6 +1,7 @@
 """Monthly sorted list: one block of attention writes a list in rising order, and how it finds the
 next value
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
 Claim: models sort; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole

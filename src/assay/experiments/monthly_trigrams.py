@@ -1,6 +1,7 @@
 """Monthly trigrams: a small transformer learns that certain pairs of tokens bind a third, and how
 it looks it up
 
+Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right

@@ -1,6 +1,7 @@
 """Selection noise: how many mutations or evaluations must share an example before steps have the
 structure of the examples' gradients.
 
+Group: training
 Paper: Sourbut 2022, Conditions for mathematical equivalence of SGD and Natural Selection, and a
 comment on it
 Claim: exact statements only: one mutation an example leaves no correlation, many bring it back; an

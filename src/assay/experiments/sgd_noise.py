@@ -1,6 +1,7 @@
 """Minibatch noise of networks: in how many directions it lies, on which data, and whether unequal
 variances or correlations make it so.
 
+Group: training
 Paper: Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent; a comment on Sourbut
 2022 about SGD and natural selection
 Claim: with classes as unequal as words, networks' minibatch noise has at most half the directions

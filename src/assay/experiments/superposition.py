@@ -1,5 +1,6 @@
 """Superposition: a narrow ReLU model stores more sparse features than it has dimensions.
 
+Group: toys
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
 Claim: at density 0.01 at least 1.5 features per dimension are represented
 Baselines: drawn, the ReLU model on directions that nobody trained; linear, no ReLU, which stays

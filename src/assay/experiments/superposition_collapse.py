@@ -1,5 +1,6 @@
 """Superposition collapse: as inputs become denser, the less important features are given up first.
 
+Group: toys
 Paper: Toy Models of Superposition, "Demonstrating Superposition", Elhage et al. 2022
 Claim: denser inputs keep fewer features, by default from five in two dimensions to two, and the
 least important go first

@@ -1,6 +1,7 @@
 """Superposition phases: whether a second feature is stored in superposition or dropped, against the
 exact phase diagram.
 
+Group: toys
 Paper: Toy Models of Superposition, "Superposition as a Phase Change", Elhage et al. 2022
 Claim: trained models drop the lesser of two features where theory says so, by density and relative
 importance, and all at once

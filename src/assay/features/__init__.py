@@ -1,0 +1,1 @@
+"""Features: what single features of a dictionary do, and how that is shown, explained and rated."""

@@ -1,0 +1,1 @@
+"""Report: pages, tables and figures from stored results and records; nothing is computed anew."""

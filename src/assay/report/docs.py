@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.conformance.vectors import load
+from assay.core import syntax
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
@@ -27,7 +27,7 @@ from assay.lab import catalogue, looks, records
 from assay.report import conformance, evaluations, first, pictures, statements, tables
 from assay.report import overview as overviews
 from assay.report.bundle import checking
-from assay.report.questions import by_question
+from assay.report.questions import GROUPS, by_group
 from assay.report.statements import SPACE
 
 BLOCK = re.compile(
@@ -39,43 +39,43 @@ BLOCK = re.compile(
 def experiments() -> str:
     """The catalogue in one line an experiment: how its claims came out, and the time it takes."""
     lines = ["| experiment | claims | time |", "|---|---|---|"]
-    for question, entries in by_question(catalogue.entries()).items():
-        lines.append(f"| **{tables.cell(question)}** | | |")
+    for group, entries in by_group(catalogue.entries()).items():
+        lines.append(f"| **{tables.cell(GROUPS.get(group, group))}** | | |")
         lines += [f"| [{e.name}]({e.name}.md) | {' | '.join(_came_out(e))} |" for e in entries]
     return "\n".join(lines) + "\n"
 
 
-def badges() -> str:
-    """One line of facts about the project, each counted from what is committed."""
-    result = [
-        records.read(entry.name, entry.origin, measures=False) for entry in catalogue.entries()
-    ]
-    judged = tables.outcomes(
-        {"verdicts": [v for record in result for v in (record or {}).get("verdicts", ())]}
-    )
-    vectors = len(load())
-    facts = (
-        "Python ≥ 3.11",
-        "Apache-2.0",
-        "works offline, no GPU needed",
-        f"{len(result)} experiments",
-        f"{sum(judged.values())} claims judged: {tables.signs(judged)}",
-        f"{vectors} conformance vectors",
-    )
-    return " · ".join(fact.replace(" ", SPACE) for fact in facts) + "\n"
+def index() -> str:
+    """The page of each experiment and what it asks, by group."""
+    parts = []
+    for group, entries in by_group(catalogue.entries()).items():
+        lines = [f"**{GROUPS.get(group, group)}**", "", "| page | what it asks |", "|---|---|"]
+        lines += [f"| [{e.name}]({e.name}.md) | {tables.cell(e.header().title)} |" for e in entries]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
-def questions() -> str:
-    """The catalogue by question: what each experiment asks, how its claims came out, the time it
-    takes."""
-    lines = ["| question | experiment | claims | time |", "|---|---|---|---|"]
-    for question, entries in by_question(catalogue.entries()).items():
-        lines.append(f"| **{tables.cell(question)}** | | | |")
-        for entry in entries:
-            asked = tables.cell(entry.header().title.rstrip("."))
-            row = (asked, f"[{entry.name}](docs/{entry.name}.md)", *_came_out(entry))
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
+def files() -> dict[str, str]:
+    """Read the first sentence of each file of the package, by its path."""
+    package, found = Path(__file__).parents[1], {}
+    for path in sorted(package.rglob("*.py")):
+        text = syntax.docstring(path.read_text("utf-8"), path.name) or ""
+        sentence = re.split(r"\n\n|(?<=\.)\s", text)[0].replace("\n", " ")
+        found[path.relative_to(package).as_posix()] = sentence
+    return found
+
+
+def tree() -> str:
+    """List each file of the package with its first sentence, folded away by package."""
+    rows: dict[str, list[str]] = {}
+    for path, sentence in files().items():
+        folder, _, name = path.rpartition("/")
+        rows.setdefault(folder or "assay", []).append(f"| `{name}` | {tables.cell(sentence)} |")
+    head = "| file | what it holds |\n|---|---|\n"
+    return "\n".join(
+        statements.folded(f"<code>{folder}</code>", head + "\n".join(each))
+        for folder, each in rows.items()
+    )
 
 
 def columns() -> str:
@@ -155,22 +155,6 @@ def full(name: str) -> str:
     if name == experiment:
         parts[1:1] = [claims(name), statements.folded("The arms", arms(name))]
     return "\n".join(parts)
-
-
-def decided(name: str) -> str:
-    """The claims in an experiment's record, one short line each; or that there is no record yet."""
-    record = _record(name)
-    if record is None:
-        return _absent(name)
-    lines = [f"| | claim | estimate [95 % interval] | {tables.CHECKED} |", "|---|---|---|---|"]
-    for r in tables.rows({"verdicts": record["verdicts"]}):
-        controls = "<br>".join(
-            f"{c.sign}{SPACE}`{c.arm}` {c.estimate}" for c in r.controls if c.role != "also"
-        )
-        why = f" *({tables.minus(tables.cell(r.advice))})*" if r.advice else ""
-        numbers = tables.minus(f"| {r.estimate} {r.interval.replace(' ', SPACE)} | {controls} |")
-        lines.append(f"| {r.sign}{SPACE}{r.outcome} | {tables.cell(r.text)}{why} {numbers}")
-    return "\n".join(lines) + "\n"
 
 
 def beside(name: str) -> str:
@@ -281,21 +265,20 @@ def everything() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "badges": badges,
     "beside": beside,
     "columns": columns,
-    "decided": decided,
     "differences": conformance.differences,
     "everything": everything,
     "experiments": experiments,
     "first": first.markup,
     "full": full,
+    "index": index,
     "judge": judge,
     "measures": evaluations.definitions,
     "outcomes": conformance.outcomes,
     "overview": overview,
     "picture": picture,
-    "questions": questions,
+    "tree": tree,
     "vectors": conformance.vectors,
     "verdicts": verdicts,
 }

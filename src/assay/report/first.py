@@ -1,4 +1,4 @@
-"""The picture on the README's first screen: a claim beside its controls, a frontier, one feature
+"""The picture of the README: a claim beside its controls, a frontier, one feature
 card; all from committed records.
 
 It is drawn twice, side by side and for a narrow screen one under the other, and repaints itself in
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assay.features.card import FeatureCard
 
 NAME = "gated-sae"
-NAMES = {"main": "Gated", "no-aux": "Gated, no auxiliary loss", "relu": "ReLU + L1"}
+NAMES = {"main": "Gated", "no-aux": "no auxiliary loss", "relu": "ReLU + L1"}
 """What the picture calls the arms of its claim."""
 FEATURE = 4327
 """The showcase's feature whose card is shown: of the twenty drawn by lot, one that can be read in
@@ -66,18 +66,10 @@ def markup() -> str:
     controls = " and ".join(
         f"{NAMES[arm]} {' '.join(estimate(control))}" for arm, control in claim["controls"].items()
     )
-    columns = pictures.figures(_experiment(), _record())[0].columns
-    points = [
-        f"{arm} {mean:.3f} at {l0:.0f}"
-        for arm, l0, mean in zip(columns["arm"], columns["L0"], columns["mean"], strict=True)
-    ]
     told = minus(
         f"Left, a claim beside its controls. “{claim['text']}” {claim['outcome']}: {value} "
-        f"{interval}; its controls, which must fail: {controls}. "
-        "Middle, a frontier: variance left unexplained at so many features per token; "
-        f"{', '.join(points)}. "
-        "Right, a feature of SmolLM2 in five lines of code, shaded where it is on, with the "
-        "tokens that it promotes and suppresses"
+        f"{interval}; its controls, which must fail: {controls}. Middle, methods by features per "
+        "token and variance left unexplained. Right, a feature of SmolLM2 in five lines of code"
     )
     return (
         '<picture>\n  <source media="(max-width: 600px)" '
@@ -100,9 +92,9 @@ def drawn(widths: Sequence[int]) -> str:
         panels.items(), [*widths] * len(panels) if stacked else widths, strict=True
     ):
         heading = Markup('<text class="title" y="14">{}</text>').format(title)
-        body += Markup('<svg x="{}" y="{}" width="{}" height="{}">{}{}</svg>').format(
-            x, y, width, HEIGHT, heading, panel(width)
-        )
+        body += Markup(
+            '<svg x="{}" y="{}" width="{}" height="{}" overflow="visible">{}{}</svg>'
+        ).format(x, y, width, HEIGHT, heading, panel(width))
         x, y = (x, y + HEIGHT + GAP // 2) if stacked else (x + width + GAP, y)
     size = (NARROW + 2 * EDGE, y) if stacked else (x - GAP + EDGE, HEIGHT + GAP)
     opened = (
@@ -153,9 +145,7 @@ def frontier_panel(width: int) -> Markup:
         ]
         return left + (right - left) * share[0], bottom - (bottom - top) * share[1]
 
-    out = Markup(
-        '<text class="quiet" y="42">variance left unexplained (FVU), lower is better</text>'
-    )
+    out = Markup('<text class="quiet" y="42">variance left unexplained (FVU)</text>')
     for fvu in ticks(*spans[1]):
         y = at(1, fvu)[1]
         out += Markup(
@@ -197,7 +187,7 @@ def card_panel(width: int) -> Markup:
     suppresses."""
     card = json.loads(_kept().read_text(encoding="utf-8"))
     out = _lines(
-        [card["address"], f"on for {card['density']:.2%} of tokens; where it is strongest:"],
+        [card["address"], f"on for {card['density']:.2%} of tokens, most strongly:"],
         42,
         "quiet",
     )
@@ -208,7 +198,7 @@ def card_panel(width: int) -> Markup:
     for word, side in (("promotes", "promoted"), ("suppresses", "suppressed")):
         tokens = " · ".join(_shown(token).strip("·") for token in card[side])
         out += Markup(
-            '<text class="quiet" y="{0}">{1}</text><text class="code" x="80" y="{0}">{2}</text>'
+            '<text class="quiet" y="{0}">{1}</text><text class="code" x="92" y="{0}">{2}</text>'
         ).format(y + 4, word, tokens)
         y += 24
     return out

@@ -1,76 +1,26 @@
-"""Questions: which experiments of the catalogue ask about the same thing, for every list of them;
-one that is not named stands last."""
+"""Questions: the groups of the catalogue, and what each of them asks. An experiment names its
+group in its header."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-MONTHLY = "How are nine puzzles solved? (--long)"
-QUESTIONS = {
-    "How does a network store more features than it has dimensions?": {
-        "superposition": "More features stored than dimensions?",
-        "superposition-phase": "Is a second feature stored or dropped?",
-        "superposition-collapse": "Which features go as inputs get denser?",
-        "capacity": "How do features share the dimensions?",
-        "features-per-dimension": "Do sizes of weights count features?",
-    },
-    "What do sparse autoencoders find, and which part of them does it?": {
-        "gated-sae": "Shrinkage gone? What is a gate worth?",
-        "gated-ablations": "What is each part of Gated worth?",
-        "sae-zoo": "Which SAE leads at any width and length?",
-        "metric-audit": "Which measures of SAEs can be believed?",
-        "lm-importance": "What is each feature of an LM worth?",
-        "streetlight": "Have things named first good features?",
-        "autointerp-io": "Do inputs or outputs explain a feature?",
-        "targets": "What should an MLP's dictionary rebuild?",
-        "end-to-end": "Train dictionaries through the model?",
-        "dictionary-weights": "Is a dictionary dense over neurons?",
-        "clt-faithful": "Do transcoders keep hops apart?",
-        "path-split": "Can a dictionary keep paths apart?",
-        "superposition-sae": "Do SAEs find a toy's important features?",
-        "ultra-rare-features": "Are ultra-rare features dying ones?",
-    },
-    "Why does learning come in stages, and what is its noise like?": {
-        "s-curves": "Why does a loss stand still, then fall?",
-        "deep-linear": "Do layers change how a map is learned?",
-        "llc": "Do samplers find known coefficients?",
-        "superposition-llc": "How complex is each stage of training?",
-        "grokking-efficiency": "Do nets grok where that costs less?",
-        "grokking-frequencies": "Which frequencies does grokking keep?",
-        "sgd-noise": "In which directions does SGD noise lie?",
-        "selection-noise": "When is selection like a gradient?",
-        "lock-step": "Is a step of evolution like one of SGD?",
-    },
-    "What do networks know, and what do they care for?": {
-        "belief-states": "Does a transformer track hidden states?",
-        "glitch-tokens": "Do weights betray tokens never seen?",
-        "mamba-induction": "How does a state space recall a pair?",
-        "myopia": "Can an agent be made myopic?",
-        "sycophancy": "Do models answer as their users would?",
-        "memorisation": "What is memorised, and what hides it?",
-        "interpretable-capability": "Does understood ability have a valley?",
-        "monthly-palindromes": MONTHLY,
-        "monthly-first-unique": MONTHLY,
-        "monthly-digit-sum": MONTHLY,
-        "monthly-sorted-list": MONTHLY,
-        "monthly-running-sum": MONTHLY,
-        "monthly-caesar": MONTHLY,
-        "monthly-trigrams": MONTHLY,
-        "monthly-maximum": MONTHLY,
-        "monthly-distinct": MONTHLY,
-    },
-    "When is an evaluation due, and what does an experiment cost?": {
-        "eval-schedule": "How late do evaluations find an ability?",
-        "compute-planner": "Do planned times and widths come true?",
-    },
-}
-"""Question → the experiments that ask it → what each asks, as short as a line of a list: at most 42
-letters.
+from assay.core.errors import AssayError, nearest
+from assay.core.experiment import ALL
+from assay.lab import catalogue
 
-Neighbours that ask the same share a line of a list."""
-ASKS = {name: asks for named in QUESTIONS.values() for name, asks in named.items()}
-OTHERS = "Others"
+GROUPS = {
+    "toys": "How does a network store more features than it has dimensions?",
+    "dictionaries": "What do sparse autoencoders find, and which part of them does it?",
+    "training": "Why does learning come in stages, and what is its noise like?",
+    "knowledge": "What do networks know, and what do they care for?",
+    "puzzles": "How do small transformers solve a puzzle?",
+    "planning": "When is an evaluation due, and what does an experiment cost?",
+}
+"""Group → its question, in reading order. A group without a line here stands after these."""
+OTHERS = "others"
+"""The group of an experiment that names none."""
 
 
 class Named(Protocol):
@@ -85,13 +35,27 @@ class Named(Protocol):
 E = TypeVar("E", bound=Named)
 
 
-def by_question(entries: Iterable[E]) -> dict[str, list[E]]:
-    """Group what is named after experiments by the question that they ask, in reading order."""
-    left = {entry.name: entry for entry in entries}
-    found = {
-        question: [left.pop(name) for name in names if name in left]
-        for question, names in QUESTIONS.items()
-    }
-    return {
-        question: own for question, own in (found | {OTHERS: list(left.values())}).items() if own
-    }
+def by_group(entries: Iterable[E]) -> dict[str, list[E]]:
+    """Sort experiments into the groups that their headers name; empty groups are left out."""
+    group = {e.name: e.header().group or OTHERS for e in catalogue.entries()}
+    members: dict[str, list[E]] = {name: [] for name in GROUPS}
+    for entry in entries:
+        members.setdefault(group[entry.name], []).append(entry)
+    return {name: each for name, each in members.items() if each}
+
+
+def of_group(entries: Iterable[E], group: str) -> list[E]:
+    """Keep the experiments of a group; `catalogue` is all of them. Raises: AssayError for an
+    unknown group."""
+    entries = list(entries)
+    members = by_group(entries)
+    if group == ALL:
+        return entries
+    if group not in members:
+        raise AssayError(f"no group is called {group!r}; {nearest(group, [*members, ALL])}")
+    return members[group]
+
+
+def heading(group: str) -> str:
+    """Write a group's name and its question."""
+    return f"{group}: {GROUPS[group]}" if group in GROUPS else group

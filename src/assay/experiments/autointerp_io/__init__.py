@@ -1,5 +1,6 @@
 """What explains a feature: the text before it, or what it makes likelier next?
 
+Group: dictionaries
 Paper: Bills et al. 2023; Paulo et al. 2024; Gur-Arieh et al. 2025; Korznikov et al. 2026:
 explanations by language models, of larger models
 Claim: where the current token leaves open whether a feature fires, what it promotes tells firing

@@ -1,5 +1,6 @@
 """Belief states: what a transformer's residual stream knows of the hidden state behind its tokens.
 
+Group: knowledge
 Paper: Shai et al. 2024, Transformers represent belief state geometry in their residual stream
 Claim: on RRXOR a linear probe of the stream reads 0.1 of R² more of the belief than kernel
 regression on the raw tokens, endings held out

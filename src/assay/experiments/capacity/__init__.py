@@ -1,6 +1,7 @@
 """Capacity: how a narrow model shares its dimensions among features, and what more of them would be
 worth.
 
+Group: toys
 Paper: Polysemanticity and Capacity in Neural Networks, Scherlis et al. 2022; Toy Models of
 Superposition, Elhage et al. 2022
 Claim: trained models leave hardly any capacity unused, share it evenly, and more is worth about the

@@ -1,5 +1,6 @@
 """Cross-layer transcoders on two hops that are known: does sparsity reward rewriting them as one?
 
+Group: dictionaries
 Paper: Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits
 (opening read); Ameisen et al. 2025
 Claim: at equal error a cross-layer transcoder credits the second hop to the first layer, and misses

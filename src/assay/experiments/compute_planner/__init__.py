@@ -1,6 +1,7 @@
 """Compute planner: whether planned times and planned interval widths come true, and what counts of
 FLOP say and do not say.
 
+Group: planning
 Paper: Kokotajlo 2021, Fun with +12 OOMs of Compute; Kaplan et al. 2020, Scaling Laws for Neural
 Language Models, Table 1
 Claim: planned CPU-seconds and interval widths come true within stated factors; a search is 2 FLOP

@@ -1,5 +1,6 @@
 """Deep linear nets: layers that change no function change how it is learned.
 
+Group: training
 Paper: Exact solutions to the nonlinear dynamics of learning in deep linear neural networks, Saxe,
 McClelland & Ganguli 2014
 Claim: two linear layers learn one mode after another, each in a step; split unevenly, the same

@@ -1,6 +1,7 @@
 """Is the matrix of an MLP's dictionary dense, read by feature and read by neuron, and more so than
 learning nothing would make it?
 
+Group: dictionaries
 Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its
 replication (second-hand)
 Claim: the excess kurtosis of features' rows is on average at least 0.5 above that of the same rows

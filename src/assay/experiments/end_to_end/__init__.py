@@ -1,6 +1,7 @@
 """Does a dictionary trained by what it does to the model's predictions cost less than one trained
 to reconstruct, and by which way?
 
+Group: dictionaries
 Paper: Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with
 End-to-End Sparse Dictionary Learning
 Claim: at equal L0 a dictionary trained end to end raises the loss at most 0.45 times as much as one

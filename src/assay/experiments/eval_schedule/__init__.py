@@ -1,6 +1,7 @@
 """Evaluation schedule: what evaluations every 4× of compute or 3 months find, and how late, on
 trainings with a sudden ability.
 
+Group: planning
 Paper: Anthropic's Responsible Scaling Policy 1.0, 2023, evaluation protocol; Power et al. 2022,
 Grokking
 Claim: fine-tuning brings out an ability that a lock hides; every 4× of compute sees no ability

@@ -1,5 +1,6 @@
 """Features per dimension: does the size of the weights count features, if weights can be rescaled?
 
+Group: toys
 Paper: Toy Models of Superposition, "The Geometry of Superposition", Elhage et al. 2022
 Claim: ‖W‖²/d counts nothing where the scale of W is free; a tied autoencoder fixes it, and its
 ‖W‖²/d still counts a third too many

@@ -1,5 +1,6 @@
 """Gated SAEs on planted truth: what each part of the method is worth, one ablation at a time.
 
+Group: dictionaries
 Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders,
 sections 3.2, 5 and Figure 9
 Claim: at L0 3, 5 and 8 Gated's FVU lies at least 0.01 below that of a ReLU dictionary 1.5 times

@@ -1,5 +1,6 @@
 """Gated SAEs on real activations: is shrinkage gone, and what is the gate worth?
 
+Group: dictionaries
 Paper: Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated Sparse Autoencoders,
 sections 3 to 5
 Claim: at equal cost and L0 Gated's FVU lies at least 0.005 below that of a ReLU dictionary 1.5

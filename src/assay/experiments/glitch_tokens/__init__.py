@@ -1,6 +1,7 @@
 """Glitch tokens: what embeddings tell of tokens that a model never saw, where they were planted,
 tied and untied; and what SmolLM2 cannot say.
 
+Group: knowledge
 Paper: Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in
 Large Language Models
 Claim: in untied models a token never seen has a shorter input row than 98 of 100 in regular use, by

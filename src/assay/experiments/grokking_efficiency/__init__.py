@@ -1,6 +1,7 @@
 """Grokking as circuit efficiency: is the size at which memorising costs what generalising costs
 where networks change their mind?
 
+Group: training
 Paper: Varma et al. 2023, Explaining grokking through circuit efficiency (arXiv:2309.02390)
 Claim: a grokked network trained on fewer pairs forgets, and at the size at which both circuits cost
 the same within 10 %

@@ -3,6 +3,7 @@ interference set the critical size?
 
 Seed: Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis of his own and
 how to test it
+Group: training
 Paper: Varma et al. 2023, Explaining grokking through circuit efficiency; the hypothesis itself was,
 as far as we know, never tested
 Claim: critical sizes differ between networks as sampled sets of frequencies predict, beyond what

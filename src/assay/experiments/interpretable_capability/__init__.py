@@ -1,6 +1,7 @@
 """Interpretable capability: of what a language model can do, how much is understood, by two
 definitions, and is there a valley over size?
 
+Group: knowledge
 Paper: Gao et al. 2025, Weight-sparse transformers have interpretable circuits; Paulo et al. 2024
 for detection scores; a comment by A. Jermyn
 Claim: by circuits of a fixed size and by rules for neurons, interpretable capability has a valley

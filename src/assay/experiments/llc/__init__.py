@@ -1,5 +1,6 @@
 """Learning coefficients by sampling, where they are known: potentials and deep linear networks.
 
+Group: training
 Paper: The Local Learning Coefficient, Lau et al. 2023; Stochastic Complexities of Reduced Rank
 Regression, Aoyagi & Watanabe 2005
 Claim: Langevin chains find the learning coefficient of a linear network within 10 %, and checks of

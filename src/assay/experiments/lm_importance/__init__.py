@@ -1,6 +1,7 @@
 """Importance of a language model's features: what each is worth in cross-entropy, how often it
 fires, and how strongly.
 
+Group: dictionaries
 Paper: none prints these numbers; Elhage et al. 2022, Toy Models of Superposition, for what
 importance means there
 Claim: where features fire most strongly, losing their part costs at least 0.04 nat more than a

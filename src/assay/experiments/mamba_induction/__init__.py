@@ -1,5 +1,6 @@
 """Mamba recall: what lets one state-space block recall a pair that it has seen once.
 
+Group: knowledge
 Paper: Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models; Ali et al.
 2024 (hidden attention)
 Claim: one block recalls, in a narrow window of learning rates; it binds a pair and writes it down

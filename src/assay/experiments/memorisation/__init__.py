@@ -1,6 +1,7 @@
 """Memorisation: what a document's own removal costs, what near-duplicates hide, and how simple a
 rule finds what was memorised.
 
+Group: knowledge
 Paper: Zhang et al. 2023, Counterfactual Memorization in Neural Language Models
 Claim: unique strings are memorised, near-duplicates hide it, removing the group reveals it; simple
 selectors find copies, not topics or rules

@@ -1,6 +1,7 @@
 """Metric audit: which measures of a dictionary can be believed, by planted truth, by the noise of
 training, by what they can tell apart?
 
+Group: dictionaries
 Paper: Chanin 2026, Are Sparse Autoencoder Benchmarks Reliable? (arXiv 2605.18229); Korznikov et al.
 2026, Sanity Checks for SAEs
 Claim: FVU orders finished dictionaries as what they found of planted features does: rank

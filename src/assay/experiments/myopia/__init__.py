@@ -1,6 +1,7 @@
 """Myopia: does an epoch index, a reward that turns negative and a way to shut down make an agent
 care for the present epoch only?
 
+Group: knowledge
 Paper: none; a comment by Adam Jermyn under a post on training with preferences asks it, without an
 experiment or a number
 Claim: the agent stops at the turn and is not myopic: before it it still invests in later epochs

@@ -1,6 +1,7 @@
 """Direct and indirect paths: how far do features act on the logits straight, and can one dictionary
 keep the two paths apart?
 
+Group: dictionaries
 Paper: none; nostalgebraist, remarks on Bricken et al. 2023, Towards Monosemanticity, ask for it; no
 number of these claims is published
 Claim: at 1.10 times the FVU, a dictionary trained as a direct and an indirect half parts the paths

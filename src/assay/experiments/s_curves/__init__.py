@@ -1,6 +1,7 @@
 """S-curves: why the loss of a matrix learned as a product of two factors first stands still, then
 falls.
 
+Group: training
 Paper: Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves; Jermyn's comments on it,
 about cross-entropy
 Claim: at rank 1 the loss first stands on a plateau, descending at most a tenth as fast there as at

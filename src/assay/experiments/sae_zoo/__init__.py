@@ -1,6 +1,7 @@
 """A zoo of sparse autoencoders at equal L0 on one real model: which ordering survives width and
 length, and what need not be learned?
 
+Group: dictionaries
 Paper: Gao et al. 2024, Scaling and Evaluating SAEs; Bussmann et al. 2024, BatchTopK SAEs; Korznikov
 et al. 2026, Sanity Checks for SAEs
 Claim: at equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at two widths and two lengths

@@ -1,6 +1,7 @@
 """Streetlight: are features good for concepts that were named before looking, and for more than a
 tuned regression is?
 
+Group: dictionaries
 Paper: Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681); Smith et al.
 2025, Negative Results for SAEs
 Claim: the dictionary's probes add nothing worth having to a tuned quiver: over all regimes the mean

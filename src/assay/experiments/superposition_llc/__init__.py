@@ -1,6 +1,7 @@
 """Superposition by stages: where training of a toy model stands still, and how complex each state
 is.
 
+Group: training
 Paper: Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition, Chen et al. 2023
 Claim: training ends at polygons of known loss; a finite sample, not noise, carries it from squares
 to pentagons, at equal complexity

@@ -1,6 +1,7 @@
 """Dictionaries on toy features of unequal importance: is what mattered to the toy found again, and
 does it matter beyond the toy?
 
+Group: dictionaries
 Paper: none; proposed by C. McDougall in a comment on his superposition exercises, whose toy is
 Elhage et al. 2022, Toy Models of Superposition
 Claim: over a toy's features the rank correlation of recovery by a dictionary with importance is at

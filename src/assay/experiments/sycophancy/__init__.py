@@ -1,6 +1,7 @@
 """Sycophancy: does a language model give the answer that its user would give, measured so that no
 other habit looks like it?
 
+Group: knowledge
 Paper: Perez et al. 2022, Discovering Language Model Behaviors with Model-Written Evaluations
 Claim: SmolLM2-135M-Instruct gives the answer of its user with an average probability of 0.45 to
 0.55

@@ -1,6 +1,7 @@
 """What should the dictionary of one MLP reconstruct: its activations, what it adds to the stream,
 or the logits?
 
+Group: dictionaries
 Paper: Bricken et al. 2023, Towards Monosemanticity, set-up and dictionaries of MLP activations; no
 number of these claims is published
 Claim: at equal L0 a dictionary trained on the MLP's update lowers the update's FVU by at least

@@ -1,5 +1,6 @@
 """Ultra-rare features: are they on their way to dying, and what moves them when they fire?
 
+Group: dictionaries
 Paper: Bricken et al. 2023, Towards Monosemanticity, the ultralow density cluster; nostalgebraist
 2023, comment on a replication of it
 Claim: latents that are rare and left alone grow rarer, by at least 0.9 decades for each decade of
