@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,7 @@ def test_what_is_typed_exists(page: Path) -> None:
             )
 
 
+@cache
 def usage(verb: str) -> str:
     from cli_page import page_of
 

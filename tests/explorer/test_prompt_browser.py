@@ -66,6 +66,7 @@ def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
     page.close()
 
 
+@pytest.mark.thorough
 def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
     page.goto(f"{tiny.base}/prompt?text=def+add(self)")
     cell = page.locator(".heat td").first
@@ -81,6 +82,7 @@ def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
     playwright.expect(page.locator("#heat-tip")).to_contain_text("activation")
 
 
+@pytest.mark.thorough
 def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
     page.goto(f"{tiny.base}/steer")
     page.locator("#text").fill("def add(self")

@@ -178,6 +178,7 @@ def test_an_answer_is_changed_by_going_back(world):
     )
 
 
+@pytest.mark.thorough
 def test_another_rater_who_goes_on_keeps_the_results_back(world):
     for _ in range(2):
         answer(client(world, "bob"), "1")

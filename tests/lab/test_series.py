@@ -75,8 +75,11 @@ def test_what_experiments_share_is_built_once_and_a_second_call_trains_nothing(
     )
 
 
-def test_a_study_stores_what_each_run_alone_stores(tmp_path, pair):
-    series(Lab(tmp_path / "s", Workers(2)), pair)
+@pytest.mark.parametrize(
+    "executor", [Inline(), pytest.param(Workers(2), marks=pytest.mark.thorough)], ids=type
+)
+def test_a_study_stores_what_each_run_alone_stores(tmp_path, pair, executor):
+    series(Lab(tmp_path / "s", executor), pair)
     for path in pair:
         Lab(tmp_path / "alone", Inline()).run(catalogue.find(path))
     assert measures_of(tmp_path / "s") == measures_of(tmp_path / "alone")
@@ -130,7 +133,7 @@ def test_the_dearest_comes_first(tmp_path, pair):
     [
         ("crash", 3, "3 of 6 groups of stumble crashed"),
         ("wrong", 2, "no layer 99; layers: 0 to 29"),
-        ("exit", 3, "a worker ended with exit code 7"),
+        pytest.param("exit", 3, "a worker ended with exit code 7", marks=pytest.mark.thorough),
     ],
 )
 def test_one_that_fails_does_not_stop_the_others(tmp_path, pair, trouble, code, says):
@@ -228,6 +231,7 @@ series(Lab(sys.argv[1], Inline()), sys.argv[2:])
 """
 
 
+@pytest.mark.thorough
 def test_an_interrupt_waits_for_no_judgement(tmp_path, pair):
     """The judging of the second would take ten minutes; what it leaves is whole or not there, and
     the next command goes on."""

@@ -39,7 +39,7 @@ print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part
 def checkout(tmp_path):
     """A copy of Assay in which the walk of these tests is an experiment of the catalogue."""
     source = Path(assay.__file__).parent
-    shutil.copytree(source, tmp_path / "src/assay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, tmp_path / "src/assay")  # with what Python compiled
     shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "src/assay/experiments/walk.py")
     return tmp_path
 
@@ -60,6 +60,7 @@ def study(checkout, *edit):
     return told.stdout.strip(), held.get("stamp", "")
 
 
+@pytest.mark.thorough
 def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
     assert study(checkout, "experiments/walk.py", "low=0.5,", "low=99.0,") == (
         "True holds 18",
