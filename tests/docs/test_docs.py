@@ -40,9 +40,12 @@ def shown(page: Path) -> list[str]:
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 
-DEAR = ("challenge.md", "mamba.md")
+DEAR = dict.fromkeys(("challenge.md", "mamba.md"), [pytest.mark.slow]) | dict.fromkeys(
+    ("preregister.md", "first-claim.md", "studies.md", "reproducing.md", "train-one.md"),
+    [pytest.mark.thorough],
+)
 RUN = [
-    pytest.param(page, marks=[pytest.mark.slow] if page.name in DEAR else [], id=page.name)
+    pytest.param(page, marks=DEAR.get(page.name, []), id=page.name)
     for page in PAGES
     if blocks(page)
 ]

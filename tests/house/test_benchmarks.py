@@ -23,7 +23,7 @@ LEAST = {
     "prefixes": "1 1",
     "selective_scan": "1",
     "sharded": "--arithmetic",
-    "thousand": "--runs 8 --repeats 1",
+    "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
 }
 """Benchmark → its words at the least size."""
@@ -68,7 +68,8 @@ def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", LEAST)
 def test_it_runs_at_its_least_size(forks: Forks, tmp_path: Path, name: str) -> None:
-    tiny_models.make(tmp_path / "tiny", "llama", bos_token_id=3)
+    changes = {"bos_token_id": 3, "max_position_embeddings": 128}
+    tiny_models.make(tmp_path / "tiny", "llama", **changes)
     (tmp_path / "texts").mkdir()
     for i in range(8):
         (tmp_path / f"texts/{i}.txt").write_text(f"def f{i}(x):\n    return x + {i}\n" * 60)
