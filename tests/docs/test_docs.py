@@ -40,12 +40,15 @@ def shown(page: Path) -> list[str]:
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 
-DEAR = dict.fromkeys(("challenge.md", "mamba.md"), [pytest.mark.slow]) | dict.fromkeys(
-    ("preregister.md", "first-claim.md", "studies.md", "reproducing.md", "train-one.md"),
-    [pytest.mark.thorough],
-)
+SLOW = ("challenge.md", "mamba.md")
+DEAR = ("preregister.md", "first-claim.md", "studies.md", "reproducing.md", "train-one.md")
 RUN = [
-    pytest.param(page, marks=DEAR.get(page.name, []), id=page.name)
+    pytest.param(
+        page,
+        marks=[pytest.mark.slow] * (page.name in SLOW)
+        + [pytest.mark.thorough] * (page.name in DEAR),
+        id=page.name,
+    )
     for page in PAGES
     if blocks(page)
 ]

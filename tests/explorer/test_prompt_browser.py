@@ -138,7 +138,12 @@ def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_i
 
 
 @pytest.mark.parametrize(
-    "page", [{"viewport": {"width": 400, "height": 800}}, {"color_scheme": "dark"}], indirect=True
+    "page",
+    [
+        {"viewport": {"width": 400, "height": 800}},
+        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.thorough),
+    ],
+    indirect=True,
 )
 def test_a_phone_and_the_dark(page, tiny):
     for address in (

@@ -178,7 +178,7 @@ def test_when_everything_is_a_mistake_no_store_is_left(tmp_path):
 
 
 def test_a_claim_that_cannot_be_computed_is_told_and_costs_nothing_else(tmp_path, pair):
-    wrong = TEXT.replace("lambda arm, arms: arm.end, low", "lambda arm, arms: arm.start, low")
+    wrong = TEXT.replace("lambda arm, arms: arm.end,", "lambda arm, arms: arm.start,")
     found = series(Lab(tmp_path / "s", Inline()), [written(tmp_path, "odd", wrong), pair[0]])
     assert (
         "no measure 'start' in main" in found.parts[0].data["failed"][0]["reason"]
@@ -236,8 +236,8 @@ def test_an_interrupt_waits_for_no_judgement(tmp_path, pair):
     """The judging of the second would take ten minutes; what it leaves is whole or not there, and
     the next command goes on."""
     quick = Path(pair[1]).read_text()
-    slowly = "lambda arm, arms: (mark('judging'), time.sleep(600)) and arm.end, low"
-    Path(pair[1]).write_text(quick.replace("lambda arm, arms: arm.end, low", slowly))
+    slowly = "lambda arm, arms: (mark('judging'), time.sleep(600)) and arm.end,"
+    Path(pair[1]).write_text(quick.replace("lambda arm, arms: arm.end,", slowly))
     marks, root = tmp_path / "marks", tmp_path / "s"
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(root), *pair],

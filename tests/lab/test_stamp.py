@@ -71,6 +71,7 @@ def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
     assert study(checkout) == (said, stamp)
 
 
+@pytest.mark.thorough
 def test_a_stamp_alone_does_not_serve_other_claims(checkout):
     study(checkout)
     path = checkout / "s/results/walk/default.json"
@@ -110,6 +111,7 @@ def known(checkout, run):
     return told.stdout.strip()
 
 
+@pytest.mark.thorough
 def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
     assert known(checkout, "run") == "True True False"
     assert known(checkout, "") == "False True False"
