@@ -8,12 +8,12 @@ BIN     = $(VENV)/bin
 # Some machines forbid Python to keep what it compiled: each process of the tests would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow check lint site env model clean
+.PHONY: demo test test-all test-thorough test-slow test-budget check lint site env model clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   set up, fetch SmolLM2-135M (93 MB), run superposition and gated-sae, write the report"
-	@echo "make test   set up, run the tests; make test-slow: those that take minutes, docs/tests.md lists them"
+	@echo "make test   set up, run the tests, six minutes; make test-all: all but those that take minutes, docs/tests.md says more"
 	@echo "make check  a minute while writing: what the change touches, see docs/tests.md"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make site   these pages as a site in build/site, every link checked; it needs no network to be read"
@@ -45,6 +45,19 @@ demo: env model
 test: env model
 	@$(BIN)/python -m compileall -q -j 2 src
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
+
+test-all: env model
+	@$(BIN)/python -m compileall -q -j 2 src
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow"
+
+# What make test leaves of make test-all, so that CI runs nothing twice.
+test-thorough: env model
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "thorough and not slow"
+
+# One process, so that what a test costs is its own; a report, which asks nothing.
+test-budget: env model
+	@$(BIN)/python -m compileall -q -j 2 src
+	@$(BIN)/python -m pytest -q --budget
 
 test-slow: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1

@@ -53,20 +53,26 @@ def inputs(r, b, s, c, n):
     return [x.requires_grad_() for x in (u, delta, A, B, C)]
 
 
-for size in SIZES:
-    best, grads, leaves = {}, {}, inputs(*size)
-    for _ in range(REPEATS):
-        for way in (selective_scan, by_autograd, doubled):
-            began = time.process_time()
-            grads[way] = torch.autograd.grad(way(*leaves).square().sum(), leaves)
-            best[way] = min(best.get(way, 1e9), time.process_time() - began)
-    for way in (by_autograd, doubled):
-        for mine, theirs in zip(grads[selective_scan], grads[way], strict=True):
-            torch.testing.assert_close(
-                mine, theirs, atol=1e-4 * float(theirs.abs().max()), rtol=1e-3
-            )
-    told = {way.__name__: round(1e3 * seconds, 1) for way, seconds in best.items()}
-    ratios = {
-        way.__name__: round(best[way] / best[selective_scan], 2) for way in (by_autograd, doubled)
-    }
-    print(json.dumps({"size": size, "milliseconds": told, "ratios": ratios}))
+def main():
+    for size in SIZES:
+        best, grads, leaves = {}, {}, inputs(*size)
+        for _ in range(REPEATS):
+            for way in (selective_scan, by_autograd, doubled):
+                began = time.process_time()
+                grads[way] = torch.autograd.grad(way(*leaves).square().sum(), leaves)
+                best[way] = min(best.get(way, 1e9), time.process_time() - began)
+        for way in (by_autograd, doubled):
+            for mine, theirs in zip(grads[selective_scan], grads[way], strict=True):
+                torch.testing.assert_close(
+                    mine, theirs, atol=1e-4 * float(theirs.abs().max()), rtol=1e-3
+                )
+        told = {way.__name__: round(1e3 * seconds, 1) for way, seconds in best.items()}
+        ratios = {
+            way.__name__: round(best[way] / best[selective_scan], 2)
+            for way in (by_autograd, doubled)
+        }
+        print(json.dumps({"size": size, "milliseconds": told, "ratios": ratios}))
+
+
+if __name__ == "__main__":
+    main()

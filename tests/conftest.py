@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from budget import Budget
 from forks import Forks
 
 # as in an environment that was activated: commands in hints are then `assay …`, wherever the tests
@@ -42,6 +43,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="begin no test later than that; `make check` has one minute",
     )
+    parser.addoption(
+        "--budget",
+        action="store_true",
+        help="print the CPU seconds of each folder, and the tests above one that have no reason",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--budget"):
+        config.pluginmanager.register(Budget())
 
 
 @pytest.hookimpl(tryfirst=True)  # before its fixtures

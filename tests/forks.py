@@ -1,8 +1,8 @@
 """Many Python processes at the price of one start: an interpreter that has imported what they share
 forks for each.
 
-As a program it reads one JSON object a line, {"words" or "code", "cwd", "env"}, and answers each
-with {"code", "out", "err"}."""
+As a program it reads one JSON object a line: {"words" or "code", "cwd", "env", "group"} starts a
+process and is answered with its number; {"wait": number} is answered with [code, out, err]."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 
 class Ended(NamedTuple):
@@ -25,9 +25,20 @@ class Ended(NamedTuple):
     err: str
 
 
+class Started(NamedTuple):
+    """A process that runs; its number is also that of its group."""
+
+    forks: "Forks"
+    pid: int
+
+    def end(self) -> Ended:
+        """Wait until it ends."""
+        return Ended(*self.forks.ask(wait=self.pid))
+
+
 class Forks:
-    """Runs the command line, or code, in processes of their own, one after the other; they cannot
-    import what is `hidden`."""
+    """Runs the command line, or code, in processes of their own; they cannot import what is
+    `hidden`."""
 
     def __init__(self, hidden: Sequence[str] = ()):
         self.hidden = hidden
@@ -57,29 +68,38 @@ class Forks:
 
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
         """How `assay WORDS` ended in this folder and environment."""
-        return self._ask(words=list(words), cwd=str(cwd), env=dict(env))
+        return Ended(*self.ask(wait=self.ask(words=list(words), cwd=str(cwd), env=dict(env))))
+
+    def start(self, cwd: Path, env: Mapping[str, str], **what: Sequence[str] | str) -> Started:
+        """Start `assay` with these `words`, or this `code`, as a group of its own, to be
+        interrupted or to meet another."""
+        return Started(self, self.ask(**what, cwd=str(cwd), env=dict(env), group=True))
 
     def execute(self, code: str, cwd: Path, env: Mapping[str, str]) -> Ended:
         """How `python -c CODE` ended in this folder and environment."""
-        return self._ask(code=code, cwd=str(cwd), env=dict(env))
+        return Ended(*self.ask(wait=self.ask(code=code, cwd=str(cwd), env=dict(env))))
 
-    def _ask(self, **asked: Any) -> Ended:
+    def ask(self, **asked: Any) -> Any:
+        """Send a line to the parent of the processes, and read its answer."""
         assert self.parent.stdin is not None and self.parent.stdout is not None
         self.parent.stdin.write(json.dumps(asked) + "\n")
         self.parent.stdin.flush()
-        return Ended(*json.loads(self.parent.stdout.readline()))
+        return json.loads(self.parent.stdout.readline())
 
 
 def child(asked: Mapping[str, Any], out: int, err: int) -> int:
     """The exit code of what was asked for, with its output in these files."""
     from assay.cli.main import main
 
+    if asked.get("group"):
+        os.setsid()
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
     sys.dont_write_bytecode = (
         "PYTHONDONTWRITEBYTECODE" in asked["env"]
     )  # a new interpreter would have read it
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the questions are not for it
     os.dup2(out, 1)
     os.dup2(err, 2)
     try:
@@ -89,6 +109,8 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
         sys.argv, sys.path[0] = ["-c"], ""
         exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})
         return 0
+    except SystemExit as end:
+        return int(end.code or 0)
     except Exception:
         traceback.print_exc()
         return 1
@@ -119,21 +141,27 @@ def serve(hidden: Sequence[str]) -> None:
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     for name in SHARED if hidden else SHARED + HEAVY:
         import_module(name)
+    files: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
     for line in sys.stdin:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            pid = os.fork()
+        asked = json.loads(line)
+        answer: Any
+        if pid := asked.get("wait"):
+            answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+            for file in files.pop(pid):
+                with file:
+                    file.seek(0)
+                    answer.append(file.read().decode())
+        else:
+            out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115
+            answer = pid = os.fork()
             if pid == 0:
                 code = 1
                 try:
-                    code = child(json.loads(line), out.fileno(), err.fileno())
+                    code = child(asked, out.fileno(), err.fileno())
                 finally:
                     os._exit(code)
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            said = []
-            for file in (out, err):
-                file.seek(0)
-                said.append(file.read().decode())
-            print(json.dumps([code, *said]), flush=True)
+            files[pid] = out, err
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

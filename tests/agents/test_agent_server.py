@@ -29,6 +29,9 @@ from assay.api.guard import Rules
 from assay.cli.main import main
 from assay.explorer.security import LOOPBACK
 from assay.jobs.bounds import Bounds
+from assay.jobs.runner import Runner
+from assay.jobs.work import Limits
+from forks import Forks
 
 ENV = {
     "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
@@ -95,7 +98,31 @@ class Agent:
         return {"study": written["study"], "result": result}
 
 
+class Alone(Agent):
+    """An agent at a server in this process, where nobody else runs what is queued."""
+
+    def __init__(self, client: Client, root: Path):
+        super().__init__(client)
+        self.root = root
+
+    async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
+        if name == "status":
+            Runner(self.root, limits=Limits(workers=0)).run(until_idle=True)
+        return await super().call(name, **given)
+
+
 def test_an_agent_comes_to_the_verdict_that_the_command_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work() -> dict[str, Any]:
+        async with Client(made(Tools(tmp_path / "agents", Bounds()))) as client:
+            return await Alone(client, tmp_path / "agents").work()
+
+    compare(anyio.run(work), tmp_path, capsys)
+
+
+@pytest.mark.thorough
+def test_an_agent_at_a_process_comes_to_the_same_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "agents")]
@@ -105,7 +132,11 @@ def test_an_agent_comes_to_the_verdict_that_the_command_prints(
         async with Client(server) as client:
             return await Agent(client).work()
 
-    found = anyio.run(work)
+    compare(anyio.run(work), tmp_path, capsys)
+
+
+def compare(found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hold what an agent was told against what the commands print of its study."""
     path = tmp_path / "same.toml"
     path.write_text(found["study"])
     place = ["--root", str(tmp_path / "command")]
@@ -123,16 +154,10 @@ def test_an_agent_comes_to_the_verdict_that_the_command_prints(
             assert {k: controls[arm][k] for k in same[:4]} == {k: control[k] for k in same[:4]}
 
 
-def test_an_open_input_that_ends_ends_the_server(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "assay", "mcp", "--root", str(tmp_path / "store")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **ENV},
-        timeout=120,
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+def test_an_open_input_that_ends_ends_the_server(tmp_path: Path, forks: Forks) -> None:
+    """A fork reads nothing on standard input."""
+    ran = forks.run(["mcp", "--root", str(tmp_path / "store")], tmp_path, {**os.environ, **ENV})
+    assert ran == (0, "", "")
 
 
 @pytest.mark.parametrize(

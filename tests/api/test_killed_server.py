@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,6 +14,7 @@ import psutil
 import pytest
 from interface import served
 
+from assay.cli.main import main
 from assay.jobs import queue
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner
@@ -91,6 +90,13 @@ def finished(root, accepted):
         )
 
 
+def test_a_kill_loses_no_submission(tmp_path, space):
+    accepted = killed(tmp_path / "store", space, 1, 1, random.Random(7))
+    assert len(accepted) == 1
+    finished(tmp_path / "store", accepted)
+
+
+@pytest.mark.thorough
 def test_three_kills_lose_no_submission(tmp_path, space):
     accepted = killed(tmp_path / "store", space, 3, 2, random.Random(7))
     assert len(accepted) == 2
@@ -133,7 +139,15 @@ def priceless(verdicts):
     ]
 
 
-def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space):
+def printed(capsys, *words):
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.thorough
+def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space, capsys):
     with served(*space) as (process, address), httpx.Client(base_url=address, timeout=60) as asks:
         key = asks.post(
             "/studies",
@@ -153,33 +167,11 @@ def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     file = tmp_path / "store/jobs" / key / "text" / f"{job['experiment']}.toml"
-    command = [
-        sys.executable,
-        "-m",
-        "assay",
-        "show",
-        str(file),
-        "--json",
-        "--root",
-        str(tmp_path / "store"),
-    ]
-    assert (
-        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        == told
-    )
+    assert printed(capsys, "show", str(file), "--root", str(tmp_path / "store")) == told
     own = tmp_path / "width.toml"  # the same text, run by the command line in a store of its own
     own.write_text(STUDY)
-    command = [
-        sys.executable,
-        "-m",
-        "assay",
-        "run",
-        str(own),
-        "--json",
-        "--root",
-        str(tmp_path / "other"),
-    ]
-    alone = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    inline = ("--executor", "inline", "--root", str(tmp_path / "other"))
+    alone = printed(capsys, "run", str(own), *inline)
     assert alone["claims_key"] == told["claims_key"] and priceless(alone["verdicts"]) == priceless(
         told["verdicts"]
     )

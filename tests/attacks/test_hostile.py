@@ -528,8 +528,11 @@ def limited(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def test_hostile_input(tmp_path, world, monkeypatch):
-    assert not (wrong := told(tmp_path, world, range(120), monkeypatch)), wrong
+@pytest.mark.parametrize(
+    "seeds", [range(25), pytest.param(range(25, 120), marks=pytest.mark.thorough)], ids=str
+)
+def test_hostile_input(tmp_path, world, monkeypatch, seeds):
+    assert not (wrong := told(tmp_path, world, seeds, monkeypatch)), wrong
 
 
 @pytest.mark.slow

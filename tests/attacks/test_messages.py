@@ -529,8 +529,11 @@ def told(world, tmp_path, seeds):
     return "\n".join(lines)
 
 
-def test_messages_that_nobody_meant(world, tmp_path):
-    assert not (wrong := told(world, tmp_path, range(20))), wrong
+@pytest.mark.parametrize(
+    "seeds", [range(8), pytest.param(range(8, 20), marks=pytest.mark.thorough)], ids=str
+)
+def test_messages_that_nobody_meant(world, tmp_path, seeds):
+    assert not (wrong := told(world, tmp_path, seeds)), wrong
 
 
 def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world, tmp_path):

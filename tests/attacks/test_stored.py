@@ -330,8 +330,11 @@ def test_a_status_that_was_changed_by_hand_is_no_run(world, tmp_path):
     assert Store(tmp_path / "s").at(path.parent).status == "done"
 
 
-def test_harm_to_what_is_stored(world, evaluated, tmp_path):
-    assert not (wrong := attacks(world, evaluated, tmp_path, range(10))), wrong
+@pytest.mark.parametrize(
+    "seeds", [range(3), pytest.param(range(3, 10), marks=pytest.mark.thorough)], ids=str
+)
+def test_harm_to_what_is_stored(world, evaluated, tmp_path, seeds):
+    assert not (wrong := attacks(world, evaluated, tmp_path, seeds)), wrong
 
 
 @pytest.mark.slow

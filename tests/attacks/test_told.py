@@ -6,8 +6,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -251,32 +249,13 @@ def test_where_results_go_is_checked_before_anything_is_measured(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "walk.py"]
 
 
-def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path):
+def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path, forks):
     shutil.copy(WALK, tmp_path / "walk.py")
-    command = [
-        sys.executable,
-        "-m",
-        "assay",
-        "run",
-        "walk.py",
-        "--preset",
-        "smoke",
-        "--executor",
-        "inline",
-    ]
-    both = [
-        subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=slowly(),
-        )
-        for _ in range(2)
-    ]
-    said = [p.communicate(timeout=100)[1] for p in both]
-    assert [p.returncode for p in both] == [0, 0], said
+    words = ["run", "walk.py", "--preset", "smoke", "--executor", "inline"]
+    both = [forks.start(tmp_path, slowly(), words=words) for _ in range(2)]
+    ended = [process.end() for process in both]
+    said = [end.err for end in ended]
+    assert [end.code for end in ended] == [0, 0], said
     assert sum(text.count("started") for text in said) == 2, (
         said
     )  # one group of main and still, one of far

@@ -9,13 +9,9 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -475,17 +471,6 @@ def tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def limited(
-    world: Path, words: tuple[str, ...], env: dict[str, str], largest: int
-) -> subprocess.CompletedProcess[str]:
-    """A process that can write no file larger than so many bytes."""
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest, largest))
-    command = [sys.executable, "-m", "assay", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=world, env=env, preexec_fn=limit, check=False
-    )
-
-
 def environment(world: Path, more: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
     kept["ASSAY_CACHE"] = str(fetch.cache_folder())
@@ -543,17 +528,23 @@ def test_it_says_what_would_be_right_and_changes_nothing(
     assert not end.changed
 
 
+LIMITED = """
+import resource, sys
+from assay.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+sys.exit(main({1}))
+"""
+
+
 def test_a_full_disk_loses_nothing(world: Path, forks: Forks, tmp_path: Path) -> None:
     own = tmp_path / "here"
     shutil.copytree(world, own)
     before = tree(own / STORE / "runs")
     words = ("run", "own.py", "--preset", "smoke", "--set", "steps=21", "--executor", "inline")
-    done = limited(own, words, environment(own), 2000)  # room for small files, not for checkpoints
-    assert (done.returncode, len(done.stderr.splitlines()[-1:])) == (
-        2,
-        1,
-    ) and "Traceback" not in done.stderr, done.stderr
-    assert "is full; what was stored so far is whole" in done.stderr.splitlines()[-1]
+    # room for small files, not for checkpoints
+    done = forks.execute(LIMITED.format(2000, words), own, environment(own))
+    assert done.code == 2 and "Traceback" not in done.err, done.err
+    assert "is full; what was stored so far is whole" in done.err.splitlines()[-1]
     assert before.items() <= tree(own / STORE / "runs").items()
     again = forks.run(words, own, environment(own))
     assert again.code == 0, again.err

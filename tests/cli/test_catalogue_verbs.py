@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from io import StringIO
 from pathlib import Path
@@ -25,6 +23,7 @@ from assay.core.errors import RunError
 from assay.lab import catalogue, recording, records
 from assay.lab.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
+from forks import Forks
 
 SMALL = ("--preset", "smoke", "--executor", "inline")
 
@@ -162,8 +161,8 @@ def test_what_makes_no_sense_is_one_line(
 CHILD = """
 import sys
 from pathlib import Path
-from assay.lab import catalogue, recording, records
-folder = Path(sys.argv[1])
+from assay.lab import catalogue
+folder = Path.cwd()
 catalogue.entries = lambda: [catalogue.Entry(n, str(folder / f"{n}.py"), folder / f"{n}.py") for n in ("early", "late")]
 from assay.cli.main import main
 sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
@@ -171,7 +170,11 @@ sys.exit(main(["run", "catalogue", "--preset", "smoke"]))
 
 
 def test_an_interrupted_catalogue_goes_on_where_it_was(
-    capsys: pytest.CaptureFixture[str], well: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    well: Path,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forks: Forks,
 ) -> None:
     """The first is long enough to be interrupted in, the second of the usual few steps."""
     longer = re.sub(
@@ -180,11 +183,8 @@ def test_an_interrupted_catalogue_goes_on_where_it_was(
     assert "steps=1_500), seed" in longer
     (well / "early.py").write_text(longer)
     (well / "late.py").write_text((files / "late.py").read_text())
-    words = [sys.executable, "-c", CHILD, str(well)]
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.05"}
-    process = subprocess.Popen(
-        words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
-    )
+    process = forks.start(well, env, code=CHILD)
     deadline = time.monotonic() + 120
     while (
         not list(well.glob("assay-store/groups/*/fit-*.safetensors"))
@@ -192,8 +192,8 @@ def test_an_interrupted_catalogue_goes_on_where_it_was(
     ):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err
+    code, _, err = process.end()
+    assert code == 130 and "Traceback" not in err
     assert err.splitlines()[-1].endswith("goes on where it was: assay run catalogue --preset smoke")
     before = set(well.glob("assay-store/groups/*/fit-*.safetensors"))
     monkeypatch.setattr(catalogue, "entries", lambda: listing(well, "early", "late"))

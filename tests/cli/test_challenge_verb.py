@@ -11,7 +11,7 @@ import pytest
 from assay.circuits.challenge.planted import plant
 from assay.cli.main import main
 
-LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "1000")
+LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "300")
 SCORE = ("challenge", "score", "puzzle", "mine.toml", *LITTLE)
 
 

@@ -4,7 +4,10 @@ refuse in one line, changing nothing."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -51,8 +54,6 @@ def world(tmp_path_factory):
 
 
 def env(world):
-    import os
-
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASSAY_")}
     return kept | {
         "OMP_NUM_THREADS": "1",
@@ -367,12 +368,7 @@ def test_a_bar_tells_the_time_left(monkeypatch):
     assert out.getvalue().splitlines()[-1] == "evaluate: 400 of 1,000 tokens, about 1 min left"
 
 
-def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_path):
-    import signal
-    import subprocess
-    import sys
-    import time
-
+def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_path, forks):
     here = tmp_path / "here"
     shutil.copytree(world, here)
     for i in range(40):
@@ -391,23 +387,14 @@ def test_ctrl_c_keeps_the_shards_that_are_done_and_says_how_to_go_on(world, tmp_
         "--root",
         "store",
     ]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "assay", *words],
-        cwd=here,
-        env=env(world),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    started = forks.start(here, env(world), words=words)
     shards = here / "store/artefacts/evaluation-shard"
     deadline = time.monotonic() + 120
-    while (
-        len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline and started.poll() is None
-    ):
+    while len(list(shards.glob("*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    started.send_signal(signal.SIGINT)
-    out, err = started.communicate(timeout=60)
-    assert started.returncode == 130 and not out, err
+    os.kill(started.pid, signal.SIGINT)
+    code, out, err = started.end()
+    assert code == 130 and not out, err
     last = err.splitlines()[-1]
     assert (
         "interrupted; what is finished is stored, and this goes on where it was: assay "

@@ -13,7 +13,7 @@ from assay.circuits import known
 from assay.cli.main import main
 
 PAGE = Path(__file__).parents[2] / "docs/explanations.md"
-LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "5000")
+LITTLE = ("--inputs", "100", "--resamples", "100", "--candidates", "500")
 EXAMPLE = re.search(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
 CODE = """
 from assay.circuits.explanation import Explanation
@@ -28,6 +28,7 @@ def here(tmp_path, monkeypatch):
     Path("mine.toml").write_text(EXAMPLE)
 
 
+@pytest.mark.thorough
 def test_the_pages_example_is_better_than_every_control(capsys):
     assert main(["explain", "check", "mine.toml", *LITTLE]) == 0
     out = capsys.readouterr().out
@@ -188,7 +189,7 @@ def test_check_writes_a_page_that_shows_what_was_said(capsys):
     html = Path("out/page.html").read_text()
     quality = re.search(r'<tr class="all"><th scope="row">quality</th><td>([^<]*)</td>', html)[1]
     assert quality == f"{found['quality']['estimate']:.3f}" and found["page"] == "out/page.html"
-    assert "On 100 inputs, 100 resamples, 5,000 candidates, seed 1000." in html
+    assert "On 100 inputs, 100 resamples, 500 candidates, seed 1000." in html
 
 
 def test_look_takes_a_model_apart_by_name_by_file_and_by_folder(capsys):

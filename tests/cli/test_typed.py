@@ -4,7 +4,6 @@ a file of one's own."""
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,39 +11,34 @@ import pytest
 
 from assay.cli import typed
 from assay.cli.main import main
+from forks import Ended, Forks
 
+PROGRAM = [sys.executable, "-m", "assay"]
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
 
-def called(
-    words: list[str], folder: Path, path: str = "/usr/bin:/bin"
-) -> subprocess.CompletedProcess[str]:
-    """What a shell without `assay` on its PATH gets."""
-    env = {
-        **os.environ,
-        "PATH": path,
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
-    }
-    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+def called(words: list[str], folder: Path, forks: Forks) -> Ended:
+    """What a shell without `assay` on its PATH gets from `python -m assay …`."""
+    assert words[:3] == PROGRAM
+    code = f"import sys; from assay.cli.main import main; sys.orig_argv = {words}; sys.exit(main({words[3:]}))"  # noqa: E501
+    return forks.execute(code, folder, {**os.environ, "PATH": "/usr/bin:/bin"})
 
 
-def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "assay"]
-    made = called([*program, "new", "my-claim"], tmp_path)
-    [following] = CALL.findall(made.stdout)
-    assert shlex.split(following)[:3] == program
+def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path: Path, forks: Forks) -> None:
+    made = called([*PROGRAM, "new", "my-claim"], tmp_path, forks)
+    [following] = CALL.findall(made.out)
     (tmp_path / "deep").mkdir()
     (tmp_path / "my_claim.py").rename(tmp_path / "deep/my_claim.py")
     small = ["--preset", "smoke", "--root", "my store"]
-    absent = called([*program, "show", "deep/my_claim.py", *small], tmp_path)
-    [following] = CALL.findall(absent.stderr)
+    absent = called([*PROGRAM, "show", "deep/my_claim.py", *small], tmp_path, forks)
+    [following] = CALL.findall(absent.err)
     for _ in range(2):  # the run, and then whatever it says to type next
-        ran = called(shlex.split(following), tmp_path)
-        assert ran.returncode == 0, f"{following}: {ran.stderr}"
-        following = (CALL.findall(ran.stdout) or [following])[-1]
-    planned = called([*program, "plan", "deep/my_claim.py", *small], tmp_path)
-    [following] = CALL.findall(planned.stdout)
-    assert called(shlex.split(following), tmp_path).returncode == 0, following
+        ran = called(shlex.split(following), tmp_path, forks)
+        assert ran.code == 0, f"{following}: {ran.err}"
+        following = (CALL.findall(ran.out) or [following])[-1]
+    planned = called([*PROGRAM, "plan", "deep/my_claim.py", *small], tmp_path, forks)
+    [following] = CALL.findall(planned.out)
+    assert called(shlex.split(following), tmp_path, forks).code == 0, following
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from assay.lab import recording, records
 from assay.lab.provenance import THREADS
 from assay.verbs.new import write_experiment
 from assay.verbs.schemas import document
+from forks import Forks
 
 ROOT = Path(__file__).parents[2]
 VERDICT = {
@@ -162,6 +163,7 @@ def test_a_plan_says_what_is_unknown_and_a_budget_is_read(
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.thorough
 def test_the_catalogue_is_planned_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     found = told(capsys, "plan", "catalogue")
     names = {row["experiment"] for row in found["experiments"]} | set(found["unknown"])
@@ -391,36 +393,21 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.stdout.strip(), done.stderr) == ("0", "")
 
 
-def test_an_interrupted_run_goes_on_where_it_was() -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "assay",
-        "run",
-        "own.py",
-        "--root",
-        "late",
-        "--set",
-        "steps=40000",
-    ]
+def test_an_interrupted_run_goes_on_where_it_was(
+    capsys: pytest.CaptureFixture[str], world: Path, forks: Forks
+) -> None:
+    words = ["own.py", "--root", "late", "--set", "steps=40000"]
     env = os.environ | {"ASSAY_CHECKPOINT_SECONDS": "0.2"}
-    process = subprocess.Popen(
-        words, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
-    )
+    process = forks.start(world, env, words=["run", *words])
     deadline = time.monotonic() + 120
     while not list(Path("late").glob("groups/*/fit-*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to every process of the terminal
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    code, _, err = process.end()
+    assert code == 130
     assert err.splitlines()[-1].endswith(
         "goes on where it was: assay run own.py --root late --set steps=40000"
     )
     assert "Traceback" not in err
-    steps = [
-        run["why"]
-        for run in json.loads(subprocess.check_output([*words[:3], "plan", *words[4:], "--json"]))[
-            "runs"
-        ]
-    ]
+    steps = [run["why"] for run in told(capsys, "plan", *words)["runs"]]
     assert any(why.startswith("unfinished group at step") for why in steps)

@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,15 @@ def shown(page: Path) -> list[str]:
     return [*inside, *re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))]
 
 
-DEAR = ("challenge.md", "mamba.md")
+SLOW = ("challenge.md", "mamba.md")
+DEAR = ("preregister.md", "first-claim.md", "studies.md", "reproducing.md", "train-one.md")
 RUN = [
-    pytest.param(page, marks=[pytest.mark.slow] if page.name in DEAR else [], id=page.name)
+    pytest.param(
+        page,
+        marks=[pytest.mark.slow] * (page.name in SLOW)
+        + [pytest.mark.thorough] * (page.name in DEAR),
+        id=page.name,
+    )
     for page in PAGES
     if blocks(page)
 ]
@@ -111,6 +118,7 @@ def test_what_is_typed_exists(page: Path) -> None:
             )
 
 
+@cache
 def usage(verb: str) -> str:
     from assay.cli.main import app
 

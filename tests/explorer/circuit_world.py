@@ -19,7 +19,7 @@ from assay.explorer.library import Library
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.task import Task, unasked
 
-LITTLE = {"inputs": 60, "resamples": 60, "candidates": 5_000}
+LITTLE = {"inputs": 60, "resamples": 60, "candidates": 500}
 BAD = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e"
 
 

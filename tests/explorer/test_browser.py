@@ -137,6 +137,7 @@ def test_a_click_on_a_head_sorts_and_the_page_stays_where_it_is(page):
     assert page.get_attribute("th:has(#sort-density)", "aria-sort") == "ascending"
 
 
+@pytest.mark.thorough
 def test_the_keyboard_sorts_and_turns_pages(page):
     page.goto(f"{HOME}?sort=feature&way=asc")
     page.focus("#after")
@@ -148,6 +149,7 @@ def test_the_keyboard_sorts_and_turns_pages(page):
     playwright.expect(page.locator("table.features tbody th").first).to_have_text("0")
 
 
+@pytest.mark.thorough
 def test_a_condition_is_added_and_dropped(page):
     page.goto(HOME)
     page.select_option("#filter-column", "density")
@@ -200,6 +202,7 @@ def test_a_brush_chooses_features_and_stands_in_the_address(page, server):
     assert drawn(page) > 0
 
 
+@pytest.mark.thorough
 def test_the_fields_do_what_a_brush_does(page):
     page.goto(HOME)
     page.fill("#x-from", "0.02")
@@ -211,6 +214,7 @@ def test_the_fields_do_what_a_brush_does(page):
     assert drawn(page) > 0
 
 
+@pytest.mark.thorough
 def test_axes_are_chosen(page):
     page.goto(HOME)
     page.select_option("#y", "maximum")
@@ -220,6 +224,7 @@ def test_axes_are_chosen(page):
     assert page.get_attribute("#scatter", "data-y") == "maximum" and drawn(page) > 0
 
 
+@pytest.mark.thorough
 def test_hover_names_a_feature_and_a_click_opens_it(page):
     page.goto(HOME)
     drawn(page)
@@ -291,6 +296,7 @@ def test_dark_is_dark_and_legible(page):
     assert shown["paper"] < 0.05 and shown["found"] == {}
 
 
+@pytest.mark.thorough
 def test_points_are_drawn_again_when_night_falls(page):
     page.goto(HOME)
     drawn(page)

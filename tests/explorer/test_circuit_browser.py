@@ -33,21 +33,17 @@ def server(library, served):
         yield address
 
 
-@pytest.mark.parametrize(
-    "page",
-    SHAPES,
-    indirect=True,
-    ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}",
-)
 def test_every_page_fits_and_is_read_in_both_lights(page):
     for address in ("/circuits", "/circuits/redundant", "/circuits/hostile"):
         page.goto(address)
-        assert (
-            page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-        ), address
         assert page.evaluate("document.querySelectorAll('h1').length") == 1
-        poor = page.evaluate(CONTRAST)
-        assert not poor, (address, poor[:3])
+        for shape in SHAPES:
+            page.emulate_media(color_scheme=shape["color_scheme"])
+            page.set_viewport_size(shape["viewport"])
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= shape["viewport"]["width"], (address, shape)
+            poor = page.evaluate(CONTRAST)
+            assert not poor, (address, shape, poor[:3])
 
 
 def point(page, svg, row: int, column: int) -> None:
@@ -80,6 +76,7 @@ def test_a_cell_that_is_pointed_at_tells_its_value_and_both_tokens_on_every_head
     )
 
 
+@pytest.mark.thorough
 def test_inputs_and_heads_are_chosen_by_keyboard_and_the_link_says_which(page):
     page.goto("/circuits/redundant")
     page.locator("#input-0").focus()
@@ -100,6 +97,7 @@ def test_inputs_and_heads_are_chosen_by_keyboard_and_the_link_says_which(page):
     other.close()
 
 
+@pytest.mark.thorough
 def test_a_map_is_walked_by_arrow_keys(page):
     page.goto("/circuits/redundant")
     svg = page.locator("#patching svg.map").first
@@ -120,6 +118,7 @@ def test_a_map_is_walked_by_arrow_keys(page):
     playwright.expect(tip).to_have_text("")
 
 
+@pytest.mark.thorough
 def test_a_node_shows_what_it_reads_and_leads_to_its_row(page):
     page.goto("/circuits/redundant?score=1")
     node = page.locator('.causal [data-node="copied"]')
@@ -134,6 +133,7 @@ def test_a_node_shows_what_it_reads_and_leads_to_its_row(page):
     assert "before" in page.locator("tr:target").inner_text()
 
 
+@pytest.mark.thorough
 def test_scores_come_by_themselves_once_the_spoiler_is_opened(page):
     page.goto("/circuits/two_hops")
     playwright.expect(page.locator("#explained .causal")).not_to_be_visible()
@@ -158,6 +158,7 @@ def test_names_that_mean_harm_are_text(page):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
 def test_without_script_inputs_and_heads_are_still_chosen(page):
     page.goto("/circuits/redundant?score=1")
@@ -167,6 +168,7 @@ def test_without_script_inputs_and_heads_are_still_chosen(page):
     assert page.locator("#attention .mapped:visible figcaption").inner_text() == "a0.1"
 
 
+@pytest.mark.thorough
 def test_in_a_browser_from_a_file(browser, library, tmp_path):
     for name in ("redundant", "hostile"):
         path = tmp_path / f"{name}.html"

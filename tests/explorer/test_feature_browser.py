@@ -42,20 +42,17 @@ def tip(page, token) -> str:
     return said.strip('"')
 
 
-@pytest.mark.parametrize(
-    "page",
-    SHAPES,
-    indirect=True,
-    ids=lambda how: f"{how['viewport']['width']}-{how['color_scheme']}",
-)
 def test_every_page_fits_and_is_read_in_both_lights(page):
     for address in PAGES:
         page.goto(address)
-        width = page.viewport_size["width"]
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         assert page.evaluate("document.querySelectorAll('h1').length") == 1
-        poor = page.evaluate(CONTRAST)
-        assert not poor, (address, poor[:3])
+        for shape in SHAPES:
+            page.emulate_media(color_scheme=shape["color_scheme"])
+            page.set_viewport_size(shape["viewport"])
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= shape["viewport"]["width"], (address, shape)
+            poor = page.evaluate(CONTRAST)
+            assert not poor, (address, shape, poor[:3])
 
 
 CONTRAST = """() => {
@@ -100,6 +97,7 @@ def test_a_token_tells_its_activation_and_effect_when_pointed_at_and_when_focuse
     assert tip(page, token) == token.get_attribute("data-tip")
 
 
+@pytest.mark.thorough
 def test_one_context_is_one_stop_of_the_tab_key_and_arrows_go_from_token_to_token(page):
     page.goto(f"{BASE}/1")
     line = page.locator(".context").first
@@ -115,6 +113,7 @@ def test_one_context_is_one_stop_of_the_tab_key_and_arrows_go_from_token_to_toke
     assert not page.evaluate("document.querySelector('.context').contains(document.activeElement)")
 
 
+@pytest.mark.thorough
 def test_a_token_where_it_is_off_says_so(page):
     page.goto(f"{BASE}/4")
     token = page.locator(".context > span").first
@@ -122,6 +121,7 @@ def test_a_token_where_it_is_off_says_so(page):
     assert tip(page, token) == "not on at this token"
 
 
+@pytest.mark.thorough
 def test_keys_go_to_other_features_but_not_while_typing(page):
     page.goto(f"{BASE}/4")
     page.keyboard.press("j")
@@ -167,6 +167,7 @@ def test_search_leads_to_a_feature(page):
     assert page.input_value("#q") == "def"
 
 
+@pytest.mark.thorough
 def test_sql_is_asked_and_its_features_are_links(page):
     page.goto(f"{BASE}/sql")
     page.click("text=features in few documents")
@@ -176,6 +177,7 @@ def test_sql_is_asked_and_its_features_are_links(page):
     page.wait_for_url(f"**{BASE}/{number}")
 
 
+@pytest.mark.thorough
 def test_compare_turns_lists_and_pages(page):
     page.goto("/compare/model/made-up/again")
     first = page.inner_text("table.pairs tbody")

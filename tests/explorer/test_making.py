@@ -158,6 +158,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
     assert whole.exists()
 
 
+@pytest.mark.thorough
 def test_ctrl_c_in_the_midst_leaves_no_process_and_the_next_goes_on(world, tmp_path):
     with serving(world, tmp_path, "--tokens", "9000", "--ablate", "0") as (process, address):
         wait(address, lambda told: told["total"] > 0)
@@ -188,6 +189,7 @@ def test_a_text_that_does_not_fit_is_told_on_the_page(world, tmp_path):
         assert told["failed"] in httpx.get(address, timeout=60).text.replace("&#39;", "'")
 
 
+@pytest.mark.thorough
 def test_the_browser_sees_progress_and_then_the_feature(
     world, tmp_path, browser
 ):  # the last: it leaves Playwright open

@@ -84,8 +84,16 @@ def whole(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("damage", [half, holes, words])
-@pytest.mark.parametrize("file", FILES)
+DAMAGES = (half, holes, words)
+GRID = [
+    pytest.param(file, damage, marks=[] if j == i % len(DAMAGES) else pytest.mark.thorough)
+    for i, file in enumerate(FILES)
+    for j, damage in enumerate(DAMAGES)
+]
+"""Each file and each kind of damage always; all with all where the thorough tests are asked for."""
+
+
+@pytest.mark.parametrize(("file", "damage"), GRID)
 def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(
     whole, tmp_path, file, damage
 ):
@@ -103,7 +111,13 @@ def test_whatever_is_damaged_the_page_names_the_file_and_says_what_to_do(
     assert told_so
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.thorough] if i % 3 else [])
+        for i, file in enumerate(FILES)
+    ],
+)
 def test_a_file_of_another_kind_in_its_place_is_told(whole, tmp_path, file):
     shutil.copytree(whole / "artefacts", tmp_path / "artefacts")
     folder = tmp_path / "artefacts/index" / KEY

@@ -66,6 +66,7 @@ def test_an_error_takes_nothing_from_the_page(tiny, browser, server):
     page.close()
 
 
+@pytest.mark.thorough
 def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
     page.goto(f"{tiny.base}/prompt?text=def+add(self)")
     cell = page.locator(".heat td").first
@@ -81,6 +82,7 @@ def test_the_heat_map_by_keyboard_and_by_hand(page, tiny):
     playwright.expect(page.locator("#heat-tip")).to_contain_text("activation")
 
 
+@pytest.mark.thorough
 def test_steering_writes_by_itself_and_can_be_stopped(page, tiny):
     page.goto(f"{tiny.base}/steer")
     page.locator("#text").fill("def add(self")
@@ -136,7 +138,12 @@ def test_a_token_of_a_context_tells_what_the_feature_does_there_once_the_model_i
 
 
 @pytest.mark.parametrize(
-    "page", [{"viewport": {"width": 400, "height": 800}}, {"color_scheme": "dark"}], indirect=True
+    "page",
+    [
+        {"viewport": {"width": 400, "height": 800}},
+        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.thorough),
+    ],
+    indirect=True,
 )
 def test_a_phone_and_the_dark(page, tiny):
     for address in (

@@ -181,8 +181,9 @@ def test_an_answer_is_changed_by_going_back(world):
 def test_another_rater_who_goes_on_keeps_the_results_back(world):
     for _ in range(2):
         answer(client(world, "bob"), "1")
+    browser = client(world)
     for _ in range(24):
-        html = answer(client(world), "2")
+        html = answer(browser, "2")
     assert "Another rater goes on" in html
 
 

@@ -95,27 +95,17 @@ def test_names_are_loaded_late_in_one_way() -> None:
     ]
 
 
-def test_experiments_load_torch_only_to_train() -> None:
-    """Whoever lists, plans, judges or draws an experiment of the catalogue never waits for
-    torch."""
-    find = (
-        "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    "
-        "catalogue.find(entry.name)\n    "
-    )
-    modules_after(
-        f"{find}assert 'torch' not in sys.modules, f'{{entry.name}} needs torch when it is "
-        "listed: import it in train or measure'"
-    )
-
-
-def test_a_stored_result_is_shown_without_what_computes_one() -> None:
-    """`assay show` and a cached `assay run` find the experiment and print its verdicts: NumPy is
-    all that this takes."""
-    find = (
-        "from assay.lab import catalogue\nfor entry in catalogue.entries():\n    "
-        "catalogue.find(entry.name)"
-    )
-    heavy = modules_after(f"import assay.cli.verdicts, assay.lab.lab\n{find}") & (HEAVY - {"numpy"})
+def test_finding_the_catalogue_and_showing_a_stored_result_take_numpy_alone() -> None:
+    """Whoever lists, plans, judges or draws an experiment never waits for torch; `assay show` and a
+    cached `assay run` find the experiment and print its verdicts."""
+    find = """
+import assay.cli.verdicts, assay.lab.lab
+from assay.lab import catalogue
+for entry in catalogue.entries():
+    catalogue.find(entry.name)
+    assert "torch" not in sys.modules, f"{entry.name} needs it when it is listed"
+"""
+    heavy = modules_after(find) & (HEAVY - {"numpy"})
     assert not heavy, (
         f"finding the catalogue imports {sorted(heavy)}; import them in the functions that "
         "need them"
@@ -145,8 +135,8 @@ def test_numbers_are_judged_where_nothing_that_trains_is_installed(tmp_path: Pat
         "--control",
         "none",
     )
-    for verb in (words, (*words, "--json"), ("list",), ("report", "--help")):
-        modules_after(f"{BLOCKED}\n{call(*verb)}")
+    verbs = (words, (*words, "--json"), ("list",), ("report", "--help"))
+    modules_after("\n".join([BLOCKED, *(call(*verb) for verb in verbs)]))
 
 
 def test_doctor_lists_what_an_extra_needs_as_missing_and_not_as_broken(

@@ -1,8 +1,11 @@
-"""Every slow test is in the list of docs/tests.md, and nothing else is."""
+"""Every slow test is in the list of docs/tests.md, and nothing else is; so is the reason of a test
+without a mark that takes more than a second."""
 
 import ast
 import re
 from pathlib import Path
+
+from budget import reasons
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/tests.md").read_text()
@@ -35,7 +38,8 @@ def slow(path: Path) -> set[str]:
 
 
 def test_the_list_of_slow_tests_is_whole() -> None:
-    listed = re.findall(r"^\| `(tests/[^`]+)` \| \S.* \|$", PAGE, re.MULTILINE)
+    part = PAGE.partition("## The slow tests")[2]
+    listed = re.findall(r"^\| `(tests/[^`]+)` \| \S.* \|$", part, re.MULTILINE)
     marked = {
         f"{path.relative_to(ROOT)}::{name}"
         for path in (ROOT / "tests").rglob("test_*.py")
@@ -43,3 +47,11 @@ def test_the_list_of_slow_tests_is_whole() -> None:
     }
     assert len(listed) == len(set(listed))
     assert set(listed) == marked
+
+
+def test_what_may_take_more_than_a_second_is_there() -> None:
+    listed = reasons(PAGE)
+    assert listed
+    for name in listed:
+        path, _, test = name.partition("::")
+        assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), name

@@ -25,6 +25,9 @@ Side = Path | Forks
 """The installed command, or what forks the checkout's."""
 
 
+pytestmark = pytest.mark.thorough
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with nothing of its own but the wheel."""

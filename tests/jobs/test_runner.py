@@ -14,6 +14,7 @@ import psutil
 import pytest
 from asking import one, study, workspace
 
+from assay.cli.main import main
 from assay.jobs.asked import Asked
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner, forget, running
@@ -68,7 +69,7 @@ def working(root, limits=HERE):
         thread.join()
 
 
-def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, tmp_path):
+def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, capsys):
     key = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds).key
     Runner(root, limits=HERE).run(until_idle=True)
     job = jobs.status(root, key)
@@ -82,9 +83,9 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
     assert job.experiment == f"my-question-{key[:8]}" and job.cpu_seconds > 0
     assert kinds(root, key)[:3] == ["queued", "begun", "planned"] and kinds(root, key)[-1] == "done"
     file = root / "jobs" / key / "text" / f"{job.experiment}.toml"
-    command = [sys.executable, "-m", "assay", "show", str(file), "--json", "--root", str(root)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(shown.stdout) == jobs.result(root, key)
+    capsys.readouterr()
+    assert main(["show", str(file), "--json", "--root", str(root)]) == 0
+    assert json.loads(capsys.readouterr().out) == jobs.result(root, key)
     assert jobs.result(root, key)["verdicts"][0]["controls"]["flat"]["n"] == {"seed": 6}
 
     forget(root, key)
@@ -118,6 +119,7 @@ def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bound
         until(lambda: kinds(root, key).count("begun") == 2)
 
 
+@pytest.mark.thorough
 def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
     asked = one(steps=LONG)
     key, short = (
@@ -179,22 +181,29 @@ BREAKS = {
 }
 
 
-def test_what_breaks_in_training_is_one_line_and_the_queue_goes_on(root, bounds):
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        ["import os; os._exit(7)"],
+        pytest.param(list(BREAKS), id="all", marks=pytest.mark.thorough),
+    ],
+)
+def test_what_breaks_in_training_is_one_line_and_the_queue_goes_on(root, bounds, breaks):
     text = (bounds.workspace / "own.py").read_text()
     at = text.index("    ", text.index("def train("))
     keys = {}
-    for number, breaks in enumerate(BREAKS):
-        (bounds.workspace / f"bad{number}.py").write_text(text[:at] + f"    {breaks}\n" + text[at:])
-        keys[breaks] = jobs.submit(
+    for number, line in enumerate(breaks):
+        (bounds.workspace / f"bad{number}.py").write_text(text[:at] + f"    {line}\n" + text[at:])
+        keys[line] = jobs.submit(
             root, Asked(experiment=f"bad{number}.py", preset="smoke"), bounds=bounds
         ).key
     good = jobs.submit(root, one(), bounds=bounds).key
     Runner(root, limits=HERE).run(until_idle=True)
     assert jobs.status(root, good).status == "done"
-    for breaks, key in keys.items():
+    for line, key in keys.items():
         assert jobs.status(root, key).status == "failed"
         assert (
-            BREAKS[breaks] in jobs.status(root, key).error
+            BREAKS[line] in jobs.status(root, key).error
             and "\n" not in jobs.status(root, key).error
         )
 

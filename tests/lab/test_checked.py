@@ -319,7 +319,11 @@ def test_a_statement_that_cannot_be_computed_costs_no_other_its_verdict(tmp_path
 
 @pytest.mark.parametrize(
     "does",
-    ['sys.exit("gone")', "raise KeyboardInterrupt", 'raise type("Odd", (BaseException,), {})("x")'],
+    [
+        'sys.exit("gone")',
+        pytest.param("raise KeyboardInterrupt", marks=pytest.mark.thorough),
+        pytest.param('raise type("Odd", (BaseException,), {})("x")', marks=pytest.mark.thorough),
+    ],
 )
 def test_what_training_raises_ends_no_worker(tmp_path, capsys, does):
     code, err = told(tmp_path, capsys, left=does, how=())

@@ -254,6 +254,7 @@ def test_a_node_without_the_store_is_told_from_one_with_another(tmp_path, monkey
     assert "has another folder at" in ray_driver._unseen(tmp_path, tmp_path / "fleets")
 
 
+@pytest.mark.thorough
 @installed
 def test_local_workers_store_what_one_process_stores_and_leave_nothing_behind(
     temp, tmp_path, monkeypatch

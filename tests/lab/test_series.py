@@ -75,8 +75,11 @@ def test_what_experiments_share_is_built_once_and_a_second_call_trains_nothing(
     )
 
 
-def test_a_study_stores_what_each_run_alone_stores(tmp_path, pair):
-    series(Lab(tmp_path / "s", Workers(2)), pair)
+@pytest.mark.parametrize(
+    "executor", [Inline(), pytest.param(Workers(2), marks=pytest.mark.thorough)], ids=type
+)
+def test_a_study_stores_what_each_run_alone_stores(tmp_path, pair, executor):
+    series(Lab(tmp_path / "s", executor), pair)
     for path in pair:
         Lab(tmp_path / "alone", Inline()).run(catalogue.find(path))
     assert measures_of(tmp_path / "s") == measures_of(tmp_path / "alone")
@@ -130,7 +133,7 @@ def test_the_dearest_comes_first(tmp_path, pair):
     [
         ("crash", 3, "3 of 6 groups of stumble crashed"),
         ("wrong", 2, "no layer 99; layers: 0 to 29"),
-        ("exit", 3, "a worker ended with exit code 7"),
+        pytest.param("exit", 3, "a worker ended with exit code 7", marks=pytest.mark.thorough),
     ],
 )
 def test_one_that_fails_does_not_stop_the_others(tmp_path, pair, trouble, code, says):
@@ -175,7 +178,7 @@ def test_when_everything_is_a_mistake_no_store_is_left(tmp_path):
 
 
 def test_a_claim_that_cannot_be_computed_is_told_and_costs_nothing_else(tmp_path, pair):
-    wrong = TEXT.replace("lambda arm, arms: arm.end, low", "lambda arm, arms: arm.start, low")
+    wrong = TEXT.replace("lambda arm, arms: arm.end,", "lambda arm, arms: arm.start,")
     found = series(Lab(tmp_path / "s", Inline()), [written(tmp_path, "odd", wrong), pair[0]])
     assert (
         "no measure 'start' in main" in found.parts[0].data["failed"][0]["reason"]
@@ -228,12 +231,13 @@ series(Lab(sys.argv[1], Inline()), sys.argv[2:])
 """
 
 
+@pytest.mark.thorough
 def test_an_interrupt_waits_for_no_judgement(tmp_path, pair):
     """The judging of the second would take ten minutes; what it leaves is whole or not there, and
     the next command goes on."""
     quick = Path(pair[1]).read_text()
-    slowly = "lambda arm, arms: (mark('judging'), time.sleep(600)) and arm.end, low"
-    Path(pair[1]).write_text(quick.replace("lambda arm, arms: arm.end, low", slowly))
+    slowly = "lambda arm, arms: (mark('judging'), time.sleep(600)) and arm.end,"
+    Path(pair[1]).write_text(quick.replace("lambda arm, arms: arm.end,", slowly))
     marks, root = tmp_path / "marks", tmp_path / "s"
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(root), *pair],

@@ -59,7 +59,12 @@ def whole(tmp_path_factory):
     return measures_of(home / "s")
 
 
-@pytest.mark.parametrize("fails", FAILS)
+DEARER = [
+    pytest.param(name, marks=[pytest.mark.thorough] if i else []) for i, name in enumerate(FAILS)
+]
+
+
+@pytest.mark.parametrize("fails", DEARER)
 def test_a_group_that_lacks_memory_goes_on_in_halves_with_the_same_bytes(
     tmp_path, whole, monkeypatch, capsys, fails
 ):

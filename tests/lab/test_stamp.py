@@ -39,7 +39,7 @@ print(part.data["claims_key"] == claims_key(catalogue.find("walk").claims), part
 def checkout(tmp_path):
     """A copy of Assay in which the walk of these tests is an experiment of the catalogue."""
     source = Path(assay.__file__).parent
-    shutil.copytree(source, tmp_path / "src/assay", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, tmp_path / "src/assay")  # with what Python compiled
     shutil.copy(Path(__file__).with_name("walk.py"), tmp_path / "src/assay/experiments/walk.py")
     return tmp_path
 
@@ -60,6 +60,7 @@ def study(checkout, *edit):
     return told.stdout.strip(), held.get("stamp", "")
 
 
+@pytest.mark.thorough
 def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
     assert study(checkout, "experiments/walk.py", "low=0.5,", "low=99.0,") == (
         "True holds 18",
@@ -70,6 +71,7 @@ def test_an_edit_while_a_command_trains_gives_its_result_no_stamp(checkout):
     assert study(checkout) == (said, stamp)
 
 
+@pytest.mark.thorough
 def test_a_stamp_alone_does_not_serve_other_claims(checkout):
     study(checkout)
     path = checkout / "s/results/walk/default.json"
@@ -109,6 +111,7 @@ def known(checkout, run):
     return told.stdout.strip()
 
 
+@pytest.mark.thorough
 def test_what_is_known_is_what_judging_says_and_nothing_once_the_claim_is_another(checkout):
     assert known(checkout, "run") == "True True False"
     assert known(checkout, "") == "False True False"

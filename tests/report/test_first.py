@@ -11,7 +11,6 @@ from assay.lab import records
 from assay.report import first, palette
 from assay.report.tables import estimate
 
-
 SVG = "{http://www.w3.org/2000/svg}"
 LETTER = 7.0
 """Pixels of a letter where 13 px of Verdana or DejaVu Sans stand in for the font."""

@@ -56,13 +56,6 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
     )
 
 
-def test_decided_shows_the_outcome_and_its_control(recorded):
-    assert (
-        "| ● holds | It leads \\| by .010 | 0.0240 [0.0222, 0.0258] | ✓ `relu-again` 0.000 |"
-        in docs.decided("gated-sae").replace(docs.SPACE, " ")
-    )
-
-
 def test_the_catalogue_counts_recorded_outcomes(recorded):
     lines = [line for line in docs.experiments().splitlines() if ".md" in line]
     assert len(lines) > 40 and all("| ● 1 | " in line.replace(docs.SPACE, " ") for line in lines)
@@ -143,9 +136,9 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
 
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
-    page = "a\n\n<!-- made: decided gated-sae -->\nold\n<!-- end -->\n\nb\n"
+    page = "a\n\n<!-- made: verdicts gated-sae -->\nold\n<!-- end -->\n\nb\n"
     filled = docs.filled(page)
-    assert filled.startswith("a\n\n<!-- made: decided gated-sae -->\n| ")
+    assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n| ")
     assert filled.endswith("|\n<!-- end -->\n\nb\n")
     assert docs.filled(filled) == filled
 

@@ -1,0 +1,77 @@
+"""Every benchmark still goes with the program: all are imported, and those that need no peer's
+package run at their least size. What they print is a time, of which nothing is asked."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import tiny_models
+from forks import Ended, Forks
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+TINY = "--model tiny --text texts"
+LEAST = {
+    "ensembles": "1 2",
+    "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
+    " --site blocks.0.hook_resid_post",
+    "grokking": "1",
+    "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
+    "index_build": "--features 64 --tokens 2000 --on 4",
+    "judging": "--documents 20 --seeds 2 --measures 2 --repeats 1 --experiment superposition",
+    "plans": "superposition:smoke --executor inline",
+    "prefixes": "1 1",
+    "selective_scan": "1",
+    "sharded": "--arithmetic",
+    "thousand": "--runs 40 --repeats 1",
+    "time_left": "superposition smoke",
+}
+"""Benchmark → its words at the least size."""
+ELSEWHERE = {
+    "big_store": "serves for minutes; tests/explorer/test_many_readers.py asks such a store",
+    "evaluate_against_saelens": "needs SAELens",
+    "explanations": "minutes for each circuit; tests/circuits scores them with little effort",
+    "explorer_pages": "serves for minutes, as big_store",
+    "index_against_saedashboard": "needs SAEDashboard",
+    "index_reading": "has one size; tests/features reads activations",
+    "peers": "needs the peers",
+    "startup": "times whole processes; tests/house/test_imports.py asks what they import",
+    "steps": "has one size; tests/dictionaries takes such steps",
+}
+"""Benchmark → why it is imported and not run."""
+
+
+def run(forks: Forks, names: list[str], as_: str, words: list[str], folder: Path) -> Ended:
+    """Execute files as if Python had been called with each, in one process."""
+    paths = [str(FOLDER / f"{name}.py") for name in names]
+    code = f"""
+import runpy, sys
+sys.path[0] = {str(FOLDER)!r}
+for path in {paths}:
+    sys.argv = [path, *{words}]
+    runpy.run_path(path, run_name={as_!r})
+"""
+    return forks.execute(code, folder, os.environ)
+
+
+def test_each_is_run_or_has_a_reason() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(LEAST) | set(ELSEWHERE)
+    assert not set(LEAST) & set(ELSEWHERE)
+
+
+def test_each_is_imported(forks: Forks, tmp_path: Path) -> None:
+    done = run(forks, sorted([*LEAST, *ELSEWHERE]), "benchmark", [], tmp_path)
+    assert done == (0, "", ""), "an import measures nothing"
+    assert not list(tmp_path.iterdir()), "an import writes nothing"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", LEAST)
+def test_it_runs_at_its_least_size(forks: Forks, tmp_path: Path, name: str) -> None:
+    changes = {"bos_token_id": 3, "max_position_embeddings": 128}
+    tiny_models.make(tmp_path / "tiny", "llama", **changes)
+    (tmp_path / "texts").mkdir()
+    for i in range(8):
+        (tmp_path / f"texts/{i}.txt").write_text(f"def f{i}(x):\n    return x + {i}\n" * 60)
+    done = run(forks, [name], "__main__", LEAST[name].split(), tmp_path)
+    assert done.code == 0 and done.out, done.err
